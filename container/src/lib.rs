@@ -1,0 +1,1 @@
+//! A namespace container: the ladder's rung 1.

@@ -1,0 +1,2 @@
+//! Placeholder until its crate lands.
+fn main() {}

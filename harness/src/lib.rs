@@ -1,0 +1,3 @@
+//! The harness: targets, experiments, host inspection and the `isobench` command.
+
+pub mod marks;

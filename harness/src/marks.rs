@@ -1,0 +1,137 @@
+//! Phase marks: how a launcher tells the harness when each phase of a start ended.
+//!
+//! A launcher inherits a pipe and writes one line a phase to it, `NAME NANOSECONDS\n`, the
+//! host's `CLOCK_MONOTONIC` at the *end* of that phase. A line is written by one `write(2)` far below
+//! `PIPE_BUF`, so lines of several processes never interleave (pipe(7)).
+
+use std::io::Write as _;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+
+/// Longest phase name accepted, in bytes.
+const MAX_NAME: usize = 32;
+
+/// A reading of the host's `CLOCK_MONOTONIC` (clock_gettime(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MonotonicTime(Duration);
+
+impl MonotonicTime {
+    /// Reads the clock.
+    ///
+    /// # Panics
+    /// Never on Linux: `CLOCK_MONOTONIC` always exists.
+    pub fn now() -> Self {
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("CLOCK_MONOTONIC always exists");
+        Self(Duration::from(now))
+    }
+
+    /// The reading that stands `nanoseconds` after the clock's zero.
+    pub const fn from_nanos(nanoseconds: u64) -> Self {
+        Self(Duration::from_nanos(nanoseconds))
+    }
+
+    /// Time from `earlier` to `self`, or `None` if `earlier` is later.
+    pub fn since(self, earlier: Self) -> Option<Duration> {
+        self.0.checked_sub(earlier.0)
+    }
+}
+
+/// The writing side, in a launcher.
+///
+/// It allocates nothing and holds no lock, so a container's child may use it between `clone3` and `execve`.
+#[derive(Debug, Default)]
+pub struct MarkWriter {
+    pipe: Option<OwnedFd>,
+}
+
+impl MarkWriter {
+    /// Writes marks to `pipe`.
+    pub fn new(pipe: OwnedFd) -> Self {
+        Self { pipe: Some(pipe) }
+    }
+
+    /// Marks the end of `phase`, now. A reader that has gone away is not the launcher's concern.
+    pub fn mark(&self, phase: &str) {
+        let Some(pipe) = &self.pipe else { return };
+        let mut line = [0_u8; MAX_NAME + 32];
+        let mut rest = line.as_mut_slice();
+        if writeln!(rest, "{phase} {}", MonotonicTime::now().0.as_nanos()).is_ok() {
+            let unused = rest.len();
+            let used = line.len() - unused;
+            let _ = nix::unistd::write(pipe.as_fd(), &line[..used]);
+        }
+    }
+}
+
+/// One phase that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The phase's name.
+    pub phase: String,
+    /// When it ended.
+    pub at: MonotonicTime,
+}
+
+/// What a launcher wrote is not a list of marks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the launcher's phase mark {line:?} is not `NAME NANOSECONDS`")]
+pub struct MarkError {
+    line: String,
+}
+
+/// Reads all marks of one launch, in the order written.
+///
+/// # Errors
+/// A line that is not `NAME NANOSECONDS`, with a name of 1 to 32 lower-case letters, digits and hyphens.
+pub fn parse_marks(text: &str) -> Result<Vec<Mark>, MarkError> {
+    text.lines()
+        .map(|line| {
+            parse_mark(line).ok_or_else(|| MarkError {
+                line: line.chars().take(80).collect(),
+            })
+        })
+        .collect()
+}
+
+fn parse_mark(line: &str) -> Option<Mark> {
+    let (phase, nanoseconds) = line.split_once(' ')?;
+    let named = (1..=MAX_NAME).contains(&phase.len())
+        && phase
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let at = MonotonicTime::from_nanos(nanoseconds.parse().ok()?);
+    named.then(|| Mark {
+        phase: phase.to_owned(),
+        at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_mark_is_read_back() {
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let marks = MarkWriter::new(writer);
+        marks.mark("clone");
+        marks.mark("pivot-root");
+        drop(marks);
+        let text = std::io::read_to_string(std::fs::File::from(reader)).unwrap();
+        let read = parse_marks(&text).unwrap();
+        assert_eq!(read.len(), 2);
+        assert_eq!(read[0].phase, "clone");
+        assert_eq!(read[1].phase, "pivot-root");
+        assert!(read[1].at >= read[0].at);
+    }
+
+    #[test]
+    fn a_garbled_mark_is_named() {
+        for line in ["clone", "clone x", " 5", "Clone 5", "clone -1", "a b 5"] {
+            let error = parse_marks(line).unwrap_err();
+            assert!(error.to_string().contains(line), "{error}");
+        }
+    }
+}

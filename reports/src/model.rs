@@ -1,0 +1,232 @@
+//! The results of one run: what `results.json` holds.
+//!
+//! Nothing in here knows how a number was made. Every sample is kept; statistics are derived from them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the results schema that this build writes, and the only one that it reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The name of the part that stands for a whole.
+pub const TOTAL: &str = "total";
+
+/// One execution of the suite on one host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Always [`SCHEMA_VERSION`] in a file that this build can read.
+    pub schema: u32,
+    /// What made the file: always `isobench`.
+    pub tool: String,
+    /// Version of isobench.
+    pub version: String,
+    /// Start of the run, RFC 3339, UTC.
+    pub started: String,
+    /// Wall time of the run in seconds.
+    pub duration_seconds: f64,
+    /// True when the run was interrupted and holds only the samples up to then.
+    pub partial: bool,
+    /// Name of the profile: `quick`, `standard` or `thorough`.
+    pub profile: String,
+    /// Seed of the shuffled order of targets in each round.
+    pub seed: u64,
+    /// The host that the numbers belong to.
+    pub host: Host,
+    /// Every target that was asked for, in ladder order, those that can't run included.
+    pub targets: Vec<Target>,
+    /// Every experiment that was asked for, in order.
+    pub experiments: Vec<Experiment>,
+    /// Doubts about the data or the host, in plain words.
+    pub warnings: Vec<String>,
+    /// Every raw sample, in the order taken.
+    pub samples: Vec<Sample>,
+}
+
+/// The host of a run: facts in a fixed order, made for reading and for comparing hosts.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Host {
+    /// One line: CPU, cores, memory, kernel, KVM kind.
+    pub summary: String,
+    /// Each fact found on the host.
+    pub facts: Vec<Fact>,
+}
+
+/// One fact about the host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fact {
+    /// Stable key, such as `cpu-model` or `kvm-kind`.
+    pub key: String,
+    /// What it's called, for people.
+    pub label: String,
+    /// What was found.
+    pub value: String,
+    /// Set where the value harms the measurement: why.
+    pub concern: Option<String>,
+}
+
+/// A way to isolate: one row of the ladder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Stable name, such as `process` or `microvm-bare`.
+    pub name: String,
+    /// One sentence: what this target adds.
+    pub description: String,
+    /// Where it stands.
+    pub kind: TargetKind,
+    /// Version of the runtime behind it.
+    pub version: Option<String>,
+    /// Set if this host can't run it.
+    pub unavailable: Option<Unavailable>,
+}
+
+/// Where a target stands on the ladder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetKind {
+    /// A rung of isobench's own ladder; 0 is the bare process.
+    Rung(u8),
+    /// The least work that a mechanism needs: what a rung is held against.
+    Floor,
+    /// A runtime that people use.
+    Peer,
+}
+
+/// Why a target can't run, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unavailable {
+    /// What is missing on this host.
+    pub reason: String,
+    /// What would bring it.
+    pub fix: String,
+}
+
+/// One thing that was measured on every target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Stable name: `startup`, `memory` or `disk`.
+    pub name: String,
+    /// How it is measured, in plain words: from where to where, what's in and what's out.
+    pub method: String,
+    /// Its metrics, in order.
+    pub metrics: Vec<Metric>,
+}
+
+/// One figure of an experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    /// Stable name within its experiment, such as `ready`.
+    pub name: String,
+    /// What it is, for people.
+    pub title: String,
+    /// Unit of its samples.
+    pub unit: Unit,
+    /// Which way is better.
+    pub better: Better,
+    /// Its parts in order, each with the sentence that explains it; empty if it isn't cut into parts.
+    pub parts: Vec<Part>,
+}
+
+/// A phase of a start, or a component of a sum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Stable name.
+    pub name: String,
+    /// What happens in it.
+    pub explanation: String,
+}
+
+/// The unit of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Time in nanoseconds.
+    Nanoseconds,
+    /// Memory in bytes.
+    Bytes,
+    /// Throughput in bytes a second.
+    BytesPerSecond,
+    /// Rate in operations a second.
+    OperationsPerSecond,
+}
+
+impl Unit {
+    /// The symbol used in CSV files.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Nanoseconds => "ns",
+            Self::Bytes => "B",
+            Self::BytesPerSecond => "B/s",
+            Self::OperationsPerSecond => "1/s",
+        }
+    }
+}
+
+/// Which way a metric is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Better {
+    /// Less is better: times, memory.
+    Lower,
+    /// More is better: throughput.
+    Higher,
+}
+
+/// One measured value, or the reason for which there is none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// Name of the target.
+    pub target: String,
+    /// Name of the experiment.
+    pub experiment: String,
+    /// Name of the metric.
+    pub metric: String,
+    /// [`TOTAL`] for a whole; else the name of the phase or component.
+    pub part: String,
+    /// Unit of `value`.
+    pub unit: Unit,
+    /// Round in which it was taken, from 0.
+    pub round: u32,
+    /// Place in the run's order, from 0; all parts of one start share it.
+    pub sequence: u64,
+    /// The value; absent if there is none.
+    pub value: Option<f64>,
+    /// What the value is worth.
+    pub status: Status,
+    /// Why there is no value, or why it doesn't count.
+    pub reason: Option<String>,
+}
+
+/// What a sample is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// A good sample.
+    Ok,
+    /// Taken to warm up; kept, and left out of every figure.
+    Warmup,
+    /// The instance failed; `reason` says how.
+    Failed,
+    /// The target can't run on this host; `reason` says why.
+    Unavailable,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ok => "ok",
+            Self::Warmup => "warmup",
+            Self::Failed => "failed",
+            Self::Unavailable => "unavailable",
+        })
+    }
+}

@@ -1,0 +1,1 @@
+//! A KVM microVM with no guest OS: the ladder's rung 2.

@@ -1,0 +1,1 @@
+//! The static workload that runs in every target, and the line protocol it speaks.
