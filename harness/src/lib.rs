@@ -1,3 +1,28 @@
 //! The harness: targets, experiments, host inspection and the `isobench` command.
+//!
+//! The life of a sample: [`plan`] decides when it is taken, [`runner`] takes it by asking an [`experiment`], which has a
+//! [`target`] give a command line, starts it as an [`instance`] in a cgroup of its own ([`accounting`]), and turns what
+//! is seen of it into readings; [`suite`] puts it all together and hands the results to `isobench-reports`.
 
+pub mod accounting;
+pub mod bench;
+pub mod cli;
+pub mod commands;
+pub mod experiment;
+pub mod failure;
+pub mod host;
+pub mod instance;
+pub mod interrupt;
 pub mod marks;
+pub mod output;
+pub mod plan;
+pub mod probe;
+pub mod programs;
+pub mod progress;
+pub mod rig;
+pub mod runner;
+pub mod session;
+pub mod spawn;
+pub mod stream;
+pub mod suite;
+pub mod target;

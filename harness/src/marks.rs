@@ -13,7 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 /// Longest phase name accepted, in bytes.
 const MAX_NAME: usize = 32;
 
-/// A reading of the host's `CLOCK_MONOTONIC` (clock_gettime(2)).
+/// A reading of the host's `CLOCK_MONOTONIC` (`clock_gettime(2)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MonotonicTime(Duration);
 

@@ -1,2 +1,17 @@
-//! Placeholder until its crate lands.
-fn main() {}
+//! The command `isobench`: parse, do, report.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use isobench::cli::{Cli, Command};
+use isobench::{commands, failure};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(arguments) => commands::run::run(arguments),
+        Command::Exec(arguments) => commands::exec::exec(&arguments),
+        Command::Doctor(arguments) => commands::doctor::doctor(&arguments),
+        Command::Report(arguments) => commands::report::report(&arguments),
+    };
+    outcome.unwrap_or_else(|error| failure::report(&error))
+}

@@ -1,0 +1,31 @@
+//! Start-up of each target until its workload is ready; also the floors and the installed peers.
+//! `cargo bench -- startup/container` measures one.
+
+use std::time::Duration;
+
+use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
+use isobench::bench::BenchRig;
+use isobench::experiment::STARTUP;
+
+fn startup(criterion: &mut Criterion) {
+    let rig = BenchRig::assemble(STARTUP, env!("CARGO_BIN_EXE_isobench"))
+        .expect("the rig can be assembled");
+    let mut group = criterion.benchmark_group(STARTUP);
+    group
+        .sampling_mode(SamplingMode::Flat)
+        .sample_size(50)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
+    for subject in &rig.rig.subjects {
+        group.bench_function(subject.target.name(), |bencher| {
+            bencher.iter_custom(|times| {
+                let nanoseconds: f64 = (0..times).map(|_| rig.sample(0, "ready", subject)).sum();
+                Duration::from_secs_f64(nanoseconds / 1e9)
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, startup);
+criterion_main!(benches);

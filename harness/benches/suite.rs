@@ -1,0 +1,51 @@
+//! The whole suite, as `isobench run`: `cargo bench` ends with its table and the path of its report.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use isobench::interrupt::Interrupt;
+use isobench::plan::Profile;
+use isobench::programs::Programs;
+use isobench::suite::{self, Options};
+
+/// Criterion's users filter benches by name: `cargo bench -- startup/container` is not about the suite.
+fn asked_for() -> bool {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let benching = arguments.iter().any(|argument| argument == "--bench");
+    let mut filters = arguments
+        .iter()
+        .filter(|argument| !argument.starts_with('-'))
+        .peekable();
+    benching
+        && (filters.peek().is_none() || filters.any(|filter| "suite".contains(filter.as_str())))
+}
+
+fn main() -> ExitCode {
+    if !asked_for() {
+        return ExitCode::SUCCESS;
+    }
+    let outcome = || {
+        let directory = Path::new(env!("CARGO_BIN_EXE_isobench"))
+            .parent()
+            .unwrap_or(Path::new("."));
+        let options = Options {
+            targets: None,
+            experiments: None,
+            profile: Profile::Standard,
+            seed: None,
+            out: None,
+        };
+        suite::run(
+            &options,
+            &Programs::in_directory(directory)?,
+            &Interrupt::install()?,
+        )
+    };
+    match outcome() {
+        Ok(finished) => {
+            suite::print(&finished);
+            ExitCode::SUCCESS
+        }
+        Err(error) => isobench::failure::report(&error),
+    }
+}

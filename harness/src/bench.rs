@@ -1,0 +1,86 @@
+//! What the criterion benches share: the rig, and one sample of one case as a criterion value.
+//!
+//! The benches go through the same targets, experiments and instances as `isobench run`; criterion only decides how
+//! often.
+
+use std::path::Path;
+
+use crate::experiment::{self, Experiment, Subject};
+use crate::host::HostReport;
+use crate::interrupt::Interrupt;
+use crate::plan::Profile;
+use crate::programs::Programs;
+use crate::rig::Rig;
+use crate::target;
+
+/// Everything that a bench measures with.
+#[derive(Debug)]
+pub struct BenchRig {
+    /// The prepared targets.
+    pub rig: Rig,
+    interrupt: Interrupt,
+    experiment: Box<dyn Experiment>,
+}
+
+impl BenchRig {
+    /// Prepares all targets for `experiment`; `isobench` is the path of that program, whose neighbours the launchers are.
+    /// The targets that can't run here are named on standard error, once.
+    ///
+    /// # Errors
+    /// The launchers are missing, or there is no place for files.
+    pub fn assemble(experiment: &str, isobench: &str) -> anyhow::Result<Self> {
+        let programs =
+            Programs::in_directory(Path::new(isobench).parent().unwrap_or(Path::new(".")))?;
+        let host = HostReport::inspect(&programs);
+        let experiment = experiment::all(Profile::Quick)
+            .into_iter()
+            .find(|known| known.name() == experiment)
+            .ok_or_else(|| anyhow::anyhow!("no experiment `{experiment}`"))?;
+        let targets = target::all(&programs)
+            .into_iter()
+            .filter(|target| target.takes_part_in(experiment.name()))
+            .collect();
+        let rig = Rig::assemble(
+            targets,
+            &host,
+            &programs,
+            experiment::disk_size(Profile::Quick),
+        )?;
+        for absent in &rig.absent {
+            eprintln!(
+                "{} can't run here: {}",
+                absent.target.name(),
+                absent.why.reason
+            );
+        }
+        Ok(Self {
+            rig,
+            interrupt: Interrupt::never()?,
+            experiment,
+        })
+    }
+
+    /// The metrics of each case.
+    pub fn cases(&self) -> Vec<Vec<&'static str>> {
+        self.experiment.cases()
+    }
+
+    /// One sample: the value of `metric` as a whole, from one fresh instance of `subject`.
+    ///
+    /// # Panics
+    /// The sample failed: criterion has no way to leave one out.
+    pub fn sample(&self, case: usize, metric: &str, subject: &Subject) -> f64 {
+        let bench = self.rig.bench(&self.interrupt);
+        let readings = match self.experiment.measure(case, subject, &bench) {
+            Ok(readings) => readings,
+            Err(error) => panic!("{}: {:#}", subject.target.name(), anyhow::Error::new(error)),
+        };
+        let whole = readings
+            .iter()
+            .find(|r| r.metric == metric && r.part == isobench_reports::model::TOTAL);
+        whole.map_or_else(
+            || panic!("{} gave no {metric}", subject.target.name()),
+            |reading| reading.value,
+        )
+    }
+}

@@ -1,0 +1,119 @@
+//! The command line of `isobench`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand};
+
+use crate::plan::Profile;
+
+/// What isolation costs, with numbers from your own machine.
+///
+/// isobench starts the identical static program as a bare process, in a namespace container and in a KVM microVM, and
+/// measures start-up, memory and disk of each.
+#[derive(Debug, Parser)]
+#[command(version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `isobench` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measure everything that this host can run, and write a report.
+    Run(RunArguments),
+    /// Run any static Linux program in a target.
+    Exec(ExecArguments),
+    /// Say what this host can run, what it can't, and why.
+    Doctor(DoctorArguments),
+    /// Draw the report again from saved results, on any machine.
+    Report(ReportArguments),
+}
+
+/// Arguments of `isobench run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// Targets to measure, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub targets: Option<Vec<String>>,
+    /// Experiments to do, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub experiments: Option<Vec<String>>,
+    /// How much time to take
+    #[arg(long, value_enum, default_value_t = Profile::Standard)]
+    pub profile: Profile,
+    /// Seed of the shuffled order; the results hold it [default: drawn]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Directory to write to; results in it are never overwritten [default: isobench-results/DATE]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `isobench exec`.
+#[derive(Debug, Args)]
+pub struct ExecArguments {
+    /// Target to run the program in
+    #[arg(long, value_name = "NAME")]
+    pub target: String,
+    /// Memory that the program may use
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
+    /// A file that the program finds as /dev/vda in a microVM and as /disk in a container
+    #[arg(long, value_name = "FILE")]
+    pub disk: Option<PathBuf>,
+    /// A variable of the program's environment, which is empty otherwise; may be repeated
+    #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_variable)]
+    pub environment: Vec<OsString>,
+    /// The program, a static ELF file, and its arguments
+    #[arg(last = true, required = true, value_name = "PROGRAM")]
+    pub command: Vec<OsString>,
+}
+
+/// Arguments of `isobench doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `isobench report`.
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// Results files, or the directories that hold them
+    #[arg(required = true, value_name = "RESULTS")]
+    pub results: Vec<PathBuf>,
+    /// File to write
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    pub out: PathBuf,
+}
+
+fn parse_variable(text: &str) -> Result<OsString, String> {
+    match text.split_once('=') {
+        Some((name, _)) if !name.is_empty() => Ok(text.into()),
+        _ => Err("expected KEY=VALUE, with a name before the `=`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_variable_needs_a_name() {
+        assert!(parse_variable("A=").is_ok());
+        assert!(parse_variable("=a").is_err());
+        assert!(parse_variable("a").is_err());
+    }
+}

@@ -1,0 +1,171 @@
+//! `isobench exec`: any static program in any target, with its streams and its exit code passed through.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use isobench_vmm::bare::program::Program;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use signal_hook::iterator::Signals;
+
+use crate::accounting::{Accounting, Group};
+use crate::cli::ExecArguments;
+use crate::failure::BadInput;
+use crate::host::HostReport;
+use crate::programs::Programs;
+use crate::session::Session;
+use crate::spawn::{CommandLine, Descriptors, ProcessGroup, spawn};
+use crate::target::{self, Launch, Target};
+
+/// Runs the program and gives its exit code, or 128 + the signal that ended it.
+///
+/// # Errors
+/// [`BadInput`] for a program, a target or a disk that can't be; else what failed.
+pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
+    let programs = Programs::find()?;
+    let target = choose(&programs, &arguments.target)?;
+    let (program, program_arguments) = program(arguments)?;
+    let disk = arguments.disk.as_deref().map(check_disk).transpose()?;
+    if arguments.memory.is_some() && !target.limits_memory() {
+        return Err(BadInput(format!(
+            "{} can't limit memory; leave --memory out",
+            target.name()
+        ))
+        .into());
+    }
+    if let Some(unavailable) = target.unavailable(&HostReport::inspect(&programs)) {
+        let (name, reason, fix) = (target.name(), unavailable.reason, unavailable.fix);
+        return Err(BadInput(format!("{name} can't run here: {reason}; {fix}")).into());
+    }
+    let session = Session::open()?;
+    let root = session.scratch().join("root");
+    fs::create_dir(&root)
+        .and_then(|()| target.prepare(&program, &root))
+        .with_context(|| format!("cannot prepare {}", root.display()))?;
+    let accounting = Accounting::open(session.name());
+    if let (Err(error), Some(_)) = (&accounting, arguments.memory)
+        && target.name() != "microvm-bare"
+    {
+        return Err(BadInput(format!("--memory needs a cgroup: {error}")).into());
+    }
+    let group = accounting
+        .as_ref()
+        .ok()
+        .map(Accounting::group)
+        .transpose()?;
+    let launch = Launch {
+        program: &program,
+        arguments: program_arguments.to_vec(),
+        environment: arguments.environment.clone(),
+        disk: disk.as_deref(),
+        memory: arguments.memory,
+        root: &root,
+        limits: group
+            .as_ref()
+            .map_or_else(Vec::new, Group::limit_directories),
+        marks: false,
+    };
+    Ok(ExitCode::from(run(&target.command(&launch))?))
+}
+
+fn choose(programs: &Programs, wanted: &str) -> Result<Box<dyn Target>, BadInput> {
+    let all = target::all(programs);
+    let known = target::names(&all);
+    all.into_iter()
+        .find(|target| target.name() == wanted && target.runs_programs())
+        .ok_or_else(|| {
+            BadInput(format!(
+                "no target `{wanted}` that runs programs; choose among {known}"
+            ))
+        })
+}
+
+/// The program as an absolute path, checked to be one that every target could run.
+fn program(arguments: &ExecArguments) -> anyhow::Result<(PathBuf, &[std::ffi::OsString])> {
+    let (program, rest) = arguments
+        .command
+        .split_first()
+        .ok_or_else(|| BadInput("no program is named after `--`".to_owned()))?;
+    let path = Path::new(program);
+    Program::open(path).map_err(|error| BadInput(format!("{:#}", anyhow::Error::new(error))))?;
+    let path = path
+        .canonicalize()
+        .with_context(|| format!("cannot resolve {}", path.display()))?;
+    nix::unistd::access(&path, nix::unistd::AccessFlags::X_OK).map_err(|e| {
+        BadInput(format!(
+            "{} can't be executed: {e}; chmod +x it",
+            path.display()
+        ))
+    })?;
+    Ok((path, rest))
+}
+
+fn check_disk(disk: &Path) -> Result<PathBuf, BadInput> {
+    let refuse = |why: String| BadInput(format!("--disk {}: {why}", disk.display()));
+    let metadata = fs::metadata(disk).map_err(|e| refuse(e.to_string()))?;
+    if !metadata.is_file() {
+        return Err(refuse("not a regular file".to_owned()));
+    }
+    if disk.as_os_str().as_encoded_bytes().contains(&b':') {
+        return Err(refuse(
+            "a container can't be given a path with a colon; rename it".to_owned(),
+        ));
+    }
+    disk.canonicalize().map_err(|e| refuse(e.to_string()))
+}
+
+/// Runs a launcher on this process's own streams.
+fn run(command: &CommandLine) -> anyhow::Result<u8> {
+    let own = || -> io::Result<Descriptors> {
+        let clone =
+            |fd: std::os::fd::BorrowedFd<'_>| -> io::Result<OwnedFd> { fd.try_clone_to_owned() };
+        Ok(Descriptors {
+            stdin: clone(io::stdin().as_fd())?,
+            stdout: clone(io::stdout().as_fd())?,
+            stderr: clone(io::stderr().as_fd())?,
+            marks: None,
+        })
+    };
+    let forwarded = [
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+    ];
+    let mut signals =
+        Signals::new(forwarded.map(|signal| signal as i32)).context("cannot catch signals")?;
+    let child = spawn(
+        command,
+        own().context("cannot pass the streams on")?,
+        ProcessGroup::Inherited,
+    )?;
+    let pid = child.pid;
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            forward(pid, signal);
+        }
+    });
+    loop {
+        match waitpid(pid, None) {
+            Ok(WaitStatus::Exited(_, code)) => return Ok(u8::try_from(code & 0xff)?),
+            Ok(WaitStatus::Signaled(_, signal, _)) => {
+                return Ok(u8::try_from(128 + signal as i32)?);
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno).context("cannot wait for the launcher"),
+        }
+    }
+}
+
+fn forward(pid: Pid, signal: i32) {
+    if let Ok(signal) = Signal::try_from(signal) {
+        // A launcher that has just ended needs no signal.
+        let _ = kill(pid, signal);
+    }
+}

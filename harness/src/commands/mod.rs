@@ -1,0 +1,6 @@
+//! One file a subcommand.
+
+pub mod doctor;
+pub mod exec;
+pub mod report;
+pub mod run;

@@ -1,0 +1,188 @@
+//! Memory: what one idle instance costs beyond the memory that its program touches.
+//!
+//! Two views of the same instance, because each misses something. The *charge* is what the kernel accounts to the
+//! instance's cgroup, its own memory for the instance included. *PSS* is what its processes map, with pages shared
+//! between processes split among them; it can be had without a cgroup, and knows nothing of the kernel's part.
+
+use bytesize::ByteSize;
+use isobench_reports::model::{Better, Part, TOTAL, Unit};
+
+use super::{Bench, Experiment, MEMORY, MeasureError, MetricInfo, Reading, Rounds, Subject, part};
+use crate::accounting::Accounting;
+use crate::instance::{Instance, Stdin};
+use crate::plan::Profile;
+use crate::probe::pss::{Pss, process_tree};
+use crate::target::Target;
+
+const CHARGE: &str = "charge";
+const PSS: &str = "pss";
+
+/// What the workload touches: enough that a target which doubles it shows.
+const TOUCHED: ByteSize = ByteSize::mib(16);
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Memory;
+
+impl Experiment for Memory {
+    fn name(&self) -> &'static str {
+        MEMORY
+    }
+
+    fn method(&self) -> &'static str {
+        "One instance of a program that touches 16 MiB and then blocks, looked at once it says that it is ready; \
+         the 16 MiB are subtracted. `charge` is the kernel's account of the instance's cgroup: anonymous pages, \
+         file pages and kernel memory, launcher included. `pss` is the proportional set size summed over its \
+         processes, which leaves kernel memory out. The programs' own files are in the page cache beforehand."
+    }
+
+    fn metrics(&self) -> Vec<MetricInfo> {
+        let memory = |name, title| MetricInfo {
+            name,
+            title,
+            unit: Unit::Bytes,
+            better: Better::Lower,
+        };
+        vec![
+            memory(CHARGE, "Memory charged to one idle instance"),
+            memory(PSS, "Proportional set size of one idle instance"),
+        ]
+    }
+
+    fn parts(&self, metric: &str, _: &[&dyn Target]) -> Vec<Part> {
+        let mut parts = vec![
+            part(
+                "anon",
+                "anonymous pages: heaps, stacks, guest RAM, beyond the 16 MiB that the program touches",
+            ),
+            part("file", "pages of files, tmpfs included"),
+        ];
+        if metric == CHARGE {
+            parts.push(part(
+                "kernel",
+                "the kernel's own: page tables, stacks, namespaces, virtual CPUs",
+            ));
+        }
+        parts
+    }
+
+    fn cases(&self) -> Vec<Vec<&'static str>> {
+        vec![vec![CHARGE, PSS]]
+    }
+
+    fn rounds(&self, profile: Profile) -> Rounds {
+        match profile {
+            Profile::Quick => Rounds {
+                warmup: 1,
+                measured: 5,
+            },
+            Profile::Standard => Rounds {
+                warmup: 1,
+                measured: 15,
+            },
+            Profile::Thorough => Rounds {
+                warmup: 2,
+                measured: 50,
+            },
+        }
+    }
+
+    fn measure(
+        &self,
+        _: usize,
+        subject: &Subject,
+        bench: &Bench,
+    ) -> Result<Vec<Reading>, MeasureError> {
+        let group = bench.accounting.map(Accounting::group).transpose()?;
+        let touched = TOUCHED.as_u64().to_string();
+        let mut launch = bench.launch(subject, &["idle", "--touch", &touched]);
+        if let Some(group) = &group {
+            launch.limits = group.limit_directories();
+            group.enter()?;
+        }
+        let mut instance = Instance::start(
+            &subject.target.command(&launch),
+            Stdin::Held,
+            bench.limit,
+            bench.interrupt,
+        )?;
+        if let Some(group) = &group {
+            // Nothing is timed here, so the harness leaves at once and charges nothing of its own.
+            group.leave()?;
+        }
+        instance.ready()?;
+
+        let mut readings = Vec::new();
+        if let Some(group) = &group {
+            let memory = group.memory()?;
+            readings.extend(beyond_touched(
+                CHARGE,
+                &[
+                    ("anon", memory.anon),
+                    ("file", memory.file),
+                    ("kernel", memory.kernel),
+                ],
+            ));
+        }
+        let pss = process_tree(instance.pid())?
+            .iter()
+            .map(Pss::of_process)
+            .sum::<Result<Pss, _>>()?;
+        readings.extend(beyond_touched(
+            PSS,
+            &[("anon", pss.anon), ("file", pss.file)],
+        ));
+
+        instance.close_stdin();
+        let ended = instance.finished()?;
+        if let Some(group) = group {
+            group.remove(ended)?;
+        }
+        Ok(readings)
+    }
+}
+
+/// The parts without the bytes that the program itself touched (which are anonymous), and their sum.
+fn beyond_touched(metric: &'static str, parts: &[(&str, ByteSize)]) -> Vec<Reading> {
+    let touched = TOUCHED.as_u64() as f64;
+    let mut readings: Vec<_> = parts
+        .iter()
+        .map(|(name, size)| Reading {
+            metric,
+            part: (*name).to_owned(),
+            value: size.as_u64() as f64 - if *name == "anon" { touched } else { 0.0 },
+        })
+        .collect();
+    let total = readings.iter().map(|reading| reading.value).sum();
+    readings.insert(
+        0,
+        Reading {
+            metric,
+            part: TOTAL.to_owned(),
+            value: total,
+        },
+    );
+    readings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_touched_bytes_are_taken_from_the_anonymous_part() {
+        let readings = beyond_touched(
+            CHARGE,
+            &[("anon", ByteSize::mib(17)), ("kernel", ByteSize::kib(4))],
+        );
+        let values: Vec<_> = readings
+            .iter()
+            .map(|r| (r.part.as_str(), r.value))
+            .collect();
+        let mib = 1024.0 * 1024.0;
+        assert_eq!(
+            values,
+            [(TOTAL, mib + 4096.0), ("anon", mib), ("kernel", 4096.0)]
+        );
+    }
+}

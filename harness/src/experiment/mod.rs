@@ -1,0 +1,227 @@
+//! Experiments: what is measured, on every target, by the same code.
+//!
+//! An experiment is a list of *cases*; measuring a case once takes one fresh instance of one target and gives the
+//! values of its metrics. The runner decides when each case is measured on which target.
+
+mod disk;
+mod memory;
+mod startup;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use isobench_reports::model::{Better, Metric, Part, TOTAL, Unit};
+
+use crate::accounting::{Accounting, AccountingError};
+use crate::instance::InstanceError;
+use crate::interrupt::Interrupt;
+use crate::plan::Profile;
+use crate::target::{Launch, Target};
+
+/// Name of the start-up experiment.
+pub const STARTUP: &str = "startup";
+/// Name of the memory experiment.
+pub const MEMORY: &str = "memory";
+/// Name of the disk experiment.
+pub const DISK: &str = "disk";
+
+/// A figure that an experiment takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricInfo {
+    /// Stable name.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub title: &'static str,
+    /// Unit of its values.
+    pub unit: Unit,
+    /// Which way is better.
+    pub better: Better,
+}
+
+/// One value that measuring a case gave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading {
+    /// Name of the metric.
+    pub metric: &'static str,
+    /// [`TOTAL`], or the name of a part.
+    pub part: String,
+    /// The value, in the metric's unit.
+    pub value: f64,
+}
+
+impl Reading {
+    fn total(metric: &'static str, value: f64) -> Self {
+        Self {
+            metric,
+            part: TOTAL.to_owned(),
+            value,
+        }
+    }
+
+    fn duration(metric: &'static str, value: Duration) -> Self {
+        Self::total(metric, nanoseconds(value))
+    }
+}
+
+fn nanoseconds(duration: Duration) -> f64 {
+    duration.as_nanos() as f64
+}
+
+/// A case gave no values.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasureError {
+    /// The instance misbehaved.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// Its cgroup could not be used.
+    #[error(transparent)]
+    Accounting(#[from] AccountingError),
+    /// Its processes could not be looked at.
+    #[error("cannot read the memory of the instance's processes")]
+    Memory(#[from] procfs::ProcError),
+    /// Time ran backwards, or a launcher lies.
+    #[error("phase `{phase}` ends before the one that precedes it")]
+    NegativePhase {
+        /// The phase.
+        phase: String,
+    },
+    /// The workload did another amount of work than it was asked for.
+    #[error("the workload says that it did {did} {unit}, and was asked for {asked}")]
+    OtherAmount {
+        /// What it says.
+        did: u64,
+        /// What it was asked for.
+        asked: u64,
+        /// Of what.
+        unit: &'static str,
+    },
+}
+
+impl MeasureError {
+    /// Whether the user stopped the run, so that this isn't the instance's failure.
+    pub fn is_interrupt(&self) -> bool {
+        matches!(self, Self::Instance(InstanceError::Interrupted))
+    }
+}
+
+/// A target that is ready to be measured.
+#[derive(Debug)]
+pub struct Subject {
+    /// The target.
+    pub target: Box<dyn Target>,
+    /// The directory that it has prepared.
+    pub root: PathBuf,
+}
+
+/// What all measurements of a run share.
+#[derive(Debug)]
+pub struct Bench<'r> {
+    /// The workload's path on the host.
+    pub workload: &'r Path,
+    /// The file that disk experiments work on.
+    pub disk: &'r Path,
+    /// Where memory is accounted, if this host can.
+    pub accounting: Option<&'r Accounting>,
+    /// How long one instance may take.
+    pub limit: Duration,
+    /// Whether the user has asked for a stop.
+    pub interrupt: &'r Interrupt,
+}
+
+impl Bench<'_> {
+    /// The launch of the workload in `subject` with `arguments`.
+    fn launch<'a>(&'a self, subject: &'a Subject, arguments: &[&str]) -> Launch<'a> {
+        Launch {
+            program: self.workload,
+            arguments: arguments.iter().map(OsString::from).collect(),
+            environment: Vec::new(),
+            disk: None,
+            memory: None,
+            root: &subject.root,
+            limits: Vec::new(),
+            marks: true,
+        }
+    }
+}
+
+/// One thing that is measured.
+pub trait Experiment: std::fmt::Debug {
+    /// Stable name.
+    fn name(&self) -> &'static str;
+
+    /// How it is measured, in plain words.
+    fn method(&self) -> &'static str;
+
+    /// The figures that it takes.
+    fn metrics(&self) -> Vec<MetricInfo>;
+
+    /// The parts of `metric`, in order, each explained; `subjects` add the phases of their launchers.
+    fn parts(&self, metric: &str, subjects: &[&dyn Target]) -> Vec<Part>;
+
+    /// The cases, each with the metrics that it gives.
+    fn cases(&self) -> Vec<Vec<&'static str>>;
+
+    /// Rounds to warm up and to measure under `profile`.
+    fn rounds(&self, profile: Profile) -> Rounds;
+
+    /// Measures one case on one target.
+    ///
+    /// # Errors
+    /// [`MeasureError`]: this sample has no value; the next may have.
+    fn measure(
+        &self,
+        case: usize,
+        subject: &Subject,
+        bench: &Bench,
+    ) -> Result<Vec<Reading>, MeasureError>;
+
+    /// The definition of this experiment for a results file.
+    fn describe(&self, targets: &[&dyn Target]) -> isobench_reports::model::Experiment {
+        isobench_reports::model::Experiment {
+            name: self.name().to_owned(),
+            method: self.method().to_owned(),
+            metrics: self
+                .metrics()
+                .iter()
+                .map(|metric| Metric {
+                    name: metric.name.to_owned(),
+                    title: metric.title.to_owned(),
+                    unit: metric.unit,
+                    better: metric.better,
+                    parts: self.parts(metric.name, targets),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// How often each case is measured on each target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rounds {
+    /// Rounds whose samples are kept but don't count.
+    pub warmup: u32,
+    /// Rounds that count.
+    pub measured: u32,
+}
+
+/// Every experiment, in the order of the report.
+pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
+    vec![
+        Box::new(startup::Startup),
+        Box::new(memory::Memory),
+        Box::new(disk::Disk::new(profile)),
+    ]
+}
+
+/// Bytes that the disk experiment's file has under `profile`.
+pub fn disk_size(profile: Profile) -> bytesize::ByteSize {
+    disk::file_size(profile)
+}
+
+fn part(name: &str, explanation: &str) -> Part {
+    Part {
+        name: name.to_owned(),
+        explanation: explanation.to_owned(),
+    }
+}

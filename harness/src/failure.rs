@@ -1,0 +1,38 @@
+//! What the command says and returns when it can't do what it was asked.
+
+use std::process::ExitCode;
+
+/// The user asked for something that can't be done as asked: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadInput(pub String);
+
+/// Exit code for what was asked wrongly.
+const BAD_INPUT: u8 = 2;
+
+/// Prints the chain of causes on one line, and gives the exit code: 2 for bad input, 1 otherwise.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    let line = format!("{error:#}").replace('\n', " ");
+    eprintln!("isobench: {line}");
+    if error.chain().any(is_bad_input) {
+        ExitCode::from(BAD_INPUT)
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<BadInput>() || cause.is::<isobench_reports::ResultsError>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_input_is_exit_code_two_however_deep() {
+        let deep = anyhow::Error::new(BadInput("no such target".to_owned())).context("cannot run");
+        assert_eq!(report(&deep), ExitCode::from(2));
+        assert_eq!(report(&anyhow::anyhow!("disk full")), ExitCode::FAILURE);
+    }
+}

@@ -1,0 +1,109 @@
+//! The processor, and the settings of it that make timings noisy.
+
+use procfs::{CpuInfo, Current as _, LoadAverage};
+
+use super::{Finding, read_setting};
+
+/// Load above which another program is probably competing for the processors.
+const BUSY_LOAD: f32 = 0.5;
+
+pub(super) fn findings() -> Vec<Finding> {
+    let info = CpuInfo::current().ok();
+    let field =
+        |name: &str| -> Option<String> { Some(info.as_ref()?.get_field(0, name)?.to_owned()) };
+    let model = field("model name").unwrap_or_else(|| "unknown".to_owned());
+    let count = info.as_ref().map_or(0, CpuInfo::num_cores);
+    let flags = field("flags").unwrap_or_default();
+    vec![
+        Finding::fine("cpu-model", "Processor", model),
+        Finding::fine("cpus", "CPUs online", format!("{count} CPUs")),
+        smt(),
+        governor(),
+        load(),
+        mitigations(),
+        virtualized(flags.split_whitespace().any(|flag| flag == "hypervisor")),
+    ]
+}
+
+fn smt() -> Finding {
+    let active = read_setting("/sys/devices/system/cpu/smt/active");
+    let value = match active.as_deref() {
+        Some("1") => "on",
+        Some("0") => "off",
+        _ => "unknown",
+    };
+    let finding = Finding::fine("smt", "Simultaneous multithreading", value);
+    if value == "on" {
+        finding.concern(
+            "a sibling thread's work slows the measured one",
+            "for the steadiest figures: echo off > /sys/devices/system/cpu/smt/control",
+        )
+    } else {
+        finding
+    }
+}
+
+fn governor() -> Finding {
+    let governor = read_setting("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+    match governor.as_deref() {
+        None => Finding::fine(
+            "governor",
+            "Frequency governor",
+            "none (fixed, or set by the hypervisor)",
+        ),
+        Some("performance") => Finding::fine("governor", "Frequency governor", "performance"),
+        Some(other) => Finding::fine("governor", "Frequency governor", other).concern(
+            "the clock rate changes with the load while measuring",
+            "cpupower frequency-set -g performance",
+        ),
+    }
+}
+
+fn load() -> Finding {
+    let Ok(load) = LoadAverage::current() else {
+        return Finding::fine("load", "Load average", "unknown");
+    };
+    let finding = Finding::fine(
+        "load",
+        "Load average (1 minute)",
+        format!("{:.2}", load.one),
+    );
+    if load.one > BUSY_LOAD {
+        finding.concern(
+            "other programs were running just before the run",
+            "stop them, or wait a minute after a build",
+        )
+    } else {
+        finding
+    }
+}
+
+fn mitigations() -> Finding {
+    let mut active: Vec<_> = std::fs::read_dir("/sys/devices/system/cpu/vulnerabilities")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| {
+            std::fs::read_to_string(entry.path()).is_ok_and(|text| text.starts_with("Mitigation"))
+        })
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    active.sort();
+    let value = if active.is_empty() {
+        "none active".to_owned()
+    } else {
+        active.join(", ")
+    };
+    Finding::fine("mitigations", "Mitigations active", value)
+}
+
+fn virtualized(is_guest: bool) -> Finding {
+    if is_guest {
+        Finding::fine("virtualized", "This host is itself", "a virtual machine").concern(
+            "an outer hypervisor schedules this host, and VMs inside it are nested or emulated",
+            "use a physical machine for absolute times; ratios still hold",
+        )
+    } else {
+        Finding::fine("virtualized", "This host is itself", "a physical machine")
+    }
+}

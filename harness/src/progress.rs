@@ -1,0 +1,73 @@
+//! How far a run is: a bar on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Time between two plain lines.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// Redraws a second: often enough to look alive, seldom enough not to disturb the measured programs.
+const REDRAWS: u8 = 5;
+
+/// Shows which sample is being taken.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    lines: bool,
+    steps: usize,
+    last_line: Option<Instant>,
+}
+
+impl Progress {
+    /// Shows `steps` steps on standard error, so that standard output holds the results alone.
+    pub fn new(steps: usize) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let target = if terminal {
+            ProgressDrawTarget::stderr_with_hz(REDRAWS)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
+        let style = ProgressStyle::with_template("{bar:24} {percent:>3} %  {msg:32} {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self {
+            bar,
+            lines: !terminal,
+            steps,
+            last_line: None,
+        }
+    }
+
+    /// One that shows nothing.
+    pub fn silent() -> Self {
+        Self {
+            bar: ProgressBar::hidden(),
+            lines: false,
+            steps: 0,
+            last_line: None,
+        }
+    }
+
+    /// Step `number` begins.
+    pub fn step(&mut self, number: usize, experiment: &str, target: &str) {
+        self.bar.set_message(format!("{experiment} {target}"));
+        self.bar.set_position(number as u64);
+        let due = self
+            .last_line
+            .is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
+        if self.lines && due {
+            eprintln!(
+                "sample {} of {}: {experiment}, {target}",
+                number + 1,
+                self.steps
+            );
+            self.last_line = Some(Instant::now());
+        }
+    }
+
+    /// The run has ended.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,226 @@
+//! What a run puts on the host, and how it goes away again.
+//!
+//! Everything is named after the process that made it, `isobench-PID-STARTTIME`: a scratch directory, and a cgroup
+//! of the same name. A run removes its own at the end; what a killed run left is recognised by its name, whose
+//! process is no more, and removed by the next run.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
+use procfs::process::Process;
+
+const PREFIX: &str = "isobench-";
+
+/// A scratch directory could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Nothing on a disk is writable.
+    #[error("no writable directory on a disk among {tried}; set TMPDIR to one that isn't a tmpfs")]
+    NoDirectory {
+        /// The directories tried.
+        tried: String,
+    },
+    /// The kernel does not tell about this process.
+    #[error("cannot read /proc/self/stat; is /proc mounted?")]
+    Proc(#[from] procfs::ProcError),
+}
+
+/// The name of everything that one process puts on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionName {
+    pid: i32,
+    start_time: u64,
+}
+
+impl SessionName {
+    fn own() -> Result<Self, SessionError> {
+        let stat = Process::myself()?.stat()?;
+        Ok(Self {
+            pid: stat.pid,
+            start_time: stat.starttime,
+        })
+    }
+
+    /// Reads a name as this module writes it; anything else isn't ours.
+    pub fn parse(name: &str) -> Option<Self> {
+        let (pid, start_time) = name.strip_prefix(PREFIX)?.split_once('-')?;
+        Some(Self {
+            pid: pid.parse().ok()?,
+            start_time: start_time.parse().ok()?,
+        })
+    }
+
+    /// Whether the process still runs: the same process, not a later one of the same number.
+    pub fn is_alive(&self) -> bool {
+        Process::new(self.pid)
+            .and_then(|process| process.stat())
+            .is_ok_and(|stat| stat.starttime == self.start_time && stat.state != 'Z')
+    }
+}
+
+impl std::fmt::Display for SessionName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{PREFIX}{}-{}", self.pid, self.start_time)
+    }
+}
+
+/// The scratch directory of one run, removed when dropped.
+#[derive(Debug)]
+pub struct Session {
+    name: SessionName,
+    scratch: PathBuf,
+}
+
+impl Session {
+    /// Removes what killed runs left in the usual places, and makes a scratch directory on a disk: in `TMPDIR`,
+    /// `/var/tmp` or the current directory, the first of them that isn't in memory.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub fn open() -> Result<Self, SessionError> {
+        let name = SessionName::own()?;
+        let bases = [
+            std::env::temp_dir(),
+            PathBuf::from("/var/tmp"),
+            std::env::current_dir().unwrap_or_default(),
+        ];
+        for base in &bases {
+            remove_stale(base);
+        }
+        for base in bases.iter().filter(|base| is_on_disk(base)) {
+            if let Some(scratch) = make_private(&base.join(name.to_string())) {
+                return Ok(Self { name, scratch });
+            }
+        }
+        Err(SessionError::NoDirectory {
+            tried: bases.map(|base| base.display().to_string()).join(", "),
+        })
+    }
+
+    /// The name that everything of this run carries.
+    pub fn name(&self) -> &SessionName {
+        &self.name
+    }
+
+    /// Where the run may put files; never in memory.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // What can't be removed now is removed by the next run.
+        let _ = fs::remove_dir_all(&self.scratch);
+        if let Some(named) = self.scratch.parent() {
+            let _ = fs::remove_dir(named);
+        }
+    }
+}
+
+/// A container's root is another user on the host, and must reach its files in here: so others may pass
+/// through, but not list.
+fn make_private(path: &Path) -> Option<PathBuf> {
+    // Two sessions of one process (tests, benches) follow each other in one place.
+    let mut builder = fs::DirBuilder::new();
+    for suffix in 0..1000 {
+        let path = path.join(suffix.to_string());
+        builder
+            .recursive(true)
+            .mode(0o711)
+            .create(path.parent()?)
+            .ok()?;
+        match builder.recursive(false).mode(0o711).create(&path) {
+            Ok(()) => {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o711)).ok()?;
+                return path.canonicalize().ok();
+            }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+fn is_on_disk(directory: &Path) -> bool {
+    // From linux/magic.h; nix has no name for it.
+    const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
+    statfs(directory).is_ok_and(|fs| ![TMPFS_MAGIC, RAMFS_MAGIC].contains(&fs.filesystem_type()))
+}
+
+fn remove_stale(base: &Path) {
+    let Ok(entries) = fs::read_dir(base) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let stale = name
+            .to_str()
+            .and_then(SessionName::parse)
+            .is_some_and(|session| !session.is_alive());
+        if stale {
+            // Another user's is theirs to remove.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_strangers_are_not_ours() {
+        let own = SessionName::own().unwrap();
+        assert_eq!(SessionName::parse(&own.to_string()), Some(own.clone()));
+        assert!(own.is_alive());
+        let dead = SessionName {
+            start_time: own.start_time + 1,
+            ..own
+        };
+        assert!(!dead.is_alive());
+        for stranger in [
+            "isobench",
+            "isobench-",
+            "isobench-12",
+            "isobench-x-1",
+            "isobench-1-2x",
+            "other-1-2",
+        ] {
+            assert_eq!(SessionName::parse(stranger), None, "{stranger}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_dead_run_left_is_removed() {
+        let base = tempfile::tempdir().unwrap();
+        let own = SessionName::own().unwrap();
+        let dead = SessionName {
+            start_time: own.start_time + 1,
+            ..own.clone()
+        };
+        for name in [
+            own.to_string(),
+            dead.to_string(),
+            "isobench-results".to_owned(),
+        ] {
+            fs::create_dir(base.path().join(name)).unwrap();
+        }
+        remove_stale(base.path());
+        assert!(base.path().join(own.to_string()).exists());
+        assert!(base.path().join("isobench-results").exists());
+        assert!(!base.path().join(dead.to_string()).exists());
+    }
+
+    #[test]
+    fn a_session_takes_its_directory_away() {
+        let session = Session::open().unwrap();
+        let scratch = session.scratch().to_owned();
+        fs::write(scratch.join("file"), "x").unwrap();
+        drop(session);
+        assert!(!scratch.exists());
+    }
+}

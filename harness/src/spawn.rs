@@ -1,0 +1,405 @@
+//! Starts one program in the way that `posix_spawn(3)` does: a child that shares the parent's memory until
+//! it execs, so that the cost of a start doesn't grow with the size of the harness.
+//!
+//! What `std::process::Command` can't do without falling back to `fork`: the child asks to die with the
+//! harness (`PR_SET_PDEATHSIG`), and it gets exactly the descriptors it is meant to have.
+#![expect(
+    unsafe_code,
+    reason = "clone(2) with a shared address space and execve(2)"
+)]
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sched::{CloneFlags, clone};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, signal};
+use nix::unistd::Pid;
+
+use crate::marks::MonotonicTime;
+
+/// The descriptor number that a launcher finds its marks pipe at.
+pub const MARKS_DESCRIPTOR: RawFd = 3;
+
+/// Stack of the child between clone and exec: some system calls deep, no more.
+const CHILD_STACK: usize = 64 * 1024;
+
+/// A program, its arguments and its whole environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine {
+    /// Path of the program; `PATH` is not searched.
+    pub program: PathBuf,
+    /// Arguments after the program's own name.
+    pub arguments: Vec<OsString>,
+    /// Environment as `KEY=VALUE`; nothing is inherited.
+    pub environment: Vec<OsString>,
+}
+
+impl CommandLine {
+    /// The program with no arguments and no environment.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item: AsRef<OsStr>>>(mut self, arguments: I) -> Self {
+        self.arguments
+            .extend(arguments.into_iter().map(|a| a.as_ref().to_owned()));
+        self
+    }
+}
+
+/// A program could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// An argument or variable holds a NUL byte, which no exec can pass on.
+    #[error("{0:?} holds a NUL byte, which can't be passed to a program")]
+    Nul(OsString),
+    /// A descriptor could not be made.
+    #[error("cannot make a {what} for {}", program.display())]
+    Descriptor {
+        /// What was to be made.
+        what: &'static str,
+        /// The program to be started.
+        program: PathBuf,
+        /// Why not.
+        source: Errno,
+    },
+    /// clone(2) failed.
+    #[error("cannot clone a process for {}", program.display())]
+    Clone {
+        /// The program to be started.
+        program: PathBuf,
+        /// Why not.
+        source: Errno,
+    },
+    /// execve(2) failed.
+    #[error("cannot execute {}", program.display())]
+    Exec {
+        /// The program to be started.
+        program: PathBuf,
+        /// Why not.
+        source: Errno,
+    },
+}
+
+/// Which process group the child belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessGroup {
+    /// One of its own: the terminal's Ctrl-C reaches the harness alone, which ends its instances in order.
+    Own,
+    /// The harness's, so that the program can read from the terminal.
+    Inherited,
+}
+
+/// What the child finds at descriptors 0, 1, 2 and, for marks, 3; all others are closed at exec.
+#[derive(Debug)]
+pub struct Descriptors {
+    /// Descriptor 0.
+    pub stdin: OwnedFd,
+    /// Descriptor 1.
+    pub stdout: OwnedFd,
+    /// Descriptor 2.
+    pub stderr: OwnedFd,
+    /// Descriptor 3, if any.
+    pub marks: Option<OwnedFd>,
+}
+
+/// A started child that nobody has waited for yet.
+#[derive(Debug)]
+pub struct Child {
+    /// Its process id.
+    pub pid: Pid,
+    /// Readable once it has ended (`pidfd_open(2)`).
+    pub pidfd: OwnedFd,
+    /// The clock just before the clone.
+    pub spawned_at: MonotonicTime,
+}
+
+/// The command line in the form that execve(2) takes.
+struct ExecImage {
+    program: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl ExecImage {
+    fn new(command: &CommandLine) -> Result<Self, SpawnError> {
+        let program = c_string(command.program.as_os_str())?;
+        let mut arguments = vec![program.clone()];
+        for argument in &command.arguments {
+            arguments.push(c_string(argument)?);
+        }
+        let environment = command.environment.iter().map(|v| c_string(v));
+        Ok(Self {
+            program,
+            arguments,
+            environment: environment.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
+    CString::new(text.as_bytes()).map_err(|e| SpawnError::Nul(OsString::from_vec(e.into_vec())))
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+    let mut all: Vec<_> = strings.iter().map(|s| s.as_ptr()).collect();
+    all.push(std::ptr::null());
+    all
+}
+
+/// Starts `command` and returns once it has been exec'd.
+///
+/// The calling thread must outlive the child: `PR_SET_PDEATHSIG` fires when the thread that cloned ends (prctl(2)).
+///
+/// # Errors
+/// [`SpawnError`]; a failed exec leaves no process behind.
+pub fn spawn(
+    command: &CommandLine,
+    descriptors: Descriptors,
+    group: ProcessGroup,
+) -> Result<Child, SpawnError> {
+    let image = ExecImage::new(command)?;
+    let descriptors = lift(descriptors, &command.program)?;
+    let clone_error = |source| SpawnError::Clone {
+        program: command.program.clone(),
+        source,
+    };
+    let arguments = pointers(&image.arguments);
+    let environment = pointers(&image.environment);
+    let mut stack = vec![0_u8; CHILD_STACK];
+    let mut exec_error = 0_i32;
+    let harness = Pid::this();
+
+    let mut old_mask = SigSet::empty();
+    pthread_sigmask(
+        SigmaskHow::SIG_SETMASK,
+        Some(&SigSet::all()),
+        Some(&mut old_mask),
+    )
+    .map_err(clone_error)?;
+    let child = Box::new(|| {
+        exec_error = become_program(
+            &image.program,
+            &arguments,
+            &environment,
+            &descriptors,
+            group,
+            harness,
+            &old_mask,
+        ) as i32;
+        127
+    });
+    let spawned_at = MonotonicTime::now();
+    // SAFETY: CLONE_VFORK suspends this thread until the child has exec'd or exited, so the stack, the
+    // closure and all that it borrows outlive the child's use of them, and no other code of this thread runs
+    // meanwhile. The child only makes system calls: it neither allocates nor takes a lock that another
+    // thread might hold. All signals are blocked, so no handler runs in the shared memory.
+    let cloned = unsafe {
+        clone(
+            child,
+            &mut stack,
+            CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK,
+            Some(libc::SIGCHLD),
+        )
+    };
+    let restored = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&old_mask), None);
+    let pid = cloned.map_err(clone_error)?;
+    if exec_error != 0 {
+        reap(pid);
+        return Err(SpawnError::Exec {
+            program: command.program.clone(),
+            source: Errno::from_raw(exec_error),
+        });
+    }
+    restored.map_err(clone_error)?;
+    let pidfd = open_pidfd(pid).map_err(clone_error)?;
+    Ok(Child {
+        pid,
+        pidfd,
+        spawned_at,
+    })
+}
+
+fn reap(pid: Pid) {
+    while nix::sys::wait::waitpid(pid, None) == Err(Errno::EINTR) {}
+}
+
+/// Moves the descriptors above those that the child fills, so that no `dup2` closes one still needed.
+fn lift(descriptors: Descriptors, program: &Path) -> Result<Descriptors, SpawnError> {
+    let lift_one = |fd: OwnedFd| {
+        let number = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(MARKS_DESCRIPTOR + 1)).map_err(
+            |source| SpawnError::Descriptor {
+                what: "descriptor",
+                program: program.to_owned(),
+                source,
+            },
+        )?;
+        // SAFETY: F_DUPFD_CLOEXEC has just returned this number, and nothing else knows it.
+        Ok::<_, SpawnError>(unsafe { OwnedFd::from_raw_fd(number) })
+    };
+    Ok(Descriptors {
+        stdin: lift_one(descriptors.stdin)?,
+        stdout: lift_one(descriptors.stdout)?,
+        stderr: lift_one(descriptors.stderr)?,
+        marks: descriptors.marks.map(lift_one).transpose()?,
+    })
+}
+
+/// The child's side: returns only if something failed, with the reason.
+fn become_program(
+    program: &CString,
+    arguments: &[*const libc::c_char],
+    environment: &[*const libc::c_char],
+    descriptors: &Descriptors,
+    group: ProcessGroup,
+    harness: Pid,
+    mask: &SigSet,
+) -> Errno {
+    match prepare_child(descriptors, group, harness, mask) {
+        Ok(()) => {
+            // SAFETY: both arrays end in a null pointer, and their strings live in the suspended parent.
+            unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+            Errno::last()
+        }
+        Err(errno) => errno,
+    }
+}
+
+fn prepare_child(
+    descriptors: &Descriptors,
+    group: ProcessGroup,
+    harness: Pid,
+    mask: &SigSet,
+) -> nix::Result<()> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if Pid::parent() != harness {
+        return Err(Errno::ESRCH);
+    }
+    if group == ProcessGroup::Own {
+        nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+    }
+    let wanted = [
+        Some(&descriptors.stdin),
+        Some(&descriptors.stdout),
+        Some(&descriptors.stderr),
+        descriptors.marks.as_ref(),
+    ];
+    for (number, descriptor) in (0..).zip(wanted) {
+        if let Some(descriptor) = descriptor {
+            // SAFETY: dup2 in the child's own descriptor table; the numbers 0 to 3 belong to nobody there.
+            let result = unsafe { libc::dup2(descriptor.as_raw_fd(), number) };
+            Errno::result(result)?;
+        }
+    }
+    // SAFETY: the default disposition is no handler. Rust's runtime ignores SIGPIPE, which exec would pass on.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(mask), None)
+}
+
+fn open_pidfd(pid: Pid) -> nix::Result<OwnedFd> {
+    // SAFETY: pidfd_open(2) takes two integers, and returns a new descriptor or -1.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    let number = Errno::result(result)?;
+    let number = RawFd::try_from(number).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just returned this descriptor, and nothing else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    fn null() -> OwnedFd {
+        std::fs::File::open("/dev/null").unwrap().into()
+    }
+
+    fn run(command: &CommandLine) -> (String, i32) {
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let descriptors = Descriptors {
+            stdin: null(),
+            stdout: writer,
+            stderr: null(),
+            marks: None,
+        };
+        let child = spawn(command, descriptors, ProcessGroup::Own).unwrap();
+        let mut text = String::new();
+        std::fs::File::from(reader)
+            .read_to_string(&mut text)
+            .unwrap();
+        match nix::sys::wait::waitpid(child.pid, None).unwrap() {
+            nix::sys::wait::WaitStatus::Exited(_, code) => (text, code),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn arguments_environment_and_exit_code_pass_through() {
+        let mut command =
+            CommandLine::new("/bin/sh").args(["-c", "echo $1 $KEY; exit 7", "sh", "one"]);
+        command.environment.push("KEY=value".into());
+        assert_eq!(run(&command), ("one value\n".to_owned(), 7));
+    }
+
+    #[test]
+    fn the_child_has_only_its_own_descriptors() {
+        let _open = std::fs::File::open("/dev/null").unwrap();
+        let (text, _) = run(&CommandLine::new("/bin/sh").args(["-c", "echo /proc/$$/fd/*"]));
+        let numbers: Vec<_> = text
+            .split_whitespace()
+            .filter_map(|p| p.rsplit('/').next())
+            .collect();
+        assert!(
+            numbers.starts_with(&["0", "1"]) && !numbers.contains(&"4"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_missing_program_is_an_error_and_no_process() {
+        let descriptors = Descriptors {
+            stdin: null(),
+            stdout: null(),
+            stderr: null(),
+            marks: None,
+        };
+        let error = spawn(
+            &CommandLine::new("/no/such/program"),
+            descriptors,
+            ProcessGroup::Own,
+        )
+        .unwrap_err();
+        assert!(
+            matches!(
+                error,
+                SpawnError::Exec {
+                    source: Errno::ENOENT,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_nul_byte_is_named() {
+        let error = ExecImage::new(&CommandLine::new("/bin/true").args(["a\0b"]))
+            .err()
+            .unwrap();
+        assert_eq!(
+            error.to_string(),
+            "\"a\\0b\" holds a NUL byte, which can't be passed to a program"
+        );
+    }
+}

@@ -1,0 +1,252 @@
+//! One run of the suite, from the choice of targets to the report on disk: what `isobench run` and `cargo bench` do.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use isobench_reports::model::{Run, SCHEMA_VERSION, Sample, Status, TOTAL};
+use jiff::Timestamp;
+use rand::RngExt as _;
+
+use crate::experiment::{self, Experiment};
+use crate::failure::BadInput;
+use crate::host::{HostReport, Verdict};
+use crate::interrupt::Interrupt;
+use crate::output::Output;
+use crate::plan::Profile;
+use crate::programs::Programs;
+use crate::progress::Progress;
+use crate::rig::{Absent, Rig};
+use crate::runner::Runner;
+use crate::target::{self, Target};
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Names of targets; all if `None`.
+    pub targets: Option<Vec<String>>,
+    /// Names of experiments; all if `None`.
+    pub experiments: Option<Vec<String>>,
+    /// How much time to take.
+    pub profile: Profile,
+    /// Seed of the order; drawn if `None`.
+    pub seed: Option<u64>,
+    /// Directory to write to; a dated one if `None`.
+    pub out: Option<PathBuf>,
+}
+
+/// What a run leaves.
+#[derive(Debug)]
+pub struct Finished {
+    /// The results.
+    pub run: Run,
+    /// The report that was written.
+    pub report: PathBuf,
+}
+
+/// Runs the suite.
+///
+/// # Errors
+/// [`BadInput`] for names and directories that can't be; else what failed. A target or sample that fails is
+/// no error: it's in the results.
+pub fn run(
+    options: &Options,
+    programs: &Programs,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Finished> {
+    let targets = choose(
+        target::all(programs),
+        options.targets.as_deref(),
+        "target",
+        |t| t.name(),
+    )?;
+    let experiments = choose(
+        experiment::all(options.profile),
+        options.experiments.as_deref(),
+        "experiment",
+        |e| e.name(),
+    )?;
+    let started = Timestamp::now();
+    let output = Output::create(options.out.as_deref(), started)?;
+    let seed = options.seed.unwrap_or_else(|| rand::rng().random());
+    let host = HostReport::inspect(programs);
+    let mut run = describe(
+        &targets,
+        &experiments,
+        &host,
+        options.profile,
+        seed,
+        started,
+    );
+    let rig = Rig::assemble(
+        targets,
+        &host,
+        programs,
+        experiment::disk_size(options.profile),
+    )?;
+    if let Err(error) = &rig.accounting {
+        run.warnings
+            .push(format!("memory is not accounted by cgroup: {error}"));
+    }
+    for absent in &rig.absent {
+        record_absence(&mut run, absent);
+    }
+    let runner = Runner {
+        experiments: &experiments,
+        subjects: &rig.subjects,
+        profile: options.profile,
+        seed,
+    };
+    take_samples(&mut run, &runner, &rig, interrupt, &output);
+    let report = output.write(&run)?;
+    Ok(Finished { run, report })
+}
+
+fn take_samples(run: &mut Run, runner: &Runner, rig: &Rig, interrupt: &Interrupt, output: &Output) {
+    let clock = Instant::now();
+    let mut checkpoint = |samples: &[Sample]| {
+        let mut so_far = run.clone();
+        so_far.partial = true;
+        so_far.duration_seconds = clock.elapsed().as_secs_f64();
+        so_far.samples.extend_from_slice(samples);
+        // A disk that is full now says so at the end of the run, where it's an error.
+        let _ = output.checkpoint(&so_far);
+    };
+    let progress = Progress::new(runner.steps().len());
+    let taken = runner.run(&rig.bench(interrupt), progress, &mut checkpoint);
+    run.partial = taken.interrupted;
+    run.duration_seconds = clock.elapsed().as_secs_f64();
+    run.samples.extend(taken.samples);
+}
+
+/// Picks those that were asked for, in their own order.
+fn choose<T>(
+    all: Vec<T>,
+    wanted: Option<&[String]>,
+    kind: &str,
+    name: impl Fn(&T) -> &'static str,
+) -> Result<Vec<T>, BadInput> {
+    let Some(wanted) = wanted else { return Ok(all) };
+    let known: Vec<_> = all.iter().map(&name).collect();
+    if let Some(unknown) = wanted
+        .iter()
+        .find(|wanted| !known.contains(&wanted.as_str()))
+    {
+        return Err(BadInput(format!(
+            "unknown {kind} `{unknown}`; choose among {}",
+            known.join(", ")
+        )));
+    }
+    Ok(all
+        .into_iter()
+        .filter(|item| wanted.iter().any(|wanted| wanted == name(item)))
+        .collect())
+}
+
+fn describe(
+    targets: &[Box<dyn Target>],
+    experiments: &[Box<dyn Experiment>],
+    host: &HostReport,
+    profile: Profile,
+    seed: u64,
+    started: Timestamp,
+) -> Run {
+    let all: Vec<&dyn Target> = targets.iter().map(AsRef::as_ref).collect();
+    Run {
+        schema: SCHEMA_VERSION,
+        tool: "isobench".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        duration_seconds: 0.0,
+        partial: false,
+        profile: profile.name().to_owned(),
+        seed,
+        host: host.describe(),
+        targets: all
+            .iter()
+            .map(|target| isobench_reports::model::Target {
+                name: target.name().to_owned(),
+                description: target.description().to_owned(),
+                kind: target.kind(),
+                version: target.version(),
+                unavailable: target.unavailable(host),
+            })
+            .collect(),
+        experiments: experiments
+            .iter()
+            .map(|experiment| experiment.describe(&all))
+            .collect(),
+        warnings: host
+            .findings
+            .iter()
+            .filter(|finding| finding.verdict == Verdict::Concern)
+            .filter_map(|finding| {
+                Some(format!(
+                    "{}: {}: {}",
+                    finding.label,
+                    finding.value,
+                    finding.reason.as_ref()?
+                ))
+            })
+            .collect(),
+        samples: Vec::new(),
+    }
+}
+
+/// Says in the results that a target can't run, with a row a metric.
+fn record_absence(run: &mut Run, absent: &Absent) {
+    let rows: Vec<Sample> = run
+        .experiments
+        .iter()
+        .filter(|experiment| absent.target.takes_part_in(&experiment.name))
+        .flat_map(|experiment| {
+            experiment
+                .metrics
+                .iter()
+                .map(move |metric| (experiment, metric))
+        })
+        .map(|(experiment, metric)| Sample {
+            target: absent.target.name().to_owned(),
+            experiment: experiment.name.clone(),
+            metric: metric.name.clone(),
+            part: TOTAL.to_owned(),
+            unit: metric.unit,
+            round: 0,
+            sequence: 0,
+            value: None,
+            status: Status::Unavailable,
+            reason: Some(absent.why.reason.clone()),
+        })
+        .collect();
+    run.samples.extend(rows);
+    for target in &mut run.targets {
+        if target.name == absent.target.name() {
+            target.unavailable = Some(absent.why.clone());
+        }
+    }
+}
+
+/// stub
+pub fn print(f: &Finished) {
+    println!("{}", f.report.display());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_known_ones() {
+        let error = choose(
+            vec!["a", "b"],
+            Some(&["b".to_owned(), "c".to_owned()]),
+            "target",
+            |t| t,
+        )
+        .unwrap_err();
+        assert_eq!(error.to_string(), "unknown target `c`; choose among a, b");
+        assert_eq!(
+            choose(vec!["a", "b"], Some(&["b".to_owned()]), "target", |t| t).unwrap(),
+            ["b"]
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! Rung 1: isobench's own namespace container, started by the launcher `isobench-container`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use isobench_container::Phase;
+use isobench_reports::model::{Part, TargetKind, Unavailable};
+
+use super::{Launch, Target, inside_path, part, place_program};
+use crate::host::{HostReport, Need};
+use crate::spawn::{CommandLine, MARKS_DESCRIPTOR};
+
+/// Where the disk file is bound to.
+const DISK: &str = "/disk";
+
+#[derive(Debug)]
+pub struct Container {
+    launcher: PathBuf,
+}
+
+impl Container {
+    pub fn new(launcher: &Path) -> Self {
+        Self {
+            launcher: launcher.to_owned(),
+        }
+    }
+}
+
+impl Target for Container {
+    fn name(&self) -> &'static str {
+        "container"
+    }
+
+    fn description(&self) -> &'static str {
+        "Seven namespaces, a cgroup, an overlayfs root, pivot_root, seccomp, no capabilities; the host's kernel."
+    }
+
+    fn kind(&self) -> TargetKind {
+        TargetKind::Rung(1)
+    }
+
+    fn phases(&self) -> Vec<Part> {
+        Phase::ALL
+            .iter()
+            .map(|phase| part(phase.name(), phase.explanation()))
+            .collect()
+    }
+
+    fn limits_memory(&self) -> bool {
+        true
+    }
+
+    fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
+        host.lacks(Need::UserNamespaces)
+    }
+
+    fn prepare(&self, program: &Path, root: &Path) -> io::Result<()> {
+        place_program(program, &root.join("layer"))
+    }
+
+    fn disk_path(&self, _: &Path) -> PathBuf {
+        DISK.into()
+    }
+
+    fn command(&self, launch: &Launch) -> CommandLine {
+        let mut command = CommandLine::new(&self.launcher);
+        let arguments = &mut command.arguments;
+        if launch.marks {
+            arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
+        }
+        arguments.extend(["--layer".into(), launch.root.join("layer").into()]);
+        if let Some(disk) = launch.disk {
+            let mut bind = disk.as_os_str().to_owned();
+            bind.push(":");
+            bind.push(DISK);
+            arguments.extend(["--bind".into(), bind]);
+        }
+        for directory in &launch.limits {
+            arguments.extend(["--cgroup".into(), directory.into()]);
+        }
+        if let Some(memory) = launch.memory {
+            arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
+        }
+        for variable in &launch.environment {
+            arguments.extend(["--env".into(), variable.clone()]);
+        }
+        arguments.push("--".into());
+        arguments.push(inside_path(launch.program).into());
+        arguments.extend(launch.arguments.iter().cloned());
+        command
+    }
+}

@@ -1,0 +1,140 @@
+//! Targets: the ways to isolate that are compared.
+//!
+//! A target is *a command line that runs a program and passes its standard output through*. Nothing else
+//! about it is known to the experiments, so isobench's own rungs and the peers are measured by the same code.
+
+mod bwrap;
+mod container;
+mod floor;
+mod microvm;
+mod process;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytesize::ByteSize;
+use isobench_reports::model::{Part, TargetKind, Unavailable};
+
+use crate::host::HostReport;
+use crate::programs::Programs;
+use crate::spawn::CommandLine;
+
+/// What one instance is to run, and with what.
+#[derive(Debug, Clone)]
+pub struct Launch<'a> {
+    /// The program's path on the host.
+    pub program: &'a Path,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Its environment, as `KEY=VALUE`.
+    pub environment: Vec<OsString>,
+    /// A file that it finds at [`Target::disk_path`].
+    pub disk: Option<&'a Path>,
+    /// Memory that it may use, where the target can limit it.
+    pub memory: Option<ByteSize>,
+    /// The directory that [`Target::prepare`] filled for this program.
+    pub root: &'a Path,
+    /// cgroup directories that the launcher creates for its limits, one a hierarchy; empty without cgroups.
+    pub limits: Vec<PathBuf>,
+    /// Whether the launcher reports its phases.
+    pub marks: bool,
+}
+
+/// A way to isolate.
+pub trait Target: std::fmt::Debug {
+    /// Stable name.
+    fn name(&self) -> &'static str;
+
+    /// One sentence: what it adds to a bare process.
+    fn description(&self) -> &'static str;
+
+    /// Its place on the ladder.
+    fn kind(&self) -> TargetKind;
+
+    /// The phases that its launcher marks, in order; empty if it marks none.
+    fn phases(&self) -> Vec<Part>;
+
+    /// Version of the runtime behind it, where that isn't isobench itself.
+    fn version(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether `experiment` can be asked of it at all; a floor knows start-up alone.
+    fn takes_part_in(&self, experiment: &str) -> bool {
+        let _ = experiment;
+        true
+    }
+
+    /// Whether it runs the program that it's given; the floor of KVM has none.
+    fn runs_programs(&self) -> bool {
+        true
+    }
+
+    /// Whether it can hold a program to [`Launch::memory`].
+    fn limits_memory(&self) -> bool {
+        false
+    }
+
+    /// Why this host can't run it, if so.
+    fn unavailable(&self, host: &HostReport) -> Option<Unavailable>;
+
+    /// Puts into the empty directory `root` what instances of `program` need; once, outside any timing.
+    ///
+    /// # Errors
+    /// A file could not be made there.
+    fn prepare(&self, program: &Path, root: &Path) -> io::Result<()> {
+        let _ = (program, root);
+        Ok(())
+    }
+
+    /// Where a program in this target finds the file given as [`Launch::disk`].
+    fn disk_path(&self, disk: &Path) -> PathBuf;
+
+    /// The command line of one instance.
+    fn command(&self, launch: &Launch) -> CommandLine;
+}
+
+/// Every target that this build knows, in the order of the report: the ladder, its floors, the peers.
+pub fn all(programs: &Programs) -> Vec<Box<dyn Target>> {
+    vec![
+        Box::new(process::Process),
+        Box::new(container::Container::new(&programs.container)),
+        Box::new(microvm::BareMicrovm::new(&programs.vmm)),
+        Box::new(floor::NamespaceFloor::new(&programs.floor)),
+        Box::new(floor::KvmFloor::new(&programs.floor)),
+        Box::new(bwrap::Bubblewrap::find()),
+    ]
+}
+
+/// Names joined for a message.
+pub fn names(targets: &[Box<dyn Target>]) -> String {
+    let names: Vec<_> = targets.iter().map(|target| target.name()).collect();
+    names.join(", ")
+}
+
+/// Puts `program` into `directory` under its own name: a hard link, so that the page cache is shared with the
+/// other targets, or a copy where the file systems differ.
+fn place_program(program: &Path, directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let place = directory.join(file_name(program));
+    // A link to a file that others can't read would be refused inside, where root is another user.
+    fs::hard_link(program, &place).or_else(|_| fs::copy(program, &place).map(drop))
+}
+
+/// The path of `program` at the root of a target.
+fn inside_path(program: &Path) -> PathBuf {
+    Path::new("/").join(file_name(program))
+}
+
+fn file_name(program: &Path) -> &std::ffi::OsStr {
+    program.file_name().unwrap_or(program.as_os_str())
+}
+
+fn part(name: &str, explanation: &str) -> Part {
+    Part {
+        name: name.to_owned(),
+        explanation: explanation.to_owned(),
+    }
+}

@@ -1,0 +1,46 @@
+//! Rung 0: a bare process. Nothing is added; its figures are the floor of every other row.
+
+use std::path::{Path, PathBuf};
+
+use isobench_reports::model::{Part, TargetKind, Unavailable};
+
+use super::{Launch, Target};
+use crate::host::HostReport;
+use crate::spawn::CommandLine;
+
+#[derive(Debug)]
+pub struct Process;
+
+impl Target for Process {
+    fn name(&self) -> &'static str {
+        "process"
+    }
+
+    fn description(&self) -> &'static str {
+        "A bare process: spawn and exec, no isolation."
+    }
+
+    fn kind(&self) -> TargetKind {
+        TargetKind::Rung(0)
+    }
+
+    fn phases(&self) -> Vec<Part> {
+        Vec::new()
+    }
+
+    fn unavailable(&self, _: &HostReport) -> Option<Unavailable> {
+        None
+    }
+
+    fn disk_path(&self, disk: &Path) -> PathBuf {
+        disk.to_owned()
+    }
+
+    fn command(&self, launch: &Launch) -> CommandLine {
+        CommandLine {
+            program: launch.program.to_owned(),
+            arguments: launch.arguments.clone(),
+            environment: launch.environment.clone(),
+        }
+    }
+}
