@@ -1,0 +1,164 @@
+//! Whole runs: real samples of every target that this host can run, and nothing left behind however a run ends.
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use isobench::probe::pss::process_tree;
+use isobench_reports::model::{Run, Status};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::{Place, can_run, cgroups_of, text};
+
+fn results(place: &Place, directory: &str) -> Run {
+    let json = fs::read(place.path(directory).join("results.json")).unwrap();
+    serde_json::from_slice(&json).unwrap()
+}
+
+fn good_samples(run: &Run, target: &str, metric: &str) -> usize {
+    run.samples
+        .iter()
+        .filter(|s| s.target == target && s.metric == metric && s.part == "total" && s.status == Status::Ok)
+        .count()
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(child.id().try_into().unwrap())
+}
+
+/// Waits until the run has begun to take samples.
+fn wait_for_first_sample(child: &mut Child) {
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let line = stderr.lines().map_while(Result::ok).find(|line| line.starts_with("sample "));
+    assert!(line.is_some(), "no sample was announced");
+}
+
+#[test]
+fn a_quick_run_has_samples_of_every_target_and_leaves_nothing() {
+    let place = Place::new();
+    let child = place.start(&["run", "--profile", "quick", "--experiments", "startup,memory", "--out", "out"]);
+    let pid = child.id();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let run = results(&place, "out");
+    for target in &run.targets {
+        if let Some(unavailable) = &target.unavailable {
+            assert!(!unavailable.reason.is_empty() && !unavailable.fix.is_empty());
+            let rows = run.samples.iter().filter(|s| s.target == target.name);
+            assert!(rows.clone().count() > 0 && rows.clone().all(|s| s.status == Status::Unavailable));
+        } else {
+            assert_eq!(good_samples(&run, &target.name, "ready"), 25, "{}", target.name);
+        }
+    }
+    let csv = fs::read_to_string(place.path("out/results.csv")).unwrap();
+    assert!(csv.starts_with("target,experiment,metric,part,unit,round,value,status,reason"));
+    assert_eq!(csv.lines().count(), run.samples.len() + 1);
+    assert!(place.path("out/report.html").exists());
+    assert!(text(&output.stdout).contains("out/report.html"));
+    assert_eq!(place.left_behind(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(cgroups_of(pid), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn the_seed_gives_the_same_order_again() {
+    let place = Place::new();
+    let order = |out: &str| {
+        let arguments = ["run", "--profile", "quick", "--experiments", "startup", "--seed", "5", "--out", out];
+        assert!(place.run(&arguments).status.success());
+        let run = results(&place, out);
+        assert_eq!(run.seed, 5);
+        let samples = run.samples.into_iter().filter(|s| s.metric == "ready" && s.part == "total");
+        samples.map(|s| (s.round, s.target)).collect::<Vec<_>>()
+    };
+    assert_eq!(order("one"), order("two"));
+}
+
+#[test]
+fn an_interrupted_run_keeps_its_samples_and_leaves_nothing() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let place = Place::new();
+        let mut child = place.start(&["run", "--profile", "thorough", "--experiments", "startup", "--out", "out"]);
+        let pid = child.id();
+        wait_for_first_sample(&mut child);
+        std::thread::sleep(Duration::from_millis(500));
+        kill(pid_of(&child), signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{signal}");
+        let run = results(&place, "out");
+        assert!(run.partial);
+        assert!(run.samples.iter().any(|s| s.value.is_some()));
+        assert!(fs::read_to_string(place.path("out/report.html")).unwrap().contains("partial"));
+        assert_eq!(place.left_behind(), Vec::<std::path::PathBuf>::new());
+        assert_eq!(cgroups_of(pid), Vec::<std::path::PathBuf>::new());
+    }
+}
+
+#[test]
+fn instances_die_with_a_killed_run_and_the_next_run_clears_the_rest() {
+    let place = Place::new();
+    // Memory: its instances idle, so that one is running at almost any moment.
+    let arguments = ["run", "--profile", "thorough", "--experiments", "memory", "--out", "killed"];
+    let mut child = place.start(&arguments);
+    let (pid, harness) = (child.id(), pid_of(&child));
+    wait_for_first_sample(&mut child);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let descendants = loop {
+        let tree = process_tree(harness).unwrap();
+        if tree.len() > 1 {
+            kill(harness, Signal::SIGKILL).unwrap();
+            break tree;
+        }
+        assert!(Instant::now() < deadline, "no instance was seen");
+    };
+    child.wait().unwrap();
+    let gone = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        descendants.iter().all(|process| !process.is_alive())
+    });
+    assert!(gone, "an instance outlived the harness");
+    assert!(!place.left_behind().is_empty(), "a killed run can't clean up itself");
+
+    let output = place.run(&["run", "--profile", "quick", "--targets", "process", "--experiments", "startup"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(place.left_behind(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(cgroups_of(pid), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn a_killed_run_keeps_what_it_had_saved() {
+    let place = Place::new();
+    let mut child = place.start(&["run", "--profile", "thorough", "--experiments", "startup", "--out", "out"]);
+    wait_for_first_sample(&mut child);
+    let saved = place.path("out/results.json");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !saved.exists() {
+        assert!(Instant::now() < deadline, "no checkpoint was written");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let run = results(&place, "out");
+    assert!(run.partial && run.samples.iter().any(|s| s.status == Status::Ok));
+    let output = place.run(&["report", "out", "--out", "again.html"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(fs::read_to_string(place.path("again.html")).unwrap().contains("partial"));
+}
+
+#[test]
+fn disk_figures_come_from_every_rung() {
+    let place = Place::new();
+    let output = place.run(&["run", "--profile", "quick", "--experiments", "disk", "--out", "out"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let run = results(&place, "out");
+    for target in ["process", "container", "microvm-bare"] {
+        if can_run(target) {
+            for metric in &run.experiments[0].metrics {
+                let failed: Vec<_> = run.samples.iter().filter_map(|s| s.reason.as_ref()).collect();
+                assert_eq!(good_samples(&run, target, &metric.name), 3, "{target} {}: {failed:?}", metric.name);
+            }
+        }
+    }
+}
