@@ -93,6 +93,9 @@ impl<'m> GuestSlices<'m> {
 }
 
 /// Reads what is there, waiting for something: one `readv`.
+///
+/// # Errors
+/// What the host says.
 pub fn read_some(from: BorrowedFd<'_>, into: &GuestSlices<'_>) -> Result<usize, Errno> {
     let pieces = into.next();
     loop {
@@ -106,6 +109,9 @@ pub fn read_some(from: BorrowedFd<'_>, into: &GuestSlices<'_>) -> Result<usize, 
 }
 
 /// Writes everything, unless the reader goes away: `writev`.
+///
+/// # Errors
+/// What the host says, if nothing has been written.
 pub fn write_all(to: BorrowedFd<'_>, from: &mut GuestSlices<'_>) -> Result<usize, Errno> {
     from.move_all(|pieces, _| {
         // SAFETY: the pieces are mapped and nobody writes to them meanwhile (`GuestSlices`).
@@ -114,6 +120,9 @@ pub fn write_all(to: BorrowedFd<'_>, from: &mut GuestSlices<'_>) -> Result<usize
 }
 
 /// Reads from `offset` until the slices are full or the file ends: `preadv`.
+///
+/// # Errors
+/// What the host says, if nothing has been read.
 pub fn read_at(
     from: BorrowedFd<'_>,
     into: &mut GuestSlices<'_>,
@@ -127,6 +136,9 @@ pub fn read_at(
 }
 
 /// Writes everything at `offset`: `pwritev2` with `RWF_*` flags.
+///
+/// # Errors
+/// What the host says, if nothing has been written.
 pub fn write_at(
     to: BorrowedFd<'_>,
     from: &mut GuestSlices<'_>,
@@ -141,6 +153,9 @@ pub fn write_at(
 }
 
 /// Fills the slices with random bytes: `getrandom`.
+///
+/// # Errors
+/// What the host says, if nothing has been filled.
 pub fn fill_random(into: &mut GuestSlices<'_>, flags: u32) -> Result<usize, Errno> {
     into.move_all(|pieces, _| {
         let Some(piece) = pieces.first() else {
@@ -161,6 +176,9 @@ pub fn fill_zero(into: &GuestSlices<'_>) -> usize {
 }
 
 /// A terminal's answer to an `ioctl` that only asks and fills at most 64 bytes.
+///
+/// # Errors
+/// `ENOTTY` when it is none.
 pub fn ask_terminal(
     terminal: BorrowedFd<'_>,
     question: TerminalQuestion,

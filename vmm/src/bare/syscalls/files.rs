@@ -8,7 +8,7 @@ use super::guest;
 use super::tree::{Device, Node, NodeId};
 use super::{Personality, Served, SystemCall};
 use crate::bare::address_space::AddressSpace;
-use crate::devices::block::SECTOR;
+use crate::devices::block::{BlockDevice, SECTOR};
 use crate::devices::console::Stream;
 use crate::devices::host_io::TerminalQuestion;
 
@@ -149,9 +149,7 @@ impl Personality {
     }
 
     fn has_direct_disk(&self) -> bool {
-        self.disk
-            .as_ref()
-            .is_some_and(|disk| disk.supports_direct())
+        self.disk.as_ref().is_some_and(BlockDevice::supports_direct)
     }
 
     fn close_range(&mut self, call: &SystemCall) -> Served {
@@ -190,7 +188,7 @@ impl Personality {
             Object::Directory(_) if whence == libc::SEEK_END => return Err(Errno::EINVAL.into()),
             Object::Directory(_) => u64::MAX,
             Object::File(node) => self.size_of(node),
-            Object::Block => self.disk.as_ref().map_or(0, |disk| disk.size()),
+            Object::Block => self.disk.as_ref().map_or(0, BlockDevice::size),
         };
         let offset = new_offset(file.offset, end, by, whence)?;
         // A disk has no place past its end; a file has.

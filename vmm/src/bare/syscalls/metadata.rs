@@ -174,7 +174,7 @@ impl Personality {
                 attributes.size = target.len() as u64;
             }
             Node::Device(device) => {
-                (attributes.mode, attributes.special) = mode_and_number(*device)
+                (attributes.mode, attributes.special) = mode_and_number(*device);
             }
         }
         attributes

@@ -19,6 +19,7 @@ mod read_only;
 mod signals;
 mod time;
 mod trace;
+mod trace_table;
 mod transfer;
 mod tree;
 

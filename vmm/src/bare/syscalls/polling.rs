@@ -165,10 +165,10 @@ impl Personality {
     ) -> Served {
         const EVENTS: [c_short; 3] = [libc::POLLIN, libc::POLLOUT, libc::POLLPRI];
         let sets = [call.arguments[1], call.arguments[2], call.arguments[3]];
-        let count = u32::try_from(call.int(0))
+        let count = u64::try_from(call.int(0))
             .map_err(|_| Errno::EINVAL)?
-            .min(MAX_DESCRIPTORS as u32);
-        let words = u64::from(count.div_ceil(64));
+            .min(MAX_DESCRIPTORS as u64);
+        let words = count.div_ceil(64);
         let mut wishes = Vec::new();
         let mut from = Vec::new();
         for (set, (&address, events)) in sets.iter().zip(EVENTS).enumerate() {
@@ -177,7 +177,7 @@ impl Personality {
                     guest::read_u64(memory, address.checked_add(8 * word).ok_or(Errno::EFAULT)?)?;
                 for bit in (0..64).filter(|bit| bits & (1 << bit) != 0) {
                     let descriptor = i32::try_from(64 * word + bit).map_err(|_| Errno::EBADF)?;
-                    if descriptor.unsigned_abs() < count {
+                    if 64 * word + bit < count {
                         self.descriptors.get(64 * word + bit)?;
                         wishes.push(Wish { descriptor, events });
                         from.push((set, word, bit));

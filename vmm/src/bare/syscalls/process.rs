@@ -52,8 +52,11 @@ pub(super) fn serve(
         | libc::SYS_geteuid
         | libc::SYS_getgid
         | libc::SYS_getegid
-        | libc::SYS_getgroups => Ok(0),
-        libc::SYS_set_robust_list | libc::SYS_sched_yield | libc::SYS_sched_getscheduler => Ok(0),
+        | libc::SYS_getgroups
+        | libc::SYS_set_robust_list
+        | libc::SYS_sched_yield
+        | libc::SYS_sched_getscheduler
+        | libc::SYS_sched_setaffinity => Ok(0),
         libc::SYS_umask => Ok(0o22),
         libc::SYS_wait4 => Err(Errno::ECHILD.into()),
         libc::SYS_uname => uname(memory, first),
@@ -63,7 +66,6 @@ pub(super) fn serve(
         libc::SYS_setrlimit => Err(Errno::EPERM.into()),
         libc::SYS_getrusage => usage(memory, second),
         libc::SYS_sched_getaffinity => affinity(memory, call),
-        libc::SYS_sched_setaffinity => Ok(0),
         libc::SYS_getcpu => processor(memory, first, second),
         libc::SYS_prctl => state.process_control(memory, call),
         libc::SYS_getrandom => random(memory, call),
@@ -245,9 +247,8 @@ fn futex(memory: &AddressSpace, call: &SystemCall) -> Served {
     let absolute = command == libc::FUTEX_WAIT_BITSET;
     match command {
         libc::FUTEX_WAKE | libc::FUTEX_WAKE_BITSET => return Ok(0),
-        libc::FUTEX_WAIT => {}
         libc::FUTEX_WAIT_BITSET if call.unsigned(5) == 0 => return Err(Errno::EINVAL.into()),
-        libc::FUTEX_WAIT_BITSET => {}
+        libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET => {}
         _ => return Err(Errno::ENOSYS.into()),
     }
     if guest::read_u32(memory, address)? != call.unsigned(2) {

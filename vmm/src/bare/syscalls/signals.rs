@@ -14,6 +14,9 @@ use crate::bare::address_space::AddressSpace;
 
 /// One past the last signal (`_NSIG`).
 const SIGNALS: usize = 65;
+/// `SIG_DFL` and `SIG_IGN` (`asm-generic/signal-defs.h`).
+const DEFAULT: u64 = 0;
+const IGNORE: u64 = 1;
 /// The least size of an alternate stack (`MINSIGSTKSZ`).
 const LEAST_STACK: u64 = 2048;
 /// `SS_AUTODISARM` (`linux/signal.h`).
@@ -89,12 +92,12 @@ impl Signals {
         let stops = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU].contains(&signal);
         let ignored_by_default =
             [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH].contains(&signal);
-        match self.action(signal).handler as usize {
-            libc::SIG_IGN => Fate::Nothing,
-            libc::SIG_DFL if ignored_by_default => Fate::Nothing,
+        match self.action(signal).handler {
+            IGNORE => Fate::Nothing,
+            DEFAULT if ignored_by_default => Fate::Nothing,
             // Nobody could make the program go on.
-            libc::SIG_DFL if stops => Fate::NeedsHandler,
-            libc::SIG_DFL => Fate::Kills,
+            DEFAULT if stops => Fate::NeedsHandler,
+            DEFAULT => Fate::Kills,
             _ => Fate::NeedsHandler,
         }
     }
@@ -141,8 +144,7 @@ pub(super) fn serve(
             .map(|()| 0)
             .map_err(Into::into),
         libc::SYS_sigaltstack => signals.set_stack(memory, first, second),
-        libc::SYS_kill => signals.send_to(call.int(0), call.int(1)),
-        libc::SYS_tkill => signals.send_to(call.int(0), call.int(1)),
+        libc::SYS_kill | libc::SYS_tkill => signals.send_to(call.int(0), call.int(1)),
         libc::SYS_tgkill if call.int(0) != call.int(1) => Err(Errno::ESRCH.into()),
         libc::SYS_tgkill => signals.send_to(call.int(1), call.int(2)),
         _ => return None,

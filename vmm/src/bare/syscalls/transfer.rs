@@ -80,12 +80,9 @@ impl Personality {
             _ if guest::total(buffers) == 0 => 0,
             Object::Null | Object::Link(_) => 0,
             Object::Stream(stream) => self.read_console(memory, stream, &file, buffers)?,
-            Object::Zero => host_io::fill_zero(&mut guest::slices(
-                memory,
-                buffers,
-                Access::Write,
-                u64::MAX,
-            )?),
+            Object::Zero => {
+                host_io::fill_zero(&guest::slices(memory, buffers, Access::Write, u64::MAX)?)
+            }
             Object::Random => host_io::fill_random(
                 &mut guest::slices(memory, buffers, Access::Write, u64::MAX)?,
                 0,

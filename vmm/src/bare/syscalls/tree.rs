@@ -218,16 +218,14 @@ impl FileTree {
         let Node::Directory { entries, .. } = self.node(directory) else {
             return None;
         };
-        match entries.get(name) {
-            Some(&there) => matches!(self.node(there), Node::Directory { .. }).then_some(there),
-            None => {
-                let fresh = Node::Directory {
-                    parent: directory,
-                    entries: BTreeMap::new(),
-                };
-                self.add_entry(directory, name, fresh)
-            }
+        if let Some(&there) = entries.get(name) {
+            return matches!(self.node(there), Node::Directory { .. }).then_some(there);
         }
+        let fresh = Node::Directory {
+            parent: directory,
+            entries: BTreeMap::new(),
+        };
+        self.add_entry(directory, name, fresh)
     }
 
     fn add_entry(&mut self, directory: NodeId, name: &[u8], node: Node) -> Option<NodeId> {
