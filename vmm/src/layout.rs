@@ -35,3 +35,9 @@ pub const TRAMPOLINE_PAGES: u64 = 3;
 
 /// The first guest physical address that the frame allocator owns.
 pub const FIRST_FREE_FRAME: u64 = TRAMPOLINE_FRAME + TRAMPOLINE_PAGES * PAGE;
+
+/// The port that a system call is written to. No device is behind any port, so the numbers are free to choose.
+pub const SYSTEM_CALL_PORT: u8 = 0xbf;
+
+/// The port that exception 0 is written to; those of the other 31 follow.
+pub const EXCEPTION_PORTS: u8 = 0xc0;

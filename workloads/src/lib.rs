@@ -1,1 +1,59 @@
 //! The static workload that runs in every target, and the line protocol it speaks.
+//!
+//! The same bytes run as a bare process, in a container and in a microVM, so whatever differs between
+//! two targets is the isolation and not the program. The program is exec'd once per sample, inside a bare
+//! microVM too, where a system call costs a VM exit: it stays on one thread, needs no `/proc` and no `/dev`,
+//! and does nothing that its subcommand does not ask for.
+//!
+//! - [`protocol`] is what it says on standard output, and the one place where that is parsed;
+//! - [`arguments`] is its command line;
+//! - [`run`] holds one module a workload.
+
+pub mod arguments;
+pub mod latencies;
+pub mod protocol;
+pub mod run;
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use arguments::Command;
+
+/// Exit code of a run whose workload failed: an input or output error, no memory.
+pub const EXIT_FAILURE: u8 = 1;
+/// Exit code of a command line that names no workload.
+pub const EXIT_USAGE: u8 = 2;
+
+/// The whole program `workload`: reads the command line, runs the workload, returns the exit code.
+///
+/// A failure is one line on standard error.
+pub fn main() -> u8 {
+    let command = match arguments::parse(lexopt::Parser::from_env()) {
+        Ok(command) => command,
+        Err(error) => return fail(&error, EXIT_USAGE),
+    };
+    let mut output = io::stdout();
+    let done = match command {
+        Command::Help => output
+            .write_all(arguments::USAGE.as_bytes())
+            .map_err(run::WorkloadError::Output),
+        Command::Run(workload) => workload.run(&mut output, &mut io::stdin()),
+    };
+    done.map_or_else(|error| fail(&error, EXIT_FAILURE), |()| 0)
+}
+
+/// Prints the chain of `error` in one line and returns `code`.
+fn fail(error: &dyn Error, code: u8) -> u8 {
+    let mut line = format!("workload: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Writing to a `String` cannot fail.
+        let _ = write!(line, ": {error}");
+        cause = error.source();
+    }
+    line.push('\n');
+    // With standard error gone too, the exit code is all that is left to say it.
+    let _ = io::stderr().write_all(line.as_bytes());
+    code
+}

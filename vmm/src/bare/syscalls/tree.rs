@@ -1,36 +1,367 @@
 //! The read-only file tree: the program, the files given by `--file`, and a few devices.
 
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+
+use crate::devices::console::Stream;
+
+/// The longest path, with its final NUL (`PATH_MAX`).
+pub(super) const PATH_MAX: usize = 4096;
+/// The longest name of one file (`NAME_MAX`).
+const NAME_MAX: usize = 255;
+/// How many symbolic links one path may lead through (`MAXSYMLINKS`).
+const MAX_LINKS: usize = 40;
 
 /// Why a file can't be put into the guest's tree.
 #[derive(Debug, thiserror::Error)]
 pub enum FileTreeError {
     /// The host refused to open it.
-    #[error("cannot open {}", path.display())]
+    #[error("opening {} for the guest", path.display())]
     Open {
         /// The file's path on the host.
         path: PathBuf,
         /// What the host answered.
         source: io::Error,
     },
+    /// A directory, pipe, socket or device.
+    #[error("{} is not a regular file: the guest's tree takes only files", path.display())]
+    NotRegular {
+        /// The file's path on the host.
+        path: PathBuf,
+    },
+    /// Relative, or with `..`, or too long.
+    #[error(
+        "{:?} can't be a file in the guest: give an absolute path without `..`",
+        path
+    )]
+    BadGuestPath {
+        /// The path inside the guest.
+        path: PathBuf,
+    },
+    /// Something is there already: a file, or a directory that a file would have to replace.
+    #[error("{} is there already in the guest", path.display())]
+    Occupied {
+        /// The path inside the guest.
+        path: PathBuf,
+    },
+}
+
+/// A node's place in [`FileTree`]; its inode number is one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NodeId(usize);
+
+impl NodeId {
+    /// The directory `/`.
+    pub const ROOT: Self = Self(0);
+
+    /// The inode number (0 would mean "deleted").
+    pub fn inode(self) -> u64 {
+        self.0 as u64 + 1
+    }
+}
+
+/// One device file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Device {
+    /// `/dev/null`.
+    Null,
+    /// `/dev/zero`.
+    Zero,
+    /// `/dev/random` and `/dev/urandom`.
+    Random,
+    /// `/dev/vda`.
+    Block,
+    /// `/dev/stdin`, `/dev/stdout` and `/dev/stderr`.
+    Stream(Stream),
+}
+
+/// What a path leads to.
+#[derive(Debug)]
+pub(super) enum Node {
+    Directory {
+        parent: NodeId,
+        entries: BTreeMap<Vec<u8>, NodeId>,
+    },
+    File(HostFile),
+    Link(Vec<u8>),
+    Device(Device),
+}
+
+/// A regular file: the host's, open for reading only.
+#[derive(Debug)]
+pub(super) struct HostFile {
+    /// For `preadv` and `mmap`.
+    pub file: File,
+    /// Its size when it was opened.
+    pub size: u64,
+    /// Permission bits, without those for writing.
+    pub mode: u32,
+    /// When it was last modified, in seconds since 1970.
+    pub modified: i64,
+}
+
+impl HostFile {
+    fn new(file: File, metadata: &Metadata) -> Self {
+        Self {
+            file,
+            size: metadata.size(),
+            mode: metadata.mode() & 0o555,
+            modified: metadata.mtime(),
+        }
+    }
 }
 
 /// The guest's whole file system.
 #[derive(Debug)]
-pub struct FileTree {}
+pub struct FileTree {
+    nodes: Vec<Node>,
+}
 
 impl FileTree {
-    /// A tree with the devices and the program, which is at `path` and behind `/proc/self/exe`.
+    /// A tree with the devices and the program, which lies at `path` and behind `/proc/self/exe`.
+    ///
+    /// # Errors
+    /// `path` is not absolute or is a device's; the host can't tell the program's size.
     pub fn new(path: &Path, program: File) -> Result<Self, FileTreeError> {
-        let _ = (path, program);
-        Ok(Self {})
+        let mut tree = Self {
+            nodes: vec![Node::Directory {
+                parent: NodeId::ROOT,
+                entries: BTreeMap::new(),
+            }],
+        };
+        for (name, device) in [
+            ("/dev/null", Device::Null),
+            ("/dev/zero", Device::Zero),
+            ("/dev/random", Device::Random),
+            ("/dev/urandom", Device::Random),
+            ("/dev/stdin", Device::Stream(Stream::Input)),
+            ("/dev/stdout", Device::Stream(Stream::Output)),
+            ("/dev/stderr", Device::Stream(Stream::Error)),
+        ] {
+            tree.insert(Path::new(name), Node::Device(device))?;
+        }
+        let link = Node::Link(path.as_os_str().as_bytes().to_vec());
+        tree.insert(Path::new("/proc/self/exe"), link)?;
+        let metadata = program.metadata().map_err(|source| FileTreeError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
+        tree.insert(path, Node::File(HostFile::new(program, &metadata)))?;
+        Ok(tree)
     }
 
-    /// Adds the host's file `host` as `guest`.
+    /// Adds the host's file `host` as `guest`, with the directories above it.
+    ///
+    /// # Errors
+    /// `host` can't be opened or is no regular file; `guest` is no absolute path, or is taken.
     pub fn add_file(&mut self, guest: &Path, host: &Path) -> Result<(), FileTreeError> {
-        let _ = (guest, host);
+        let failed = |source| FileTreeError::Open {
+            path: host.to_owned(),
+            source,
+        };
+        // Without O_NONBLOCK, opening a pipe would wait for its writer.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(host)
+            .map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(FileTreeError::NotRegular {
+                path: host.to_owned(),
+            });
+        }
+        self.insert(guest, Node::File(HostFile::new(file, &metadata)))
+    }
+
+    /// Adds `/dev/vda`.
+    pub(super) fn add_block_device(&mut self) -> Result<(), FileTreeError> {
+        self.insert(Path::new("/dev/vda"), Node::Device(Device::Block))
+    }
+
+    fn insert(&mut self, path: &Path, node: Node) -> Result<(), FileTreeError> {
+        let bytes = path.as_os_str().as_bytes();
+        let bad = || FileTreeError::BadGuestPath {
+            path: path.to_owned(),
+        };
+        let occupied = || FileTreeError::Occupied {
+            path: path.to_owned(),
+        };
+        if !bytes.starts_with(b"/") || bytes.len() >= PATH_MAX {
+            return Err(bad());
+        }
+        let names: Vec<&[u8]> = components(bytes).collect();
+        let unusable = |name: &&[u8]| *name == b".." || name.len() > NAME_MAX || name.contains(&0);
+        let Some((last, above)) = names.split_last() else {
+            return Err(bad());
+        };
+        if bytes.ends_with(b"/") || names.iter().any(unusable) {
+            return Err(bad());
+        }
+        let mut directory = NodeId::ROOT;
+        for name in above {
+            directory = self.subdirectory(directory, name).ok_or_else(occupied)?;
+        }
+        self.add_entry(directory, last, node).ok_or_else(occupied)?;
         Ok(())
     }
+
+    /// The directory `name` in `directory`, made if there is nothing.
+    fn subdirectory(&mut self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
+        let Node::Directory { entries, .. } = self.node(directory) else {
+            return None;
+        };
+        if let Some(&there) = entries.get(name) {
+            return matches!(self.node(there), Node::Directory { .. }).then_some(there);
+        }
+        let fresh = Node::Directory {
+            parent: directory,
+            entries: BTreeMap::new(),
+        };
+        self.add_entry(directory, name, fresh)
+    }
+
+    fn add_entry(&mut self, directory: NodeId, name: &[u8], node: Node) -> Option<NodeId> {
+        let id = NodeId(self.nodes.len());
+        let Some(Node::Directory { entries, .. }) = self.nodes.get_mut(directory.0) else {
+            return None;
+        };
+        let Entry::Vacant(vacant) = entries.entry(name.to_vec()) else {
+            return None;
+        };
+        vacant.insert(id);
+        self.nodes.push(node);
+        Some(id)
+    }
+
+    /// The node behind `id`.
+    pub(super) fn node(&self, id: NodeId) -> &Node {
+        // An id is only ever made beside its node, and nodes are never removed.
+        &self.nodes[id.0]
+    }
+
+    /// Where `path` leads from the directory `start`; a symbolic link at its end only if `follow`.
+    pub(super) fn resolve(
+        &self,
+        start: NodeId,
+        path: &[u8],
+        follow: bool,
+    ) -> Result<NodeId, Errno> {
+        if path.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        let mut at = if path.starts_with(b"/") {
+            NodeId::ROOT
+        } else {
+            start
+        };
+        // A path that ends in a slash names a directory, and the link at its end is followed.
+        let directory_wanted = path.ends_with(b"/");
+        let mut left: Vec<&[u8]> = components(path).collect();
+        left.reverse();
+        let mut links = 0;
+        while let Some(name) = left.pop() {
+            let next = self.step(at, name)?;
+            match self.node(next) {
+                Node::Link(target) if follow || directory_wanted || !left.is_empty() => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(Errno::ELOOP);
+                    }
+                    if target.starts_with(b"/") {
+                        at = NodeId::ROOT;
+                    }
+                    let above = left.len();
+                    left.extend(components(target));
+                    left[above..].reverse();
+                }
+                _ => at = next,
+            }
+        }
+        match self.node(at) {
+            Node::Directory { .. } => Ok(at),
+            _ if directory_wanted => Err(Errno::ENOTDIR),
+            _ => Ok(at),
+        }
+    }
+
+    /// The directory that `path` names something in, and that something's name.
+    pub(super) fn resolve_parent<'p>(
+        &self,
+        start: NodeId,
+        path: &'p [u8],
+    ) -> Result<(NodeId, &'p [u8]), Errno> {
+        let end = path
+            .iter()
+            .rposition(|&byte| byte != b'/')
+            .map_or(0, |last| last + 1);
+        let name = path[..end]
+            .rsplit(|&byte| byte == b'/')
+            .next()
+            .unwrap_or_default();
+        let above = &path[..end - name.len()];
+        let directory = match above {
+            b"" if path.is_empty() => return Err(Errno::ENOENT),
+            b"" => start,
+            above => self.resolve(start, above, true)?,
+        };
+        match self.node(directory) {
+            Node::Directory { .. } => Ok((directory, name)),
+            _ => Err(Errno::ENOTDIR),
+        }
+    }
+
+    /// What `name` is in the directory `at`.
+    pub(super) fn step(&self, at: NodeId, name: &[u8]) -> Result<NodeId, Errno> {
+        let Node::Directory { parent, entries } = self.node(at) else {
+            return Err(Errno::ENOTDIR);
+        };
+        match name {
+            b".." => Ok(*parent),
+            name if name.len() > NAME_MAX => Err(Errno::ENAMETOOLONG),
+            name => entries.get(name).copied().ok_or(Errno::ENOENT),
+        }
+    }
+
+    /// The absolute path of a directory.
+    pub(super) fn path_of(&self, directory: NodeId) -> Vec<u8> {
+        let mut names: Vec<&[u8]> = Vec::new();
+        let mut at = directory;
+        while at != NodeId::ROOT {
+            let Node::Directory { parent, .. } = self.node(at) else {
+                break;
+            };
+            if let Node::Directory { entries, .. } = self.node(*parent) {
+                names.extend(
+                    entries
+                        .iter()
+                        .find(|(_, id)| **id == at)
+                        .map(|(name, _)| name.as_slice()),
+                );
+            }
+            at = *parent;
+        }
+        let mut path = Vec::new();
+        for name in names.iter().rev() {
+            path.push(b'/');
+            path.extend_from_slice(name);
+        }
+        if path.is_empty() {
+            path.push(b'/');
+        }
+        path
+    }
+}
+
+/// The names in a path, without empty ones and `.`.
+fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/')
+        .filter(|name| !name.is_empty() && *name != b".")
 }

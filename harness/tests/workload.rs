@@ -1,0 +1,224 @@
+//! The program `workload` as a target sees it: its lines, its exit codes, its errors.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use isobench_workloads::protocol::Message;
+
+fn workload(arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_workload"));
+    command.args(arguments.split_whitespace());
+    command
+}
+
+fn run(arguments: &str) -> Output {
+    workload(arguments).output().unwrap()
+}
+
+/// What a successful run says.
+fn messages(arguments: &str) -> Vec<Message> {
+    let output = run(arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && error.is_empty(),
+        "{arguments}: {error}"
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.ends_with('\n'), "{text:?}");
+    text.lines().map(|line| line.parse().unwrap()).collect()
+}
+
+/// The one line on standard error of a run that ends with `code`.
+fn failure(arguments: &str, code: i32) -> String {
+    let output = run(arguments);
+    assert_eq!(output.status.code(), Some(code), "{arguments}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.starts_with("workload: ") && error.ends_with('\n'),
+        "{error:?}"
+    );
+    assert_eq!(error.lines().count(), 1, "{error}");
+    error
+}
+
+/// A file of `length` bytes on the file system of the build, which has O_DIRECT where `/tmp` may not.
+fn file_of(length: usize) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    file.write_all(&vec![7; length]).unwrap();
+    file
+}
+
+fn disk(operation: &str, path: &Path, rest: &str) -> String {
+    let path = path.display();
+    format!("disk --op {operation} --block 4KiB --bytes 256KiB --path {path} {rest}")
+}
+
+#[test]
+fn ready_says_one_line() {
+    assert_eq!(messages("ready"), [Message::Ready]);
+}
+
+#[test]
+fn ready_needs_no_environment_and_no_open_input() {
+    let output = workload("ready")
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.stdout, b"isobench/1 ready\n");
+}
+
+#[test]
+fn loops_say_what_they_did() {
+    for arguments in [
+        "cpu --iterations 500",
+        "syscall --iterations 500",
+        "page-fault --bytes 2000KiB",
+    ] {
+        let said = messages(arguments);
+        let [
+            Message::Begin,
+            Message::End {
+                operations: 500,
+                bytes,
+            },
+        ] = said.as_slice()
+        else {
+            panic!("{arguments}: {said:?}");
+        };
+        assert_eq!(bytes.as_u64(), 0);
+    }
+}
+
+#[test]
+fn idle_holds_its_memory_until_its_input_closes() {
+    let mut child = workload("idle --touch 16MiB")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line.parse(), Ok(Message::Ready));
+    assert!(resident_kib(child.id()) >= 16 * 1024);
+    assert!(child.try_wait().unwrap().is_none());
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+}
+
+fn resident_kib(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn every_disk_operation_covers_its_range() {
+    for direct in ["", "--direct"] {
+        for operation in ["seq-write", "seq-read", "rand-read", "rand-write", "fsync"] {
+            let file = file_of(256 * 1024);
+            let said = messages(&disk(operation, file.path(), direct));
+            let [
+                Message::Begin,
+                Message::End {
+                    operations: 64,
+                    bytes,
+                },
+                latencies @ ..,
+            ] = said.as_slice()
+            else {
+                panic!("{operation} {direct}: {said:?}");
+            };
+            assert_eq!(bytes.as_u64(), 256 * 1024);
+            match latencies {
+                [] => assert!(operation.starts_with("seq-")),
+                [Message::Latencies(latencies)] => assert_eq!(latencies.count(), 64),
+                more => panic!("{operation}: {more:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sequential_write_replaces_every_page_and_grows_nothing() {
+    let file = file_of(300 * 1024);
+    messages(&disk("seq-write", file.path(), ""));
+    let after = std::fs::read(file.path()).unwrap();
+    assert_eq!(after.len(), 300 * 1024);
+    let (written, beyond) = after.split_at(256 * 1024);
+    assert!(written.chunks(4096).all(|page| page != [7; 4096]));
+    assert!(beyond.iter().all(|byte| *byte == 7));
+}
+
+#[test]
+fn reading_leaves_the_file_alone() {
+    let file = file_of(256 * 1024);
+    messages(&disk("rand-read", file.path(), ""));
+    messages(&disk("seq-read", file.path(), ""));
+    assert!(
+        std::fs::read(file.path())
+            .unwrap()
+            .iter()
+            .all(|byte| *byte == 7)
+    );
+}
+
+#[test]
+fn a_file_too_short_is_refused_and_not_grown() {
+    let file = file_of(4096);
+    let error = failure(&disk("seq-write", file.path(), ""), 1);
+    assert!(
+        error.contains("holds 4096 bytes, fewer than --bytes 262144"),
+        "{error}"
+    );
+    assert_eq!(file.path().metadata().unwrap().len(), 4096);
+}
+
+#[test]
+fn a_missing_file_is_named_and_not_created() {
+    let missing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("missing");
+    let error = failure(&disk("seq-write", &missing, ""), 1);
+    assert!(error.contains("missing: No such file"), "{error}");
+    assert!(!missing.exists());
+}
+
+#[test]
+fn a_device_without_a_length_is_refused() {
+    let error = failure(&disk("fsync", Path::new("/dev/full"), ""), 1);
+    assert!(error.contains("/dev/full holds 0 bytes"), "{error}");
+}
+
+#[test]
+fn bad_usage_is_told_from_bad_luck() {
+    for arguments in [
+        "",
+        "frobnicate",
+        "idle --touch much",
+        "disk --op seq-read",
+        "ready --fast",
+    ] {
+        failure(arguments, 2);
+    }
+    let output = run("--help");
+    assert!(output.status.success());
+    assert!(output.stdout.starts_with(b"usage: workload ready\n"));
+}
+
+#[test]
+fn memory_that_is_not_to_be_had_is_named() {
+    let error = failure("page-fault --bytes 8EiB", 1);
+    assert!(error.contains("no memory for 8.0 EiB"), "{error}");
+}
+
+#[test]
+fn a_reader_that_is_gone_ends_the_workload() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = workload("ready").stdout(writer).status().unwrap();
+    assert!(!status.success(), "{status}");
+}

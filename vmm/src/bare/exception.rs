@@ -1,0 +1,155 @@
+//! Exceptions of the program: which signal Linux would send, and why.
+
+use std::fmt;
+
+use super::address_space::AddressSpace;
+use super::trampoline;
+
+/// A signal that ends a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// `SIGILL`.
+    Illegal,
+    /// `SIGTRAP`.
+    Trap,
+    /// `SIGBUS`.
+    Bus,
+    /// `SIGFPE`.
+    Arithmetic,
+    /// `SIGSEGV`.
+    Segmentation,
+}
+
+impl Signal {
+    /// Its number (signal(7), x86-64).
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Illegal => 4,
+            Self::Trap => 5,
+            Self::Bus => 7,
+            Self::Arithmetic => 8,
+            Self::Segmentation => 11,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Illegal => "SIGILL",
+            Self::Trap => "SIGTRAP",
+            Self::Bus => "SIGBUS",
+            Self::Arithmetic => "SIGFPE",
+            Self::Segmentation => "SIGSEGV",
+        }
+    }
+}
+
+/// How an exception ended a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Death {
+    /// The signal that Linux would have sent.
+    pub signal: Signal,
+    /// The instruction.
+    pub rip: u64,
+    /// The address that it accessed, for a page fault.
+    pub address: Option<u64>,
+    /// Why.
+    pub cause: &'static str,
+}
+
+impl Death {
+    /// The program used a port.
+    pub(crate) const fn port_access(rip: u64) -> Self {
+        Self {
+            signal: Signal::Segmentation,
+            rip,
+            address: None,
+            cause: "port access",
+        }
+    }
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "program stopped by {} at rip={:#x}", self.signal.name(), self.rip)?;
+        if let Some(address) = self.address {
+            write!(formatter, " address={address:#x}")?;
+        }
+        write!(formatter, " ({})", self.cause)
+    }
+}
+
+/// What the processor pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Frame {
+    error_code: u64,
+    rip: u64,
+}
+
+impl Frame {
+    /// Reads the frame of `vector` from the ring-0 stack; zeros if it isn't there.
+    pub(crate) fn read(memory: &AddressSpace, rsp: u64, vector: u8) -> Self {
+        // Vectors that push an error code (Intel SDM vol. 3A, table 6-1).
+        let has_code = matches!(vector, 8 | 10..=14 | 17 | 21 | 29 | 30);
+        let words = if has_code { 2 } else { 1 };
+        let Some(at) = trampoline::stack_frame(rsp, words * 8) else {
+            return Self::default();
+        };
+        let mut pushed = [[0; 8]; 2];
+        for (word, slot) in (0..words).zip(&mut pushed) {
+            memory.ram().read(at + word * 8, slot);
+        }
+        let [first, second] = pushed.map(u64::from_le_bytes);
+        if has_code {
+            Self {
+                error_code: first,
+                rip: second,
+            }
+        } else {
+            Self {
+                error_code: 0,
+                rip: first,
+            }
+        }
+    }
+}
+
+/// What `vector` does to the program.
+pub(crate) fn death(vector: u8, frame: Frame, fault_address: u64) -> Death {
+    let (signal, cause) = match vector {
+        0 => (Signal::Arithmetic, "division by zero or overflow"),
+        1 => (Signal::Trap, "single step or hardware breakpoint"),
+        3 => (Signal::Trap, "breakpoint"),
+        4 => (Signal::Segmentation, "overflow trap"),
+        5 => (Signal::Segmentation, "bound range exceeded"),
+        6 => (Signal::Illegal, "illegal instruction"),
+        7 => (Signal::Illegal, "floating-point or extended state not available"),
+        11 | 12 => (Signal::Bus, "segment not present, or stack address not canonical"),
+        13 => (Signal::Segmentation, "general protection: privileged instruction or address not canonical"),
+        14 => (Signal::Segmentation, page_fault(frame.error_code)),
+        16 => (Signal::Arithmetic, "x87 floating-point error"),
+        17 => (Signal::Bus, "misaligned access"),
+        19 => (Signal::Arithmetic, "SIMD floating-point error"),
+        _ => (Signal::Segmentation, "processor exception"),
+    };
+    Death {
+        signal,
+        rip: frame.rip,
+        address: (vector == 14).then_some(fault_address),
+        cause,
+    }
+}
+
+/// What a page fault's error code says (Intel SDM vol. 3A, 4.7).
+const fn page_fault(code: u64) -> &'static str {
+    let present = code & 1 != 0;
+    let write = code & 2 != 0;
+    let fetch = code & 16 != 0;
+    match (present, write, fetch) {
+        (false, _, true) => "running code in an unmapped page",
+        (true, _, true) => "running code in a page without execute permission",
+        (false, true, false) => "writing to an unmapped page",
+        (true, true, false) => "writing to a page without write permission",
+        (false, false, false) => "reading from an unmapped page",
+        (true, false, false) => "reading from a page without read permission",
+    }
+}

@@ -1,0 +1,132 @@
+#![expect(unsafe_code, reason = "getrandom(2) has no safe wrapper among our dependencies")]
+//! Puts a checked program into an address space, with its stack.
+//!
+//! The program's whole pages are mapped from the file into guest RAM, copy-on-write: nothing is copied, pages the
+//! program never touches are never read, and all instances share the page cache.
+
+use std::io;
+
+use super::address_space::{AddressSpace, Backing, Fault, MapError, Placement, Protection};
+use super::program::{Program, Segment};
+use super::stack::{Start, first_frame};
+use crate::layout::STACK_END;
+use crate::memory::PAGE;
+
+/// Largest stack: Linux's default limit. A quarter of guest RAM if that is less.
+pub const MOST_STACK: u64 = 8 << 20;
+
+/// A program that does not fit into the guest.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Guest RAM is too small, or the host refused a mapping.
+    #[error("mapping {what} into the guest")]
+    Map {
+        /// Which part.
+        what: &'static str,
+        /// Why.
+        source: MapError,
+    },
+    /// The arguments and the environment take more than a quarter of the stack (Linux: `E2BIG`).
+    #[error("the arguments and the environment take {length} bytes, more than a quarter of the stack")]
+    TooManyArguments {
+        /// What they take.
+        length: usize,
+    },
+    /// What was just mapped cannot be written.
+    #[error("writing to the program's memory")]
+    Write(#[from] Fault),
+    /// The host has no random bytes.
+    #[error("getrandom")]
+    Random(#[source] io::Error),
+}
+
+/// Where the program starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EntryPoint {
+    /// The first instruction.
+    pub address: u64,
+    /// The stack pointer.
+    pub stack: u64,
+}
+
+/// The size of the stack in a guest of `ram` bytes.
+pub fn stack_size(ram: u64) -> u64 {
+    MOST_STACK.min(ram / 4) & !(PAGE - 1)
+}
+
+/// Loads `program`, and prepares its stack and heap.
+pub(crate) fn load(memory: &mut AddressSpace, program: &Program, start: &Start) -> Result<EntryPoint, LoadError> {
+    for segment in &program.image.segments {
+        load_segment(memory, program, segment)?;
+    }
+    memory.start_heap(program.image.end().next_multiple_of(PAGE));
+    let stack = load_stack(memory, program, start)?;
+    Ok(EntryPoint {
+        address: program.image.entry,
+        stack,
+    })
+}
+
+fn load_segment(memory: &mut AddressSpace, program: &Program, segment: &Segment) -> Result<(), LoadError> {
+    let in_page = segment.address % PAGE;
+    let first = segment.address - in_page;
+    let file_length = match segment.file_length {
+        0 => 0,
+        length => (in_page + length).next_multiple_of(PAGE),
+    };
+    if file_length > 0 {
+        let backing = Backing::File {
+            file: &program.file,
+            offset: segment.offset - in_page,
+        };
+        map(memory, "a segment", first, file_length, segment.protection, backing)?;
+        let file_end = segment.address + segment.file_length;
+        let zeros = file_end.next_multiple_of(PAGE).min(segment.end()).saturating_sub(file_end);
+        if zeros > 0 {
+            memory.write(file_end, &vec![0; usize::try_from(zeros).expect("less than a page")])?;
+        }
+    }
+    let length = (in_page + segment.length).next_multiple_of(PAGE);
+    if length > file_length {
+        let rest = length - file_length;
+        map(memory, "a zero-filled segment", first + file_length, rest, segment.protection, Backing::Anonymous)?;
+    }
+    Ok(())
+}
+
+fn load_stack(memory: &mut AddressSpace, program: &Program, start: &Start) -> Result<u64, LoadError> {
+    let size = stack_size(memory.ram().size());
+    let frame = first_frame(start, &program.image, random_bytes()?, STACK_END);
+    let length = frame.bytes.len();
+    if length as u64 > size / 4 {
+        return Err(LoadError::TooManyArguments { length });
+    }
+    map(memory, "the stack", STACK_END - size, size, Protection::READ_WRITE, Backing::Anonymous)?;
+    memory.write(frame.pointer, &frame.bytes)?;
+    Ok(frame.pointer)
+}
+
+/// Sixteen bytes for `AT_RANDOM`, from which a C library makes its stack guard.
+fn random_bytes() -> Result<[u8; 16], LoadError> {
+    let mut bytes = [0; 16];
+    // SAFETY: the buffer is as long as said.
+    let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    match usize::try_from(filled) {
+        Ok(length) if length == bytes.len() => Ok(bytes),
+        _ => Err(LoadError::Random(io::Error::last_os_error())),
+    }
+}
+
+fn map(
+    memory: &mut AddressSpace,
+    what: &'static str,
+    start: u64,
+    length: u64,
+    protection: Protection,
+    backing: Backing<'_>,
+) -> Result<(), LoadError> {
+    memory
+        .map(Placement::FixedNoReplace(start), length, protection, backing)
+        .map(|_| ())
+        .map_err(|source| LoadError::Map { what, source })
+}

@@ -1,0 +1,310 @@
+//! What a program file says of itself: a static x86-64 ELF program, checked, not loaded yet.
+//!
+//! Only the ELF header and the program headers are read (goblin parses them); sections, symbols and relocations
+//! are none of a loader's business. Everything in the file is hostile until checked here.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use goblin::container::{Container, Ctx, Endian};
+use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC, header64};
+use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_INTERP, PT_LOAD, ProgramHeader, program_header64};
+use goblin::elf::{Elf, Header};
+
+use super::address_space::Protection;
+use crate::layout;
+use crate::memory::PAGE;
+
+/// Most bytes of program headers that Linux accepts (`load_elf_phdrs`).
+const MOST_HEADER_BYTES: usize = 65_536;
+
+/// A file that cannot be run as the guest's program.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {reason}", path = path.display())]
+pub struct ProgramError {
+    path: PathBuf,
+    #[source]
+    reason: NotAProgram,
+}
+
+/// Why a file is not a program for this guest.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAProgram {
+    /// It cannot be read.
+    #[error("cannot be read")]
+    Read(#[source] io::Error),
+    /// A directory, a pipe, a device.
+    #[error("is not a regular file")]
+    NotAFile,
+    /// No ELF file, or its header is cut off.
+    #[error("is not an ELF program")]
+    NotElf,
+    /// For another processor.
+    #[error("is built for another processor: a 64-bit x86-64 program is needed")]
+    OtherMachine,
+    /// A library, an object file, a core dump.
+    #[error("is an ELF file but not a program (ELF type {0})")]
+    NotExecutable(u16),
+    /// It wants a dynamic linker.
+    #[error("is dynamically linked: build it static (Rust: `-C target-feature=+crt-static`, C: `-static`)")]
+    Dynamic,
+    /// It promises more than the file holds.
+    #[error("is truncated: {what} ends past the end of the file")]
+    Truncated {
+        /// Which part.
+        what: &'static str,
+    },
+    /// It contradicts itself.
+    #[error("is not a valid program: {0}")]
+    Malformed(&'static str),
+}
+
+/// A part of the file to be mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Where it starts in the program's memory.
+    pub address: u64,
+    /// Where it starts in the file; the same place in its page as `address`.
+    pub offset: u64,
+    /// Bytes from the file.
+    pub file_length: u64,
+    /// Bytes in memory; those past `file_length` are zero.
+    pub length: u64,
+    /// What the program may do there.
+    pub protection: Protection,
+}
+
+impl Segment {
+    /// One past its last byte.
+    pub const fn end(&self) -> u64 {
+        self.address + self.length
+    }
+}
+
+/// The layout of a program in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its parts, lowest first; no two share a page.
+    pub segments: Vec<Segment>,
+    /// Where it starts to run.
+    pub entry: u64,
+    /// Where its program headers lie in memory (`AT_PHDR`), 0 if nowhere.
+    pub headers: u64,
+    /// How many program headers it has (`AT_PHNUM`).
+    pub header_count: u16,
+}
+
+/// An open program file with its checked layout.
+#[derive(Debug)]
+pub struct Program {
+    /// The file.
+    pub file: File,
+    /// Its layout.
+    pub image: Image,
+}
+
+impl Program {
+    /// Opens and checks the program at `path`.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not a static x86-64 program.
+    pub fn open(path: &Path) -> Result<Self, ProgramError> {
+        Self::read(path).map_err(|reason| ProgramError {
+            path: path.to_owned(),
+            reason,
+        })
+    }
+
+    fn read(path: &Path) -> Result<Self, NotAProgram> {
+        let file = File::open(path).map_err(NotAProgram::Read)?;
+        let metadata = file.metadata().map_err(NotAProgram::Read)?;
+        if !metadata.is_file() {
+            return Err(NotAProgram::NotAFile);
+        }
+        let mut read_at = |offset, length| read_part(&file, offset, length);
+        let image = Image::parse(metadata.len(), &mut read_at)?;
+        Ok(Self { file, image })
+    }
+}
+
+/// Up to `length` bytes of `file`, less at its end.
+fn read_part(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    let mut done = 0;
+    while done < length {
+        match file.read_at(&mut bytes[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(done);
+    Ok(bytes)
+}
+
+impl Image {
+    /// Checks a file of `file_length` bytes, read by `read_at(offset, at most)`.
+    ///
+    /// # Errors
+    /// See [`NotAProgram`].
+    pub fn parse(
+        file_length: u64,
+        read_at: &mut dyn FnMut(u64, usize) -> io::Result<Vec<u8>>,
+    ) -> Result<Self, NotAProgram> {
+        // Linkers put the program headers behind the ELF header: one read serves both.
+        let start = read_at(0, 4096).map_err(NotAProgram::Read)?;
+        let header = check_header(&start)?;
+        let headers = read_headers(&header, &start, read_at)?;
+        let segments = check_segments(&headers, file_length)?;
+        let bias = match header.e_type {
+            ET_EXEC => 0,
+            _ => layout::PROGRAM.wrapping_sub(segments[0].address & !(PAGE - 1)),
+        };
+        place(&header, segments, bias)
+    }
+
+    /// One past the last byte of the last segment.
+    pub fn end(&self) -> u64 {
+        self.segments.last().map_or(0, Segment::end)
+    }
+}
+
+/// The ELF header of a program for this guest.
+fn check_header(start: &[u8]) -> Result<Header, NotAProgram> {
+    if start.len() < header64::SIZEOF_EHDR || !start.starts_with(b"\x7fELF") {
+        return Err(NotAProgram::NotElf);
+    }
+    let header = Elf::parse_header(start).map_err(|_| NotAProgram::NotElf)?;
+    let is_64 = header.container().is_ok_and(Container::is_big);
+    let is_little = header.endianness().is_ok_and(|endian| endian.is_little());
+    if header.e_machine != EM_X86_64 || !is_64 || !is_little {
+        return Err(NotAProgram::OtherMachine);
+    }
+    if !matches!(header.e_type, ET_EXEC | ET_DYN) {
+        return Err(NotAProgram::NotExecutable(header.e_type));
+    }
+    if usize::from(header.e_phentsize) != program_header64::SIZEOF_PHDR {
+        return Err(NotAProgram::Malformed("its program headers have an unknown size"));
+    }
+    Ok(header)
+}
+
+fn read_headers(
+    header: &Header,
+    start: &[u8],
+    read_at: &mut dyn FnMut(u64, usize) -> io::Result<Vec<u8>>,
+) -> Result<Vec<ProgramHeader>, NotAProgram> {
+    let count = usize::from(header.e_phnum);
+    let length = count * program_header64::SIZEOF_PHDR;
+    if count == 0 || length > MOST_HEADER_BYTES {
+        return Err(NotAProgram::Malformed("it has no program headers, or too many"));
+    }
+    let truncated = NotAProgram::Truncated {
+        what: "its program header table",
+    };
+    let near = usize::try_from(header.e_phoff)
+        .ok()
+        .and_then(|offset| start.get(offset..offset.checked_add(length)?));
+    let far;
+    let bytes = if let Some(near) = near {
+        near
+    } else {
+        if i64::try_from(header.e_phoff).is_err() {
+            return Err(truncated);
+        }
+        far = read_at(header.e_phoff, length).map_err(NotAProgram::Read)?;
+        far.as_slice()
+    };
+    if bytes.len() < length {
+        return Err(truncated);
+    }
+    let context = Ctx::new(Container::Big, Endian::Little);
+    ProgramHeader::parse(bytes, 0, count, context).map_err(|_| truncated)
+}
+
+/// The loadable segments, as the file gives their addresses.
+fn check_segments(headers: &[ProgramHeader], file_length: u64) -> Result<Vec<Segment>, NotAProgram> {
+    if headers.iter().any(|header| header.p_type == PT_INTERP) {
+        return Err(NotAProgram::Dynamic);
+    }
+    let segments = headers
+        .iter()
+        .filter(|header| header.p_type == PT_LOAD && header.p_memsz > 0)
+        .map(|header| check_segment(header, file_length))
+        .collect::<Result<Vec<_>, _>>()?;
+    if segments.is_empty() {
+        return Err(NotAProgram::Malformed("it has nothing to load"));
+    }
+    let apart = segments
+        .windows(2)
+        .all(|pair| pair[0].end().next_multiple_of(PAGE) <= pair[1].address & !(PAGE - 1));
+    if !apart {
+        return Err(NotAProgram::Malformed("its segments overlap or are out of order"));
+    }
+    Ok(segments)
+}
+
+fn check_segment(header: &ProgramHeader, file_length: u64) -> Result<Segment, NotAProgram> {
+    let malformed = |what| Err(NotAProgram::Malformed(what));
+    let file_end = header.p_offset.checked_add(header.p_filesz);
+    if file_end.is_none_or(|end| end > file_length) {
+        return Err(NotAProgram::Truncated { what: "a segment" });
+    }
+    let end = header.p_vaddr.checked_add(header.p_memsz);
+    if end.is_none_or(|end| end > layout::USER_END) {
+        return malformed("a segment lies outside the address space");
+    }
+    if header.p_filesz > header.p_memsz {
+        return malformed("a segment has more bytes in the file than in memory");
+    }
+    if header.p_vaddr % PAGE != header.p_offset % PAGE {
+        return malformed("a segment's address and file offset differ within a page");
+    }
+    let protection = Protection {
+        read: header.p_flags & PF_R != 0,
+        write: header.p_flags & PF_W != 0,
+        execute: header.p_flags & PF_X != 0,
+    };
+    if !protection.write && header.p_filesz < header.p_memsz {
+        return malformed("a read-only segment has a zero-filled part");
+    }
+    Ok(Segment {
+        address: header.p_vaddr,
+        offset: header.p_offset,
+        file_length: header.p_filesz,
+        length: header.p_memsz,
+        protection,
+    })
+}
+
+/// Moves all addresses by `bias`, and finds the entry and the headers in memory.
+fn place(header: &Header, mut segments: Vec<Segment>, bias: u64) -> Result<Image, NotAProgram> {
+    for segment in &mut segments {
+        segment.address = segment.address.wrapping_add(bias);
+        let end = segment.address.checked_add(segment.length);
+        if end.is_none_or(|end| end > layout::USER_END) {
+            return Err(NotAProgram::Malformed("it is too large for the address space"));
+        }
+        if segment.address < layout::USER_START {
+            return Err(NotAProgram::Malformed("a segment lies in the first 64 KiB"));
+        }
+    }
+    let entry = header.e_entry.wrapping_add(bias);
+    let is_code = |segment: &Segment| segment.protection.execute && (segment.address..segment.end()).contains(&entry);
+    if !segments.iter().any(is_code) {
+        return Err(NotAProgram::Malformed("its entry point is not in its code"));
+    }
+    let headers = segments
+        .iter()
+        .find(|segment| (segment.offset..segment.offset + segment.file_length).contains(&header.e_phoff))
+        .map_or(0, |segment| segment.address + (header.e_phoff - segment.offset));
+    Ok(Image {
+        segments,
+        entry,
+        headers,
+        header_count: header.e_phnum,
+    })
+}

@@ -1,0 +1,275 @@
+//! The table of file descriptors: which number is which open file, as POSIX has it.
+
+use nix::errno::Errno;
+use nix::libc::c_int;
+
+use super::tree::NodeId;
+use crate::devices::console::Stream;
+
+/// How many descriptors a program may have (`RLIMIT_NOFILE`).
+pub(super) const MAX_DESCRIPTORS: usize = 1024;
+
+/// What an open file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Object {
+    /// One of the console's three.
+    Stream(Stream),
+    /// A regular file of the tree.
+    File(NodeId),
+    /// A directory of the tree.
+    Directory(NodeId),
+    /// A symbolic link, opened by `O_PATH | O_NOFOLLOW`.
+    Link(NodeId),
+    /// `/dev/null`.
+    Null,
+    /// `/dev/zero`.
+    Zero,
+    /// `/dev/urandom`.
+    Random,
+    /// `/dev/vda`.
+    Block,
+}
+
+/// An open file (Linux: "open file description"): what duplicated descriptors share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OpenFile {
+    pub object: Object,
+    /// The tree's node, for `fstat`; none for the console given at the start.
+    pub node: Option<NodeId>,
+    /// Where the next `read` begins; in a directory, the next entry.
+    pub offset: u64,
+    /// The access mode and the status flags.
+    pub flags: c_int,
+}
+
+impl OpenFile {
+    pub fn readable(&self) -> bool {
+        self.has_data() && self.flags & libc::O_ACCMODE != libc::O_WRONLY
+    }
+
+    pub fn writable(&self) -> bool {
+        self.has_data() && self.flags & libc::O_ACCMODE != libc::O_RDONLY
+    }
+
+    /// Whether this is more than a name for a place in the tree.
+    pub fn has_data(&self) -> bool {
+        self.flags & libc::O_PATH == 0
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    open: usize,
+    close_on_exec: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
+    file: OpenFile,
+    references: usize,
+}
+
+/// All of a program's descriptors.
+#[derive(Debug)]
+pub(super) struct Descriptors {
+    slots: Vec<Option<Slot>>,
+    open: Vec<Option<Shared>>,
+}
+
+impl Descriptors {
+    /// Descriptors 0, 1 and 2, on the console.
+    pub fn new() -> Self {
+        let streams = [
+            (Stream::Input, libc::O_RDONLY),
+            (Stream::Output, libc::O_WRONLY),
+            (Stream::Error, libc::O_WRONLY),
+        ];
+        let mut table = Self {
+            slots: Vec::new(),
+            open: Vec::new(),
+        };
+        for (number, (stream, flags)) in streams.into_iter().enumerate() {
+            table.open.push(Some(Shared {
+                file: OpenFile {
+                    object: Object::Stream(stream),
+                    node: None,
+                    offset: 0,
+                    flags,
+                },
+                references: 1,
+            }));
+            table.slots.push(Some(Slot {
+                open: number,
+                close_on_exec: false,
+            }));
+        }
+        table
+    }
+
+    /// Gives a newly opened file the lowest free number.
+    pub fn insert(&mut self, file: OpenFile, close_on_exec: bool) -> Result<u64, Errno> {
+        let number = self.lowest_free(0)?;
+        let open = self
+            .open
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(self.open.len());
+        if open == self.open.len() {
+            self.open.push(None);
+        }
+        self.open[open] = Some(Shared {
+            file,
+            references: 1,
+        });
+        self.put(
+            number,
+            Slot {
+                open,
+                close_on_exec,
+            },
+        );
+        Ok(number as u64)
+    }
+
+    /// The open file behind a descriptor.
+    pub fn get(&self, descriptor: u64) -> Result<OpenFile, Errno> {
+        let slot = self.slot(descriptor)?;
+        self.open[slot.open]
+            .as_ref()
+            .map(|shared| shared.file)
+            .ok_or(Errno::EBADF)
+    }
+
+    /// The open file behind a descriptor, to change its offset or flags.
+    pub fn get_mut(&mut self, descriptor: u64) -> Result<&mut OpenFile, Errno> {
+        let slot = self.slot(descriptor)?;
+        self.open[slot.open]
+            .as_mut()
+            .map(|shared| &mut shared.file)
+            .ok_or(Errno::EBADF)
+    }
+
+    /// Closes a descriptor, and its file with the last one.
+    pub fn close(&mut self, descriptor: u64) -> Result<(), Errno> {
+        let slot = self.slot(descriptor)?;
+        self.slots[index(descriptor)?] = None;
+        if let Some(shared) = &mut self.open[slot.open] {
+            shared.references -= 1;
+            if shared.references == 0 {
+                self.open[slot.open] = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes all descriptors from `first` to `last`, or only marks them close-on-exec.
+    pub fn close_range(&mut self, first: u64, last: u64, only_mark: bool) {
+        let end = last.saturating_add(1).min(self.slots.len() as u64);
+        for descriptor in first..end {
+            if only_mark {
+                // Free numbers in the range are no error.
+                let _ = self.set_close_on_exec(descriptor, true);
+            } else {
+                let _ = self.close(descriptor);
+            }
+        }
+    }
+
+    /// A second descriptor for the same file: the lowest free one from `least` on.
+    pub fn duplicate(
+        &mut self,
+        descriptor: u64,
+        least: u64,
+        close_on_exec: bool,
+    ) -> Result<u64, Errno> {
+        let slot = self.slot(descriptor)?;
+        let least = usize::try_from(least).map_err(|_| Errno::EINVAL)?;
+        if least >= MAX_DESCRIPTORS {
+            return Err(Errno::EINVAL);
+        }
+        let number = self.lowest_free(least)?;
+        self.share(
+            number,
+            Slot {
+                close_on_exec,
+                ..slot
+            },
+        );
+        Ok(number as u64)
+    }
+
+    /// Makes `new` a descriptor for the file of `old`, closing what it was.
+    pub fn duplicate_to(&mut self, old: u64, new: u64, close_on_exec: bool) -> Result<u64, Errno> {
+        let slot = self.slot(old)?;
+        let number = index(new)?;
+        if self.slot(new).is_ok() {
+            // Not the last reference to the same file: `old` is another one.
+            self.close(new)?;
+        }
+        self.share(
+            number,
+            Slot {
+                close_on_exec,
+                ..slot
+            },
+        );
+        Ok(new)
+    }
+
+    /// `FD_CLOEXEC`.
+    pub fn close_on_exec(&self, descriptor: u64) -> Result<bool, Errno> {
+        self.slot(descriptor).map(|slot| slot.close_on_exec)
+    }
+
+    /// Sets or clears `FD_CLOEXEC`.
+    pub fn set_close_on_exec(&mut self, descriptor: u64, on: bool) -> Result<(), Errno> {
+        let slot = self.slot(descriptor)?;
+        self.slots[index(descriptor)?] = Some(Slot {
+            close_on_exec: on,
+            ..slot
+        });
+        Ok(())
+    }
+
+    fn share(&mut self, number: usize, slot: Slot) {
+        if let Some(shared) = &mut self.open[slot.open] {
+            shared.references += 1;
+        }
+        self.put(number, slot);
+    }
+
+    fn put(&mut self, number: usize, slot: Slot) {
+        if self.slots.len() <= number {
+            self.slots.resize(number + 1, None);
+        }
+        self.slots[number] = Some(slot);
+    }
+
+    fn slot(&self, descriptor: u64) -> Result<Slot, Errno> {
+        self.slots
+            .get(index(descriptor)?)
+            .copied()
+            .flatten()
+            .ok_or(Errno::EBADF)
+    }
+
+    fn lowest_free(&self, least: usize) -> Result<usize, Errno> {
+        let free = (least..self.slots.len()).find(|&number| self.slots[number].is_none());
+        let number = free.unwrap_or_else(|| self.slots.len().max(least));
+        if number < MAX_DESCRIPTORS {
+            Ok(number)
+        } else {
+            Err(Errno::EMFILE)
+        }
+    }
+}
+
+/// A descriptor is an `unsigned int`: the upper half of the register doesn't count.
+fn index(descriptor: u64) -> Result<usize, Errno> {
+    let number = (descriptor & 0xffff_ffff) as usize;
+    if number < MAX_DESCRIPTORS {
+        Ok(number)
+    } else {
+        Err(Errno::EBADF)
+    }
+}

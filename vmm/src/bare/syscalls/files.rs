@@ -1,0 +1,321 @@
+//! Opening, closing and positioning files, and what fcntl and ioctl change about descriptors.
+
+use nix::errno::Errno;
+use nix::libc::{self, c_int};
+
+use super::descriptors::{Object, OpenFile};
+use super::guest;
+use super::tree::{Device, Node, NodeId};
+use super::{Personality, Served, SystemCall};
+use crate::bare::address_space::AddressSpace;
+use crate::devices::block::{BlockDevice, SECTOR};
+use crate::devices::console::Stream;
+use crate::devices::host_io::TerminalQuestion;
+
+/// Set by Linux in every file that a 64-bit program opens (x86-64 `O_LARGEFILE`; 0 in libc).
+const LARGE_FILE: c_int = 0o100_000;
+/// The flags that only matter while a file is opened.
+const OPENING_FLAGS: c_int =
+    libc::O_CREAT | libc::O_EXCL | libc::O_NOCTTY | libc::O_TRUNC | libc::O_CLOEXEC;
+/// The flags that `F_SETFL` changes.
+const SETTABLE: c_int =
+    libc::O_APPEND | libc::O_ASYNC | libc::O_DIRECT | libc::O_NOATIME | libc::O_NONBLOCK;
+
+/// Requests to disks (`linux/fs.h`).
+mod disk_request {
+    pub const READ_ONLY: u32 = 0x125e;
+    pub const SECTORS: u32 = 0x1260;
+    pub const FLUSH: u32 = 0x1261;
+    pub const LOGICAL_SECTOR: u32 = 0x1268;
+    pub const PHYSICAL_SECTOR: u32 = 0x127b;
+    pub const BYTES: u32 = 0x8008_1272;
+}
+
+pub(super) fn serve(
+    state: &mut Personality,
+    call: &SystemCall,
+    memory: &mut AddressSpace,
+) -> Option<Served> {
+    let [first, second, third, ..] = call.arguments;
+    let creating = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
+    let done = |result: Result<(), Errno>| result.map(|()| 0).map_err(Into::into);
+    Some(match call.linux_number() {
+        libc::SYS_open => state.open(memory, libc::AT_FDCWD, first, call.int(1)),
+        libc::SYS_creat => state.open(memory, libc::AT_FDCWD, first, creating),
+        libc::SYS_openat => state.open(memory, call.int(0), second, call.int(2)),
+        libc::SYS_close => done(state.descriptors.close(first)),
+        libc::SYS_close_range => state.close_range(call),
+        libc::SYS_lseek => state.seek(first, call.long(1), call.int(2)),
+        libc::SYS_dup => state
+            .descriptors
+            .duplicate(first, 0, false)
+            .map_err(Into::into),
+        libc::SYS_dup2 => state.duplicate_to(call, 0),
+        libc::SYS_dup3 if call.unsigned(0) == call.unsigned(1) => Err(Errno::EINVAL.into()),
+        libc::SYS_dup3 => state.duplicate_to(call, call.int(2)),
+        libc::SYS_fcntl => state.control(first, call.int(1), third),
+        libc::SYS_ioctl => state.device_control(memory, first, call.unsigned(1), third),
+        // One process: it can only meet its own locks, and advice changes nothing.
+        libc::SYS_flock | libc::SYS_fadvise64 | libc::SYS_readahead => {
+            done(state.descriptors.get(first).map(|_| ()))
+        }
+        _ => return None,
+    })
+}
+
+impl Personality {
+    /// The directory that a relative path starts from.
+    pub(super) fn start(&self, directory: c_int, path: &[u8]) -> Result<NodeId, Errno> {
+        if path.starts_with(b"/") {
+            return Ok(NodeId::ROOT);
+        }
+        if directory == libc::AT_FDCWD {
+            return Ok(self.working_directory);
+        }
+        let descriptor = u64::try_from(directory).map_err(|_| Errno::EBADF)?;
+        match self.descriptors.get(descriptor)?.object {
+            Object::Directory(node) => Ok(node),
+            _ => Err(Errno::ENOTDIR),
+        }
+    }
+
+    fn open(&mut self, memory: &AddressSpace, directory: c_int, path: u64, flags: c_int) -> Served {
+        let path = guest::read_path(memory, path)?;
+        let start = self.start(directory, &path)?;
+        // With O_PATH, Linux ignores all others but these.
+        let flags = if flags & libc::O_PATH == 0 {
+            flags
+        } else {
+            flags & (libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        };
+        let exclusive = flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0;
+        let follow = flags & libc::O_NOFOLLOW == 0 && !exclusive;
+        let node = match self.tree.resolve(start, &path, follow) {
+            Ok(_) if exclusive => return Err(Errno::EEXIST.into()),
+            Ok(node) => node,
+            Err(Errno::ENOENT) if flags & libc::O_CREAT != 0 => {
+                return Err(self.creation(start, &path).into());
+            }
+            Err(errno) => return Err(errno.into()),
+        };
+        let file = OpenFile {
+            object: self.openable(node, flags)?,
+            node: Some(node),
+            offset: 0,
+            flags: (flags & !OPENING_FLAGS)
+                | if flags & libc::O_PATH == 0 {
+                    LARGE_FILE
+                } else {
+                    0
+                },
+        };
+        Ok(self
+            .descriptors
+            .insert(file, flags & libc::O_CLOEXEC != 0)?)
+    }
+
+    /// Why the tree takes no new file at `path`.
+    pub(super) fn creation(&self, start: NodeId, path: &[u8]) -> Errno {
+        self.tree
+            .resolve_parent(start, path)
+            .err()
+            .unwrap_or(Errno::EROFS)
+    }
+
+    /// What an open file for `node` is, if these flags suit it.
+    fn openable(&self, node: NodeId, flags: c_int) -> Result<Object, Errno> {
+        let writes = flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0;
+        let only_names = flags & libc::O_PATH != 0;
+        let direct = flags & libc::O_DIRECT != 0;
+        match self.tree.node(node) {
+            Node::Directory { .. } if flags & libc::O_TMPFILE == libc::O_TMPFILE => {
+                Err(Errno::EROFS)
+            }
+            Node::Directory { .. } if writes || flags & libc::O_CREAT != 0 => Err(Errno::EISDIR),
+            Node::Directory { .. } => Ok(Object::Directory(node)),
+            _ if flags & libc::O_DIRECTORY != 0 => Err(Errno::ENOTDIR),
+            Node::Link(_) if only_names => Ok(Object::Link(node)),
+            Node::Link(_) => Err(Errno::ELOOP),
+            Node::File(_) if writes => Err(Errno::EROFS),
+            Node::File(_) if direct => Err(Errno::EINVAL),
+            Node::File(_) => Ok(Object::File(node)),
+            Node::Device(Device::Null) => Ok(Object::Null),
+            Node::Device(Device::Zero) => Ok(Object::Zero),
+            Node::Device(Device::Random) => Ok(Object::Random),
+            Node::Device(Device::Stream(stream)) => Ok(Object::Stream(*stream)),
+            Node::Device(Device::Block) if direct && !self.has_direct_disk() => Err(Errno::EINVAL),
+            Node::Device(Device::Block) => Ok(Object::Block),
+        }
+    }
+
+    fn has_direct_disk(&self) -> bool {
+        self.disk.as_ref().is_some_and(BlockDevice::supports_direct)
+    }
+
+    fn close_range(&mut self, call: &SystemCall) -> Served {
+        // Sharing the table with another task (CLOSE_RANGE_UNSHARE) can't be: there is none.
+        const UNSHARE: u32 = 1 << 1;
+        const MARK: u32 = 1 << 2;
+        let (first, last, flags) = (call.unsigned(0), call.unsigned(1), call.unsigned(2));
+        if first > last || flags & !(UNSHARE | MARK) != 0 {
+            return Err(Errno::EINVAL.into());
+        }
+        self.descriptors
+            .close_range(u64::from(first), u64::from(last), flags & MARK != 0);
+        Ok(0)
+    }
+
+    fn duplicate_to(&mut self, call: &SystemCall, flags: c_int) -> Served {
+        if flags & !libc::O_CLOEXEC != 0 {
+            return Err(Errno::EINVAL.into());
+        }
+        let (old, new) = (u64::from(call.unsigned(0)), u64::from(call.unsigned(1)));
+        if old == new {
+            self.descriptors.get(old)?;
+            return Ok(new);
+        }
+        Ok(self.descriptors.duplicate_to(old, new, flags != 0)?)
+    }
+
+    fn seek(&mut self, descriptor: u64, by: i64, whence: c_int) -> Served {
+        let file = self.descriptors.get(descriptor)?;
+        if !file.has_data() {
+            return Err(Errno::EBADF.into());
+        }
+        let end = match file.object {
+            Object::Stream(_) => return Err(Errno::ESPIPE.into()),
+            Object::Null | Object::Zero | Object::Random | Object::Link(_) => return Ok(0),
+            Object::Directory(_) if whence == libc::SEEK_END => return Err(Errno::EINVAL.into()),
+            Object::Directory(_) => u64::MAX,
+            Object::File(node) => self.size_of(node),
+            Object::Block => self.disk.as_ref().map_or(0, BlockDevice::size),
+        };
+        let offset = new_offset(file.offset, end, by, whence)?;
+        // A disk has no place past its end; a file has.
+        if file.object == Object::Block && offset > end {
+            return Err(Errno::EINVAL.into());
+        }
+        self.descriptors.get_mut(descriptor)?.offset = offset;
+        Ok(offset)
+    }
+
+    fn size_of(&self, node: NodeId) -> u64 {
+        match self.tree.node(node) {
+            Node::File(file) => file.size,
+            _ => 0,
+        }
+    }
+
+    fn control(&mut self, descriptor: u64, command: c_int, argument: u64) -> Served {
+        let file = self.descriptors.get(descriptor)?;
+        let table = &mut self.descriptors;
+        // The argument is an int.
+        let argument = argument & u64::from(u32::MAX);
+        match command {
+            libc::F_DUPFD => Ok(table.duplicate(descriptor, argument, false)?),
+            libc::F_DUPFD_CLOEXEC => Ok(table.duplicate(descriptor, argument, true)?),
+            libc::F_GETFD => Ok(u64::from(table.close_on_exec(descriptor)?)),
+            libc::F_SETFD => {
+                table.set_close_on_exec(descriptor, argument & 1 != 0)?;
+                Ok(0)
+            }
+            libc::F_GETFL => Ok(u64::from(file.flags.cast_unsigned())),
+            libc::F_SETFL if !file.has_data() => Err(Errno::EBADF.into()),
+            libc::F_SETFL => {
+                let wanted = c_int::try_from(argument & 0x7fff_ffff).unwrap_or_default() & SETTABLE;
+                let can_be_direct = file.object == Object::Block && self.has_direct_disk();
+                if wanted & libc::O_DIRECT != 0 && !can_be_direct {
+                    return Err(Errno::EINVAL.into());
+                }
+                self.descriptors.get_mut(descriptor)?.flags = (file.flags & !SETTABLE) | wanted;
+                Ok(0)
+            }
+            _ => Err(Errno::EINVAL.into()),
+        }
+    }
+
+    fn device_control(
+        &mut self,
+        memory: &mut AddressSpace,
+        descriptor: u64,
+        request: u32,
+        argument: u64,
+    ) -> Served {
+        let file = self.descriptors.get(descriptor)?;
+        let request_wide = u64::from(request);
+        let request_is = |known: libc::Ioctl| request_wide == known;
+        if !file.has_data() {
+            return Err(Errno::EBADF.into());
+        }
+        if request_is(libc::FIOCLEX) || request_is(libc::FIONCLEX) {
+            self.descriptors
+                .set_close_on_exec(descriptor, request_is(libc::FIOCLEX))?;
+            return Ok(0);
+        }
+        if request_is(libc::FIONBIO) {
+            let on = guest::read_u32(memory, argument)? != 0;
+            let flags = &mut self.descriptors.get_mut(descriptor)?.flags;
+            *flags = (*flags & !libc::O_NONBLOCK) | if on { libc::O_NONBLOCK } else { 0 };
+            return Ok(0);
+        }
+        match file.object {
+            Object::Stream(stream) if request_is(libc::TCGETS) => {
+                self.ask_terminal(memory, stream, TerminalQuestion::Settings, argument)
+            }
+            Object::Stream(stream) if request_is(libc::TIOCGWINSZ) => {
+                self.ask_terminal(memory, stream, TerminalQuestion::Size, argument)
+            }
+            Object::Block => self.disk_control(memory, request, argument),
+            _ => Err(Errno::ENOTTY.into()),
+        }
+    }
+
+    fn ask_terminal(
+        &self,
+        memory: &mut AddressSpace,
+        stream: Stream,
+        question: TerminalQuestion,
+        to: u64,
+    ) -> Served {
+        let answer = self.console.ask_terminal(stream, question)?;
+        guest::write(memory, to, &answer)?;
+        Ok(0)
+    }
+
+    fn disk_control(&self, memory: &mut AddressSpace, request: u32, to: u64) -> Served {
+        let disk = self.disk.as_ref().ok_or(Errno::ENXIO)?;
+        let int = |value: u32| value.to_le_bytes().to_vec();
+        let long = |value: u64| value.to_le_bytes().to_vec();
+        let sector = u32::try_from(SECTOR).unwrap_or_default();
+        let answer = match request {
+            disk_request::BYTES => long(disk.size()),
+            disk_request::SECTORS => long(disk.size() / SECTOR),
+            disk_request::LOGICAL_SECTOR | disk_request::PHYSICAL_SECTOR => int(sector),
+            disk_request::READ_ONLY => int(0),
+            disk_request::FLUSH => {
+                disk.flush(false)?;
+                return Ok(0);
+            }
+            _ => return Err(Errno::ENOTTY.into()),
+        };
+        guest::write(memory, to, &answer)?;
+        Ok(0)
+    }
+}
+
+/// Where `lseek` goes in a file without holes.
+fn new_offset(current: u64, end: u64, by: i64, whence: c_int) -> Result<u64, Errno> {
+    let from_start = u64::try_from(by).map_err(|_| Errno::ENXIO);
+    let offset = match whence {
+        libc::SEEK_SET => 0_u64.checked_add_signed(by),
+        libc::SEEK_CUR => current.checked_add_signed(by),
+        libc::SEEK_END => end.checked_add_signed(by),
+        libc::SEEK_DATA if from_start? < end => Some(from_start?),
+        libc::SEEK_HOLE if from_start? < end => Some(end),
+        libc::SEEK_DATA | libc::SEEK_HOLE => return Err(Errno::ENXIO),
+        _ => return Err(Errno::EINVAL),
+    };
+    offset
+        .filter(|&offset| i64::try_from(offset).is_ok())
+        .ok_or(Errno::EINVAL)
+}

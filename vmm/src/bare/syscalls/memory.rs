@@ -1,0 +1,144 @@
+//! Memory: brk, mmap and its kin, over the guest's address space.
+
+use nix::errno::Errno;
+use nix::libc::{self, c_int};
+
+use super::descriptors::Object;
+use super::tree::Node;
+use super::{Personality, Served, SystemCall};
+use crate::bare::address_space::{AddressSpace, Backing, MapError, Placement, Protection};
+use crate::memory::PAGE;
+
+/// Advice that only hints at how memory will be used (`asm-generic/mman-common.h`).
+const HINTS: [c_int; 10] = [
+    libc::MADV_NORMAL,
+    libc::MADV_RANDOM,
+    libc::MADV_SEQUENTIAL,
+    libc::MADV_WILLNEED,
+    libc::MADV_HUGEPAGE,
+    libc::MADV_NOHUGEPAGE,
+    libc::MADV_DONTDUMP,
+    libc::MADV_DODUMP,
+    libc::MADV_COLD,
+    libc::MADV_PAGEOUT,
+];
+
+pub(super) fn serve(
+    state: &mut Personality,
+    call: &SystemCall,
+    memory: &mut AddressSpace,
+) -> Option<Served> {
+    let [address, length, ..] = call.arguments;
+    Some(match call.linux_number() {
+        libc::SYS_brk => Ok(memory.set_break(address)),
+        libc::SYS_mmap => state.map(call, memory),
+        libc::SYS_munmap => memory
+            .unmap(address, length)
+            .map(|()| 0)
+            .map_err(Into::into),
+        libc::SYS_mprotect => protect(call, memory),
+        libc::SYS_mremap => remap(call, memory),
+        libc::SYS_madvise => advise(call, memory),
+        // Nothing is ever swapped out, and no mapping is written back.
+        libc::SYS_mlock
+        | libc::SYS_munlock
+        | libc::SYS_mlock2
+        | libc::SYS_mlockall
+        | libc::SYS_munlockall
+        | libc::SYS_msync => Ok(0),
+        _ => return None,
+    })
+}
+
+impl Personality {
+    fn map(&self, call: &SystemCall, memory: &mut AddressSpace) -> Served {
+        let [address, length, protection, _, descriptor, offset] = call.arguments;
+        let flags = call.int(3);
+        let protection = Protection::from_bits(protection & 7).ok_or(Errno::EINVAL)?;
+        if !(libc::MAP_SHARED..=libc::MAP_SHARED_VALIDATE).contains(&(flags & libc::MAP_TYPE)) {
+            return Err(Errno::EINVAL.into());
+        }
+        if flags & libc::MAP_HUGETLB != 0 || length == 0 || !offset.is_multiple_of(PAGE) {
+            return Err(Errno::EINVAL.into());
+        }
+        let backing = if flags & libc::MAP_ANONYMOUS == 0 {
+            self.file_backing(call, descriptor, protection, offset)?
+        } else {
+            Backing::Anonymous
+        };
+        let place = if flags & libc::MAP_FIXED_NOREPLACE == libc::MAP_FIXED_NOREPLACE {
+            Placement::FixedNoReplace(address)
+        } else if flags & libc::MAP_FIXED != 0 {
+            Placement::Fixed(address)
+        } else {
+            Placement::Anywhere { hint: address }
+        };
+        Ok(memory.map(place, length, protection, backing)?)
+    }
+
+    /// What a mapping of a descriptor holds. The tree never changes, so shared is as good as private.
+    fn file_backing(
+        &self,
+        call: &SystemCall,
+        descriptor: u64,
+        protection: Protection,
+        offset: u64,
+    ) -> Result<Backing<'_>, Errno> {
+        let file = self.descriptors.get(descriptor)?;
+        if !file.has_data() {
+            return Err(Errno::EBADF);
+        }
+        let shared = call.int(3) & libc::MAP_TYPE != libc::MAP_PRIVATE;
+        if !file.readable() || (shared && protection.write && !file.writable()) {
+            return Err(Errno::EACCES);
+        }
+        let end = offset.checked_add(call.arguments[1]);
+        if end.is_none_or(|end| i64::try_from(end).is_err()) {
+            return Err(Errno::EOVERFLOW);
+        }
+        match file.object {
+            Object::Zero => Ok(Backing::Anonymous),
+            Object::File(node) => match self.tree.node(node) {
+                Node::File(host) => Ok(Backing::File {
+                    file: &host.file,
+                    offset,
+                }),
+                _ => Err(Errno::ENODEV),
+            },
+            _ => Err(Errno::ENODEV),
+        }
+    }
+}
+
+fn protect(call: &SystemCall, memory: &mut AddressSpace) -> Served {
+    let [address, length, protection, ..] = call.arguments;
+    let protection = Protection::from_bits(protection).ok_or(Errno::EINVAL)?;
+    memory.protect(address, length, protection)?;
+    Ok(0)
+}
+
+fn remap(call: &SystemCall, memory: &mut AddressSpace) -> Served {
+    let [old, old_length, new_length, ..] = call.arguments;
+    // Neither a fixed new place nor a copy left behind (MREMAP_DONTUNMAP) is served.
+    if call.int(3) & !libc::MREMAP_MAYMOVE != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    match memory.remap(old, old_length, new_length, call.int(3) != 0) {
+        Ok(address) => Ok(address),
+        Err(MapError::NotMapped) => Err(Errno::EFAULT.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn advise(call: &SystemCall, memory: &mut AddressSpace) -> Served {
+    let [address, length, ..] = call.arguments;
+    let advice = call.int(2);
+    let discards = advice == libc::MADV_DONTNEED || advice == libc::MADV_FREE;
+    if !address.is_multiple_of(PAGE) || !(discards || HINTS.contains(&advice)) {
+        return Err(Errno::EINVAL.into());
+    }
+    if discards && length > 0 {
+        memory.discard(address, length)?;
+    }
+    Ok(0)
+}

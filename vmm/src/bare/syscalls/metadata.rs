@@ -1,0 +1,300 @@
+//! What files say about themselves: stat, statx, access, readlink.
+
+use nix::errno::Errno;
+use nix::libc::{self, c_int};
+
+use super::descriptors::{Object, OpenFile};
+use super::guest::{self, put};
+use super::tree::{Device, Node, NodeId};
+use super::{Personality, Served, SystemCall};
+use crate::bare::address_space::AddressSpace;
+use crate::devices::console::Stream;
+
+/// The number of the device that the tree lives on; any one will do.
+const TREE_DEVICE: (u32, u32) = (0, 1);
+/// What the standard streams' pipes live on: not in the tree.
+const PIPE_DEVICE: (u32, u32) = (0, 2);
+/// The preferred block of an access.
+const BLOCK_SIZE: u32 = 4096;
+
+/// What `stat` and `statx` tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Attributes {
+    inode: u64,
+    device: (u32, u32),
+    /// The device number of a device file.
+    special: (u32, u32),
+    /// Type and permissions.
+    mode: u32,
+    links: u32,
+    size: u64,
+    modified: i64,
+}
+
+pub(super) fn serve(
+    state: &mut Personality,
+    call: &SystemCall,
+    memory: &mut AddressSpace,
+) -> Option<Served> {
+    let [first, second, third, ..] = call.arguments;
+    let here = libc::AT_FDCWD;
+    Some(match call.linux_number() {
+        libc::SYS_stat => state.stat(memory, here, first, second, 0),
+        libc::SYS_lstat => state.stat(memory, here, first, second, libc::AT_SYMLINK_NOFOLLOW),
+        libc::SYS_fstat => state.stat_descriptor(memory, first, second),
+        libc::SYS_newfstatat => state.stat(memory, call.int(0), second, third, call.int(3)),
+        libc::SYS_statx => state.statx(call, memory),
+        libc::SYS_access => state.access(memory, here, first, call.int(1), 0),
+        libc::SYS_faccessat => state.access(memory, call.int(0), second, call.int(2), 0),
+        libc::SYS_faccessat2 => state.access(memory, call.int(0), second, call.int(2), call.int(3)),
+        libc::SYS_readlink => state.read_link(memory, here, first, second, call.int(2)),
+        libc::SYS_readlinkat => state.read_link(memory, call.int(0), second, third, call.int(3)),
+        _ => return None,
+    })
+}
+
+impl Personality {
+    fn stat_descriptor(&self, memory: &mut AddressSpace, descriptor: u64, to: u64) -> Served {
+        let file = self.descriptors.get(descriptor)?;
+        guest::write(memory, to, &self.attributes_of_open(&file).stat())?;
+        Ok(0)
+    }
+
+    fn stat(
+        &self,
+        memory: &mut AddressSpace,
+        directory: c_int,
+        path: u64,
+        to: u64,
+        flags: c_int,
+    ) -> Served {
+        if flags & !(libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH | libc::AT_NO_AUTOMOUNT) != 0 {
+            return Err(Errno::EINVAL.into());
+        }
+        let attributes = self.attributes_at(memory, directory, path, flags)?;
+        guest::write(memory, to, &attributes.stat())?;
+        Ok(0)
+    }
+
+    fn statx(&self, call: &SystemCall, memory: &mut AddressSpace) -> Served {
+        let flags = call.int(2);
+        let known = libc::AT_SYMLINK_NOFOLLOW
+            | libc::AT_EMPTY_PATH
+            | libc::AT_NO_AUTOMOUNT
+            | libc::AT_STATX_FORCE_SYNC
+            | libc::AT_STATX_DONT_SYNC;
+        let reserved_mask = 1 << 31;
+        if flags & !known != 0 || call.unsigned(3) & reserved_mask != 0 {
+            return Err(Errno::EINVAL.into());
+        }
+        let attributes = self.attributes_at(memory, call.int(0), call.arguments[1], flags)?;
+        guest::write(memory, call.arguments[4], &attributes.statx())?;
+        Ok(0)
+    }
+
+    fn attributes_at(
+        &self,
+        memory: &AddressSpace,
+        directory: c_int,
+        path: u64,
+        flags: c_int,
+    ) -> Result<Attributes, Errno> {
+        let path = guest::read_path(memory, path)?;
+        if path.is_empty() && flags & libc::AT_EMPTY_PATH != 0 && directory != libc::AT_FDCWD {
+            let descriptor = u64::try_from(directory).map_err(|_| Errno::EBADF)?;
+            return Ok(self.attributes_of_open(&self.descriptors.get(descriptor)?));
+        }
+        Ok(self.attributes_of(self.lookup(directory, &path, flags)?))
+    }
+
+    /// The node that a path, or with `AT_EMPTY_PATH` a descriptor, names.
+    fn lookup(&self, directory: c_int, path: &[u8], flags: c_int) -> Result<NodeId, Errno> {
+        if path.is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
+            if directory == libc::AT_FDCWD {
+                return Ok(self.working_directory);
+            }
+            let descriptor = u64::try_from(directory).map_err(|_| Errno::EBADF)?;
+            return self.descriptors.get(descriptor)?.node.ok_or(Errno::ENOENT);
+        }
+        let start = self.start(directory, path)?;
+        self.tree
+            .resolve(start, path, flags & libc::AT_SYMLINK_NOFOLLOW == 0)
+    }
+
+    fn attributes_of_open(&self, file: &OpenFile) -> Attributes {
+        match (file.object, file.node) {
+            (_, Some(node)) => self.attributes_of(node),
+            (Object::Stream(stream), None) => self.attributes_of_stream(stream),
+            // Only the console's streams are open without a node.
+            (_, None) => self.attributes_of(NodeId::ROOT),
+        }
+    }
+
+    /// A terminal if the host's is one, otherwise a pipe, whatever the host's is: it can only be read or written.
+    fn attributes_of_stream(&self, stream: Stream) -> Attributes {
+        let number = stream as u32;
+        let (mode, special) = if self.console.is_terminal(stream) {
+            (libc::S_IFCHR | 0o620, (136, number))
+        } else {
+            (libc::S_IFIFO | 0o600, (0, 0))
+        };
+        Attributes {
+            inode: u64::from(number) + 1,
+            device: PIPE_DEVICE,
+            special,
+            mode,
+            links: 1,
+            size: 0,
+            modified: 0,
+        }
+    }
+
+    fn attributes_of(&self, node: NodeId) -> Attributes {
+        let mut attributes = Attributes {
+            inode: node.inode(),
+            device: TREE_DEVICE,
+            special: (0, 0),
+            mode: 0,
+            links: 1,
+            size: 0,
+            modified: 0,
+        };
+        match self.tree.node(node) {
+            Node::Directory { .. } => {
+                attributes.mode = libc::S_IFDIR | 0o555;
+                attributes.links = 2;
+            }
+            Node::File(file) => {
+                attributes.mode = libc::S_IFREG | file.mode;
+                attributes.size = file.size;
+                attributes.modified = file.modified;
+            }
+            Node::Link(target) => {
+                attributes.mode = libc::S_IFLNK | 0o777;
+                attributes.size = target.len() as u64;
+            }
+            Node::Device(device) => {
+                (attributes.mode, attributes.special) = mode_and_number(*device);
+            }
+        }
+        attributes
+    }
+
+    fn access(
+        &self,
+        memory: &AddressSpace,
+        directory: c_int,
+        path: u64,
+        wanted: c_int,
+        flags: c_int,
+    ) -> Served {
+        let known = libc::AT_EACCESS | libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;
+        if wanted & !(libc::R_OK | libc::W_OK | libc::X_OK) != 0 || flags & !known != 0 {
+            return Err(Errno::EINVAL.into());
+        }
+        let path = guest::read_path(memory, path)?;
+        let mode = match self.lookup(directory, &path, flags) {
+            Err(Errno::ENOENT) if path.is_empty() && flags & libc::AT_EMPTY_PATH != 0 => {
+                libc::S_IFIFO | 0o600
+            }
+            found => self.attributes_of(found?).mode,
+        };
+        // The program is root: only a file that nobody may execute is out of its reach.
+        let kind = mode & libc::S_IFMT;
+        let in_tree = kind == libc::S_IFREG || kind == libc::S_IFDIR || kind == libc::S_IFLNK;
+        if wanted & libc::W_OK != 0 && in_tree {
+            return Err(Errno::EROFS.into());
+        }
+        if wanted & libc::X_OK != 0 && mode & 0o111 == 0 {
+            return Err(Errno::EACCES.into());
+        }
+        Ok(0)
+    }
+
+    fn read_link(
+        &self,
+        memory: &mut AddressSpace,
+        directory: c_int,
+        path: u64,
+        to: u64,
+        size: c_int,
+    ) -> Served {
+        let size = usize::try_from(size)
+            .ok()
+            .filter(|&size| size > 0)
+            .ok_or(Errno::EINVAL)?;
+        let path = guest::read_path(memory, path)?;
+        let flags = libc::AT_SYMLINK_NOFOLLOW
+            | if directory == libc::AT_FDCWD {
+                0
+            } else {
+                libc::AT_EMPTY_PATH
+            };
+        let node = self.lookup(directory, &path, flags)?;
+        let Node::Link(target) = self.tree.node(node) else {
+            return Err(Errno::EINVAL.into());
+        };
+        let shown = &target[..target.len().min(size)];
+        guest::write(memory, to, shown)?;
+        Ok(shown.len() as u64)
+    }
+}
+
+/// Type, permissions and number of a device file (Linux `Documentation/admin-guide/devices.txt`).
+fn mode_and_number(device: Device) -> (u32, (u32, u32)) {
+    match device {
+        Device::Null => (libc::S_IFCHR | 0o666, (1, 3)),
+        Device::Zero => (libc::S_IFCHR | 0o666, (1, 5)),
+        Device::Random => (libc::S_IFCHR | 0o666, (1, 9)),
+        Device::Stream(stream) => (libc::S_IFCHR | 0o620, (136, stream as u32)),
+        Device::Block => (libc::S_IFBLK | 0o660, (254, 0)),
+    }
+}
+
+impl Attributes {
+    /// `struct stat` (x86-64 `asm/stat.h`).
+    fn stat(&self) -> [u8; 144] {
+        let device = |(major, minor): (u32, u32)| libc::makedev(major, minor).to_le_bytes();
+        let mut stat = [0; 144];
+        put(&mut stat, 0, device(self.device));
+        put(&mut stat, 8, self.inode.to_le_bytes());
+        put(&mut stat, 16, u64::from(self.links).to_le_bytes());
+        put(&mut stat, 24, self.mode.to_le_bytes());
+        // 28, 32: user and group are root's, 0.
+        put(&mut stat, 40, device(self.special));
+        put(&mut stat, 48, self.size.to_le_bytes());
+        put(&mut stat, 56, u64::from(BLOCK_SIZE).to_le_bytes());
+        put(&mut stat, 64, self.sectors().to_le_bytes());
+        for time in [72, 88, 104] {
+            put(&mut stat, time, self.modified.to_le_bytes());
+        }
+        stat
+    }
+
+    /// `struct statx` (`linux/stat.h`).
+    fn statx(&self) -> [u8; 256] {
+        let mut statx = [0; 256];
+        put(&mut statx, 0, libc::STATX_BASIC_STATS.to_le_bytes());
+        put(&mut statx, 4, BLOCK_SIZE.to_le_bytes());
+        put(&mut statx, 16, self.links.to_le_bytes());
+        // 20, 24: user and group are root's, 0. The mode has 16 bits.
+        let [low, high, ..] = self.mode.to_le_bytes();
+        put(&mut statx, 28, [low, high]);
+        put(&mut statx, 32, self.inode.to_le_bytes());
+        put(&mut statx, 40, self.size.to_le_bytes());
+        put(&mut statx, 48, self.sectors().to_le_bytes());
+        for time in [64, 96, 112] {
+            put(&mut statx, time, self.modified.to_le_bytes());
+        }
+        put(&mut statx, 128, self.special.0.to_le_bytes());
+        put(&mut statx, 132, self.special.1.to_le_bytes());
+        put(&mut statx, 136, self.device.0.to_le_bytes());
+        put(&mut statx, 140, self.device.1.to_le_bytes());
+        statx
+    }
+
+    /// Bytes on the device, in units of 512.
+    fn sectors(&self) -> u64 {
+        self.size.div_ceil(512)
+    }
+}

@@ -1,0 +1,269 @@
+//! The process: who it is, what it may use, waiting on its own memory (futex), and its end.
+
+use nix::errno::Errno;
+use nix::libc::{self, c_int};
+use nix::time::{ClockId, clock_gettime};
+
+use super::descriptors::MAX_DESCRIPTORS;
+use super::guest::{self, put};
+use super::{Failure, Outcome, Personality, Served, SystemCall, time};
+use crate::bare::address_space::AddressSpace;
+
+/// The program's only process and thread. Not 1: Linux protects an init from its own signals.
+pub(super) const PROCESS_ID: c_int = 2;
+/// The process that started it.
+const PARENT_ID: u64 = 1;
+/// `asm/prctl.h`.
+const ARCH_SET_GS: c_int = 0x1001;
+const ARCH_SET_FS: c_int = 0x1002;
+const ARCH_GET_FS: c_int = 0x1003;
+const ARCH_GET_GS: c_int = 0x1004;
+/// Length of each field of `struct utsname`.
+const NAME_FIELD: usize = 65;
+
+pub(super) fn serve(
+    state: &mut Personality,
+    call: &SystemCall,
+    memory: &mut AddressSpace,
+) -> Option<Outcome> {
+    let [first, second, ..] = call.arguments;
+    match call.linux_number() {
+        libc::SYS_exit | libc::SYS_exit_group => {
+            let [code, ..] = call.int(0).to_le_bytes();
+            return Some(Outcome::Exit(code));
+        }
+        libc::SYS_arch_prctl if call.int(0) == ARCH_SET_FS || call.int(0) == ARCH_SET_GS => {
+            return Some(state.set_segment(call.int(0), second));
+        }
+        _ => {}
+    }
+    let own_id = u64::from(PROCESS_ID.unsigned_abs());
+    let served: Served = match call.linux_number() {
+        libc::SYS_arch_prctl => state.segment(memory, call.int(0), second),
+        libc::SYS_getpid
+        | libc::SYS_gettid
+        | libc::SYS_set_tid_address
+        | libc::SYS_getpgrp
+        | libc::SYS_getpgid
+        | libc::SYS_getsid => Ok(own_id),
+        libc::SYS_getppid => Ok(PARENT_ID),
+        // Root, in no group, alone on one processor; nothing to wait for, to lock, or to yield to.
+        libc::SYS_getuid
+        | libc::SYS_geteuid
+        | libc::SYS_getgid
+        | libc::SYS_getegid
+        | libc::SYS_getgroups
+        | libc::SYS_set_robust_list
+        | libc::SYS_sched_yield
+        | libc::SYS_sched_getscheduler
+        | libc::SYS_sched_setaffinity => Ok(0),
+        libc::SYS_umask => Ok(0o22),
+        libc::SYS_wait4 => Err(Errno::ECHILD.into()),
+        libc::SYS_uname => uname(memory, first),
+        libc::SYS_sysinfo => state.system_information(memory, first),
+        libc::SYS_prlimit64 => state.limits(memory, call),
+        libc::SYS_getrlimit => state.limit(memory, first, second),
+        libc::SYS_setrlimit => Err(Errno::EPERM.into()),
+        libc::SYS_getrusage => usage(memory, second),
+        libc::SYS_sched_getaffinity => affinity(memory, call),
+        libc::SYS_getcpu => processor(memory, first, second),
+        libc::SYS_prctl => state.process_control(memory, call),
+        libc::SYS_getrandom => random(memory, call),
+        libc::SYS_futex => futex(memory, call),
+        _ => return None,
+    };
+    Some(served.into())
+}
+
+impl Personality {
+    fn set_segment(&mut self, operation: c_int, base: u64) -> Outcome {
+        // Above the user half, Linux refuses (and an address that isn't canonical would end the VM).
+        if base >= crate::layout::USER_HALF_END {
+            return Outcome::from(Err(Failure::Errno(Errno::EPERM)));
+        }
+        if operation == ARCH_SET_FS {
+            self.fs_base = base;
+            Outcome::SetFsBase(base)
+        } else {
+            self.gs_base = base;
+            Outcome::SetGsBase(base)
+        }
+    }
+
+    fn segment(&self, memory: &mut AddressSpace, operation: c_int, to: u64) -> Served {
+        let base = match operation {
+            ARCH_GET_FS => self.fs_base,
+            ARCH_GET_GS => self.gs_base,
+            _ => return Err(Errno::EINVAL.into()),
+        };
+        guest::write(memory, to, &base.to_le_bytes())?;
+        Ok(0)
+    }
+
+    /// `struct sysinfo` (`linux/sysinfo.h`), in bytes of memory.
+    fn system_information(&self, memory: &mut AddressSpace, to: u64) -> Served {
+        let uptime = clock_gettime(ClockId::CLOCK_BOOTTIME)?.tv_sec();
+        let mut info = [0; 112];
+        put(&mut info, 0, uptime.to_le_bytes());
+        put(&mut info, 32, self.memory.as_u64().to_le_bytes());
+        put(&mut info, 40, memory.free_bytes().to_le_bytes());
+        put(&mut info, 80, 1_u16.to_le_bytes());
+        put(&mut info, 104, 1_u32.to_le_bytes());
+        guest::write(memory, to, &info)?;
+        Ok(0)
+    }
+
+    fn limits(&self, memory: &mut AddressSpace, call: &SystemCall) -> Served {
+        let [_, resource, new, old, ..] = call.arguments;
+        if ![0, PROCESS_ID].contains(&call.int(0)) {
+            return Err(Errno::ESRCH.into());
+        }
+        // Limits can't be moved.
+        if new != 0 {
+            return Err(Errno::EPERM.into());
+        }
+        self.limit(memory, resource, old)
+    }
+
+    fn limit(&self, memory: &mut AddressSpace, resource: u64, to: u64) -> Served {
+        const LIMITS: u32 = 16;
+        let resource = super::low_half(resource);
+        let limit = match resource {
+            libc::RLIMIT_STACK => self.stack.as_u64(),
+            libc::RLIMIT_NOFILE => MAX_DESCRIPTORS as u64,
+            libc::RLIMIT_NPROC => 1,
+            libc::RLIMIT_CORE => 0,
+            LIMITS.. => return Err(Errno::EINVAL.into()),
+            _ => libc::RLIM_INFINITY,
+        };
+        if to != 0 {
+            guest::write_pair(memory, to, limit.cast_signed(), limit.cast_signed())?;
+        }
+        Ok(0)
+    }
+
+    fn process_control(&mut self, memory: &mut AddressSpace, call: &SystemCall) -> Served {
+        let address = call.arguments[1];
+        match call.int(0) {
+            libc::PR_SET_NAME => {
+                let mut name = [0; 16];
+                let given = name_at(memory, address)?;
+                name[..given.len()].copy_from_slice(&given);
+                self.name = name;
+                Ok(0)
+            }
+            libc::PR_GET_NAME => {
+                guest::write(memory, address, &self.name)?;
+                Ok(0)
+            }
+            libc::PR_SET_PDEATHSIG | libc::PR_SET_DUMPABLE | libc::PR_SET_NO_NEW_PRIVS => Ok(0),
+            libc::PR_GET_DUMPABLE => Ok(1),
+            _ => Err(Errno::EINVAL.into()),
+        }
+    }
+}
+
+/// At most 15 bytes of a name, up to its NUL.
+fn name_at(memory: &AddressSpace, address: u64) -> Result<Vec<u8>, Errno> {
+    let mut name = Vec::new();
+    for offset in 0..15 {
+        match guest::read::<1>(memory, address.wrapping_add(offset))? {
+            [0] => break,
+            [byte] => name.push(byte),
+        }
+    }
+    Ok(name)
+}
+
+/// `struct utsname`: fields that C libraries look at are Linux's.
+fn uname(memory: &mut AddressSpace, to: u64) -> Served {
+    let fields: [&[u8]; 6] = [
+        b"Linux",
+        b"isobench",
+        b"6.1.0",
+        b"isobench bare guest",
+        b"x86_64",
+        b"(none)",
+    ];
+    let mut names = [0; 6 * NAME_FIELD];
+    for (index, field) in fields.into_iter().enumerate() {
+        names[index * NAME_FIELD..][..field.len()].copy_from_slice(field);
+    }
+    guest::write(memory, to, &names)?;
+    Ok(0)
+}
+
+/// `struct rusage`: only the processor time is known, and all of it counts as the program's own.
+fn usage(memory: &mut AddressSpace, to: u64) -> Served {
+    let used = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?;
+    let mut usage = [0; 144];
+    put(&mut usage, 0, used.tv_sec().to_le_bytes());
+    put(&mut usage, 8, (used.tv_nsec() / 1000).to_le_bytes());
+    guest::write(memory, to, &usage)?;
+    Ok(0)
+}
+
+/// One processor.
+fn affinity(memory: &mut AddressSpace, call: &SystemCall) -> Served {
+    let size = call.unsigned(1);
+    if size < 8 || !size.is_multiple_of(8) {
+        return Err(Errno::EINVAL.into());
+    }
+    guest::write(memory, call.arguments[2], &1_u64.to_le_bytes())?;
+    Ok(8)
+}
+
+fn processor(memory: &mut AddressSpace, processor: u64, node: u64) -> Served {
+    for address in [processor, node] {
+        if address != 0 {
+            guest::write(memory, address, &[0; 4])?;
+        }
+    }
+    Ok(0)
+}
+
+fn random(memory: &AddressSpace, call: &SystemCall) -> Served {
+    let [address, length, ..] = call.arguments;
+    let flags = call.unsigned(2);
+    if flags & !(libc::GRND_NONBLOCK | libc::GRND_RANDOM | libc::GRND_INSECURE) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    if length == 0 {
+        return Ok(0);
+    }
+    let access = crate::bare::address_space::Access::Write;
+    let mut into = guest::slices(memory, &[(address, length)], access, u64::MAX)?;
+    Ok(crate::devices::host_io::fill_random(&mut into, flags)? as u64)
+}
+
+/// With one thread, a wait that isn't refused ends only by its timeout, and a wake-up wakes nobody.
+fn futex(memory: &AddressSpace, call: &SystemCall) -> Served {
+    let [address, _, _, timeout, _, _] = call.arguments;
+    let operation = call.int(1);
+    let command = operation & libc::FUTEX_CMD_MASK;
+    if !address.is_multiple_of(4) {
+        return Err(Errno::EINVAL.into());
+    }
+    let absolute = command == libc::FUTEX_WAIT_BITSET;
+    match command {
+        libc::FUTEX_WAKE | libc::FUTEX_WAKE_BITSET => return Ok(0),
+        libc::FUTEX_WAIT_BITSET if call.unsigned(5) == 0 => return Err(Errno::EINVAL.into()),
+        libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET => {}
+        _ => return Err(Errno::ENOSYS.into()),
+    }
+    if guest::read_u32(memory, address)? != call.unsigned(2) {
+        return Err(Errno::EAGAIN.into());
+    }
+    if timeout == 0 {
+        return Err(Failure::Deadlock);
+    }
+    let wait = time::read_time(memory, timeout)?;
+    if !absolute {
+        std::thread::sleep(wait);
+    } else if operation & libc::FUTEX_CLOCK_REALTIME != 0 {
+        time::sleep_until(ClockId::CLOCK_REALTIME, wait)?;
+    } else {
+        time::sleep_until(ClockId::CLOCK_MONOTONIC, wait)?;
+    }
+    Err(Errno::ETIMEDOUT.into())
+}

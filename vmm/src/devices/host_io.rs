@@ -1,0 +1,237 @@
+#![expect(
+    unsafe_code,
+    reason = "hands guest RAM to the host's readv(2), preadv(2), pwritev2(2) and getrandom(2)"
+)]
+//! Reading and writing host descriptors straight into and out of guest RAM.
+
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::libc::{self, c_int, iovec, off_t};
+
+use crate::bare::address_space::{AddressSpace, HostSlices};
+
+/// The most pieces that one host call takes (`IOV_MAX`).
+const IOV_MAX: usize = 1024;
+
+/// Pieces of guest RAM, in the order of the guest's addresses, that are yet to be moved.
+///
+/// The VMM runs one thread, and the guest stands still while it does, so nobody else touches the bytes; and no
+/// Rust reference leads to guest RAM. [`HostSlices`] promises that the pieces are mapped during `'m`.
+#[derive(Debug, Default)]
+pub struct GuestSlices<'m> {
+    pieces: Vec<iovec>,
+    done: usize,
+    memory: PhantomData<&'m AddressSpace>,
+}
+
+impl<'m> GuestSlices<'m> {
+    /// Adds one buffer of the program's at the end.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the buffer is used up: each byte moves once"
+    )]
+    pub fn push(&mut self, buffer: HostSlices<'m>) {
+        self.pieces.extend_from_slice(buffer.as_iovecs());
+    }
+
+    /// Bytes yet to be moved.
+    pub fn len(&self) -> usize {
+        self.pieces[self.done..]
+            .iter()
+            .map(|piece| piece.iov_len)
+            .sum()
+    }
+
+    /// Whether nothing is left to be moved.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What one host call can take.
+    fn next(&self) -> &[iovec] {
+        let left = &self.pieces[self.done..];
+        &left[..left.len().min(IOV_MAX)]
+    }
+
+    /// Skips what has been moved.
+    fn advance(&mut self, mut count: usize) {
+        while let Some(piece) = self.pieces.get_mut(self.done) {
+            if count < piece.iov_len {
+                piece.iov_base = piece.iov_base.wrapping_byte_add(count);
+                piece.iov_len -= count;
+                return;
+            }
+            count -= piece.iov_len;
+            self.done += 1;
+        }
+    }
+
+    /// Repeats `step` until it has moved everything, or moves nothing, or fails.
+    ///
+    /// What has been moved before a failure counts, as in Linux.
+    fn move_all(
+        &mut self,
+        mut step: impl FnMut(&[iovec], usize) -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        let mut total = 0;
+        while !self.is_empty() {
+            match step(self.next(), total) {
+                Ok(0) => break,
+                Ok(count) => {
+                    total += count;
+                    self.advance(count);
+                }
+                Err(Errno::EINTR) => {}
+                Err(_) if total > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(total)
+    }
+}
+
+/// Reads what is there, waiting for something: one `readv`.
+///
+/// # Errors
+/// What the host says.
+pub fn read_some(from: BorrowedFd<'_>, into: &GuestSlices<'_>) -> Result<usize, Errno> {
+    let pieces = into.next();
+    loop {
+        // SAFETY: the pieces are mapped and nobody refers to them (`GuestSlices`).
+        let count = unsafe { libc::readv(from.as_raw_fd(), pieces.as_ptr(), length(pieces)) };
+        match moved(count) {
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// Writes everything, unless the reader goes away: `writev`.
+///
+/// # Errors
+/// What the host says, if nothing has been written.
+pub fn write_all(to: BorrowedFd<'_>, from: &mut GuestSlices<'_>) -> Result<usize, Errno> {
+    from.move_all(|pieces, _| {
+        // SAFETY: the pieces are mapped and nobody writes to them meanwhile (`GuestSlices`).
+        moved(unsafe { libc::writev(to.as_raw_fd(), pieces.as_ptr(), length(pieces)) })
+    })
+}
+
+/// Reads from `offset` until the slices are full or the file ends: `preadv`.
+///
+/// # Errors
+/// What the host says, if nothing has been read.
+pub fn read_at(
+    from: BorrowedFd<'_>,
+    into: &mut GuestSlices<'_>,
+    offset: u64,
+) -> Result<usize, Errno> {
+    into.move_all(|pieces, done| {
+        let at = position(offset, done)?;
+        // SAFETY: the pieces are mapped and nobody refers to them (`GuestSlices`).
+        moved(unsafe { libc::preadv(from.as_raw_fd(), pieces.as_ptr(), length(pieces), at) })
+    })
+}
+
+/// Writes everything at `offset`: `pwritev2` with `RWF_*` flags.
+///
+/// # Errors
+/// What the host says, if nothing has been written.
+pub fn write_at(
+    to: BorrowedFd<'_>,
+    from: &mut GuestSlices<'_>,
+    offset: u64,
+    flags: c_int,
+) -> Result<usize, Errno> {
+    from.move_all(|pieces, done| {
+        let at = position(offset, done)?;
+        // SAFETY: the pieces are mapped and nobody writes to them meanwhile (`GuestSlices`).
+        moved(unsafe { libc::pwritev2(to.as_raw_fd(), pieces.as_ptr(), length(pieces), at, flags) })
+    })
+}
+
+/// Fills the slices with random bytes: `getrandom`.
+///
+/// # Errors
+/// What the host says, if nothing has been filled.
+pub fn fill_random(into: &mut GuestSlices<'_>, flags: u32) -> Result<usize, Errno> {
+    into.move_all(|pieces, _| {
+        let Some(piece) = pieces.first() else {
+            return Ok(0);
+        };
+        // SAFETY: the piece is mapped and nobody refers to it (`GuestSlices`).
+        moved(unsafe { libc::getrandom(piece.iov_base, piece.iov_len, flags) })
+    })
+}
+
+/// Makes all bytes zero.
+pub fn fill_zero(into: &GuestSlices<'_>) -> usize {
+    for piece in &into.pieces {
+        // SAFETY: the piece is mapped and nobody refers to it (`GuestSlices`).
+        unsafe { piece.iov_base.cast::<u8>().write_bytes(0, piece.iov_len) };
+    }
+    into.len()
+}
+
+/// A terminal's answer to an `ioctl` that only asks and fills at most 64 bytes.
+///
+/// # Errors
+/// `ENOTTY` when it is none.
+pub fn ask_terminal(
+    terminal: BorrowedFd<'_>,
+    question: TerminalQuestion,
+) -> Result<Vec<u8>, Errno> {
+    let mut answer = [0_u8; 64];
+    // SAFETY: both questions write at most `size()` bytes, fewer than `answer` has.
+    let result = unsafe {
+        libc::ioctl(
+            terminal.as_raw_fd(),
+            question.request(),
+            answer.as_mut_ptr(),
+        )
+    };
+    Errno::result(result)?;
+    Ok(answer[..question.size()].to_vec())
+}
+
+/// What can be asked about a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TerminalQuestion {
+    /// Its settings, which only a terminal has (`TCGETS`).
+    Settings,
+    /// Its rows and columns (`TIOCGWINSZ`).
+    Size,
+}
+
+impl TerminalQuestion {
+    fn request(self) -> libc::Ioctl {
+        match self {
+            Self::Settings => libc::TCGETS,
+            Self::Size => libc::TIOCGWINSZ,
+        }
+    }
+
+    /// Bytes of the kernel's `struct termios` (without the C library's additions) and `struct winsize`.
+    fn size(self) -> usize {
+        match self {
+            Self::Settings => 36,
+            Self::Size => 8,
+        }
+    }
+}
+
+fn length(pieces: &[iovec]) -> c_int {
+    // Callers pass at most IOV_MAX pieces.
+    c_int::try_from(pieces.len()).unwrap_or(c_int::MAX)
+}
+
+fn moved(count: isize) -> Result<usize, Errno> {
+    Errno::result(count).map(isize::unsigned_abs)
+}
+
+fn position(offset: u64, done: usize) -> Result<off_t, Errno> {
+    let at = offset.checked_add(done as u64).ok_or(Errno::EINVAL)?;
+    off_t::try_from(at).map_err(|_| Errno::EINVAL)
+}

@@ -1,0 +1,310 @@
+//! The command line of the program `workload`.
+
+use std::ffi::OsString;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use lexopt::{Arg, Parser, ValueExt as _};
+
+use crate::run::{Disk, DiskOperation, Workload};
+
+/// What `workload --help` prints.
+pub const USAGE: &str = "\
+usage: workload ready
+       workload idle --touch SIZE
+       workload disk --op seq-write|seq-read|rand-read|rand-write|fsync
+                     --block SIZE --bytes SIZE --path FILE [--direct]
+       workload cpu --iterations N
+       workload syscall --iterations N
+       workload page-fault --bytes SIZE
+";
+
+/// Largest block of one disk operation: a mistyped unit shall not be a demand for memory.
+const LARGEST_BLOCK: ByteSize = ByteSize::mib(64);
+/// `O_DIRECT`'s alignment on the coarsest common device (a disk with 512-byte sectors is content with less).
+const DIRECT_ALIGNMENT: u64 = 512;
+
+/// What the command line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// `--help`.
+    Help,
+    /// One of the workloads.
+    Run(Workload),
+}
+
+/// The command line names no workload.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// No subcommand at all.
+    #[error("no workload is named: one of ready, idle, disk, cpu, syscall, page-fault is needed")]
+    NoWorkload,
+    /// A subcommand that does not exist.
+    #[error(
+        "unknown workload {name:?}: one of ready, idle, disk, cpu, syscall, page-fault is needed"
+    )]
+    UnknownWorkload {
+        /// As given.
+        name: OsString,
+    },
+    /// An option that the workload needs is not there.
+    #[error("workload {workload} needs {option}")]
+    Missing {
+        /// The workload.
+        workload: &'static str,
+        /// The option.
+        option: &'static str,
+    },
+    /// An option's value cannot be used.
+    #[error("{option} {value:?}: {needed}")]
+    Value {
+        /// The option.
+        option: &'static str,
+        /// Its value, as given.
+        value: String,
+        /// What would be accepted.
+        needed: &'static str,
+    },
+    /// Not an option, or one without its value.
+    #[error("bad command line")]
+    Syntax(#[from] lexopt::Error),
+}
+
+/// Reads a command line.
+///
+/// # Errors
+/// Anything that [`USAGE`] does not show.
+pub fn parse(mut parser: Parser) -> Result<Command, UsageError> {
+    let workload = match parser.next()? {
+        None => return Err(UsageError::NoWorkload),
+        Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Command::Help),
+        Some(Arg::Value(name)) => match name.to_str() {
+            Some("ready") => nothing_more(&mut parser).map(|()| Workload::Ready)?,
+            Some("idle") => Workload::Idle {
+                touch: only("idle", "--touch", size, &mut parser)?,
+            },
+            Some("disk") => Workload::Disk(disk(&mut parser)?),
+            Some("cpu") => Workload::Cpu {
+                iterations: only("cpu", "--iterations", count, &mut parser)?,
+            },
+            Some("syscall") => Workload::Syscall {
+                iterations: only("syscall", "--iterations", count, &mut parser)?,
+            },
+            Some("page-fault") => Workload::PageFault {
+                bytes: only("page-fault", "--bytes", size, &mut parser)?,
+            },
+            _ => return Err(UsageError::UnknownWorkload { name }),
+        },
+        Some(option) => return Err(option.unexpected().into()),
+    };
+    Ok(Command::Run(workload))
+}
+
+fn nothing_more(parser: &mut Parser) -> Result<(), UsageError> {
+    match parser.next()? {
+        None => Ok(()),
+        Some(argument) => Err(argument.unexpected().into()),
+    }
+}
+
+/// The value of the one option that `workload` has.
+fn only<T>(
+    workload: &'static str,
+    option: &'static str,
+    read: fn(&'static str, OsString) -> Result<T, UsageError>,
+    parser: &mut Parser,
+) -> Result<T, UsageError> {
+    let mut value = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long(name) if option.strip_prefix("--") == Some(name) => {
+                value = Some(read(option, parser.value()?)?);
+            }
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    value.ok_or(UsageError::Missing { workload, option })
+}
+
+fn disk(parser: &mut Parser) -> Result<Disk, UsageError> {
+    let (mut operation, mut block, mut bytes, mut path) = (None, None, None, None);
+    let mut direct = false;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("op") => operation = Some(disk_operation(parser.value()?)?),
+            Arg::Long("block") => block = Some(size("--block", parser.value()?)?),
+            Arg::Long("bytes") => bytes = Some(size("--bytes", parser.value()?)?),
+            Arg::Long("path") => path = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("direct") => direct = true,
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    let missing = |option| UsageError::Missing {
+        workload: "disk",
+        option,
+    };
+    let disk = Disk {
+        operation: operation.ok_or(missing("--op"))?,
+        block: block.ok_or(missing("--block"))?,
+        bytes: bytes.ok_or(missing("--bytes"))?,
+        path: path.ok_or(missing("--path"))?,
+        direct,
+    };
+    check_sizes(&disk)?;
+    Ok(disk)
+}
+
+fn check_sizes(disk: &Disk) -> Result<(), UsageError> {
+    let (block, bytes) = (disk.block.as_u64(), disk.bytes.as_u64());
+    let refuse = |option, value: ByteSize, needed| {
+        Err(UsageError::Value {
+            option,
+            value: value.to_string(),
+            needed,
+        })
+    };
+    if disk.block > LARGEST_BLOCK {
+        return refuse("--block", disk.block, "64 MiB is the largest block");
+    }
+    if disk.direct && !block.is_multiple_of(DIRECT_ALIGNMENT) {
+        return refuse(
+            "--block",
+            disk.block,
+            "with --direct a multiple of 512 bytes is needed",
+        );
+    }
+    if !bytes.is_multiple_of(block) {
+        return refuse("--bytes", disk.bytes, "a multiple of --block is needed");
+    }
+    Ok(())
+}
+
+fn disk_operation(value: OsString) -> Result<DiskOperation, UsageError> {
+    let value = value.string()?;
+    DiskOperation::ALL
+        .into_iter()
+        .find(|operation| operation.name() == value)
+        .ok_or(UsageError::Value {
+            option: "--op",
+            value,
+            needed: "one of seq-write, seq-read, rand-read, rand-write, fsync is needed",
+        })
+}
+
+fn size(option: &'static str, value: OsString) -> Result<ByteSize, UsageError> {
+    let value = value.string()?;
+    match value.parse() {
+        Ok(size) if size > ByteSize(0) => Ok(size),
+        _ => Err(UsageError::Value {
+            option,
+            value,
+            needed: "a size above zero such as 4KiB or 64MiB is needed",
+        }),
+    }
+}
+
+fn count(option: &'static str, value: OsString) -> Result<NonZeroU64, UsageError> {
+    let value = value.string()?;
+    value.parse().map_err(|_| UsageError::Value {
+        option,
+        value,
+        needed: "a whole number above zero is needed",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, UsageError> {
+        parse(Parser::from_args(line.split_whitespace()))
+    }
+
+    #[test]
+    fn each_workload_is_read() {
+        let disk = |operation, direct| {
+            Workload::Disk(Disk {
+                operation,
+                block: ByteSize::kib(4),
+                bytes: ByteSize::mib(64),
+                path: "/dev/vda".into(),
+                direct,
+            })
+        };
+        let thousand = NonZeroU64::new(1000).unwrap();
+        for (line, workload) in [
+            ("ready", Workload::Ready),
+            (
+                "idle --touch 16MiB",
+                Workload::Idle {
+                    touch: ByteSize::mib(16),
+                },
+            ),
+            (
+                "disk --op fsync --block 4KiB --bytes=64MiB --path /dev/vda",
+                disk(DiskOperation::Fsync, false),
+            ),
+            (
+                "disk --direct --path /dev/vda --bytes 67108864 --block 4096 --op seq-read",
+                disk(DiskOperation::SequentialRead, true),
+            ),
+            (
+                "cpu --iterations 1000",
+                Workload::Cpu {
+                    iterations: thousand,
+                },
+            ),
+            (
+                "syscall --iterations=1000",
+                Workload::Syscall {
+                    iterations: thousand,
+                },
+            ),
+            (
+                "page-fault --bytes 1MiB",
+                Workload::PageFault {
+                    bytes: ByteSize::mib(1),
+                },
+            ),
+        ] {
+            assert_eq!(parsed(line).unwrap(), Command::Run(workload), "{line}");
+        }
+        assert_eq!(parsed("--help").unwrap(), Command::Help);
+    }
+
+    #[test]
+    fn a_bad_command_line_says_what_is_needed() {
+        for (line, words) in [
+            ("", "no workload"),
+            ("redy", "\"redy\""),
+            ("--frob", "bad command line"),
+            ("ready set", "bad command line"),
+            ("idle", "needs --touch"),
+            ("idle --touch", "bad command line"),
+            ("idle --touch much", "--touch \"much\": a size above zero"),
+            ("idle --touch 0", "a size above zero"),
+            ("idle --touch -1", "a size above zero"),
+            ("cpu --iterations 0", "a whole number above zero"),
+            ("cpu --iterations 1e9", "a whole number above zero"),
+            ("cpu --bytes 5", "bad command line"),
+            ("disk --op fsync --block 4KiB --bytes 1MiB", "needs --path"),
+            ("disk --op erase", "one of seq-write"),
+            (
+                "disk --op fsync --block 4KiB --bytes 5000 --path f",
+                "a multiple of --block",
+            ),
+            (
+                "disk --op fsync --block 100 --bytes 1000 --path f --direct",
+                "a multiple of 512",
+            ),
+            (
+                "disk --op fsync --block 1TiB --bytes 1TiB --path f",
+                "largest block",
+            ),
+        ] {
+            let error = parsed(line).unwrap_err().to_string();
+            assert!(error.contains(words), "{line}: {error}");
+        }
+    }
+}
