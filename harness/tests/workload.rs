@@ -1,6 +1,7 @@
 //! The program `workload` as a target sees it: its lines, its exit codes, its errors.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -57,6 +58,7 @@ fn disk(operation: &str, path: &Path, rest: &str) -> String {
 #[test]
 fn ready_says_one_line() {
     assert_eq!(messages("ready"), [Message::Ready]);
+    assert_eq!(messages("ready --libc"), [Message::Ready]);
 }
 
 #[test]
@@ -206,7 +208,7 @@ fn bad_usage_is_told_from_bad_luck() {
     }
     let output = run("--help");
     assert!(output.status.success());
-    assert!(output.stdout.starts_with(b"usage: workload ready\n"));
+    assert!(output.stdout.starts_with(b"usage: workload ready"));
 }
 
 #[test]
@@ -216,9 +218,36 @@ fn memory_that_is_not_to_be_had_is_named() {
 }
 
 #[test]
+fn only_the_very_word_takes_the_short_way() {
+    for argument in ["r", "read", "readx", "ready!", "ready\u{1}", ""] {
+        let output = Command::new(env!("CARGO_BIN_EXE_workload"))
+            .arg(argument)
+            .env_clear()
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{argument:?}");
+    }
+}
+
+#[test]
 fn a_reader_that_is_gone_ends_the_workload() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let status = workload("ready").stdout(writer).status().unwrap();
-    assert!(!status.success(), "{status}");
+    assert_eq!(status.signal(), Some(nix::libc::SIGPIPE));
+}
+
+#[test]
+fn an_output_that_takes_nothing_is_named() {
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = workload("ready").stdout(full).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        error.starts_with("workload: cannot write to standard output: No space"),
+        "{error}"
+    );
 }

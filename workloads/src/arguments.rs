@@ -11,7 +11,7 @@ use crate::run::{Disk, DiskOperation, Workload};
 
 /// What `workload --help` prints.
 pub const USAGE: &str = "\
-usage: workload ready
+usage: workload ready [--libc]
        workload idle --touch SIZE
        workload disk --op seq-write|seq-read|rand-read|rand-write|fsync
                      --block SIZE --bytes SIZE --path FILE [--direct]
@@ -80,7 +80,7 @@ pub fn parse(mut parser: Parser) -> Result<Command, UsageError> {
         None => return Err(UsageError::NoWorkload),
         Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Command::Help),
         Some(Arg::Value(name)) => match name.to_str() {
-            Some("ready") => nothing_more(&mut parser).map(|()| Workload::Ready)?,
+            Some("ready") => ready(&mut parser)?,
             Some("idle") => Workload::Idle {
                 touch: only("idle", "--touch", size, &mut parser)?,
             },
@@ -101,9 +101,14 @@ pub fn parse(mut parser: Parser) -> Result<Command, UsageError> {
     Ok(Command::Run(workload))
 }
 
-fn nothing_more(parser: &mut Parser) -> Result<(), UsageError> {
+/// `ready`, with or without `--libc`: the program's entry point serves it without, if it can, and never gets here.
+fn ready(parser: &mut Parser) -> Result<Workload, UsageError> {
     match parser.next()? {
-        None => Ok(()),
+        None | Some(Arg::Long("libc")) => {}
+        Some(argument) => return Err(argument.unexpected().into()),
+    }
+    match parser.next()? {
+        None => Ok(Workload::Ready),
         Some(argument) => Err(argument.unexpected().into()),
     }
 }
@@ -235,6 +240,7 @@ mod tests {
         let thousand = NonZeroU64::new(1000).unwrap();
         for (line, workload) in [
             ("ready", Workload::Ready),
+            ("ready --libc", Workload::Ready),
             (
                 "idle --touch 16MiB",
                 Workload::Idle {
@@ -280,6 +286,7 @@ mod tests {
             ("redy", "\"redy\""),
             ("--frob", "bad command line"),
             ("ready set", "bad command line"),
+            ("ready --libc --libc", "bad command line"),
             ("idle", "needs --touch"),
             ("idle --touch", "bad command line"),
             ("idle --touch much", "--touch \"much\": a size above zero"),

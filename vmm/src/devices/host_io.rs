@@ -49,6 +49,14 @@ impl<'m> GuestSlices<'m> {
         self.len() == 0
     }
 
+    /// Address and length of each piece.
+    #[cfg(test)]
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.pieces
+            .iter()
+            .map(|piece| (piece.iov_base as usize, piece.iov_len))
+    }
+
     /// What one host call can take.
     fn next(&self) -> &[iovec] {
         let left = &self.pieces[self.done..];

@@ -7,6 +7,7 @@ use super::descriptors::Object;
 use super::tree::Node;
 use super::{Personality, Served, SystemCall};
 use crate::bare::address_space::{AddressSpace, Backing, MapError, Placement, Protection};
+use crate::layout::USER_HALF_END;
 use crate::memory::PAGE;
 
 /// Advice that only hints at how memory will be used (`asm-generic/mman-common.h`).
@@ -32,10 +33,7 @@ pub(super) fn serve(
     Some(match call.linux_number() {
         libc::SYS_brk => Ok(memory.set_break(address)),
         libc::SYS_mmap => state.map(call, memory),
-        libc::SYS_munmap => memory
-            .unmap(address, length)
-            .map(|()| 0)
-            .map_err(Into::into),
+        libc::SYS_munmap => unmap(memory, address, length),
         libc::SYS_mprotect => protect(call, memory),
         libc::SYS_mremap => remap(call, memory),
         libc::SYS_madvise => advise(call, memory),
@@ -108,6 +106,24 @@ impl Personality {
             _ => Err(Errno::ENODEV),
         }
     }
+}
+
+/// Unmaps what is mapped of a range: a program may give back terabytes of nothing, which is not worth a walk.
+fn unmap(memory: &mut AddressSpace, address: u64, length: u64) -> Served {
+    let length = length.checked_next_multiple_of(PAGE).ok_or(Errno::EINVAL)?;
+    let end = address.checked_add(length).ok_or(Errno::EINVAL)?;
+    if length == 0 || !address.is_multiple_of(PAGE) || end > USER_HALF_END {
+        return Err(Errno::EINVAL.into());
+    }
+    let overlaps: Vec<(u64, u64)> = memory
+        .areas()
+        .map(|(area, _)| (area.start.max(address), area.end.min(end)))
+        .filter(|(start, end)| start < end)
+        .collect();
+    for (start, end) in overlaps {
+        memory.unmap(start, end - start)?;
+    }
+    Ok(0)
 }
 
 fn protect(call: &SystemCall, memory: &mut AddressSpace) -> Served {

@@ -17,6 +17,8 @@ mod polling;
 mod process;
 mod read_only;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod time;
 mod trace;
 mod trace_table;

@@ -41,7 +41,8 @@ impl Line {
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
 
-    fn finish(self, call: &SystemCall, outcome: Outcome) -> String {
+    /// The whole line.
+    pub fn finish(self, call: &SystemCall, outcome: Outcome) -> String {
         let mut line = self.call;
         let result = match outcome {
             Outcome::Return(value) => result(call, value),

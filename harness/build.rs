@@ -1,0 +1,6 @@
+//! Tells the linker where the program `workload` starts: see `src/bin/workload.rs`.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-link-arg-bin=workload=-Wl,--entry=workload_start");
+}

@@ -1,0 +1,159 @@
+//! The tidy table: one row per raw sample, and one per metric that a target couldn't be asked for.
+
+use std::io;
+
+use csv::Writer;
+
+use crate::model::{Run, Sample, Status, TOTAL, Target};
+
+/// The columns, in order.
+const HEADER: [&str; 10] = [
+    "target",
+    "experiment",
+    "metric",
+    "part",
+    "unit",
+    "round",
+    "value",
+    "status",
+    "reason",
+    "sequence",
+];
+
+/// Writes every sample of a run; no target is left out, and none that can't run is a zero.
+///
+/// # Errors
+///
+/// When `output` can't be written to.
+pub fn write(run: &Run, output: impl io::Write) -> io::Result<()> {
+    let mut table = Writer::from_writer(output);
+    table.write_record(HEADER)?;
+    for sample in &run.samples {
+        let round = sample.round.to_string();
+        let value = sample
+            .value
+            .map(|value| value.to_string())
+            .unwrap_or_default();
+        let sequence = sample.sequence.to_string();
+        table.write_record([
+            &sample.target,
+            &sample.experiment,
+            &sample.metric,
+            &sample.part,
+            sample.unit.symbol(),
+            &round,
+            &value,
+            &sample.status.to_string(),
+            sample.reason.as_deref().unwrap_or_default(),
+            &sequence,
+        ])?;
+    }
+    for target in &run.targets {
+        write_unavailable(run, target, &mut table)?;
+    }
+    table.flush()
+}
+
+/// Gives a target that can't run its row per metric, unless the samples have one already.
+fn write_unavailable(
+    run: &Run,
+    target: &Target,
+    table: &mut Writer<impl io::Write>,
+) -> io::Result<()> {
+    let Some(unavailable) = &target.unavailable else {
+        return Ok(());
+    };
+    let status = Status::Unavailable.to_string();
+    for experiment in &run.experiments {
+        for metric in &experiment.metrics {
+            let is_of = |sample: &Sample| {
+                (&sample.target, &sample.experiment, &sample.metric)
+                    == (&target.name, &experiment.name, &metric.name)
+            };
+            if run.samples.iter().any(is_of) {
+                continue;
+            }
+            table.write_record([
+                &target.name,
+                &experiment.name,
+                &metric.name,
+                TOTAL,
+                metric.unit.symbol(),
+                "",
+                "",
+                &status,
+                &unavailable.reason,
+                "",
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    fn rows(run: &Run) -> Vec<csv::StringRecord> {
+        let mut bytes = Vec::new();
+        write(run, &mut bytes).unwrap();
+        csv::Reader::from_reader(bytes.as_slice())
+            .records()
+            .map(Result::unwrap)
+            .collect()
+    }
+
+    #[test]
+    fn the_table_of_a_small_run() {
+        let mut run = fixture::run();
+        run.samples.retain(|sample| {
+            sample.metric == "ready"
+                && [0, 4, 5].contains(&sample.round)
+                && sample.target == "container"
+        });
+        run.experiments.truncate(1);
+        let mut bytes = Vec::new();
+        write(&run, &mut bytes).unwrap();
+        insta::assert_snapshot!(String::from_utf8(bytes).unwrap());
+    }
+
+    #[test]
+    fn every_sample_is_a_row_and_so_is_every_unavailable_metric() {
+        let run = fixture::run();
+        let rows = rows(&run);
+        let metrics: usize = run
+            .experiments
+            .iter()
+            .map(|experiment| experiment.metrics.len())
+            .sum();
+        assert_eq!(rows.len(), run.samples.len() + metrics);
+        let unavailable = rows.iter().filter(|row| &row[7] == "unavailable");
+        assert_eq!(unavailable.clone().count(), metrics);
+        assert!(
+            unavailable
+                .clone()
+                .all(|row| row[6].is_empty() && row[8].contains("software KVM"))
+        );
+    }
+
+    #[test]
+    fn a_recorded_unavailable_sample_is_not_doubled() {
+        let mut run = fixture::run();
+        let count = rows(&run).len();
+        let mut sample = run.samples[0].clone();
+        sample.target = "microvm-linux".to_owned();
+        sample.status = Status::Unavailable;
+        sample.value = None;
+        run.samples.push(sample);
+        assert_eq!(rows(&run).len(), count);
+    }
+
+    #[test]
+    fn text_with_commas_quotes_and_line_ends_comes_back_as_it_was() {
+        let mut run = fixture::run();
+        let hostile = "a,\"b\"\r\n=c";
+        run.samples[0].reason = Some(hostile.to_owned());
+        assert_eq!(&rows(&run)[0][8], hostile);
+    }
+}

@@ -1,0 +1,259 @@
+//! The files of a run, written so that a reader never sees half of one and an older result is never lost.
+//!
+//! Each file is written under a temporary name beside its final one, flushed to the disk and then renamed, on condition that the final name is free.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+use crate::export::{csv, html, json};
+use crate::model::Run;
+
+/// Why results weren't written.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// The name is taken.
+    #[error("{} already exists and is not overwritten: choose another output", .0.display())]
+    Exists(PathBuf),
+    /// The system refused.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The run contradicts itself.
+    #[error("the results contradict themselves")]
+    Inconsistent(#[from] json::Inconsistency),
+    /// The report can't be drawn.
+    #[error("cannot draw the report")]
+    Report(#[from] html::ReportError),
+}
+
+/// A directory that results can be written to: it exists, is writable and holds none yet.
+///
+/// Made before a run starts, so that minutes of measuring don't end with a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    directory: PathBuf,
+}
+
+/// The files of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultFiles {
+    /// Everything, to read again.
+    pub json: PathBuf,
+    /// One row per raw sample.
+    pub csv: PathBuf,
+    /// The report.
+    pub html: PathBuf,
+}
+
+impl Output {
+    /// Makes sure that results can be written to `directory`, which is created if it doesn't exist.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be created or written to, or holds results already.
+    pub fn claim(directory: &Path) -> Result<Self, WriteError> {
+        let cannot_write = |source| WriteError::Write {
+            path: directory.to_owned(),
+            source,
+        };
+        fs::create_dir_all(directory).map_err(cannot_write)?;
+        let output = Self {
+            directory: directory.to_owned(),
+        };
+        let files = output.files();
+        for path in [files.json, files.csv, files.html] {
+            if path.symlink_metadata().is_ok() {
+                return Err(WriteError::Exists(path));
+            }
+        }
+        temporary(directory).map_err(cannot_write)?;
+        Ok(output)
+    }
+
+    /// The files that [`write`](Self::write) makes.
+    pub fn files(&self) -> ResultFiles {
+        let file = |name| self.directory.join(name);
+        ResultFiles {
+            json: file("results.json"),
+            csv: file("results.csv"),
+            html: file("report.html"),
+        }
+    }
+
+    /// Writes the three files of a run: all of them, or none.
+    ///
+    /// # Errors
+    ///
+    /// When the run contradicts itself, the disk is full or refuses, or one of the files has come to exist.
+    pub fn write(&self, run: &Run) -> Result<ResultFiles, WriteError> {
+        let files = self.files();
+        let mut table = Vec::new();
+        csv::write(run, &mut table).map_err(|source| WriteError::Write {
+            path: files.csv.clone(),
+            source,
+        })?;
+        let contents = [
+            (&files.json, json::render(run)?),
+            (&files.csv, table),
+            (
+                &files.html,
+                html::render(std::slice::from_ref(run))?.into_bytes(),
+            ),
+        ];
+        let staged: Vec<_> = contents
+            .iter()
+            .map(|(path, bytes)| stage(path, bytes))
+            .collect::<Result<_, _>>()?;
+        let mut published: Vec<&Path> = Vec::new();
+        for ((path, _), file) in contents.iter().zip(staged) {
+            if let Err(error) = publish(file, path) {
+                for path in published {
+                    // Ours, made a moment ago: without its siblings it would pass for a whole result.
+                    drop(fs::remove_file(path));
+                }
+                return Err(error);
+            }
+            published.push(path);
+        }
+        Ok(files)
+    }
+}
+
+/// Writes a new file: all of it, or none, and never over another.
+///
+/// # Errors
+///
+/// When the name is taken or the system refuses.
+pub fn write_new(path: &Path, contents: &[u8]) -> Result<(), WriteError> {
+    publish(stage(path, contents)?, path)
+}
+
+/// The directory in which `path` stands.
+fn parent(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
+    // The umask still applies, so that results are as readable as any other new file.
+    tempfile::Builder::new()
+        .prefix(".isobench-")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(directory)
+}
+
+/// Brings the contents to the disk under a temporary name, which goes away if it isn't published.
+fn stage(path: &Path, contents: &[u8]) -> Result<NamedTempFile, WriteError> {
+    let write = || {
+        let mut file = temporary(parent(path))?;
+        file.write_all(contents)?;
+        file.as_file().sync_all()?;
+        Ok(file)
+    };
+    write().map_err(|source| WriteError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn publish(file: NamedTempFile, path: &Path) -> Result<(), WriteError> {
+    file.persist_noclobber(path)
+        .map_err(|refused| match refused.error.kind() {
+            io::ErrorKind::AlreadyExists => WriteError::Exists(path.to_owned()),
+            _ => WriteError::Write {
+                path: path.to_owned(),
+                source: refused.error,
+            },
+        })?;
+    // Makes the new name as durable as the contents; not every file system can.
+    drop(File::open(parent(path)).and_then(|directory| directory.sync_all()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn three_files_that_can_be_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("new/run");
+        let run = fixture::run();
+        let files = Output::claim(&directory).unwrap().write(&run).unwrap();
+        assert_eq!(
+            names(&directory),
+            ["report.html", "results.csv", "results.json"]
+        );
+        assert_eq!(json::read(&files.json).unwrap(), run);
+        assert_eq!(json::read(&directory).unwrap(), run);
+    }
+
+    #[test]
+    fn an_older_result_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Output::claim(folder.path()).unwrap();
+        fs::write(folder.path().join("report.html"), "older").unwrap();
+        assert!(matches!(
+            Output::claim(folder.path()),
+            Err(WriteError::Exists(_))
+        ));
+        assert!(matches!(
+            output.write(&fixture::run()),
+            Err(WriteError::Exists(_))
+        ));
+        assert_eq!(names(folder.path()), ["report.html"]);
+        assert_eq!(
+            fs::read(folder.path().join("report.html")).unwrap(),
+            b"older"
+        );
+    }
+
+    #[test]
+    fn a_run_that_contradicts_itself_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut run = fixture::run();
+        run.samples[0].value = Some(f64::NAN);
+        let error = Output::claim(folder.path())
+            .unwrap()
+            .write(&run)
+            .unwrap_err();
+        assert!(matches!(
+            error,
+            WriteError::Inconsistent(json::Inconsistency::NotFinite(0))
+        ));
+        assert_eq!(names(folder.path()), [""; 0]);
+    }
+
+    #[test]
+    fn a_place_that_can_t_be_written_to_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = Output::claim(&file.join("run")).unwrap_err();
+        assert!(
+            error.to_string().starts_with("cannot write ")
+                && error.to_string().ends_with("file/run"),
+            "{error}"
+        );
+    }
+}

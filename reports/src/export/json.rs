@@ -1,0 +1,305 @@
+//! Results files as JSON: written whole, read with doubt.
+//!
+//! A file may come from another machine, another version or another program, so nothing in it is trusted: it is read up to a bound, must
+//! say that it is ours and of this schema, and its samples must agree with the targets and metrics that it declares.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::error::Category;
+use thiserror::Error;
+
+use crate::model::{Run, SCHEMA_VERSION, Sample, Status, Unit};
+use crate::text::one_line;
+
+/// What `tool` says in a file of ours.
+pub const TOOL: &str = "isobench";
+
+/// Largest file that is read: some 500,000 samples, a hundred times a thorough run.
+const LIMIT: u64 = 128 << 20;
+
+/// Longest piece of a file that an error quotes.
+const QUOTE: usize = 120;
+
+/// Why a results file can't be used.
+#[derive(Debug, Error)]
+pub enum ResultsError {
+    /// The file can't be opened or read.
+    #[error("cannot read the results file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is larger than any results file.
+    #[error("{} is larger than {} MiB: pass the results.json of a run", path.display(), LIMIT >> 20)]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file isn't JSON.
+    #[error("{} is not JSON ({detail}): pass the results.json of a run", path.display())]
+    NotJson {
+        /// The file.
+        path: PathBuf,
+        /// Where the reader stopped.
+        detail: String,
+    },
+    /// The file ends too soon.
+    #[error("{} is truncated ({detail}): copy it again from where it was made", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Where the reader stopped.
+        detail: String,
+    },
+    /// The file is JSON, but not of isobench.
+    #[error("{} is not a results file of isobench: pass the results.json of a run", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file has another schema.
+    #[error(
+        "{} has results schema {found}, this isobench reads {SCHEMA_VERSION}: use the isobench {version} that wrote it",
+        path.display()
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The version of the schema in it.
+        found: u64,
+        /// The version of isobench in it.
+        version: String,
+    },
+    /// A field is missing, unknown or of another type.
+    #[error("{} does not follow results schema {SCHEMA_VERSION} ({detail}): it was edited or damaged", path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// The field and where it is.
+        detail: String,
+    },
+    /// The file contradicts itself.
+    #[error("{} contradicts itself ({what}): it was edited or damaged", path.display())]
+    Inconsistent {
+        /// The file.
+        path: PathBuf,
+        /// The contradiction.
+        what: Inconsistency,
+    },
+}
+
+/// A contradiction within a run.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum Inconsistency {
+    /// Two targets, or two metrics of one experiment, have one name.
+    #[error("{0:?} is declared twice")]
+    Duplicate(String),
+    /// A sample is of a target that the run doesn't declare.
+    #[error("sample {sequence} is of the unknown target {name:?}")]
+    UnknownTarget {
+        /// The sample's place in the order.
+        sequence: u64,
+        /// The name that it gives.
+        name: String,
+    },
+    /// A sample is of a metric that the run doesn't declare.
+    #[error("sample {sequence} is of the unknown metric {name:?}")]
+    UnknownMetric {
+        /// The sample's place in the order.
+        sequence: u64,
+        /// The experiment and metric that it gives.
+        name: String,
+    },
+    /// A sample has another unit than its metric.
+    #[error("sample {sequence} is in {found}, its metric in {expected}")]
+    WrongUnit {
+        /// The sample's place in the order.
+        sequence: u64,
+        /// The sample's unit.
+        found: &'static str,
+        /// The metric's unit.
+        expected: &'static str,
+    },
+    /// A sample counts but has no value.
+    #[error("sample {0} is ok but has no value")]
+    NoValue(u64),
+    /// A sample counts for nothing and doesn't say why.
+    #[error("sample {0} is not ok and gives no reason")]
+    NoReason(u64),
+    /// A value is infinite or not a number.
+    #[error("sample {0} has a value that is not finite")]
+    NotFinite(u64),
+    /// The duration of the run is infinite, not a number or negative.
+    #[error("the run's duration is not a length of time")]
+    Duration,
+}
+
+/// The part of a results file that says what it is; other fields don't matter yet.
+#[derive(Deserialize)]
+struct Header {
+    tool: String,
+    schema: u64,
+    #[serde(default)]
+    version: String,
+}
+
+/// Reads a results file, or the `results.json` of a directory.
+///
+/// # Errors
+///
+/// When the file can't be read, isn't a results file of this schema, or contradicts itself. Each error is one line that names the file.
+pub fn read(path: &Path) -> Result<Run, ResultsError> {
+    let path = if path.is_dir() {
+        path.join("results.json")
+    } else {
+        path.to_owned()
+    };
+    let cannot_read = |source| ResultsError::Read {
+        path: path.clone(),
+        source,
+    };
+    let mut bytes = Vec::new();
+    File::open(&path)
+        .map_err(cannot_read)?
+        .take(LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(cannot_read)?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(ResultsError::TooLarge { path });
+    }
+    parse(&bytes, &path)
+}
+
+/// Reads results from memory; `path` is what errors call them.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn parse(bytes: &[u8], path: &Path) -> Result<Run, ResultsError> {
+    let path = || path.to_owned();
+    let header: Header = serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        Category::Eof => ResultsError::Truncated {
+            path: path(),
+            detail: quote(&error),
+        },
+        Category::Data => ResultsError::Foreign { path: path() },
+        Category::Syntax | Category::Io => ResultsError::NotJson {
+            path: path(),
+            detail: quote(&error),
+        },
+    })?;
+    if header.tool != TOOL {
+        return Err(ResultsError::Foreign { path: path() });
+    }
+    if header.schema != u64::from(SCHEMA_VERSION) {
+        let version = one_line(&header.version, QUOTE);
+        return Err(ResultsError::Version {
+            path: path(),
+            found: header.schema,
+            version,
+        });
+    }
+    let run = serde_json::from_slice(bytes).map_err(|error| ResultsError::Schema {
+        path: path(),
+        detail: quote(&error),
+    })?;
+    check(&run).map_err(|what| ResultsError::Inconsistent { path: path(), what })?;
+    Ok(run)
+}
+
+/// The message of a parser, which may quote the file, on one line.
+fn quote(error: &serde_json::Error) -> String {
+    one_line(&error.to_string(), QUOTE)
+}
+
+/// Writes a run as JSON, indented, with a line end.
+///
+/// # Errors
+///
+/// When the run contradicts itself, so that it couldn't be read again.
+pub fn render(run: &Run) -> Result<Vec<u8>, Inconsistency> {
+    check(run)?;
+    let mut bytes = serde_json::to_vec_pretty(run).unwrap_or_default();
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Checks that a run doesn't contradict itself.
+///
+/// # Errors
+///
+/// The first contradiction found.
+pub fn check(run: &Run) -> Result<(), Inconsistency> {
+    if !run.duration_seconds.is_finite() || run.duration_seconds < 0.0 {
+        return Err(Inconsistency::Duration);
+    }
+    let mut targets = HashSet::new();
+    for target in &run.targets {
+        if !targets.insert(target.name.as_str()) {
+            return Err(Inconsistency::Duplicate(one_line(&target.name, QUOTE)));
+        }
+    }
+    let mut units = HashMap::new();
+    for experiment in &run.experiments {
+        for metric in &experiment.metrics {
+            if units
+                .insert(
+                    (experiment.name.as_str(), metric.name.as_str()),
+                    metric.unit,
+                )
+                .is_some()
+            {
+                let name = format!("{}/{}", experiment.name, metric.name);
+                return Err(Inconsistency::Duplicate(one_line(&name, QUOTE)));
+            }
+        }
+    }
+    run.samples
+        .iter()
+        .try_for_each(|sample| check_sample(sample, &targets, &units))
+}
+
+fn check_sample(
+    sample: &Sample,
+    targets: &HashSet<&str>,
+    units: &HashMap<(&str, &str), Unit>,
+) -> Result<(), Inconsistency> {
+    let sequence = sample.sequence;
+    if !targets.contains(sample.target.as_str()) {
+        return Err(Inconsistency::UnknownTarget {
+            sequence,
+            name: one_line(&sample.target, QUOTE),
+        });
+    }
+    let Some(unit) = units.get(&(sample.experiment.as_str(), sample.metric.as_str())) else {
+        let name = one_line(&format!("{}/{}", sample.experiment, sample.metric), QUOTE);
+        return Err(Inconsistency::UnknownMetric { sequence, name });
+    };
+    if *unit != sample.unit {
+        let (found, expected) = (sample.unit.symbol(), unit.symbol());
+        return Err(Inconsistency::WrongUnit {
+            sequence,
+            found,
+            expected,
+        });
+    }
+    if sample.value.is_some_and(|value| !value.is_finite()) {
+        return Err(Inconsistency::NotFinite(sequence));
+    }
+    match sample.status {
+        Status::Ok if sample.value.is_none() => Err(Inconsistency::NoValue(sequence)),
+        Status::Failed | Status::Unavailable if sample.reason.is_none() => {
+            Err(Inconsistency::NoReason(sequence))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

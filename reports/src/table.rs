@@ -1,0 +1,351 @@
+//! The summary as a table for terminals: one per experiment, targets down, metrics across.
+
+use std::iter;
+
+use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width,
+};
+
+use crate::model::{Metric, Run};
+use crate::summary::{self, Column, Outcome, Section, Summary};
+use crate::text::one_line;
+use crate::units;
+
+/// Longest name of a target, of a metric, of a reason: what a hostile file can make of a line.
+const NAME: usize = 24;
+const TITLE: usize = 60;
+const REASON: usize = 300;
+
+/// Blanks on both sides of a cell, and the line between it and the next.
+const FRAME: usize = 3;
+
+/// How a table is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableOptions {
+    /// Columns of the terminal; below 40 counts as 40.
+    pub width: u16,
+    /// Whether to use colour and bold.
+    pub colour: bool,
+}
+
+/// Draws every figure of a run for a terminal, with the reasons for what is missing below.
+///
+/// A cell holds the median, half the width of its 95 % interval and the ratio to the baseline: `2.31 ms ±4 % 3.1×`.
+pub fn render(run: &Run, options: TableOptions) -> String {
+    let options = TableOptions {
+        width: options.width.max(40),
+        ..options
+    };
+    let summary = Summary::of(run);
+    let mut blocks: Vec<String> = summary
+        .sections
+        .iter()
+        .flat_map(|section| tables(section, options))
+        .collect();
+    blocks.extend(notes(&summary, options));
+    blocks.join("\n\n") + "\n"
+}
+
+fn table(options: TableOptions) -> Table {
+    let mut table = Table::new();
+    table
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(options.width)
+        .force_no_tty();
+    if options.colour {
+        table.enforce_styling();
+    }
+    table
+}
+
+/// The tables of one experiment: as many metrics side by side as fit, the rest below.
+fn tables(section: &Section<'_>, options: TableOptions) -> Vec<String> {
+    let name = one_line(&section.experiment.name, NAME);
+    let mut pending = section.columns.as_slice();
+    let mut tables = Vec::new();
+    while !pending.is_empty() {
+        let (shown, rest) = pending.split_at(fitting(pending, &name, options.width));
+        tables.push(draw(&name, shown, options));
+        pending = rest;
+    }
+    tables
+}
+
+/// How many of the first `columns` fit beside each other; one always counts as fitting.
+fn fitting(columns: &[Column<'_>], heading: &str, width: u16) -> usize {
+    let names = columns
+        .first()
+        .into_iter()
+        .flat_map(|column| &column.cells)
+        .map(|cell| length(&cell.target.name));
+    let first = names
+        .chain(iter::once(length(heading)))
+        .max()
+        .unwrap_or_default()
+        .min(NAME);
+    let mut used = 1 + FRAME + first;
+    let fits = |column: &&Column<'_>| {
+        used += FRAME + column_width(column);
+        used <= usize::from(width)
+    };
+    columns.iter().take_while(fits).count().max(1)
+}
+
+/// What a column needs: its longest content. Its title may wrap, the longest word of it may not.
+fn column_width(column: &Column<'_>) -> usize {
+    let words = column.metric.title.split(' ').map(length);
+    contents(column)
+        .iter()
+        .map(|content| length(content))
+        .chain(words)
+        .max()
+        .unwrap_or_default()
+}
+
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+fn draw(heading: &str, columns: &[Column<'_>], options: TableOptions) -> String {
+    let mut table = table(options);
+    table.load_style(UTF8_FULL_CONDENSED);
+    let titles = columns
+        .iter()
+        .map(|column| one_line(&column.metric.title, TITLE));
+    let header = iter::once(heading.to_owned()).chain(titles);
+    table.set_header(header.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+    let contents: Vec<_> = columns.iter().map(contents).collect();
+    for row in 0..columns.first().map_or(0, |column| column.cells.len()) {
+        let name = one_line(&columns[0].cells[row].target.name, NAME);
+        let name = Cell::new(name).add_attribute(Attribute::Bold);
+        let cells = columns
+            .iter()
+            .zip(&contents)
+            .map(|(column, texts)| styled(&column.cells[row], &texts[row]));
+        table.add_row(iter::once(name).chain(cells));
+    }
+    for (drawn, column) in table.column_iter_mut().skip(1).zip(columns) {
+        let width = u16::try_from(column_width(column)).unwrap_or(u16::MAX);
+        drawn.set_cell_alignment(CellAlignment::Right);
+        drawn.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(
+            width.saturating_add(2),
+        )));
+    }
+    table.trim_fmt()
+}
+
+fn styled(cell: &summary::Cell<'_>, text: &str) -> Cell {
+    let drawn = Cell::new(text);
+    match cell.outcome {
+        Outcome::Measured(_) => drawn,
+        Outcome::Failed => drawn.fg(Color::Red),
+        Outcome::Unavailable(_) | Outcome::NotTaken => drawn.add_attribute(Attribute::Dim),
+    }
+}
+
+/// The texts of a column: medians, spreads and ratios each stand below their like.
+fn contents(column: &Column<'_>) -> Vec<String> {
+    let pieces: Vec<[String; 3]> = column
+        .cells
+        .iter()
+        .map(|cell| pieces(column.metric, cell))
+        .collect();
+    let widest = |index: usize| {
+        pieces
+            .iter()
+            .map(|piece| length(&piece[index]))
+            .max()
+            .unwrap_or_default()
+    };
+    let [median, spread, ratio] = [0, 1, 2].map(widest);
+    let text = |(cell, pieces): (&summary::Cell<'_>, &[String; 3])| match &cell.outcome {
+        Outcome::Measured(_) => {
+            let text = format!(
+                "{:>median$} {:>spread$} {:>ratio$}",
+                pieces[0], pieces[1], pieces[2]
+            );
+            if ratio == 0 {
+                text.trim_end().to_owned()
+            } else {
+                text
+            }
+        }
+        Outcome::Unavailable(_) => "unavailable".to_owned(),
+        Outcome::Failed => "failed".to_owned(),
+        Outcome::NotTaken => "–".to_owned(),
+    };
+    column.cells.iter().zip(&pieces).map(text).collect()
+}
+
+/// Median, spread and ratio of a figure.
+fn pieces(metric: &Metric, cell: &summary::Cell<'_>) -> [String; 3] {
+    let Some(figure) = cell.figure() else {
+        return Default::default();
+    };
+    let spread = figure
+        .interval
+        .and_then(|interval| units::spread(interval, figure.median));
+    let ratio = figure.ratio.map(|ratio| units::ratio(ratio.value));
+    [
+        units::value(metric.unit, figure.median),
+        spread.unwrap_or_default(),
+        ratio.unwrap_or_default(),
+    ]
+}
+
+/// What a reader must know beside the figures.
+fn notes(summary: &Summary<'_>, options: TableOptions) -> Vec<String> {
+    let mut notes = Vec::new();
+    if summary.run.partial {
+        notes.push((
+            "partial".to_owned(),
+            "the run was interrupted; these are the samples up to then".to_owned(),
+        ));
+    }
+    for target in &summary.run.targets {
+        if let Some(unavailable) = &target.unavailable {
+            notes.push((
+                target.name.clone(),
+                format!("unavailable: {}; {}", unavailable.reason, unavailable.fix),
+            ));
+        }
+    }
+    notes.extend(
+        summary
+            .gaps()
+            .into_iter()
+            .map(|gap| (gap.target.to_owned(), gap.to_string())),
+    );
+    notes.extend(
+        summary
+            .run
+            .warnings
+            .iter()
+            .map(|warning| ("warning".to_owned(), warning.clone())),
+    );
+    notes.push(("how to read".to_owned(), legend(summary)));
+    let mut table = table(options);
+    table.load_style(NOTHING);
+    for (subject, note) in notes {
+        let subject = Cell::new(one_line(&subject, NAME)).add_attribute(Attribute::Bold);
+        table.add_row([subject, Cell::new(one_line(&note, REASON))]);
+    }
+    for column in table.column_iter_mut().take(1) {
+        column.set_padding((0, 1));
+    }
+    vec![table.trim_fmt()]
+}
+
+fn legend(summary: &Summary<'_>) -> String {
+    let ratio = summary
+        .baseline
+        .map(|baseline| format!(", ratio to {}", baseline.name))
+        .unwrap_or_default();
+    let thin = if summary.is_thin() {
+        "; below 6 samples it is narrower than that"
+    } else {
+        ""
+    };
+    format!("median, half the width of its 95 % interval{ratio}{thin}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn a_table_for_80_columns() {
+        insta::assert_snapshot!(render(
+            &fixture::run(),
+            TableOptions {
+                width: 80,
+                colour: false
+            }
+        ));
+    }
+
+    #[test]
+    fn a_table_for_120_columns() {
+        insta::assert_snapshot!(render(
+            &fixture::run(),
+            TableOptions {
+                width: 120,
+                colour: false
+            }
+        ));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for width in [40, 60, 80, 100, 120, 200] {
+            let text = render(
+                &fixture::run(),
+                TableOptions {
+                    width,
+                    colour: false,
+                },
+            );
+            let widest = text.lines().map(length).max().unwrap();
+            assert!(widest <= usize::from(width), "{widest} of {width}\n{text}");
+        }
+    }
+
+    #[test]
+    fn colour_only_if_asked_for_and_no_escape_from_the_file() {
+        let mut run = fixture::run();
+        run.targets[1].name = "\u{1b}[2Jcontainer\nprocess".to_owned();
+        run.warnings.push("\u{1b}]0;title\u{7}".to_owned());
+        assert!(
+            !render(
+                &run,
+                TableOptions {
+                    width: 80,
+                    colour: false
+                }
+            )
+            .contains('\u{1b}')
+        );
+        let coloured = render(
+            &run,
+            TableOptions {
+                width: 80,
+                colour: true,
+            },
+        );
+        assert!(
+            coloured.contains("\u{1b}[1m")
+                && !coloured.contains("\u{1b}[2J")
+                && !coloured.contains("\u{1b}]")
+        );
+    }
+
+    #[test]
+    fn a_run_without_anything_is_still_drawn() {
+        let mut run = fixture::run();
+        run.targets.clear();
+        run.samples.clear();
+        assert!(
+            render(
+                &run,
+                TableOptions {
+                    width: 80,
+                    colour: false
+                }
+            )
+            .contains("how to read")
+        );
+        run.experiments.clear();
+        assert!(
+            render(
+                &run,
+                TableOptions {
+                    width: 0,
+                    colour: false
+                }
+            )
+            .contains("how to read")
+        );
+    }
+}

@@ -1,0 +1,211 @@
+//! How values are written for people: three significant digits and the unit that keeps them short.
+
+use crate::model::Unit;
+use crate::statistics::Interval;
+
+/// A unit fit for values of some size: what to divide by, and the symbol to put behind.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scale {
+    /// What one of this unit is in the unit of the samples.
+    pub divisor: f64,
+    /// Its symbol.
+    pub symbol: &'static str,
+}
+
+const TIME: [Scale; 4] = [
+    scale(1.0, "ns"),
+    scale(1e3, "µs"),
+    scale(1e6, "ms"),
+    scale(1e9, "s"),
+];
+const SIZE: [Scale; 4] = [
+    scale(1.0, "B"),
+    scale(1024.0, "KiB"),
+    scale(1_048_576.0, "MiB"),
+    scale(1_073_741_824.0, "GiB"),
+];
+const THROUGHPUT: [Scale; 4] = [
+    scale(1.0, "B/s"),
+    scale(1e3, "kB/s"),
+    scale(1e6, "MB/s"),
+    scale(1e9, "GB/s"),
+];
+const RATE: [Scale; 1] = [scale(1.0, "IOPS")];
+
+const fn scale(divisor: f64, symbol: &'static str) -> Scale {
+    Scale { divisor, symbol }
+}
+
+impl Scale {
+    /// The largest unit in which `value` is at least 1, or the smallest that there is.
+    ///
+    /// A value that three digits round up to 1000 goes to the next unit, so that `1.00 ms` is never `1000 µs`.
+    pub fn of(unit: Unit, value: f64) -> Self {
+        let scales: &[Self] = match unit {
+            Unit::Nanoseconds => &TIME,
+            Unit::Bytes => &SIZE,
+            Unit::BytesPerSecond => &THROUGHPUT,
+            Unit::OperationsPerSecond => &RATE,
+        };
+        let fits = |scale: &&Self| value.abs() / scale.divisor < 999.5;
+        scales
+            .iter()
+            .find(fits)
+            .or(scales.last())
+            .copied()
+            .unwrap_or(RATE[0])
+    }
+
+    /// The number in front of the symbol.
+    pub fn number(self, value: f64) -> String {
+        digits(value / self.divisor)
+    }
+}
+
+/// Writes a value with its unit, such as `1.23 ms`, `12.3 MiB`, `84,000 IOPS`.
+pub fn value(unit: Unit, value: f64) -> String {
+    let scale = Scale::of(unit, value);
+    format!("{} {}", scale.number(value), scale.symbol)
+}
+
+/// Writes an interval in the unit that fits `centre`, such as `1.20 to 1.31 ms`.
+pub fn interval(unit: Unit, interval: Interval, centre: f64) -> String {
+    let scale = Scale::of(unit, centre);
+    format!(
+        "{} to {} {}",
+        scale.number(interval.low),
+        scale.number(interval.high),
+        scale.symbol
+    )
+}
+
+/// Writes a ratio, such as `3.21×`.
+pub fn ratio(ratio: f64) -> String {
+    format!("{}×", digits(ratio))
+}
+
+/// Writes an interval of ratios, such as `3.11 to 3.35×`.
+pub fn ratio_interval(interval: Interval) -> String {
+    format!("{} to {}×", digits(interval.low), digits(interval.high))
+}
+
+/// Writes how wide an interval is, relative to its median: `±4 %`, or nothing at a median of 0.
+pub fn spread(interval: Interval, median: f64) -> Option<String> {
+    let percent = interval.relative_half_width(median) * 100.0;
+    percent.is_finite().then(|| {
+        if percent < 0.05 {
+            "±0 %".to_owned()
+        } else {
+            format!("±{} %", two_digits(percent))
+        }
+    })
+}
+
+fn two_digits(value: f64) -> String {
+    if value < 0.95 {
+        format!("{value:.1}")
+    } else {
+        thousands(&format!("{value:.0}"))
+    }
+}
+
+/// Three significant digits, thousands separated by commas; never fewer than the integer part has, those rounded.
+fn digits(value: f64) -> String {
+    let size = value.abs();
+    if size == 0.0 {
+        "0".to_owned()
+    } else if size < 0.009_995 {
+        format!("{value:.4}")
+    } else if size < 9.995 {
+        format!("{value:.2}")
+    } else if size < 99.95 {
+        format!("{value:.1}")
+    } else if size < 999.5 {
+        format!("{value:.0}")
+    } else {
+        let step = 10_f64.powf(size.log10().floor() - 2.0);
+        thousands(&format!("{:.0}", (value / step).round() * step))
+    }
+}
+
+fn thousands(number: &str) -> String {
+    let (sign, integer) = number
+        .strip_prefix('-')
+        .map_or(("", number), |rest| ("-", rest));
+    let groups: Vec<&str> = {
+        let first = integer.len() % 3;
+        let head = (first > 0).then(|| &integer[..first]);
+        let tail = (first..integer.len())
+            .step_by(3)
+            .map(|start| &integer[start..start + 3]);
+        head.into_iter().chain(tail).collect()
+    };
+    format!("{sign}{}", groups.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_digits_and_a_fitting_unit() {
+        let cases = [
+            (Unit::Nanoseconds, 0.0, "0 ns"),
+            (Unit::Nanoseconds, 812_345.0, "812 µs"),
+            (Unit::Nanoseconds, 999_600.0, "1.00 ms"),
+            (Unit::Nanoseconds, 1_234_567.0, "1.23 ms"),
+            (Unit::Nanoseconds, 98_765_432_100.0, "98.8 s"),
+            (Unit::Nanoseconds, 7_200e9, "7,200 s"),
+            (Unit::Bytes, 512.0, "512 B"),
+            (Unit::Bytes, 1_047_000.0, "1.00 MiB"),
+            (Unit::Bytes, -300_000.0, "-293 KiB"),
+            (Unit::BytesPerSecond, 1.5e9, "1.50 GB/s"),
+            (Unit::BytesPerSecond, 513_400_000.0, "513 MB/s"),
+            (Unit::OperationsPerSecond, 84_044.0, "84,000 IOPS"),
+            (Unit::OperationsPerSecond, 1_234_567.0, "1,230,000 IOPS"),
+            (Unit::OperationsPerSecond, 12.34, "12.3 IOPS"),
+        ];
+        for (unit, number, text) in cases {
+            assert_eq!(value(unit, number), text);
+        }
+    }
+
+    #[test]
+    fn ratios_and_spreads() {
+        assert_eq!(ratio(3.214), "3.21×");
+        assert_eq!(ratio(0.93), "0.93×");
+        assert_eq!(ratio(1234.0), "1,230×");
+        let narrow = Interval {
+            low: 1_200_000.0,
+            high: 1_310_000.0,
+        };
+        assert_eq!(
+            interval(Unit::Nanoseconds, narrow, 1_250_000.0),
+            "1.20 to 1.31 ms"
+        );
+        assert_eq!(spread(narrow, 1_250_000.0).unwrap(), "±4 %");
+        assert_eq!(spread(narrow, 0.0), None);
+        assert_eq!(
+            spread(
+                Interval {
+                    low: 1.0,
+                    high: 1.0
+                },
+                1.0
+            )
+            .unwrap(),
+            "±0 %"
+        );
+        assert_eq!(
+            spread(
+                Interval {
+                    low: 0.99,
+                    high: 1.0
+                },
+                1.0
+            )
+            .unwrap(),
+            "±0.5 %"
+        );
+    }
+}

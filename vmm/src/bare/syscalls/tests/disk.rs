@@ -1,0 +1,270 @@
+//! The block device, over a file of the host.
+
+use std::fs;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::libc;
+use tempfile::TempDir;
+
+use super::{Machine, int};
+use crate::devices::block::{BlockDevice, DiskError};
+
+const SIZE: usize = 1 << 20;
+
+/// A disk whose bytes tell their place. `/var/tmp` outlives a reboot, so that it is no tmpfs.
+fn disk() -> (TempDir, PathBuf, Vec<u8>) {
+    let folder = tempfile::tempdir_in("/var/tmp").expect("a directory for the disk");
+    let path = folder.path().join("disk");
+    let bytes: Vec<u8> = (0..SIZE)
+        .map(|at| u8::try_from((at / 512 + at) % 251).expect("below 251"))
+        .collect();
+    fs::write(&path, &bytes).expect("the disk is written");
+    (folder, path, bytes)
+}
+
+fn open(machine: &mut Machine, flags: i32) -> Result<u64, Errno> {
+    let path = machine.path("/dev/vda");
+    machine.call(libc::SYS_open, &[path, int(flags)])
+}
+
+#[test]
+fn data_goes_both_ways_and_the_disk_never_grows() {
+    let (_folder, path, bytes) = disk();
+    let mut machine = Machine::with_disk(Some(BlockDevice::open(&path).unwrap()));
+    let (data, size) = (machine.data, SIZE as u64);
+    let vda = open(&mut machine, libc::O_RDWR).unwrap();
+    assert_eq!(
+        machine.call(libc::SYS_pread64, &[vda, data, 2 * size, 100]),
+        Ok(size - 100)
+    );
+    assert_eq!(machine.bytes(0, SIZE - 100), bytes[100..]);
+    assert_eq!(
+        machine.call(libc::SYS_lseek, &[vda, 0, int(libc::SEEK_END)]),
+        Ok(size)
+    );
+    assert_eq!(machine.call(libc::SYS_read, &[vda, data, 1]), Ok(0));
+    assert_eq!(
+        machine.call(libc::SYS_write, &[vda, data, 1]),
+        Err(Errno::ENOSPC)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_lseek, &[vda, size + 1, 0]),
+        Err(Errno::EINVAL)
+    );
+    machine.put(0, &[0xaa; 1024]);
+    assert_eq!(
+        machine.call(libc::SYS_pwrite64, &[vda, data, 1024, size - 512]),
+        Ok(512)
+    );
+    assert_eq!(machine.call(libc::SYS_lseek, &[vda, 4096, 0]), Ok(4096));
+    assert_eq!(machine.call(libc::SYS_write, &[vda, data, 1000]), Ok(1000));
+    assert_eq!(
+        machine.call(libc::SYS_lseek, &[vda, 0, int(libc::SEEK_CUR)]),
+        Ok(5096)
+    );
+    assert_eq!(machine.call(libc::SYS_fsync, &[vda]), Ok(0));
+    assert_eq!(machine.call(libc::SYS_fdatasync, &[vda]), Ok(0));
+    let on_host = fs::read(&path).unwrap();
+    assert_eq!(on_host.len(), SIZE);
+    assert_eq!(
+        (on_host[4096], on_host[5095], on_host[5096]),
+        (0xaa, 0xaa, bytes[5096])
+    );
+    assert_eq!(on_host[SIZE - 512..], [0xaa; 512]);
+}
+
+#[test]
+fn hostile_offsets_and_flags_are_refused() {
+    let (_folder, path, _) = disk();
+    let mut machine = Machine::with_disk(Some(BlockDevice::open(&path).unwrap()));
+    let data = machine.data;
+    let vda = open(&mut machine, libc::O_RDWR).unwrap();
+    let offset = [u64::MAX, i64::MAX.cast_unsigned()];
+    assert_eq!(
+        machine.call(libc::SYS_pread64, &[vda, data, 1, offset[0]]),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_pread64, &[vda, data, 1, offset[1]]),
+        Ok(0)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_pwrite64, &[vda, data, 1, offset[1]]),
+        Err(Errno::ENOSPC)
+    );
+    assert_eq!(
+        machine.call(
+            libc::SYS_pwritev2,
+            &[vda, data, 0, 0, 0, int(libc::RWF_DSYNC)]
+        ),
+        Ok(0)
+    );
+    assert_eq!(
+        machine.call(
+            libc::SYS_pwritev2,
+            &[vda, data, 0, 0, 0, int(libc::RWF_APPEND)]
+        ),
+        Err(Errno::EOPNOTSUPP)
+    );
+}
+
+#[test]
+fn it_is_a_block_device_to_the_guest() {
+    let (_folder, path, _) = disk();
+    let mut machine = Machine::with_disk(Some(BlockDevice::open(&path).unwrap()));
+    let data = machine.data;
+    let vda = open(&mut machine, libc::O_RDONLY).unwrap();
+    assert_eq!(machine.call(libc::SYS_fstat, &[vda, data]), Ok(0));
+    assert_eq!(
+        machine.word(24) & u64::from(libc::S_IFMT),
+        u64::from(libc::S_IFBLK)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_ioctl, &[vda, 0x8008_1272, data]),
+        Ok(0)
+    );
+    assert_eq!(machine.word(0), SIZE as u64);
+    assert_eq!(machine.call(libc::SYS_ioctl, &[vda, 0x1268, data]), Ok(0));
+    assert_eq!(machine.bytes(0, 4), 512_u32.to_le_bytes());
+    assert_eq!(
+        machine.call(libc::SYS_ioctl, &[vda, 0x1268, 8]),
+        Err(Errno::EFAULT)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_write, &[vda, data, 1]),
+        Err(Errno::EBADF)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_mmap, &[0, 4096, 1, 2, vda, 0]),
+        Err(Errno::ENODEV)
+    );
+}
+
+/// A machine whose disk's file system has `O_DIRECT`.
+fn direct_machine() -> Option<(TempDir, Machine, Vec<u8>)> {
+    let (folder, path, bytes) = disk();
+    let device = BlockDevice::open(&path).unwrap();
+    if !device.supports_direct() {
+        eprintln!(
+            "skipped: the file system of {} has no O_DIRECT",
+            path.display()
+        );
+        return None;
+    }
+    Some((folder, Machine::with_disk(Some(device)), bytes))
+}
+
+#[test]
+fn direct_access_follows_the_descriptor_and_the_host_judges_alignment() {
+    let Some((_folder, mut machine, bytes)) = direct_machine() else {
+        return;
+    };
+    let data = machine.data;
+    let vda = open(&mut machine, libc::O_RDWR | libc::O_DIRECT).unwrap();
+    assert_eq!(
+        machine.call(libc::SYS_pread64, &[vda, data, SIZE as u64, 0]),
+        Ok(SIZE as u64)
+    );
+    assert_eq!(machine.bytes(0, SIZE), bytes);
+    assert_eq!(
+        machine.call(libc::SYS_pread64, &[vda, data + 1, 4096, 0]),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_pread64, &[vda, data, 100, 0]),
+        Err(Errno::EINVAL)
+    );
+}
+
+#[test]
+fn direct_access_is_switched_by_fcntl() {
+    let Some((_folder, mut machine, _)) = direct_machine() else {
+        return;
+    };
+    let data = machine.data;
+    let vda = open(&mut machine, libc::O_RDWR | libc::O_DIRECT).unwrap();
+    machine.put(0, &[0x55; 4096]);
+    assert_eq!(
+        machine.call(libc::SYS_pwrite64, &[vda, data, 4096, 8192]),
+        Ok(4096)
+    );
+    let get = machine
+        .call(libc::SYS_fcntl, &[vda, int(libc::F_GETFL)])
+        .unwrap();
+    assert_ne!(get & int(libc::O_DIRECT), 0);
+    assert_eq!(
+        machine.call(libc::SYS_fcntl, &[vda, int(libc::F_SETFL), 0]),
+        Ok(0)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_pread64, &[vda, data + 1, 100, 8192]),
+        Ok(100)
+    );
+    assert_eq!(machine.bytes(1, 100), [0x55; 100]);
+    assert_eq!(
+        machine.call(
+            libc::SYS_fcntl,
+            &[vda, int(libc::F_SETFL), int(libc::O_DIRECT)]
+        ),
+        Ok(0)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_pread64, &[vda, data + 1, 100, 8192]),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(
+        machine.call(
+            libc::SYS_fcntl,
+            &[1, int(libc::F_SETFL), int(libc::O_DIRECT)]
+        ),
+        Err(Errno::EINVAL)
+    );
+}
+
+#[test]
+fn large_transfers_cross_more_pieces_than_one_host_call_takes() {
+    let (_folder, path, bytes) = disk();
+    let mut machine = Machine::with_disk(Some(BlockDevice::open(&path).unwrap()));
+    let data = machine.data;
+    let vda = open(&mut machine, libc::O_RDWR).unwrap();
+    // 1024 buffers that lie apart: each is a piece of its own, and one more would be too many.
+    let vectors: Vec<u8> = (0..1024_u64)
+        .flat_map(|index| [(data + index * 3).to_le_bytes(), 2_u64.to_le_bytes()])
+        .flatten()
+        .collect();
+    let at = machine.put(1 << 20, &vectors);
+    assert_eq!(
+        machine.call(libc::SYS_preadv, &[vda, at, 1024, 512]),
+        Ok(2048)
+    );
+    let read = machine.bytes(0, 3 * 1024);
+    for (index, piece) in read.chunks(3).enumerate() {
+        assert_eq!(piece[..2], bytes[512 + 2 * index..][..2]);
+    }
+}
+
+#[test]
+fn bad_disks_are_refused_by_name() {
+    let (folder, path, _) = disk();
+    let refused = |path: &std::path::Path| BlockDevice::open(path).unwrap_err();
+    assert!(matches!(
+        refused(&folder.path().join("none")),
+        DiskError::Open { .. }
+    ));
+    assert!(matches!(refused(folder.path()), DiskError::Open { .. }));
+    assert!(matches!(
+        refused(std::path::Path::new("/dev/null")),
+        DiskError::Kind { .. }
+    ));
+    let small = folder.path().join("small");
+    fs::write(&small, [0; 511]).unwrap();
+    assert!(matches!(
+        refused(&small),
+        DiskError::TooSmall { size: 511, .. }
+    ));
+    let first = BlockDevice::open(&path).unwrap();
+    assert!(matches!(refused(&path), DiskError::Busy { .. }));
+    drop(first);
+    assert_eq!(BlockDevice::open(&path).unwrap().size(), SIZE as u64);
+}

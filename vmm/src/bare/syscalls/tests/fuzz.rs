@@ -1,0 +1,176 @@
+//! Random calls with random arguments over random memory: nothing panics, blocks, or writes where the program may not.
+
+use std::fs;
+
+use nix::libc::{self, c_long};
+use proptest::prelude::*;
+
+use super::super::Personality;
+use super::{DATA, HERE, Machine};
+use crate::bare::address_space::{Backing, Placement, Protection};
+use crate::devices::block::BlockDevice;
+
+/// Calls whose purpose is to wait; they have tests of their own.
+const WAITING: [c_long; 8] = [
+    libc::SYS_pause,
+    libc::SYS_nanosleep,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_futex,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_select,
+    libc::SYS_pselect6,
+];
+
+/// Calls that change what is mapped.
+const MEMORY: [c_long; 6] = [
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mprotect,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+];
+
+/// An argument: a descriptor, a flag, an address in the data (as an offset), or anything.
+#[derive(Debug, Clone, Copy)]
+enum Argument {
+    Plain(u64),
+    Data(u64),
+    ReadOnly(u64),
+}
+
+fn argument() -> impl Strategy<Value = Argument> {
+    prop_oneof![
+        4 => (0..12_u64).prop_map(Argument::Plain),
+        1 => Just(Argument::Plain(HERE)),
+        2 => (0..32_u32).prop_map(|bit| Argument::Plain(1 << bit)),
+        4 => (0..DATA).prop_map(Argument::Data),
+        2 => (0..64_u64).prop_map(|page| Argument::Data(page * 4096)),
+        1 => ((DATA - 16)..(DATA + 16)).prop_map(Argument::Data),
+        2 => (0..8192_u64).prop_map(Argument::ReadOnly),
+        1 => any::<u64>().prop_map(|value| Argument::Plain(value >> (value % 64))),
+        1 => Just(Argument::Plain(u64::MAX)),
+    ]
+}
+
+fn number() -> impl Strategy<Value = c_long> {
+    prop_oneof![20 => 0..470 as c_long, 1 => any::<c_long>()]
+        .prop_filter("waits", |number| !WAITING.contains(number))
+}
+
+/// Contents for the program's data: paths, small numbers, vectors of buffers.
+fn fill(machine: &mut Machine, seed: &[u8]) {
+    let data = machine.data;
+    for (place, path) in [
+        "/data/text",
+        "/dev/vda",
+        "/dev",
+        "/proc/self/exe",
+        "/dev/urandom",
+        "..",
+        "",
+    ]
+    .iter()
+    .enumerate()
+    {
+        machine.put(place as u64 * 4096, format!("{path}\0").as_bytes());
+    }
+    for index in 0..64 {
+        let entry = [
+            (data + index * 100).to_le_bytes(),
+            (index * 7).to_le_bytes(),
+        ]
+        .concat();
+        machine.put(16 * 4096 + index * 16, &entry);
+    }
+    machine.put(20 * 4096, seed);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn no_call_panics_blocks_or_writes_where_it_must_not(
+        calls in prop::collection::vec((number(), prop::array::uniform6(argument())), 1..40),
+        seed in prop::collection::vec(any::<u8>(), 256),
+        trace in prop::bool::weighted(0.05),
+    ) {
+        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+        let path = folder.path().join("disk");
+        fs::write(&path, [3; 8192]).unwrap();
+        let mut machine = Machine::with_disk(Some(BlockDevice::open(&path).unwrap()));
+        // Nothing comes in, and what goes out finds no reader, so that neither waits.
+        drop((machine.input.take(), machine.output.take()));
+        fill(&mut machine, &seed);
+        let place = Placement::Anywhere { hint: 0 };
+        let secret = [0x5a; 8192];
+        let read_only = machine.memory.map(place, 8192, Protection::READ, Backing::Bytes(&secret)).unwrap();
+        set_trace(&mut machine.personality, trace);
+        for (number, arguments) in calls {
+            let arguments = arguments.map(|argument| match argument {
+                Argument::Plain(value) => value,
+                Argument::Data(offset) => machine.data + offset,
+                Argument::ReadOnly(offset) => read_only + offset,
+            });
+            if !MEMORY.contains(&number) {
+                machine.outcome(number, &arguments);
+            }
+        }
+        let mut after = [0; 8192];
+        machine.memory.read(read_only, &mut after).unwrap();
+        prop_assert_eq!(after, secret);
+        prop_assert_eq!(fs::metadata(&path).unwrap().len(), 8192);
+    }
+
+    #[test]
+    fn memory_calls_leave_a_usable_address_space(
+        calls in prop::collection::vec((number(), prop::array::uniform6(argument())), 1..60),
+    ) {
+        let mut machine = Machine::new();
+        drop((machine.input.take(), machine.output.take()));
+        for (index, (number, arguments)) in calls.into_iter().enumerate() {
+            let arguments = arguments.map(|argument| match argument {
+                Argument::Plain(value) => value,
+                Argument::Data(offset) | Argument::ReadOnly(offset) => machine.data + (offset & !4095),
+            });
+            let memory_call = MEMORY[index / 2 % MEMORY.len()];
+            let number = if index % 2 == 0 { memory_call } else { number };
+            machine.outcome(number, &arguments);
+        }
+        let place = Placement::Anywhere { hint: 0 };
+        if let Ok(at) = machine.memory.map(place, 4096, Protection::READ_WRITE, Backing::Anonymous) {
+            let mut bytes = [1; 4096];
+            machine.memory.read(at, &mut bytes).unwrap();
+            prop_assert_eq!(bytes, [0; 4096]);
+        }
+    }
+
+    #[test]
+    fn waiting_calls_with_a_timeout_return(
+        number in prop::sample::select(vec![libc::SYS_poll, libc::SYS_ppoll, libc::SYS_select, libc::SYS_pselect6]),
+        arguments in prop::array::uniform4(argument()),
+        seed in prop::collection::vec(any::<u8>(), 4096),
+    ) {
+        let mut machine = Machine::new();
+        fill(&mut machine, &seed);
+        let mut given = [0; 6];
+        for (given, argument) in given.iter_mut().zip(arguments) {
+            *given = match argument {
+                Argument::Plain(value) => value,
+                Argument::Data(offset) | Argument::ReadOnly(offset) => machine.data + offset,
+            };
+        }
+        let at_once = machine.put(DATA - 64, &[0; 16]);
+        match number {
+            libc::SYS_poll => given[2] = 1,
+            libc::SYS_ppoll => given[2] = at_once,
+            _ => given[4] = at_once,
+        }
+        machine.outcome(number, &given);
+    }
+}
+
+/// Traced lines go to this test's standard error, and must be safe to make from anything.
+fn set_trace(personality: &mut Personality, on: bool) {
+    personality.trace = on;
+}

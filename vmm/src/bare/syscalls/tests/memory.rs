@@ -1,0 +1,144 @@
+//! Memory calls.
+
+use nix::errno::Errno;
+use nix::libc;
+use proptest::prelude::*;
+
+use super::super::guest;
+use super::{DATA, Machine, TEXT, int};
+use crate::bare::address_space::Access;
+
+const PRIVATE: u64 = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u64;
+const READ_WRITE: u64 = (libc::PROT_READ | libc::PROT_WRITE) as u64;
+const NO_FILE: u64 = u64::MAX;
+
+#[test]
+fn memory_is_mapped_used_and_given_back() {
+    let mut machine = Machine::new();
+    let at = machine
+        .call(
+            libc::SYS_mmap,
+            &[0, 10_000, READ_WRITE, PRIVATE, NO_FILE, 0],
+        )
+        .unwrap();
+    machine.memory.write(at, b"here").unwrap();
+    assert_eq!(machine.call(libc::SYS_mprotect, &[at, 4096, 1]), Ok(0));
+    assert!(machine.memory.write(at, b"gone").is_err());
+    assert_eq!(
+        machine.call(libc::SYS_mprotect, &[at, 4096, READ_WRITE]),
+        Ok(0)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_madvise, &[at, 4096, int(libc::MADV_DONTNEED)]),
+        Ok(0)
+    );
+    let mut bytes = [1; 4];
+    machine.memory.read(at, &mut bytes).unwrap();
+    assert_eq!(bytes, [0; 4]);
+    let larger = machine
+        .call(libc::SYS_mremap, &[at, 12_288, 40_960, 1])
+        .unwrap();
+    machine.memory.write(larger + 40_000, b"x").unwrap();
+    assert_eq!(machine.call(libc::SYS_munmap, &[larger, 40_960]), Ok(0));
+    assert!(machine.memory.write(larger, b"x").is_err());
+}
+
+#[test]
+fn bad_mappings_are_refused() {
+    let mut machine = Machine::new();
+    for (arguments, errno) in [
+        ([0, 0, READ_WRITE, PRIVATE, NO_FILE, 0], Errno::EINVAL),
+        ([0, 4096, READ_WRITE, 0x20, NO_FILE, 0], Errno::EINVAL),
+        ([0, 4096, READ_WRITE, PRIVATE, NO_FILE, 5], Errno::EINVAL),
+        (
+            [1, 4096, READ_WRITE, PRIVATE | 0x10, NO_FILE, 0],
+            Errno::EINVAL,
+        ),
+        (
+            [0, u64::MAX, READ_WRITE, PRIVATE, NO_FILE, 0],
+            Errno::ENOMEM,
+        ),
+        ([0, 1 << 40, READ_WRITE, PRIVATE, NO_FILE, 0], Errno::ENOMEM),
+        ([0, 4096, READ_WRITE, 2, NO_FILE, 0], Errno::EBADF),
+        ([0, 4096, READ_WRITE, 2, 0, 0], Errno::ENODEV),
+        ([0, 4096, READ_WRITE, 2, 1, 0], Errno::EACCES),
+    ] {
+        assert_eq!(
+            machine.call(libc::SYS_mmap, &arguments),
+            Err(errno),
+            "{arguments:x?}"
+        );
+    }
+    assert_eq!(
+        machine.call(libc::SYS_munmap, &[4097, 4096]),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_mprotect, &[1 << 30, 4096, 1]),
+        Err(Errno::ENOMEM)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_mremap, &[1 << 30, 4096, 8192, 1]),
+        Err(Errno::EFAULT)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_madvise, &[1 << 30, 4096, 77]),
+        Err(Errno::EINVAL)
+    );
+}
+
+#[test]
+fn a_file_is_mapped_privately() {
+    let mut machine = Machine::new();
+    let path = machine.path("/data/text");
+    let file = machine.call(libc::SYS_open, &[path, 0]).unwrap();
+    let shared_write = [0, 4096, READ_WRITE, int(libc::MAP_SHARED), file, 0];
+    assert_eq!(
+        machine.call(libc::SYS_mmap, &shared_write),
+        Err(Errno::EACCES)
+    );
+    let at = machine
+        .call(
+            libc::SYS_mmap,
+            &[0, 4096, READ_WRITE, int(libc::MAP_PRIVATE), file, 0],
+        )
+        .unwrap();
+    let mut bytes = vec![0; TEXT.len()];
+    machine.memory.read(at, &mut bytes).unwrap();
+    assert_eq!(bytes, TEXT);
+    machine.memory.write(at, b"THE").unwrap();
+    let data = machine.data;
+    assert_eq!(machine.call(libc::SYS_pread64, &[file, data, 3, 0]), Ok(3));
+    assert_eq!(machine.bytes(0, 3), b"the");
+}
+
+proptest! {
+    #[test]
+    fn slices_never_leave_guest_memory(
+        buffers in prop::collection::vec((address(), any::<u64>().prop_map(|length| length >> (length % 64))), 0..6),
+        most in any::<u64>().prop_map(|most| most >> (most % 64)),
+    ) {
+        let machine = Machine::new();
+        let buffers: Vec<_> = buffers.into_iter().map(|(offset, length)| (machine.data.wrapping_add(offset), length)).collect();
+        let whole = guest::total(&buffers).min(most);
+        if let Ok(slices) = guest::slices(&machine.memory, &buffers, Access::Write, most) {
+            prop_assert!(slices.len() as u64 <= whole);
+            let ram = machine.memory.ram();
+            let start = ram.host_base() as usize;
+            let end = start + usize::try_from(ram.size()).unwrap();
+            for (at, length) in slices.ranges() {
+                prop_assert!(at >= start && at + length <= end);
+            }
+        }
+    }
+}
+
+/// Offsets from the data's start: inside, around its ends, and anywhere.
+fn address() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        0..DATA,
+        (DATA - 10)..(DATA + 10),
+        Just(u64::MAX),
+        any::<u64>()
+    ]
+}

@@ -1,0 +1,132 @@
+//! Tests of the personality without KVM: calls made over plain guest RAM, as a program would make them.
+
+mod directories;
+mod disk;
+mod files;
+mod fuzz;
+mod memory;
+mod model;
+mod process;
+mod streams;
+mod trace;
+
+use std::fs::{self, File};
+use std::io::{self, PipeReader, PipeWriter};
+use std::path::Path;
+
+use bytesize::ByteSize;
+use nix::errno::Errno;
+use nix::libc::c_long;
+use tempfile::TempDir;
+
+use super::{FileTree, Outcome, Personality, Settings, SystemCall};
+use crate::bare::address_space::{AddressSpace, Backing, Placement, Protection};
+use crate::devices::block::BlockDevice;
+use crate::devices::console::Console;
+use crate::memory::GuestRam;
+
+/// Bytes that the program may read and write, at [`Machine::data`].
+const DATA: u64 = 4 << 20;
+/// What the file `/data/text` holds.
+const TEXT: &[u8] = b"the quick brown fox";
+
+/// `AT_FDCWD` as a register holds it.
+const HERE: u64 = 0xffff_ff9c;
+
+/// A program's memory and personality, and the other ends of its streams.
+struct Machine {
+    memory: AddressSpace,
+    personality: Personality,
+    /// Where [`DATA`] bytes are mapped.
+    data: u64,
+    input: Option<PipeWriter>,
+    output: Option<PipeReader>,
+    _files: TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self::with_disk(None)
+    }
+
+    fn with_disk(disk: Option<BlockDevice>) -> Self {
+        let files = tempfile::tempdir().expect("a directory for test files");
+        let text = files.path().join("text");
+        fs::write(&text, TEXT).expect("the test file is written");
+        let program = File::open("/proc/self/exe").expect("this program");
+        let mut tree = FileTree::new(Path::new("/bin/program"), program).expect("a tree");
+        tree.add_file(Path::new("/data/text"), &text)
+            .expect("a file");
+        let (input, to_input) = io::pipe().expect("a pipe");
+        let (from_output, output) = io::pipe().expect("a pipe");
+        let error = File::create("/dev/null").expect("the null device");
+        let personality = Personality::new(Settings {
+            tree,
+            console: Console::new(input.into(), output.into(), error.into()),
+            disk,
+            memory: ByteSize::mib(16),
+            stack: ByteSize::mib(8),
+            trace: false,
+        });
+        let mut memory = AddressSpace::new(GuestRam::new(ByteSize::mib(16)).expect("guest RAM"));
+        let place = Placement::Anywhere { hint: 0 };
+        let data = memory.map(place, DATA, Protection::READ_WRITE, Backing::Anonymous);
+        Self {
+            memory,
+            personality: personality.expect("a personality"),
+            data: data.expect("memory"),
+            input: Some(to_input),
+            output: Some(from_output),
+            _files: files,
+        }
+    }
+
+    fn outcome(&mut self, number: c_long, arguments: &[u64]) -> Outcome {
+        let mut call = SystemCall {
+            number: number.cast_unsigned(),
+            arguments: [0; 6],
+        };
+        call.arguments[..arguments.len()].copy_from_slice(arguments);
+        self.personality.call(&call, &mut self.memory)
+    }
+
+    /// A call that returns: what it returns, or the error.
+    fn call(&mut self, number: c_long, arguments: &[u64]) -> Result<u64, Errno> {
+        match self.outcome(number, arguments) {
+            Outcome::Return(value @ 0..) => Ok(value.cast_unsigned()),
+            Outcome::Return(error) => {
+                Err(Errno::from_raw(i32::try_from(-error).expect("an errno")))
+            }
+            other => panic!("call {number} came to {other:?}"),
+        }
+    }
+
+    /// Puts bytes into the program's memory, `offset` bytes into its data.
+    fn put(&mut self, offset: u64, bytes: &[u8]) -> u64 {
+        let address = self.data + offset;
+        self.memory.write(address, bytes).expect("inside the data");
+        address
+    }
+
+    /// Puts a path where no other test data lies.
+    fn path(&mut self, path: &str) -> u64 {
+        self.put(DATA - 8192, format!("{path}\0").as_bytes())
+    }
+
+    fn bytes(&self, offset: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.memory
+            .read(self.data + offset, &mut bytes)
+            .expect("inside the data");
+        bytes
+    }
+
+    fn word(&self, offset: u64) -> u64 {
+        u64::from_le_bytes(self.bytes(offset, 8).try_into().expect("8 bytes"))
+    }
+}
+
+/// An `int` as a register holds it.
+fn int(value: i32) -> u64 {
+    u64::from(value.cast_unsigned())
+}

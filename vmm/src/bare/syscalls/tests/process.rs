@@ -1,0 +1,230 @@
+//! Identity, signals, futexes, limits, and the end.
+
+use nix::errno::Errno;
+use nix::libc;
+
+use super::super::Outcome;
+use super::{Machine, int};
+
+const ABORT: u8 = 6;
+
+#[test]
+fn a_program_ends_with_the_low_byte_of_its_code() {
+    let mut machine = Machine::new();
+    assert_eq!(
+        machine.outcome(libc::SYS_exit_group, &[int(-1)]),
+        Outcome::Exit(255)
+    );
+    assert_eq!(
+        machine.outcome(libc::SYS_exit, &[0x1_0003]),
+        Outcome::Exit(3)
+    );
+}
+
+#[test]
+fn unknown_calls_are_not_implemented() {
+    let mut machine = Machine::new();
+    for number in [
+        libc::SYS_socket,
+        libc::SYS_clone,
+        libc::SYS_rseq,
+        libc::SYS_membarrier,
+        999,
+        i64::MAX,
+        -1,
+    ] {
+        assert_eq!(machine.call(number, &[]), Err(Errno::ENOSYS));
+    }
+}
+
+#[test]
+fn segment_bases_stay_in_the_user_half() {
+    let mut machine = Machine::new();
+    let data = machine.data;
+    let (set, get) = (0x1002, 0x1003);
+    assert_eq!(
+        machine.outcome(libc::SYS_arch_prctl, &[set, data]),
+        Outcome::SetFsBase(data)
+    );
+    assert_eq!(machine.call(libc::SYS_arch_prctl, &[get, data]), Ok(0));
+    assert_eq!(machine.word(0), data);
+    assert_eq!(
+        machine.call(libc::SYS_arch_prctl, &[set, 1 << 63]),
+        Err(Errno::EPERM)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_arch_prctl, &[0x3001, 0]),
+        Err(Errno::EINVAL)
+    );
+}
+
+#[test]
+fn abort_kills_as_the_c_library_does_it() {
+    let mut machine = Machine::new();
+    let own = machine.call(libc::SYS_getpid, &[]).unwrap();
+    assert_eq!(machine.call(libc::SYS_gettid, &[]), Ok(own));
+    // Older C libraries block every signal around tgkill.
+    let all = machine.put(0, &u64::MAX.to_le_bytes());
+    let old = machine.put(8, &[0; 8]);
+    assert_eq!(
+        machine.call(
+            libc::SYS_rt_sigprocmask,
+            &[int(libc::SIG_BLOCK), all, old, 8]
+        ),
+        Ok(0)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_tgkill, &[own, own, u64::from(ABORT)]),
+        Ok(0)
+    );
+    assert_eq!(machine.call(libc::SYS_rt_sigpending, &[all, 8]), Ok(0));
+    assert_eq!(machine.word(0), 1 << (ABORT - 1));
+    let unblocked = machine.outcome(
+        libc::SYS_rt_sigprocmask,
+        &[int(libc::SIG_SETMASK), old, 0, 8],
+    );
+    assert_eq!(unblocked, Outcome::Signal(ABORT));
+}
+
+#[test]
+fn signals_keep_their_dispositions() {
+    let mut machine = Machine::new();
+    let own = machine.call(libc::SYS_getpid, &[]).unwrap();
+    let action = machine.put(0, &[0x1234_u64, 4, 5, 6].map(u64::to_le_bytes).concat());
+    let old = machine.put(100, &[9; 32]);
+    let user = int(libc::SIGUSR1);
+    assert_eq!(
+        machine.call(libc::SYS_rt_sigaction, &[user, action, old, 8]),
+        Ok(0)
+    );
+    assert_eq!(machine.bytes(100, 32), [0; 32]);
+    assert_eq!(
+        machine.call(libc::SYS_rt_sigaction, &[user, 0, old, 8]),
+        Ok(0)
+    );
+    assert_eq!(machine.bytes(100, 32), machine.bytes(0, 32));
+    // Handlers don't run, and the program hears of it.
+    assert_eq!(
+        machine.call(libc::SYS_kill, &[own, user]),
+        Err(Errno::ENOSYS)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_kill, &[own, int(libc::SIGCHLD)]),
+        Ok(0)
+    );
+    assert_eq!(machine.call(libc::SYS_kill, &[own, 0]), Ok(0));
+    assert_eq!(machine.call(libc::SYS_kill, &[own, 65]), Err(Errno::EINVAL));
+    assert_eq!(machine.call(libc::SYS_kill, &[77, 9]), Err(Errno::ESRCH));
+    assert_eq!(
+        machine.call(libc::SYS_tgkill, &[own, 77, 9]),
+        Err(Errno::ESRCH)
+    );
+    assert_eq!(
+        machine.outcome(libc::SYS_kill, &[own, 9]),
+        Outcome::Signal(9)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_rt_sigaction, &[9, action, 0, 8]),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_rt_sigaction, &[user, action, 0, 4]),
+        Err(Errno::EINVAL)
+    );
+}
+
+#[test]
+fn an_alternate_stack_is_remembered() {
+    let mut machine = Machine::new();
+    let old = machine.put(100, &[9; 24]);
+    let stack = machine.put(0, &[0x7000_u64, 0, 8192].map(u64::to_le_bytes).concat());
+    assert_eq!(machine.call(libc::SYS_sigaltstack, &[stack, old]), Ok(0));
+    assert_eq!(machine.word(108), 2);
+    assert_eq!(machine.call(libc::SYS_sigaltstack, &[0, old]), Ok(0));
+    assert_eq!(machine.bytes(100, 24), machine.bytes(0, 24));
+    machine.put(16, &100_u64.to_le_bytes());
+    assert_eq!(
+        machine.call(libc::SYS_sigaltstack, &[stack, 0]),
+        Err(Errno::ENOMEM)
+    );
+    machine.put(8, &2_u64.to_le_bytes());
+    assert_eq!(machine.call(libc::SYS_sigaltstack, &[stack, 0]), Ok(0));
+}
+
+#[test]
+fn a_futex_never_waits_for_another_thread() {
+    let mut machine = Machine::new();
+    let at = machine.put(0, &5_u64.to_le_bytes());
+    let soon = machine.put(16, &[0_u64, 1000].map(u64::to_le_bytes).concat());
+    let (wait, wake) = (int(libc::FUTEX_WAIT | 128), int(libc::FUTEX_WAKE | 128));
+    assert_eq!(machine.call(libc::SYS_futex, &[at, wake, 1]), Ok(0));
+    assert_eq!(
+        machine.call(libc::SYS_futex, &[at, wait, 4, 0]),
+        Err(Errno::EAGAIN)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_futex, &[at, wait, 5, soon]),
+        Err(Errno::ETIMEDOUT)
+    );
+    assert_eq!(
+        machine.outcome(libc::SYS_futex, &[at, wait, 5, 0]),
+        Outcome::Deadlock
+    );
+    let bitset = int(libc::FUTEX_WAIT_BITSET);
+    assert_eq!(
+        machine.call(libc::SYS_futex, &[at, bitset, 5, soon, 0, 1]),
+        Err(Errno::ETIMEDOUT)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_futex, &[at, bitset, 5, soon, 0, 0]),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_futex, &[at + 1, wait, 5, soon]),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_futex, &[8, wait, 5, soon]),
+        Err(Errno::EFAULT)
+    );
+}
+
+#[test]
+fn the_system_describes_itself() {
+    let mut machine = Machine::new();
+    let data = machine.data;
+    assert_eq!(machine.call(libc::SYS_uname, &[data]), Ok(0));
+    assert_eq!(machine.bytes(0, 6), b"Linux\0");
+    assert_eq!(machine.bytes(4 * 65, 7), b"x86_64\0");
+    assert_eq!(machine.call(libc::SYS_sysinfo, &[data]), Ok(0));
+    assert_eq!(machine.word(32), 16 << 20);
+    assert_eq!(machine.call(libc::SYS_prlimit64, &[0, 3, 0, data]), Ok(0));
+    assert_eq!(machine.word(0), 8 << 20);
+    assert_eq!(
+        machine.call(libc::SYS_prlimit64, &[0, 16, 0, data]),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_prlimit64, &[0, 3, data, 0]),
+        Err(Errno::EPERM)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_sched_getaffinity, &[0, 128, data]),
+        Ok(8)
+    );
+    assert_eq!(machine.word(0), 1);
+    assert_eq!(
+        machine.call(libc::SYS_sched_getaffinity, &[0, 7, data]),
+        Err(Errno::EINVAL)
+    );
+    let name = machine.put(64, b"a name that is much too long\0");
+    assert_eq!(
+        machine.call(libc::SYS_prctl, &[int(libc::PR_SET_NAME), name]),
+        Ok(0)
+    );
+    assert_eq!(
+        machine.call(libc::SYS_prctl, &[int(libc::PR_GET_NAME), data]),
+        Ok(0)
+    );
+    assert_eq!(machine.bytes(0, 16), b"a name that is \0");
+}
