@@ -73,7 +73,10 @@ fn main() -> ExitCode {
 }
 
 fn has_other_filter() -> bool {
-    let mut filters = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).peekable();
+    let mut filters = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .peekable();
     filters.peek().is_some() && !filters.any(|filter| "goals".contains(filter.as_str()))
 }
 
@@ -83,7 +86,12 @@ fn measure() -> anyhow::Result<()> {
     let interrupt = Interrupt::install()?;
     let host = HostReport::inspect(&programs);
     let profile = Profile::Quick;
-    let rig = Rig::assemble(target::all(&programs), &host, &programs, experiment::disk_size(profile))?;
+    let rig = Rig::assemble(
+        target::all(&programs),
+        &host,
+        &programs,
+        experiment::disk_size(profile),
+    )?;
 
     println!("goal                                                     measured");
     harness_against_hyperfine(&rig, &programs, &interrupt)?;
@@ -103,7 +111,10 @@ fn measure() -> anyhow::Result<()> {
         let measured = charge.median().map_or("not measured".to_owned(), |bytes| {
             format!("{:.2} MiB", bytes / (1024.0 * 1024.0))
         });
-        println!("{:<56} {measured}", format!("{target}: idle memory under {most} MiB"));
+        println!(
+            "{:<56} {measured}",
+            format!("{target}: idle memory under {most} MiB")
+        );
     }
     Ok(())
 }
@@ -120,7 +131,9 @@ fn print_ratio(name: &str, bound: &Bound, series: &Series, baseline: &Series) {
         Bound::AtLeast(least) => format!("{name}, at least {least}x"),
     };
     let measured = match (series.ratio(baseline), series.ratio_interval(baseline)) {
-        (Some(ratio), Some(interval)) => format!("{ratio:.2}x [{:.2}, {:.2}]", interval.low, interval.high),
+        (Some(ratio), Some(interval)) => {
+            format!("{ratio:.2}x [{:.2}, {:.2}]", interval.low, interval.high)
+        }
         _ => "not measured on this host".to_owned(),
     };
     println!("{goal:<56} {measured}");
@@ -138,7 +151,11 @@ fn series(samples: &[Sample], experiment: &str, metric: &str, target: &str) -> S
 }
 
 /// The same program from spawn to exit, by hyperfine and by the harness, in turns.
-fn harness_against_hyperfine(rig: &Rig, programs: &Programs, interrupt: &Interrupt) -> anyhow::Result<()> {
+fn harness_against_hyperfine(
+    rig: &Rig,
+    programs: &Programs,
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
     if Command::new("hyperfine").arg("--version").output().is_err() {
         println!("harness against hyperfine: hyperfine is not installed");
         return Ok(());
@@ -153,19 +170,34 @@ fn harness_against_hyperfine(rig: &Rig, programs: &Programs, interrupt: &Interru
         theirs.extend(times.into_iter().map(|seconds| (round, seconds * 1e9)));
         for _ in 0..STARTS {
             let readings = startup.measure(0, process, &bench)?;
-            let whole = readings.iter().filter(|r| r.part == TOTAL && r.metric != "teardown");
+            let whole = readings
+                .iter()
+                .filter(|r| r.part == TOTAL && r.metric != "teardown");
             ours.push((round, whole.map(|reading| reading.value).sum()));
         }
     }
     let (ours, theirs) = (Series::new(ours), Series::new(theirs));
-    print_ratio("harness: process, spawn to exit, of hyperfine", &Bound::AtMost(1.05), &ours, &theirs);
+    print_ratio(
+        "harness: process, spawn to exit, of hyperfine",
+        &Bound::AtMost(1.05),
+        &ours,
+        &theirs,
+    );
     Ok(())
 }
 
 /// Seconds of each run.
 fn hyperfine(workload: &Path, json: PathBuf) -> anyhow::Result<Vec<f64>> {
     let status = Command::new("hyperfine")
-        .args(["-N", "--warmup", "2", "--style", "none", "--output=pipe", "--runs"])
+        .args([
+            "-N",
+            "--warmup",
+            "2",
+            "--style",
+            "none",
+            "--output=pipe",
+            "--runs",
+        ])
         .arg(STARTS.to_string())
         .arg("--export-json")
         .arg(&json)
@@ -176,6 +208,8 @@ fn hyperfine(workload: &Path, json: PathBuf) -> anyhow::Result<Vec<f64>> {
         .context("cannot run hyperfine")?;
     anyhow::ensure!(status.success(), "hyperfine failed with {status}");
     let results: serde_json::Value = serde_json::from_slice(&fs::read(json)?)?;
-    let times = results["results"][0]["times"].as_array().context("hyperfine's JSON has no times")?;
+    let times = results["results"][0]["times"]
+        .as_array()
+        .context("hyperfine's JSON has no times")?;
     Ok(times.iter().filter_map(serde_json::Value::as_f64).collect())
 }

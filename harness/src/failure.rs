@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use isobench_reports::export::files::WriteError;
+use isobench_reports::export::json::ResultsError;
+
 /// The user asked for something that can't be done as asked: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -22,7 +25,12 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
-    cause.is::<BadInput>() || cause.is::<isobench_reports::ResultsError>()
+    cause.is::<BadInput>()
+        || cause.is::<ResultsError>()
+        || matches!(
+            cause.downcast_ref(),
+            Some(WriteError::Exists(_) | WriteError::Write { .. })
+        )
 }
 
 #[cfg(test)]

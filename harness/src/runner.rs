@@ -123,6 +123,7 @@ impl Runner<'_> {
                         } else {
                             Status::Ok
                         },
+                        reason: step.warmup.then(|| "taken to warm up".to_owned()),
                         ..row(metric)
                     })
                 })

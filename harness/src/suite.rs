@@ -1,9 +1,12 @@
 //! One run of the suite, from the choice of targets to the report on disk: what `isobench run` and `cargo bench` do.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use isobench_reports::export::files::Output;
 use isobench_reports::model::{Run, SCHEMA_VERSION, Sample, Status, TOTAL};
+use isobench_reports::table::{self, TableOptions};
 use jiff::Timestamp;
 use rand::RngExt as _;
 
@@ -11,7 +14,7 @@ use crate::experiment::{self, Experiment};
 use crate::failure::BadInput;
 use crate::host::{HostReport, Verdict};
 use crate::interrupt::Interrupt;
-use crate::output::Output;
+use crate::output;
 use crate::plan::Profile;
 use crate::programs::Programs;
 use crate::progress::Progress;
@@ -66,7 +69,7 @@ pub fn run(
         |e| e.name(),
     )?;
     let started = Timestamp::now();
-    let output = Output::create(options.out.as_deref(), started)?;
+    let mut output = output::claim(options.out.as_deref(), started)?;
     let seed = options.seed.unwrap_or_else(|| rand::rng().random());
     let host = HostReport::inspect(programs);
     let mut run = describe(
@@ -96,12 +99,12 @@ pub fn run(
         profile: options.profile,
         seed,
     };
-    take_samples(&mut run, &runner, &rig, interrupt, &output);
-    let report = output.write(&run)?;
+    take_samples(&mut run, &runner, &rig, interrupt, &mut output);
+    let report = output.write(&run)?.html;
     Ok(Finished { run, report })
 }
 
-fn take_samples(run: &mut Run, runner: &Runner, rig: &Rig, interrupt: &Interrupt, output: &Output) {
+fn take_samples(run: &mut Run, runner: &Runner, rig: &Rig, interrupt: &Interrupt, output: &mut Output) {
     let clock = Instant::now();
     let mut checkpoint = |samples: &[Sample]| {
         let mut so_far = run.clone();
@@ -225,9 +228,22 @@ fn record_absence(run: &mut Run, absent: &Absent) {
     }
 }
 
-/// stub
-pub fn print(f: &Finished) {
-    println!("{}", f.report.display());
+/// Prints the table of targets and metrics, and where the report is.
+pub fn print(finished: &Finished) {
+    let terminal = std::io::stdout().is_terminal();
+    let options = TableOptions {
+        width: terminal_width(),
+        colour: terminal,
+    };
+    println!("{}", table::render(&finished.run, options));
+    println!("report: {}", finished.report.display());
+}
+
+/// Columns of the terminal; 80 where there is none.
+fn terminal_width() -> u16 {
+    console::Term::stdout()
+        .size_checked()
+        .map_or(80, |(_, columns)| columns)
 }
 
 #[cfg(test)]

@@ -17,12 +17,21 @@ fn the_ready_line_and_the_exit_code_pass_through() {
         }
         let place = Place::new();
         let output = place.run(&["exec", "--target", target, "--", WORKLOAD, "ready"]);
-        assert_eq!(text(&output.stdout), "isobench/1 ready\n", "{target}: {}", text(&output.stderr));
+        assert_eq!(
+            text(&output.stdout),
+            "isobench/1 ready\n",
+            "{target}: {}",
+            text(&output.stderr)
+        );
         assert_eq!(output.status.code(), Some(0), "{target}");
         let output = place.run(&["exec", "--target", target, "--", WORKLOAD, "nonsense"]);
         assert_eq!(output.status.code(), Some(2), "{target}");
         assert!(text(&output.stderr).contains("nonsense"), "{target}");
-        assert_eq!(place.left_behind(), Vec::<std::path::PathBuf>::new(), "{target}");
+        assert_eq!(
+            place.left_behind(),
+            Vec::<std::path::PathBuf>::new(),
+            "{target}"
+        );
     }
 }
 
@@ -33,34 +42,58 @@ fn standard_input_reaches_the_program() {
             continue;
         }
         let place = Place::new();
-        let mut command = place.isobench(&["exec", "--target", target, "--", WORKLOAD, "idle", "--touch", "1MiB"]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = place.isobench(&[
+            "exec", "--target", target, "--", WORKLOAD, "idle", "--touch", "1MiB",
+        ]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let pid = child.id();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(b"some text").unwrap();
-        assert!(child.try_wait().unwrap().is_none(), "{target} ended before its standard input");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "{target} ended before its standard input"
+        );
         drop(stdin);
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{target}");
         assert_eq!(text(&output.stdout), "isobench/1 ready\n", "{target}");
-        assert_eq!(cgroups_of(pid), Vec::<std::path::PathBuf>::new(), "{target}");
+        assert_eq!(
+            cgroups_of(pid),
+            Vec::<std::path::PathBuf>::new(),
+            "{target}"
+        );
     }
 }
 
 #[test]
 fn a_disk_is_found_where_the_target_has_it() {
-    for (target, path) in [("process", "disk"), ("container", "/disk"), ("microvm-bare", "/dev/vda")] {
+    for (target, path) in [
+        ("process", "disk"),
+        ("container", "/disk"),
+        ("microvm-bare", "/dev/vda"),
+    ] {
         if !can_run(target) {
             continue;
         }
         let place = Place::new();
         std::fs::write(place.path("disk"), vec![7_u8; 1 << 20]).unwrap();
         let arguments = [
-            "exec", "--target", target, "--disk", "disk", "--", WORKLOAD, "disk", "--op", "seq-read", "--block", "64KiB",
-            "--bytes", "1MiB", "--path", path,
+            "exec", "--target", target, "--disk", "disk", "--", WORKLOAD, "disk", "--op",
+            "seq-read", "--block", "64KiB", "--bytes", "1MiB", "--path", path,
         ];
         let output = place.run(&arguments);
-        assert!(output.status.success(), "{target}: {}", text(&output.stderr));
-        assert!(text(&output.stdout).contains("end operations=16 bytes=1048576"), "{target}");
+        assert!(
+            output.status.success(),
+            "{target}: {}",
+            text(&output.stderr)
+        );
+        assert!(
+            text(&output.stdout).contains("end operations=16 bytes=1048576"),
+            "{target}"
+        );
     }
 }

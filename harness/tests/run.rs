@@ -21,7 +21,9 @@ fn results(place: &Place, directory: &str) -> Run {
 fn good_samples(run: &Run, target: &str, metric: &str) -> usize {
     run.samples
         .iter()
-        .filter(|s| s.target == target && s.metric == metric && s.part == "total" && s.status == Status::Ok)
+        .filter(|s| {
+            s.target == target && s.metric == metric && s.part == "total" && s.status == Status::Ok
+        })
         .count()
 }
 
@@ -32,14 +34,25 @@ fn pid_of(child: &Child) -> Pid {
 /// Waits until the run has begun to take samples.
 fn wait_for_first_sample(child: &mut Child) {
     let stderr = BufReader::new(child.stderr.take().unwrap());
-    let line = stderr.lines().map_while(Result::ok).find(|line| line.starts_with("sample "));
+    let line = stderr
+        .lines()
+        .map_while(Result::ok)
+        .find(|line| line.starts_with("sample "));
     assert!(line.is_some(), "no sample was announced");
 }
 
 #[test]
 fn a_quick_run_has_samples_of_every_target_and_leaves_nothing() {
     let place = Place::new();
-    let child = place.start(&["run", "--profile", "quick", "--experiments", "startup,memory", "--out", "out"]);
+    let child = place.start(&[
+        "run",
+        "--profile",
+        "quick",
+        "--experiments",
+        "startup,memory",
+        "--out",
+        "out",
+    ]);
     let pid = child.id();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -48,9 +61,16 @@ fn a_quick_run_has_samples_of_every_target_and_leaves_nothing() {
         if let Some(unavailable) = &target.unavailable {
             assert!(!unavailable.reason.is_empty() && !unavailable.fix.is_empty());
             let rows = run.samples.iter().filter(|s| s.target == target.name);
-            assert!(rows.clone().count() > 0 && rows.clone().all(|s| s.status == Status::Unavailable));
+            assert!(
+                rows.clone().count() > 0 && rows.clone().all(|s| s.status == Status::Unavailable)
+            );
         } else {
-            assert_eq!(good_samples(&run, &target.name, "ready"), 25, "{}", target.name);
+            assert_eq!(
+                good_samples(&run, &target.name, "ready"),
+                25,
+                "{}",
+                target.name
+            );
         }
     }
     let csv = fs::read_to_string(place.path("out/results.csv")).unwrap();
@@ -66,11 +86,24 @@ fn a_quick_run_has_samples_of_every_target_and_leaves_nothing() {
 fn the_seed_gives_the_same_order_again() {
     let place = Place::new();
     let order = |out: &str| {
-        let arguments = ["run", "--profile", "quick", "--experiments", "startup", "--seed", "5", "--out", out];
+        let arguments = [
+            "run",
+            "--profile",
+            "quick",
+            "--experiments",
+            "startup",
+            "--seed",
+            "5",
+            "--out",
+            out,
+        ];
         assert!(place.run(&arguments).status.success());
         let run = results(&place, out);
         assert_eq!(run.seed, 5);
-        let samples = run.samples.into_iter().filter(|s| s.metric == "ready" && s.part == "total");
+        let samples = run
+            .samples
+            .into_iter()
+            .filter(|s| s.metric == "ready" && s.part == "total");
         samples.map(|s| (s.round, s.target)).collect::<Vec<_>>()
     };
     assert_eq!(order("one"), order("two"));
@@ -80,7 +113,15 @@ fn the_seed_gives_the_same_order_again() {
 fn an_interrupted_run_keeps_its_samples_and_leaves_nothing() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let place = Place::new();
-        let mut child = place.start(&["run", "--profile", "thorough", "--experiments", "startup", "--out", "out"]);
+        let mut child = place.start(&[
+            "run",
+            "--profile",
+            "thorough",
+            "--experiments",
+            "startup",
+            "--out",
+            "out",
+        ]);
         let pid = child.id();
         wait_for_first_sample(&mut child);
         std::thread::sleep(Duration::from_millis(500));
@@ -90,7 +131,11 @@ fn an_interrupted_run_keeps_its_samples_and_leaves_nothing() {
         let run = results(&place, "out");
         assert!(run.partial);
         assert!(run.samples.iter().any(|s| s.value.is_some()));
-        assert!(fs::read_to_string(place.path("out/report.html")).unwrap().contains("partial"));
+        assert!(
+            fs::read_to_string(place.path("out/report.html"))
+                .unwrap()
+                .contains("partial")
+        );
         assert_eq!(place.left_behind(), Vec::<std::path::PathBuf>::new());
         assert_eq!(cgroups_of(pid), Vec::<std::path::PathBuf>::new());
     }
@@ -100,7 +145,15 @@ fn an_interrupted_run_keeps_its_samples_and_leaves_nothing() {
 fn instances_die_with_a_killed_run_and_the_next_run_clears_the_rest() {
     let place = Place::new();
     // Memory: its instances idle, so that one is running at almost any moment.
-    let arguments = ["run", "--profile", "thorough", "--experiments", "memory", "--out", "killed"];
+    let arguments = [
+        "run",
+        "--profile",
+        "thorough",
+        "--experiments",
+        "memory",
+        "--out",
+        "killed",
+    ];
     let mut child = place.start(&arguments);
     let (pid, harness) = (child.id(), pid_of(&child));
     wait_for_first_sample(&mut child);
@@ -119,9 +172,20 @@ fn instances_die_with_a_killed_run_and_the_next_run_clears_the_rest() {
         descendants.iter().all(|process| !process.is_alive())
     });
     assert!(gone, "an instance outlived the harness");
-    assert!(!place.left_behind().is_empty(), "a killed run can't clean up itself");
+    assert!(
+        !place.left_behind().is_empty(),
+        "a killed run can't clean up itself"
+    );
 
-    let output = place.run(&["run", "--profile", "quick", "--targets", "process", "--experiments", "startup"]);
+    let output = place.run(&[
+        "run",
+        "--profile",
+        "quick",
+        "--targets",
+        "process",
+        "--experiments",
+        "startup",
+    ]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(place.left_behind(), Vec::<std::path::PathBuf>::new());
     assert_eq!(cgroups_of(pid), Vec::<std::path::PathBuf>::new());
@@ -130,7 +194,15 @@ fn instances_die_with_a_killed_run_and_the_next_run_clears_the_rest() {
 #[test]
 fn a_killed_run_keeps_what_it_had_saved() {
     let place = Place::new();
-    let mut child = place.start(&["run", "--profile", "thorough", "--experiments", "startup", "--out", "out"]);
+    let mut child = place.start(&[
+        "run",
+        "--profile",
+        "thorough",
+        "--experiments",
+        "startup",
+        "--out",
+        "out",
+    ]);
     wait_for_first_sample(&mut child);
     let saved = place.path("out/results.json");
     let deadline = Instant::now() + Duration::from_secs(30);
@@ -144,20 +216,41 @@ fn a_killed_run_keeps_what_it_had_saved() {
     assert!(run.partial && run.samples.iter().any(|s| s.status == Status::Ok));
     let output = place.run(&["report", "out", "--out", "again.html"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(fs::read_to_string(place.path("again.html")).unwrap().contains("partial"));
+    assert!(
+        fs::read_to_string(place.path("again.html"))
+            .unwrap()
+            .contains("partial")
+    );
 }
 
 #[test]
 fn disk_figures_come_from_every_rung() {
     let place = Place::new();
-    let output = place.run(&["run", "--profile", "quick", "--experiments", "disk", "--out", "out"]);
+    let output = place.run(&[
+        "run",
+        "--profile",
+        "quick",
+        "--experiments",
+        "disk",
+        "--out",
+        "out",
+    ]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let run = results(&place, "out");
     for target in ["process", "container", "microvm-bare"] {
         if can_run(target) {
             for metric in &run.experiments[0].metrics {
-                let failed: Vec<_> = run.samples.iter().filter_map(|s| s.reason.as_ref()).collect();
-                assert_eq!(good_samples(&run, target, &metric.name), 3, "{target} {}: {failed:?}", metric.name);
+                let failed: Vec<_> = run
+                    .samples
+                    .iter()
+                    .filter_map(|s| s.reason.as_ref())
+                    .collect();
+                assert_eq!(
+                    good_samples(&run, target, &metric.name),
+                    3,
+                    "{target} {}: {failed:?}",
+                    metric.name
+                );
             }
         }
     }

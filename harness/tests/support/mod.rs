@@ -67,7 +67,11 @@ pub fn cgroups_of(pid: u32) -> Vec<PathBuf> {
     let mut pending = vec![PathBuf::from("/sys/fs/cgroup")];
     while let Some(directory) = pending.pop() {
         for path in entries(&directory) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             if name.starts_with(&prefix) {
                 found.push(path);
             } else if path.is_dir() && !path.is_symlink() {
@@ -87,7 +91,10 @@ pub fn assert_refused(output: &Output, value: &str) {
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(stderr.starts_with("isobench: ") && stderr.contains(value), "{stderr}");
+    assert!(
+        stderr.starts_with("isobench: ") && stderr.contains(value),
+        "{stderr}"
+    );
     assert!(output.stdout.is_empty());
 }
 

@@ -41,6 +41,8 @@ pub enum WriteError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     directory: PathBuf,
+    /// Whether `results.json` is there already and this output's own.
+    checkpointed: bool,
 }
 
 /// The files of a run.
@@ -68,6 +70,7 @@ impl Output {
         fs::create_dir_all(directory).map_err(cannot_write)?;
         let output = Self {
             directory: directory.to_owned(),
+            checkpointed: false,
         };
         let files = output.files();
         for path in [files.json, files.csv, files.html] {
@@ -87,6 +90,20 @@ impl Output {
             csv: file("results.csv"),
             html: file("report.html"),
         }
+    }
+
+    /// Saves a run that isn't finished as `results.json`, in place of what this output saved before, so that
+    /// whatever happens next, the samples so far can be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn checkpoint(&mut self, run: &Run) -> Result<(), WriteError> {
+        let path = self.files().json;
+        let staged = stage(&path, &json::render(run)?)?;
+        self.publish(staged, &path)?;
+        self.checkpointed = true;
+        Ok(())
     }
 
     /// Writes the three files of a run: all of them, or none.
@@ -115,7 +132,7 @@ impl Output {
             .collect::<Result<_, _>>()?;
         let mut published: Vec<&Path> = Vec::new();
         for ((path, _), file) in contents.iter().zip(staged) {
-            if let Err(error) = publish(file, path) {
+            if let Err(error) = self.publish(file, path) {
                 for path in published {
                     // Ours, made a moment ago: without its siblings it would pass for a whole result.
                     drop(fs::remove_file(path));
@@ -125,6 +142,18 @@ impl Output {
             published.push(path);
         }
         Ok(files)
+    }
+
+    /// Publishes a file; only this output's own checkpoint may be replaced.
+    fn publish(&self, file: NamedTempFile, path: &Path) -> Result<(), WriteError> {
+        if self.checkpointed && *path == self.files().json {
+            file.persist(path).map_err(|refused| WriteError::Write {
+                path: path.to_owned(),
+                source: refused.error,
+            })?;
+            return Ok(());
+        }
+        publish(file, path)
     }
 }
 
@@ -226,6 +255,21 @@ mod tests {
             fs::read(folder.path().join("report.html")).unwrap(),
             b"older"
         );
+    }
+
+    #[test]
+    fn a_checkpoint_is_replaced_by_the_next_and_by_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut output = Output::claim(folder.path()).unwrap();
+        let mut run = fixture::run();
+        run.partial = true;
+        output.checkpoint(&run).unwrap();
+        assert_eq!(names(folder.path()), ["results.json"]);
+        output.checkpoint(&run).unwrap();
+        assert!(json::read(folder.path()).unwrap().partial);
+        run.partial = false;
+        output.write(&run).unwrap();
+        assert!(!json::read(folder.path()).unwrap().partial);
     }
 
     #[test]
