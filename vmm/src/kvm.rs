@@ -13,7 +13,9 @@ const DEVICE: &str = "/dev/kvm";
 #[derive(Debug, thiserror::Error)]
 pub enum KvmError {
     /// No device file.
-    #[error("{DEVICE} does not exist: load the kvm module, or enable nested virtualization on the machine below")]
+    #[error(
+        "{DEVICE} does not exist: load the kvm module, or enable nested virtualization on the machine below"
+    )]
     Missing,
     /// No permission.
     #[error("no permission to open {DEVICE}: join its group (often `kvm`) or run as root")]
@@ -162,7 +164,11 @@ mod tests {
 
     #[test]
     fn each_reason_is_named_with_its_cure() {
-        assert!(open_error(libc::ENOENT).to_string().contains("does not exist"));
+        assert!(
+            open_error(libc::ENOENT)
+                .to_string()
+                .contains("does not exist")
+        );
         assert!(open_error(libc::EACCES).to_string().contains("group"));
         assert!(matches!(open_error(libc::EBUSY), KvmError::Open(_)));
     }

@@ -8,15 +8,18 @@
 //! 3. guest RAM: address space, no memory yet; KVM learns where it is.
 //! 4. the vCPU; on hardware also its CPUID and XCR0.
 //! 5. load: the trampoline, the program's segments and stack, the page tables, the registers.
-//! 6. the VMM's own seccomp filter.
+//! 6. [`confine::confine`]: the VMM's own seccomp filter.
 //! 7. run: enter the guest, serve its exits, until it ends.
 
 pub mod bare;
 pub mod config;
+pub mod confine;
 pub mod devices;
+pub mod floor;
 pub mod kvm;
 pub mod layout;
 pub mod memory;
 pub mod microvm;
 pub mod phase;
+pub mod probe;
 pub mod vcpu;

@@ -53,16 +53,22 @@ impl GuestRam {
     /// Most RAM accepted: it stays clear of the 32-bit MMIO hole's upper neighbours that KVM uses.
     pub const MAX: ByteSize = ByteSize::gib(512);
 
+    /// Whether a guest can have this much RAM.
+    ///
+    /// # Errors
+    /// A size out of range or not whole pages.
+    pub fn check_size(size: ByteSize) -> Result<(), RamError> {
+        let fits = (Self::MIN..=Self::MAX).contains(&size) && size.as_u64().is_multiple_of(PAGE);
+        fits.then_some(()).ok_or(RamError::Size(size))
+    }
+
     /// Maps `size` bytes.
     ///
     /// # Errors
     /// A size out of range or not whole pages; the host refuses the mapping.
     pub fn new(size: ByteSize) -> Result<Self, RamError> {
-        let bytes = size.as_u64();
-        if size < Self::MIN || size > Self::MAX || !bytes.is_multiple_of(PAGE) {
-            return Err(RamError::Size(size));
-        }
-        let bytes = usize::try_from(bytes).map_err(|_| RamError::Size(size))?;
+        Self::check_size(size)?;
+        let bytes = usize::try_from(size.as_u64()).map_err(|_| RamError::Size(size))?;
         let region = MmapRegion::new(bytes).map_err(|error| RamError::Map {
             size,
             source: io::Error::other(error),
@@ -183,6 +189,16 @@ impl GuestRam {
             check(unsafe { libc::mprotect(host.cast(), index(length), protection) })?;
         }
         Ok(())
+    }
+
+    /// Has the host put memory of our own behind the pages `at..at + length` now.
+    ///
+    /// KVM's shadow pager maps up to eight neighbours with the page that faulted, but only those that the host has
+    /// ready for writing. A host that cannot (Linux before 5.14) just doesn't.
+    pub fn populate(&self, at: u64, length: u64) {
+        let host = self.pages(at, length);
+        // SAFETY: whole pages of our own mapping; populating changes no contents.
+        unsafe { libc::madvise(host.cast(), index(length), libc::MADV_POPULATE_WRITE) };
     }
 
     /// The host address of whole pages of RAM.

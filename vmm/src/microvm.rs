@@ -7,6 +7,7 @@ use kvm_ioctls::VmFd;
 use crate::bare::address_space::AddressSpace;
 use crate::bare::exception::{self, Death};
 use crate::bare::loader::{self, LoadError};
+use crate::bare::program::Image;
 use crate::bare::syscalls::{Outcome, Personality, SystemCall};
 use crate::bare::trampoline;
 use crate::config::Config;
@@ -78,6 +79,8 @@ pub struct MicroVm {
     vcpu: Vcpu,
     _vm: VmFd,
     memory: AddressSpace,
+    /// The program's layout, until its code has been made ready.
+    cold: Option<Image>,
 }
 
 impl MicroVm {
@@ -103,14 +106,29 @@ impl MicroVm {
             vcpu,
             _vm: vm,
             memory,
+            cold: Some(config.program.image.clone()),
         })
+    }
+
+    /// Makes the program's code ready at its first `brk`, where a fault is dear: see [`loader::warm_code`].
+    fn warm_code_once(&mut self, call: u64) {
+        if call == libc::SYS_brk.cast_unsigned()
+            && self.vcpu.kind() == KvmKind::Software
+            && let Some(program) = self.cold.take()
+        {
+            loader::warm_code(&self.memory, &program);
+        }
     }
 
     /// Runs the program to its end. `ended` is called at the end of each phase.
     ///
     /// # Errors
     /// See [`RunError`].
-    pub fn run(mut self, mut personality: Personality, ended: &dyn Fn(Phase)) -> Result<Ended, RunError> {
+    pub fn run(
+        &mut self,
+        personality: &mut Personality,
+        ended: &dyn Fn(Phase),
+    ) -> Result<Ended, RunError> {
         let mut waits_for = Some(Phase::FirstExit);
         loop {
             let exit = self.vcpu.run()?;
@@ -118,7 +136,7 @@ impl MicroVm {
                 ended(Phase::FirstExit);
                 waits_for = Some(Phase::Ready);
             }
-            if let Some(end) = self.serve(&exit, &mut personality)? {
+            if let Some(end) = self.serve(&exit, personality)? {
                 ended(Phase::Exit);
                 return Ok(end);
             }
@@ -130,9 +148,15 @@ impl MicroVm {
     }
 
     /// Serves one exit; says so if it was the last.
-    fn serve(&mut self, exit: &VmExit, personality: &mut Personality) -> Result<Option<Ended>, RunError> {
+    fn serve(
+        &mut self,
+        exit: &VmExit,
+        personality: &mut Personality,
+    ) -> Result<Option<Ended>, RunError> {
         match *exit {
-            VmExit::PortWrite(port) if port == u16::from(SYSTEM_CALL_PORT) => self.serve_call(personality),
+            VmExit::PortWrite(port) if port == u16::from(SYSTEM_CALL_PORT) => {
+                self.serve_call(personality)
+            }
             VmExit::Interrupted => Ok(None),
             _ => self.stop(exit).map(Some),
         }
@@ -159,6 +183,7 @@ impl MicroVm {
                 registers.r9,
             ],
         };
+        self.warm_code_once(call.number);
         registers.rax = match personality.call(&call, &mut self.memory) {
             Outcome::Return(value) => value.cast_unsigned(),
             Outcome::SetFsBase(base) => self.set_base(regs::MSR_FS_BASE, base)?,
@@ -211,7 +236,7 @@ impl MicroVm {
 
 impl GuestRam {
     /// Makes this the VM's memory.
-    fn attach(&self, vm: &VmFd) -> Result<(), KvmError> {
+    pub(crate) fn attach(&self, vm: &VmFd) -> Result<(), KvmError> {
         let region = kvm_userspace_memory_region {
             slot: 0,
             flags: 0,
@@ -219,7 +244,8 @@ impl GuestRam {
             memory_size: self.size(),
             userspace_addr: self.host_base() as u64,
         };
-        // SAFETY: the mapping is as long as said, and `MicroVm` drops the VM before it.
-        unsafe { vm.set_user_memory_region(region) }.map_err(KvmError::from_ioctl("KVM_SET_USER_MEMORY_REGION"))
+        // SAFETY: the mapping is as long as said, and every owner of both drops the VM before it.
+        unsafe { vm.set_user_memory_region(region) }
+            .map_err(KvmError::from_ioctl("KVM_SET_USER_MEMORY_REGION"))
     }
 }

@@ -60,9 +60,13 @@ impl Phase {
             Self::CreateVm => "KVM makes an empty virtual machine",
             Self::Memory => "guest memory is reserved and made known to KVM",
             Self::Vcpu => "KVM makes the virtual processor",
-            Self::Load => "program, stack and page tables are mapped; the launcher confines itself with seccomp",
+            Self::Load => {
+                "program, stack and page tables are mapped; the launcher confines itself with seccomp"
+            }
             Self::FirstExit => "the guest runs until its first system call",
-            Self::Ready => "the program starts up, each system call an exit, until its first output",
+            Self::Ready => {
+                "the program starts up, each system call an exit, until its first output"
+            }
             Self::Exit => "the program runs to its end",
         }
     }

@@ -1,7 +1,3 @@
-#![expect(
-    unsafe_code,
-    reason = "hands guest RAM to the host's scatter-gather system calls"
-)]
 //! The guest program's address space: what is mapped where, with which permission.
 //!
 //! It is three things kept in step: the *areas* (what Linux calls VMAs), the page tables in guest RAM, and the
@@ -282,6 +278,19 @@ impl AddressSpace {
             self.frames.give_back(run);
         }
         Ok(())
+    }
+
+    /// Has the host put memory of the guest's own behind the pages of `range`, before the program touches them.
+    pub(crate) fn warm(&self, range: Range<u64>) {
+        let mut runs = Runs::default();
+        self.tables
+            .update(&self.ram, range.start, range.end, |_, entry| {
+                runs.push(entry);
+                entry
+            });
+        for (run, _) in runs.0 {
+            self.ram.populate(run.start, run.length);
+        }
     }
 
     /// Changes the permission of `start..start + length`, all of which must be mapped.
@@ -819,62 +828,10 @@ pub struct HostSlices<'a> {
 }
 
 impl HostSlices<'_> {
-    /// The pieces, in order, for readv(2) and its kin.
+    /// The pieces, in order, for readv(2) and its kin. They lie in guest RAM, which is not Rust's memory: only the
+    /// kernel and volatile accesses touch it.
     pub fn as_iovecs(&self) -> &[libc::iovec] {
         &self.vectors
-    }
-
-    /// Fills the buffer from `file`: at `offset` (preadv(2)), or where the file stands (readv(2)).
-    ///
-    /// # Errors
-    /// The host's.
-    pub fn read_from(
-        &self,
-        file: &impl std::os::fd::AsRawFd,
-        offset: Option<u64>,
-    ) -> io::Result<usize> {
-        self.transfer(file.as_raw_fd(), offset, libc::readv, libc::preadv)
-    }
-
-    /// Writes the buffer to `file`: at `offset` (pwritev(2)), or where the file stands (writev(2)).
-    ///
-    /// # Errors
-    /// The host's.
-    pub fn write_to(
-        &self,
-        file: &impl std::os::fd::AsRawFd,
-        offset: Option<u64>,
-    ) -> io::Result<usize> {
-        self.transfer(file.as_raw_fd(), offset, libc::writev, libc::pwritev)
-    }
-
-    /// Transfers up to `IOV_MAX` pieces (a short transfer, which Linux allows).
-    fn transfer(
-        &self,
-        fd: libc::c_int,
-        offset: Option<u64>,
-        here: unsafe extern "C" fn(libc::c_int, *const libc::iovec, libc::c_int) -> isize,
-        at: unsafe extern "C" fn(
-            libc::c_int,
-            *const libc::iovec,
-            libc::c_int,
-            libc::off_t,
-        ) -> isize,
-    ) -> io::Result<usize> {
-        let vectors = self.vectors.as_ptr();
-        let count = libc::c_int::try_from(self.vectors.len().min(1024)).expect("at most 1024");
-        let done = match offset {
-            // SAFETY: the pieces lie in guest RAM, which outlives `self`, and which is not Rust's memory: only
-            // volatile accesses and the kernel touch it.
-            None => unsafe { here(fd, vectors, count) },
-            Some(offset) => {
-                let offset =
-                    libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
-                // SAFETY: as above.
-                unsafe { at(fd, vectors, count, offset) }
-            }
-        };
-        usize::try_from(done).map_err(|_| io::Error::last_os_error())
     }
 }
 

@@ -70,7 +70,12 @@ impl Death {
 
 impl fmt::Display for Death {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "program stopped by {} at rip={:#x}", self.signal.name(), self.rip)?;
+        write!(
+            formatter,
+            "program stopped by {} at rip={:#x}",
+            self.signal.name(),
+            self.rip
+        )?;
         if let Some(address) = self.address {
             write!(formatter, " address={address:#x}")?;
         }
@@ -122,9 +127,18 @@ pub(crate) fn death(vector: u8, frame: Frame, fault_address: u64) -> Death {
         4 => (Signal::Segmentation, "overflow trap"),
         5 => (Signal::Segmentation, "bound range exceeded"),
         6 => (Signal::Illegal, "illegal instruction"),
-        7 => (Signal::Illegal, "floating-point or extended state not available"),
-        11 | 12 => (Signal::Bus, "segment not present, or stack address not canonical"),
-        13 => (Signal::Segmentation, "general protection: privileged instruction or address not canonical"),
+        7 => (
+            Signal::Illegal,
+            "floating-point or extended state not available",
+        ),
+        11 | 12 => (
+            Signal::Bus,
+            "segment not present, or stack address not canonical",
+        ),
+        13 => (
+            Signal::Segmentation,
+            "general protection: privileged instruction or address not canonical",
+        ),
         14 => (Signal::Segmentation, page_fault(frame.error_code)),
         16 => (Signal::Arithmetic, "x87 floating-point error"),
         17 => (Signal::Bus, "misaligned access"),

@@ -1,4 +1,7 @@
-#![expect(unsafe_code, reason = "getrandom(2) has no safe wrapper among our dependencies")]
+#![expect(
+    unsafe_code,
+    reason = "getrandom(2) has no safe wrapper among our dependencies"
+)]
 //! Puts a checked program into an address space, with its stack.
 //!
 //! The program's whole pages are mapped from the file into guest RAM, copy-on-write: nothing is copied, pages the
@@ -7,13 +10,22 @@
 use std::io;
 
 use super::address_space::{AddressSpace, Backing, Fault, MapError, Placement, Protection};
-use super::program::{Program, Segment};
+use super::program::{Image, Program, Segment};
 use super::stack::{Start, first_frame};
 use crate::layout::STACK_END;
 use crate::memory::PAGE;
 
 /// Largest stack: Linux's default limit. A quarter of guest RAM if that is less.
 pub const MOST_STACK: u64 = 8 << 20;
+
+/// How much of each data segment is made ready: all of a small program's.
+const MOST_WARM_DATA: u64 = 128 << 10;
+
+/// How much code and constants are made ready: all of a small program's, without reading a large one from disk.
+const MOST_WARM_CODE: u64 = 2 << 20;
+
+/// How much of the stack, below its first frame.
+const WARM_STACK: u64 = 7 * PAGE;
 
 /// A program that does not fit into the guest.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +39,9 @@ pub enum LoadError {
         source: MapError,
     },
     /// The arguments and the environment take more than a quarter of the stack (Linux: `E2BIG`).
-    #[error("the arguments and the environment take {length} bytes, more than a quarter of the stack")]
+    #[error(
+        "the arguments and the environment take {length} bytes, more than a quarter of the stack"
+    )]
     TooManyArguments {
         /// What they take.
         length: usize,
@@ -55,19 +69,60 @@ pub fn stack_size(ram: u64) -> u64 {
 }
 
 /// Loads `program`, and prepares its stack and heap.
-pub(crate) fn load(memory: &mut AddressSpace, program: &Program, start: &Start) -> Result<EntryPoint, LoadError> {
+pub(crate) fn load(
+    memory: &mut AddressSpace,
+    program: &Program,
+    start: &Start,
+) -> Result<EntryPoint, LoadError> {
     for segment in &program.image.segments {
         load_segment(memory, program, segment)?;
     }
     memory.start_heap(program.image.end().next_multiple_of(PAGE));
     let stack = load_stack(memory, program, start)?;
+    warm_data(memory, program, stack);
     Ok(EntryPoint {
         address: program.image.entry,
         stack,
     })
 }
 
-fn load_segment(memory: &mut AddressSpace, program: &Program, segment: &Segment) -> Result<(), LoadError> {
+/// Has the host ready what every program with a C library writes to at once: its relocated data and its stack.
+fn warm_data(memory: &AddressSpace, program: &Program, stack: u64) {
+    for segment in &program.image.segments {
+        if segment.protection.write {
+            warm_segment(memory, segment, MOST_WARM_DATA);
+        }
+    }
+    memory.warm((stack & !(PAGE - 1)) - WARM_STACK..STACK_END);
+}
+
+/// Gives the guest its own copy of the program's code and constants, ready to be mapped.
+///
+/// On shadow page tables a fault of the guest's costs some forty times what copying a page does, and KVM maps up to
+/// eight neighbours at once, but only of pages that are the guest's own. A program that comes to its first `brk` has a
+/// C library and is about to run through most of its start-up code: from then on copying pays.
+pub(crate) fn warm_code(memory: &AddressSpace, image: &Image) {
+    let mut left = MOST_WARM_CODE;
+    for segment in &image.segments {
+        if !segment.protection.write {
+            left -= warm_segment(memory, segment, left);
+        }
+    }
+}
+
+/// Makes at most `most` bytes of a segment ready and says how many.
+fn warm_segment(memory: &AddressSpace, segment: &Segment, most: u64) -> u64 {
+    let start = segment.address & !(PAGE - 1);
+    let end = segment.end().next_multiple_of(PAGE).min(start + most);
+    memory.warm(start..end);
+    end - start
+}
+
+fn load_segment(
+    memory: &mut AddressSpace,
+    program: &Program,
+    segment: &Segment,
+) -> Result<(), LoadError> {
     let in_page = segment.address % PAGE;
     let first = segment.address - in_page;
     let file_length = match segment.file_length {
@@ -79,29 +134,60 @@ fn load_segment(memory: &mut AddressSpace, program: &Program, segment: &Segment)
             file: &program.file,
             offset: segment.offset - in_page,
         };
-        map(memory, "a segment", first, file_length, segment.protection, backing)?;
+        map(
+            memory,
+            "a segment",
+            first,
+            file_length,
+            segment.protection,
+            backing,
+        )?;
         let file_end = segment.address + segment.file_length;
-        let zeros = file_end.next_multiple_of(PAGE).min(segment.end()).saturating_sub(file_end);
+        let zeros = file_end
+            .next_multiple_of(PAGE)
+            .min(segment.end())
+            .saturating_sub(file_end);
         if zeros > 0 {
-            memory.write(file_end, &vec![0; usize::try_from(zeros).expect("less than a page")])?;
+            memory.write(
+                file_end,
+                &vec![0; usize::try_from(zeros).expect("less than a page")],
+            )?;
         }
     }
     let length = (in_page + segment.length).next_multiple_of(PAGE);
     if length > file_length {
         let rest = length - file_length;
-        map(memory, "a zero-filled segment", first + file_length, rest, segment.protection, Backing::Anonymous)?;
+        map(
+            memory,
+            "a zero-filled segment",
+            first + file_length,
+            rest,
+            segment.protection,
+            Backing::Anonymous,
+        )?;
     }
     Ok(())
 }
 
-fn load_stack(memory: &mut AddressSpace, program: &Program, start: &Start) -> Result<u64, LoadError> {
+fn load_stack(
+    memory: &mut AddressSpace,
+    program: &Program,
+    start: &Start,
+) -> Result<u64, LoadError> {
     let size = stack_size(memory.ram().size());
     let frame = first_frame(start, &program.image, random_bytes()?, STACK_END);
     let length = frame.bytes.len();
     if length as u64 > size / 4 {
         return Err(LoadError::TooManyArguments { length });
     }
-    map(memory, "the stack", STACK_END - size, size, Protection::READ_WRITE, Backing::Anonymous)?;
+    map(
+        memory,
+        "the stack",
+        STACK_END - size,
+        size,
+        Protection::READ_WRITE,
+        Backing::Anonymous,
+    )?;
     memory.write(frame.pointer, &frame.bytes)?;
     Ok(frame.pointer)
 }
@@ -126,7 +212,12 @@ fn map(
     backing: Backing<'_>,
 ) -> Result<(), LoadError> {
     memory
-        .map(Placement::FixedNoReplace(start), length, protection, backing)
+        .map(
+            Placement::FixedNoReplace(start),
+            length,
+            protection,
+            backing,
+        )
         .map(|_| ())
         .map_err(|source| LoadError::Map { what, source })
 }

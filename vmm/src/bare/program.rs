@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use goblin::container::{Container, Ctx, Endian};
 use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC, header64};
-use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_INTERP, PT_LOAD, ProgramHeader, program_header64};
+use goblin::elf::program_header::{
+    PF_R, PF_W, PF_X, PT_INTERP, PT_LOAD, ProgramHeader, program_header64,
+};
 use goblin::elf::{Elf, Header};
 
 use super::address_space::Protection;
@@ -22,7 +24,7 @@ const MOST_HEADER_BYTES: usize = 65_536;
 
 /// A file that cannot be run as the guest's program.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {reason}", path = path.display())]
+#[error("program {}", path.display())]
 pub struct ProgramError {
     path: PathBuf,
     #[source]
@@ -48,7 +50,9 @@ pub enum NotAProgram {
     #[error("is an ELF file but not a program (ELF type {0})")]
     NotExecutable(u16),
     /// It wants a dynamic linker.
-    #[error("is dynamically linked: build it static (Rust: `-C target-feature=+crt-static`, C: `-static`)")]
+    #[error(
+        "is dynamically linked: build it static (Rust: `-C target-feature=+crt-static`, C: `-static`)"
+    )]
     Dynamic,
     /// It promises more than the file holds.
     #[error("is truncated: {what} ends past the end of the file")]
@@ -187,7 +191,9 @@ fn check_header(start: &[u8]) -> Result<Header, NotAProgram> {
         return Err(NotAProgram::NotExecutable(header.e_type));
     }
     if usize::from(header.e_phentsize) != program_header64::SIZEOF_PHDR {
-        return Err(NotAProgram::Malformed("its program headers have an unknown size"));
+        return Err(NotAProgram::Malformed(
+            "its program headers have an unknown size",
+        ));
     }
     Ok(header)
 }
@@ -200,7 +206,9 @@ fn read_headers(
     let count = usize::from(header.e_phnum);
     let length = count * program_header64::SIZEOF_PHDR;
     if count == 0 || length > MOST_HEADER_BYTES {
-        return Err(NotAProgram::Malformed("it has no program headers, or too many"));
+        return Err(NotAProgram::Malformed(
+            "it has no program headers, or too many",
+        ));
     }
     let truncated = NotAProgram::Truncated {
         what: "its program header table",
@@ -226,7 +234,10 @@ fn read_headers(
 }
 
 /// The loadable segments, as the file gives their addresses.
-fn check_segments(headers: &[ProgramHeader], file_length: u64) -> Result<Vec<Segment>, NotAProgram> {
+fn check_segments(
+    headers: &[ProgramHeader],
+    file_length: u64,
+) -> Result<Vec<Segment>, NotAProgram> {
     if headers.iter().any(|header| header.p_type == PT_INTERP) {
         return Err(NotAProgram::Dynamic);
     }
@@ -242,7 +253,9 @@ fn check_segments(headers: &[ProgramHeader], file_length: u64) -> Result<Vec<Seg
         .windows(2)
         .all(|pair| pair[0].end().next_multiple_of(PAGE) <= pair[1].address & !(PAGE - 1));
     if !apart {
-        return Err(NotAProgram::Malformed("its segments overlap or are out of order"));
+        return Err(NotAProgram::Malformed(
+            "its segments overlap or are out of order",
+        ));
     }
     Ok(segments)
 }
@@ -286,21 +299,29 @@ fn place(header: &Header, mut segments: Vec<Segment>, bias: u64) -> Result<Image
         segment.address = segment.address.wrapping_add(bias);
         let end = segment.address.checked_add(segment.length);
         if end.is_none_or(|end| end > layout::USER_END) {
-            return Err(NotAProgram::Malformed("it is too large for the address space"));
+            return Err(NotAProgram::Malformed(
+                "it is too large for the address space",
+            ));
         }
         if segment.address < layout::USER_START {
             return Err(NotAProgram::Malformed("a segment lies in the first 64 KiB"));
         }
     }
     let entry = header.e_entry.wrapping_add(bias);
-    let is_code = |segment: &Segment| segment.protection.execute && (segment.address..segment.end()).contains(&entry);
+    let is_code = |segment: &Segment| {
+        segment.protection.execute && (segment.address..segment.end()).contains(&entry)
+    };
     if !segments.iter().any(is_code) {
         return Err(NotAProgram::Malformed("its entry point is not in its code"));
     }
     let headers = segments
         .iter()
-        .find(|segment| (segment.offset..segment.offset + segment.file_length).contains(&header.e_phoff))
-        .map_or(0, |segment| segment.address + (header.e_phoff - segment.offset));
+        .find(|segment| {
+            (segment.offset..segment.offset + segment.file_length).contains(&header.e_phoff)
+        })
+        .map_or(0, |segment| {
+            segment.address + (header.e_phoff - segment.offset)
+        });
     Ok(Image {
         segments,
         entry,

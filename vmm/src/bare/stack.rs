@@ -38,7 +38,12 @@ pub(super) struct FirstFrame {
 }
 
 /// Builds the frame of a stack that ends at `stack_end`.
-pub(super) fn first_frame(start: &Start, image: &Image, random: [u8; 16], stack_end: u64) -> FirstFrame {
+pub(super) fn first_frame(
+    start: &Start,
+    image: &Image,
+    random: [u8; 16],
+    stack_end: u64,
+) -> FirstFrame {
     let mut data = Data::ending_at(stack_end);
     let path = data.push(start.path.as_bytes_with_nul());
     let platform = data.push(b"x86_64\0");
@@ -58,7 +63,10 @@ pub(super) fn first_frame(start: &Start, image: &Image, random: [u8; 16], stack_
     let pointer = (data.bottom() - words_length) & !15;
     let mut bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
     let gap = data.bottom() - pointer - words_length;
-    bytes.extend(std::iter::repeat_n(0, usize::try_from(gap).expect("less than 16")));
+    bytes.extend(std::iter::repeat_n(
+        0,
+        usize::try_from(gap).expect("less than 16"),
+    ));
     bytes.extend(data.into_bytes());
     FirstFrame { pointer, bytes }
 }
@@ -101,7 +109,13 @@ impl Data {
     }
 }
 
-fn auxiliary(image: &Image, features: u64, path: u64, platform: u64, random: u64) -> [(u64, u64); 18] {
+fn auxiliary(
+    image: &Image,
+    features: u64,
+    path: u64,
+    platform: u64,
+    random: u64,
+) -> [(u64, u64); 18] {
     [
         (libc::AT_HWCAP, features),
         (libc::AT_PAGESZ, PAGE),

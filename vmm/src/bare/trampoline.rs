@@ -32,8 +32,9 @@ const TABLES: u64 = TRAMPOLINE + PAGE;
 const TSS: u64 = 0x80;
 /// The TSS itself, then the I/O permission bitmap up to the system call's port, and the byte of ones that ends it
 /// (Intel SDM vol. 1, 19.5.2).
-const TSS_LENGTH: u64 = IO_BITMAP + SYSTEM_CALL_PORT as u64 / 8 + 2;
+const TSS_LENGTH: u64 = IO_BITMAP + BITMAP_LENGTH as u64;
 const IO_BITMAP: u64 = 104;
+const BITMAP_LENGTH: usize = SYSTEM_CALL_PORT as usize / 8 + 2;
 const IDT: u64 = 0x200;
 const STUBS: u64 = 0x400;
 /// Exceptions of the architecture (Intel SDM vol. 3A, 6.3.1).
@@ -42,7 +43,7 @@ const STUB_LENGTH: u64 = 4;
 
 /// Selectors, in the order that `STAR` forces upon them (Intel SDM vol. 2B, SYSRET).
 pub(crate) const KERNEL_CODE: u16 = 0x08;
-const KERNEL_DATA: u16 = 0x10;
+pub(crate) const KERNEL_DATA: u16 = 0x10;
 const USER_BASE: u16 = 0x18 | 3;
 pub(crate) const USER_DATA: u16 = USER_BASE + 8;
 pub(crate) const USER_CODE: u16 = USER_BASE + 16;
@@ -53,6 +54,16 @@ pub(crate) const STAR: u64 = (USER_BASE as u64) << 48 | (KERNEL_CODE as u64) << 
 
 /// `out %al, $SYSTEM_CALL_PORT; sysretq`
 const SYSTEM_CALL_CODE: [u8; 5] = [0xe6, SYSTEM_CALL_PORT, 0x48, 0x0f, 0x07];
+
+/// `1: dec %rcx; jnz 1b; out %al, $SYSTEM_CALL_PORT; hlt`: the probe's measure of ring 0.
+const RING0_LOOP_CODE: [u8; 8] = [0x48, 0xff, 0xc9, 0x75, 0xfb, 0xe6, SYSTEM_CALL_PORT, 0xf4];
+const RING0_LOOP: u64 = STUBS + VECTORS as u64 * STUB_LENGTH;
+const TABLES_LENGTH: usize = (RING0_LOOP as usize) + RING0_LOOP_CODE.len();
+
+/// Where the probe's loop is; only ring 0 can run it.
+pub(crate) const fn ring0_loop() -> u64 {
+    TABLES + RING0_LOOP
+}
 
 /// Whether an exit at `rip` came from the system-call stub. KVM stops before or after the port write, as its kind is.
 pub(crate) fn is_system_call_stub(rip: u64) -> bool {
@@ -72,7 +83,9 @@ pub(crate) fn install(memory: &mut AddressSpace, kind: KvmKind) {
         memory.map_trampoline(TRAMPOLINE + offset, TRAMPOLINE_FRAME + offset, user, write);
     }
     memory.ram().write(TRAMPOLINE_FRAME, &SYSTEM_CALL_CODE);
-    memory.ram().write(TRAMPOLINE_FRAME + PAGE, &tables_page(kind));
+    memory
+        .ram()
+        .write(TRAMPOLINE_FRAME + PAGE, &tables_page(kind));
 }
 
 /// Where the `length` bytes at ring-0 RSP lie in guest RAM; `None` outside of the ring-0 stack.
@@ -84,8 +97,8 @@ pub(crate) fn stack_frame(rsp: u64, length: u64) -> Option<u64> {
 }
 
 /// GDT, TSS, IDT and exception stubs.
-fn tables_page(kind: KvmKind) -> [u8; 0x400 + 32 * 4] {
-    let mut page = [0; 0x400 + 32 * 4];
+fn tables_page(kind: KvmKind) -> [u8; TABLES_LENGTH] {
+    let mut page = [0; TABLES_LENGTH];
     let mut put = |at: u64, bytes: &[u8]| {
         let at = usize::try_from(at).expect("inside a page");
         page[at..at + bytes.len()].copy_from_slice(bytes);
@@ -97,11 +110,15 @@ fn tables_page(kind: KvmKind) -> [u8; 0x400 + 32 * 4] {
     // RSP0 at offset 4, the bitmap's offset at 102 (Intel SDM vol. 3A, 8.7).
     put(TSS + 4, &RING0_STACK_END.to_le_bytes());
     put(TSS + 102, &IO_BITMAP.to_le_bytes()[..2]);
-    put(TSS + IO_BITMAP, &[0xff; (TSS_LENGTH - IO_BITMAP) as usize]);
+    put(TSS + IO_BITMAP, &[0xff; BITMAP_LENGTH]);
     if kind == KvmKind::Software {
         let permitted = !(1_u8 << (SYSTEM_CALL_PORT % 8));
-        put(TSS + IO_BITMAP + u64::from(SYSTEM_CALL_PORT / 8), &[permitted]);
+        put(
+            TSS + IO_BITMAP + u64::from(SYSTEM_CALL_PORT / 8),
+            &[permitted],
+        );
     }
+    put(RING0_LOOP, &RING0_LOOP_CODE);
     for vector in 0..VECTORS {
         let stub = STUBS + u64::from(vector) * STUB_LENGTH;
         put(stub, &[0xe6, EXCEPTION_PORTS + vector, 0xf4, 0xf4]);

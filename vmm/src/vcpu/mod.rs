@@ -48,13 +48,22 @@ impl std::fmt::Display for VmExit {
             Self::PortWrite(port) => write!(formatter, "write to port {port:#x}"),
             Self::PortRead(port) => write!(formatter, "read from port {port:#x}"),
             Self::Halt => write!(formatter, "hlt in ring 0"),
-            Self::Mmio(address) => write!(formatter, "access to physical address {address:#x}, which is not RAM"),
+            Self::Mmio(address) => write!(
+                formatter,
+                "access to physical address {address:#x}, which is not RAM"
+            ),
             Self::Shutdown => write!(formatter, "triple fault"),
             Self::Interrupted => write!(formatter, "interrupted by a signal"),
             Self::EmulationFailure { bytes } => {
-                write!(formatter, "KVM cannot interpret the instruction {bytes:02x?}")
+                write!(
+                    formatter,
+                    "KVM cannot interpret the instruction {bytes:02x?}"
+                )
             }
-            Self::EntryFailure { reason } => write!(formatter, "the processor refused the guest's state: {reason:#x}"),
+            Self::EntryFailure { reason } => write!(
+                formatter,
+                "the processor refused the guest's state: {reason:#x}"
+            ),
             Self::Unexpected(what) => formatter.write_str(what),
         }
     }
@@ -132,6 +141,16 @@ impl Vcpu {
         self.set_msrs(&regs::msrs(&[(index, value)]))
     }
 
+    /// Goes on in ring 0, as the probe does.
+    ///
+    /// # Errors
+    /// A KVM ioctl fails.
+    pub(crate) fn enter_ring0(&self) -> Result<(), KvmError> {
+        let mut registers = self.system_registers()?;
+        regs::make_ring0(&mut registers);
+        self.set_system_registers(&registers)
+    }
+
     /// Makes the processor forget every translation: a new value for CR3 does (Intel SDM vol. 3A, 4.10.4.1), and
     /// KVM passes that on.
     ///
@@ -140,8 +159,12 @@ impl Vcpu {
     pub fn flush_translations(&self) -> Result<(), KvmError> {
         let mut registers = self.system_registers()?;
         registers.cr3 ^= regs::CR3_TOGGLE;
+        self.set_system_registers(&registers)
+    }
+
+    fn set_system_registers(&self, registers: &kvm_sregs) -> Result<(), KvmError> {
         self.fd
-            .set_sregs(&registers)
+            .set_sregs(registers)
             .map_err(KvmError::from_ioctl("KVM_SET_SREGS"))
     }
 
@@ -152,7 +175,9 @@ impl Vcpu {
     pub fn run(&mut self) -> Result<VmExit, KvmError> {
         let exit = match self.fd.run() {
             Ok(exit) => own_exit(&exit),
-            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Some(VmExit::Interrupted),
+            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {
+                Some(VmExit::Interrupted)
+            }
             Err(error) => {
                 let source = io::Error::from_raw_os_error(error.errno());
                 return Err(KvmError::Ioctl {

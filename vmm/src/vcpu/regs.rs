@@ -92,7 +92,13 @@ pub(crate) fn system_registers(kind: KvmKind, root: u64) -> kvm_sregs {
     }
 }
 
-/// A flat ring-3 segment.
+/// Changes to ring 0.
+pub(crate) fn make_ring0(registers: &mut kvm_sregs) {
+    registers.cs = segment(trampoline::KERNEL_CODE, 0xb, true);
+    registers.ss = segment(trampoline::KERNEL_DATA, 0x3, false);
+}
+
+/// A flat segment of the ring that its selector names.
 fn segment(selector: u16, kind: u8, is_code: bool) -> kvm_segment {
     kvm_segment {
         base: 0,
@@ -100,7 +106,7 @@ fn segment(selector: u16, kind: u8, is_code: bool) -> kvm_segment {
         selector,
         type_: kind,
         present: 1,
-        dpl: 3,
+        dpl: u8::from(selector & 3 == 3) * 3,
         db: u8::from(!is_code),
         s: 1,
         l: u8::from(is_code),

@@ -1,0 +1,120 @@
+//! The VMM's own seccomp filter: once the guest runs, the VMM can do little more than serve it.
+//!
+//! It can open nothing, start nothing and connect to nothing, and map no memory that can be executed. A guest that
+//! takes over the VMM gains the descriptors that were open, and the calls below.
+
+use std::collections::BTreeMap;
+
+use kvm_bindings::KVMIO;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, apply_filter,
+};
+
+use crate::bare::syscalls::HOST_SYSTEM_CALLS;
+
+/// The filter could not be made or installed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfineError {
+    /// A rule that cannot be.
+    #[error("compiling the seccomp filter")]
+    Compile(#[from] seccompiler::BackendError),
+    /// The kernel refused it.
+    #[error("installing the seccomp filter")]
+    Install(#[from] seccompiler::Error),
+}
+
+/// What the run loop, the address space and the allocator call, beside what serving system calls takes.
+const OWN_CALLS: [i64; 11] = [
+    libc::SYS_madvise,
+    libc::SYS_munmap,
+    libc::SYS_mremap,
+    libc::SYS_brk,
+    // Naming guest RAM, PR_SET_VMA.
+    libc::SYS_prctl,
+    // The size of a file that is mapped.
+    libc::SYS_statx,
+    libc::SYS_close,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_restart_syscall,
+    // The standard library's way out.
+    libc::SYS_sigaltstack,
+    libc::SYS_exit_group,
+];
+
+/// Calls whose third argument is a protection: none may ask for `PROT_EXEC`.
+const MAPPING_CALLS: [i64; 2] = [libc::SYS_mmap, libc::SYS_mprotect];
+
+/// The ioctls that a running VM needs (`linux/kvm.h`, `asm-generic/ioctls.h`).
+const IOCTLS: [u64; 6] = [
+    kvm_ioctl(0, 0x80, 0),
+    kvm_ioctl(READ, 0x83, size_of::<kvm_bindings::kvm_sregs>() as u64),
+    kvm_ioctl(WRITE, 0x84, size_of::<kvm_bindings::kvm_sregs>() as u64),
+    kvm_ioctl(WRITE, 0x89, size_of::<kvm_bindings::kvm_msrs>() as u64),
+    libc::TCGETS,
+    libc::TIOCGWINSZ,
+];
+
+const WRITE: u64 = 1;
+const READ: u64 = 2;
+
+/// The number of a KVM ioctl (`_IOC` of asm-generic/ioctl.h).
+const fn kvm_ioctl(direction: u64, number: u64, size: u64) -> u64 {
+    direction << 30 | size << 16 | (KVMIO as u64) << 8 | number
+}
+
+/// Confines this thread for good. Whatever is not allowed kills the process.
+///
+/// # Errors
+/// See [`ConfineError`].
+pub fn confine() -> Result<(), ConfineError> {
+    Ok(apply_filter(&filter()?)?)
+}
+
+fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    for call in HOST_SYSTEM_CALLS.into_iter().chain(OWN_CALLS) {
+        rules.insert(call, Vec::new());
+    }
+    let ioctls = IOCTLS
+        .into_iter()
+        .map(|request| rule(1, SeccompCmpOp::Eq, request))
+        .collect::<Result<_, _>>()?;
+    rules.insert(libc::SYS_ioctl, ioctls);
+    for call in MAPPING_CALLS {
+        let executable = u64::from(libc::PROT_EXEC.cast_unsigned());
+        rules.insert(call, vec![rule(2, SeccompCmpOp::MaskedEq(executable), 0)?]);
+    }
+    SeccompFilter::new(
+        rules,
+        SeccompAction::KillProcess,
+        SeccompAction::Allow,
+        TargetArch::x86_64,
+    )?
+    .try_into()
+}
+
+/// Lets a call pass whose `argument` compares so with `value`.
+fn rule(
+    argument: u8,
+    comparison: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompRule, seccompiler::BackendError> {
+    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, comparison, value)?;
+    SeccompRule::new(vec![condition])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ioctl_numbers_are_the_kernels() {
+        assert_eq!(IOCTLS[..4], [0xae80, 0x8138_ae83, 0x4138_ae84, 0x4008_ae89]);
+    }
+
+    #[test]
+    fn the_filter_compiles() {
+        assert!(filter().unwrap().len() > 30);
+    }
+}

@@ -1,0 +1,65 @@
+//! The floor under a microVM's start: the least that KVM asks for until a guest runs at all.
+//!
+//! Open KVM, make a VM, give it memory, make a vCPU, set its registers, run one instruction of ring 3, come out.
+//! No program, no system calls.
+
+use bytesize::ByteSize;
+
+use crate::bare::address_space::{AddressSpace, Backing, MapError, Placement, Protection};
+use crate::bare::trampoline;
+use crate::kvm::{Hypervisor, KvmError, KvmKind};
+use crate::layout::{PROGRAM, STACK_END, SYSTEM_CALL_PORT};
+use crate::memory::{GuestRam, RamError};
+use crate::phase::Phase;
+use crate::vcpu::{Vcpu, VmExit};
+
+/// The floor's guest memory: enough, and untouched for the most part.
+const MEMORY: ByteSize = ByteSize::mib(16);
+
+/// The floor's guest could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum FloorError {
+    /// KVM can't be used, or refused something.
+    #[error("kvm")]
+    Kvm(#[from] KvmError),
+    /// No guest RAM.
+    #[error("guest memory")]
+    Ram(#[from] RamError),
+    /// The one page of code could not be mapped.
+    #[error("mapping the guest's code")]
+    Map(#[from] MapError),
+    /// The guest came out otherwise than by its port write.
+    #[error("the guest stopped at its first instruction: {0}")]
+    Exit(VmExit),
+}
+
+/// Runs one instruction in a VM and throws the VM away. `ended` is called at the end of each phase.
+///
+/// # Errors
+/// See [`FloorError`].
+pub fn first_exit(ended: &dyn Fn(Phase)) -> Result<(), FloorError> {
+    let hypervisor = Hypervisor::open()?;
+    ended(Phase::OpenKvm);
+    let vm = hypervisor.create_vm()?;
+    ended(Phase::CreateVm);
+    let ram = GuestRam::new(MEMORY)?;
+    ram.attach(&vm)?;
+    ended(Phase::Memory);
+    let mut vcpu = Vcpu::new(&hypervisor, &vm)?;
+    ended(Phase::Vcpu);
+    let mut memory = AddressSpace::new(ram);
+    // The port is permitted to ring 3 on either kind: this guest makes no system call.
+    trampoline::install(&mut memory, KvmKind::Software);
+    // out %al, $SYSTEM_CALL_PORT
+    let code = Backing::Bytes(&[0xe6, SYSTEM_CALL_PORT]);
+    memory.map(Placement::Fixed(PROGRAM), 2, Protection::READ_EXECUTE, code)?;
+    vcpu.start(memory.root(), PROGRAM, STACK_END)?;
+    ended(Phase::Load);
+    match vcpu.run()? {
+        VmExit::PortWrite(port) if port == u16::from(SYSTEM_CALL_PORT) => {
+            ended(Phase::FirstExit);
+            Ok(())
+        }
+        exit => Err(FloorError::Exit(exit)),
+    }
+}

@@ -1,0 +1,145 @@
+//! What kind of KVM this host has, measured with a VM of its own: the rate of ring-0 instructions, and whether
+//! `SYSCALL` changes the ring.
+//!
+//! Software KVM interprets ring 0, so a guest kernel crawls there, and a `SYSCALL` that stays in ring 3 breaks it.
+//! The probe takes a few milliseconds on either kind.
+
+use std::time::{Duration, Instant};
+
+use bytesize::ByteSize;
+use kvm_bindings::kvm_regs;
+
+use crate::bare::address_space::{AddressSpace, Backing, MapError, Placement, Protection};
+use crate::bare::trampoline;
+use crate::kvm::{Hypervisor, KvmError, KvmKind};
+use crate::layout::{PROGRAM, STACK_END, SYSTEM_CALL_PORT};
+use crate::memory::{GuestRam, RamError};
+use crate::vcpu::{Vcpu, VmExit};
+
+const MEMORY: ByteSize = ByteSize::mib(2);
+
+/// Long enough to measure, short enough to wait for.
+const LONG_ENOUGH: Duration = Duration::from_millis(2);
+
+/// Most turns of the loop: hardware needs some milliseconds for them.
+const MOST_TURNS: u64 = 10_000_000;
+
+/// No interpreter comes near this many instructions a second, and no processor stays below.
+const SLOWEST_HARDWARE_MIPS: f64 = 50.0;
+
+/// What the probe found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Probe {
+    /// The kind of KVM.
+    pub kind: KvmKind,
+    /// Millions of ring-0 instructions a second.
+    pub ring0_mips: f64,
+    /// Whether `SYSCALL` goes from ring 3 to ring 0.
+    pub syscall_changes_ring: bool,
+}
+
+impl Probe {
+    /// Whether a guest kernel can run here, and if not, why, in one sentence.
+    pub fn guest_kernel_obstacle(&self) -> Option<String> {
+        if self.kind == KvmKind::Hardware {
+            return None;
+        }
+        let ring = if self.syscall_changes_ring {
+            "changes"
+        } else {
+            "does not change"
+        };
+        Some(format!(
+            "this host's KVM is software: it interprets ring 0 at {:.1} million instructions a second and SYSCALL \
+             {ring} the ring, so a guest kernel cannot run",
+            self.ring0_mips
+        ))
+    }
+}
+
+/// The probe VM could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// KVM can't be used, or refused something.
+    #[error("kvm")]
+    Kvm(#[from] KvmError),
+    /// No guest RAM.
+    #[error("guest memory")]
+    Ram(#[from] RamError),
+    /// The code could not be mapped.
+    #[error("mapping the probe's code")]
+    Map(#[from] MapError),
+    /// The guest came out otherwise than by its port write.
+    #[error("the probe's guest stopped: {0}")]
+    Exit(VmExit),
+}
+
+/// Measures this host's KVM.
+///
+/// # Errors
+/// See [`ProbeError`].
+pub fn probe() -> Result<Probe, ProbeError> {
+    let hypervisor = Hypervisor::open()?;
+    let vm = hypervisor.create_vm()?;
+    let ram = GuestRam::new(MEMORY)?;
+    ram.attach(&vm)?;
+    let mut vcpu = Vcpu::new(&hypervisor, &vm)?;
+    let mut memory = AddressSpace::new(ram);
+    // The port is permitted to ring 3 on either kind: the stub must exit whether or not SYSCALL changed the ring.
+    trampoline::install(&mut memory, KvmKind::Software);
+    // syscall
+    let code = Backing::Bytes(&[0x0f, 0x05]);
+    memory.map(Placement::Fixed(PROGRAM), 2, Protection::READ_EXECUTE, code)?;
+    vcpu.start(memory.root(), PROGRAM, STACK_END)?;
+    expect_port_write(&mut vcpu)?;
+    let syscall_changes_ring = vcpu.system_registers()?.cs.dpl == 0;
+    vcpu.enter_ring0()?;
+    let ring0_mips = ring0_rate(&mut vcpu)?;
+    let kind = if ring0_mips < SLOWEST_HARDWARE_MIPS || !syscall_changes_ring {
+        KvmKind::Software
+    } else {
+        KvmKind::Hardware
+    };
+    Ok(Probe {
+        kind,
+        ring0_mips,
+        syscall_changes_ring,
+    })
+}
+
+/// Times more and more turns of the trampoline's loop until they take long enough.
+fn ring0_rate(vcpu: &mut Vcpu) -> Result<f64, ProbeError> {
+    let idle = time_loop(vcpu, 1)?;
+    let mut turns = 1000;
+    loop {
+        let busy = time_loop(vcpu, turns)?.saturating_sub(idle);
+        if busy >= LONG_ENOUGH || turns >= MOST_TURNS {
+            // Two instructions a turn.
+            let instructions = 2.0 * turns as f64;
+            return Ok(instructions / busy.max(Duration::from_nanos(1)).as_secs_f64() / 1e6);
+        }
+        turns *= 10;
+    }
+}
+
+/// How long `turns` turns in ring 0 take, with the way in and out.
+fn time_loop(vcpu: &mut Vcpu, turns: u64) -> Result<Duration, ProbeError> {
+    vcpu.set_registers(&kvm_regs {
+        rip: trampoline::ring0_loop(),
+        rcx: turns,
+        rflags: 2,
+        rsp: trampoline::RING0_STACK_END,
+        ..kvm_regs::default()
+    });
+    let start = Instant::now();
+    expect_port_write(vcpu)?;
+    Ok(start.elapsed())
+}
+
+fn expect_port_write(vcpu: &mut Vcpu) -> Result<(), ProbeError> {
+    match vcpu.run()? {
+        VmExit::PortWrite(port) if port == u16::from(SYSTEM_CALL_PORT) => Ok(()),
+        VmExit::Interrupted => expect_port_write(vcpu),
+        exit => Err(ProbeError::Exit(exit)),
+    }
+}
