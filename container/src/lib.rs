@@ -1,1 +1,53 @@
 //! A namespace container: the ladder's rung 1.
+//!
+//! A start, in order; the launcher's steps are on the left, those of the container's first process on the right.
+//!
+//! ```text
+//! 1  check the Config, open layers and binds
+//! 2  clone3: seven namespaces at once ---------> (born; under cgroup v2 in its cgroup)
+//! 3  write the id maps, say so ----------------> become root of the user namespace, bound to die with the launcher
+//! 4  make cgroups, write limits (v1)             assemble the root: tmpfs, overlayfs, /proc, /dev
+//! 5  hand over the ways into them -------------> join them
+//! 6                                              pivot_root, detach the host's root, binds, host name
+//! 7                                              drop all capabilities; no new privileges; seccomp filter
+//! 8                                              start the program (vfork-like) and stay behind as PID 1
+//! 9  wait, forwarding signals <----------------- tell: started; later: ended
+//! ```
+//!
+//! ```no_run
+//! use isobench_container::{Config, Container, Spec};
+//!
+//! let spec = Spec { layers: vec!["/srv/root".into()], program: "/bin/hello".into(), ..Spec::default() };
+//! let running = Container::new(Config::new(spec)?).launch(&|_phase| {})?;
+//! let exited = running.wait()?;
+//! println!("{:?}", exited.end());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! It needs Linux 5.12 and user namespaces; not root.
+
+pub mod cgroup;
+pub mod floor;
+
+mod capabilities;
+mod child;
+mod config;
+mod handshake;
+mod init;
+mod launch;
+mod namespaces;
+mod phase;
+mod plan;
+mod rootfs;
+mod running;
+mod scratch;
+mod seccomp;
+mod sys;
+mod user_ns;
+
+pub use config::{Bind, BindSyntaxError, Config, ConfigError, RootPolicy, Spec};
+pub use handshake::ProgramEnd;
+pub use launch::{Container, LaunchError};
+pub use phase::Phase;
+pub use plan::RootKind;
+pub use running::{Exited, ForwardedSignals, Running, WaitError};

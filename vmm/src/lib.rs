@@ -23,3 +23,6 @@ pub mod microvm;
 pub mod phase;
 pub mod probe;
 pub mod vcpu;
+
+#[cfg(test)]
+mod guest_tests;

@@ -1,4 +1,7 @@
-#![expect(unsafe_code, reason = "takes over the descriptor that the harness passed by number")]
+#![expect(
+    unsafe_code,
+    reason = "takes over the descriptor that the harness passed by number"
+)]
 //! The floors: what the kernel alone takes for the mechanism of a rung, by a launcher like the rung's own.
 
 use std::error::Error;
@@ -12,8 +15,7 @@ use isobench_workloads::protocol::Message;
 use lexopt::{Arg, Parser, ValueExt as _};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-const USAGE: &str =
-    "usage: isobench-floor namespaces [--marks-fd N] -- PROGRAM [ARGS...]\n       isobench-floor kvm [--marks-fd N]";
+const USAGE: &str = "usage: isobench-floor namespaces [--marks-fd N] -- PROGRAM [ARGS...]\n       isobench-floor kvm [--marks-fd N]";
 
 /// Exit code of a bad command line.
 const BAD_REQUEST: u8 = 2;
@@ -81,7 +83,9 @@ fn parse(mut parser: Parser) -> Result<Request, lexopt::Error> {
 }
 
 fn namespaces(request: &Request) -> Result<ExitCode, Box<dyn Error>> {
-    let end = isobench_container::floor::run(&request.command, &|phase| request.marks.mark(phase.name()))?;
+    let end = isobench_container::floor::run(&request.command, &|phase| {
+        request.marks.mark(phase.name())
+    })?;
     Ok(ExitCode::from(end.exit_code()))
 }
 

@@ -10,164 +10,17 @@
 //!
 //! Addresses and lengths come from a hostile program. Every one is checked here; nothing panics on them.
 
-use std::collections::BTreeMap;
-use std::ffi::CString;
-use std::fs::File;
 use std::io;
-use std::marker::PhantomData;
 use std::ops::Range;
 
+use super::areas::Areas;
 use super::frames::{Frames, Run};
 use super::page_tables::{Entry, PageTables};
 use crate::layout;
 use crate::memory::{GuestRam, PAGE};
 
-/// Most areas a program may have (Linux `vm.max_map_count`).
-const MOST_AREAS: usize = 65_530;
-
-/// What a program may do with its pages (mmap(2) `prot`). On x86-64 what may be written or run may be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Protection {
-    /// `PROT_READ`.
-    pub read: bool,
-    /// `PROT_WRITE`.
-    pub write: bool,
-    /// `PROT_EXEC`.
-    pub execute: bool,
-}
-
-impl Protection {
-    /// `PROT_NONE`.
-    pub const NONE: Self = Self::new(false, false, false);
-    /// `PROT_READ`.
-    pub const READ: Self = Self::new(true, false, false);
-    /// `PROT_READ | PROT_WRITE`.
-    pub const READ_WRITE: Self = Self::new(true, true, false);
-    /// `PROT_READ | PROT_EXEC`.
-    pub const READ_EXECUTE: Self = Self::new(true, false, true);
-
-    const fn new(read: bool, write: bool, execute: bool) -> Self {
-        Self {
-            read,
-            write,
-            execute,
-        }
-    }
-
-    /// From the bits of mmap(2); `None` for bits unknown there.
-    pub const fn from_bits(bits: u64) -> Option<Self> {
-        if bits & !7 != 0 {
-            return None;
-        }
-        Some(Self::new(bits & 1 != 0, bits & 2 != 0, bits & 4 != 0))
-    }
-
-    /// Write and execute permission of a page, or `None` for a page without any.
-    const fn access(self) -> Option<(bool, bool)> {
-        if self.read || self.write || self.execute {
-            Some((self.write, self.execute))
-        } else {
-            None
-        }
-    }
-}
-
-/// Where a mapping goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Placement {
-    /// At `hint` if that is free (0: no wish), else wherever there is room.
-    Anywhere {
-        /// The address wished for.
-        hint: u64,
-    },
-    /// Exactly here, in place of what is there (`MAP_FIXED`).
-    Fixed(u64),
-    /// Exactly here, or not at all (`MAP_FIXED_NOREPLACE`).
-    FixedNoReplace(u64),
-}
-
-/// What a new mapping holds.
-#[derive(Debug, Clone, Copy)]
-pub enum Backing<'a> {
-    /// Zeros.
-    Anonymous,
-    /// The pages of a host file, copy-on-write. What lies past its end reads as zeros (Linux: `SIGBUS`).
-    File {
-        /// The file.
-        file: &'a File,
-        /// Where in it the mapping starts, whole pages.
-        offset: u64,
-    },
-    /// A copy of these bytes, zeros after them.
-    Bytes(&'a [u8]),
-}
-
-/// A mapping could not be made or changed.
-#[derive(Debug, thiserror::Error)]
-pub enum MapError {
-    /// Not whole pages, empty, or not in the user's half.
-    #[error("the range is empty, unaligned, or outside the program's address space")]
-    BadRange,
-    /// `FixedNoReplace` met a mapping.
-    #[error("something is mapped there already")]
-    Exists,
-    /// Guest memory, address space or the number of areas is used up.
-    #[error("the guest is out of memory or address space")]
-    NoMemory,
-    /// Part of the range is not mapped.
-    #[error("part of the range is not mapped")]
-    NotMapped,
-    /// The host refused to change its mapping of guest RAM.
-    #[error("changing the host's mapping of guest memory")]
-    Host(#[source] io::Error),
-}
-
-impl MapError {
-    /// The errno that Linux gives for it.
-    pub fn errno(&self) -> i32 {
-        match self {
-            Self::BadRange => libc::EINVAL,
-            Self::Exists => libc::EEXIST,
-            Self::NoMemory | Self::NotMapped => libc::ENOMEM,
-            Self::Host(error) => error.raw_os_error().unwrap_or(libc::ENOMEM),
-        }
-    }
-}
-
-/// The VMM does to guest memory what the program might not: Linux gives `EFAULT`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the program may not {access} address {address:#x}")]
-pub struct Fault {
-    /// The first address that failed.
-    pub address: u64,
-    /// What was tried.
-    pub access: Access,
-}
-
-/// What a system call does to a buffer of the program's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// The program's memory is read.
-    Read,
-    /// The program's memory is written.
-    Write,
-}
-
-impl std::fmt::Display for Access {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::Read => "read",
-            Self::Write => "write",
-        })
-    }
-}
-
-/// One area: a range of pages with the same permission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Area {
-    end: u64,
-    protection: Protection,
-}
+pub use super::mapping::{Backing, MapError, Placement, Protection};
+pub use super::user_memory::{Access, Fault, HostSlices};
 
 /// The address space.
 #[derive(Debug)]
@@ -175,7 +28,7 @@ pub struct AddressSpace {
     ram: GuestRam,
     frames: Frames,
     tables: PageTables,
-    areas: BTreeMap<u64, Area>,
+    areas: Areas,
     heap: Range<u64>,
     stale: bool,
 }
@@ -192,7 +45,7 @@ impl AddressSpace {
             ram,
             frames,
             tables,
-            areas: BTreeMap::new(),
+            areas: Areas::default(),
             heap: 0..0,
             stale: false,
         }
@@ -208,6 +61,11 @@ impl AddressSpace {
         self.tables.root()
     }
 
+    /// The page-table entry of `address`.
+    pub(super) fn entry(&self, address: u64) -> Entry {
+        self.tables.entry(&self.ram, address)
+    }
+
     /// Bytes of guest RAM that no mapping has taken.
     pub fn free_bytes(&self) -> u64 {
         self.frames.left()
@@ -215,9 +73,7 @@ impl AddressSpace {
 
     /// What is mapped, lowest first (`/proc/self/maps`).
     pub fn areas(&self) -> impl Iterator<Item = (Range<u64>, Protection)> + '_ {
-        self.areas
-            .iter()
-            .map(|(&start, area)| (start..area.end, area.protection))
+        self.areas.iter()
     }
 
     /// Whether the processor may still hold translations that were taken away; resets it.
@@ -253,7 +109,7 @@ impl AddressSpace {
         let length = whole_pages(length)?;
         let start = self.place(place, length)?;
         self.fill(start, length, protection, backing)?;
-        self.insert(start, start + length, protection);
+        self.areas.insert(start, start + length, protection);
         Ok(start)
     }
 
@@ -263,7 +119,7 @@ impl AddressSpace {
     /// [`MapError::BadRange`], [`MapError::NoMemory`] (too many areas), [`MapError::Host`].
     pub fn unmap(&mut self, start: u64, length: u64) -> Result<(), MapError> {
         let range = user_range(start, length)?;
-        self.cut(&range)?;
+        self.areas.cut(&range)?;
         let mut freed = Runs::default();
         self.tables
             .update(&self.ram, range.start, range.end, |_, entry| {
@@ -307,14 +163,14 @@ impl AddressSpace {
             return Ok(());
         }
         let range = user_range(start, length)?;
-        if !self.is_covered(&range) {
+        if !self.areas.is_covered(&range) {
             return Err(MapError::NotMapped);
         }
         if protection.access().is_some() {
             self.give_frames(&range)?;
         }
-        self.cut(&range)?;
-        self.insert(range.start, range.end, protection);
+        self.areas.cut(&range)?;
+        self.areas.insert(range.start, range.end, protection);
         self.permit(&range, protection)
     }
 
@@ -324,7 +180,7 @@ impl AddressSpace {
     /// See [`MapError`].
     pub fn discard(&mut self, start: u64, length: u64) -> Result<(), MapError> {
         let range = user_range(start, length)?;
-        if !self.is_covered(&range) {
+        if !self.areas.is_covered(&range) {
             return Err(MapError::NotMapped);
         }
         let mut runs = Runs::default();
@@ -355,7 +211,10 @@ impl AddressSpace {
     ) -> Result<u64, MapError> {
         let range = user_range(old, old_length)?;
         let new_length = whole_pages(new_length)?;
-        let protection = self.protection_of(&range).ok_or(MapError::NotMapped)?;
+        let protection = self
+            .areas
+            .protection_of(&range)
+            .ok_or(MapError::NotMapped)?;
         let old_length = range.end - range.start;
         if new_length <= old_length {
             if new_length < old_length {
@@ -374,8 +233,8 @@ impl AddressSpace {
         let start = self.place(Placement::Anywhere { hint: 0 }, new_length)?;
         self.fill(start + old_length, more, protection, Backing::Anonymous)?;
         self.move_pages(&range, start)?;
-        self.cut(&range)?;
-        self.insert(start, start + new_length, protection);
+        self.areas.cut(&range)?;
+        self.areas.insert(start, start + new_length, protection);
         Ok(start)
     }
 
@@ -409,110 +268,6 @@ impl AddressSpace {
     }
 }
 
-/// Reading and writing the program's memory.
-impl AddressSpace {
-    /// Copies from the program's memory.
-    ///
-    /// # Errors
-    /// The program may not read all of it.
-    pub fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Fault> {
-        let mut done = 0;
-        for run in self.runs(address, into.len() as u64, Access::Read)? {
-            let length = usize::try_from(run.length).expect("shorter than `into`");
-            self.ram.read(run.start, &mut into[done..done + length]);
-            done += length;
-        }
-        Ok(())
-    }
-
-    /// Copies to the program's memory.
-    ///
-    /// # Errors
-    /// The program may not write all of it; nothing is written then.
-    pub fn write(&mut self, address: u64, from: &[u8]) -> Result<(), Fault> {
-        let mut done = 0;
-        for run in self.runs(address, from.len() as u64, Access::Write)? {
-            let length = usize::try_from(run.length).expect("shorter than `from`");
-            self.ram.write(run.start, &from[done..done + length]);
-            done += length;
-        }
-        Ok(())
-    }
-
-    /// Reads a string up to its zero byte, which must be within `most` bytes.
-    ///
-    /// # Errors
-    /// The program may not read it, or it is longer; [`Fault::address`] tells (`address + most` for the latter).
-    pub fn read_c_string(&self, address: u64, most: usize) -> Result<CString, Fault> {
-        let mut bytes = Vec::new();
-        while bytes.len() < most {
-            let at = address.wrapping_add(bytes.len() as u64);
-            let page_left = usize::try_from(PAGE - at % PAGE).expect("at most a page");
-            let mut chunk = vec![0; page_left.min(most - bytes.len())];
-            self.read(at, &mut chunk)?;
-            if let Some(end) = chunk.iter().position(|&byte| byte == 0) {
-                bytes.extend_from_slice(&chunk[..end]);
-                return Ok(CString::new(bytes).expect("cut at the first zero"));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Err(Fault {
-            address: address.wrapping_add(most as u64),
-            access: Access::Read,
-        })
-    }
-
-    /// The program's buffer as host memory, for the host's own scatter-gather calls: nothing is copied.
-    ///
-    /// # Errors
-    /// The program may not access all of it.
-    pub fn slices(
-        &self,
-        address: u64,
-        length: u64,
-        access: Access,
-    ) -> Result<HostSlices<'_>, Fault> {
-        let runs = self.runs(address, length, access)?;
-        let host = self.ram.host_base();
-        let vectors = runs
-            .into_iter()
-            .map(|run| libc::iovec {
-                iov_base: host.wrapping_add(to_usize(run.start)).cast(),
-                iov_len: to_usize(run.length),
-            })
-            .collect();
-        Ok(HostSlices {
-            vectors,
-            ram: PhantomData,
-        })
-    }
-
-    /// The runs of guest RAM behind `address..address + length`.
-    fn runs(&self, address: u64, length: u64, access: Access) -> Result<Vec<Run>, Fault> {
-        let fault = |address| Fault { address, access };
-        let end = address.checked_add(length).ok_or(fault(address))?;
-        if end > layout::USER_END {
-            return Err(fault(address.max(layout::USER_END)));
-        }
-        let mut runs: Vec<Run> = Vec::new();
-        let mut at = address;
-        while at < end {
-            let entry = self.tables.entry(&self.ram, at);
-            if !entry.lets_user(access == Access::Write) {
-                return Err(fault(at));
-            }
-            let start = entry.frame() + at % PAGE;
-            let length = (PAGE - at % PAGE).min(end - at);
-            match runs.last_mut() {
-                Some(last) if last.end() == start => last.length += length,
-                _ => runs.push(Run { start, length }),
-            }
-            at += length;
-        }
-        Ok(runs)
-    }
-}
-
 /// The steps of the changes above.
 impl AddressSpace {
     /// Chooses the start of a mapping of `length` bytes, and clears the place if it is to be replaced.
@@ -520,9 +275,9 @@ impl AddressSpace {
         match place {
             Placement::Anywhere { hint } => {
                 let wish = user_range(hint & !(PAGE - 1), length).ok();
-                match wish.filter(|range| self.is_free(range)) {
+                match wish.filter(|range| self.areas.is_free(range)) {
                     Some(range) => Ok(range.start),
-                    None => self.find_gap(length).ok_or(MapError::NoMemory),
+                    None => self.areas.find_gap(length).ok_or(MapError::NoMemory),
                 }
             }
             Placement::Fixed(start) => {
@@ -532,24 +287,12 @@ impl AddressSpace {
             }
             Placement::FixedNoReplace(start) => {
                 let range = user_range(start, length)?;
-                self.is_free(&range)
+                self.areas
+                    .is_free(&range)
                     .then_some(start)
                     .ok_or(MapError::Exists)
             }
         }
-    }
-
-    /// The highest gap of `length` bytes below the stack.
-    fn find_gap(&self, length: u64) -> Option<u64> {
-        let mut top = layout::MAPPINGS_END;
-        for (&start, area) in self.areas.range(..layout::MAPPINGS_END).rev() {
-            if area.end <= top && top - area.end >= length {
-                break;
-            }
-            top = top.min(start);
-        }
-        top.checked_sub(length)
-            .filter(|&start| start >= layout::USER_START)
     }
 
     /// Gives the pages of a new mapping their frames, tables and contents.
@@ -560,7 +303,7 @@ impl AddressSpace {
         protection: Protection,
         backing: Backing<'_>,
     ) -> Result<(), MapError> {
-        if self.areas.len() >= MOST_AREAS {
+        if self.areas.is_full() {
             return Err(MapError::NoMemory);
         }
         let access = protection.access();
@@ -719,81 +462,6 @@ impl AddressSpace {
                 .map_err(MapError::Host)
         })
     }
-
-    /// Whether nothing is mapped in `range`.
-    fn is_free(&self, range: &Range<u64>) -> bool {
-        self.areas
-            .range(..range.end)
-            .next_back()
-            .is_none_or(|(_, area)| area.end <= range.start)
-    }
-
-    /// Whether all of `range` is mapped.
-    fn is_covered(&self, range: &Range<u64>) -> bool {
-        let mut end = range.end;
-        for (&start, area) in self.areas.range(..range.end).rev() {
-            if area.end < end {
-                return false;
-            }
-            end = start;
-            if end <= range.start {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// The permission of `range`, if all of it is one area's.
-    fn protection_of(&self, range: &Range<u64>) -> Option<Protection> {
-        let (_, area) = self.areas.range(..=range.start).next_back()?;
-        (area.end >= range.end).then_some(area.protection)
-    }
-
-    /// Takes `range` out of the areas, cutting those that reach over its ends.
-    fn cut(&mut self, range: &Range<u64>) -> Result<(), MapError> {
-        if self.areas.len() + 2 > MOST_AREAS {
-            return Err(MapError::NoMemory);
-        }
-        let touched: Vec<(u64, Area)> = self
-            .areas
-            .range(..range.end)
-            .rev()
-            .take_while(|(_, area)| area.end > range.start)
-            .map(|(&start, &area)| (start, area))
-            .collect();
-        for (start, area) in touched {
-            self.areas.remove(&start);
-            let protection = area.protection;
-            if start < range.start {
-                let end = range.start;
-                self.areas.insert(start, Area { end, protection });
-            }
-            if area.end > range.end {
-                self.areas.insert(range.end, area);
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds an area, joining it to neighbours of the same permission.
-    fn insert(&mut self, mut start: u64, mut end: u64, protection: Protection) {
-        if let Some((&before, area)) = self.areas.range(..start).next_back()
-            && area.end == start
-            && area.protection == protection
-        {
-            start = before;
-        }
-        if let Some(after) = self
-            .areas
-            .get(&end)
-            .filter(|area| area.protection == protection)
-        {
-            let joined = after.end;
-            self.areas.remove(&end);
-            end = joined;
-        }
-        self.areas.insert(start, Area { end, protection });
-    }
 }
 
 /// Runs of frames that entries own, adjacent ones joined.
@@ -820,21 +488,6 @@ impl Runs {
     }
 }
 
-/// A buffer of the program's as host memory.
-#[derive(Debug)]
-pub struct HostSlices<'a> {
-    vectors: Vec<libc::iovec>,
-    ram: PhantomData<&'a GuestRam>,
-}
-
-impl HostSlices<'_> {
-    /// The pieces, in order, for readv(2) and its kin. They lie in guest RAM, which is not Rust's memory: only the
-    /// kernel and volatile accesses touch it.
-    pub fn as_iovecs(&self) -> &[libc::iovec] {
-        &self.vectors
-    }
-}
-
 /// `length` rounded up to whole pages, not empty.
 fn whole_pages(length: u64) -> Result<u64, MapError> {
     match length {
@@ -858,6 +511,6 @@ const fn round_up(value: u64) -> u64 {
 }
 
 /// x86-64: `usize` holds every guest quantity.
-fn to_usize(value: u64) -> usize {
+pub(super) fn to_usize(value: u64) -> usize {
     usize::try_from(value).expect("a 64-bit host")
 }

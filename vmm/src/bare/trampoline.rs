@@ -58,7 +58,8 @@ const SYSTEM_CALL_CODE: [u8; 5] = [0xe6, SYSTEM_CALL_PORT, 0x48, 0x0f, 0x07];
 /// `1: dec %rcx; jnz 1b; out %al, $SYSTEM_CALL_PORT; hlt`: the probe's measure of ring 0.
 const RING0_LOOP_CODE: [u8; 8] = [0x48, 0xff, 0xc9, 0x75, 0xfb, 0xe6, SYSTEM_CALL_PORT, 0xf4];
 const RING0_LOOP: u64 = STUBS + VECTORS as u64 * STUB_LENGTH;
-const TABLES_LENGTH: usize = (RING0_LOOP as usize) + RING0_LOOP_CODE.len();
+const TABLES_LENGTH: usize = 0x500;
+const _: () = assert!(RING0_LOOP + RING0_LOOP_CODE.len() as u64 <= TABLES_LENGTH as u64);
 
 /// Where the probe's loop is; only ring 0 can run it.
 pub(crate) const fn ring0_loop() -> u64 {

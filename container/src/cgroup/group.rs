@@ -1,0 +1,136 @@
+//! A group of processes: one cgroup in each usable hierarchy.
+
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Pid;
+
+use super::{Cgroup, CgroupError, Controller, Hierarchies, MemoryCharge};
+
+/// Cgroups of one name in all usable hierarchies; dropping it kills what is in them and removes them.
+#[derive(Debug)]
+pub struct Group {
+    cgroups: Vec<Cgroup>,
+}
+
+impl Group {
+    /// Makes `name` below each of `hierarchies`.
+    ///
+    /// # Errors
+    /// One can't be made; those already made are removed.
+    pub fn create(hierarchies: &Hierarchies, name: &str) -> Result<Self, CgroupError> {
+        let parents = hierarchies.parents();
+        let cgroups = parents
+            .into_iter()
+            .map(|parent| Cgroup::create(parent.join(name)));
+        Ok(Self {
+            cgroups: cgroups.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Its cgroups.
+    pub fn cgroups(&self) -> &[Cgroup] {
+        &self.cgroups
+    }
+
+    /// The directories that a group `name` inside this one has: what a launcher's `--cgroup` takes.
+    pub fn below(&self, name: &str) -> Vec<PathBuf> {
+        self.cgroups
+            .iter()
+            .map(|cgroup| cgroup.path().join(name))
+            .collect()
+    }
+
+    /// Lets the groups below have limits of their own, which v2 wants to be told. No process may be in this group.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn hand_on_controllers(&self) -> Result<(), CgroupError> {
+        self.cgroups
+            .iter()
+            .try_for_each(Cgroup::hand_on_controllers)
+    }
+
+    /// Moves the process `pid` here.
+    ///
+    /// # Errors
+    /// The process is gone, or the kernel refuses.
+    pub fn join(&self, pid: Pid) -> Result<(), CgroupError> {
+        self.cgroups.iter().try_for_each(|cgroup| cgroup.join(pid))
+    }
+
+    /// The processes in it.
+    ///
+    /// # Errors
+    /// Its files can't be read.
+    pub fn processes(&self) -> Result<Vec<Pid>, CgroupError> {
+        self.cgroups
+            .first()
+            .map_or_else(|| Ok(Vec::new()), Cgroup::processes)
+    }
+
+    /// Kills every process in it.
+    ///
+    /// # Errors
+    /// Its processes can't be listed.
+    pub fn kill_all(&self) -> Result<(), CgroupError> {
+        self.cgroups.iter().try_for_each(Cgroup::kill_all)
+    }
+
+    /// What its memory cgroup is charged with.
+    ///
+    /// # Errors
+    /// No memory controller is usable, or its files are not as documented.
+    pub fn memory_charge(&self) -> Result<MemoryCharge, CgroupError> {
+        let memory = self
+            .cgroups
+            .iter()
+            .find(|cgroup| cgroup.path().join("memory.stat").exists());
+        let memory = memory.ok_or_else(|| CgroupError::NoController {
+            controller: Controller::Memory.name(),
+            paths: self
+                .cgroups
+                .iter()
+                .map(|cgroup| cgroup.path().to_owned())
+                .collect(),
+        })?;
+        memory.memory_charge()
+    }
+
+    /// Removes it, waiting for dying processes.
+    ///
+    /// # Errors
+    /// Processes are still in it after a second.
+    pub fn remove(self) -> Result<(), CgroupError> {
+        self.cgroups.into_iter().try_for_each(Cgroup::remove)
+    }
+
+    /// Kills and removes the groups in `hierarchies` whose names start with `prefix`: what a run that was killed left.
+    /// Returns how many there were.
+    ///
+    /// # Errors
+    /// One can't be removed.
+    pub fn sweep(hierarchies: &Hierarchies, prefix: &str) -> Result<usize, CgroupError> {
+        let mut swept = 0;
+        for parent in hierarchies.parents() {
+            for path in named(parent, prefix)? {
+                let left = Cgroup::adopt(path)?;
+                left.kill_all()?;
+                left.remove()?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+}
+
+fn named(parent: &Path, prefix: &str) -> Result<Vec<PathBuf>, CgroupError> {
+    let entries = std::fs::read_dir(parent).map_err(|source| CgroupError::Read {
+        path: parent.to_owned(),
+        source,
+    })?;
+    let directories = entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let paths = directories.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+    Ok(paths.map(|entry| entry.path()).collect())
+}

@@ -1,0 +1,178 @@
+//! The container's first process, from `clone3` to its program's `execve`.
+//!
+//! It may be a copy of one thread of many, so it allocates nothing, takes no lock and prints nothing: all it needs lies
+//! ready in its [`Plan`], and what goes wrong goes back to the launcher as a [`Failure`].
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sys::prctl::{set_name, set_pdeathsig};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{AccessFlags, access, chdir, sethostname};
+
+use crate::Phase;
+use crate::capabilities;
+use crate::handshake::{Failure, Message, Order, Step};
+use crate::init;
+use crate::rootfs::{self, RootPlan};
+use crate::seccomp;
+use crate::sys::process::{self, CloseRange, ExecList, Stack};
+use crate::sys::{signal, socket};
+
+/// Exit code of a container that was never up, as docker and podman use it.
+const FAILED: i32 = 125;
+
+/// The first descriptor after standard input, output and error.
+const FIRST_INHERITED: i32 = 3;
+
+/// Everything that the first process needs, made before the clone.
+pub struct Plan {
+    /// Whether it becomes another user than the launcher's; otherwise it is root by the mapping alone.
+    pub change_user: bool,
+    /// Whether cgroups come with the launcher's last order.
+    pub joins_cgroups: bool,
+    /// The root file system.
+    pub root: RootPlan,
+    /// The host name.
+    pub hostname: CString,
+    /// Where the program starts.
+    pub working_directory: CString,
+    /// The program's path.
+    pub program: CString,
+    /// Its arguments, from its own name on.
+    pub arguments: ExecList,
+    /// Its environment.
+    pub environment: ExecList,
+    /// The stack on which it is started.
+    pub stack: Stack,
+}
+
+/// Runs the first process: sets itself up, starts the program, and watches over it.
+pub fn run(plan: &mut Plan, launcher: BorrowedFd<'_>, on_phase: &dyn Fn(Phase)) -> ! {
+    match set_up(plan, launcher, on_phase) {
+        Err(failure) => {
+            socket::send(launcher, &Message::Failed(failure).encode());
+            process::exit(FAILED)
+        }
+        Ok(never) => match never {},
+    }
+}
+
+fn set_up(
+    plan: &mut Plan,
+    launcher: BorrowedFd<'_>,
+    on_phase: &dyn Fn(Phase),
+) -> Result<Infallible, Failure> {
+    SigSet::all()
+        .thread_set_mask()
+        .map_err(Failure::at(Step::Handshake))?;
+    on_phase(Phase::Clone);
+    process::close_from(FIRST_INHERITED, CloseRange::OnExec)
+        .map_err(Failure::at(Step::Descriptors))?;
+    await_order(launcher, Order::IdsMapped)?;
+    become_container_root(plan.change_user)?;
+    mount(
+        None::<&str>,
+        c"/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        None::<&str>,
+    )
+    .map_err(Failure::at(Step::PrivateMounts))?;
+    rootfs::assemble(&mut plan.root)?;
+    on_phase(Phase::Mounts);
+
+    let cgroups = await_order(launcher, Order::Proceed)?;
+    join(&cgroups)?;
+    if plan.joins_cgroups {
+        on_phase(Phase::Cgroup);
+    }
+    rootfs::change_root().map_err(Failure::at(Step::PivotRoot))?;
+    rootfs::mount_binds(&mut plan.root.binds)?;
+    chdir(plan.working_directory.as_c_str()).map_err(Failure::at(Step::WorkingDirectory))?;
+    set_host_name(plan)?;
+    on_phase(Phase::Pivot);
+
+    capabilities::drop_all().map_err(Failure::at(Step::Capabilities))?;
+    // Its error type tells the call, not the number; errno still holds it.
+    seccomp::install().map_err(|_| Failure::at(Step::Seccomp)(Errno::last()))?;
+    on_phase(Phase::Seccomp);
+    let program = start(plan, on_phase)?;
+    socket::send(launcher, &Message::Started.encode());
+    let launcher = process::keep_only(launcher).map_err(Failure::at(Step::Descriptors))?;
+    init::supervise(program, launcher)
+}
+
+/// Reads the launcher's next message; the descriptors with it. The launcher's death ends the conversation.
+fn await_order(
+    launcher: BorrowedFd<'_>,
+    order: Order,
+) -> Result<[Option<OwnedFd>; socket::MAX_DESCRIPTORS], Failure> {
+    let mut byte = [0];
+    let received = socket::receive(launcher, &mut byte).map_err(Failure::at(Step::Handshake))?;
+    if received.length == 1 && byte[0] == order as u8 {
+        Ok(received.descriptors)
+    } else {
+        Err(Failure::at(Step::Handshake)(Errno::EPIPE))
+    }
+}
+
+/// Becomes root of the user namespace, and bound to die with the launcher: a change of user would undo that bond.
+fn become_container_root(change_user: bool) -> Result<(), Failure> {
+    if change_user {
+        process::become_root().map_err(Failure::at(Step::Identity))?;
+    }
+    set_pdeathsig(Signal::SIGKILL).map_err(Failure::at(Step::DieWithLauncher))?;
+    set_name(c"isobench-init").map_err(Failure::at(Step::DieWithLauncher))
+}
+
+/// Joins cgroups v1 by writing "0", this process, to their `tasks` files.
+///
+/// For the writer itself, as a single thread, the kernel takes no lock against forks of the whole machine. Through
+/// `cgroup.procs` it does, and after an idle moment that costs 6 to 18 ms.
+fn join(cgroups: &[Option<OwnedFd>]) -> Result<(), Failure> {
+    for (index, cgroup) in cgroups.iter().flatten().enumerate() {
+        nix::unistd::write(cgroup.as_fd(), b"0")
+            .map_err(Failure::at_item(Step::JoinCgroup, index))?;
+    }
+    Ok(())
+}
+
+fn set_host_name(plan: &Plan) -> Result<(), Failure> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let name = std::ffi::OsStr::from_bytes(plan.hostname.as_bytes());
+    sethostname(name).map_err(Failure::at(Step::Hostname))
+}
+
+/// Starts the program as a child of PID 1. Its memory is ours until `execve`, so its error comes back in a variable.
+fn start(plan: &mut Plan, on_phase: &dyn Fn(Phase)) -> Result<nix::unistd::Pid, Failure> {
+    let Plan {
+        program,
+        arguments,
+        environment,
+        stack,
+        ..
+    } = plan;
+    let mut failed = None;
+    let pid = stack
+        .run(|| {
+            let result = signal::reset().and_then(|()| {
+                on_phase(Phase::Exec);
+                process::execute(program, arguments, environment)
+            });
+            failed = result.err();
+            process::exit(FAILED)
+        })
+        .map_err(Failure::at(Step::Spawn))?;
+    match failed {
+        None => Ok(pid),
+        Some(errno) => {
+            // A file that is there and yet "not found" lacks its interpreter.
+            let found = access(program.as_c_str(), AccessFlags::F_OK).is_ok();
+            Err(Failure::at_item(Step::Execute, usize::from(found))(errno))
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! Starting a container: the launcher's side.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
+};
+
+use crate::Phase;
+use crate::cgroup::{Cgroup, CgroupError, Controller, Version};
+use crate::child::{self, Plan};
+use crate::config::{Config, ConfigError, RootPolicy, Spec};
+use crate::handshake::{
+    Failure, Handshake, MESSAGE_BYTES, Message, Order, OutOfTurn, Outcome, Step,
+};
+use crate::namespaces;
+use crate::plan::{self, RootKind};
+use crate::rootfs;
+use crate::running::{InitProcess, Running};
+use crate::scratch::ScratchDirectory;
+use crate::sys::process::{self, Cloned};
+use crate::sys::socket;
+use crate::user_ns::{IdMap, MapError};
+
+/// Why a container didn't start.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says what it is")]
+pub enum LaunchError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error(transparent)]
+    Protocol(#[from] OutOfTurn),
+    #[error("cannot open {path:?}")]
+    Open { path: PathBuf, source: io::Error },
+    #[error("cannot make a directory for the container in {path:?}")]
+    Scratch { path: PathBuf, source: io::Error },
+    #[error("cannot make the socket to the container's first process")]
+    Socket { source: io::Error },
+    #[error(
+        "cannot make a process in new namespaces: {errno}{}",
+        hint(*errno)
+    )]
+    Clone { errno: Errno },
+    #[error("cannot map user ids into the container")]
+    Map(#[from] MapError),
+    #[error("the container's first process was killed while it was set up")]
+    Lost,
+    #[error("{what}: {errno}{advice}")]
+    Step {
+        what: String,
+        errno: Errno,
+        advice: &'static str,
+    },
+}
+
+fn hint(errno: Errno) -> &'static str {
+    match errno {
+        Errno::EPERM => {
+            "; user namespaces are forbidden here (look at user.max_user_namespaces, \
+             kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, or an outer container's seccomp profile)"
+        }
+        Errno::ENOSPC => "; raise user.max_user_namespaces and its neighbours in /proc/sys/user",
+        Errno::ENOSYS => {
+            "; clone3 is missing: Linux 5.12 or newer is needed, and no seccomp profile that hides it"
+        }
+        Errno::EINVAL => "; the kernel lacks a kind of namespace",
+        _ => "",
+    }
+}
+
+/// A container that has not been started.
+#[derive(Debug)]
+pub struct Container {
+    config: Config,
+}
+
+impl Container {
+    /// A container made to `config`.
+    pub fn new(config: Config) -> Self {
+        Self { config }
+    }
+
+    /// Starts the container and returns when its program runs. `on_phase` is told the end of each phase but the
+    /// first; it is called in the launcher, in the container's first process and in a child of that which shares its
+    /// memory, so it must not allocate, lock or panic.
+    ///
+    /// The container dies with the calling *thread* (prctl(2), `PR_SET_PDEATHSIG`).
+    ///
+    /// # Errors
+    /// What kept it from starting. Nothing of it is left then.
+    pub fn launch(self, on_phase: &dyn Fn(Phase)) -> Result<Running, LaunchError> {
+        let kind = match self.config.spec().root {
+            RootPolicy::Auto | RootPolicy::Overlay => RootKind::Overlay,
+            RootPolicy::Binds => RootKind::Binds,
+        };
+        match attempt(&self.config, kind, on_phase) {
+            Err(AttemptError::OverlayRefused(_)) if self.config.spec().root == RootPolicy::Auto => {
+                attempt(&self.config, RootKind::Binds, on_phase)
+                    .map_err(AttemptError::into_launch_error)
+            }
+            other => other.map_err(AttemptError::into_launch_error),
+        }
+    }
+}
+
+/// Why one attempt failed: whether another kind of root may help.
+enum AttemptError {
+    OverlayRefused(LaunchError),
+    Other(LaunchError),
+}
+
+impl AttemptError {
+    fn into_launch_error(self) -> LaunchError {
+        match self {
+            Self::OverlayRefused(error) | Self::Other(error) => error,
+        }
+    }
+}
+
+impl<E: Into<LaunchError>> From<E> for AttemptError {
+    fn from(error: E) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+fn attempt(
+    config: &Config,
+    kind: RootKind,
+    on_phase: &dyn Fn(Phase),
+) -> Result<Running, AttemptError> {
+    let spec = config.spec();
+    let ids = IdMap::choose();
+    let scratch = scratch(spec, ids)?;
+    let mut plan = plan::make(
+        config,
+        kind,
+        ids,
+        scratch.as_ref().map(ScratchDirectory::path),
+    )?;
+    let mut limits = Limits::before_clone(spec, on_phase)?;
+    plan.joins_cgroups = limits.joined_by_child;
+    let (ours, theirs) = socket_pair()?;
+    let init = clone(&mut plan, &limits, spec, &ours, &theirs, on_phase)?;
+    drop(theirs);
+
+    ids.write(init.pid()).map_err(LaunchError::from)?;
+    order(&ours, Order::IdsMapped, &[])?;
+    // The child assembles its root meanwhile.
+    let entries = limits.after_clone(spec)?;
+    order(&ours, Order::Proceed, &entries)?;
+    drop(entries);
+    await_start(&ours, spec)?;
+    Ok(Running::new(init, ours, limits.cgroups, scratch, kind))
+}
+
+fn scratch(spec: &Spec, ids: IdMap) -> Result<Option<ScratchDirectory>, LaunchError> {
+    let create = |path: &PathBuf| {
+        ScratchDirectory::create(path, ids.root()).map_err(|source| LaunchError::Scratch {
+            path: path.clone(),
+            source,
+        })
+    };
+    spec.scratch.as_ref().map(create).transpose()
+}
+
+fn socket_pair() -> Result<(OwnedFd, OwnedFd), LaunchError> {
+    let (family, kind) = (AddressFamily::Unix, SockType::SeqPacket);
+    socketpair(family, kind, None, SockFlag::SOCK_CLOEXEC).map_err(|errno| LaunchError::Socket {
+        source: errno.into(),
+    })
+}
+
+/// Makes the container's first process; only the launcher returns.
+fn clone(
+    plan: &mut Plan,
+    limits: &Limits,
+    spec: &Spec,
+    ours: &OwnedFd,
+    theirs: &OwnedFd,
+    on_phase: &dyn Fn(Phase),
+) -> Result<InitProcess, LaunchError> {
+    let flags = namespaces::flags(spec.host_network);
+    let cgroup = limits.birthplace.as_ref().map(File::as_fd);
+    match process::clone_into(flags, cgroup) {
+        Ok(Cloned::Parent(pid)) => Ok(InitProcess::new(pid)),
+        Ok(Cloned::Child) => {
+            // The launcher's end has to go, or its death would not end the conversation.
+            let _ = nix::unistd::close(ours.as_raw_fd());
+            child::run(plan, theirs.as_fd(), on_phase)
+        }
+        Err(errno) => Err(LaunchError::Clone { errno }),
+    }
+}
+
+/// The container's cgroups and how they are joined.
+struct Limits {
+    cgroups: Vec<Cgroup>,
+    /// Under v2: where the first process is born.
+    birthplace: Option<File>,
+    /// Under v1: whether the first process is going to join by itself.
+    joined_by_child: bool,
+}
+
+impl Limits {
+    /// Under v2 the cgroup is made now, since the first process is born in it; under v1 while that sets itself up.
+    fn before_clone(spec: &Spec, on_phase: &dyn Fn(Phase)) -> Result<Self, CgroupError> {
+        let mut limits = Self {
+            cgroups: Vec::new(),
+            birthplace: None,
+            joined_by_child: false,
+        };
+        let Some(first) = spec.cgroups.first() else {
+            return Ok(limits);
+        };
+        if Version::of(first.parent().unwrap_or(first))? == Version::V1 {
+            limits.joined_by_child = true;
+            return Ok(limits);
+        }
+        limits.create(spec)?;
+        limits.birthplace = limits.cgroups.first().map(Cgroup::entry).transpose()?;
+        on_phase(Phase::Cgroup);
+        Ok(limits)
+    }
+
+    /// The ways into cgroups v1, for the first process.
+    fn after_clone(&mut self, spec: &Spec) -> Result<Vec<File>, CgroupError> {
+        if !self.joined_by_child {
+            return Ok(Vec::new());
+        }
+        self.create(spec)?;
+        self.cgroups.iter().map(Cgroup::entry).collect()
+    }
+
+    fn create(&mut self, spec: &Spec) -> Result<(), CgroupError> {
+        for path in &spec.cgroups {
+            self.cgroups.push(Cgroup::create(path.clone())?);
+        }
+        let memory = spec
+            .memory
+            .map(|limit| (Controller::Memory, limit.as_u64()));
+        let pids = spec
+            .pids
+            .map(|limit| (Controller::Pids, limit.get().into()));
+        for (controller, limit) in memory.into_iter().chain(pids) {
+            self.limit(controller, limit)?;
+        }
+        Ok(())
+    }
+
+    fn limit(&self, controller: Controller, limit: u64) -> Result<(), CgroupError> {
+        let mut limited = false;
+        for cgroup in &self.cgroups {
+            limited |= cgroup.limit(controller, limit)?;
+        }
+        if limited {
+            return Ok(());
+        }
+        Err(CgroupError::NoController {
+            controller: controller.name(),
+            paths: self
+                .cgroups
+                .iter()
+                .map(|cgroup| cgroup.path().to_owned())
+                .collect(),
+        })
+    }
+}
+
+/// Sends an order. If the first process has gone, what it said before tells more than our broken pipe.
+fn order(socket: &OwnedFd, order: Order, files: &[File]) -> Result<(), LaunchError> {
+    let descriptors: Vec<RawFd> = files.iter().map(std::os::fd::AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&descriptors)];
+    let control = if descriptors.is_empty() {
+        &[]
+    } else {
+        &rights[..]
+    };
+    let bytes = [order as u8];
+    let sent = sendmsg::<()>(
+        socket.as_raw_fd(),
+        &[IoSlice::new(&bytes)],
+        control,
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    );
+    match sent {
+        Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+        Err(errno) => Err(LaunchError::Socket {
+            source: errno.into(),
+        }),
+    }
+}
+
+fn await_start(socket: &OwnedFd, spec: &Spec) -> Result<(), AttemptError> {
+    match Handshake::Starting.accept(next_message(socket.as_fd())?)? {
+        Handshake::Running => Ok(()),
+        Handshake::Over(Outcome::Failed(failure)) => {
+            let error = explain(failure, spec);
+            Err(if failure.step == Step::Overlay {
+                AttemptError::OverlayRefused(error)
+            } else {
+                AttemptError::Other(error)
+            })
+        }
+        Handshake::Starting | Handshake::Over(_) => Err(AttemptError::Other(LaunchError::Lost)),
+    }
+}
+
+/// The next message; `None` when the first process is gone, or when what it sent is no message at all.
+pub fn next_message(socket: BorrowedFd<'_>) -> Result<Option<Message>, LaunchError> {
+    let mut bytes = [0; MESSAGE_BYTES];
+    match socket::receive(socket, &mut bytes) {
+        Ok(received) => Ok(Message::decode(&bytes[..received.length])),
+        Err(Errno::ECONNRESET) => Ok(None),
+        Err(errno) => Err(LaunchError::Socket {
+            source: errno.into(),
+        }),
+    }
+}
+
+/// The failure in words, with the path that it is about.
+fn explain(failure: Failure, spec: &Spec) -> LaunchError {
+    let Failure { step, index, errno } = failure;
+    let index = usize::from(index);
+    let layer = || spec.layers.get(index).cloned().unwrap_or_default();
+    let bind = || spec.binds.get(index).cloned();
+    let what = match step {
+        Step::Handshake => "the container's first process lost its launcher".to_owned(),
+        Step::Descriptors => "cannot close inherited descriptors".to_owned(),
+        Step::Identity => "cannot become root of the user namespace".to_owned(),
+        Step::DieWithLauncher => "cannot bind the container's life to the launcher's".to_owned(),
+        Step::PrivateMounts => "cannot make the mounts private".to_owned(),
+        Step::Scratch => match &spec.scratch {
+            Some(path) => format!("cannot use the scratch directory {}", path.display()),
+            None => "cannot mount a tmpfs for the root".to_owned(),
+        },
+        Step::Layer => format!("cannot attach the layer {}", layer().display()),
+        Step::Overlay => format!("cannot mount overlayfs over {}", list(&spec.layers)),
+        Step::Entry => format!("cannot bind the entries of {}", list(&spec.layers)),
+        Step::Proc => "cannot mount /proc".to_owned(),
+        Step::Device => format!("cannot bind {}", rootfs::device(index).to_string_lossy()),
+        Step::Bind => bind().map_or_else(String::new, |bind| {
+            format!("cannot bind {}", bind.source.display())
+        }),
+        Step::BindTarget => bind().map_or_else(String::new, |bind| {
+            format!("cannot make {} in the container", bind.target.display())
+        }),
+        Step::JoinCgroup => format!("cannot join the cgroup {}", list(&spec.cgroups)),
+        Step::PivotRoot => "cannot change the root".to_owned(),
+        Step::WorkingDirectory => {
+            let directory = spec.working_directory.clone().unwrap_or_default();
+            format!("cannot start in {} of the container", directory.display())
+        }
+        Step::Hostname => "cannot set the host name".to_owned(),
+        Step::Capabilities => "cannot drop the capabilities".to_owned(),
+        Step::Seccomp => "cannot install the system-call filter".to_owned(),
+        Step::Spawn => "cannot make a process for the program".to_owned(),
+        Step::Execute => format!("cannot run {} in the container", spec.program.display()),
+    };
+    LaunchError::Step {
+        what,
+        errno,
+        advice: advice(step, errno, index),
+    }
+}
+
+fn advice(step: Step, errno: Errno, index: usize) -> &'static str {
+    match (step, errno) {
+        (Step::Execute, Errno::ENOENT) if index == 1 => {
+            "; it is there, but the dynamic linker it asks for is not: link it statically or add a layer that has it"
+        }
+        (Step::Execute, Errno::ENOENT) => "; it is in none of the layers",
+        (Step::Execute, Errno::EACCES) => {
+            "; it is not executable for user 0 of the container, who is another user outside"
+        }
+        (Step::Execute, Errno::ENOEXEC) => "; it is no program for this machine",
+        (Step::Overlay, Errno::ENODEV) => "; the kernel has no overlayfs: modprobe overlay",
+        (Step::Overlay, Errno::EPERM) => "; overlayfs in a user namespace needs Linux 5.11",
+        (Step::Layer | Step::Bind | Step::Entry, Errno::EINVAL) => {
+            "; something is mounted below it that must stay hidden"
+        }
+        (Step::Proc, Errno::EPERM) => {
+            "; the host's own /proc is partly hidden (an outer container?)"
+        }
+        (Step::Spawn, Errno::EAGAIN) => "; the pids limit is too low",
+        _ => "",
+    }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let names: Vec<_> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    names.join(", ")
+}

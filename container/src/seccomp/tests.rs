@@ -1,0 +1,159 @@
+//! The compiled filter against seccompiler's own compilation of the same policy, by interpreting both.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+
+use super::*;
+
+const AND: u16 = 0x54;
+
+/// Runs a filter on one call, as the kernel does.
+fn run(program: &[sock_filter], architecture: u32, number: u32, arguments: [u64; 6]) -> u32 {
+    let load = |offset: u32| match offset {
+        OFFSET_NUMBER => number,
+        OFFSET_ARCHITECTURE => architecture,
+        _ => {
+            let position = offset - OFFSET_ARGUMENTS;
+            let argument = arguments[(position / 8) as usize];
+            u32::try_from((argument >> (8 * (position % 8))) & 0xFFFF_FFFF).unwrap()
+        }
+    };
+    let (mut counter, mut accumulator) = (0_usize, 0_u32);
+    loop {
+        let instruction = &program[counter];
+        let jump = |taken: bool| {
+            usize::from(if taken {
+                instruction.jt
+            } else {
+                instruction.jf
+            })
+        };
+        counter += 1;
+        match instruction.code {
+            LOAD_WORD => accumulator = load(instruction.k),
+            AND => accumulator &= instruction.k,
+            JUMP_IF_EQUAL => counter += jump(accumulator == instruction.k),
+            JUMP_IF_AT_LEAST => counter += jump(accumulator >= instruction.k),
+            JUMP_IF_ANY_BIT => counter += jump(accumulator & instruction.k != 0),
+            0x05 => counter += instruction.k as usize,
+            0x25 => counter += jump(accumulator > instruction.k),
+            RETURN => return instruction.k,
+            other => panic!("instruction {other:#x} is not interpreted"),
+        }
+    }
+}
+
+fn ours(number: u32, arguments: [u64; 6]) -> u32 {
+    run(
+        &PROGRAM.code[..PROGRAM.length],
+        ARCHITECTURE,
+        number,
+        arguments,
+    )
+}
+
+/// What seccompiler makes of the policy. It knows one refusal a filter, so `ENOSYS` is `EPERM` to it.
+fn oracle() -> BpfProgram {
+    let condition = |argument: u32, operator, value: u32| {
+        SeccompCondition::new(
+            u8::try_from(argument).unwrap(),
+            SeccompCmpArgLen::Dword,
+            operator,
+            value.into(),
+        )
+        .unwrap()
+    };
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        ALLOWED.iter().map(|&number| (number, Vec::new())).collect();
+    for &(number, verdict) in SPECIAL {
+        let conditions = match verdict {
+            Verdict::Unknown => continue,
+            Verdict::AllowIfClear { argument, mask } => {
+                vec![condition(argument, SeccompCmpOp::MaskedEq(mask.into()), 0)]
+            }
+            Verdict::AllowUnless { argument, values } => values
+                .iter()
+                .map(|&value| condition(argument, SeccompCmpOp::Ne, value))
+                .collect(),
+        };
+        rules.insert(number, vec![SeccompRule::new(conditions).unwrap()]);
+    }
+    let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    SeccompFilter::new(rules, refuse, SeccompAction::Allow, TargetArch::x86_64)
+        .unwrap()
+        .try_into()
+        .unwrap()
+}
+
+fn agree(oracle: &BpfProgram, number: u32, arguments: [u64; 6]) {
+    let mut ours = ours(number, arguments);
+    if ours == ERRNO | libc::ENOSYS.unsigned_abs() {
+        ours = ERRNO | libc::EPERM.unsigned_abs();
+    }
+    let theirs = run(oracle, ARCHITECTURE, number, arguments);
+    assert_eq!(ours, theirs, "call {number} with {arguments:?}");
+}
+
+#[test]
+fn it_agrees_with_seccompiler_on_every_call() {
+    let oracle = oracle();
+    for number in 0..1024 {
+        for argument in [0, 1, 40, 0x5412, 0x541C, 0x1000_0000, 0x4111, u64::MAX] {
+            agree(&oracle, number, [argument; 6]);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn it_agrees_with_seccompiler_on_any_argument(number in 0_u32..512, arguments: [u64; 6]) {
+        agree(&oracle(), number, arguments);
+    }
+
+    #[test]
+    fn x32_and_unknown_calls_are_refused(number in 512_u32.., arguments: [u64; 6]) {
+        prop_assert_eq!(ours(number, arguments), ERRNO | libc::EPERM.unsigned_abs());
+    }
+}
+
+#[test]
+fn another_architecture_is_killed() {
+    let i386 = 0x4000_0003;
+    assert_eq!(
+        run(&PROGRAM.code[..PROGRAM.length], i386, 0, [0; 6]),
+        KILL_PROCESS
+    );
+}
+
+#[test]
+fn clone3_is_unknown_and_mount_is_forbidden() {
+    let number = |call: libc::c_long| u32::try_from(call).unwrap();
+    assert_eq!(
+        ours(number(libc::SYS_clone3), [0; 6]),
+        ERRNO | libc::ENOSYS.unsigned_abs()
+    );
+    for call in [
+        libc::SYS_mount,
+        libc::SYS_unshare,
+        libc::SYS_setns,
+        libc::SYS_bpf,
+        libc::SYS_io_uring_setup,
+        libc::SYS_keyctl,
+        libc::SYS_init_module,
+        libc::SYS_kexec_load,
+        libc::SYS_pivot_root,
+        libc::SYS_userfaultfd,
+        libc::SYS_perf_event_open,
+    ] {
+        assert_eq!(
+            ours(number(call), [0; 6]),
+            ERRNO | libc::EPERM.unsigned_abs(),
+            "call {call}"
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! The user namespace's ids: who root of the container is on the host.
+
+use std::io;
+use std::path::PathBuf;
+
+use nix::unistd::{Pid, getegid, geteuid};
+
+use crate::sys::process::effective_capabilities;
+
+/// First of the host ids that a privileged launcher maps to the container's: above any user's, by convention.
+const HOST_BASE: u32 = 100_000;
+/// How many ids it maps: all of 16 bits, as file systems in images use.
+const COUNT: u32 = 65_536;
+
+/// Bits of `CAP_SETGID`, `CAP_SETUID` and `CAP_SYS_ADMIN` (linux/capability.h): what a range takes.
+const PRIVILEGED: u64 = 1 << 6 | 1 << 7 | 1 << 21;
+
+/// Which host ids the container's ids are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdMap {
+    /// 0 and the 65535 after it are host ids from 100000 on: root inside is nobody outside.
+    Range,
+    /// 0 is the launcher's user, and there is no other. All that an ordinary user may map.
+    Own {
+        /// The launcher's user id.
+        uid: u32,
+        /// The launcher's group id.
+        gid: u32,
+    },
+}
+
+/// A map that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {path:?}")]
+pub struct MapError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl IdMap {
+    /// The best map that this process may write.
+    pub fn choose() -> Self {
+        let privileged = effective_capabilities().is_ok_and(|mask| mask & PRIVILEGED == PRIVILEGED);
+        if geteuid().is_root() && privileged {
+            Self::Range
+        } else {
+            Self::Own {
+                uid: geteuid().as_raw(),
+                gid: getegid().as_raw(),
+            }
+        }
+    }
+
+    /// Whether the container's root is another user than the launcher.
+    pub fn changes_user(self) -> bool {
+        self == Self::Range
+    }
+
+    /// The host ids of the container's root: user, then group.
+    pub fn root(self) -> (u32, u32) {
+        match self {
+            Self::Range => (HOST_BASE, HOST_BASE),
+            Self::Own { uid, gid } => (uid, gid),
+        }
+    }
+
+    /// Writes the map of the user namespace of `pid`.
+    ///
+    /// # Errors
+    /// The kernel refused: these ids aren't ours to give, or user namespaces are restricted.
+    pub fn write(self, pid: Pid) -> Result<(), MapError> {
+        let count = match self {
+            Self::Range => COUNT,
+            Self::Own { .. } => {
+                // Giving up setgroups is what an ordinary user pays for a group map (user_namespaces(7)).
+                write(pid, "setgroups", "deny")?;
+                1
+            }
+        };
+        let (uid, gid) = self.root();
+        write(pid, "uid_map", &format!("0 {uid} {count}"))?;
+        write(pid, "gid_map", &format!("0 {gid} {count}"))
+    }
+}
+
+fn write(pid: Pid, file: &str, text: &str) -> Result<(), MapError> {
+    let path = PathBuf::from(format!("/proc/{pid}/{file}"));
+    std::fs::write(&path, text).map_err(|source| MapError { path, source })
+}

@@ -1,0 +1,344 @@
+//! Guests that are a few bytes of machine code, on this host's KVM.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use bytesize::ByteSize;
+
+use crate::bare::exception::Signal;
+use crate::bare::program::Program;
+use crate::bare::stack::Start;
+use crate::bare::syscalls::{FileTree, Personality, Settings};
+use crate::config::Config;
+use crate::devices::console::Console;
+use crate::microvm::{BootError, Ended, MicroVm, RunError};
+use crate::{floor, kvm, layout, probe};
+
+/// A static program of one page: an ELF header, one program header, `code`.
+fn program(code: &[u8]) -> tempfile::NamedTempFile {
+    let mut file = vec![0; 0x78];
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"\x7fELF\x02\x01\x01");
+    put(0x10, &2_u16.to_le_bytes());
+    put(0x12, &62_u16.to_le_bytes());
+    put(0x14, &1_u32.to_le_bytes());
+    put(0x18, &0x40_0078_u64.to_le_bytes());
+    put(0x20, &0x40_u64.to_le_bytes());
+    put(0x34, &0x40_u16.to_le_bytes());
+    put(0x36, &56_u16.to_le_bytes());
+    put(0x38, &1_u16.to_le_bytes());
+    put(0x40, &1_u32.to_le_bytes());
+    put(0x44, &5_u32.to_le_bytes());
+    put(0x50, &0x40_0000_u64.to_le_bytes());
+    let length = (0x78 + code.len()) as u64;
+    put(0x60, &length.to_le_bytes());
+    put(0x68, &length.to_le_bytes());
+    file.extend_from_slice(code);
+    let stored = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(stored.path(), file).unwrap();
+    stored
+}
+
+/// Where the code of [`program`] starts.
+const CODE: u64 = 0x40_0078;
+
+/// Runs `code`; `None` where there is no KVM.
+fn try_run(code: &[u8]) -> Option<Result<Ended, RunError>> {
+    let stored = program(code);
+    let program = Program::open(stored.path()).unwrap();
+    let null = || {
+        OwnedFd::from(
+            File::options()
+                .read(true)
+                .write(true)
+                .open("/dev/null")
+                .unwrap(),
+        )
+    };
+    let mut personality = Personality::new(Settings {
+        tree: FileTree::new(Path::new("/program"), program.file.try_clone().unwrap()).unwrap(),
+        console: Console::new(null(), null(), null()),
+        disk: None,
+        memory: ByteSize::mib(16),
+        stack: ByteSize::mib(4),
+        trace: false,
+    })
+    .unwrap();
+    let config = Config {
+        memory: ByteSize::mib(16),
+        program,
+        start: Start::default(),
+    };
+    match MicroVm::boot(&config, &|_| ()) {
+        Ok(mut vm) => Some(vm.run(&mut personality, &|_| ())),
+        Err(BootError::Kvm(error @ (kvm::KvmError::Missing | kvm::KvmError::NotPermitted))) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+/// Runs `code`, which ends in order.
+#[track_caller]
+fn expect_exit(code: &[u8], status: u8) {
+    if let Some(result) = try_run(code) {
+        assert_eq!(result.unwrap(), Ended::Exited(status));
+    }
+}
+
+/// Runs `code`, which dies.
+#[track_caller]
+fn expect_death(code: &[u8], signal: Signal, offset: u64, address: Option<u64>) {
+    if let Some(result) = try_run(code) {
+        let Ended::Died(death) = result.unwrap() else {
+            panic!("the guest survived");
+        };
+        assert_eq!(
+            (death.signal, death.rip, death.address),
+            (signal, CODE + offset, address),
+            "{death}"
+        );
+    }
+}
+
+/// `mov $number, %eax; syscall`
+fn call(number: u8) -> Vec<u8> {
+    vec![0xb8, number, 0, 0, 0, 0x0f, 0x05]
+}
+
+/// `mov $value, %edi`, and so on for RSI, RDX, R10, R8.
+fn arguments(values: &[u32]) -> Vec<u8> {
+    let loads: [&[u8]; 5] = [&[0xbf], &[0xbe], &[0xba], &[0x41, 0xba], &[0x41, 0xb8]];
+    values
+        .iter()
+        .zip(loads)
+        .flat_map(|(value, load)| [load, &value.to_le_bytes()].concat())
+        .collect()
+}
+
+/// A system call with its arguments.
+fn call_with(number: u8, values: &[u32]) -> Vec<u8> {
+    [arguments(values), call(number)].concat()
+}
+
+const EXIT: u8 = 60;
+const MMAP: u8 = 9;
+const MPROTECT: u8 = 10;
+const MUNMAP: u8 = 11;
+/// Where the tests map: below 2 GiB, so that the address fits an immediate.
+const PAGE_AT: u32 = 0x2000_0000;
+
+/// Maps two writable pages at [`PAGE_AT`], and writes to the first.
+fn map_and_touch() -> Vec<u8> {
+    // MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
+    [
+        call_with(MMAP, &[PAGE_AT, 0x2000, 3, 0x32, u32::MAX]),
+        touch(),
+    ]
+    .concat()
+}
+
+/// `movb $1, (PAGE_AT)`
+fn touch() -> Vec<u8> {
+    [&[0xc6, 0x04, 0x25][..], &PAGE_AT.to_le_bytes(), &[1]].concat()
+}
+
+/// `mov (PAGE_AT), %al`
+fn peek() -> Vec<u8> {
+    [&[0x8a, 0x04, 0x25][..], &PAGE_AT.to_le_bytes()].concat()
+}
+
+#[test]
+fn a_program_exits_with_its_code() {
+    expect_exit(&call_with(EXIT, &[7]), 7);
+}
+
+#[test]
+fn a_system_call_keeps_all_registers_but_three() {
+    // Fill RBX, RBP, R12, R15 and XMM0, call getpid, and compare.
+    let code = [
+        &[0xbb, 0x11, 0, 0, 0, 0x66, 0x48, 0x0f, 0x6e, 0xc3][..], // mov $0x11, %ebx; movq %rbx, %xmm0
+        &call(39),
+        &[0x66, 0x48, 0x0f, 0x7e, 0xc7], // movq %xmm0, %rdi
+        &[0x48, 0x29, 0xdf],             // sub %rbx, %rdi
+        &call(EXIT),
+    ]
+    .concat();
+    expect_exit(&code, 0);
+}
+
+#[test]
+fn an_unmapped_page_faults_after_munmap() {
+    let before = [map_and_touch(), call_with(MUNMAP, &[PAGE_AT, 0x1000])].concat();
+    let at = before.len() as u64;
+    for access in [touch(), peek()] {
+        let code = [before.clone(), access].concat();
+        expect_death(&code, Signal::Segmentation, at, Some(PAGE_AT.into()));
+    }
+}
+
+#[test]
+fn a_page_without_write_permission_faults() {
+    let before = [
+        map_and_touch(),
+        call_with(MPROTECT, &[PAGE_AT, 0x1000, 1]),
+        peek(),
+    ]
+    .concat();
+    let at = before.len() as u64;
+    let code = [before, touch()].concat();
+    expect_death(&code, Signal::Segmentation, at, Some(PAGE_AT.into()));
+}
+
+#[test]
+fn a_page_without_any_permission_faults() {
+    let before = [map_and_touch(), call_with(MPROTECT, &[PAGE_AT, 0x1000, 0])].concat();
+    let at = before.len() as u64;
+    expect_death(
+        &[before, peek()].concat(),
+        Signal::Segmentation,
+        at,
+        Some(PAGE_AT.into()),
+    );
+}
+
+#[test]
+fn permission_that_comes_back_works_again() {
+    let code = [
+        map_and_touch(),
+        call_with(MPROTECT, &[PAGE_AT, 0x1000, 0]),
+        call_with(MPROTECT, &[PAGE_AT, 0x1000, 1]),
+        peek(),
+        call_with(MPROTECT, &[PAGE_AT, 0x1000, 3]),
+        touch(),
+        call_with(EXIT, &[0]),
+    ]
+    .concat();
+    expect_exit(&code, 0);
+}
+
+#[test]
+fn data_cannot_be_run() {
+    let code = [
+        map_and_touch(),
+        vec![0xb8],
+        PAGE_AT.to_le_bytes().to_vec(),
+        vec![0xff, 0xe0],
+    ]
+    .concat();
+    if let Some(result) = try_run(&code) {
+        let Ended::Died(death) = result.unwrap() else {
+            panic!("the guest survived");
+        };
+        assert_eq!(
+            (death.rip, death.address),
+            (PAGE_AT.into(), Some(PAGE_AT.into())),
+            "{death}"
+        );
+        assert!(death.cause.contains("execute"), "{death}");
+    }
+}
+
+#[test]
+fn code_cannot_be_written() {
+    // movb $1, (0x400000)
+    expect_death(
+        &[0xc6, 0x04, 0x25, 0, 0, 0x40, 0, 1],
+        Signal::Segmentation,
+        0,
+        Some(0x40_0000),
+    );
+}
+
+#[test]
+fn null_and_ring_0_are_out_of_reach() {
+    // mov 0, %al
+    expect_death(
+        &[0x8a, 0x04, 0x25, 0, 0, 0, 0],
+        Signal::Segmentation,
+        0,
+        Some(0),
+    );
+    for page in 0..layout::TRAMPOLINE_PAGES {
+        // movabs $address, %rax; movb $1, (%rax)
+        let address = layout::TRAMPOLINE + page * 4096;
+        let code = [&[0x48, 0xb8][..], &address.to_le_bytes(), &[0xc6, 0x00, 1]].concat();
+        expect_death(&code, Signal::Segmentation, 10, Some(address));
+    }
+}
+
+#[test]
+fn each_exception_has_its_signal() {
+    expect_death(&[0x0f, 0x0b], Signal::Illegal, 0, None); // ud2
+    expect_death(&[0x31, 0xc9, 0xf7, 0xf1], Signal::Arithmetic, 2, None); // xor %ecx, %ecx; div %ecx
+    expect_death(&[0xf4], Signal::Segmentation, 0, None); // hlt
+    expect_death(&[0xfa], Signal::Segmentation, 0, None); // cli
+    expect_death(&[0xcc], Signal::Trap, 1, None); // int3
+    expect_death(&[0x0f, 0x20, 0xd8], Signal::Segmentation, 0, None); // mov %cr3, %rax
+}
+
+#[test]
+fn no_port_is_the_programs() {
+    for port in [
+        0,
+        0x80,
+        layout::EXCEPTION_PORTS,
+        layout::EXCEPTION_PORTS + 14,
+        layout::SYSTEM_CALL_PORT,
+    ] {
+        // out %al, $port; in $port, %al
+        for instruction in [0xe6, 0xe4] {
+            if let Some(result) = try_run(&[instruction, port]) {
+                assert_eq!(result.unwrap().code(), 128 + 11, "port {port:#x}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_jump_to_the_stub_gains_nothing() {
+    // mov $60, %eax; mov $3, %edi; movabs $stub, %rdx; jmp *%rdx: a system call on software KVM, a fault on hardware.
+    let code = [
+        &[0xb8, EXIT, 0, 0, 0, 0xbf, 3, 0, 0, 0, 0x48, 0xba][..],
+        &layout::TRAMPOLINE.to_le_bytes(),
+        &[0xff, 0xe2],
+    ]
+    .concat();
+    if let Some(result) = try_run(&code) {
+        assert!(matches!(result.unwrap().code(), 3 | 139));
+    }
+}
+
+#[test]
+fn hostile_flags_and_return_addresses_stay_in_ring_3() {
+    // Jump to the stub with a return address and flags of one's own: whatever they are, no ring 0.
+    for rcx in [
+        layout::TRAMPOLINE + 0x1400,
+        0xffff_8000_0000_0000,
+        0x8000_0000_0000,
+        0,
+    ] {
+        let code = [
+            &[0x48, 0xb9][..],
+            &rcx.to_le_bytes(),                          // movabs $rcx, %rcx
+            &[0x49, 0xc7, 0xc3, 0xff, 0xff, 0xff, 0xff], // mov $-1, %r11
+            &[0xb8, 39, 0, 0, 0, 0x48, 0xba],            // mov $39, %eax
+            &layout::TRAMPOLINE.to_le_bytes(),           // movabs $stub, %rdx
+            &[0xff, 0xe2],                               // jmp *%rdx
+        ]
+        .concat();
+        if let Some(result) = try_run(&code) {
+            assert!(matches!(result.unwrap(), Ended::Died(_)), "{rcx:#x}");
+        }
+    }
+}
+
+#[test]
+fn the_floor_reaches_its_exit_and_the_probe_agrees_with_the_module_list() {
+    match floor::first_exit(&|_| ()) {
+        Ok(()) => assert_eq!(probe::probe().unwrap().kind, kvm::KvmKind::of_host()),
+        Err(error) => eprintln!("skipped: {error}"),
+    }
+}
