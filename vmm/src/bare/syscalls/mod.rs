@@ -24,6 +24,7 @@ mod trace;
 mod trace_table;
 mod transfer;
 mod tree;
+pub mod vdso;
 
 use bytesize::ByteSize;
 use nix::errno::Errno;
@@ -161,6 +162,7 @@ pub struct Personality {
     name: [u8; 16],
     fs_base: u64,
     gs_base: u64,
+    clock: vdso::Clock,
 }
 
 impl Personality {
@@ -193,6 +195,7 @@ impl Personality {
             name: [0; 16],
             fs_base: 0,
             gs_base: 0,
+            clock: vdso::Clock::new(),
         })
     }
 
@@ -223,6 +226,7 @@ impl Personality {
             .or_else(|| polling::serve(self, call, memory))
             .or_else(|| signals::serve(self, call, memory))
             .or_else(|| read_only::serve(self, call, memory))
+            .or_else(|| vdso::serve(self, call, memory))
             .map(Outcome::from)
             .or_else(|| process::serve(self, call, memory))
             .unwrap_or(Outcome::from(Err(Failure::Errno(Errno::ENOSYS))))

@@ -8,6 +8,7 @@ use nix::libc::{self, c_int};
 use nix::sys::signal::Signal;
 
 use super::trace_table::{Kind, Names, OPENING, arguments};
+use super::vdso::REFRESH;
 use super::{Outcome, SystemCall, guest};
 use crate::bare::address_space::AddressSpace;
 
@@ -61,6 +62,9 @@ impl Line {
 
 /// The name of a system call, if it has one.
 fn name(number: u64) -> String {
+    if number == REFRESH {
+        return "isobench_clock_page".to_owned();
+    }
     usize::try_from(number)
         .ok()
         .and_then(syscalls::Sysno::new)
