@@ -104,7 +104,13 @@ pub fn run(
     Ok(Finished { run, report })
 }
 
-fn take_samples(run: &mut Run, runner: &Runner, rig: &Rig, interrupt: &Interrupt, output: &mut Output) {
+fn take_samples(
+    run: &mut Run,
+    runner: &Runner,
+    rig: &Rig,
+    interrupt: &Interrupt,
+    output: &mut Output,
+) {
     let clock = Instant::now();
     let mut checkpoint = |samples: &[Sample]| {
         let mut so_far = run.clone();
