@@ -9,7 +9,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
-use nix::sys::prctl::{set_name, set_pdeathsig};
+use nix::sys::prctl::{set_dumpable, set_name, set_pdeathsig};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{AccessFlags, access, chdir, sethostname};
 
@@ -84,17 +84,17 @@ fn set_up(
     .map_err(Failure::at(Step::PrivateMounts))?;
     rootfs::assemble(&mut plan.root)?;
     on_phase(Phase::Mounts);
+    rootfs::change_root().map_err(Failure::at(Step::PivotRoot))?;
+    rootfs::mount_binds(&mut plan.root.binds)?;
+    chdir(plan.working_directory.as_c_str()).map_err(Failure::at(Step::WorkingDirectory))?;
+    set_host_name(plan)?;
+    on_phase(Phase::Pivot);
 
     let cgroups = await_order(launcher, Order::Proceed)?;
     join(&cgroups)?;
     if plan.joins_cgroups {
         on_phase(Phase::Cgroup);
     }
-    rootfs::change_root().map_err(Failure::at(Step::PivotRoot))?;
-    rootfs::mount_binds(&mut plan.root.binds)?;
-    chdir(plan.working_directory.as_c_str()).map_err(Failure::at(Step::WorkingDirectory))?;
-    set_host_name(plan)?;
-    on_phase(Phase::Pivot);
 
     capabilities::drop_all().map_err(Failure::at(Step::Capabilities))?;
     // Its error type tells the call, not the number; errno still holds it.
@@ -126,7 +126,9 @@ fn become_container_root(change_user: bool) -> Result<(), Failure> {
         process::become_root().map_err(Failure::at(Step::Identity))?;
     }
     set_pdeathsig(Signal::SIGKILL).map_err(Failure::at(Step::DieWithLauncher))?;
-    set_name(c"isobench-init").map_err(Failure::at(Step::DieWithLauncher))
+    // The program, of the same user, gets no look at PID 1's memory and descriptors.
+    set_dumpable(false).map_err(Failure::at(Step::Identity))?;
+    set_name(c"isobench-init").map_err(Failure::at(Step::Identity))
 }
 
 /// Joins cgroups v1 by writing "0", this process, to their `tasks` files.

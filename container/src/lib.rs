@@ -7,8 +7,8 @@
 //! 2  clone3: seven namespaces at once ---------> (born; under cgroup v2 in its cgroup)
 //! 3  write the id maps, say so ----------------> become root of the user namespace, bound to die with the launcher
 //! 4  make cgroups, write limits (v1)             assemble the root: tmpfs, overlayfs, /proc, /dev
-//! 5  hand over the ways into them -------------> join them
-//! 6                                              pivot_root, detach the host's root, binds, host name
+//! 5                                              pivot_root, detach the host's root, binds, host name
+//! 6  hand over the ways into the cgroups ------> join them
 //! 7                                              drop all capabilities; no new privileges; seccomp filter
 //! 8                                              start the program (vfork-like) and stay behind as PID 1
 //! 9  wait, forwarding signals <----------------- tell: started; later: ended

@@ -9,10 +9,10 @@ pub enum Phase {
     Clone,
     /// The root file system is assembled.
     Mounts,
-    /// The limits' cgroups exist and are joined.
-    Cgroup,
     /// The root file system is the container's root, and the host's is gone.
     Pivot,
+    /// The limits' cgroups exist and are joined.
+    Cgroup,
     /// No capability is left and the system-call filter is on.
     Seccomp,
     /// A process for the program exists; its `execve` comes next.
@@ -26,8 +26,8 @@ impl Phase {
         Self::Start,
         Self::Clone,
         Self::Mounts,
-        Self::Cgroup,
         Self::Pivot,
+        Self::Cgroup,
         Self::Seccomp,
         Self::Exec,
     ];

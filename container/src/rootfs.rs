@@ -16,9 +16,8 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag, mknod};
 use nix::unistd::{chdir, chroot, fchdir, mkdir, pivot_root, symlinkat};
 
 use crate::handshake::{Failure, Step};
@@ -187,9 +186,12 @@ fn make_directories() -> nix::Result<()> {
     Ok(())
 }
 
+/// Makes an empty file, unless there is something of that name: by mknod, which is one call less than open and close.
 fn create_file(path: &CStr) -> nix::Result<()> {
-    let flags = OFlag::O_CREAT | OFlag::O_WRONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-    open(path, flags, Mode::from_bits_truncate(0o644)).map(drop)
+    match mknod(path, SFlag::S_IFREG, Mode::from_bits_truncate(0o644), 0) {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn attach_layer(layer: &mut Layer) -> nix::Result<()> {

@@ -103,7 +103,8 @@ impl Program {
         }
     }
 
-    /// Emits a binary search over the ranges `from..to`.
+    /// Emits a binary search over the ranges `from..to`, balanced by how many calls each holds: that is what the
+    /// kernel's own run over all calls costs at installation.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a range starts below CALLS"
@@ -112,7 +113,7 @@ impl Program {
         if to - from == 1 {
             return self.leaf(ranges.verdict[from]);
         }
-        let middle = from.midpoint(to);
+        let middle = ranges.middle(from, to);
         let branch = self.length;
         self.push(JUMP_IF_AT_LEAST, 0, 0, ranges.start[middle] as u32);
         self.search(ranges, from, middle);
@@ -128,6 +129,28 @@ struct Ranges {
     start: [usize; CALLS],
     verdict: [u8; CALLS],
     count: usize,
+}
+
+impl Ranges {
+    /// Where to split `from..to` so that the calls on both sides are as equal in number as can be.
+    const fn middle(&self, from: usize, to: usize) -> usize {
+        let (first, end) = (
+            self.start[from],
+            if to < self.count {
+                self.start[to]
+            } else {
+                CALLS
+            },
+        );
+        let target = first.midpoint(end);
+        let mut middle = from + 1;
+        while middle + 1 < to
+            && self.start[middle + 1].abs_diff(target) < self.start[middle].abs_diff(target)
+        {
+            middle += 1;
+        }
+        middle
+    }
 }
 
 const fn compile() -> Program {
