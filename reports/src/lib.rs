@@ -4,6 +4,7 @@
 //! reason for which there is none. The terminal's table and the HTML report are drawn from the summary, the CSV file from the run itself.
 //! Nothing here knows how a number was made, so a results file can be redrawn on a machine that could not have measured it.
 
+pub mod chart;
 pub mod export;
 pub mod model;
 pub mod parts;

@@ -56,6 +56,18 @@ impl Scale {
             .unwrap_or(RATE[0])
     }
 
+    /// Writes a round value of an axis with the unit, without needless digits.
+    pub fn tick(self, value: f64) -> String {
+        let number = ((value / self.divisor) * 1e6).round() / 1e6;
+        let text = number.to_string();
+        let text = if number.fract() == 0.0 && number.abs() < 1e15 {
+            thousands(&text)
+        } else {
+            text
+        };
+        format!("{text} {}", self.symbol)
+    }
+
     /// The number in front of the symbol.
     pub fn number(self, value: f64) -> String {
         digits(value / self.divisor)
@@ -66,6 +78,11 @@ impl Scale {
 pub fn value(unit: Unit, value: f64) -> String {
     let scale = Scale::of(unit, value);
     format!("{} {}", scale.number(value), scale.symbol)
+}
+
+/// Writes a round value of an axis in the unit that fits it, such as `20 ms`.
+pub fn tick(unit: Unit, value: f64) -> String {
+    Scale::of(unit, value).tick(value)
 }
 
 /// Writes an interval in the unit that fits `centre`, such as `1.20 to 1.31 ms`.

@@ -1,22 +1,55 @@
 //! The report: one document that needs nothing but a browser.
+//!
+//! It holds no script, loads nothing, and forbids the browser to load anything, so that a report from a stranger is as harmless as a picture.
+//! All text from results passes through the template's escaping; drawings are the only exception, and the plotting library escapes theirs.
 
+mod figures;
+mod headline;
+mod view;
+
+use askama::Template;
 use thiserror::Error;
 
+use self::view::RunView;
+use crate::chart::ChartError;
 use crate::model::Run;
+use crate::summary::Summary;
 
 /// Why a report can't be drawn.
 #[derive(Debug, Error)]
 pub enum ReportError {
     /// A chart can't be drawn.
-    #[error("cannot draw the chart of {0}")]
-    Chart(String),
+    #[error("cannot draw the chart of {experiment:?}")]
+    Chart {
+        /// The experiment that it is of.
+        experiment: String,
+        /// What the plotting library said.
+        source: ChartError,
+    },
+    /// The document can't be put together.
+    #[error("cannot fill in the report's template")]
+    Template(#[from] askama::Error),
 }
 
-/// Renders one document over runs.
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Document {
+    runs: Vec<RunView>,
+}
+
+/// Renders one document over runs, a section for each.
 ///
 /// # Errors
 ///
 /// When a chart can't be drawn.
-pub fn render(_runs: &[Run]) -> Result<String, ReportError> {
-    Ok(String::new())
+pub fn render(runs: &[Run]) -> Result<String, ReportError> {
+    let runs = runs
+        .iter()
+        .enumerate()
+        .map(|(index, run)| RunView::of(index + 1, &Summary::of(run)))
+        .collect::<Result<_, _>>()?;
+    Ok(Document { runs }.render()?)
 }
+
+#[cfg(test)]
+mod tests;

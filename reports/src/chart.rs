@@ -1,0 +1,173 @@
+//! The charts of a report, as SVG that follows the document's theme.
+//!
+//! All have one shape: a row per target, values to the right, the same order and colours everywhere. Each is drawn twice, wide and narrow, and the
+//! document's style sheet shows the one whose text is readable; scaling one drawing over that range of widths can't.
+
+mod axis;
+pub mod bars;
+pub mod distribution;
+mod frame;
+pub mod phases;
+pub mod theme;
+
+use plotters::drawing::DrawingAreaErrorKind;
+use thiserror::Error;
+
+use self::axis::Axis;
+use self::frame::{Row, Value};
+use crate::model::{TargetKind, Unit};
+use crate::summary::{Cell, Column, Outcome};
+use crate::units::{self, Scale};
+
+/// Why a chart can't be drawn.
+#[derive(Debug, Error)]
+#[error("the plotting library refused: {0}")]
+pub struct ChartError(String);
+
+impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for ChartError {
+    fn from(error: DrawingAreaErrorKind<E>) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A chart in both sizes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chart {
+    /// For a page of some 700 pixels and more.
+    pub wide: String,
+    /// For a telephone.
+    pub narrow: String,
+}
+
+/// The size that a chart is drawn for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Size {
+    Wide,
+    Narrow,
+}
+
+impl Chart {
+    fn draw(
+        description: &str,
+        draw: impl Fn(Size) -> Result<String, ChartError>,
+    ) -> Result<Self, ChartError> {
+        let themed =
+            |size, class| Ok::<_, ChartError>(theme::apply(&draw(size)?, class, description));
+        Ok(Self {
+            wide: themed(Size::Wide, "wide")?,
+            narrow: themed(Size::Narrow, "narrow")?,
+        })
+    }
+}
+
+/// A bar longer than this many times the longest of our own ladder is drawn broken, so that the ladder remains readable beside a slow peer.
+const BREAK: f64 = 4.0;
+
+/// The values of a chart of bars, for which its axis is made.
+struct Values {
+    unit: Unit,
+    /// The longest bar that is drawn whole.
+    longest: f64,
+}
+
+impl Values {
+    fn of(columns: &[&Column<'_>]) -> Self {
+        let cells = || columns.iter().flat_map(|column| &column.cells);
+        let longest = |limit: f64, ladder: bool| {
+            cells()
+                .filter(|cell| !ladder || matches!(cell.target.kind, TargetKind::Rung(_)))
+                .filter_map(|cell| cell.figure())
+                .map(|figure| {
+                    figure
+                        .interval
+                        .map_or(figure.median, |interval| interval.high)
+                })
+                .filter(|value| *value <= limit)
+                .fold(0.0, f64::max)
+        };
+        let ladder = longest(f64::INFINITY, true);
+        let limit = if ladder > 0.0 {
+            ladder * BREAK
+        } else {
+            f64::INFINITY
+        };
+        Self {
+            unit: columns
+                .first()
+                .map_or(Unit::Bytes, |column| column.metric.unit),
+            longest: longest(limit, false),
+        }
+    }
+
+    fn axis(&self, size: Size) -> Axis {
+        Axis::linear(
+            self.longest,
+            Scale::of(self.unit, self.longest).divisor,
+            size.ticks(),
+        )
+    }
+
+    fn tick(&self) -> impl Fn(&f64) -> String {
+        let scale = Scale::of(self.unit, self.longest);
+        move |value| scale.tick(*value)
+    }
+
+    fn exceeded_by(&self, value: f64) -> bool {
+        value > self.longest
+    }
+}
+
+/// Whether some bar of these columns is longer than drawn.
+pub fn has_broken_bars(columns: &[&Column<'_>]) -> bool {
+    let values = Values::of(columns);
+    let figures = columns
+        .iter()
+        .flat_map(|column| &column.cells)
+        .filter_map(|cell| cell.figure());
+    figures
+        .into_iter()
+        .any(|figure| values.exceeded_by(figure.median))
+}
+
+/// The cells that have something to say: a metric that was never asked of a target has no row.
+fn shown<'a, 'b>(column: &'b Column<'a>) -> Vec<&'b Cell<'a>> {
+    column
+        .cells
+        .iter()
+        .filter(|cell| !matches!(cell.outcome, Outcome::NotTaken))
+        .collect()
+}
+
+fn row(unit: Unit, cell: &Cell<'_>) -> Row {
+    Row::Target {
+        label: cell.target.name.clone(),
+        value: value(unit, cell),
+    }
+}
+
+fn value(unit: Unit, cell: &Cell<'_>) -> Value {
+    match &cell.outcome {
+        Outcome::Measured(figure) => Value::Figure(units::value(unit, figure.median)),
+        Outcome::Unavailable(_) => Value::Missing("unavailable on this host"),
+        Outcome::Failed => Value::Missing("every sample failed"),
+        Outcome::NotTaken => Value::Missing("not measured"),
+    }
+}
+
+/// What a chart shows, in words.
+fn describe(columns: &[&Column<'_>]) -> String {
+    let column = |column: &&Column<'_>| {
+        let cells = shown(column)
+            .into_iter()
+            .map(|cell| match value(column.metric.unit, cell) {
+                Value::Figure(text) => format!("{} {text}", cell.target.name),
+                Value::Missing(why) => format!("{} {why}", cell.target.name),
+            });
+        format!(
+            "{}: {}",
+            column.metric.title,
+            cells.collect::<Vec<_>>().join(", ")
+        )
+    };
+    columns.iter().map(column).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,167 @@
+//! The axis of values: linear from zero or logarithmic, with round ticks that leave each other room.
+
+use std::ops::Range;
+
+use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
+use plotters::coord::types::{RangedCoordf64, RangedCoordi32};
+
+/// An axis with ticks of our choosing: the library's logarithmic axis has none between powers of ten.
+#[derive(Clone)]
+pub struct Axis {
+    range: Range<f64>,
+    logarithmic: bool,
+    ticks: Vec<f64>,
+}
+
+impl Axis {
+    /// From zero to a little over `highest`, ticks at 1, 2 or 5 times a power of ten of `unit`; at most `count` of them.
+    pub fn linear(highest: f64, unit: f64, count: usize) -> Self {
+        let end = if highest > 0.0 { highest * 1.02 } else { unit };
+        let fits = |step: &f64| end / step < count as f64;
+        let step = round_numbers(end / unit / 1e3)
+            .map(|step| step * unit)
+            .find(fits)
+            .unwrap_or(end);
+        let ticks = multiples(step, end);
+        Self {
+            range: 0.0..end,
+            logarithmic: false,
+            ticks,
+        }
+    }
+
+    /// Around positive values, ticks at 1, 2 and 5 times powers of ten if that leaves them room, else at fewer of them.
+    pub fn logarithmic(lowest: f64, highest: f64, count: usize) -> Self {
+        let (start, end) = (lowest / 1.15, highest * 1.15);
+        let all: Vec<f64> = round_numbers(start)
+            .take_while(|tick| *tick <= end)
+            .filter(|tick| *tick >= start)
+            .collect();
+        let decades = (end / start).log10();
+        // Ticks stand at their distance from each other: beyond these densities labels would touch.
+        let per_decade = count as f64 / decades.max(0.3);
+        let keep = |tick: &f64| {
+            let leading = (tick / 10_f64.powf(tick.log10().floor() + 1e-9)).round();
+            per_decade >= 3.0 || (leading - 1.0).abs() < 0.1 || (leading - 10.0).abs() < 0.1
+        };
+        let ticks = all.into_iter().filter(keep).collect();
+        Self {
+            range: start..end,
+            logarithmic: true,
+            ticks,
+        }
+    }
+
+    fn place(&self, value: f64) -> f64 {
+        if self.logarithmic {
+            value.max(f64::MIN_POSITIVE).log10()
+        } else {
+            value
+        }
+    }
+
+    /// Where the axis begins.
+    pub fn start(&self) -> f64 {
+        self.range.start
+    }
+
+    /// Where the axis ends.
+    pub fn end(&self) -> f64 {
+        self.range.end
+    }
+}
+
+/// 1, 2 and 5 times the powers of ten from below `start`, upwards.
+fn round_numbers(start: f64) -> impl Iterator<Item = f64> {
+    let first = start.log10().floor();
+    (0_u32..60).flat_map(move |power| {
+        [1.0, 2.0, 5.0].map(|leading| leading * 10_f64.powf(first + f64::from(power)))
+    })
+}
+
+fn multiples(step: f64, end: f64) -> Vec<f64> {
+    (0_u32..100)
+        .map(|index| f64::from(index) * step)
+        .take_while(|tick| *tick <= end)
+        .collect()
+}
+
+impl Ranged for Axis {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        RangedCoordf64::from(self.place(self.range.start)..self.place(self.range.end))
+            .map(&self.place(*value), limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<f64> {
+        self.ticks.clone()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.range.clone()
+    }
+}
+
+/// The way down: pixels from the top, without ticks.
+#[derive(Clone)]
+pub struct Rows {
+    /// Height of all rows.
+    pub height: i32,
+}
+
+impl Ranged for Rows {
+    type FormatOption = DefaultFormatting;
+    type ValueType = i32;
+
+    fn map(&self, value: &i32, limit: (i32, i32)) -> i32 {
+        RangedCoordi32::from(self.height..0).map(value, limit)
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<i32> {
+        Vec::new()
+    }
+
+    fn range(&self) -> Range<i32> {
+        self.height..0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn linear_ticks_are_round_and_few() {
+        assert_eq!(
+            Axis::linear(2.4e6, 1e6, 8).ticks,
+            [0.0, 5e5, 1e6, 1.5e6, 2e6]
+        );
+        assert_eq!(Axis::linear(2.4e6, 1e6, 4).ticks, [0.0, 1e6, 2e6]);
+        assert_eq!(
+            Axis::linear(3_000.0, 1024.0, 4).ticks,
+            [0.0, 1024.0, 2048.0]
+        );
+        assert_eq!(Axis::linear(0.0, 1.0, 4).ticks, [0.0, 0.5, 1.0]);
+    }
+
+    #[test]
+    fn logarithmic_ticks_thin_out() {
+        let close = |axis: Axis, expected: &[f64]| {
+            assert_eq!(axis.ticks.len(), expected.len(), "{:?}", axis.ticks);
+            assert!(
+                axis.ticks
+                    .iter()
+                    .zip(expected)
+                    .all(|(tick, value)| (tick / value - 1.0).abs() < 1e-9)
+            );
+        };
+        close(Axis::logarithmic(6e5, 3e6, 8), &[1e6, 2e6]);
+        close(
+            Axis::logarithmic(6e5, 3e8, 12),
+            &[1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8],
+        );
+        close(Axis::logarithmic(6e5, 3e8, 5), &[1e6, 1e7, 1e8]);
+    }
+}

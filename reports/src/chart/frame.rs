@@ -1,0 +1,346 @@
+//! What all charts share: rows with their labels, the axis below, and room for the values.
+//!
+//! The library has no fonts here and guesses a text's extent, so labels are placed by the layouts below, which leave room for the widest that
+//! [`label`] lets through.
+
+use std::ops::Range;
+
+use plotters::backend::SVGBackend;
+use plotters::chart::{ChartBuilder, ChartContext, LabelAreaPosition};
+use plotters::coord::Shift;
+use plotters::coord::cartesian::Cartesian2d;
+use plotters::drawing::{DrawingArea, IntoDrawingArea as _};
+use plotters::element::{EmptyElement, PathElement, Rectangle, Text};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color as _, FontDesc, FontFamily, FontStyle, ShapeStyle, TextStyle};
+
+use super::axis::{Axis, Rows};
+use super::theme::Ink;
+use super::{ChartError, Size};
+use crate::text::one_line;
+
+/// The part of a chart that holds the values: across by [`Axis`], down by pixels.
+type Plot<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Axis, Rows>>;
+
+/// A row.
+pub enum Row {
+    /// A title over the rows that follow.
+    Heading(String),
+    /// A target, and whatever is drawn beside it.
+    Target {
+        /// Its name.
+        label: String,
+        /// Its value, or why it has none.
+        value: Value,
+    },
+}
+
+/// What stands at the end of a row.
+pub enum Value {
+    /// A figure.
+    Figure(String),
+    /// The reason for which there is none.
+    Missing(&'static str),
+}
+
+/// Extents in pixels of the drawing.
+struct Layout {
+    width: i32,
+    /// Left of the plot.
+    gutter: i32,
+    /// Right of the plot.
+    margin: i32,
+    /// Height of the text above a bar; none if the text stands in the gutter.
+    lead: i32,
+    bar: i32,
+    gap: i32,
+    font: i32,
+    /// The longest name that fits.
+    name: usize,
+    /// Most ticks that fit.
+    ticks: usize,
+}
+
+const WIDE: Layout = Layout {
+    width: 880,
+    gutter: 152,
+    margin: 92,
+    lead: 0,
+    bar: 22,
+    gap: 12,
+    font: 13,
+    name: 20,
+    ticks: 10,
+};
+const NARROW: Layout = Layout {
+    width: 360,
+    gutter: 2,
+    margin: 18,
+    lead: 18,
+    bar: 16,
+    gap: 10,
+    font: 13,
+    name: 24,
+    ticks: 6,
+};
+
+/// Height of a heading, and of the axis.
+const HEADING: i32 = 26;
+const AXIS: i32 = 26;
+
+/// Average width of a character, in hundredths of the font's size: of `DejaVu` Sans, the widest of the usual ones.
+const CHARACTER: i32 = 62;
+
+impl Size {
+    fn layout(self) -> &'static Layout {
+        match self {
+            Self::Wide => &WIDE,
+            Self::Narrow => &NARROW,
+        }
+    }
+
+    /// Most ticks that fit below a chart of this size.
+    pub(super) fn ticks(self) -> usize {
+        self.layout().ticks
+    }
+}
+
+/// A chart in the making.
+pub struct Frame<'a> {
+    plot: Plot<'a>,
+    axis: Axis,
+    /// The extent of each row's bar, from the top of the plot; empty for headings.
+    bars: Vec<Range<i32>>,
+}
+
+/// Draws a chart: labels, axis and values by itself, and what belongs into the rows by `body`.
+pub fn draw(
+    size: Size,
+    rows: &[Row],
+    axis: Axis,
+    tick: &dyn Fn(&f64) -> String,
+    body: impl FnOnce(&mut Frame<'_>) -> Result<(), ChartError>,
+) -> Result<String, ChartError> {
+    let layout = size.layout();
+    let (bars, height) = arrange(rows, layout);
+    let mut svg = String::new();
+    {
+        let extent = (
+            layout.width.cast_unsigned(),
+            (height + AXIS).cast_unsigned(),
+        );
+        let root = SVGBackend::with_string(&mut svg, extent).into_drawing_area();
+        let mut plot = ChartBuilder::on(&root)
+            .set_label_area_size(LabelAreaPosition::Left, layout.gutter)
+            .set_label_area_size(LabelAreaPosition::Bottom, AXIS)
+            .margin_right(layout.margin)
+            .build_cartesian_2d(axis.clone(), Rows { height })?;
+        plot.configure_mesh()
+            .disable_y_mesh()
+            .disable_y_axis()
+            .light_line_style(Ink::Grid.stand_in())
+            .bold_line_style(Ink::Grid.stand_in())
+            .axis_style(Ink::Grid.stand_in())
+            .x_label_formatter(tick)
+            .x_label_style(text(12, Ink::Muted, HPos::Center, VPos::Top))
+            .draw()?;
+        label(&root, rows, &bars, layout)?;
+        body(&mut Frame { plot, axis, bars })?;
+        root.present()?;
+    }
+    Ok(svg)
+}
+
+/// The extent of each row's bar, and the height of all rows.
+fn arrange(rows: &[Row], layout: &Layout) -> (Vec<Range<i32>>, i32) {
+    let mut top = 4;
+    let mut bars = Vec::with_capacity(rows.len());
+    for row in rows {
+        match row {
+            Row::Heading(_) => {
+                bars.push(top..top);
+                top += HEADING;
+            }
+            Row::Target { .. } => {
+                let start = top + layout.lead;
+                bars.push(start..start + layout.bar);
+                top = start + layout.bar + layout.gap;
+            }
+        }
+    }
+    (bars, top)
+}
+
+/// Puts names, and in the narrow layout values, beside or above the bars.
+fn label(
+    root: &DrawingArea<SVGBackend<'_>, Shift>,
+    rows: &[Row],
+    bars: &[Range<i32>],
+    layout: &Layout,
+) -> Result<(), ChartError> {
+    for (row, bar) in rows.iter().zip(bars) {
+        let beside = layout.lead == 0;
+        let middle = if beside {
+            i32::midpoint(bar.start, bar.end)
+        } else {
+            bar.start - layout.lead / 2 - 1
+        };
+        match row {
+            Row::Heading(title) => {
+                let limit = layout.width * 100 / (CHARACTER * layout.font);
+                let title = one_line(title, usize::try_from(limit).unwrap_or_default());
+                let style = text(layout.font, Ink::Text, HPos::Left, VPos::Center);
+                let style = TextStyle {
+                    font: style.font.style(FontStyle::Bold),
+                    ..style
+                };
+                root.draw(&Text::new(title, (2, bar.start + HEADING / 2), style))?;
+            }
+            Row::Target { label, value } => {
+                let name = one_line(label, layout.name);
+                let style = text(layout.font, Ink::Text, HPos::Left, VPos::Center);
+                root.draw(&Text::new(name, (2, middle), style))?;
+                match value {
+                    Value::Missing(why) if beside => {
+                        let style = text(layout.font, Ink::Muted, HPos::Left, VPos::Center);
+                        root.draw(&Text::new(*why, (layout.gutter + 8, middle), style))?;
+                    }
+                    Value::Missing(why) => {
+                        let style = text(layout.font, Ink::Muted, HPos::Right, VPos::Center);
+                        root.draw(&Text::new(*why, (layout.width - 2, middle), style))?;
+                    }
+                    Value::Figure(figure) => {
+                        let style = text(layout.font, Ink::Text, HPos::Right, VPos::Center);
+                        root.draw(&Text::new(
+                            figure.clone(),
+                            (layout.width - 2, middle),
+                            style,
+                        ))?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Text in the document's own font; the library's sizes are 1.24 times those that it writes.
+fn text(size: i32, ink: Ink, horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
+    TextStyle {
+        font: FontDesc::new(
+            FontFamily::Name("inherit"),
+            f64::from(size) * 1.24,
+            FontStyle::Normal,
+        ),
+        color: ink.stand_in().to_backend_color(),
+        pos: Pos::new(horizontal, vertical),
+    }
+}
+
+impl Frame<'_> {
+    /// Fills a piece of a row's bar; beyond the axis it is cut off.
+    pub fn bar(&mut self, row: usize, values: Range<f64>, ink: Ink) -> Result<(), ChartError> {
+        let bar = self.bars[row].clone();
+        let end = values.end.min(self.axis.end());
+        let corners = [(values.start.min(end), bar.start), (end, bar.end)];
+        self.plot
+            .draw_series([Rectangle::new(corners, ink.stand_in().filled())])?;
+        Ok(())
+    }
+
+    /// Marks a bar as longer than drawn: two gaps near its end.
+    pub fn broken(&mut self, row: usize) -> Result<(), ChartError> {
+        let bar = self.bars[row].clone();
+        let end = (self.axis.end(), bar.start);
+        let style = Ink::Page.stand_in().stroke_width(3);
+        let height = bar.end - bar.start;
+        let gap = |from: i32| PathElement::new(vec![(from + 5, -2), (from - 5, height + 2)], style);
+        self.plot
+            .draw_series([EmptyElement::at(end) + gap(-28) + gap(-20)])?;
+        Ok(())
+    }
+
+    /// Writes into a piece of a row's bar if there is room for all of it.
+    pub fn write_into(
+        &mut self,
+        row: usize,
+        values: Range<f64>,
+        words: &str,
+    ) -> Result<(), ChartError> {
+        let room = self.pixels(values.end) - self.pixels(values.start);
+        let needed = i32::try_from(words.chars().count()).unwrap_or(i32::MAX / CHARACTER / 100)
+            * CHARACTER
+            * 11
+            / 100;
+        if needed + 6 > room {
+            return Ok(());
+        }
+        let bar = self.bars[row].clone();
+        let style = text(11, Ink::OnPart, HPos::Center, VPos::Center);
+        let centre = (
+            f64::midpoint(values.start, values.end),
+            i32::midpoint(bar.start, bar.end),
+        );
+        self.plot
+            .draw_series([Text::new(words.to_owned(), centre, style)])?;
+        Ok(())
+    }
+
+    /// Writes a note where a row's bar would begin.
+    pub fn note(&mut self, row: usize, words: &str) -> Result<(), ChartError> {
+        let bar = self.bars[row].clone();
+        let style = text(12, Ink::Muted, HPos::Left, VPos::Center);
+        let place = (self.axis.start(), i32::midpoint(bar.start, bar.end));
+        let note = EmptyElement::at(place) + Text::new(words.to_owned(), (8, 0), style);
+        self.plot.draw_series([note])?;
+        Ok(())
+    }
+
+    /// Draws an interval through the middle of a row, with the median across it if asked for.
+    pub fn interval(
+        &mut self,
+        row: usize,
+        values: Range<f64>,
+        median: Option<f64>,
+    ) -> Result<(), ChartError> {
+        let bar = self.bars[row].clone();
+        let middle = i32::midpoint(bar.start, bar.end);
+        let ink = Ink::Text.stand_in();
+        let end = values.end.min(self.axis.end());
+        let line = |from, to, width| {
+            PathElement::new(vec![from, to], ShapeStyle::from(ink).stroke_width(width))
+        };
+        let mut lines = vec![line((values.start, middle), (end, middle), 2)];
+        for end in [values.start, end] {
+            lines.push(line((end, middle - 4), (end, middle + 4), 2));
+        }
+        if let Some(median) = median {
+            lines.push(line((median, bar.start), (median, bar.end), 3));
+        }
+        self.plot.draw_series(lines)?;
+        Ok(())
+    }
+
+    /// Draws samples as translucent dots, spread over the height of the row so that they show how many they are.
+    pub fn dots(
+        &mut self,
+        row: usize,
+        values: impl Iterator<Item = f64>,
+        ink: Ink,
+    ) -> Result<(), ChartError> {
+        let bar = self.bars[row].clone();
+        let height = bar.end - bar.start - 4;
+        // Steps of the golden section cover the height evenly, however many there are.
+        let dots = (0_i32..).zip(values).map(|(index, value)| {
+            let place = (value, bar.start + 2 + (index * 618 % 1000) * height / 1000);
+            plotters::element::Circle::new(place, 3, ink.stand_in().mix(0.55).filled())
+        });
+        self.plot.draw_series(dots)?;
+        Ok(())
+    }
+
+    /// Where a value stands, in pixels.
+    fn pixels(&self, value: f64) -> i32 {
+        self.plot.backend_coord(&(value, 0)).0
+    }
+}

@@ -1,0 +1,171 @@
+//! The charts of an experiment, with their captions and legends.
+
+use crate::chart::{self, Chart, ChartError, bars, distribution, phases, theme};
+use crate::model::{Better, Unit};
+use crate::parts::OTHER;
+use crate::summary::{Column, Section, Summary};
+use crate::units;
+
+/// A chart with the words around it.
+pub struct FigureView {
+    /// What it shows.
+    pub title: String,
+    /// The drawing.
+    pub chart: Chart,
+    /// How to read it.
+    pub caption: String,
+    /// Its parts; empty if it has none.
+    pub legend: Vec<LegendItem>,
+}
+
+/// One part of a stacked chart.
+pub struct LegendItem {
+    /// The class of its colour.
+    pub ink: String,
+    /// Its name.
+    pub name: String,
+    /// What happens in it.
+    pub explanation: String,
+    /// Its median in each target.
+    pub medians: Vec<(String, String)>,
+}
+
+const UNITS: [Unit; 4] = [
+    Unit::BytesPerSecond,
+    Unit::OperationsPerSecond,
+    Unit::Nanoseconds,
+    Unit::Bytes,
+];
+
+/// Draws an experiment: metrics with parts as stacked bars, times among them as samples too, and all others as bars by unit.
+pub fn draw(summary: &Summary<'_>, section: &Section<'_>) -> Result<Vec<FigureView>, ChartError> {
+    let measured = || section.columns.iter().filter(|column| column.has_figures());
+    let mut figures = Vec::new();
+    for column in measured().filter(|column| column.has_parts()) {
+        figures.push(stacked(column)?);
+        if column.metric.unit == Unit::Nanoseconds {
+            figures.extend(samples(summary, column)?);
+        }
+    }
+    for unit in UNITS {
+        let columns: Vec<_> = measured()
+            .filter(|column| !column.has_parts() && column.metric.unit == unit)
+            .collect();
+        if !columns.is_empty() {
+            figures.push(grouped(summary, &columns)?);
+        }
+    }
+    Ok(figures)
+}
+
+fn stacked(column: &Column<'_>) -> Result<FigureView, ChartError> {
+    let mut caption = "Each bar is as long as the median. Medians of parts don't add up to it, so it is divided as the middle half of \
+                       the samples were, on average; beneath it are the parts' own medians."
+        .to_owned();
+    if column
+        .cells
+        .iter()
+        .filter_map(|cell| cell.figure())
+        .any(|figure| figure.parts.is_empty())
+    {
+        caption.push_str(" A grey bar comes from a launcher that doesn't report its parts.");
+    }
+    Ok(FigureView {
+        title: format!("{}, by part", column.metric.title),
+        chart: phases::render(column)?,
+        caption: caption + broken(&[column]),
+        legend: legend(column),
+    })
+}
+
+fn samples(summary: &Summary<'_>, column: &Column<'_>) -> Result<Option<FigureView>, ChartError> {
+    let most = column
+        .cells
+        .iter()
+        .filter_map(|cell| cell.figure())
+        .map(|figure| figure.count)
+        .max()
+        .unwrap_or_default();
+    let which = if most > distribution::DOTS {
+        "Samples, at most 300 a target"
+    } else {
+        "Every sample"
+    };
+    let caption = format!(
+        "{which}, on a logarithmic axis: equal distances are equal ratios. The tall line is the median, the bar through it its 95 % interval."
+    );
+    let chart = distribution::render(summary.run, column)?;
+    let title = format!("{}, sample by sample", column.metric.title);
+    Ok(chart.map(|chart| FigureView {
+        title,
+        chart,
+        caption,
+        legend: Vec::new(),
+    }))
+}
+
+fn grouped(summary: &Summary<'_>, columns: &[&Column<'_>]) -> Result<FigureView, ChartError> {
+    let title = match columns[0].metric.unit {
+        Unit::BytesPerSecond => "Throughput",
+        Unit::OperationsPerSecond => "Operations",
+        Unit::Nanoseconds => "Times",
+        Unit::Bytes => "Sizes",
+    };
+    let is = |better| columns.iter().all(|column| column.metric.better == better);
+    let direction = match (is(Better::Higher), is(Better::Lower)) {
+        (true, _) => " Longer is better.",
+        (_, true) => " Shorter is better.",
+        _ => "",
+    };
+    let caption = format!(
+        "Bars are medians, whiskers their 95 % intervals.{direction}{}",
+        broken(columns)
+    );
+    let chart = bars::render(summary.run, columns)?;
+    Ok(FigureView {
+        title: title.to_owned(),
+        chart,
+        caption,
+        legend: Vec::new(),
+    })
+}
+
+fn broken(columns: &[&Column<'_>]) -> &'static str {
+    if chart::has_broken_bars(columns) {
+        " A bar with a break is longer than drawn."
+    } else {
+        ""
+    }
+}
+
+fn legend(column: &Column<'_>) -> Vec<LegendItem> {
+    let figures = || {
+        column
+            .cells
+            .iter()
+            .filter_map(|cell| Some((cell, cell.figure()?)))
+    };
+    let item = |(place, name): (usize, &str)| {
+        let parts = figures().filter_map(|(cell, figure)| {
+            let part = figure.parts.iter().find(|part| part.name == name)?;
+            Some((cell.target.name.clone(), part))
+        });
+        let explanation = parts
+            .clone()
+            .map(|(_, part)| part.explanation)
+            .find(|text| !text.is_empty());
+        LegendItem {
+            ink: theme::Ink::of_part(place).name(),
+            name: name.to_owned(),
+            explanation: explanation.unwrap_or_default().to_owned(),
+            medians: parts
+                .map(|(target, part)| (target, units::value(column.metric.unit, part.median)))
+                .collect(),
+        }
+    };
+    let (other, named): (Vec<_>, Vec<_>) = phases::part_names(column)
+        .into_iter()
+        .enumerate()
+        .partition(|(_, name)| *name == OTHER);
+    named.into_iter().chain(other).map(item).collect()
+}

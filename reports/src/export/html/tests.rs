@@ -1,0 +1,135 @@
+//! The document as a whole.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::fixture;
+use crate::model::{Fact, Unavailable};
+
+/// A run that is small enough to read its document, with every kind of row.
+fn small() -> Run {
+    let mut run = fixture::run();
+    run.samples.retain(|sample| sample.round < 8);
+    run
+}
+
+#[test]
+fn the_document_of_a_run() {
+    insta::assert_snapshot!(render(&[small()]).unwrap());
+}
+
+#[test]
+fn it_loads_nothing_and_runs_nothing() {
+    let document = render(&[small(), small()]).unwrap();
+    assert!(document.contains("default-src 'none'"));
+    let addresses = document
+        .match_indices("://")
+        .map(|(at, _)| &document[at.saturating_sub(5)..(at + 24).min(document.len())]);
+    for address in addresses {
+        assert!(address.contains("://www.w3.org/2000/svg"), "{address}");
+    }
+    for forbidden in ["<script", "@import", "url(", " onload", " src=", "<iframe"] {
+        assert!(!document.contains(forbidden), "{forbidden}");
+    }
+}
+
+#[test]
+fn no_colour_escapes_the_style_sheet() {
+    let document = render(&[small()]).unwrap();
+    let body = document.split_once("<body>").unwrap().1;
+    assert!(!body.contains("=\"#"), "drawings name their colours");
+}
+
+#[test]
+fn each_run_has_its_section() {
+    let mut other = small();
+    other.host.summary = "another host".to_owned();
+    let document = render(&[small(), other]).unwrap();
+    assert!(document.contains("<main id=\"run-1\">") && document.contains("<main id=\"run-2\">"));
+    assert!(document.contains("<a href=\"#run-2\">another host</a>"));
+}
+
+#[test]
+fn partial_runs_and_empty_runs_say_so() {
+    let mut run = small();
+    run.partial = true;
+    run.samples.clear();
+    let document = render(&[run.clone()]).unwrap();
+    assert!(document.contains("Partial run.") && document.contains("not measured"));
+    run.targets.clear();
+    run.experiments.clear();
+    assert!(render(&[run]).unwrap().contains("no bare process"));
+    assert!(render(&[]).unwrap().contains("</html>"));
+}
+
+/// Puts a text wherever a results file has one.
+fn poison(text: &str) -> Run {
+    let mut run = small();
+    let poisoned = || text.to_owned();
+    let renamed = run.targets[1].name.clone();
+    for sample in &mut run.samples {
+        if sample.target == renamed {
+            sample.target = poisoned();
+            sample.reason = Some(poisoned());
+        }
+        if sample.part == "clone" {
+            sample.part = poisoned();
+        }
+    }
+    run.targets[1].name = poisoned();
+    run.targets[1].description = poisoned();
+    run.targets[3].unavailable = Some(Unavailable {
+        reason: poisoned(),
+        fix: poisoned(),
+    });
+    run.targets[5].version = Some(poisoned());
+    run.experiments[0].method = poisoned();
+    run.experiments[0].metrics[0].title = poisoned();
+    run.experiments[0].metrics[0].parts[0].explanation = poisoned();
+    run.experiments[2].metrics[0].title = poisoned();
+    run.host.summary = poisoned();
+    run.host.facts.push(Fact {
+        key: poisoned(),
+        label: poisoned(),
+        value: poisoned(),
+        concern: Some(poisoned()),
+    });
+    run.warnings.push(poisoned());
+    run.started = poisoned();
+    run.version = poisoned();
+    run.profile = poisoned();
+    run
+}
+
+#[test]
+fn markup_in_results_is_text_in_the_report() {
+    let tags = |document: &str| document.matches('<').count();
+    for text in [
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror=alert(1)>",
+        "'-->]]></style><b>",
+        "&lt;",
+        "\u{0}\u{1b}",
+    ] {
+        let document = render(&[poison(text)]).unwrap();
+        // As long as the poison, for a name is written into a bar only where it fits.
+        let harmless = render(&[poison(&"x".repeat(text.chars().count()))]).unwrap();
+        assert_eq!(tags(&document), tags(&harmless), "{text}");
+        assert!(
+            !document.contains("<script")
+                && !document.contains("<img")
+                && !document.contains("<b>alert")
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn no_text_changes_the_structure(text in "[<>&\"'=/a-z \\-]{1,12}") {
+        let tags = |document: &str| document.matches('<').count();
+        let plain: String = text.chars().map(|_| 'x').collect();
+        prop_assert_eq!(tags(&render(&[poison(&text)]).unwrap()), tags(&render(&[poison(&plain)]).unwrap()));
+    }
+}

@@ -1,0 +1,268 @@
+//! The summary as texts in the order in which the template puts them.
+
+use super::ReportError;
+use super::figures::{self, FigureView};
+use super::headline;
+use crate::chart::theme;
+use crate::model::{Fact, Run, Target, TargetKind, Unit};
+use crate::statistics::Interval;
+use crate::summary::{Cell, Column, Figure, Gap, Outcome, Section, Summary};
+use crate::units;
+
+/// A run.
+pub struct RunView {
+    pub id: String,
+    pub host: String,
+    pub headline: String,
+    pub findings: Vec<String>,
+    pub about: Vec<(&'static str, String)>,
+    pub partial: bool,
+    pub warnings: Vec<String>,
+    pub baseline: Option<String>,
+    pub thin: bool,
+    pub ladder: TableView,
+    pub missing: Vec<MissingView>,
+    pub gaps: Vec<GapView>,
+    pub sections: Vec<SectionView>,
+    pub facts: Vec<Fact>,
+}
+
+/// An experiment.
+pub struct SectionView {
+    pub id: String,
+    pub title: String,
+    pub method: String,
+    pub figures: Vec<FigureView>,
+    pub table: TableView,
+}
+
+/// Targets down, metrics across.
+pub struct TableView {
+    pub columns: Vec<String>,
+    pub rows: Vec<RowView>,
+}
+
+/// A target with its figures.
+pub struct RowView {
+    pub ink: String,
+    pub name: String,
+    pub place: String,
+    pub description: String,
+    pub cells: Vec<CellView>,
+}
+
+/// One figure, or why there is none.
+pub struct CellView {
+    pub column: String,
+    pub value: Option<ValueView>,
+    pub missing: &'static str,
+    pub reason: String,
+}
+
+/// A figure in words.
+pub struct ValueView {
+    pub median: String,
+    pub interval: Option<String>,
+    pub ratio: Option<String>,
+    pub ratio_interval: Option<String>,
+    pub count: String,
+}
+
+/// A target that the host can't run.
+pub struct MissingView {
+    pub ink: String,
+    pub name: String,
+    pub reason: String,
+    pub fix: String,
+}
+
+/// Samples that a target lacks.
+pub struct GapView {
+    pub target: String,
+    pub what: String,
+}
+
+impl RunView {
+    /// Puts a summary into words and pictures.
+    pub fn of(number: usize, summary: &Summary<'_>) -> Result<Self, ReportError> {
+        let run = summary.run;
+        let id = format!("run-{number}");
+        let mut findings = headline::sentences(summary);
+        let headline = findings.remove(0);
+        let sections = summary.sections.iter().enumerate();
+        Ok(Self {
+            host: run.host.summary.clone(),
+            headline,
+            findings,
+            about: about(run),
+            partial: run.partial,
+            warnings: run.warnings.clone(),
+            baseline: summary.baseline.map(|baseline| baseline.name.clone()),
+            thin: summary.is_thin(),
+            ladder: table(
+                summary,
+                &summary
+                    .sections
+                    .iter()
+                    .filter_map(leading)
+                    .collect::<Vec<_>>(),
+            ),
+            missing: missing(run),
+            gaps: summary.gaps().iter().map(gap).collect(),
+            sections: sections
+                .map(|(index, section)| view(summary, section, &id, index))
+                .collect::<Result<_, _>>()?,
+            facts: run.host.facts.clone(),
+            id,
+        })
+    }
+}
+
+fn about(run: &Run) -> Vec<(&'static str, String)> {
+    vec![
+        ("Started", run.started.clone()),
+        (
+            "Took",
+            units::value(Unit::Nanoseconds, run.duration_seconds * 1e9),
+        ),
+        ("Profile", run.profile.clone()),
+        ("Seed", run.seed.to_string()),
+        ("isobench", run.version.clone()),
+        ("Samples", run.samples.len().to_string()),
+    ]
+}
+
+fn missing(run: &Run) -> Vec<MissingView> {
+    let view = |target: &Target| {
+        let unavailable = target.unavailable.clone()?;
+        Some(MissingView {
+            ink: theme::ink_of(run, target).name(),
+            name: target.name.clone(),
+            reason: unavailable.reason,
+            fix: unavailable.fix,
+        })
+    };
+    run.targets.iter().filter_map(view).collect()
+}
+
+fn gap(gap: &Gap<'_>) -> GapView {
+    GapView {
+        target: gap.target.to_owned(),
+        what: gap.to_string(),
+    }
+}
+
+fn view(
+    summary: &Summary<'_>,
+    section: &Section<'_>,
+    run: &str,
+    index: usize,
+) -> Result<SectionView, ReportError> {
+    let name = &section.experiment.name;
+    let columns: Vec<_> = section
+        .columns
+        .iter()
+        .map(|column| (column.metric.title.clone(), column))
+        .collect();
+    Ok(SectionView {
+        id: format!("{run}-{index}"),
+        title: headline::capital(name),
+        method: section.experiment.method.clone(),
+        figures: figures::draw(summary, section).map_err(|source| ReportError::Chart {
+            experiment: name.clone(),
+            source,
+        })?,
+        table: table(summary, &columns),
+    })
+}
+
+/// The column that stands for an experiment, with its heading.
+fn leading<'a, 'b>(section: &'b Section<'a>) -> Option<(String, &'b Column<'a>)> {
+    let column = section.leading()?;
+    Some((
+        format!(
+            "{}: {}",
+            headline::capital(&section.experiment.name),
+            column.metric.title
+        ),
+        column,
+    ))
+}
+
+fn table(summary: &Summary<'_>, columns: &[(String, &Column<'_>)]) -> TableView {
+    let run = summary.run;
+    let row = |(index, target): (usize, &Target)| RowView {
+        ink: theme::ink_of(run, target).name(),
+        name: target.name.clone(),
+        place: place(target),
+        description: target.description.clone(),
+        cells: columns
+            .iter()
+            .map(|(title, column)| cell(title, column, &column.cells[index]))
+            .collect(),
+    };
+    TableView {
+        columns: columns.iter().map(|(title, _)| title.clone()).collect(),
+        rows: run.targets.iter().enumerate().map(row).collect(),
+    }
+}
+
+fn place(target: &Target) -> String {
+    let kind = match target.kind {
+        TargetKind::Rung(rung) => format!("rung {rung}"),
+        TargetKind::Floor => "floor".to_owned(),
+        TargetKind::Peer => "peer".to_owned(),
+    };
+    target
+        .version
+        .as_ref()
+        .map(|version| format!("{kind}, {version}"))
+        .unwrap_or(kind)
+}
+
+fn cell(title: &str, column: &Column<'_>, cell: &Cell<'_>) -> CellView {
+    let (missing, reason) = match &cell.outcome {
+        Outcome::Measured(_) => ("", String::new()),
+        Outcome::Unavailable(reason) => ("unavailable", (*reason).to_owned()),
+        Outcome::Failed => (
+            "failed",
+            cell.failures
+                .iter()
+                .map(|failure| failure.reason)
+                .collect::<Vec<_>>()
+                .join("; "),
+        ),
+        Outcome::NotTaken => ("not measured", String::new()),
+    };
+    let value = cell.figure().map(|figure| value(column, cell, figure));
+    CellView {
+        column: title.to_owned(),
+        value,
+        missing,
+        reason,
+    }
+}
+
+fn value(column: &Column<'_>, cell: &Cell<'_>, figure: &Figure<'_>) -> ValueView {
+    let unit = column.metric.unit;
+    let good = format!(
+        "{} sample{}",
+        figure.count,
+        if figure.count == 1 { "" } else { "s" }
+    );
+    let failed = cell.failed();
+    let ratio_interval = figure.ratio.and_then(|ratio| ratio.interval);
+    ValueView {
+        median: units::value(unit, figure.median),
+        interval: figure
+            .interval
+            .map(|interval: Interval| units::interval(unit, interval, figure.median)),
+        ratio: figure.ratio.map(|ratio| units::ratio(ratio.value)),
+        ratio_interval: ratio_interval.map(units::ratio_interval),
+        count: if failed == 0 {
+            good
+        } else {
+            format!("{good}, {failed} failed")
+        },
+    }
+}
