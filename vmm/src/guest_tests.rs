@@ -16,7 +16,7 @@ use crate::microvm::{BootError, Ended, MicroVm, RunError};
 use crate::{floor, kvm, layout, probe};
 
 /// A static program of one page: an ELF header, one program header, `code`.
-fn program(code: &[u8]) -> tempfile::NamedTempFile {
+pub(crate) fn elf(code: &[u8]) -> Vec<u8> {
     let mut file = vec![0; 0x78];
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"\x7fELF\x02\x01\x01");
@@ -35,17 +35,16 @@ fn program(code: &[u8]) -> tempfile::NamedTempFile {
     put(0x60, &length.to_le_bytes());
     put(0x68, &length.to_le_bytes());
     file.extend_from_slice(code);
-    let stored = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(stored.path(), file).unwrap();
-    stored
+    file
 }
 
-/// Where the code of [`program`] starts.
+/// Where the code of [`elf`] starts.
 const CODE: u64 = 0x40_0078;
 
 /// Runs `code`; `None` where there is no KVM.
 fn try_run(code: &[u8]) -> Option<Result<Ended, RunError>> {
-    let stored = program(code);
+    let stored = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(stored.path(), elf(code)).unwrap();
     let program = Program::open(stored.path()).unwrap();
     let null = || {
         OwnedFd::from(

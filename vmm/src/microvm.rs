@@ -197,7 +197,8 @@ impl MicroVm {
             registers.rflags = regs::user_flags(r11);
         }
         self.vcpu.set_registers(&registers);
-        if self.memory.take_stale() {
+        // On software KVM the MMU notifier has already done it: see `GuestRam::drop_translations`.
+        if self.memory.take_stale() && after.is_none() {
             self.vcpu.flush_translations()?;
         }
         Ok(None)

@@ -109,7 +109,7 @@ fn run() -> Result<u8, Failure> {
         eprintln!("isobench-vmm: {death}");
     }
     // SAFETY: ends the process; nothing is buffered. The kernel takes the VM down with it, faster than piece by piece.
-    unsafe { nix::libc::_exit(end.code().into()) }
+    unsafe { libc::_exit(end.code().into()) }
 }
 
 /// Opens all that the guest is given.

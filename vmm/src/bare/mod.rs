@@ -15,3 +15,5 @@ mod user_memory;
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod program_tests;

@@ -12,6 +12,7 @@ use crate::memory::{GuestRam, PAGE};
 /// Where the operations happen: few pages, so that they meet.
 const BASE: u64 = 0x10_0000;
 const PAGES: u64 = 24;
+const PAGE_LENGTH: usize = 4096;
 
 #[derive(Debug, Clone)]
 enum Operation {
@@ -95,9 +96,9 @@ fn covered(model: &Model, page: u64, pages: u64) -> bool {
     (page..page + pages).all(|page| model.contains_key(&page))
 }
 
-fn apply(space: &mut AddressSpace, model: &mut Model, operation: Operation) {
+fn apply(space: &mut AddressSpace, model: &mut Model, operation: &Operation) {
     let address = |page: u64| BASE + page * PAGE;
-    match operation {
+    match *operation {
         Operation::Map {
             page,
             pages,
@@ -176,7 +177,7 @@ fn remap(space: &mut AddressSpace, model: &mut Model, page: u64, pages: u64, new
 
 fn check(space: &AddressSpace, model: &Model) {
     for page in 0..PAGES + 8 {
-        let mut bytes = [0xee; PAGE as usize];
+        let mut bytes = [0xee; PAGE_LENGTH];
         let read = space.read(BASE + page * PAGE, &mut bytes);
         match model.get(&page) {
             Some(&(protection, byte)) if readable(protection) => {
@@ -208,7 +209,7 @@ proptest! {
         let free = space.free_bytes();
         let mut model = Model::new();
         for operation in operations {
-            apply(&mut space, &mut model, operation);
+            apply(&mut space, &mut model, &operation);
         }
         space.unmap(BASE + (PAGES + 20) * PAGE, PAGE).unwrap();
         check(&space, &model);
@@ -294,9 +295,9 @@ fn a_file_is_seen_and_never_written() {
             backing,
         )
         .unwrap();
-    let mut seen = [1; 3 * PAGE as usize];
+    let mut seen = [1; 3 * PAGE_LENGTH];
     space.read(at, &mut seen).unwrap();
-    assert_eq!(seen.iter().filter(|&&byte| byte == b'a').count(), 904);
+    assert_eq!(seen[..904], [b'a'; 904]);
     assert!(seen[904..].iter().all(|&byte| byte == 0));
     space.write(at, b"b").unwrap();
     space.unmap(at, 3 * PAGE).unwrap();
@@ -316,7 +317,7 @@ fn a_file_is_seen_and_never_written() {
         )
         .unwrap();
     space.read(at, &mut seen).unwrap();
-    assert_eq!(seen, [0; 3 * PAGE as usize]);
+    assert_eq!(seen, [0; 3 * PAGE_LENGTH]);
 }
 
 #[test]

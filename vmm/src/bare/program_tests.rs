@@ -1,0 +1,181 @@
+//! Program files of every hostile kind: one reason each, and never a panic.
+
+use bytesize::ByteSize;
+use proptest::prelude::*;
+
+use super::address_space::AddressSpace;
+use super::loader;
+use super::program::{Image, NotAProgram, Program};
+use super::stack::Start;
+use crate::guest_tests::elf;
+use crate::layout;
+use crate::memory::{GuestRam, PAGE};
+
+fn parse(bytes: &[u8]) -> Result<Image, NotAProgram> {
+    Image::parse(bytes.len() as u64, &mut |offset, length| {
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        let end = start.saturating_add(length).min(bytes.len());
+        Ok(bytes[start..end].to_vec())
+    })
+}
+
+/// The smallest program with `value` written over the bytes at `at`.
+fn with(at: usize, value: &[u8]) -> Vec<u8> {
+    let mut bytes = elf(&[0x0f, 0x0b]);
+    bytes[at..at + value.len()].copy_from_slice(value);
+    bytes
+}
+
+#[track_caller]
+fn expect_reason(bytes: &[u8], reason: &str) {
+    let error = parse(bytes).unwrap_err().to_string();
+    assert!(error.contains(reason), "{error}");
+}
+
+#[test]
+fn the_smallest_program_is_accepted() {
+    let image = parse(&elf(&[0x0f, 0x0b])).unwrap();
+    assert_eq!(image.entry, 0x40_0078);
+    assert_eq!(image.headers, 0x40_0040);
+    assert_eq!(image.segments.len(), 1);
+}
+
+#[test]
+fn a_position_independent_program_gets_its_place() {
+    let mut bytes = with(0x10, &3_u16.to_le_bytes());
+    bytes[0x18..0x20].copy_from_slice(&0x78_u64.to_le_bytes());
+    bytes[0x50..0x58].copy_from_slice(&0_u64.to_le_bytes());
+    assert_eq!(parse(&bytes).unwrap().entry, layout::PROGRAM + 0x78);
+}
+
+#[test]
+fn each_bad_file_has_its_reason() {
+    expect_reason(b"", "not an ELF");
+    expect_reason(b"#!/bin/sh\n", "not an ELF");
+    expect_reason(&elf(&[])[..0x30], "not an ELF");
+    expect_reason(&elf(&[])[..0x60], "program header table ends past the end");
+    expect_reason(&with(4, &[1]), "another processor");
+    expect_reason(&with(5, &[2]), "another processor");
+    expect_reason(&with(0x12, &183_u16.to_le_bytes()), "another processor");
+    expect_reason(
+        &with(0x10, &1_u16.to_le_bytes()),
+        "not a program (ELF type 1)",
+    );
+    expect_reason(&with(0x36, &32_u16.to_le_bytes()), "unknown size");
+    expect_reason(&with(0x38, &0_u16.to_le_bytes()), "no program headers");
+    expect_reason(&with(0x38, &u16::MAX.to_le_bytes()), "or too many");
+    expect_reason(&with(0x40, &3_u32.to_le_bytes()), "dynamically linked");
+    expect_reason(&with(0x40, &4_u32.to_le_bytes()), "nothing to load");
+    expect_reason(&with(0x18, &0x50_0000_u64.to_le_bytes()), "entry point");
+    expect_reason(&with(0x20, &u64::MAX.to_le_bytes()), "program header table");
+    expect_reason(
+        &with(0x48, &0x1000_u64.to_le_bytes()),
+        "a segment ends past the end",
+    );
+    expect_reason(&with(0x50, &1_u64.to_le_bytes()), "differ within a page");
+    expect_reason(&with(0x50, &0x1000_u64.to_le_bytes()), "first 64 KiB");
+    expect_reason(
+        &with(0x50, &(!0xfff_u64).to_le_bytes()),
+        "outside the address space",
+    );
+    expect_reason(&with(0x60, &1_u64.to_le_bytes()), "zero-filled part");
+    expect_reason(&with(0x68, &1_u64.to_le_bytes()), "more bytes in the file");
+}
+
+#[test]
+fn overlapping_segments_are_refused() {
+    let mut bytes = elf(&[0; 0x100]);
+    bytes[0x38..0x3a].copy_from_slice(&2_u16.to_le_bytes());
+    bytes.copy_within(0x40..0x78, 0x78);
+    expect_reason(&bytes, "overlap");
+}
+
+#[test]
+fn a_program_larger_than_the_guest_is_refused_when_loaded() {
+    let mut bytes = with(0x44, &7_u32.to_le_bytes());
+    bytes[0x68..0x70].copy_from_slice(&(1_u64 << 40).to_le_bytes());
+    let error = load(&bytes).unwrap_err();
+    assert!(matches!(error, loader::LoadError::Map { .. }), "{error:?}");
+}
+
+#[test]
+fn the_stack_holds_what_the_abi_says() {
+    let start = Start {
+        arguments: vec![c"name".into(), c"argument".into()],
+        environment: vec![c"KEY=value".into()],
+        ..Start::default()
+    };
+    let stored = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(stored.path(), elf(&[0x0f, 0x0b])).unwrap();
+    let program = Program::open(stored.path()).unwrap();
+    let mut memory = AddressSpace::new(GuestRam::new(ByteSize::mib(2)).unwrap());
+    let entry = loader::load(&mut memory, &program, &start).unwrap();
+    assert_eq!(entry.stack % 16, 0);
+    let word = |index: u64| {
+        let mut bytes = [0; 8];
+        memory.read(entry.stack + 8 * index, &mut bytes).unwrap();
+        u64::from_le_bytes(bytes)
+    };
+    let string = |index| memory.read_c_string(word(index), 100).unwrap();
+    assert_eq!(word(0), 2);
+    assert_eq!(
+        (string(1), string(2), word(3)),
+        (c"name".into(), c"argument".into(), 0)
+    );
+    assert_eq!((string(4), word(5)), (c"KEY=value".into(), 0));
+    let auxiliary: Vec<_> = (0..40)
+        .map(|pair| (word(6 + 2 * pair), word(7 + 2 * pair)))
+        .take_while(|pair| pair.0 != 0)
+        .collect();
+    assert!(auxiliary.contains(&(libc::AT_PAGESZ, PAGE)));
+    assert!(auxiliary.contains(&(libc::AT_ENTRY, entry.address)));
+}
+
+#[test]
+fn too_many_arguments_are_refused() {
+    let stored = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(stored.path(), elf(&[0x0f, 0x0b])).unwrap();
+    let program = Program::open(stored.path()).unwrap();
+    let start = Start {
+        arguments: vec![c"x".into(); 100_000],
+        ..Start::default()
+    };
+    let mut memory = AddressSpace::new(GuestRam::new(ByteSize::mib(2)).unwrap());
+    let error = loader::load(&mut memory, &program, &start).unwrap_err();
+    assert!(
+        matches!(error, loader::LoadError::TooManyArguments { .. }),
+        "{error:?}"
+    );
+}
+
+/// Loads a file that was accepted.
+fn load(bytes: &[u8]) -> Result<(), loader::LoadError> {
+    let stored = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(stored.path(), bytes).unwrap();
+    let program = Program::open(stored.path()).unwrap();
+    let mut memory = AddressSpace::new(GuestRam::new(ByteSize::mib(2)).unwrap());
+    loader::load(&mut memory, &program, &Start::default()).map(|_| ())
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(parse(&bytes).is_err());
+        prop_assert!(parse(&[b"\x7fELF\x02\x01\x01".as_slice(), &bytes].concat()).is_err() || bytes.len() > 0x70);
+    }
+
+    #[test]
+    fn a_damaged_program_is_refused_or_loads_or_does_not_fit(
+        damage in prop::collection::vec((0_usize..0x78, any::<u8>()), 1..6)
+    ) {
+        let mut bytes = elf(&[0x0f, 0x0b]);
+        for (at, value) in damage {
+            bytes[at] = value;
+        }
+        if parse(&bytes).is_ok() {
+            let _ = load(&bytes);
+        }
+    }
+}
