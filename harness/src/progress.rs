@@ -1,6 +1,6 @@
 //! How far a run is: a bar on a terminal, plain lines elsewhere.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -57,7 +57,9 @@ impl Progress {
             .last_line
             .is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
         if self.lines && due {
-            eprintln!(
+            // A reader that has gone away must not end the run.
+            let _ = writeln!(
+                std::io::stderr(),
                 "sample {} of {}: {experiment}, {target}",
                 number + 1,
                 self.steps
