@@ -5,9 +5,8 @@ use nix::libc::{self, c_long};
 /// Every host system call that a [`Personality`](super::Personality) makes after it has been made, with its devices.
 ///
 /// The address space, which makes its own (`mmap`, `madvise`, `mprotect`), is not included, nor is the allocator.
-pub const HOST_SYSTEM_CALLS: [c_long; 15] = [
+pub const HOST_SYSTEM_CALLS: [c_long; 14] = [
     // The console, files and disks; the trace.
-    libc::SYS_read,
     libc::SYS_readv,
     libc::SYS_writev,
     libc::SYS_write,
