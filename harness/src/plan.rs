@@ -32,10 +32,8 @@ impl Profile {
 /// How much of one experiment is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
-    /// Number of cases.
-    pub cases: usize,
-    /// Indices of the targets that take part.
-    pub targets: Vec<usize>,
+    /// For each case the indices of the targets that take part.
+    pub cases: Vec<Vec<usize>>,
     /// Rounds that don't count.
     pub warmup: u32,
     /// Rounds that do.
@@ -63,8 +61,11 @@ pub fn plan(experiments: &[Workload], seed: u64) -> Vec<Step> {
     let mut steps = Vec::new();
     for (experiment, work) in experiments.iter().enumerate() {
         for round in 0..work.warmup + work.measured {
-            let mut round_steps: Vec<Step> = (0..work.cases)
-                .flat_map(|case| work.targets.iter().map(move |&target| (case, target)))
+            let mut round_steps: Vec<Step> = work
+                .cases
+                .iter()
+                .enumerate()
+                .flat_map(|(case, targets)| targets.iter().map(move |&target| (case, target)))
                 .map(|(case, target)| Step {
                     experiment,
                     case,
@@ -89,14 +90,12 @@ mod tests {
     fn work() -> Vec<Workload> {
         vec![
             Workload {
-                cases: 1,
-                targets: vec![0, 1, 2],
+                cases: vec![vec![0, 1, 2]],
                 warmup: 1,
                 measured: 20,
             },
             Workload {
-                cases: 4,
-                targets: vec![0, 2],
+                cases: vec![vec![0, 2]; 4],
                 warmup: 0,
                 measured: 3,
             },

@@ -74,11 +74,8 @@ impl Runner<'_> {
             .map(|experiment| {
                 let rounds = experiment.rounds(self.profile);
                 Workload {
-                    cases: experiment.cases().len(),
-                    targets: (0..self.subjects.len())
-                        .filter(|&index| {
-                            self.subjects[index].target.takes_part_in(experiment.name())
-                        })
+                    cases: (0..experiment.cases().len())
+                        .map(|case| self.subjects_of(experiment.as_ref(), case))
                         .collect(),
                     warmup: rounds.warmup,
                     measured: rounds.measured,
@@ -86,6 +83,15 @@ impl Runner<'_> {
             })
             .collect();
         plan(&work, self.seed)
+    }
+
+    fn subjects_of(&self, experiment: &dyn Experiment, case: usize) -> Vec<usize> {
+        (0..self.subjects.len())
+            .filter(|&index| {
+                let target = self.subjects[index].target.as_ref();
+                target.takes_part_in(experiment.name()) && experiment.applies(case, target)
+            })
+            .collect()
     }
 
     fn rows(

@@ -162,6 +162,12 @@ pub trait Experiment: std::fmt::Debug {
     /// The cases, each with the metrics that it gives.
     fn cases(&self) -> Vec<Vec<&'static str>>;
 
+    /// Whether a case can be asked of a target that takes part.
+    fn applies(&self, case: usize, target: &dyn Target) -> bool {
+        let _ = (case, target);
+        true
+    }
+
     /// Rounds to warm up and to measure under `profile`.
     fn rounds(&self, profile: Profile) -> Rounds;
 

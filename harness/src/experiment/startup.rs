@@ -1,6 +1,10 @@
 //! Start-up: from just before the harness clones the launcher to the arrival of the workload's ready line, cut at
 //! the launcher's phase marks; then the exit, and the teardown.
 //!
+//! Two programs are started. The *least* one makes two system calls, a write and an exit: what is measured is the target.
+//! The *ordinary* one is the same file through its C library's start, some seventy CPUID instructions and a dozen
+//! system calls: what a target adds to those is part of its price, and in a virtual machine it can be most of it.
+//!
 //! The instance's accounting cgroup is made and joined before the clock starts: the first write to a
 //! `cgroup.procs` after an idle moment waits for an RCU grace period of up to 18 ms, which isn't the target's.
 
@@ -17,8 +21,12 @@ use crate::plan::Profile;
 use crate::target::Target;
 
 const READY: &str = "ready";
+const READY_ORDINARY: &str = "ready-ordinary";
 const EXIT: &str = "exit";
 const TEARDOWN: &str = "teardown";
+
+/// The case of the least program; the other is that of the ordinary one.
+const LEAST: usize = 0;
 
 /// The phase after the last mark, or the whole start of a target that marks none.
 const WORKLOAD: &str = "workload";
@@ -34,9 +42,10 @@ impl Experiment for Startup {
 
     fn method(&self) -> &'static str {
         "From just before the target's command is spawned until the workload's first line arrives, on the host's \
-         monotonic clock; one fresh instance a sample, targets in shuffled order, back to back. `exit` is from that \
-         line until the command has ended, `teardown` from there until its cgroup is empty and removed. The \
-         accounting cgroup is made and joined before the clock starts."
+         monotonic clock; one fresh instance a sample, targets in shuffled order, back to back. The least program \
+         makes two system calls, so that the target is what is measured; the ordinary one goes through the start of \
+         its C library, as programs do. `exit` is from that line until the command has ended, `teardown` from there \
+         until its cgroup is empty and removed. The accounting cgroup is made and joined before the clock starts."
     }
 
     fn metrics(&self) -> Vec<MetricInfo> {
@@ -47,14 +56,15 @@ impl Experiment for Startup {
             better: Better::Lower,
         };
         vec![
-            time(READY, "Start-up until ready"),
+            time(READY, "Start-up until ready, least program"),
+            time(READY_ORDINARY, "Start-up until ready, ordinary program"),
             time(EXIT, "Exit after ready"),
             time(TEARDOWN, "Teardown after exit"),
         ]
     }
 
     fn parts(&self, metric: &str, targets: &[&dyn Target]) -> Vec<Part> {
-        if metric != READY {
+        if ![READY, READY_ORDINARY].contains(&metric) {
             return Vec::new();
         }
         let mut parts: Vec<Part> = Vec::new();
@@ -71,7 +81,11 @@ impl Experiment for Startup {
     }
 
     fn cases(&self) -> Vec<Vec<&'static str>> {
-        vec![vec![READY, EXIT, TEARDOWN]]
+        vec![vec![READY, EXIT, TEARDOWN], vec![READY_ORDINARY]]
+    }
+
+    fn applies(&self, case: usize, target: &dyn Target) -> bool {
+        case == LEAST || target.runs_programs()
     }
 
     fn rounds(&self, profile: Profile) -> Rounds {
@@ -93,31 +107,34 @@ impl Experiment for Startup {
 
     fn measure(
         &self,
-        _: usize,
+        case: usize,
         subject: &Subject,
         bench: &Bench,
     ) -> Result<Vec<Reading>, MeasureError> {
+        let (metric, arguments): (_, &[&str]) = match case {
+            LEAST => (READY, &["ready"]),
+            _ => (READY_ORDINARY, &["ready", "--libc"]),
+        };
         let group = bench.accounting.map(Accounting::group).transpose()?;
-        let mut launch = bench.launch(subject, &["ready"]);
+        let mut launch = bench.launch(subject, arguments);
         if let Some(group) = &group {
             launch.limits = group.limit_directories();
             group.enter()?;
         }
-        let mut instance = Instance::start(
-            &subject.target.command(&launch),
-            Stdin::Null,
-            bench.limit,
-            bench.interrupt,
-        )?;
+        let command = subject.target.command(&launch);
+        let mut instance = Instance::start(&command, Stdin::Null, bench.limit, bench.interrupt)?;
         let spawned = instance.spawned_at();
         let ready = instance.ready()?;
         let ended = instance.finished()?;
         let marks = instance.marks()?;
 
-        let mut readings = phases(spawned, &marks, ready)?;
+        let mut readings = phases(metric, spawned, &marks, ready)?;
         readings.push(Reading::duration(EXIT, elapsed(EXIT, ready, ended)?));
         if let Some(group) = group {
             readings.push(Reading::duration(TEARDOWN, group.remove(ended)?));
+        }
+        if case != LEAST {
+            readings.retain(|reading| reading.metric == metric);
         }
         Ok(readings)
     }
@@ -126,26 +143,28 @@ impl Experiment for Startup {
 /// The whole start and its parts: each mark ends a phase, and the workload's own lasts from the last mark to
 /// `ready`. Marks after that belong to the exit.
 fn phases(
+    metric: &'static str,
     spawned: MonotonicTime,
     marks: &[Mark],
     ready: MonotonicTime,
 ) -> Result<Vec<Reading>, MeasureError> {
-    let mut readings = vec![Reading::duration(READY, elapsed(TOTAL, spawned, ready)?)];
+    let whole = elapsed(TOTAL, spawned, ready)?;
+    let mut readings = vec![Reading::duration(metric, whole)];
     let mut previous = spawned;
+    let mut phase = |name: &str, until| -> Result<(), MeasureError> {
+        readings.push(Reading {
+            metric,
+            part: name.to_owned(),
+            value: nanoseconds(elapsed(name, previous, until)?),
+        });
+        previous = until;
+        Ok(())
+    };
     for mark in marks.iter().filter(|mark| mark.at <= ready) {
-        readings.push(phase(&mark.phase, previous, mark.at)?);
-        previous = mark.at;
+        phase(&mark.phase, mark.at)?;
     }
-    readings.push(phase(WORKLOAD, previous, ready)?);
+    phase(WORKLOAD, ready)?;
     Ok(readings)
-}
-
-fn phase(name: &str, from: MonotonicTime, to: MonotonicTime) -> Result<Reading, MeasureError> {
-    Ok(Reading {
-        metric: READY,
-        part: name.to_owned(),
-        value: nanoseconds(elapsed(name, from, to)?),
-    })
 }
 
 fn elapsed(
@@ -173,6 +192,7 @@ mod tests {
     fn phases_add_up_to_the_whole_and_later_marks_are_left_out() {
         let marks = [mark("start", 110), mark("clone", 150), mark("exit", 900)];
         let readings = phases(
+            READY,
             MonotonicTime::from_nanos(100),
             &marks,
             MonotonicTime::from_nanos(180),
@@ -197,6 +217,7 @@ mod tests {
     fn a_phase_that_ends_before_it_began_fails_the_sample() {
         let marks = [mark("start", 150), mark("clone", 140)];
         let error = phases(
+            READY,
             MonotonicTime::from_nanos(100),
             &marks,
             MonotonicTime::from_nanos(180),

@@ -1,0 +1,185 @@
+//! What runs inside: one test of this program, ignored but by the containers that name it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::libc;
+
+/// The variable that says what to do.
+pub const TASK: &str = "ISOBENCH_TEST_TASK";
+/// Stands before each line of a report, which the test framework's own output surrounds.
+pub const MARK: &str = "inside: ";
+
+/// The kinds of namespaces, as /proc names them.
+pub const NAMESPACES: [&str; 7] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"];
+
+fn say(line: impl std::fmt::Display) {
+    println!("{MARK}{line}");
+}
+
+#[test]
+#[ignore = "runs inside a container"]
+fn inside() {
+    let task = std::env::var(TASK).expect("this test is run by the others, in a container");
+    let (name, argument) = task.split_once(' ').unwrap_or((&task, ""));
+    match name {
+        "nothing" => {}
+        "namespaces" => NAMESPACES.iter().for_each(|kind| say(namespace(kind))),
+        "status" => read("/proc/self/status").lines().for_each(say),
+        "list" => list(Path::new(argument)).iter().for_each(say),
+        "read" => say(read(argument).trim_end()),
+        "link" => say(fs::read_link(argument).unwrap().display()),
+        "write" => say(fs::write(argument, "written").is_ok()),
+        "calls" => forbidden_calls(),
+        "devices" => devices(),
+        "orphan" => orphan(),
+        "environment" => std::env::vars().for_each(|(key, value)| say(format!("{key}={value}"))),
+        "exit" => std::process::exit(argument.parse().unwrap()),
+        "die" => die(argument.parse().unwrap()),
+        "threads" => threads(),
+        "eat" => eat(argument.parse().unwrap()),
+        "wait" => wait(),
+        other => panic!("no such task: {other}"),
+    }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+/// The identity of one of this process's namespaces.
+pub fn namespace(kind: &str) -> String {
+    fs::read_link(format!("/proc/self/ns/{kind}"))
+        .unwrap()
+        .display()
+        .to_string()
+}
+
+fn list(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Tries what the filter forbids, and reports the error number of each.
+fn forbidden_calls() {
+    let null = std::ptr::null::<u8>();
+    let call = |name: &str, number: libc::c_long, arguments: [libc::c_long; 3]| {
+        // SAFETY: each call is refused by the filter or harmless with these arguments.
+        let result =
+            unsafe { libc::syscall(number, arguments[0], arguments[1], arguments[2], null, null) };
+        let error = if result < 0 {
+            io::Error::last_os_error().raw_os_error().unwrap_or(0)
+        } else {
+            0
+        };
+        say(format!("{name} {error}"));
+    };
+    call("mount", libc::SYS_mount, [0; 3]);
+    call("umount2", libc::SYS_umount2, [0; 3]);
+    call(
+        "unshare",
+        libc::SYS_unshare,
+        [libc::CLONE_NEWUSER.into(), 0, 0],
+    );
+    call("setns", libc::SYS_setns, [0; 3]);
+    call("bpf", libc::SYS_bpf, [0; 3]);
+    call("keyctl", libc::SYS_keyctl, [0; 3]);
+    call("io_uring_setup", libc::SYS_io_uring_setup, [1, 0, 0]);
+    call("clone", libc::SYS_clone, [libc::CLONE_NEWUSER.into(), 0, 0]);
+    call("clone3", libc::SYS_clone3, [0; 3]);
+    call(
+        "vsock",
+        libc::SYS_socket,
+        [libc::AF_VSOCK.into(), libc::SOCK_STREAM.into(), 0],
+    );
+    call("sethostname", libc::SYS_sethostname, [0; 3]);
+    call(
+        "inet",
+        libc::SYS_socket,
+        [libc::AF_INET.into(), libc::SOCK_STREAM.into(), 0],
+    );
+}
+
+fn devices() {
+    fs::write("/dev/null", "gone").unwrap();
+    for name in ["zero", "urandom", "random"] {
+        let mut bytes = [1_u8; 64];
+        io::Read::read_exact(
+            &mut fs::File::open(format!("/dev/{name}")).unwrap(),
+            &mut bytes,
+        )
+        .unwrap();
+        say(format!("{name} {}", bytes == [0; 64]));
+    }
+    say(fs::write("/dev/full", "x")
+        .unwrap_err()
+        .raw_os_error()
+        .unwrap());
+}
+
+/// Leaves a grandchild to PID 1 and sees it reaped.
+fn orphan() {
+    // SAFETY: the children only make system calls before they end.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: as above.
+        unsafe {
+            if libc::fork() == 0 {
+                libc::usleep(50_000);
+            }
+            libc::_exit(0);
+        }
+    }
+    // SAFETY: a null status is allowed.
+    unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    let others = || {
+        list(Path::new("/proc"))
+            .into_iter()
+            .filter(|name| name.parse::<u32>().is_ok_and(|pid| pid > 2))
+    };
+    say(others().count());
+    for _ in 0..100 {
+        if others().count() == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    say(others().count());
+}
+
+fn die(signal: i32) {
+    // SAFETY: it is meant to end us.
+    unsafe {
+        libc::signal(signal, libc::SIG_DFL);
+        libc::raise(signal);
+    }
+}
+
+/// Starts threads until it can't.
+fn threads() {
+    let started = (0..1000).take_while(|_| {
+        let thread =
+            std::thread::Builder::new().spawn(|| std::thread::sleep(Duration::from_secs(60)));
+        thread.is_ok()
+    });
+    say(started.count());
+    std::process::exit(0);
+}
+
+/// Touches `mebibytes`.
+fn eat(mebibytes: usize) {
+    let eaten = vec![1_u8; mebibytes << 20];
+    say(std::hint::black_box(eaten).len());
+}
+
+/// Says that it is there, then sleeps for longer than any test.
+fn wait() {
+    say("waiting");
+    std::thread::sleep(Duration::from_secs(60));
+}

@@ -1,0 +1,266 @@
+//! What a program in a container can see and do.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use super::{Fixture, as_nobody, fixture, inside, lines, stderr, text};
+
+const EPERM: &str = "1";
+const ENOSYS: &str = "38";
+
+fn field<'a>(status: &'a [String], name: &str) -> &'a str {
+    let line = status
+        .iter()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap();
+    line.trim_start_matches(':').trim()
+}
+
+#[test]
+fn every_namespace_is_its_own() {
+    let Some(fixture) = fixture() else { return };
+    let theirs = fixture.report(&[], "namespaces");
+    for (kind, theirs) in inside::NAMESPACES.iter().zip(&theirs) {
+        assert_ne!(*theirs, inside::namespace(kind));
+    }
+    let shared = fixture.report(&["--keep-net"], "namespaces");
+    assert_eq!(shared[3], inside::namespace("net"));
+}
+
+#[test]
+fn no_privilege_is_left() {
+    let Some(fixture) = fixture() else { return };
+    let status = fixture.report(&[], "status");
+    for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        assert_eq!(field(&status, set), "0000000000000000", "{set}");
+    }
+    assert_eq!(field(&status, "NoNewPrivs"), "1");
+    assert_eq!(field(&status, "Seccomp"), "2");
+    assert_eq!(field(&status, "Uid"), "0\t0\t0\t0");
+    assert_eq!(field(&status, "SigBlk"), "0000000000000000");
+}
+
+#[test]
+fn root_inside_is_not_root_outside() {
+    let Some(fixture) = fixture() else { return };
+    let map = fixture.report(&[], "read /proc/self/uid_map");
+    let map: Vec<u32> = map[0]
+        .split_whitespace()
+        .map(|number| number.parse().unwrap())
+        .collect();
+    assert_eq!(map[0], 0);
+    assert_ne!(map[1], 0);
+}
+
+#[test]
+fn forbidden_calls_fail_as_promised() {
+    let Some(fixture) = fixture() else { return };
+    let calls = fixture.report(&[], "calls");
+    for call in &calls {
+        let (name, error) = call.split_once(' ').unwrap();
+        let expected = match name {
+            "clone3" => ENOSYS,
+            "inet" => "0",
+            _ => EPERM,
+        };
+        assert_eq!(error, expected, "{name}");
+    }
+    assert_eq!(calls.len(), 12);
+}
+
+#[test]
+fn the_host_is_out_of_sight() {
+    let Some(fixture) = fixture() else { return };
+    for root in ["overlay", "binds"] {
+        let flags = ["--root", root];
+        assert_eq!(
+            fixture.report(&flags, "list /"),
+            ["dev", "proc", "program"],
+            "{root}"
+        );
+        for way_out in ["/..", "/dev/../..", "/proc/self/root"] {
+            let seen = fixture.report(&flags, &format!("list {way_out}"));
+            assert_eq!(seen, ["dev", "proc", "program"], "{root}: {way_out}");
+        }
+        let mounts = fixture.report(&flags, "read /proc/self/mounts");
+        assert!(!mounts.is_empty());
+    }
+}
+
+#[test]
+fn dev_has_what_programs_expect_and_no_more() {
+    let Some(fixture) = fixture() else { return };
+    let names = [
+        "fd", "full", "null", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom",
+        "zero",
+    ];
+    assert_eq!(fixture.report(&[], "list /dev"), names);
+    let expected = ["zero true", "urandom false", "random false", "28"];
+    assert_eq!(fixture.report(&[], "devices"), expected);
+}
+
+#[test]
+fn the_host_name_is_the_containers() {
+    let Some(fixture) = fixture() else { return };
+    let name = "read /proc/sys/kernel/hostname";
+    assert_eq!(fixture.report(&[], name), ["isobench"]);
+    assert_eq!(fixture.report(&["--hostname", "rung-1"], name), ["rung-1"]);
+}
+
+#[test]
+fn only_the_standard_descriptors_get_in() {
+    let Some(fixture) = fixture() else { return };
+    // The fourth is the directory being listed.
+    assert_eq!(
+        fixture.report(&[], "list /proc/self/fd"),
+        ["0", "1", "2", "3"]
+    );
+}
+
+#[test]
+fn the_environment_is_what_was_given() {
+    let Some(fixture) = fixture() else { return };
+    let mut variables = fixture.report(&["--env", "A=b c"], "environment");
+    variables.retain(|line| !line.starts_with(inside::TASK));
+    assert_eq!(variables, ["A=b c"]);
+}
+
+#[test]
+fn the_program_starts_where_it_should() {
+    let Some(fixture) = fixture() else { return };
+    assert_eq!(
+        fixture.report(&["--workdir", "/dev"], "link /proc/self/cwd"),
+        ["/dev"]
+    );
+}
+
+#[test]
+fn what_is_written_goes_to_the_scratch_and_away() {
+    let Some(fixture) = fixture() else { return };
+    let scratch = fixture.path("scratch");
+    for flags in [
+        vec![],
+        vec!["--scratch", text(&scratch)],
+        vec!["--root", "binds"],
+    ] {
+        assert_eq!(fixture.report(&flags, "write /new"), ["true"], "{flags:?}");
+    }
+    assert!(!fixture.path("layer/new").exists());
+    assert_eq!(fs::read_dir(scratch).unwrap().count(), 0);
+}
+
+#[test]
+fn layers_cover_each_other_in_order() {
+    let Some(fixture) = fixture() else { return };
+    let upper = fixture.path("upper");
+    fs::create_dir(&upper).unwrap();
+    fs::set_permissions(&upper, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(fixture.path("layer/which"), "lower").unwrap();
+    fs::write(upper.join("which"), "upper").unwrap();
+    for root in ["overlay", "binds"] {
+        let flags = ["--root", root, "--layer", text(&upper)];
+        assert_eq!(fixture.report(&flags, "read /which"), ["upper"], "{root}");
+    }
+}
+
+#[test]
+fn binds_are_seen_and_read_only_ones_kept() {
+    let Some(fixture) = fixture() else { return };
+    let shared = fixture.path("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::write(shared.join("file"), "content").unwrap();
+    let bind = format!("{}:/deep/down", text(&shared));
+    assert_eq!(
+        fixture.report(&["--bind", &bind], "read /deep/down/file"),
+        ["content"]
+    );
+    assert_eq!(
+        fixture.report(&["--bind", &bind], "write /deep/down/new"),
+        ["true"]
+    );
+    assert!(shared.join("new").exists());
+    let read_only = format!("{bind}:ro");
+    assert_eq!(
+        fixture.report(&["--bind", &read_only], "write /deep/down/other"),
+        ["false"]
+    );
+    let file = format!("{}:/the/file", text(&shared.join("file")));
+    assert_eq!(
+        fixture.report(&["--bind", &file], "read /the/file"),
+        ["content"]
+    );
+}
+
+#[test]
+fn a_layers_links_lead_nowhere_else() {
+    let Some(fixture) = fixture() else { return };
+    let outside = fixture.path("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::set_permissions(&outside, fs::Permissions::from_mode(0o777)).unwrap();
+    symlink(&outside, fixture.path("layer/link")).unwrap();
+    // Where /proc and /dev belong, too.
+    symlink(&outside, fixture.path("layer/proc")).unwrap();
+    symlink(&outside, fixture.path("layer/dev")).unwrap();
+    let bind = format!("{}:/link/made", text(&fixture.path("scratch")));
+    let output = fixture
+        .command(&["--bind", &bind], "nothing")
+        .output()
+        .unwrap();
+    // The link's target isn't in the container, so there is no place for the bind.
+    assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    assert_eq!(fixture.report(&[], "link /proc/self/exe"), ["/program"]);
+}
+
+#[test]
+fn layers_behind_closed_doors_are_reached_by_root() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: not root");
+        return;
+    }
+    let Some(fixture) = fixture() else { return };
+    let closed = fixture.path("closed");
+    fs::create_dir_all(closed.join("upper")).unwrap();
+    fs::write(closed.join("upper/file"), "found").unwrap();
+    fs::set_permissions(closed.join("upper"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    let upper = closed.join("upper");
+    assert_eq!(
+        fixture.report(&["--layer", text(&upper)], "read /file"),
+        ["found"]
+    );
+}
+
+#[test]
+fn orphans_are_reaped() {
+    let Some(fixture) = fixture() else { return };
+    assert_eq!(fixture.report(&[], "orphan"), ["1", "0"]);
+}
+
+#[test]
+fn an_ordinary_user_gets_a_container_too() {
+    let fixture = Fixture::new();
+    let scratch = fixture.path("scratch");
+    for flags in [
+        vec![],
+        vec!["--root", "binds"],
+        vec!["--scratch", text(&scratch)],
+    ] {
+        let mut command = fixture.command(&flags, "status");
+        if !as_nobody(&mut command) {
+            return;
+        }
+        let output = command.output().unwrap();
+        if stderr(&output).contains("user namespaces are forbidden") {
+            println!("skipped: {}", stderr(&output));
+            return;
+        }
+        let status = lines(&output);
+        assert!(output.status.success(), "{flags:?}: {}", stderr(&output));
+        assert_eq!(field(&status, "Uid"), "0\t0\t0\t0");
+        assert_eq!(field(&status, "CapBnd"), "0000000000000000");
+        assert_eq!(field(&status, "Seccomp"), "2");
+    }
+    assert_eq!(fs::read_dir(scratch).unwrap().count(), 0);
+}

@@ -1,0 +1,237 @@
+//! The launcher as a program: its exit codes, its messages, its signals, its marks.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use isobench::marks::parse_marks;
+use isobench_container::{Config, Container, Phase, RootKind, RootPolicy, Spec};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{Fixture, LAUNCHER, fixture, stderr};
+
+/// Starts a container and waits until its program runs.
+pub fn started(command: &mut Command) -> (Child, BufReader<ChildStdout>) {
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("waiting") {
+        line.clear();
+        assert_ne!(
+            reader.read_line(&mut line).unwrap(),
+            0,
+            "the program ended before it waited"
+        );
+    }
+    (child, reader)
+}
+
+pub fn send(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
+}
+
+#[test]
+fn the_programs_exit_code_is_the_launchers() {
+    let Some(fixture) = fixture() else { return };
+    for code in [0, 1, 42, 255] {
+        let output = fixture
+            .command(&[], &format!("exit {code}"))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code));
+        assert_eq!(stderr(&output), "");
+    }
+}
+
+#[test]
+fn a_signals_end_is_128_more_than_its_number() {
+    let Some(fixture) = fixture() else { return };
+    for signal in [9, 11, 15, 34] {
+        let output = fixture
+            .command(&[], &format!("die {signal}"))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(128 + signal));
+    }
+}
+
+/// The launcher's only line, for a program at `path`.
+fn refused(fixture: &Fixture, path: &str) -> String {
+    let output = fixture.launcher(&[]).args(["--", path]).output().unwrap();
+    assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
+    let line = stderr(&output);
+    assert!(
+        line.starts_with("isobench-container: cannot run ") && line.lines().count() == 1,
+        "{line}"
+    );
+    line
+}
+
+#[test]
+fn a_program_that_cannot_run_is_explained() {
+    let Some(fixture) = fixture() else { return };
+    let file = |name: &str, content: &[u8], mode| {
+        let path = fixture.path("layer").join(name);
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    file("plain", b"text", 0o644);
+    file("text", b"text", 0o755);
+    file("script", b"#!/no/interpreter\n", 0o755);
+    assert!(refused(&fixture, "/missing").contains("in none of the layers"));
+    assert!(refused(&fixture, "/plain").contains("not executable"));
+    assert!(refused(&fixture, "/text").contains("no program for this machine"));
+    assert!(refused(&fixture, "/script").contains("dynamic linker"));
+    assert!(refused(&fixture, "/dev").contains("not executable"));
+}
+
+fn launch(arguments: &[&str]) -> Output {
+    Command::new(LAUNCHER).args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_bad_command_line_is_one_line_and_code_2() {
+    let wrong: [&[&str]; 14] = [
+        &[],
+        &["--layer", "/"],
+        &["--layer", "/", "--"],
+        &["--", "/program"],
+        &["--layer", "/no/such", "--", "/program"],
+        &["--layer", "/", "--", "program"],
+        &["--layer", "/", "--no-such-flag", "--", "/program"],
+        &["--layer", "/", "--bind", "/", "--", "/program"],
+        &["--layer", "/", "--bind", "/no/such:/x", "--", "/program"],
+        &["--layer", "/", "--memory", "lots", "--", "/program"],
+        &["--layer", "/", "--memory", "1MiB", "--", "/program"],
+        &["--layer", "/", "--pids", "0", "--", "/program"],
+        &["--layer", "/", "--env", "A", "--", "/program"],
+        &["--layer", "/", "--marks-fd", "99", "--", "/program"],
+    ];
+    for arguments in wrong {
+        let output = launch(arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert_eq!(stderr(&output).lines().count(), 1, "{arguments:?}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_cgroup_that_cannot_be_made_is_named() {
+    let Some(fixture) = fixture() else { return };
+    let path = fixture.path("no-cgroup");
+    let output = fixture
+        .command(&["--cgroup", path.to_str().unwrap()], "nothing")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(
+        stderr(&output).contains("is not in a cgroup file system"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn signals_reach_the_program() {
+    let Some(fixture) = fixture() else { return };
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1] {
+        let (mut child, _reader) = started(&mut fixture.command(&[], "wait"));
+        send(&child, signal);
+        assert_eq!(child.wait().unwrap().code(), Some(128 + signal as i32));
+    }
+}
+
+#[test]
+fn a_killed_launcher_takes_its_container_along() {
+    let Some(fixture) = fixture() else { return };
+    let (mut child, mut reader) = started(&mut fixture.command(&[], "wait"));
+    send(&child, Signal::SIGKILL);
+    child.wait().unwrap();
+    // PID 1 and the program hold the other end of this pipe: its end is theirs.
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).unwrap();
+    assert!(!rest.contains("panicked"), "{rest}");
+}
+
+#[test]
+fn marks_name_the_phases_in_order() {
+    let Some(fixture) = fixture() else { return };
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    let number = writer.as_raw_fd().to_string();
+    let mut command = fixture.command(&["--marks-fd", &number], "list /proc/self/fd");
+    let output = command.output().unwrap();
+    drop(writer);
+    let text = std::io::read_to_string(fs::File::from(reader)).unwrap();
+    let marks = parse_marks(&text).unwrap();
+    let expected: Vec<_> = Phase::ALL
+        .into_iter()
+        .filter(|phase| *phase != Phase::Cgroup)
+        .map(Phase::name)
+        .collect();
+    assert_eq!(
+        marks
+            .iter()
+            .map(|mark| mark.phase.as_str())
+            .collect::<Vec<_>>(),
+        expected
+    );
+    assert!(marks.is_sorted_by_key(|mark| mark.at));
+    assert!(
+        !String::from_utf8_lossy(&output.stdout).contains("inside: 4"),
+        "the marks' pipe got in"
+    );
+}
+
+#[test]
+fn the_library_says_which_root_it_made() {
+    let Some(fixture) = fixture() else { return };
+    for (policy, kind) in [
+        (RootPolicy::Overlay, RootKind::Overlay),
+        (RootPolicy::Binds, RootKind::Binds),
+    ] {
+        let spec = Spec {
+            layers: vec![fixture.path("layer")],
+            root: policy,
+            program: "/program".into(),
+            arguments: vec![
+                "--list".into(),
+                "--format=terse".into(),
+                "no-such-test".into(),
+            ],
+            ..Spec::default()
+        };
+        let running = Container::new(Config::new(spec).unwrap())
+            .launch(&|_| {})
+            .unwrap();
+        assert_eq!(running.root(), kind);
+        assert_eq!(running.wait().unwrap().end().exit_code(), 0);
+    }
+}
+
+#[test]
+fn a_dropped_container_is_gone() {
+    let Some(fixture) = fixture() else { return };
+    let spec = Spec {
+        layers: vec![fixture.path("layer")],
+        program: "/program".into(),
+        environment: vec![format!("{}=wait", super::inside::TASK).into()],
+        arguments: ["--exact", "inside::inside", "--ignored"]
+            .map(Into::into)
+            .to_vec(),
+        ..Spec::default()
+    };
+    let running = Container::new(Config::new(spec).unwrap())
+        .launch(&|_| {})
+        .unwrap();
+    let pid = running.pid();
+    drop(running);
+    assert_eq!(kill(pid, None), Err(nix::errno::Errno::ESRCH));
+}

@@ -1,0 +1,156 @@
+//! Limits, and that no cgroup outlives its container.
+
+use std::path::PathBuf;
+
+use isobench_container::cgroup::{Group, Hierarchies};
+use nix::sys::signal::Signal;
+
+use super::launcher::{send, started};
+use super::{fixture, lines, stderr};
+
+/// A group for one test, in which the launcher makes its own.
+struct Limits {
+    group: Group,
+    paths: Vec<PathBuf>,
+}
+
+impl Limits {
+    /// Makes one where this host allows it; `None`, with the reason printed, where it doesn't.
+    fn new(name: &str) -> Option<Self> {
+        let hierarchies = Hierarchies::detect().unwrap();
+        if let Err(reason) = hierarchies.memory.as_ref().and(hierarchies.pids.as_ref()) {
+            println!("skipped: {reason}");
+            return None;
+        }
+        let group = Group::create(
+            &hierarchies,
+            &format!("isobench-test-{name}-{}", std::process::id()),
+        )
+        .unwrap();
+        group.hand_on_controllers().unwrap();
+        let paths = group.below("limits");
+        Some(Self { group, paths })
+    }
+
+    fn flags<'a>(&'a self, limit: &'a [&'a str]) -> Vec<&'a str> {
+        let cgroups = self
+            .paths
+            .iter()
+            .flat_map(|path| ["--cgroup", path.to_str().unwrap()]);
+        cgroups.chain(limit.iter().copied()).collect()
+    }
+
+    /// Checks that the launcher's cgroups are gone, and removes our own.
+    fn are_gone(self) {
+        for path in &self.paths {
+            assert!(!path.exists(), "{}", path.display());
+        }
+        self.group.remove().unwrap();
+    }
+}
+
+#[test]
+fn threads_stop_at_the_pids_limit() {
+    let Some(fixture) = fixture() else { return };
+    let Some(limits) = Limits::new("pids") else {
+        return;
+    };
+    let threads: u32 = fixture.report(&limits.flags(&["--pids", "20"]), "threads")[0]
+        .parse()
+        .unwrap();
+    // PID 1, the program and its test's thread are in it too.
+    assert_eq!(threads, 17);
+    limits.are_gone();
+}
+
+#[test]
+fn too_much_memory_is_an_end_that_is_told() {
+    let Some(fixture) = fixture() else { return };
+    let Some(limits) = Limits::new("memory") else {
+        return;
+    };
+    let flags = limits.flags(&["--memory", "64MiB"]);
+    assert_eq!(
+        lines(&fixture.command(&flags, "eat 16").output().unwrap()),
+        ["16777216"]
+    );
+    let output = fixture.command(&flags, "eat 256").output().unwrap();
+    assert_eq!(output.status.code(), Some(137));
+    assert!(
+        stderr(&output).contains("hit its memory limit"),
+        "{}",
+        stderr(&output)
+    );
+    limits.are_gone();
+}
+
+#[test]
+fn a_terminated_launcher_leaves_no_cgroup() {
+    let Some(fixture) = fixture() else { return };
+    let Some(limits) = Limits::new("term") else {
+        return;
+    };
+    let (mut child, _reader) =
+        started(&mut fixture.command(&limits.flags(&["--pids", "50"]), "wait"));
+    assert!(limits.paths.iter().all(|path| path.exists()));
+    assert_eq!(limits.group.processes().unwrap().len(), 2);
+    send(&child, Signal::SIGTERM);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    limits.are_gone();
+}
+
+#[test]
+fn what_a_killed_launcher_leaves_is_swept() {
+    let Some(fixture) = fixture() else { return };
+    let Some(limits) = Limits::new("kill") else {
+        return;
+    };
+    let (mut child, _reader) =
+        started(&mut fixture.command(&limits.flags(&["--pids", "50"]), "wait"));
+    send(&child, Signal::SIGKILL);
+    child.wait().unwrap();
+    let paths = limits.paths.clone();
+    assert!(paths.iter().all(|path| path.exists()));
+    std::mem::forget(limits);
+    let prefix = format!("isobench-test-kill-{}", std::process::id());
+    Group::sweep(&Hierarchies::detect().unwrap(), &prefix).unwrap();
+    assert!(paths.iter().all(|path| !path.exists()));
+}
+
+#[test]
+fn a_failed_start_leaves_no_cgroup() {
+    let Some(fixture) = fixture() else { return };
+    let Some(limits) = Limits::new("failed") else {
+        return;
+    };
+    let output = fixture
+        .launcher(&limits.flags(&["--pids", "50"]))
+        .args(["--", "/missing"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
+    limits.are_gone();
+}
+
+#[test]
+fn a_limit_needs_its_controller() {
+    let Some(fixture) = fixture() else { return };
+    let Some(limits) = Limits::new("controller") else {
+        return;
+    };
+    // Under v2 one directory has them all.
+    if limits.paths.len() == 2 {
+        let pids = limits.paths[1].to_str().unwrap();
+        let output = fixture
+            .command(&["--cgroup", pids, "--memory", "64MiB"], "nothing")
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(125));
+        assert!(
+            stderr(&output).contains("has the memory controller"),
+            "{}",
+            stderr(&output)
+        );
+    }
+    limits.are_gone();
+}

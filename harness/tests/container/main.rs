@@ -1,0 +1,131 @@
+//! The container's launcher, end to end: real namespaces, real cgroups, and this very program inside.
+//!
+//! The test program is static, so it is also the program that runs in the containers: see [`inside`].
+
+#![expect(
+    unsafe_code,
+    reason = "asks the kernel for what the container forbids, by raw system calls"
+)]
+
+mod inside;
+mod isolation;
+mod launcher;
+mod limits;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-container");
+
+/// A directory with a layer, a scratch directory and a copy of the launcher, all of which any user may reach.
+struct Fixture {
+    directory: TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let fixture = Self { directory };
+        fs::set_permissions(fixture.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for (name, mode) in [("layer", 0o755), ("scratch", 0o777)] {
+            fs::create_dir(fixture.path(name)).unwrap();
+            fs::set_permissions(fixture.path(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        fs::hard_link(LAUNCHER, fixture.path("launcher"))
+            .or_else(|_| fs::copy(LAUNCHER, fixture.path("launcher")).map(drop))
+            .unwrap();
+        let program = std::env::current_exe().unwrap();
+        fs::hard_link(&program, fixture.path("layer/program"))
+            .or_else(|_| fs::copy(&program, fixture.path("layer/program")).map(drop))
+            .unwrap();
+        fixture
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The launcher with our layer and `flags`, and [`inside`] doing `task` in the container.
+    fn command(&self, flags: &[&str], task: &str) -> Command {
+        let mut command = self.launcher(flags);
+        command.arg("--env").arg(format!("{}={task}", inside::TASK));
+        command.args([
+            "--",
+            "/program",
+            "--exact",
+            "inside::inside",
+            "--ignored",
+            "--nocapture",
+        ]);
+        command
+    }
+
+    /// The launcher with our layer and `flags`; the program is still to be added.
+    fn launcher(&self, flags: &[&str]) -> Command {
+        let mut command = Command::new(self.path("launcher"));
+        command
+            .arg("--layer")
+            .arg(self.path("layer"))
+            .args(flags)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Does `task` in a container and returns what it reported.
+    fn report(&self, flags: &[&str], task: &str) -> Vec<String> {
+        let output = self.command(flags, task).output().unwrap();
+        assert!(output.status.success(), "{task}: {}", stderr(&output));
+        lines(&output)
+    }
+}
+
+/// What the program inside reported.
+fn lines(output: &Output) -> Vec<String> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .filter_map(|line| line.split_once(inside::MARK))
+        .map(|(_, line)| line.to_owned())
+        .collect()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Whether this host lets us make containers; says why if not.
+fn can_launch(fixture: &Fixture) -> bool {
+    let output = fixture.command(&[], "nothing").output().unwrap();
+    if output.status.success() {
+        return true;
+    }
+    println!("skipped: {}", stderr(&output).trim_end());
+    false
+}
+
+/// A fixture, unless containers can't be made here.
+fn fixture() -> Option<Fixture> {
+    let fixture = Fixture::new();
+    can_launch(&fixture).then_some(fixture)
+}
+
+/// Makes `command` run as an ordinary user; false, with the reason printed, if we are none to do so.
+fn as_nobody(command: &mut Command) -> bool {
+    const NOBODY: u32 = 65534;
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: not root, so already an ordinary user");
+        return false;
+    }
+    // As we are root, std drops our other groups too.
+    command.uid(NOBODY).gid(NOBODY);
+    true
+}
+
+fn text(path: &Path) -> &str {
+    OsStr::to_str(path.as_os_str()).unwrap()
+}
