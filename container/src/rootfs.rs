@@ -1,7 +1,7 @@
 //! Assembling the container's root file system, in the child.
 //!
-//! Everything happens on one base directory: a fresh tmpfs, or the scratch directory. It is mounted over `/`, where
-//! only this process's mount namespace sees it, and holds
+//! Everything happens on one base directory: a fresh tmpfs, or the scratch directory. It is mounted over the host's
+//! `/proc`, where only this process's mount namespace sees it, and holds
 //!
 //! ```text
 //! l0 l1 ..   the read-only layers, attached here so that no path of the host's gets into overlayfs's options
@@ -22,6 +22,10 @@ use nix::unistd::{chdir, chroot, fchdir, mkdir, pivot_root, symlinkat};
 
 use crate::handshake::{Failure, Step};
 use crate::sys::mount as sys;
+
+/// Where the base is mounted: on a directory that every host has and from which nothing is bound. It can't be `/`: then
+/// the host's root would have something on top of it, and [`change_root`] would detach only that.
+const BASE: &CStr = c"/proc";
 
 /// Host devices that are bound into /dev: harmless ones, which programs expect.
 const DEVICES: [(&CStr, &CStr, &CStr); 6] = [
@@ -167,7 +171,7 @@ fn enter_base(base: Option<&mut Source>) -> nix::Result<()> {
             libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV,
         )?,
     };
-    sys::attach(&base, c"/")?;
+    sys::attach(&base, BASE)?;
     fchdir(base)
 }
 

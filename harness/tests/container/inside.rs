@@ -32,6 +32,7 @@ fn inside() {
         "read" => say(read(argument).trim_end()),
         "link" => say(fs::read_link(argument).unwrap().display()),
         "write" => say(fs::write(argument, "written").is_ok()),
+        "mounts" => mounts(),
         "calls" => forbidden_calls(),
         "devices" => devices(),
         "orphan" => orphan(),
@@ -64,6 +65,17 @@ fn list(directory: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// The mount points of this namespace, whether they can be reached or not.
+fn mounts() {
+    let text = read("/proc/self/mountinfo");
+    let mut points: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .collect();
+    points.sort_unstable();
+    points.into_iter().for_each(say);
 }
 
 /// Tries what the filter forbids, and reports the error number of each.
