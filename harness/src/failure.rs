@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use isobench_reports::export::files::WriteError;
-use isobench_reports::export::json::ResultsError;
+use isobench_reports::{ResultsError, WriteError};
 
 /// The user asked for something that can't be done as asked: exit code 2.
 #[derive(Debug, thiserror::Error)]

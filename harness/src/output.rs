@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use isobench_reports::export::files::{Output, WriteError};
+use isobench_reports::{Output, WriteError};
 use jiff::Timestamp;
 
 /// The directory that the dated ones are made in.

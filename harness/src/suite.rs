@@ -4,9 +4,8 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use isobench_reports::export::files::Output;
 use isobench_reports::model::{Run, SCHEMA_VERSION, Sample, Status, TOTAL};
-use isobench_reports::table::{self, TableOptions};
+use isobench_reports::{Output, TableOptions, render_table};
 use jiff::Timestamp;
 use rand::RngExt as _;
 
@@ -241,7 +240,7 @@ pub fn print(finished: &Finished) {
         width: terminal_width(),
         colour: terminal,
     };
-    println!("{}", table::render(&finished.run, options));
+    println!("{}", render_table(&finished.run, options));
     println!("report: {}", finished.report.display());
 }
 

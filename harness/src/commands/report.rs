@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use isobench_reports::export::{files, html, json};
+use isobench_reports::{read_results, render_html, write_new};
 
 use crate::cli::ReportArguments;
 
@@ -15,10 +15,10 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
     let runs = arguments
         .results
         .iter()
-        .map(|path| json::read(path))
+        .map(|path| read_results(path))
         .collect::<Result<Vec<_>, _>>()?;
-    let document = html::render(&runs).context("cannot draw the report")?;
-    files::write_new(&arguments.out, document.as_bytes())?;
+    let document = render_html(&runs).context("cannot draw the report")?;
+    write_new(&arguments.out, document.as_bytes())?;
     println!("report: {}", arguments.out.display());
     Ok(ExitCode::SUCCESS)
 }
