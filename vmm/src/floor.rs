@@ -48,10 +48,13 @@ pub fn first_exit(ended: &dyn Fn(Phase)) -> Result<(), FloorError> {
     let mut vcpu = Vcpu::new(&hypervisor, &vm)?;
     ended(Phase::Vcpu);
     let mut memory = AddressSpace::new(ram);
-    // The port is permitted to ring 3 on either kind: this guest makes no system call.
-    trampoline::install(&mut memory, KvmKind::Software);
-    // out %al, $SYSTEM_CALL_PORT
-    let code = Backing::Bytes(&[0xe6, SYSTEM_CALL_PORT]);
+    trampoline::install(&mut memory, hypervisor.kind());
+    let code = Backing::Bytes(match hypervisor.kind() {
+        // syscall: the port is ring 0's, and ring 0 is one instruction away.
+        KvmKind::Hardware => &[0x0f, 0x05],
+        // out %al, $SYSTEM_CALL_PORT
+        KvmKind::Software => &[0xe6, SYSTEM_CALL_PORT],
+    });
     memory.map(Placement::Fixed(PROGRAM), 2, Protection::READ_EXECUTE, code)?;
     vcpu.start(memory.root(), PROGRAM, STACK_END)?;
     ended(Phase::Load);
