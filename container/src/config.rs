@@ -217,10 +217,10 @@ fn check_texts(spec: &Spec) -> Result<(), ConfigError> {
             return Err(ConfigError::Environment { text: text.clone() });
         }
     }
-    if let Some(name) = &spec.hostname {
-        if name.is_empty() || name.len() > MAX_HOSTNAME {
-            return Err(ConfigError::Hostname { name: name.clone() });
-        }
+    if let Some(name) = &spec.hostname
+        && (name.is_empty() || name.len() > MAX_HOSTNAME)
+    {
+        return Err(ConfigError::Hostname { name: name.clone() });
     }
     let paths = spec
         .layers
@@ -286,65 +286,25 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused() {
         assert!(Config::new(spec()).is_ok());
-        let wrong = [
-            Spec {
-                layers: vec![],
-                ..spec()
-            },
-            Spec {
-                layers: vec!["/no/such".into()],
-                ..spec()
-            },
-            Spec {
-                layers: vec!["/proc/version".into()],
-                ..spec()
-            },
-            Spec {
-                scratch: Some("/no/such".into()),
-                ..spec()
-            },
-            Spec {
-                program: "bin/true".into(),
-                ..spec()
-            },
-            Spec {
-                program: "/../true".into(),
-                ..spec()
-            },
-            Spec {
-                binds: vec!["/no/such:/x".parse().unwrap()],
-                ..spec()
-            },
-            Spec {
-                binds: vec!["/:x".parse().unwrap()],
-                ..spec()
-            },
-            Spec {
-                environment: vec!["A".into()],
-                ..spec()
-            },
-            Spec {
-                environment: vec!["=A".into()],
-                ..spec()
-            },
-            Spec {
-                environment: vec!["A=\0".into()],
-                ..spec()
-            },
-            Spec {
-                hostname: Some("x".repeat(65).into()),
-                ..spec()
-            },
-            Spec {
-                memory: Some(ByteSize::mib(1)),
-                ..spec()
-            },
-            Spec {
-                cgroups: vec!["/x".into(); MAX_DESCRIPTORS + 1],
-                ..spec()
-            },
+        let wrong: [fn(&mut Spec); 14] = [
+            |spec| spec.layers = vec![],
+            |spec| spec.layers = vec!["/no/such".into()],
+            |spec| spec.layers = vec!["/proc/version".into()],
+            |spec| spec.scratch = Some("/no/such".into()),
+            |spec| spec.program = "bin/true".into(),
+            |spec| spec.program = "/../true".into(),
+            |spec| spec.binds = vec!["/no/such:/x".parse().unwrap()],
+            |spec| spec.binds = vec!["/:x".parse().unwrap()],
+            |spec| spec.environment = vec!["A".into()],
+            |spec| spec.environment = vec!["=A".into()],
+            |spec| spec.environment = vec!["A=\0".into()],
+            |spec| spec.hostname = Some("x".repeat(65).into()),
+            |spec| spec.memory = Some(ByteSize::mib(1)),
+            |spec| spec.cgroups = vec!["/x".into(); MAX_DESCRIPTORS + 1],
         ];
-        for spec in wrong {
+        for spoil in wrong {
+            let mut spec = spec();
+            spoil(&mut spec);
             assert!(Config::new(spec.clone()).is_err(), "{spec:?}");
         }
     }

@@ -6,7 +6,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SigSet, kill};
 use nix::unistd::Pid;
 
 use crate::handshake::{Message, ProgramEnd};
@@ -21,14 +21,11 @@ pub fn supervise(program: Pid, launcher: BorrowedFd<'_>) -> ! {
         if let Some(end) = reap(program) {
             break end;
         }
-        match wait(&all) {
-            Ok((Signal::SIGCHLD, _)) | Err(_) => {}
-            // A terminal's key went to the program too: same process group.
-            Ok((_, Origin::Kernel)) => {}
-            Ok((signal, Origin::Process)) => {
-                // It fails only if the program has just ended.
-                let _ = kill(program, signal);
-            }
+        // Of the kernel's own signals SIGCHLD is looked into above, and a terminal's key went to the program too:
+        // it is of the same process group.
+        if let Ok((signal, Origin::Process)) = wait(&all) {
+            // It fails only if the program has just ended.
+            let _ = kill(program, signal);
         }
     };
     socket::send(launcher, &Message::Ended(end).encode());

@@ -11,15 +11,14 @@ use nix::sys::socket::{
 };
 
 use crate::Phase;
-use crate::cgroup::{Cgroup, CgroupError, Controller, Version};
+use crate::cgroup::CgroupError;
 use crate::child::{self, Plan};
 use crate::config::{Config, ConfigError, RootPolicy, Spec};
-use crate::handshake::{
-    Failure, Handshake, MESSAGE_BYTES, Message, Order, OutOfTurn, Outcome, Step,
-};
+use crate::explain::explain;
+use crate::handshake::{Handshake, MESSAGE_BYTES, Message, Order, OutOfTurn, Outcome, Step};
+use crate::limits::Limits;
 use crate::namespaces;
 use crate::plan::{self, RootKind};
-use crate::rootfs;
 use crate::running::{InitProcess, Running};
 use crate::scratch::ScratchDirectory;
 use crate::sys::process::{self, Cloned};
@@ -198,80 +197,6 @@ fn clone(
     }
 }
 
-/// The container's cgroups and how they are joined.
-struct Limits {
-    cgroups: Vec<Cgroup>,
-    /// Under v2: where the first process is born.
-    birthplace: Option<File>,
-    /// Under v1: whether the first process is going to join by itself.
-    joined_by_child: bool,
-}
-
-impl Limits {
-    /// Under v2 the cgroup is made now, since the first process is born in it; under v1 while that sets itself up.
-    fn before_clone(spec: &Spec, on_phase: &dyn Fn(Phase)) -> Result<Self, CgroupError> {
-        let mut limits = Self {
-            cgroups: Vec::new(),
-            birthplace: None,
-            joined_by_child: false,
-        };
-        let Some(first) = spec.cgroups.first() else {
-            return Ok(limits);
-        };
-        if Version::of(first.parent().unwrap_or(first))? == Version::V1 {
-            limits.joined_by_child = true;
-            return Ok(limits);
-        }
-        limits.create(spec)?;
-        limits.birthplace = limits.cgroups.first().map(Cgroup::entry).transpose()?;
-        on_phase(Phase::Cgroup);
-        Ok(limits)
-    }
-
-    /// The ways into cgroups v1, for the first process.
-    fn after_clone(&mut self, spec: &Spec) -> Result<Vec<File>, CgroupError> {
-        if !self.joined_by_child {
-            return Ok(Vec::new());
-        }
-        self.create(spec)?;
-        self.cgroups.iter().map(Cgroup::entry).collect()
-    }
-
-    fn create(&mut self, spec: &Spec) -> Result<(), CgroupError> {
-        for path in &spec.cgroups {
-            self.cgroups.push(Cgroup::create(path.clone())?);
-        }
-        let memory = spec
-            .memory
-            .map(|limit| (Controller::Memory, limit.as_u64()));
-        let pids = spec
-            .pids
-            .map(|limit| (Controller::Pids, limit.get().into()));
-        for (controller, limit) in memory.into_iter().chain(pids) {
-            self.limit(controller, limit)?;
-        }
-        Ok(())
-    }
-
-    fn limit(&self, controller: Controller, limit: u64) -> Result<(), CgroupError> {
-        let mut limited = false;
-        for cgroup in &self.cgroups {
-            limited |= cgroup.limit(controller, limit)?;
-        }
-        if limited {
-            return Ok(());
-        }
-        Err(CgroupError::NoController {
-            controller: controller.name(),
-            paths: self
-                .cgroups
-                .iter()
-                .map(|cgroup| cgroup.path().to_owned())
-                .collect(),
-        })
-    }
-}
-
 /// Sends an order. If the first process has gone, what it said before tells more than our broken pipe.
 fn order(socket: &OwnedFd, order: Order, files: &[File]) -> Result<(), LaunchError> {
     let descriptors: Vec<RawFd> = files.iter().map(std::os::fd::AsRawFd::as_raw_fd).collect();
@@ -322,81 +247,4 @@ pub fn next_message(socket: BorrowedFd<'_>) -> Result<Option<Message>, LaunchErr
             source: errno.into(),
         }),
     }
-}
-
-/// The failure in words, with the path that it is about.
-fn explain(failure: Failure, spec: &Spec) -> LaunchError {
-    let Failure { step, index, errno } = failure;
-    let index = usize::from(index);
-    let layer = || spec.layers.get(index).cloned().unwrap_or_default();
-    let bind = || spec.binds.get(index).cloned();
-    let what = match step {
-        Step::Handshake => "the container's first process lost its launcher".to_owned(),
-        Step::Descriptors => "cannot close inherited descriptors".to_owned(),
-        Step::Identity => "cannot become root of the user namespace".to_owned(),
-        Step::DieWithLauncher => "cannot bind the container's life to the launcher's".to_owned(),
-        Step::PrivateMounts => "cannot make the mounts private".to_owned(),
-        Step::Scratch => match &spec.scratch {
-            Some(path) => format!("cannot use the scratch directory {}", path.display()),
-            None => "cannot mount a tmpfs for the root".to_owned(),
-        },
-        Step::Layer => format!("cannot attach the layer {}", layer().display()),
-        Step::Overlay => format!("cannot mount overlayfs over {}", list(&spec.layers)),
-        Step::Entry => format!("cannot bind the entries of {}", list(&spec.layers)),
-        Step::Proc => "cannot mount /proc".to_owned(),
-        Step::Device => format!("cannot bind {}", rootfs::device(index).to_string_lossy()),
-        Step::Bind => bind().map_or_else(String::new, |bind| {
-            format!("cannot bind {}", bind.source.display())
-        }),
-        Step::BindTarget => bind().map_or_else(String::new, |bind| {
-            format!("cannot make {} in the container", bind.target.display())
-        }),
-        Step::JoinCgroup => format!("cannot join the cgroup {}", list(&spec.cgroups)),
-        Step::PivotRoot => "cannot change the root".to_owned(),
-        Step::WorkingDirectory => {
-            let directory = spec.working_directory.clone().unwrap_or_default();
-            format!("cannot start in {} of the container", directory.display())
-        }
-        Step::Hostname => "cannot set the host name".to_owned(),
-        Step::Capabilities => "cannot drop the capabilities".to_owned(),
-        Step::Seccomp => "cannot install the system-call filter".to_owned(),
-        Step::Spawn => "cannot make a process for the program".to_owned(),
-        Step::Execute => format!("cannot run {} in the container", spec.program.display()),
-    };
-    LaunchError::Step {
-        what,
-        errno,
-        advice: advice(step, errno, index),
-    }
-}
-
-fn advice(step: Step, errno: Errno, index: usize) -> &'static str {
-    match (step, errno) {
-        (Step::Execute, Errno::ENOENT) if index == 1 => {
-            "; it is there, but the dynamic linker it asks for is not: link it statically or add a layer that has it"
-        }
-        (Step::Execute, Errno::ENOENT) => "; it is in none of the layers",
-        (Step::Execute, Errno::EACCES) => {
-            "; it is not executable for user 0 of the container, who is another user outside"
-        }
-        (Step::Execute, Errno::ENOEXEC) => "; it is no program for this machine",
-        (Step::Overlay, Errno::ENODEV) => "; the kernel has no overlayfs: modprobe overlay",
-        (Step::Overlay, Errno::EPERM) => "; overlayfs in a user namespace needs Linux 5.11",
-        (Step::Layer | Step::Bind | Step::Entry, Errno::EINVAL) => {
-            "; something is mounted below it that must stay hidden"
-        }
-        (Step::Proc, Errno::EPERM) => {
-            "; the host's own /proc is partly hidden (an outer container?)"
-        }
-        (Step::Spawn, Errno::EAGAIN) => "; the pids limit is too low",
-        _ => "",
-    }
-}
-
-fn list(paths: &[PathBuf]) -> String {
-    let names: Vec<_> = paths
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    names.join(", ")
 }

@@ -119,7 +119,7 @@ pub(super) struct CgroupMount {
     pub options: Vec<String>,
 }
 
-/// Finds the cgroup mounts, as proc_pid_mountinfo(5) describes the lines.
+/// Finds the cgroup mounts, as `proc_pid_mountinfo(5)` describes the lines.
 pub(super) fn parse_mounts(text: &str) -> Vec<CgroupMount> {
     let parse = |line: &str| {
         let (front, back) = line.split_once(" - ")?;

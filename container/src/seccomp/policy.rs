@@ -2,7 +2,7 @@
 //!
 //! An allow-list in the spirit of the OCI runtimes' default profile for a container without capabilities: what a
 //! program needs for itself is allowed; what changes the machine, other namespaces or the kernel's own code isn't, nor
-//! io_uring, which reaches past a filter. What isn't listed fails with `EPERM`.
+//! `io_uring`, which reaches past a filter. What isn't listed fails with `EPERM`.
 
 use libc::c_long;
 

@@ -1,4 +1,4 @@
-//! The mount calls of Linux 5.2 and 5.12 (fsopen, fsmount, open_tree, move_mount, mount_setattr).
+//! The mount calls of Linux 5.2 and 5.12 (`fsopen`, `fsmount`, `open_tree`, `move_mount`, `mount_setattr`).
 
 #![expect(
     unsafe_code,

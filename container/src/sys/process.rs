@@ -278,7 +278,7 @@ pub fn effective_capabilities() -> nix::Result<u64> {
     Ok(u64::from(sets[0].effective) | u64::from(sets[1].effective) << 32)
 }
 
-/// What close_range(2) does with the descriptors from `first` on.
+/// What `close_range(2)` does with the descriptors from `first` on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseRange {
     /// Closes them now.

@@ -69,22 +69,30 @@ pub fn send(socket: BorrowedFd<'_>, message: &[u8]) {
 
 fn descriptors(header: &libc::msghdr) -> [Option<OwnedFd>; MAX_DESCRIPTORS] {
     let mut received = [const { None }; MAX_DESCRIPTORS];
-    // SAFETY: the kernel has just filled in the header; CMSG_FIRSTHDR gives null or a whole header in its buffer.
-    let message = unsafe { libc::CMSG_FIRSTHDR(header).as_ref() };
-    let Some(message) = message else {
+    // SAFETY: the kernel has just filled in the header; the macro gives null or a whole message in its buffer.
+    let message = unsafe { libc::CMSG_FIRSTHDR(header) };
+    if message.is_null() {
         return received;
+    }
+    // SAFETY: it isn't null.
+    let (level, kind, length) = unsafe {
+        (
+            (*message).cmsg_level,
+            (*message).cmsg_type,
+            (*message).cmsg_len,
+        )
     };
-    if message.cmsg_level != libc::SOL_SOCKET || message.cmsg_type != libc::SCM_RIGHTS {
+    if level != libc::SOL_SOCKET || kind != libc::SCM_RIGHTS {
         return received;
     }
     // SAFETY: arithmetic on a length.
     let header_bytes = unsafe { libc::CMSG_LEN(0) } as usize;
-    let count = message.cmsg_len.saturating_sub(header_bytes) / size_of::<RawFd>();
+    let count = length.saturating_sub(header_bytes) / size_of::<RawFd>();
     // SAFETY: the message is of SCM_RIGHTS, so its data are `count` descriptors.
-    let data = unsafe { libc::CMSG_DATA(message) }.cast::<RawFd>();
+    let data = unsafe { libc::CMSG_DATA(message) }.cast::<[u8; size_of::<RawFd>()]>();
     for (index, slot) in received.iter_mut().enumerate().take(count) {
         // SAFETY: `index` is below `count`; the descriptors are new and ours.
-        *slot = Some(unsafe { OwnedFd::from_raw_fd(data.add(index).read_unaligned()) });
+        *slot = Some(unsafe { OwnedFd::from_raw_fd(RawFd::from_ne_bytes(data.add(index).read())) });
     }
     received
 }

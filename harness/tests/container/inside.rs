@@ -27,7 +27,7 @@ fn inside() {
     match name {
         "nothing" => {}
         "namespaces" => NAMESPACES.iter().for_each(|kind| say(namespace(kind))),
-        "status" => read("/proc/self/status").lines().for_each(say),
+        "status" => read("/proc/thread-self/status").lines().for_each(say),
         "list" => list(Path::new(argument)).iter().for_each(say),
         "read" => say(read(argument).trim_end()),
         "link" => say(fs::read_link(argument).unwrap().display()),
@@ -177,7 +177,7 @@ fn die(signal: i32) {
 fn threads() {
     let started = (0..1000).take_while(|_| {
         let thread =
-            std::thread::Builder::new().spawn(|| std::thread::sleep(Duration::from_secs(60)));
+            std::thread::Builder::new().spawn(|| std::thread::sleep(Duration::from_mins(1)));
         thread.is_ok()
     });
     say(started.count());
@@ -193,5 +193,5 @@ fn eat(mebibytes: usize) {
 /// Says that it is there, then sleeps for longer than any test.
 fn wait() {
     say("waiting");
-    std::thread::sleep(Duration::from_secs(60));
+    std::thread::sleep(Duration::from_mins(1));
 }

@@ -1,0 +1,82 @@
+//! The cgroups that hold a container's limits: made, filled in, and joined.
+
+use std::fs::File;
+
+use crate::Phase;
+use crate::cgroup::{Cgroup, CgroupError, Controller, Version};
+use crate::config::Spec;
+
+/// The container's cgroups and how they are joined.
+pub struct Limits {
+    /// What was made; dropping them removes them.
+    pub cgroups: Vec<Cgroup>,
+    /// Under v2: where the first process is born.
+    pub birthplace: Option<File>,
+    /// Under v1: whether the first process is going to join by itself.
+    pub joined_by_child: bool,
+}
+
+impl Limits {
+    /// Under v2 the cgroup is made now, since the first process is born in it; under v1 while that sets itself up.
+    pub fn before_clone(spec: &Spec, on_phase: &dyn Fn(Phase)) -> Result<Self, CgroupError> {
+        let mut limits = Self {
+            cgroups: Vec::new(),
+            birthplace: None,
+            joined_by_child: false,
+        };
+        let Some(first) = spec.cgroups.first() else {
+            return Ok(limits);
+        };
+        if Version::of(first.parent().unwrap_or(first))? == Version::V1 {
+            limits.joined_by_child = true;
+            return Ok(limits);
+        }
+        limits.create(spec)?;
+        limits.birthplace = limits.cgroups.first().map(Cgroup::entry).transpose()?;
+        on_phase(Phase::Cgroup);
+        Ok(limits)
+    }
+
+    /// The ways into cgroups v1, for the first process.
+    pub fn after_clone(&mut self, spec: &Spec) -> Result<Vec<File>, CgroupError> {
+        if !self.joined_by_child {
+            return Ok(Vec::new());
+        }
+        self.create(spec)?;
+        self.cgroups.iter().map(Cgroup::entry).collect()
+    }
+
+    fn create(&mut self, spec: &Spec) -> Result<(), CgroupError> {
+        for path in &spec.cgroups {
+            self.cgroups.push(Cgroup::create(path.clone())?);
+        }
+        let memory = spec
+            .memory
+            .map(|limit| (Controller::Memory, limit.as_u64()));
+        let pids = spec
+            .pids
+            .map(|limit| (Controller::Pids, limit.get().into()));
+        for (controller, limit) in memory.into_iter().chain(pids) {
+            self.limit(controller, limit)?;
+        }
+        Ok(())
+    }
+
+    fn limit(&self, controller: Controller, limit: u64) -> Result<(), CgroupError> {
+        let mut limited = false;
+        for cgroup in &self.cgroups {
+            limited |= cgroup.limit(controller, limit)?;
+        }
+        if limited {
+            return Ok(());
+        }
+        Err(CgroupError::NoController {
+            controller: controller.name(),
+            paths: self
+                .cgroups
+                .iter()
+                .map(|cgroup| cgroup.path().to_owned())
+                .collect(),
+        })
+    }
+}
