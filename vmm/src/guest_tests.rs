@@ -337,7 +337,7 @@ fn hostile_flags_and_return_addresses_stay_in_ring_3() {
 #[test]
 fn the_floor_reaches_its_exit_and_the_probe_agrees_with_the_module_list() {
     match floor::first_exit(&|_| ()) {
-        Ok(()) => assert_eq!(probe::probe().unwrap().kind, kvm::KvmKind::of_host()),
+        Ok(_vm) => assert_eq!(probe::probe().unwrap().kind, kvm::KvmKind::of_host()),
         Err(error) => eprintln!("skipped: {error}"),
     }
 }
