@@ -99,12 +99,18 @@ impl Values {
         }
     }
 
+    /// The axis with the most ticks whose labels leave each other room.
     fn axis(&self, size: Size) -> Axis {
-        Axis::linear(
-            self.longest,
-            Scale::of(self.unit, self.longest).divisor,
-            size.ticks(),
-        )
+        let unit = Scale::of(self.unit, self.longest).divisor;
+        let fits = |axis: &Axis| {
+            axis.spacing(size.plot_width()) > Size::label_width(axis.longest_label(self.tick()))
+        };
+        let axes = (2..=size.ticks())
+            .rev()
+            .map(|count| Axis::linear(self.longest, unit, count));
+        axes.clone()
+            .find(fits)
+            .unwrap_or_else(|| Axis::linear(self.longest, unit, 2))
     }
 
     fn tick(&self) -> impl Fn(&f64) -> String {

@@ -1,12 +1,11 @@
 //! A synthetic run for tests: three rungs, one that the host can't run, a floor, two peers, a failed sample.
 
+mod declared;
+
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::model::{
-    Better, Experiment, Fact, Host, Metric, Part, Run, SCHEMA_VERSION, Sample, Status, TOTAL,
-    Target, TargetKind, Unavailable, Unit,
-};
+use crate::model::{Run, SCHEMA_VERSION, Sample, Status, TOTAL, Unit};
 
 /// Rounds of every experiment.
 pub const ROUNDS: u32 = 20;
@@ -108,32 +107,6 @@ const DISK: &[(&str, Unit, [f64; 4])] = &[
     ("fsync-p99", Unit::Nanoseconds, [1.9e6, 2.0e6, 2.2e6, 1.9e6]),
 ];
 
-const PHASES: &[(&str, &str)] = &[
-    ("spawn", "posix_spawn and exec of the program"),
-    ("start", "spawning the launcher until its main is entered"),
-    ("clone", "one clone3 with seven namespaces"),
-    ("mounts", "the layered root, /proc and /dev"),
-    ("pivot", "pivot_root into the new root"),
-    ("seccomp", "dropping capabilities and installing the filter"),
-    ("exec", "exec of the workload"),
-    ("open", "opening /dev/kvm"),
-    ("create", "KVM_CREATE_VM"),
-    ("memory", "guest memory and its region"),
-    ("vcpu", "creating the vCPU and its registers"),
-    ("load", "mapping the program into the guest"),
-    ("first-exit", "the first KVM_RUN until its first exit"),
-    (
-        "workload",
-        "the program's own start until its ready line arrives",
-    ),
-];
-
-const COMPONENTS: &[(&str, &str)] = &[
-    ("anon", "anonymous memory"),
-    ("file", "page cache first touched by the instance"),
-    ("kernel", "stacks, page tables, slabs"),
-];
-
 /// Makes the run; the same every time.
 pub fn run() -> Run {
     let mut samples = Samples {
@@ -155,9 +128,9 @@ pub fn run() -> Run {
         partial: false,
         profile: "standard".to_owned(),
         seed: 42,
-        host: host(),
-        targets: targets(),
-        experiments: experiments(),
+        host: declared::host(),
+        targets: declared::targets(),
+        experiments: declared::experiments(),
         warnings: vec![
             "the load was 1.7 at the start, on 2 cores: figures may be noisy".to_owned(),
         ],
@@ -281,178 +254,5 @@ impl Samples {
                 self.whole([target, "disk", metric], *unit, round, &[], *value);
             }
         }
-    }
-}
-
-fn host() -> Host {
-    let fact = |key: &str, label: &str, value: &str, concern: Option<&str>| Fact {
-        key: key.to_owned(),
-        label: label.to_owned(),
-        value: value.to_owned(),
-        concern: concern.map(str::to_owned),
-    };
-    Host {
-        summary: "Intel Xeon at 2.60 GHz, 2 cores, 24 GiB, Linux 6.12, software KVM".to_owned(),
-        facts: vec![
-            fact("cpu-model", "CPU", "Intel(R) Xeon(R) CPU @ 2.60GHz", None),
-            fact("kernel", "Kernel", "6.12.8-cloud-amd64", None),
-            fact(
-                "kvm-kind",
-                "KVM",
-                "software",
-                Some(
-                    "ring 0 of a guest is interpreted: costs of a guest kernel can't be seen here",
-                ),
-            ),
-            fact(
-                "load",
-                "Load",
-                "1.70 0.92 0.51",
-                Some("other work competes for the 2 cores"),
-            ),
-        ],
-    }
-}
-
-fn targets() -> Vec<Target> {
-    let target = |name: &str, description: &str, kind, version: Option<&str>| Target {
-        name: name.to_owned(),
-        description: description.to_owned(),
-        kind,
-        version: version.map(str::to_owned),
-        unavailable: None,
-    };
-    let mut linux = target(
-        "microvm-linux",
-        "adds a guest kernel and virtio devices",
-        TargetKind::Rung(3),
-        None,
-    );
-    linux.unavailable = Some(Unavailable {
-        reason: "the host has software KVM, on which a guest kernel runs at 1.6 million instructions a second".to_owned(),
-        fix: "use a host whose /dev/kvm is hardware virtualization".to_owned(),
-    });
-    vec![
-        target(
-            "process",
-            "nothing: posix_spawn and exec",
-            TargetKind::Rung(0),
-            None,
-        ),
-        target(
-            "container",
-            "adds namespaces, a cgroup, a layered root file system, seccomp",
-            TargetKind::Rung(1),
-            None,
-        ),
-        target(
-            "microvm-bare",
-            "adds hardware virtualization without a guest OS",
-            TargetKind::Rung(2),
-            None,
-        ),
-        linux,
-        target(
-            "namespaces",
-            "one clone3 with the container's namespaces, and exec",
-            TargetKind::Floor,
-            None,
-        ),
-        target(
-            "bwrap",
-            "bubblewrap with --unshare-all",
-            TargetKind::Peer,
-            Some("0.8.0"),
-        ),
-        target(
-            "docker",
-            "docker run with its daemon",
-            TargetKind::Peer,
-            Some("27.3.1"),
-        ),
-    ]
-}
-
-fn experiments() -> Vec<Experiment> {
-    let experiment = |name: &str, method: &str, metrics| Experiment {
-        name: name.to_owned(),
-        method: method.to_owned(),
-        metrics,
-    };
-    vec![
-        experiment(
-            "startup",
-            "From just before the launcher is spawned until the workload's first line arrives, on the host's monotonic clock.",
-            vec![
-                metric(
-                    "ready",
-                    "spawn to ready",
-                    Unit::Nanoseconds,
-                    Better::Lower,
-                    PHASES,
-                ),
-                metric(
-                    "teardown",
-                    "exit to clean",
-                    Unit::Nanoseconds,
-                    Better::Lower,
-                    &[],
-                ),
-            ],
-        ),
-        experiment(
-            "memory",
-            "What one idle instance is charged for in its cgroup, minus the bytes that the workload touches.",
-            vec![metric(
-                "overhead",
-                "overhead",
-                Unit::Bytes,
-                Better::Lower,
-                COMPONENTS,
-            )],
-        ),
-        experiment(
-            "disk",
-            "The same backing file for every target; throughput from the arrival of the begin and end lines on the host's clock.",
-            disk_metrics(),
-        ),
-    ]
-}
-
-fn disk_metrics() -> Vec<Metric> {
-    let higher = |name, title, unit| metric(name, title, unit, Better::Higher, &[]);
-    let lower = |name, title| metric(name, title, Unit::Nanoseconds, Better::Lower, &[]);
-    vec![
-        higher(
-            "seq-read-direct",
-            "sequential read, O_DIRECT",
-            Unit::BytesPerSecond,
-        ),
-        higher(
-            "seq-write-direct",
-            "sequential write, O_DIRECT",
-            Unit::BytesPerSecond,
-        ),
-        higher(
-            "rand-read-direct",
-            "random 4 KiB read, O_DIRECT",
-            Unit::OperationsPerSecond,
-        ),
-        lower("fsync-p50", "fsync, median"),
-        lower("fsync-p99", "fsync, 99th percentile"),
-    ]
-}
-
-fn metric(name: &str, title: &str, unit: Unit, better: Better, parts: &[(&str, &str)]) -> Metric {
-    let part = |(name, explanation): &(&str, &str)| Part {
-        name: (*name).to_owned(),
-        explanation: (*explanation).to_owned(),
-    };
-    Metric {
-        name: name.to_owned(),
-        title: title.to_owned(),
-        unit,
-        better,
-        parts: parts.iter().map(part).collect(),
     }
 }

@@ -1,19 +1,26 @@
 //! The results schema, its statistics, and everything drawn from it.
 //!
-//! A [`Run`](model::Run) is what was measured. [`Summary`](summary::Summary) is what it says: a median with its interval per target and metric, or the
-//! reason for which there is none. The terminal's table and the HTML report are drawn from the summary, the CSV file from the run itself.
+//! A [`Run`](model::Run) is what was measured. [`Summary`](summary::Summary) is what it says: a median with its interval per target and
+//! metric, or the reason for which there is none. The terminal's table ([`render_table`]) and the report ([`render_html`]) are drawn from the
+//! summary, the CSV file ([`write_csv`]) from the run itself. [`Output`] writes all files of a run, [`read_results`] reads one back.
+//!
 //! Nothing here knows how a number was made, so a results file can be redrawn on a machine that could not have measured it.
 
-pub mod chart;
-pub mod export;
+mod chart;
+mod export;
 pub mod model;
 pub mod parts;
 pub mod statistics;
 pub mod summary;
-pub mod table;
-pub mod units;
-
+mod table;
 mod text;
+pub mod units;
 
 #[cfg(test)]
 mod fixture;
+
+pub use export::csv::write as write_csv;
+pub use export::files::{Output, ResultFiles, WriteError, write_new};
+pub use export::html::{ReportError, render as render_html};
+pub use export::json::{Inconsistency, ResultsError, read as read_results};
+pub use table::{TableOptions, render as render_table};

@@ -41,7 +41,7 @@ pub fn render(run: &Run, options: TableOptions) -> String {
     let mut blocks: Vec<String> = summary
         .sections
         .iter()
-        .flat_map(|section| tables(section, options))
+        .flat_map(|section| tables(&summary, section, options))
         .collect();
     blocks.extend(notes(&summary, options));
     blocks.join("\n\n") + "\n"
@@ -60,13 +60,18 @@ fn table(options: TableOptions) -> Table {
 }
 
 /// The tables of one experiment: as many metrics side by side as fit, the rest below.
-fn tables(section: &Section<'_>, options: TableOptions) -> Vec<String> {
+fn tables(summary: &Summary<'_>, section: &Section<'_>, options: TableOptions) -> Vec<String> {
     let name = one_line(&section.experiment.name, NAME);
     let mut pending = section.columns.as_slice();
     let mut tables = Vec::new();
     while !pending.is_empty() {
         let (shown, rest) = pending.split_at(fitting(pending, &name, options.width));
-        tables.push(draw(&name, shown, options));
+        tables.push(draw(
+            &name,
+            |row| summary.has_row(section, row),
+            shown,
+            options,
+        ));
         pending = rest;
     }
     tables
@@ -107,7 +112,12 @@ fn length(text: &str) -> usize {
     text.chars().count()
 }
 
-fn draw(heading: &str, columns: &[Column<'_>], options: TableOptions) -> String {
+fn draw(
+    heading: &str,
+    has_row: impl Fn(usize) -> bool,
+    columns: &[Column<'_>],
+    options: TableOptions,
+) -> String {
     let mut table = table(options);
     table.load_style(UTF8_FULL_CONDENSED);
     let titles = columns
@@ -116,7 +126,8 @@ fn draw(heading: &str, columns: &[Column<'_>], options: TableOptions) -> String 
     let header = iter::once(heading.to_owned()).chain(titles);
     table.set_header(header.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
     let contents: Vec<_> = columns.iter().map(contents).collect();
-    for row in 0..columns.first().map_or(0, |column| column.cells.len()) {
+    let rows = columns.first().map_or(0, |column| column.cells.len());
+    for row in (0..rows).filter(|row| has_row(*row)) {
         let name = one_line(&columns[0].cells[row].target.name, NAME);
         let name = Cell::new(name).add_attribute(Attribute::Bold);
         let cells = columns
@@ -275,6 +286,26 @@ mod tests {
                 colour: false
             }
         ));
+    }
+
+    #[test]
+    fn a_row_is_left_out_only_where_another_table_has_it() {
+        let mut run = fixture::run();
+        let rows = |run: &Run, name: &str| {
+            let text = render(
+                run,
+                TableOptions {
+                    width: 120,
+                    colour: false,
+                },
+            );
+            text.lines()
+                .filter(|line| line.starts_with('│') && line.contains(name))
+                .count()
+        };
+        assert_eq!((rows(&run, "namespaces"), rows(&run, "process")), (1, 4));
+        run.samples.clear();
+        assert_eq!((rows(&run, "namespaces"), rows(&run, "process")), (3, 3));
     }
 
     #[test]

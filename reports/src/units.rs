@@ -59,6 +59,9 @@ impl Scale {
     /// Writes a round value of an axis with the unit, without needless digits.
     pub fn tick(self, value: f64) -> String {
         let number = ((value / self.divisor) * 1e6).round() / 1e6;
+        if number == 0.0 {
+            return "0".to_owned();
+        }
         let text = number.to_string();
         let text = if number.fract() == 0.0 && number.abs() < 1e15 {
             thousands(&text)

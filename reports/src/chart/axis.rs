@@ -40,6 +40,11 @@ impl Axis {
         let decades = (end / start).log10();
         // Ticks stand at their distance from each other: beyond these densities labels would touch.
         let per_decade = count as f64 / decades.max(0.3);
+        let all = if per_decade >= 8.0 {
+            dense(&all, start, end)
+        } else {
+            all
+        };
         let keep = |tick: &f64| {
             let leading = (tick / 10_f64.powf(tick.log10().floor() + 1e-9)).round();
             per_decade >= 3.0 || (leading - 1.0).abs() < 0.1 || (leading - 10.0).abs() < 0.1
@@ -60,6 +65,23 @@ impl Axis {
         }
     }
 
+    /// The room between two ticks if the whole axis has `pixels`; only a linear axis has it everywhere.
+    pub fn spacing(&self, pixels: f64) -> f64 {
+        match self.ticks.as_slice() {
+            [first, second, ..] => (second - first) / (self.range.end - self.range.start) * pixels,
+            _ => pixels,
+        }
+    }
+
+    /// The longest text that `write` makes of a tick.
+    pub fn longest_label(&self, write: impl Fn(&f64) -> String) -> usize {
+        self.ticks
+            .iter()
+            .map(|tick| write(tick).chars().count())
+            .max()
+            .unwrap_or_default()
+    }
+
     /// Where the axis begins.
     pub fn start(&self) -> f64 {
         self.range.start
@@ -69,6 +91,19 @@ impl Axis {
     pub fn end(&self) -> f64 {
         self.range.end
     }
+}
+
+/// Round numbers with 1.5, 3 and 7 times powers of ten between them, for an axis of a decade or less.
+fn dense(round: &[f64], start: f64, end: f64) -> Vec<f64> {
+    let power = 10_f64.powf(start.log10().floor());
+    let between = [1.5, 3.0, 7.0, 15.0, 30.0, 70.0].map(|leading| leading * power);
+    let mut all: Vec<f64> = between
+        .into_iter()
+        .filter(|tick| (start..=end).contains(tick))
+        .collect();
+    all.extend(round);
+    all.sort_by(f64::total_cmp);
+    all
 }
 
 /// 1, 2 and 5 times the powers of ten from below `start`, upwards.
@@ -157,7 +192,7 @@ mod tests {
                     .all(|(tick, value)| (tick / value - 1.0).abs() < 1e-9)
             );
         };
-        close(Axis::logarithmic(6e5, 3e6, 8), &[1e6, 2e6]);
+        close(Axis::logarithmic(6e5, 3e6, 8), &[7e5, 1e6, 1.5e6, 2e6, 3e6]);
         close(
             Axis::logarithmic(6e5, 3e8, 12),
             &[1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8],

@@ -4,9 +4,9 @@ use super::frame::{Row, draw};
 use super::theme::ink_of;
 use super::{Chart, ChartError, Values, describe, row, shown};
 use crate::model::Run;
-use crate::summary::Column;
+use crate::summary::{Column, Outcome};
 
-/// Draws columns of one unit on one axis.
+/// Draws columns of one unit on one axis; a target that can't run has no row, for it would come back in every group.
 ///
 /// # Errors
 ///
@@ -18,7 +18,10 @@ pub fn render(run: &Run, columns: &[&Column<'_>]) -> Result<Chart, ChartError> {
     for column in columns {
         rows.push(Row::Heading(column.metric.title.clone()));
         cells.push(None);
-        for cell in shown(column) {
+        for cell in shown(column)
+            .into_iter()
+            .filter(|cell| !matches!(cell.outcome, Outcome::Unavailable(_)))
+        {
             rows.push(row(column.metric.unit, cell));
             cells.push(Some(cell));
         }

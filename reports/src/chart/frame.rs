@@ -64,7 +64,7 @@ struct Layout {
 const WIDE: Layout = Layout {
     width: 880,
     gutter: 152,
-    margin: 92,
+    margin: 112,
     lead: 0,
     bar: 22,
     gap: 12,
@@ -74,7 +74,7 @@ const WIDE: Layout = Layout {
 };
 const NARROW: Layout = Layout {
     width: 360,
-    gutter: 2,
+    gutter: 6,
     margin: 18,
     lead: 18,
     bar: 16,
@@ -84,8 +84,14 @@ const NARROW: Layout = Layout {
     ticks: 6,
 };
 
+/// Where names begin.
+const LEFT: i32 = 2;
+
+/// Size of the font of ticks.
+const TICK: i32 = 12;
+
 /// Height of a heading, and of the axis.
-const HEADING: i32 = 26;
+const HEADING: i32 = 34;
 const AXIS: i32 = 26;
 
 /// Average width of a character, in hundredths of the font's size: of `DejaVu` Sans, the widest of the usual ones.
@@ -99,7 +105,18 @@ impl Size {
         }
     }
 
-    /// Most ticks that fit below a chart of this size.
+    /// Width of the part of a chart that holds the values.
+    pub(super) fn plot_width(self) -> f64 {
+        let layout = self.layout();
+        f64::from(layout.width - layout.gutter - layout.margin)
+    }
+
+    /// What a tick's label of so many characters takes, with the room around it.
+    pub(super) fn label_width(characters: usize) -> f64 {
+        (characters + 2) as f64 * f64::from(CHARACTER * TICK) / 100.0
+    }
+
+    /// Most ticks that are sensible below a chart of this size.
     pub(super) fn ticks(self) -> usize {
         self.layout().ticks
     }
@@ -142,7 +159,7 @@ pub fn draw(
             .bold_line_style(Ink::Grid.stand_in())
             .axis_style(Ink::Grid.stand_in())
             .x_label_formatter(tick)
-            .x_label_style(text(12, Ink::Muted, HPos::Center, VPos::Top))
+            .x_label_style(text(TICK, Ink::Muted, HPos::Center, VPos::Top))
             .draw()?;
         label(&root, rows, &bars, layout)?;
         body(&mut Frame { plot, axis, bars })?;
@@ -194,12 +211,12 @@ fn label(
                     font: style.font.style(FontStyle::Bold),
                     ..style
                 };
-                root.draw(&Text::new(title, (2, bar.start + HEADING / 2), style))?;
+                root.draw(&Text::new(title, (LEFT, bar.start + HEADING - 14), style))?;
             }
             Row::Target { label, value } => {
                 let name = one_line(label, layout.name);
                 let style = text(layout.font, Ink::Text, HPos::Left, VPos::Center);
-                root.draw(&Text::new(name, (2, middle), style))?;
+                root.draw(&Text::new(name, (LEFT, middle), style))?;
                 match value {
                     Value::Missing(why) if beside => {
                         let style = text(layout.font, Ink::Muted, HPos::Left, VPos::Center);
@@ -241,8 +258,8 @@ impl Frame<'_> {
     /// Fills a piece of a row's bar; beyond the axis it is cut off.
     pub fn bar(&mut self, row: usize, values: Range<f64>, ink: Ink) -> Result<(), ChartError> {
         let bar = self.bars[row].clone();
-        let end = values.end.min(self.axis.end());
-        let corners = [(values.start.min(end), bar.start), (end, bar.end)];
+        let values = self.within(values);
+        let corners = [(values.start, bar.start), (values.end, bar.end)];
         self.plot
             .draw_series([Rectangle::new(corners, ink.stand_in().filled())])?;
         Ok(())
@@ -267,6 +284,7 @@ impl Frame<'_> {
         values: Range<f64>,
         words: &str,
     ) -> Result<(), ChartError> {
+        let values = self.within(values);
         let room = self.pixels(values.end) - self.pixels(values.start);
         let needed = i32::try_from(words.chars().count()).unwrap_or(i32::MAX / CHARACTER / 100)
             * CHARACTER
@@ -289,7 +307,7 @@ impl Frame<'_> {
     /// Writes a note where a row's bar would begin.
     pub fn note(&mut self, row: usize, words: &str) -> Result<(), ChartError> {
         let bar = self.bars[row].clone();
-        let style = text(12, Ink::Muted, HPos::Left, VPos::Center);
+        let style = text(13, Ink::Muted, HPos::Left, VPos::Center);
         let place = (self.axis.start(), i32::midpoint(bar.start, bar.end));
         let note = EmptyElement::at(place) + Text::new(words.to_owned(), (8, 0), style);
         self.plot.draw_series([note])?;
@@ -305,18 +323,20 @@ impl Frame<'_> {
     ) -> Result<(), ChartError> {
         let bar = self.bars[row].clone();
         let middle = i32::midpoint(bar.start, bar.end);
-        let ink = Ink::Text.stand_in();
         let end = values.end.min(self.axis.end());
-        let line = |from, to, width| {
-            PathElement::new(vec![from, to], ShapeStyle::from(ink).stroke_width(width))
-        };
-        let mut lines = vec![line((values.start, middle), (end, middle), 2)];
-        for end in [values.start, end] {
-            lines.push(line((end, middle - 4), (end, middle + 4), 2));
-        }
-        if let Some(median) = median {
-            lines.push(line((median, bar.start), (median, bar.end), 3));
-        }
+        let mut strokes = vec![((values.start, middle), (end, middle))];
+        strokes.extend([values.start, end].map(|end| ((end, middle - 4), (end, middle + 4))));
+        strokes.extend(median.map(|median| ((median, bar.start), (median, bar.end))));
+        // A rim in the page's colour sets the lines off from what they cross.
+        let lines = [(Ink::Page, 4), (Ink::Text, 2)]
+            .into_iter()
+            .flat_map(|(ink, width)| {
+                let style = ShapeStyle::from(ink.stand_in()).stroke_width(width);
+                strokes
+                    .clone()
+                    .into_iter()
+                    .map(move |(from, to)| PathElement::new(vec![from, to], style))
+            });
         self.plot.draw_series(lines)?;
         Ok(())
     }
@@ -337,6 +357,12 @@ impl Frame<'_> {
         });
         self.plot.draw_series(dots)?;
         Ok(())
+    }
+
+    /// What the axis shows of a piece of a bar.
+    fn within(&self, values: Range<f64>) -> Range<f64> {
+        let end = self.axis.end();
+        values.start.min(end)..values.end.min(end)
     }
 
     /// Where a value stands, in pixels.

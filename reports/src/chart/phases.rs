@@ -55,7 +55,7 @@ pub fn render(column: &Column<'_>) -> Result<Chart, ChartError> {
                     start = piece.end;
                 }
                 if figure.parts.is_empty() {
-                    frame.bar(index, 0.0..figure.median, Ink::Muted)?;
+                    frame.bar(index, 0.0..figure.median, Ink::Plain)?;
                 }
                 if values.exceeded_by(figure.median) {
                     frame.broken(index)?;

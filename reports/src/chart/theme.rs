@@ -20,6 +20,8 @@ pub enum Ink {
     Grid,
     /// The page.
     Page,
+    /// Bars that aren't cut into parts.
+    Plain,
     /// Text on a part.
     OnPart,
     /// A target, by its place among [`TARGETS`].
@@ -52,6 +54,7 @@ impl Ink {
             Self::Grid => (GENERAL, 2),
             Self::Page => (GENERAL, 3),
             Self::OnPart => (GENERAL, 4),
+            Self::Plain => (GENERAL, 5),
             Self::Target(index) => (TARGET, index),
             Self::Part(index) => (PART, index),
         };
@@ -66,6 +69,7 @@ impl Ink {
             Self::Grid => "grid".to_owned(),
             Self::Page => "page".to_owned(),
             Self::OnPart => "on-part".to_owned(),
+            Self::Plain => "plain".to_owned(),
             Self::Target(index) => format!("target-{index}"),
             Self::Part(index) => format!("part-{index}"),
         }
@@ -83,6 +87,7 @@ impl Ink {
             Self::Grid,
             Self::Page,
             Self::OnPart,
+            Self::Plain,
         ];
         general
             .into_iter()

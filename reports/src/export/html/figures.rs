@@ -118,8 +118,9 @@ fn grouped(summary: &Summary<'_>, columns: &[&Column<'_>]) -> Result<FigureView,
         _ => "",
     };
     let caption = format!(
-        "Bars are medians, whiskers their 95 % intervals.{direction}{}",
-        broken(columns)
+        "Bars are medians, whiskers their 95 % intervals.{direction}{}{}",
+        broken(columns),
+        absent(summary)
     );
     let chart = bars::render(summary.run, columns)?;
     Ok(FigureView {
@@ -128,6 +129,22 @@ fn grouped(summary: &Summary<'_>, columns: &[&Column<'_>]) -> Result<FigureView,
         caption,
         legend: Vec::new(),
     })
+}
+
+/// Names the targets that grouped bars leave out.
+fn absent(summary: &Summary<'_>) -> String {
+    let names: Vec<&str> = summary
+        .run
+        .targets
+        .iter()
+        .filter(|target| target.unavailable.is_some())
+        .map(|target| target.name.as_str())
+        .collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" Unavailable on this host: {}.", names.join(", "))
+    }
 }
 
 fn broken(columns: &[&Column<'_>]) -> &'static str {

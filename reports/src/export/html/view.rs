@@ -9,6 +9,9 @@ use crate::statistics::Interval;
 use crate::summary::{Cell, Column, Figure, Gap, Outcome, Section, Summary};
 use crate::units;
 
+/// Most metrics that stand beside each other in a table.
+const ABREAST: usize = 4;
+
 /// A run.
 pub struct RunView {
     pub id: String,
@@ -33,7 +36,7 @@ pub struct SectionView {
     pub title: String,
     pub method: String,
     pub figures: Vec<FigureView>,
-    pub table: TableView,
+    pub tables: Vec<TableView>,
 }
 
 /// Targets down, metrics across.
@@ -106,6 +109,7 @@ impl RunView {
                     .iter()
                     .filter_map(leading)
                     .collect::<Vec<_>>(),
+                |_| true,
             ),
             missing: missing(run),
             gaps: summary.gaps().iter().map(gap).collect(),
@@ -172,7 +176,10 @@ fn view(
             experiment: name.clone(),
             source,
         })?,
-        table: table(summary, &columns),
+        tables: columns
+            .chunks(ABREAST)
+            .map(|columns| table(summary, columns, |index| summary.has_row(section, index)))
+            .collect(),
     })
 }
 
@@ -189,7 +196,11 @@ fn leading<'a, 'b>(section: &'b Section<'a>) -> Option<(String, &'b Column<'a>)>
     ))
 }
 
-fn table(summary: &Summary<'_>, columns: &[(String, &Column<'_>)]) -> TableView {
+fn table(
+    summary: &Summary<'_>,
+    columns: &[(String, &Column<'_>)],
+    has_row: impl Fn(usize) -> bool,
+) -> TableView {
     let run = summary.run;
     let row = |(index, target): (usize, &Target)| RowView {
         ink: theme::ink_of(run, target).name(),
@@ -203,7 +214,13 @@ fn table(summary: &Summary<'_>, columns: &[(String, &Column<'_>)]) -> TableView 
     };
     TableView {
         columns: columns.iter().map(|(title, _)| title.clone()).collect(),
-        rows: run.targets.iter().enumerate().map(row).collect(),
+        rows: run
+            .targets
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| has_row(*index))
+            .map(row)
+            .collect(),
     }
 }
 
