@@ -43,7 +43,7 @@ fn failure(arguments: &str, code: i32) -> String {
     error
 }
 
-/// A file of `length` bytes on the file system of the build, which has O_DIRECT where `/tmp` may not.
+/// A file of `length` bytes on the file system of the build, which has `O_DIRECT` where `/tmp` may not.
 fn file_of(length: usize) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     file.write_all(&vec![7; length]).unwrap();
@@ -234,7 +234,7 @@ fn a_reader_that_is_gone_ends_the_workload() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let status = workload("ready").stdout(writer).status().unwrap();
-    assert_eq!(status.signal(), Some(nix::libc::SIGPIPE));
+    assert_eq!(status.signal(), Some(libc::SIGPIPE));
 }
 
 #[test]

@@ -88,11 +88,6 @@ impl Hierarchies {
         }
         Ok(())
     }
-
-    /// Whether controllers must be handed down, and processes live in leaves only.
-    pub(super) fn is_unified(&self) -> bool {
-        matches!(self, Self::V2 { .. })
-    }
 }
 
 impl fmt::Display for Hierarchies {
@@ -105,7 +100,7 @@ impl fmt::Display for Hierarchies {
     }
 }
 
-pub(super) fn enable_controllers(directory: &Path) -> Result<(), AccountingError> {
+fn enable_controllers(directory: &Path) -> Result<(), AccountingError> {
     let file = directory.join("cgroup.subtree_control");
     let enabled = fs::read_to_string(&file).unwrap_or_default();
     for controller in CONTROLLERS {

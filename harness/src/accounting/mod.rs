@@ -11,19 +11,22 @@
 //!         limits/                  made by the launcher, for the program
 //! ```
 //!
-//! This is plain reading and writing of files in a handful of places, less than an interface to a cgroup library would
-//! take, and the number of system calls beside the timed path is known.
+//! One cgroup directory is [`Cgroup`](isobench_container::cgroup::Cgroup), which the container's launcher uses too.
 
 mod group;
 mod hierarchy;
+mod memory;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use group::{Group, MemoryCharge};
+use bytesize::ByteSize;
+pub use group::Group;
 pub use hierarchy::Hierarchies;
+use isobench_container::cgroup::CgroupError;
+pub use memory::MemoryCharge;
 
 use crate::session::SessionName;
 
@@ -54,6 +57,17 @@ pub enum AccountingError {
         /// The number looked for.
         field: &'static str,
     },
+    /// The memory controller's figures stay apart.
+    #[error("the kernel's memory statistics add up to {parts}, its counter says {usage}")]
+    Unsettled {
+        /// The usage counter.
+        usage: ByteSize,
+        /// The sum of the parts.
+        parts: ByteSize,
+    },
+    /// A cgroup refused.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
     /// Processes of an instance stayed after its launcher had ended.
     #[error("{count} processes were still running after the command had ended; they were killed")]
     LeftBehind {
@@ -124,6 +138,14 @@ fn create(path: &Path) -> Result<(), AccountingError> {
         }),
         _ => Ok(()),
     }
+}
+
+fn read(path: &Path) -> Result<String, AccountingError> {
+    fs::read_to_string(path).map_err(|source| AccountingError::File {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write(path: PathBuf, text: &str) -> Result<(), AccountingError> {

@@ -84,7 +84,7 @@ fn parse(mut parser: Parser) -> Result<Request, lexopt::Error> {
 
 fn namespaces(request: &Request) -> Result<ExitCode, Box<dyn Error>> {
     let end = isobench_container::floor::run(&request.command, &|phase| {
-        request.marks.mark(phase.name())
+        request.marks.mark(phase.name());
     })?;
     Ok(ExitCode::from(end.exit_code()))
 }

@@ -61,8 +61,8 @@ extern "C" fn workload_start() {
         length = const READY.len(),
         read = const u32::from_le_bytes(*b"read"),
         y = const u16::from_le_bytes(*b"y\0"),
-        write = const nix::libc::SYS_write,
-        exit_group = const nix::libc::SYS_exit_group,
+        write = const libc::SYS_write,
+        exit_group = const libc::SYS_exit_group,
     )
 }
 

@@ -1,11 +1,9 @@
 //! `isobench exec`: a program's streams and exit code pass through, in every target.
 
-mod support;
-
 use std::io::Write as _;
 use std::process::Stdio;
 
-use support::{Place, WORKLOAD, can_run, cgroups_of, text};
+use crate::support::{Place, WORKLOAD, can_run, cgroups_of, text};
 
 const RUNGS: [&str; 3] = ["process", "container", "microvm-bare"];
 

@@ -1,17 +1,15 @@
 //! Whole runs: real samples of every target that this host can run, and nothing left behind however a run ends.
 
-mod support;
-
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use crate::support::{Place, can_run, cgroups_of, text};
 use isobench::probe::pss::process_tree;
 use isobench_reports::model::{Run, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::{Place, can_run, cgroups_of, text};
 
 fn results(place: &Place, directory: &str) -> Run {
     let json = fs::read(place.path(directory).join("results.json")).unwrap();

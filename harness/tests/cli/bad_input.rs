@@ -1,10 +1,8 @@
 //! Bad input gets one clear line that names the value, exit code 2, and nothing half-written.
 
-mod support;
-
 use std::fs;
 
-use support::{Place, WORKLOAD, assert_refused, entries};
+use crate::support::{Place, WORKLOAD, assert_refused, entries};
 
 #[test]
 fn unknown_names_are_refused_with_the_known_ones() {
@@ -44,7 +42,7 @@ fn flags_of_the_wrong_kind_are_refused() {
         (vec!["frobnicate"], "frobnicate"),
     ] {
         let output = place.run(&arguments);
-        let stderr = support::text(&output.stderr);
+        let stderr = crate::support::text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{stderr}");
         assert!(stderr.contains(named), "{stderr}");
     }
