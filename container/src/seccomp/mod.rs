@@ -9,7 +9,7 @@ mod policy;
 
 use seccompiler::sock_filter;
 
-use policy::{ALLOWED, SPECIAL, Verdict};
+use policy::{ALLOWED, NEWEST, SPECIAL, UNKNOWN_CALLS, Verdict};
 
 /// One above the highest system-call number that the policy may name.
 const CALLS: usize = 512;
@@ -37,13 +37,25 @@ const OFFSET_ARCHITECTURE: u32 = 4;
 const OFFSET_ARGUMENTS: u32 = 16;
 
 // Codes of the verdicts in the table from which the tree is built; from SPECIAL_BASE on, an index into `SPECIAL`.
+// The first three are returned at the program's end, where any comparison can jump to.
 const DENY: u8 = 0;
 const PASS: u8 = 1;
-const SPECIAL_BASE: u8 = 2;
+const UNKNOWN: u8 = 2;
+const SPECIAL_BASE: u8 = 3;
+const RETURNS: [u32; SPECIAL_BASE as usize] = [
+    ERRNO | libc::EPERM.unsigned_abs(),
+    ALLOW,
+    ERRNO | libc::ENOSYS.unsigned_abs(),
+];
+
+/// No code: a jump that is already made.
+const JUMPS: u8 = u8::MAX;
 
 /// The compiled filter: the first `length` of `code`.
 struct Program {
     code: [sock_filter; ROOM],
+    /// Where each instruction's two jumps go, if to one of [`RETURNS`].
+    exits: [[u8; 2]; ROOM],
     length: usize,
 }
 
@@ -57,48 +69,37 @@ pub fn install() -> Result<(), seccompiler::Error> {
     seccompiler::apply_filter(&PROGRAM.code[..PROGRAM.length])
 }
 
+/// A jump over `distance` instructions.
+#[expect(clippy::cast_possible_truncation, reason = "asserted")]
+const fn jump(distance: usize) -> u8 {
+    assert!(distance < 256);
+    distance as u8
+}
+
 impl Program {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "jumps stay inside ROOM; the assertion checks each"
-    )]
-    const fn push(&mut self, code: u16, jump_true: usize, jump_false: usize, k: u32) {
-        assert!(jump_true < 256 && jump_false < 256);
-        self.code[self.length] = sock_filter {
-            code,
-            jt: jump_true as u8,
-            jf: jump_false as u8,
-            k,
-        };
+    const fn push(&mut self, code: u16, k: u32) {
+        self.code[self.length].code = code;
+        self.code[self.length].k = k;
         self.length += 1;
     }
 
-    const fn ret(&mut self, value: u32) {
-        self.push(RETURN, 0, 0, value);
+    /// Emits a comparison whose jumps go to returns, or to the next instruction for [`JUMPS`].
+    const fn compare(&mut self, code: u16, k: u32, exits: [u8; 2]) {
+        self.exits[self.length] = exits;
+        self.push(code, k);
     }
 
-    /// Emits the verdict of one range.
-    const fn leaf(&mut self, code: u8) {
-        if code == DENY {
-            return self.ret(ERRNO | libc::EPERM.unsigned_abs());
-        }
-        if code == PASS {
-            return self.ret(ALLOW);
-        }
-        match SPECIAL[(code - SPECIAL_BASE) as usize].1 {
-            Verdict::Unknown => self.ret(ERRNO | libc::ENOSYS.unsigned_abs()),
+    /// Emits the look at an argument that a special call's verdict hangs on.
+    const fn special(&mut self, verdict: Verdict) {
+        match verdict {
             Verdict::AllowIfClear { argument, mask } => {
-                self.push(LOAD_WORD, 0, 0, OFFSET_ARGUMENTS + 8 * argument);
-                self.push(JUMP_IF_ANY_BIT, 0, 1, mask);
-                self.ret(ERRNO | libc::EPERM.unsigned_abs());
-                self.ret(ALLOW);
+                self.push(LOAD_WORD, OFFSET_ARGUMENTS + 8 * argument);
+                self.compare(JUMP_IF_ANY_BIT, mask, [DENY, PASS]);
             }
             Verdict::AllowUnless { argument, values } => {
-                self.push(LOAD_WORD, 0, 0, OFFSET_ARGUMENTS + 8 * argument);
-                self.push(JUMP_IF_EQUAL, 1, 0, values[0]);
-                self.push(JUMP_IF_EQUAL, 0, 1, values[1]);
-                self.ret(ERRNO | libc::EPERM.unsigned_abs());
-                self.ret(ALLOW);
+                self.push(LOAD_WORD, OFFSET_ARGUMENTS + 8 * argument);
+                self.compare(JUMP_IF_EQUAL, values[0], [DENY, JUMPS]);
+                self.compare(JUMP_IF_EQUAL, values[1], [DENY, PASS]);
             }
         }
     }
@@ -111,16 +112,44 @@ impl Program {
     )]
     const fn search(&mut self, ranges: &Ranges, from: usize, to: usize) {
         if to - from == 1 {
-            return self.leaf(ranges.verdict[from]);
+            return self.special(SPECIAL[(ranges.verdict[from] - SPECIAL_BASE) as usize].1);
         }
         let middle = ranges.middle(from, to);
+        let (below, above) = (ranges.exit(from, middle), ranges.exit(middle, to));
         let branch = self.length;
-        self.push(JUMP_IF_AT_LEAST, 0, 0, ranges.start[middle] as u32);
-        self.search(ranges, from, middle);
-        let distance = self.length - branch - 1;
-        assert!(distance < 256);
-        self.code[branch].jt = distance as u8;
-        self.search(ranges, middle, to);
+        self.compare(
+            JUMP_IF_AT_LEAST,
+            ranges.start[middle] as u32,
+            [above, below],
+        );
+        if below == JUMPS {
+            self.search(ranges, from, middle);
+        }
+        if above == JUMPS {
+            self.code[branch].jt = jump(self.length - branch - 1);
+            self.search(ranges, middle, to);
+        }
+    }
+
+    /// Emits the returns, and leads the jumps to them.
+    const fn finish(&mut self) {
+        let end = self.length;
+        let mut index = 0;
+        while index < end {
+            let [taken, not_taken] = self.exits[index];
+            if taken != JUMPS {
+                self.code[index].jt = jump(end + taken as usize - index - 1);
+            }
+            if not_taken != JUMPS {
+                self.code[index].jf = jump(end + not_taken as usize - index - 1);
+            }
+            index += 1;
+        }
+        let mut code = 0;
+        while code < RETURNS.len() {
+            self.push(RETURN, RETURNS[code]);
+            code += 1;
+        }
     }
 }
 
@@ -132,6 +161,15 @@ struct Ranges {
 }
 
 impl Ranges {
+    /// The return that decides `from..to`, or [`JUMPS`] if it takes more than that.
+    const fn exit(&self, from: usize, to: usize) -> u8 {
+        if to - from == 1 && self.verdict[from] < SPECIAL_BASE {
+            self.verdict[from]
+        } else {
+            JUMPS
+        }
+    }
+
     /// Where to split `from..to` so that the calls on both sides are as equal in number as can be.
     const fn middle(&self, from: usize, to: usize) -> usize {
         let (first, end) = (
@@ -163,21 +201,24 @@ const fn compile() -> Program {
                 k: 0,
             }
         }; ROOM],
+        exits: [[JUMPS; 2]; ROOM],
         length: 0,
     };
-    program.push(LOAD_WORD, 0, 0, OFFSET_ARCHITECTURE);
-    program.push(JUMP_IF_EQUAL, 1, 0, ARCHITECTURE);
-    program.ret(KILL_PROCESS);
-    program.push(LOAD_WORD, 0, 0, OFFSET_NUMBER);
+    program.push(LOAD_WORD, OFFSET_ARCHITECTURE);
+    program.push(JUMP_IF_EQUAL, ARCHITECTURE);
+    program.code[1].jt = 1;
+    program.push(RETURN, KILL_PROCESS);
+    program.push(LOAD_WORD, OFFSET_NUMBER);
     let ranges = ranges();
     program.search(&ranges, 0, ranges.count);
+    program.finish();
     program
 }
 
-/// Joins neighbours of one verdict. The last range has no end, so it takes in the x32 calls; it must be denied.
+/// Joins neighbours of one verdict. The last range has no end, so it takes in the x32 calls; no call of it is known.
 const fn ranges() -> Ranges {
     let table = table();
-    assert!(table[CALLS - 1] == DENY);
+    assert!(table[CALLS - 1] == UNKNOWN);
     let mut ranges = Ranges {
         start: [0; CALLS],
         verdict: [DENY; CALLS],
@@ -202,7 +243,12 @@ const fn ranges() -> Ranges {
 )]
 const fn table() -> [u8; CALLS] {
     let mut table = [DENY; CALLS];
-    let mut index = 0;
+    let mut index = NEWEST as usize + 1;
+    while index < CALLS {
+        table[index] = UNKNOWN;
+        index += 1;
+    }
+    index = 0;
     while index < ALLOWED.len() {
         table[ALLOWED[index] as usize] = PASS;
         index += 1;
@@ -210,6 +256,11 @@ const fn table() -> [u8; CALLS] {
     index = 0;
     while index < SPECIAL.len() {
         table[SPECIAL[index].0 as usize] = SPECIAL_BASE + index as u8;
+        index += 1;
+    }
+    index = 0;
+    while index < UNKNOWN_CALLS.len() {
+        table[UNKNOWN_CALLS[index] as usize] = UNKNOWN;
         index += 1;
     }
     table

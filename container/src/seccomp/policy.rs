@@ -6,11 +6,9 @@
 
 use libc::c_long;
 
-/// What happens to a system call that is listed.
+/// What a listed system call's arguments decide.
 #[derive(Clone, Copy)]
 pub enum Verdict {
-    /// It fails with `ENOSYS`, so that libraries fall back to an older call.
-    Unknown,
     /// It runs if no bit of `mask` is set in the argument's low half.
     AllowIfClear {
         /// Which argument, from 0.
@@ -38,7 +36,14 @@ const TIOCLINUX: u32 = 0x541C;
 /// personality(2): no address-space randomisation. The rest of the values is as harmless or unknown here.
 const PER_MASK: u32 = !(0x0008 | 0x0002_0000);
 
-/// Calls with a verdict of their own.
+/// The newest call that this policy was made for. Newer ones fail with `ENOSYS`, as on a kernel that doesn't have them.
+pub const NEWEST: c_long = libc::SYS_mseal;
+
+/// Calls that fail with `ENOSYS`, so that libraries fall back to an older one: clone3's flags are in memory, where no
+/// filter sees them.
+pub const UNKNOWN_CALLS: &[c_long] = &[libc::SYS_clone3];
+
+/// Calls whose arguments decide.
 pub const SPECIAL: &[(c_long, Verdict)] = &[
     (
         libc::SYS_clone,
@@ -47,8 +52,6 @@ pub const SPECIAL: &[(c_long, Verdict)] = &[
             mask: CLONE_NAMESPACES,
         },
     ),
-    // Its flags are in memory, where no filter sees them.
-    (libc::SYS_clone3, Verdict::Unknown),
     (
         libc::SYS_socket,
         Verdict::AllowUnless {
