@@ -132,7 +132,7 @@ fn an_interrupted_run_keeps_its_samples_and_leaves_nothing() {
         assert!(
             fs::read_to_string(place.path("out/report.html"))
                 .unwrap()
-                .contains("partial")
+                .contains("Partial run")
         );
         assert_eq!(place.left_behind(), Vec::<std::path::PathBuf>::new());
         assert_eq!(cgroups_of(pid), Vec::<std::path::PathBuf>::new());
@@ -217,7 +217,7 @@ fn a_killed_run_keeps_what_it_had_saved() {
     assert!(
         fs::read_to_string(place.path("again.html"))
             .unwrap()
-            .contains("partial")
+            .contains("Partial run")
     );
 }
 
