@@ -123,6 +123,11 @@ impl Values {
     }
 }
 
+/// The longest bar that is drawn whole for a column by itself.
+pub fn longest(column: &Column<'_>) -> f64 {
+    Values::of(&[column]).longest
+}
+
 /// Whether some bar of these columns is longer than drawn.
 pub fn has_broken_bars(columns: &[&Column<'_>]) -> bool {
     let values = Values::of(columns);

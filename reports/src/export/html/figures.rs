@@ -51,8 +51,8 @@ pub fn draw(summary: &Summary<'_>, section: &Section<'_>) -> Result<Vec<FigureVi
         let columns: Vec<_> = measured()
             .filter(|column| !column.has_parts() && column.metric.unit == unit)
             .collect();
-        if !columns.is_empty() {
-            figures.push(grouped(summary, &columns)?);
+        for group in comparable(&columns) {
+            figures.push(grouped(summary, &group)?);
         }
     }
     Ok(figures)
@@ -102,6 +102,24 @@ fn samples(summary: &Summary<'_>, column: &Column<'_>) -> Result<Option<FigureVi
         caption,
         legend: Vec::new(),
     }))
+}
+
+/// Metrics that can share an axis: one whose longest bar is less than a fifth of another's would be too short to compare targets by.
+fn comparable<'a, 'b>(columns: &[&'b Column<'a>]) -> Vec<Vec<&'b Column<'a>>> {
+    const SPAN: f64 = 5.0;
+    let mut groups: Vec<Vec<&Column<'_>>> = Vec::new();
+    for column in columns {
+        let longest = chart::longest(column);
+        let fits = |other: &&Column<'_>| {
+            let other = chart::longest(other);
+            longest <= other * SPAN && other <= longest * SPAN
+        };
+        match groups.iter_mut().find(|group| group.iter().all(fits)) {
+            Some(group) => group.push(column),
+            None => groups.push(vec![column]),
+        }
+    }
+    groups
 }
 
 fn grouped(summary: &Summary<'_>, columns: &[&Column<'_>]) -> Result<FigureView, ChartError> {
@@ -185,4 +203,44 @@ fn legend(column: &Column<'_>) -> Vec<LegendItem> {
         .enumerate()
         .partition(|(_, name)| *name == OTHER);
     named.into_iter().chain(other).map(item).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use crate::model::Run;
+
+    #[test]
+    fn metrics_of_very_different_size_don_t_share_an_axis() {
+        let mut run = fixture::run();
+        let groups = |run: &Run| {
+            let summary = Summary::of(run);
+            comparable(&summary.sections[2].columns[..2].iter().collect::<Vec<_>>()).len()
+        };
+        assert_eq!(groups(&run), 1);
+        for sample in run
+            .samples
+            .iter_mut()
+            .filter(|sample| sample.metric == "seq-write-direct")
+        {
+            sample.value = sample.value.map(|value| value / 10.0);
+        }
+        assert_eq!(groups(&run), 2);
+    }
+
+    #[test]
+    fn every_part_is_in_the_legend_with_its_targets() {
+        let run = fixture::run();
+        let summary = Summary::of(&run);
+        let legend = legend(&summary.sections[0].columns[0]);
+        let clone = legend.iter().find(|item| item.name == "clone").unwrap();
+        assert_eq!(clone.explanation, "one clone3 with seven namespaces");
+        let targets: Vec<_> = clone
+            .medians
+            .iter()
+            .map(|(target, _)| target.as_str())
+            .collect();
+        assert_eq!(targets, ["container", "namespaces"]);
+    }
 }
