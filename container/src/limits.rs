@@ -50,6 +50,13 @@ impl Limits {
         for path in &spec.cgroups {
             self.cgroups.push(Cgroup::create(path.clone())?);
         }
+        let versions = self.cgroups.iter().map(Cgroup::version);
+        let v2 = versions.filter(|version| *version == Version::V2).count();
+        if v2 > 1 || (v2 == 1 && self.cgroups.len() > 1) {
+            return Err(CgroupError::Mixed {
+                paths: spec.cgroups.clone(),
+            });
+        }
         let memory = spec
             .memory
             .map(|limit| (Controller::Memory, limit.as_u64()));

@@ -48,6 +48,8 @@ pub enum CgroupError {
     Create { path: PathBuf, source: io::Error },
     #[error("{path:?} is not in a cgroup file system")]
     NotACgroup { path: PathBuf },
+    #[error("the cgroups {paths:?} are not of one version; give v1's, or one of v2")]
+    Mixed { paths: Vec<PathBuf> },
     #[error("cannot write {value:?} to {path:?}")]
     Write {
         path: PathBuf,

@@ -154,3 +154,57 @@ fn a_limit_needs_its_controller() {
     }
     limits.are_gone();
 }
+
+/// A directory of the v2 hierarchy in which a cgroup can be made, whatever its controllers.
+fn unified() -> Option<PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
+    let directory = PathBuf::from(mount.split(' ').nth(4)?);
+    let probe = directory.join(format!("isobench-test-probe-{}", std::process::id()));
+    std::fs::create_dir(&probe).ok()?;
+    std::fs::remove_dir(probe).ok()?;
+    Some(directory)
+}
+
+#[test]
+fn a_container_is_born_in_its_v2_cgroup() {
+    let Some(fixture) = fixture() else { return };
+    let Some(unified) = unified() else {
+        println!("skipped: no cgroup2 mount that we may write to");
+        return;
+    };
+    let path = unified.join(format!("isobench-test-birth-{}", std::process::id()));
+    let (child, _reader) =
+        started(&mut fixture.command(&["--cgroup", path.to_str().unwrap()], "wait"));
+    let inside = std::fs::read_to_string(path.join("cgroup.procs")).unwrap();
+    assert_eq!(inside.lines().count(), 2);
+    send(&child, Signal::SIGTERM);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143));
+    assert!(!path.exists());
+}
+
+#[test]
+fn versions_are_not_mixed() {
+    let Some(fixture) = fixture() else { return };
+    let (Some(unified), Some(limits)) = (unified(), Limits::new("mixed")) else {
+        return;
+    };
+    if limits.paths.len() == 2 {
+        let v2 = unified.join(format!("isobench-test-mixed-{}", std::process::id()));
+        for paths in [[&v2, &limits.paths[0]], [&limits.paths[0], &v2]] {
+            let flags = paths
+                .map(|path| ["--cgroup", path.to_str().unwrap()])
+                .concat();
+            let output = fixture.command(&flags, "nothing").output().unwrap();
+            assert_eq!(output.status.code(), Some(125));
+            assert!(
+                stderr(&output).contains("not of one version"),
+                "{}",
+                stderr(&output)
+            );
+            assert!(!v2.exists());
+        }
+    }
+    limits.are_gone();
+}
