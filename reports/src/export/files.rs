@@ -118,13 +118,14 @@ impl Output {
             path: files.csv.clone(),
             source,
         })?;
+        // JSON comes last: should a sibling be refused, a checkpoint is still there.
         let contents = [
-            (&files.json, json::render(run)?),
             (&files.csv, table),
             (
                 &files.html,
                 html::render(std::slice::from_ref(run))?.into_bytes(),
             ),
+            (&files.json, json::render(run)?),
         ];
         let staged: Vec<_> = contents
             .iter()
@@ -270,6 +271,19 @@ mod tests {
         run.partial = false;
         output.write(&run).unwrap();
         assert!(!json::read(folder.path()).unwrap().partial);
+    }
+
+    #[test]
+    fn a_checkpoint_outlives_a_failure_to_write_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut output = Output::claim(folder.path()).unwrap();
+        output.checkpoint(&fixture::run()).unwrap();
+        fs::write(folder.path().join("report.html"), "older").unwrap();
+        assert!(matches!(
+            output.write(&fixture::run()),
+            Err(WriteError::Exists(_))
+        ));
+        assert_eq!(names(folder.path()), ["report.html", "results.json"]);
     }
 
     #[test]
