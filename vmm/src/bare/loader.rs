@@ -12,6 +12,7 @@ use std::io;
 use super::address_space::{AddressSpace, Backing, Fault, MapError, Placement, Protection};
 use super::program::{Image, Program, Segment};
 use super::stack::{Start, first_frame};
+use super::syscalls::vdso;
 use crate::layout::STACK_END;
 use crate::memory::PAGE;
 
@@ -78,7 +79,11 @@ pub(crate) fn load(
         load_segment(memory, program, segment)?;
     }
     memory.start_heap(program.image.end().next_multiple_of(PAGE));
-    let stack = load_stack(memory, program, start)?;
+    let clocks = vdso::install(memory).map_err(|source| LoadError::Map {
+        what: "the vDSO",
+        source,
+    })?;
+    let stack = load_stack(memory, program, start, clocks)?;
     warm_data(memory, program, stack);
     Ok(EntryPoint {
         address: program.image.entry,
@@ -173,9 +178,10 @@ fn load_stack(
     memory: &mut AddressSpace,
     program: &Program,
     start: &Start,
+    clocks: u64,
 ) -> Result<u64, LoadError> {
     let size = stack_size(memory.ram().size());
-    let frame = first_frame(start, &program.image, random_bytes()?, STACK_END);
+    let frame = first_frame(start, &program.image, random_bytes()?, STACK_END, clocks);
     let length = frame.bytes.len();
     if length as u64 > size / 4 {
         return Err(LoadError::TooManyArguments { length });

@@ -43,6 +43,7 @@ pub(super) fn first_frame(
     image: &Image,
     random: [u8; 16],
     stack_end: u64,
+    clocks: u64,
 ) -> FirstFrame {
     let mut data = Data::ending_at(stack_end);
     let path = data.push(start.path.as_bytes_with_nul());
@@ -55,7 +56,7 @@ pub(super) fn first_frame(
     words.push(0);
     words.extend(environment);
     words.push(0);
-    for (kind, value) in auxiliary(image, start.features, path, platform, random) {
+    for (kind, value) in auxiliary(image, start.features, path, platform, random, clocks) {
         words.extend([kind, value]);
     }
     // The stack pointer is a multiple of 16.
@@ -115,7 +116,8 @@ fn auxiliary(
     path: u64,
     platform: u64,
     random: u64,
-) -> [(u64, u64); 18] {
+    clocks: u64,
+) -> [(u64, u64); 19] {
     [
         (libc::AT_HWCAP, features),
         (libc::AT_PAGESZ, PAGE),
@@ -134,6 +136,7 @@ fn auxiliary(
         (libc::AT_RANDOM, random),
         (libc::AT_EXECFN, path),
         (libc::AT_PLATFORM, platform),
+        (libc::AT_SYSINFO_EHDR, clocks),
         (libc::AT_NULL, 0),
     ]
 }
