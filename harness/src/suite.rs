@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use isobench_reports::model::{Run, SCHEMA_VERSION, Sample, Status, TOTAL};
+use isobench_reports::model::{self, Run, SCHEMA_VERSION, Sample};
 use isobench_reports::{Output, TableOptions, render_table};
 use jiff::Timestamp;
 use rand::RngExt as _;
@@ -17,7 +17,7 @@ use crate::output;
 use crate::plan::Profile;
 use crate::programs::Programs;
 use crate::progress::Progress;
-use crate::rig::{Absent, Rig};
+use crate::rig::Rig;
 use crate::runner::Runner;
 use crate::target::{self, Target};
 
@@ -90,7 +90,10 @@ pub fn run(
             .push(format!("memory is not accounted by cgroup: {error}"));
     }
     for absent in &rig.absent {
-        record_absence(&mut run, absent);
+        let of_target = |target: &&mut model::Target| target.name == absent.target.name();
+        if let Some(target) = run.targets.iter_mut().find(of_target) {
+            target.unavailable = Some(absent.why.clone());
+        }
     }
     let runner = Runner {
         experiments: &experiments,
@@ -171,7 +174,7 @@ fn describe(
         host: host.describe(),
         targets: all
             .iter()
-            .map(|target| isobench_reports::model::Target {
+            .map(|target| model::Target {
                 name: target.name().to_owned(),
                 description: target.description().to_owned(),
                 kind: target.kind(),
@@ -197,39 +200,6 @@ fn describe(
             })
             .collect(),
         samples: Vec::new(),
-    }
-}
-
-/// Says in the results that a target can't run, with a row a metric.
-fn record_absence(run: &mut Run, absent: &Absent) {
-    let rows: Vec<Sample> = run
-        .experiments
-        .iter()
-        .filter(|experiment| absent.target.takes_part_in(&experiment.name))
-        .flat_map(|experiment| {
-            experiment
-                .metrics
-                .iter()
-                .map(move |metric| (experiment, metric))
-        })
-        .map(|(experiment, metric)| Sample {
-            target: absent.target.name().to_owned(),
-            experiment: experiment.name.clone(),
-            metric: metric.name.clone(),
-            part: TOTAL.to_owned(),
-            unit: metric.unit,
-            round: 0,
-            sequence: 0,
-            value: None,
-            status: Status::Unavailable,
-            reason: Some(absent.why.reason.clone()),
-        })
-        .collect();
-    run.samples.extend(rows);
-    for target in &mut run.targets {
-        if target.name == absent.target.name() {
-            target.unavailable = Some(absent.why.clone());
-        }
     }
 }
 

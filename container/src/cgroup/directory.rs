@@ -154,7 +154,7 @@ impl Cgroup {
     /// # Errors
     /// The process is gone, or the kernel refuses.
     pub fn join(&self, pid: Pid) -> Result<(), CgroupError> {
-        self.write("cgroup.procs", &pid.to_string())
+        join(&self.path, pid)
     }
 
     /// The processes in it and in the cgroups below it.
@@ -220,16 +220,7 @@ impl Cgroup {
     }
 
     fn write(&self, name: &str, value: &str) -> Result<(), CgroupError> {
-        let path = self.path.join(name);
-        let written = OpenOptions::new()
-            .write(true)
-            .open(&path)
-            .and_then(|mut file| file.write_all(value.as_bytes()));
-        written.map_err(|source| CgroupError::Write {
-            path,
-            value: value.to_owned(),
-            source,
-        })
+        write(&self.path, name, value)
     }
 }
 
@@ -241,6 +232,27 @@ impl Drop for Cgroup {
             let _ = remove_tree(&self.path);
         }
     }
+}
+
+/// Moves the process `pid` to the cgroup `path`, whoever made that.
+///
+/// # Errors
+/// The process is gone, or the kernel refuses.
+pub fn join(path: &Path, pid: Pid) -> Result<(), CgroupError> {
+    write(path, "cgroup.procs", &pid.to_string())
+}
+
+fn write(cgroup: &Path, name: &str, value: &str) -> Result<(), CgroupError> {
+    let path = cgroup.join(name);
+    let written = OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(value.as_bytes()));
+    written.map_err(|source| CgroupError::Write {
+        path,
+        value: value.to_owned(),
+        source,
+    })
 }
 
 fn is_gone(error: &io::Error) -> bool {

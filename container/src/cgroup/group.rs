@@ -27,6 +27,17 @@ impl Group {
         })
     }
 
+    /// Makes the group `name` inside this one.
+    ///
+    /// # Errors
+    /// One of its cgroups can't be made; those already made are removed.
+    pub fn child(&self, name: &str) -> Result<Self, CgroupError> {
+        let cgroups = self.below(name).into_iter().map(Cgroup::create);
+        Ok(Self {
+            cgroups: cgroups.collect::<Result<_, _>>()?,
+        })
+    }
+
     /// Its cgroups.
     pub fn cgroups(&self) -> &[Cgroup] {
         &self.cgroups
@@ -81,19 +92,26 @@ impl Group {
     /// # Errors
     /// No memory controller is usable, or its files are not as documented.
     pub fn memory_charge(&self) -> Result<MemoryCharge, CgroupError> {
+        self.memory()?.memory_charge()
+    }
+
+    /// Its cgroup in the hierarchy that accounts memory.
+    ///
+    /// # Errors
+    /// No memory controller is usable.
+    pub fn memory(&self) -> Result<&Cgroup, CgroupError> {
         let memory = self
             .cgroups
             .iter()
             .find(|cgroup| cgroup.path().join("memory.stat").exists());
-        let memory = memory.ok_or_else(|| CgroupError::NoController {
+        memory.ok_or_else(|| CgroupError::NoController {
             controller: Controller::Memory.name(),
             paths: self
                 .cgroups
                 .iter()
                 .map(|cgroup| cgroup.path().to_owned())
                 .collect(),
-        })?;
-        memory.memory_charge()
+        })
     }
 
     /// Removes it, waiting for dying processes.
@@ -104,15 +122,18 @@ impl Group {
         self.cgroups.into_iter().try_for_each(Cgroup::remove)
     }
 
-    /// Kills and removes the groups in `hierarchies` whose names start with `prefix`: what a run that was killed left.
-    /// Returns how many there were.
+    /// Kills and removes the groups in `hierarchies` whose names are `dead`: what a run that was killed left. Returns
+    /// how many there were.
     ///
     /// # Errors
     /// One can't be removed.
-    pub fn sweep(hierarchies: &Hierarchies, prefix: &str) -> Result<usize, CgroupError> {
+    pub fn sweep(
+        hierarchies: &Hierarchies,
+        dead: impl Fn(&str) -> bool,
+    ) -> Result<usize, CgroupError> {
         let mut swept = 0;
         for parent in hierarchies.parents() {
-            for path in named(parent, prefix)? {
+            for path in named(parent, &dead)? {
                 let left = Cgroup::adopt(path)?;
                 left.kill_all()?;
                 left.remove()?;
@@ -123,7 +144,7 @@ impl Group {
     }
 }
 
-fn named(parent: &Path, prefix: &str) -> Result<Vec<PathBuf>, CgroupError> {
+fn named(parent: &Path, wanted: &impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, CgroupError> {
     let entries = std::fs::read_dir(parent).map_err(|source| CgroupError::Read {
         path: parent.to_owned(),
         source,
@@ -131,6 +152,6 @@ fn named(parent: &Path, prefix: &str) -> Result<Vec<PathBuf>, CgroupError> {
     let directories = entries
         .flatten()
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let paths = directories.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+    let paths = directories.filter(|entry| entry.file_name().to_str().is_some_and(wanted));
     Ok(paths.map(|entry| entry.path()).collect())
 }

@@ -21,6 +21,8 @@ pub struct Hierarchy {
     pub version: Version,
     /// The directory below which new groups go.
     pub parent: PathBuf,
+    /// The directory of the group that this process is in.
+    pub home: PathBuf,
 }
 
 /// Where groups can be made, for each controller; or why not.
@@ -173,6 +175,7 @@ fn find(
         let parent = ours.map_or_else(|| mount.point.clone(), |line| mount.directory(&line.path));
         return writable(Hierarchy {
             version: Version::V1,
+            home: parent.clone(),
             parent,
         });
     }
@@ -199,6 +202,7 @@ fn handing_on(
             return writable(Hierarchy {
                 version: Version::V2,
                 parent: directory.to_owned(),
+                home: from.to_owned(),
             });
         }
     }
@@ -211,6 +215,7 @@ fn handing_on(
         return Ok(Hierarchy {
             version: Version::V2,
             parent: root.clone(),
+            home: from.to_owned(),
         });
     }
     Err(Unusable::NotDelegated {

@@ -1,18 +1,27 @@
 //! What a memory cgroup is charged with, by part.
 
+use bytesize::ByteSize;
+
 use super::{Cgroup, CgroupError, Version};
 
 /// Bytes charged to a cgroup and the cgroups below it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryCharge {
-    /// All of it.
-    pub total: u64,
+    /// What the controller's counter says of all of it.
+    pub usage: ByteSize,
     /// Anonymous pages of processes.
-    pub anonymous: u64,
+    pub anonymous: ByteSize,
     /// Page cache, with tmpfs.
-    pub file: u64,
+    pub file: ByteSize,
     /// The kernel's own: page tables, stacks, namespaces, VMs.
-    pub kernel: u64,
+    pub kernel: ByteSize,
+}
+
+impl MemoryCharge {
+    /// What the parts add up to.
+    pub fn sum(self) -> ByteSize {
+        self.anonymous + self.file + self.kernel
+    }
 }
 
 /// Parts of v2's `kernel`, for kernels before 5.18, which don't add them up.
@@ -25,18 +34,31 @@ impl Cgroup {
     /// There is no memory controller here, or its files are not as documented.
     pub fn memory_charge(&self) -> Result<MemoryCharge, CgroupError> {
         let statistics = self.read("memory.stat")?;
+        let part = |name| {
+            statistic(&statistics, name)
+                .map(ByteSize::b)
+                .ok_or_else(|| CgroupError::NoStatistic {
+                    path: self.path().join("memory.stat"),
+                    name,
+                })
+        };
         match self.version() {
             Version::V1 => Ok(MemoryCharge {
-                total: self.number("memory.usage_in_bytes")?,
-                anonymous: statistic(&statistics, "total_rss").unwrap_or(0),
-                file: statistic(&statistics, "total_cache").unwrap_or(0),
-                kernel: self.number("memory.kmem.usage_in_bytes").unwrap_or(0),
+                usage: self.number("memory.usage_in_bytes")?,
+                anonymous: part("total_rss")?,
+                file: part("total_cache")?,
+                kernel: self.number("memory.kmem.usage_in_bytes")?,
             }),
             Version::V2 => Ok(MemoryCharge {
-                total: self.number("memory.current")?,
-                anonymous: statistic(&statistics, "anon").unwrap_or(0),
-                file: statistic(&statistics, "file").unwrap_or(0),
-                kernel: kernel(&statistics),
+                usage: self.number("memory.current")?,
+                anonymous: part("anon")?,
+                file: part("file")?,
+                kernel: part("kernel").or_else(|_| {
+                    KERNEL_PARTS
+                        .into_iter()
+                        .map(part)
+                        .try_fold(ByteSize::b(0), |sum, part| Ok(sum + part?))
+                })?,
             }),
         }
     }
@@ -53,22 +75,16 @@ impl Cgroup {
         Ok(statistic(&self.read(file)?, "oom_kill").unwrap_or(0))
     }
 
-    fn number(&self, file: &str) -> Result<u64, CgroupError> {
+    fn number(&self, file: &str) -> Result<ByteSize, CgroupError> {
         let text = self.read(file)?;
-        text.trim().parse().map_err(|_| CgroupError::NotANumber {
-            path: self.path().join(file),
-            text: text.trim().to_owned(),
-        })
+        text.trim()
+            .parse()
+            .map(ByteSize::b)
+            .map_err(|_| CgroupError::NotANumber {
+                path: self.path().join(file),
+                text: text.trim().to_owned(),
+            })
     }
-}
-
-fn kernel(statistics: &str) -> u64 {
-    statistic(statistics, "kernel").unwrap_or_else(|| {
-        let parts = KERNEL_PARTS
-            .iter()
-            .filter_map(|part| statistic(statistics, part));
-        parts.fold(0, u64::saturating_add)
-    })
 }
 
 /// The value of `key` in lines of `key value`.

@@ -16,7 +16,7 @@ mod memory;
 use std::io;
 use std::path::PathBuf;
 
-pub use directory::{Cgroup, Version};
+pub use directory::{Cgroup, Version, join};
 pub use group::Group;
 pub use hierarchy::{Hierarchies, Hierarchy, Unusable};
 pub use memory::MemoryCharge;
@@ -60,6 +60,8 @@ pub enum CgroupError {
     Read { path: PathBuf, source: io::Error },
     #[error("{path:?} holds {text:?}, which is not a number")]
     NotANumber { path: PathBuf, text: String },
+    #[error("{path:?} has no number named {name}")]
+    NoStatistic { path: PathBuf, name: &'static str },
     #[error("no cgroup among {paths:?} has the {controller} controller")]
     NoController {
         controller: &'static str,

@@ -118,7 +118,7 @@ impl Experiment for Memory {
             readings.extend(beyond_touched(
                 CHARGE,
                 &[
-                    ("anon", memory.anon),
+                    ("anon", memory.anonymous),
                     ("file", memory.file),
                     ("kernel", memory.kernel),
                 ],

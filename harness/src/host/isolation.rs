@@ -5,8 +5,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use isobench_container::cgroup::{Hierarchies, Version};
+
 use super::{Finding, Need, read_setting};
-use crate::accounting::Hierarchies;
 use crate::programs::Programs;
 
 const KVM: &str = "/dev/kvm";
@@ -149,11 +150,16 @@ fn overlayfs() -> Finding {
 
 fn cgroups() -> Finding {
     let finding = |value: &str| Finding::fine("cgroups", "cgroups", value);
-    match Hierarchies::find() {
-        Ok(hierarchies) => finding(&hierarchies.to_string()),
-        Err(error) => finding("not usable").missing(
+    let detected = Hierarchies::detect().map_err(|error| error.to_string());
+    let memory = detected.and_then(|found| found.memory.map_err(|unusable| unusable.to_string()));
+    match memory {
+        Ok(hierarchy) => finding(match hierarchy.version {
+            Version::V1 => "version 1",
+            Version::V2 => "version 2",
+        }),
+        Err(reason) => finding("not usable").missing(
             Need::MemoryCgroup,
-            error.to_string(),
+            reason,
             "run as root, or in a session with a delegated cgroup: systemd-run --user --scope -p Delegate=yes",
         ),
     }

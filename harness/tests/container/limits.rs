@@ -113,7 +113,10 @@ fn what_a_killed_launcher_leaves_is_swept() {
     assert!(paths.iter().all(|path| path.exists()));
     std::mem::forget(limits);
     let prefix = format!("isobench-test-kill-{}", std::process::id());
-    Group::sweep(&Hierarchies::detect().unwrap(), &prefix).unwrap();
+    Group::sweep(&Hierarchies::detect().unwrap(), |name| {
+        name.starts_with(&prefix)
+    })
+    .unwrap();
     assert!(paths.iter().all(|path| !path.exists()));
 }
 

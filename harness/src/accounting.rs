@@ -1,0 +1,208 @@
+//! A cgroup for each instance, so that its memory is accounted and nothing of it can stay behind.
+//!
+//! The harness enters an instance's group itself, outside the timed path, and the launcher inherits it: writing to
+//! `cgroup.procs` can wait for an RCU grace period of many milliseconds. What a launcher limits is a group of its own
+//! inside, which it makes and joins as a phase of its start. Layout, the same in cgroups v1 and v2:
+//!
+//! ```text
+//! PARENT/isobench-PID-STARTTIME/   one a run; a later run removes a dead one's
+//!     NUMBER/                      an instance: accounting is read here, for all that is below
+//!         launcher/                entered by the harness, inherited by the launcher
+//!         limits/                  made by the launcher, for the program
+//! ```
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use bytesize::ByteSize;
+use isobench_container::cgroup::{self, Cgroup, CgroupError, Hierarchies, MemoryCharge, Unusable};
+use nix::unistd::Pid;
+
+use crate::marks::MonotonicTime;
+use crate::session::SessionName;
+
+/// How long processes may outlive their launcher before they are killed.
+const PATIENCE_FOR_PROCESSES: Duration = Duration::from_secs(2);
+/// Time between two looks: v1 has no event for an empty group. Launchers that reap their program, all of isobench's
+/// own, leave it empty at the first look.
+const LOOK_INTERVAL: Duration = Duration::from_micros(100);
+/// How long the memory controller's figures may contradict each other: the kernel brings them together every two
+/// seconds at the latest.
+const PATIENCE_FOR_FIGURES: Duration = Duration::from_secs(5);
+/// Time between two readings of them.
+const READING_INTERVAL: Duration = Duration::from_millis(20);
+/// Pages that the kernel charges ahead of need for each CPU (`MEMCG_CHARGE_BATCH`), in bytes.
+const CHARGE_BATCH: u64 = 64 * 4096;
+
+/// cgroups can't be used, or one could not be.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountingError {
+    /// No hierarchy accounts memory for this user.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
+    /// A cgroup refused.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// The memory controller's figures stay apart.
+    #[error("the kernel's memory statistics add up to {parts}, its counter says {usage}")]
+    Unsettled {
+        /// The usage counter.
+        usage: ByteSize,
+        /// The sum of the parts.
+        parts: ByteSize,
+    },
+    /// Processes of an instance stayed after its launcher had ended.
+    #[error("{count} processes were still running after the command had ended; they were killed")]
+    LeftBehind {
+        /// How many.
+        count: usize,
+    },
+}
+
+/// Where the groups of one run are made. Dropping it removes them with all that is in them.
+#[derive(Debug)]
+pub struct Accounting {
+    session: cgroup::Group,
+    home: PathBuf,
+    groups: Cell<u64>,
+}
+
+impl Accounting {
+    /// Removes what dead runs left, and makes the group of this run.
+    ///
+    /// # Errors
+    /// This host's cgroups can't be used by this user.
+    pub fn open(name: &SessionName) -> Result<Self, AccountingError> {
+        let hierarchies = Hierarchies::detect()?;
+        let home = hierarchies.memory.clone()?.home;
+        cgroup::Group::sweep(&hierarchies, |found| {
+            SessionName::parse(found).is_some_and(|session| !session.is_alive())
+        })?;
+        let session = cgroup::Group::create(&hierarchies, &name.to_string())?;
+        session.hand_on_controllers()?;
+        Ok(Self {
+            session,
+            home,
+            groups: Cell::new(0),
+        })
+    }
+
+    /// A fresh group for one instance.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn group(&self) -> Result<Group, AccountingError> {
+        let number = self.groups.get();
+        self.groups.set(number + 1);
+        let instance = self.session.child(&number.to_string())?;
+        instance.hand_on_controllers()?;
+        Ok(Group {
+            launcher: Cgroup::create(instance.memory()?.path().join("launcher"))?,
+            instance,
+            home: self.home.clone(),
+        })
+    }
+}
+
+/// The group of one instance; dropping it kills what is in it and removes it.
+#[derive(Debug)]
+pub struct Group {
+    launcher: Cgroup,
+    instance: cgroup::Group,
+    home: PathBuf,
+}
+
+impl Group {
+    /// The directories that a launcher makes for its limits, one in each hierarchy.
+    pub fn limit_directories(&self) -> Vec<PathBuf> {
+        self.instance.below("limits")
+    }
+
+    /// Moves this process in: what it starts from now on is accounted here.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn enter(&self) -> Result<(), AccountingError> {
+        Ok(self.launcher.join(Pid::this())?)
+    }
+
+    /// Moves this process back to where it was.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn leave(&self) -> Result<(), AccountingError> {
+        Ok(cgroup::join(&self.home, Pid::this())?)
+    }
+
+    /// What is charged to the group and all below it, once the kernel agrees with itself.
+    ///
+    /// The parts come from `memory.stat`, whose figures the kernel collects for each CPU and brings together now and
+    /// then: they were seen 11 MiB behind just after a burst of page faults. The usage counter is behind by a batch for
+    /// each CPU at most. So a reading counts once both agree.
+    ///
+    /// # Errors
+    /// The figures can't be read, or never agree.
+    pub fn memory(&self) -> Result<MemoryCharge, AccountingError> {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let tolerance = 2 * CHARGE_BATCH * cpus as u64;
+        let deadline = Instant::now() + PATIENCE_FOR_FIGURES;
+        loop {
+            let charge = self.instance.memory_charge()?;
+            let (usage, parts) = (charge.usage, charge.sum());
+            if usage.as_u64().abs_diff(parts.as_u64()) <= tolerance {
+                return Ok(charge);
+            }
+            if Instant::now() > deadline {
+                return Err(AccountingError::Unsettled { usage, parts });
+            }
+            sleep(READING_INTERVAL);
+        }
+    }
+
+    /// Waits until the group is empty, and removes it. The time from `ended` until it was empty, plus the removal;
+    /// this process's own way out, which isn't the instance's, is not in it.
+    ///
+    /// # Errors
+    /// [`AccountingError::LeftBehind`] if something had to be killed.
+    pub fn remove(self, ended: MonotonicTime) -> Result<Duration, AccountingError> {
+        let deadline = Instant::now() + PATIENCE_FOR_PROCESSES;
+        let empty = loop {
+            let count = self.others()?;
+            let now = MonotonicTime::now();
+            if count == 0 {
+                break now;
+            }
+            if Instant::now() > deadline {
+                return Err(AccountingError::LeftBehind { count });
+            }
+            sleep(LOOK_INTERVAL);
+        };
+        self.leave()?;
+        let from = MonotonicTime::now();
+        drop(self);
+        let removal = MonotonicTime::now().since(from).unwrap_or_default();
+        Ok(empty.since(ended).unwrap_or_default() + removal)
+    }
+
+    fn others(&self) -> Result<usize, AccountingError> {
+        let own = Pid::this();
+        let processes = self.instance.processes()?;
+        Ok(processes.into_iter().filter(|pid| *pid != own).count())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // The cgroups kill what they hold when they are dropped: this process must be out by then. Leaving fails only
+        // where entering has failed before, and this process is at home anyway.
+        if self
+            .instance
+            .processes()
+            .is_ok_and(|all| all.contains(&Pid::this()))
+        {
+            let _ = self.leave();
+        }
+    }
+}
