@@ -85,7 +85,7 @@ fn measure() -> anyhow::Result<()> {
     let programs = Programs::in_directory(isobench.parent().unwrap_or(Path::new(".")))?;
     let interrupt = Interrupt::install()?;
     let host = HostReport::inspect(&programs);
-    let profile = Profile::Quick;
+    let profile = Profile::Standard;
     let rig = Rig::assemble(
         target::all(&programs),
         &host,

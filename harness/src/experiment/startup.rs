@@ -75,7 +75,7 @@ impl Experiment for Startup {
         }
         parts.push(part(
             WORKLOAD,
-            "the rest up to the ready line: for a launcher that marks its phases, the program's own start; else everything",
+            "the rest up to the arrival of the ready line; for a target that marks no phases, everything",
         ));
         parts
     }
@@ -162,7 +162,15 @@ fn phases(
         previous = until;
         Ok(())
     };
-    for mark in marks.iter().filter(|mark| mark.at <= ready) {
+    for mark in marks {
+        // A launcher that passes the line on may mark it before or after the harness has read it.
+        if mark.phase == READY {
+            phase(READY, mark.at.min(ready))?;
+            break;
+        }
+        if mark.at > ready {
+            break;
+        }
         phase(&mark.phase, mark.at)?;
     }
     phase(WORKLOAD, ready)?;
@@ -213,6 +221,28 @@ mod tests {
                 (WORKLOAD, 30.0)
             ]
         );
+    }
+
+    #[test]
+    fn a_launcher_s_own_mark_of_the_line_ends_its_phases() {
+        for at in [170, 190] {
+            let marks = [mark("start", 110), mark("ready", at), mark("exit", 175)];
+            let from = MonotonicTime::from_nanos(100);
+            let readings = phases(READY, from, &marks, MonotonicTime::from_nanos(180)).unwrap();
+            let named: Vec<_> = readings
+                .iter()
+                .map(|r| (r.part.as_str(), r.value))
+                .collect();
+            let until = f64::from(at.min(180));
+            assert_eq!(
+                named[1..],
+                [
+                    ("start", 10.0),
+                    ("ready", until - 110.0),
+                    (WORKLOAD, 180.0 - until)
+                ]
+            );
+        }
     }
 
     #[test]
