@@ -233,7 +233,7 @@ mod tests {
                 .iter()
                 .map(|r| (r.part.as_str(), r.value))
                 .collect();
-            let until = f64::from(at.min(180));
+            let until = at.min(180) as f64;
             assert_eq!(
                 named[1..],
                 [
