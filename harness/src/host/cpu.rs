@@ -98,12 +98,13 @@ fn mitigations() -> Finding {
 }
 
 fn virtualized(is_guest: bool) -> Finding {
+    let finding = |value: &str| Finding::fine("virtualized", "Host", value);
     if is_guest {
-        Finding::fine("virtualized", "This host is itself", "a virtual machine").concern(
-            "an outer hypervisor schedules this host, and VMs inside it are nested or emulated",
+        finding("itself a virtual machine").concern(
+            "an outer hypervisor schedules it, and VMs inside it are nested or emulated",
             "use a physical machine for absolute times; ratios still hold",
         )
     } else {
-        Finding::fine("virtualized", "This host is itself", "a physical machine")
+        finding("a physical machine")
     }
 }

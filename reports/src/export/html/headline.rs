@@ -1,8 +1,11 @@
 //! What a run says, in sentences computed from its figures.
 
 use crate::model::{Better, Metric, Target, TargetKind, Unit};
-use crate::summary::{Figure, Section, Summary};
+use crate::summary::{Column, Figure, Section, Summary};
 use crate::units;
+
+/// The metric of an ordinary program's start.
+const ORDINARY: &str = "ready-ordinary";
 
 /// One sentence per experiment that the baseline and some other rung have figures for.
 pub fn sentences(summary: &Summary<'_>) -> Vec<String> {
@@ -12,7 +15,10 @@ pub fn sentences(summary: &Summary<'_>) -> Vec<String> {
     let sentences: Vec<_> = summary
         .sections
         .iter()
-        .filter_map(|section| sentence(section, baseline))
+        .flat_map(|section| {
+            let told = section.leading().into_iter().chain(ordinary(section));
+            told.filter_map(|column| sentence(section, column, baseline))
+        })
         .collect();
     if sentences.is_empty() {
         return vec![format!(
@@ -23,8 +29,15 @@ pub fn sentences(summary: &Summary<'_>) -> Vec<String> {
     sentences
 }
 
-fn sentence(section: &Section<'_>, baseline: &Target) -> Option<String> {
-    let column = section.leading()?;
+/// The start of an ordinary program, which must not stay behind that of the least one: it's what users will see.
+fn ordinary<'s, 'a>(section: &'s Section<'a>) -> Option<&'s Column<'a>> {
+    section
+        .columns
+        .iter()
+        .find(|column| column.metric.name == ORDINARY)
+}
+
+fn sentence(section: &Section<'_>, column: &Column<'_>, baseline: &Target) -> Option<String> {
     let base = column.figure_of(&baseline.name)?;
     let rungs = column
         .cells
@@ -49,6 +62,9 @@ fn sentence(section: &Section<'_>, baseline: &Target) -> Option<String> {
     );
     let (title, costs) = (&column.metric.title, join(&phrases));
     Some(match (name, column.metric.better) {
+        ("startup", _) if column.metric.name == ORDINARY => format!(
+            "An ordinary program starts its C library first: it takes {base} as a bare process, and isolation adds {costs}."
+        ),
         ("startup", Better::Lower) => {
             format!("Isolation adds {costs} to the {base} in which a bare process starts.")
         }
@@ -117,11 +133,34 @@ pub fn capital(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::fixture;
+    use crate::model::Sample;
 
     #[test]
     fn sentences_of_a_run() {
         let run = fixture::run();
         insta::assert_snapshot!(sentences(&Summary::of(&run)).join("\n"));
+    }
+
+    #[test]
+    fn an_ordinary_program_s_start_is_told_beside_the_least_one_s() {
+        let mut run = fixture::run();
+        let startup = &mut run.experiments[0];
+        let mut ordinary = startup.metrics[0].clone();
+        let least = std::mem::replace(&mut ordinary.name, ORDINARY.to_owned());
+        startup.metrics.push(ordinary);
+        let copies: Vec<_> = run
+            .samples
+            .iter()
+            .filter(|sample| sample.metric == least)
+            .map(|sample| Sample {
+                metric: ORDINARY.to_owned(),
+                ..sample.clone()
+            })
+            .collect();
+        run.samples.extend(copies);
+        let told = sentences(&Summary::of(&run));
+        assert!(told[0].starts_with("Isolation adds "), "{told:?}");
+        assert!(told[1].starts_with("An ordinary program "), "{told:?}");
     }
 
     #[test]
