@@ -5,12 +5,15 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use isobench_container::cgroup::{Hierarchies, Version};
+use isobench_container::cgroup::{Hierarchies, Hierarchy, Version};
 
 use super::{Finding, Need, read_setting};
 use crate::programs::Programs;
 
 const KVM: &str = "/dev/kvm";
+
+/// How an ordinary user comes by cgroups.
+const DELEGATION: &str = "run as root, or in a session with a delegated cgroup: systemd-run --user --scope -p Delegate=yes";
 
 pub(super) fn findings(programs: &Programs) -> Vec<Finding> {
     vec![
@@ -107,7 +110,7 @@ fn nested() -> Finding {
         Some(_) => "off",
         None => "no hardware KVM module",
     };
-    Finding::fine("nested", "Nested virtualization for guests", value)
+    Finding::fine("nested", "Nested virtualization", value)
 }
 
 fn user_namespaces(programs: &Programs) -> Finding {
@@ -150,17 +153,32 @@ fn overlayfs() -> Finding {
 
 fn cgroups() -> Finding {
     let finding = |value: &str| Finding::fine("cgroups", "cgroups", value);
-    let detected = Hierarchies::detect().map_err(|error| error.to_string());
-    let memory = detected.and_then(|found| found.memory.map_err(|unusable| unusable.to_string()));
-    match memory {
-        Ok(hierarchy) => finding(match hierarchy.version {
-            Version::V1 => "version 1",
-            Version::V2 => "version 2",
-        }),
-        Err(reason) => finding("not usable").missing(
-            Need::MemoryCgroup,
-            reason,
-            "run as root, or in a session with a delegated cgroup: systemd-run --user --scope -p Delegate=yes",
-        ),
+    let detected = match Hierarchies::detect() {
+        Ok(detected) => detected,
+        Err(error) => return unusable_cgroups(&error.to_string()),
+    };
+    match (&detected.memory, &detected.pids) {
+        (Err(unusable), _) => unusable_cgroups(&unusable.to_string()),
+        (Ok(memory), Ok(_)) => finding(&format!("{}: memory and pids are usable", version(memory))),
+        (Ok(memory), Err(unusable)) => finding(&format!(
+            "{}: memory is usable, pids is not",
+            version(memory)
+        ))
+        .concern(unusable.to_string(), DELEGATION),
+    }
+}
+
+fn unusable_cgroups(reason: &str) -> Finding {
+    Finding::fine("cgroups", "cgroups", "not usable").missing(
+        Need::MemoryCgroup,
+        reason,
+        DELEGATION,
+    )
+}
+
+fn version(hierarchy: &Hierarchy) -> &'static str {
+    match hierarchy.version {
+        Version::V1 => "version 1",
+        Version::V2 => "version 2",
     }
 }
