@@ -35,6 +35,9 @@ const PATIENCE_FOR_FIGURES: Duration = Duration::from_secs(5);
 const READING_INTERVAL: Duration = Duration::from_millis(20);
 /// Pages that the kernel charges ahead of need for each CPU (`MEMCG_CHARGE_BATCH`), in bytes.
 const CHARGE_BATCH: u64 = 64 * 4096;
+/// Batches that may be out on each CPU: one for the pages and one for the objects of the launcher's group and of the
+/// limits' group.
+const BATCHES: u64 = 4;
 
 /// cgroups can't be used, or one could not be.
 #[derive(Debug, thiserror::Error)]
@@ -139,24 +142,28 @@ impl Group {
     /// What is charged to the group and all below it, once the kernel agrees with itself.
     ///
     /// The parts come from `memory.stat`, whose figures the kernel collects for each CPU and brings together now and
-    /// then: they were seen 11 MiB behind just after a burst of page faults. The usage counter is behind by a batch for
-    /// each CPU at most. So a reading counts once both agree.
+    /// then: they were seen 11 MiB behind just after a burst of page faults. The usage counter is ahead by what each
+    /// cgroup below has been charged in advance, some batches for each CPU. So a reading counts once it is near the
+    /// counter and the next reading is the same.
     ///
     /// # Errors
-    /// The figures can't be read, or never agree.
+    /// The figures can't be read, or never settle.
     pub fn memory(&self) -> Result<MemoryCharge, AccountingError> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let tolerance = 2 * CHARGE_BATCH * cpus as u64;
+        let tolerance = BATCHES * CHARGE_BATCH * cpus as u64;
         let deadline = Instant::now() + PATIENCE_FOR_FIGURES;
+        let mut before = None;
         loop {
             let charge = self.instance.memory_charge()?;
             let (usage, parts) = (charge.usage, charge.sum());
-            if usage.as_u64().abs_diff(parts.as_u64()) <= tolerance {
+            let near = usage.as_u64().abs_diff(parts.as_u64()) <= tolerance;
+            if near && before == Some(parts) {
                 return Ok(charge);
             }
             if Instant::now() > deadline {
                 return Err(AccountingError::Unsettled { usage, parts });
             }
+            before = Some(parts);
             sleep(READING_INTERVAL);
         }
     }
