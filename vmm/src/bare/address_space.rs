@@ -130,13 +130,7 @@ impl AddressSpace {
                 Entry::EMPTY
             });
         self.stale |= !freed.0.is_empty();
-        for (run, is_file) in freed.0 {
-            self.ram
-                .discard(run.start, run.length, is_file)
-                .map_err(MapError::Host)?;
-            self.frames.give_back(run);
-        }
-        Ok(())
+        self.return_frames(freed.0).map_err(MapError::Host)
     }
 
     /// Has the host put memory of the guest's own behind the pages of `range`, before the program touches them.
@@ -203,6 +197,8 @@ impl AddressSpace {
 
     /// Grows, shrinks or moves a mapping (mremap(2) without `MREMAP_FIXED`) and says where it is now.
     ///
+    /// A file's mapping doesn't grow: which file the new pages would show is forgotten.
+    ///
     /// # Errors
     /// See [`MapError`].
     pub fn remap(
@@ -225,6 +221,9 @@ impl AddressSpace {
             }
             return Ok(old);
         }
+        if self.entry(range.end - PAGE).is_file() {
+            return Err(MapError::NoMemory);
+        }
         let more = new_length - old_length;
         let place = Placement::FixedNoReplace(range.end);
         match self.map(place, more, protection, Backing::Anonymous) {
@@ -234,10 +233,11 @@ impl AddressSpace {
             Err(error) => return Err(error),
         }
         let start = self.place(Placement::Anywhere { hint: 0 }, new_length)?;
+        let pages = self.prepare_move(&range, start)?;
         self.fill(start + old_length, more, protection, Backing::Anonymous)?;
-        self.move_pages(&range, start)?;
         self.areas.cut(&range)?;
         self.areas.insert(start, start + new_length, protection);
+        self.move_pages(&range, &pages)?;
         Ok(start)
     }
 

@@ -279,6 +279,78 @@ fn a_moved_mapping_keeps_its_contents() {
 }
 
 #[test]
+fn a_reservation_that_moves_keeps_each_page_in_its_place() {
+    let mut space = space(ByteSize::mib(4));
+    let start = 0x4000_0000;
+    let (half, whole) = (2 << 20, 4 << 20);
+    let none = Protection::NONE;
+    let fixed = Placement::Fixed(start);
+    space.map(fixed, whole, none, Backing::Anonymous).unwrap();
+    // No table for the first half; one for the second, whose first page has held something.
+    space
+        .protect(start + half, PAGE, Protection::READ_WRITE)
+        .unwrap();
+    space.write(start + half, b"here").unwrap();
+    space.protect(start + half, PAGE, none).unwrap();
+    let behind = Placement::Fixed(start + whole);
+    space
+        .map(behind, PAGE, Protection::READ, Backing::Anonymous)
+        .unwrap();
+    let moved = space.remap(start, whole, whole + half, true).unwrap();
+    assert_ne!(moved, start);
+    for page in [moved, moved + half] {
+        space.protect(page, PAGE, Protection::READ).unwrap();
+    }
+    let mut seen = [1; 4];
+    space.read(moved, &mut seen).unwrap();
+    assert_eq!(seen, [0; 4]);
+    space.read(moved + half, &mut seen).unwrap();
+    assert_eq!(seen, *b"here");
+}
+
+#[test]
+fn a_move_that_fails_leaves_nothing_behind() {
+    let size = ByteSize::mib(1);
+    for pages in 2..=size.as_u64() / PAGE {
+        let mut space = space(size);
+        for place in [Placement::Fixed(BASE), Placement::Fixed(BASE + PAGE)] {
+            space
+                .map(place, PAGE, Protection::READ_WRITE, Backing::Anonymous)
+                .unwrap();
+        }
+        space.protect(BASE + PAGE, PAGE, Protection::READ).unwrap();
+        if space.remap(BASE, PAGE, pages * PAGE, true).is_ok() {
+            continue;
+        }
+        assert!(space.write(BASE, b"x").is_ok());
+        for page in 1..=2 * pages {
+            let address = layout::MAPPINGS_END - page * PAGE;
+            assert!(space.read(address, &mut [0]).is_err(), "{address:#x}");
+        }
+    }
+}
+
+#[test]
+fn terabytes_of_nothing_are_passed_over() {
+    let mut space = space(ByteSize::mib(1));
+    let length = layout::USER_END - BASE;
+    // Page by page, or table by table, this would take minutes.
+    for _ in 0..1000 {
+        space
+            .map(
+                Placement::Fixed(BASE),
+                length,
+                Protection::NONE,
+                Backing::Anonymous,
+            )
+            .unwrap();
+        space.protect(BASE, length, Protection::NONE).unwrap();
+        space.discard(BASE, length).unwrap();
+        space.unmap(BASE, length).unwrap();
+    }
+}
+
+#[test]
 fn a_file_is_seen_and_never_written() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), vec![b'a'; 5000]).unwrap();
@@ -300,6 +372,8 @@ fn a_file_is_seen_and_never_written() {
     assert_eq!(seen[..904], [b'a'; 904]);
     assert!(seen[904..].iter().all(|&byte| byte == 0));
     space.write(at, b"b").unwrap();
+    let grown = space.remap(at, 3 * PAGE, 4 * PAGE, true);
+    assert!(matches!(grown, Err(MapError::NoMemory)), "{grown:?}");
     space.unmap(at, 3 * PAGE).unwrap();
     assert!(
         std::fs::read(file.path())

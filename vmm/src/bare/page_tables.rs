@@ -109,6 +109,8 @@ impl PageTables {
     }
 
     /// Calls `visit` with each leaf entry of `start..end` whose table exists, and stores what it returns.
+    ///
+    /// What has no table is passed over at the level where it is missing: a program may name terabytes of nothing.
     pub(super) fn update(
         &self,
         ram: &GuestRam,
@@ -118,8 +120,9 @@ impl PageTables {
     ) {
         let mut address = start;
         while address < end {
-            let next = next_table(address).min(end);
-            if let Some(table) = self.leaf_table(ram, address) {
+            let found = self.leaf_table(ram, address);
+            let next = next_entry(address, found.err().unwrap_or(1)).min(end);
+            if let Ok(table) = found {
                 let entries = ram.table(table);
                 for page in (address..next).step_by(4096) {
                     let index = index_at(page, 0);
@@ -158,7 +161,7 @@ impl PageTables {
                     fresh
                 };
             }
-            address = next_table(address);
+            address = next_entry(address, 1);
         }
         Some(())
     }
@@ -170,16 +173,17 @@ impl PageTables {
         })
     }
 
-    fn leaf_table(&self, ram: &GuestRam, address: u64) -> Option<u64> {
+    /// The leaf table that serves `address`, or the level whose entry for it is empty.
+    fn leaf_table(&self, ram: &GuestRam, address: u64) -> Result<u64, u32> {
         let mut table = self.root;
         for level in [3, 2, 1] {
             let entry = Entry(ram.table(table).load(index_at(address, level)));
             if !entry.is_present() {
-                return None;
+                return Err(level);
             }
             table = entry.frame();
         }
-        Some(table)
+        Ok(table)
     }
 }
 
@@ -188,7 +192,7 @@ fn index_at(address: u64, level: u32) -> usize {
     usize::try_from(address >> (12 + 9 * level) & 511).expect("nine bits")
 }
 
-/// The first address that the next leaf table serves.
-const fn next_table(address: u64) -> u64 {
-    (address | (512 * PAGE - 1)) + 1
+/// The first address that the next entry of a table of `level` serves.
+const fn next_entry(address: u64, level: u32) -> u64 {
+    (address | ((PAGE << (9 * level)) - 1)) + 1
 }

@@ -56,7 +56,8 @@ impl AddressSpace {
         let mut done = 0;
         for &run in &runs {
             if let Err(error) = self.fill_run(run, done, backing) {
-                self.return_frames(&runs, is_file);
+                // The error that came first tells more than one on the way back.
+                let _ = self.return_frames(runs.into_iter().map(|run| (run, is_file)));
                 return Err(MapError::Host(error));
             }
             done += run.length;
@@ -101,13 +102,21 @@ impl AddressSpace {
         Ok(runs)
     }
 
-    pub(super) fn return_frames(&mut self, runs: &[Run], is_file: bool) {
-        for &run in runs {
-            // A frame that cannot be made zero again is lost to the guest, not handed out with old contents.
-            if self.ram.discard(run.start, run.length, is_file).is_ok() {
-                self.frames.give_back(run);
+    /// Makes `runs` zero and free again, each with whether it shows a file.
+    ///
+    /// A frame that cannot be made zero is lost to the guest, not handed out with old contents.
+    pub(super) fn return_frames(
+        &mut self,
+        runs: impl IntoIterator<Item = (Run, bool)>,
+    ) -> io::Result<()> {
+        let mut result = Ok(());
+        for (run, is_file) in runs {
+            match self.ram.discard(run.start, run.length, is_file) {
+                Ok(()) => self.frames.give_back(run),
+                Err(error) => result = Err(error),
             }
         }
+        result
     }
 
     /// Enters `runs`, in order, into the page tables from `start` on.
@@ -180,28 +189,43 @@ impl AddressSpace {
         self.drop_translations(&lost)
     }
 
-    /// Moves the pages of `range` to `to`, whose pages are free.
-    pub(super) fn move_pages(&mut self, range: &Range<u64>, to: u64) -> Result<(), MapError> {
-        let length = range.end - range.start;
-        if PageTables::most_for(length) > self.frames.left() {
-            return Err(MapError::NoMemory);
-        }
+    /// The pages of `range` that have frames, with where each goes when the range moves to `to`; and the tables for
+    /// them there. Nothing has moved yet, and nothing can fail any more when it does.
+    pub(super) fn prepare_move(
+        &mut self,
+        range: &Range<u64>,
+        to: u64,
+    ) -> Result<Vec<(u64, Entry)>, MapError> {
+        let mut pages = Vec::new();
         self.tables
-            .make(&self.ram, &mut self.frames, to, to + length)
-            .ok_or(MapError::NoMemory)?;
-        let mut moved = Vec::new();
-        let mut lost = Runs::default();
-        self.tables
-            .update(&self.ram, range.start, range.end, |_, entry| {
-                moved.push(entry);
-                lost.push(entry);
-                Entry::EMPTY
+            .update(&self.ram, range.start, range.end, |page, entry| {
+                if entry.owns_frame() {
+                    pages.push((to + (page - range.start), entry));
+                }
+                entry
             });
-        // A leaf table may be missing under a reservation: then there was nothing to move there.
-        let mut entries = moved.into_iter();
-        self.tables.update(&self.ram, to, to + length, |_, _| {
-            entries.next().unwrap_or(Entry::EMPTY)
-        });
+        for &(page, _) in &pages {
+            self.tables
+                .make(&self.ram, &mut self.frames, page, page + PAGE)
+                .ok_or(MapError::NoMemory)?;
+        }
+        Ok(pages)
+    }
+
+    /// Moves `pages`, which [`Self::prepare_move`] has found in `range`.
+    pub(super) fn move_pages(
+        &mut self,
+        range: &Range<u64>,
+        pages: &[(u64, Entry)],
+    ) -> Result<(), MapError> {
+        self.tables
+            .update(&self.ram, range.start, range.end, |_, _| Entry::EMPTY);
+        let mut lost = Runs::default();
+        for &(page, entry) in pages {
+            lost.push(entry);
+            self.tables
+                .update(&self.ram, page, page + PAGE, |_, _| entry);
+        }
         self.stale = true;
         self.drop_translations(&lost)
     }
