@@ -3,9 +3,9 @@
 //! Only the ELF header and the program headers are read (goblin parses them); sections, symbols and relocations
 //! are none of a loader's business. Everything in the file is hostile until checked here.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use goblin::container::{Container, Ctx, Endian};
@@ -122,7 +122,12 @@ impl Program {
     }
 
     fn read(path: &Path) -> Result<Self, NotAProgram> {
-        let file = File::open(path).map_err(NotAProgram::Read)?;
+        // Without O_NONBLOCK, opening a pipe would wait for its writer.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)
+            .map_err(NotAProgram::Read)?;
         let metadata = file.metadata().map_err(NotAProgram::Read)?;
         if !metadata.is_file() {
             return Err(NotAProgram::NotAFile);

@@ -51,6 +51,16 @@ fn a_position_independent_program_gets_its_place() {
 }
 
 #[test]
+fn a_pipe_is_refused_without_waiting_for_its_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let error = Program::open(&pipe).unwrap_err();
+    let reason = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(reason, "is not a regular file");
+}
+
+#[test]
 fn each_bad_file_has_its_reason() {
     expect_reason(b"", "not an ELF");
     expect_reason(b"#!/bin/sh\n", "not an ELF");
