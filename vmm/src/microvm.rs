@@ -157,7 +157,6 @@ impl MicroVm {
             VmExit::PortWrite(port) if port == u16::from(SYSTEM_CALL_PORT) => {
                 self.serve_call(personality)
             }
-            VmExit::Interrupted => Ok(None),
             _ => self.stop(exit).map(Some),
         }
     }
@@ -245,7 +244,8 @@ impl GuestRam {
             memory_size: self.size(),
             userspace_addr: self.host_base() as u64,
         };
-        // SAFETY: the mapping is as long as said, and every owner of both drops the VM before it.
+        // SAFETY: the mapping is as long as said, and KVM touches it only inside `KVM_RUN`, which nobody can call
+        // once the memory is gone: whoever owns it owns the vCPU too, and drops both without running it again.
         unsafe { vm.set_user_memory_region(region) }
             .map_err(KvmError::from_ioctl("KVM_SET_USER_MEMORY_REGION"))
     }

@@ -139,7 +139,6 @@ fn time_loop(vcpu: &mut Vcpu, turns: u64) -> Result<Duration, ProbeError> {
 fn expect_port_write(vcpu: &mut Vcpu) -> Result<(), ProbeError> {
     match vcpu.run()? {
         VmExit::PortWrite(port) if port == u16::from(SYSTEM_CALL_PORT) => Ok(()),
-        VmExit::Interrupted => expect_port_write(vcpu),
         exit => Err(ProbeError::Exit(exit)),
     }
 }

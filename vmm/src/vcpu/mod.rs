@@ -26,8 +26,6 @@ pub enum VmExit {
     Mmio(u64),
     /// It could not even raise a double fault.
     Shutdown,
-    /// A signal for the VMM came in.
-    Interrupted,
     /// KVM's interpreter does not know the instruction.
     EmulationFailure {
         /// The instruction's bytes, as far as KVM told.
@@ -53,7 +51,6 @@ impl std::fmt::Display for VmExit {
                 "access to physical address {address:#x}, which is not RAM"
             ),
             Self::Shutdown => write!(formatter, "triple fault"),
-            Self::Interrupted => write!(formatter, "interrupted by a signal"),
             Self::EmulationFailure { bytes } => {
                 write!(
                     formatter,
@@ -168,22 +165,17 @@ impl Vcpu {
             .map_err(KvmError::from_ioctl("KVM_SET_SREGS"))
     }
 
-    /// Enters the guest until it comes out.
+    /// Enters the guest until it comes out. A signal to the VMM is none of its reasons: it is entered again.
     ///
     /// # Errors
     /// `KVM_RUN` fails.
     pub fn run(&mut self) -> Result<VmExit, KvmError> {
-        let exit = match self.fd.run() {
-            Ok(exit) => own_exit(&exit),
-            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {
-                Some(VmExit::Interrupted)
-            }
-            Err(error) => {
-                let source = io::Error::from_raw_os_error(error.errno());
-                return Err(KvmError::Ioctl {
-                    ioctl: "KVM_RUN",
-                    source,
-                });
+        let exit = loop {
+            match self.fd.run() {
+                Ok(VcpuExit::Intr) => {}
+                Ok(exit) => break own_exit(&exit),
+                Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {}
+                Err(error) => return Err(KvmError::from_ioctl("KVM_RUN")(error)),
             }
         };
         Ok(exit.unwrap_or_else(|| self.internal_error()))
@@ -237,7 +229,6 @@ fn own_exit(exit: &VcpuExit<'_>) -> Option<VmExit> {
         VcpuExit::Hlt => VmExit::Halt,
         VcpuExit::MmioRead(address, _) | VcpuExit::MmioWrite(address, _) => VmExit::Mmio(*address),
         VcpuExit::Shutdown => VmExit::Shutdown,
-        VcpuExit::Intr => VmExit::Interrupted,
         VcpuExit::FailEntry(reason, _) => VmExit::EntryFailure { reason: *reason },
         VcpuExit::InternalError => return None,
         other => VmExit::Unexpected(format!("{other:?}")),
