@@ -25,13 +25,11 @@ pub enum ConfineError {
 }
 
 /// What the run loop, the address space and the allocator call, beside what serving system calls takes.
-const OWN_CALLS: [i64; 11] = [
+const OWN_CALLS: [i64; 10] = [
     libc::SYS_madvise,
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_brk,
-    // Naming guest RAM, PR_SET_VMA.
-    libc::SYS_prctl,
     // The size of a file that is mapped.
     libc::SYS_statx,
     libc::SYS_close,
@@ -81,6 +79,9 @@ fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
         .map(|request| rule(1, SeccompCmpOp::Eq, request))
         .collect::<Result<_, _>>()?;
     rules.insert(libc::SYS_ioctl, ioctls);
+    // Naming guest RAM.
+    let set_name = u64::from(libc::PR_SET_VMA.cast_unsigned());
+    rules.insert(libc::SYS_prctl, vec![rule(0, SeccompCmpOp::Eq, set_name)?]);
     for call in MAPPING_CALLS {
         let executable = u64::from(libc::PROT_EXEC.cast_unsigned());
         rules.insert(call, vec![rule(2, SeccompCmpOp::MaskedEq(executable), 0)?]);
