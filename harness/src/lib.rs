@@ -13,6 +13,7 @@ pub mod failure;
 pub mod host;
 pub mod instance;
 pub mod interrupt;
+pub mod launcher;
 pub mod marks;
 pub mod output;
 pub mod plan;

@@ -37,6 +37,7 @@ pub enum FloorError {
 /// A VM that has come out of its guest. Keep it until the floor's line is written: taking a VM down costs a third of
 /// making one, and no microVM has to do that before it is ready.
 #[derive(Debug)]
+#[must_use = "dropped at once, it is taken down before the floor is ready"]
 pub struct StoppedVm {
     // In the order in which they must go.
     _vcpu: Vcpu,

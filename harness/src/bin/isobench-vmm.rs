@@ -1,18 +1,17 @@
 #![expect(
     unsafe_code,
-    reason = "takes over the descriptor that the harness passed by number; ends without ceremony"
+    reason = "ends the process without taking the VM down piece by piece"
 )]
 //! The launcher of the bare microVM: one process, one VM, one program.
 
 use std::error::Error;
 use std::ffi::{CString, OsString};
-use std::fmt::Write as _;
-use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bytesize::ByteSize;
+use isobench::launcher::{self, Failure, marks_to};
 use isobench::marks::MarkWriter;
 use isobench_vmm::bare::loader;
 use isobench_vmm::bare::program::Program;
@@ -28,40 +27,7 @@ use isobench_vmm::{confine, probe};
 use lexopt::{Arg, Parser, ValueExt as _};
 
 const USAGE: &str = "usage: isobench-vmm run [--memory SIZE] [--disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
-                     [--trace] [--marks-fd N] -- PROGRAM [ARGS...]\n       isobench-vmm probe";
-
-/// Exit code of a request that cannot be served: a bad flag, program, disk or file.
-const BAD_REQUEST: u8 = 2;
-/// Exit code of a VMM that failed, as with docker and podman.
-const VMM_FAILED: u8 = 125;
-
-/// A message for the user, and the exit code that goes with it.
-struct Failure {
-    code: u8,
-    message: String,
-}
-
-/// Says that `error` is the request's fault.
-fn bad_request(error: impl Into<Box<dyn Error>>) -> Failure {
-    failure(BAD_REQUEST, error)
-}
-
-/// Says that `error` is the VMM's or the host's fault.
-fn vmm_failed(error: impl Into<Box<dyn Error>>) -> Failure {
-    failure(VMM_FAILED, error)
-}
-
-/// The error and its causes, in one line.
-fn failure(code: u8, error: impl Into<Box<dyn Error>>) -> Failure {
-    let error = error.into();
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let _ = write!(message, ": {cause}");
-        source = cause.source();
-    }
-    Failure { code, message }
-}
+                     [--trace] [--marks-fd N] -- PROGRAM [ARGS...] | probe";
 
 fn main() -> ExitCode {
     let result = match std::env::args_os()
@@ -75,12 +41,9 @@ fn main() -> ExitCode {
             println!("{USAGE}");
             Ok(0)
         }
-        _ => Err(bad_request(USAGE)),
+        _ => Err(Failure::bad_usage("neither `run` nor `probe`", USAGE)),
     };
-    ExitCode::from(result.unwrap_or_else(|failure| {
-        eprintln!("isobench-vmm: {}", failure.message);
-        failure.code
-    }))
+    launcher::end("isobench-vmm", result)
 }
 
 /// What `run` was asked for.
@@ -96,15 +59,17 @@ struct Request {
 }
 
 fn run() -> Result<u8, Failure> {
-    let request = parse()?;
+    let request = parse().map_err(|error| Failure::bad_usage(error, USAGE))?;
     let marks = &request.marks;
     let ended = |phase: Phase| marks.mark(phase.name());
     ended(Phase::Start);
-    let (config, mut personality) = prepare(&request).map_err(bad_request)?;
-    let mut vm = MicroVm::boot(&config, &ended).map_err(vmm_failed)?;
-    confine::confine().map_err(vmm_failed)?;
+    let (config, mut personality) = prepare(&request).map_err(Failure::bad_request)?;
+    let mut vm = MicroVm::boot(&config, &ended).map_err(Failure::of_launcher)?;
+    confine::confine().map_err(Failure::of_launcher)?;
     ended(Phase::Load);
-    let end = vm.run(&mut personality, &ended).map_err(vmm_failed)?;
+    let end = vm
+        .run(&mut personality, &ended)
+        .map_err(Failure::of_launcher)?;
     if let Ended::Died(death) = &end {
         eprintln!("isobench-vmm: {death}");
     }
@@ -150,14 +115,7 @@ fn prepare(request: &Request) -> Result<(Config, Personality), Box<dyn Error>> {
 }
 
 /// Reads the command line.
-fn parse() -> Result<Request, Failure> {
-    parse_words().map_err(|error| {
-        let text = failure(BAD_REQUEST, error).message;
-        bad_request(format!("{text}\n{USAGE}"))
-    })
-}
-
-fn parse_words() -> Result<Request, Box<dyn Error>> {
+fn parse() -> Result<Request, Box<dyn Error>> {
     let mut words = Parser::from_env();
     let _subcommand = words.next()?;
     let mut request = Request {
@@ -196,15 +154,6 @@ fn parse_words() -> Result<Request, Box<dyn Error>> {
     Ok(request)
 }
 
-/// The writer of marks to an inherited descriptor.
-fn marks_to(number: i32) -> Result<MarkWriter, Box<dyn Error>> {
-    if number <= 2 || !Path::new("/proc/self/fd").join(number.to_string()).exists() {
-        return Err(format!("--marks-fd {number} is not an open descriptor above 2").into());
-    }
-    // SAFETY: it is open (checked), and the harness passed it for this use alone; nothing was opened before it.
-    Ok(MarkWriter::new(unsafe { OwnedFd::from_raw_fd(number) }))
-}
-
 /// `GUEST=HOST`.
 fn file_pair(pair: &str) -> Result<(PathBuf, PathBuf), Box<dyn Error>> {
     let (guest, host) = pair
@@ -224,7 +173,7 @@ fn environment_pair(pair: OsString) -> Result<CString, Box<dyn Error>> {
 
 /// Measures this host's KVM and prints what it is.
 fn print_probe() -> Result<u8, Failure> {
-    let found = probe::probe().map_err(|error| failure(1, error))?;
+    let found = probe::probe().map_err(|error| Failure::new(1, error))?;
     let obstacle = found.guest_kernel_obstacle();
     println!(
         r#"{{"kind":"{}","ring0_mips":{:.2},"syscall_changes_ring":{},"guest_kernel_obstacle":{}}}"#,
