@@ -91,12 +91,18 @@ fn root(
             },
         },
         binds: binds.collect::<Result<_, LaunchError>>()?,
+        proc_read_only: ids.is_host_root(),
     })
 }
 
 /// A source; opened here only if the child, being another user, might not get to it.
 fn open(path: &Path, ids: IdMap, recursive: bool) -> Result<Source, LaunchError> {
-    let name = c_string(path)?;
+    // The child opens it from another working directory.
+    let absolute = std::path::absolute(path).map_err(|source| LaunchError::Open {
+        path: path.to_owned(),
+        source,
+    })?;
+    let name = c_string(absolute)?;
     let mount = if ids.changes_user() {
         let mount = clone_mount(&name, recursive).map_err(|errno| LaunchError::Open {
             path: path.to_owned(),

@@ -129,6 +129,8 @@ pub struct RootPlan {
     pub union: Union,
     /// What is bound into the root when it is up.
     pub binds: Vec<BindMount>,
+    /// Whether nothing in /proc may be written.
+    pub proc_read_only: bool,
 }
 
 /// Assembles the root and makes it the working directory.
@@ -143,7 +145,7 @@ pub fn assemble(plan: &mut RootPlan) -> Result<(), Failure> {
         Union::Binds { entries } => bind_entries(entries)?,
     }
     chdir(c"r").map_err(Failure::at(Step::Overlay))?;
-    mount_proc().map_err(Failure::at(Step::Proc))?;
+    mount_proc(plan.proc_read_only).map_err(Failure::at(Step::Proc))?;
     for (index, (device, _, target)) in DEVICES.into_iter().enumerate() {
         bind(device, target).map_err(Failure::at_item(Step::Device, index))?;
     }
@@ -250,8 +252,9 @@ fn make_place(path: &CStr, directory: bool) -> nix::Result<()> {
     }
 }
 
-fn mount_proc() -> nix::Result<()> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+fn mount_proc(read_only: bool) -> nix::Result<()> {
+    let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    flags.set(MsFlags::MS_RDONLY, read_only);
     mount(Some(c"proc"), c"proc", Some(c"proc"), flags, None::<&CStr>)
 }
 

@@ -56,6 +56,12 @@ impl IdMap {
         self == Self::Range
     }
 
+    /// Whether the container's root is the host's: then what the kernel lets user 0 write, capabilities or not, such
+    /// as /proc/sys, must be out of its reach.
+    pub fn is_host_root(self) -> bool {
+        self.root().0 == 0
+    }
+
     /// The host ids of the container's root: user, then group.
     pub fn root(self) -> (u32, u32) {
         match self {

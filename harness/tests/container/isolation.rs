@@ -2,6 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use nix::libc;
 
 use super::{Fixture, as_nobody, fixture, inside, lines, stderr, text};
 
@@ -278,4 +282,53 @@ fn an_ordinary_user_gets_a_container_too() {
         assert_eq!(field(&status, "Seccomp"), "2");
     }
     assert_eq!(fs::read_dir(scratch).unwrap().count(), 0);
+}
+
+#[test]
+fn relative_paths_are_the_callers_for_an_ordinary_user_too() {
+    let fixture = Fixture::new();
+    fs::create_dir(fixture.path("more")).unwrap();
+    fs::write(fixture.path("more/file"), "here").unwrap();
+    let flags = ["--layer", "more", "--bind", "more/file:/bound:ro"];
+    for name in ["/file", "/bound"] {
+        let mut command = fixture.command(&flags, &format!("read {name}"));
+        command.current_dir(fixture.path(""));
+        if !as_nobody(&mut command) {
+            return;
+        }
+        let output = command.output().unwrap();
+        if stderr(&output).contains("user namespaces are forbidden") {
+            println!("skipped: {}", stderr(&output));
+            return;
+        }
+        assert_eq!(lines(&output), ["here"], "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_root_that_may_not_map_ids_gives_nothing_of_proc_away() {
+    let Some(fixture) = fixture() else { return };
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: not root");
+        return;
+    }
+    // User 0 of this container is the host's: what it could write in /proc/sys was the host's own.
+    let mut command = fixture.command(&[], "write /proc/sys/kernel/hostname");
+    without_ids(&mut command);
+    let output = command.output().unwrap();
+    assert_eq!(lines(&output), ["false"], "{}", stderr(&output));
+}
+
+/// Takes `CAP_SETUID` from what `command` starts.
+fn without_ids(command: &mut Command) {
+    const SETUID: libc::c_ulong = 7;
+    let drop = || {
+        // SAFETY: plain integers.
+        match unsafe { libc::prctl(libc::PR_CAPBSET_DROP, SETUID, 0, 0, 0) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: one system call.
+    unsafe { command.pre_exec(drop) };
 }
