@@ -80,9 +80,10 @@ impl Accounting {
     pub fn open(name: &SessionName) -> Result<Self, AccountingError> {
         let hierarchies = Hierarchies::detect()?;
         let home = hierarchies.memory.clone()?.home;
-        cgroup::Group::sweep(&hierarchies, |found| {
+        // What can't be removed is another user's or hangs in the kernel, and nothing that this run needs.
+        let _ = cgroup::Group::sweep(&hierarchies, |found| {
             SessionName::parse(found).is_some_and(|session| !session.is_alive())
-        })?;
+        });
         let session = cgroup::Group::create(&hierarchies, &name.to_string())?;
         session.hand_on_controllers()?;
         Ok(Self {
@@ -105,6 +106,7 @@ impl Accounting {
             launcher: Cgroup::create(instance.memory()?.path().join("launcher"))?,
             instance,
             home: self.home.clone(),
+            entered: Cell::new(false),
         })
     }
 }
@@ -115,6 +117,8 @@ pub struct Group {
     launcher: Cgroup,
     instance: cgroup::Group,
     home: PathBuf,
+    /// Whether this process is in it.
+    entered: Cell<bool>,
 }
 
 impl Group {
@@ -128,15 +132,21 @@ impl Group {
     /// # Errors
     /// The kernel refuses.
     pub fn enter(&self) -> Result<(), AccountingError> {
-        Ok(self.launcher.join(Pid::this())?)
+        self.launcher.join(Pid::this())?;
+        self.entered.set(true);
+        Ok(())
     }
 
-    /// Moves this process back to where it was.
+    /// Moves this process back to where it was, if it is in.
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn leave(&self) -> Result<(), AccountingError> {
-        Ok(cgroup::join(&self.home, Pid::this())?)
+        if self.entered.get() {
+            cgroup::join(&self.home, Pid::this())?;
+            self.entered.set(false);
+        }
+        Ok(())
     }
 
     /// What is charged to the group and all below it, once the kernel agrees with itself.
@@ -202,14 +212,8 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // The cgroups kill what they hold when they are dropped: this process must be out by then. Leaving fails only
-        // where entering has failed before, and this process is at home anyway.
-        if self
-            .instance
-            .processes()
-            .is_ok_and(|all| all.contains(&Pid::this()))
-        {
-            let _ = self.leave();
-        }
+        // The cgroups kill what they hold when they are dropped: this process must be out by then. A teardown that is
+        // timed ends here, so nothing is looked up. The way home, from where we came in, isn't refused.
+        let _ = self.leave();
     }
 }

@@ -126,22 +126,29 @@ impl Group {
     /// how many there were.
     ///
     /// # Errors
-    /// One can't be removed.
+    /// One can't be removed; the others are.
     pub fn sweep(
         hierarchies: &Hierarchies,
         dead: impl Fn(&str) -> bool,
     ) -> Result<usize, CgroupError> {
-        let mut swept = 0;
+        let mut result = Ok(0);
         for parent in hierarchies.parents() {
             for path in named(parent, &dead)? {
-                let left = Cgroup::adopt(path)?;
-                left.kill_all()?;
-                left.remove()?;
-                swept += 1;
+                result = match (sweep_one(path), result) {
+                    (Ok(()), Ok(swept)) => Ok(swept + 1),
+                    (Err(error), Ok(_)) => Err(error),
+                    (_, before) => before,
+                };
             }
         }
-        Ok(swept)
+        result
     }
+}
+
+fn sweep_one(path: PathBuf) -> Result<(), CgroupError> {
+    let left = Cgroup::adopt(path)?;
+    left.kill_all()?;
+    left.remove()
 }
 
 fn named(parent: &Path, wanted: &impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, CgroupError> {
