@@ -3,11 +3,15 @@
 //! Everything that an instance says is bounded and checked; one that hangs, floods, garbles or dies early ends in
 //! an [`InstanceError`] that says so, and dropping an [`Instance`] kills and reaps it.
 
+mod error;
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use isobench_workloads::protocol::{Message, ProtocolError};
+use isobench_workloads::protocol::Message;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -15,9 +19,11 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use crate::interrupt::Interrupt;
-use crate::marks::{Mark, MarkError, MonotonicTime, parse_marks};
-use crate::spawn::{Child, CommandLine, Descriptors, ProcessGroup, SpawnError, spawn};
+use crate::marks::{Mark, MonotonicTime, parse_marks};
+use crate::spawn::{Child, CommandLine, Descriptors, ProcessGroup, spawn};
 use crate::stream::Stream;
+
+pub use error::{Ending, InstanceError};
 
 /// Bytes of standard output after which an instance counts as flooding: far more than the protocol needs.
 const MOST_OUTPUT: usize = 1024 * 1024;
@@ -25,96 +31,6 @@ const MOST_OUTPUT: usize = 1024 * 1024;
 const MOST_ERROR_OUTPUT: usize = 4096;
 /// Bytes of marks that are kept.
 const MOST_MARKS: usize = 16 * 1024;
-
-/// How a program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// It exited with this code.
-    Code(i32),
-    /// This signal killed it.
-    Signal(Signal),
-}
-
-impl std::fmt::Display for Ending {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exit code {code}"),
-            Self::Signal(signal) => write!(f, "{signal}"),
-        }
-    }
-}
-
-/// An instance did not do what it was started for.
-#[derive(Debug, thiserror::Error)]
-pub enum InstanceError {
-    /// It could not be started.
-    #[error("the instance could not be started")]
-    Spawn(#[from] SpawnError),
-    /// A pipe failed.
-    #[error("cannot exchange data with the instance")]
-    Pipe(#[from] io::Error),
-    /// It took too long.
-    #[error("no {awaited} within {limit:?}")]
-    Timeout {
-        /// What was waited for.
-        awaited: &'static str,
-        /// For how long.
-        limit: Duration,
-    },
-    /// It ended before it said what it should.
-    #[error("ended with {ending} before its {awaited}{}", said(stderr))]
-    EndedEarly {
-        /// What was waited for.
-        awaited: &'static str,
-        /// How it ended.
-        ending: Ending,
-        /// What it wrote to standard error.
-        stderr: String,
-    },
-    /// It did its work and then failed.
-    #[error("ended with {ending}{}", said(stderr))]
-    Failed {
-        /// How it ended.
-        ending: Ending,
-        /// What it wrote to standard error.
-        stderr: String,
-    },
-    /// It wrote far more than the protocol has.
-    #[error("flooded its standard output with more than {MOST_OUTPUT} bytes")]
-    Flood,
-    /// It closed its output and stayed.
-    #[error("closed its standard output before its {awaited}")]
-    Closed {
-        /// What was waited for.
-        awaited: &'static str,
-    },
-    /// It wrote a line that isn't of the protocol.
-    #[error("its standard output isn't the workload's protocol")]
-    Protocol(#[from] ProtocolError),
-    /// It said something that doesn't belong there.
-    #[error("said `{said}` where its {awaited} was due")]
-    Unexpected {
-        /// The message.
-        said: String,
-        /// What was waited for.
-        awaited: &'static str,
-    },
-    /// Its launcher's marks can't be read.
-    #[error("its launcher's phase marks are wrong")]
-    Marks(#[from] MarkError),
-    /// The user stopped the run.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-fn said(stderr: &str) -> String {
-    let line = stderr.trim().lines().last().unwrap_or_default();
-    if line.is_empty() {
-        String::new()
-    } else {
-        format!(": {line}")
-    }
-}
 
 /// What the instance finds on its standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +50,8 @@ pub struct Instance<'i> {
     stdout: Stream,
     stderr: Stream,
     marks: Stream,
+    /// When the harness last read its standard output.
+    arrived: MonotonicTime,
     limit: Duration,
     deadline: Instant,
     interrupt: &'i Interrupt,
@@ -162,6 +80,7 @@ impl<'i> Instance<'i> {
         };
         let child = spawn(command, descriptors, ProcessGroup::Own)?;
         Ok(Self {
+            arrived: child.spawned_at,
             child,
             ending: None,
             stdin: held,
@@ -184,7 +103,8 @@ impl<'i> Instance<'i> {
         self.child.pid
     }
 
-    /// Waits for the next message on its standard output, and says when it arrived.
+    /// Waits for the next message on its standard output, and says when it arrived: two that were read at once arrived
+    /// at the same time.
     ///
     /// # Errors
     /// Any [`InstanceError`] but `Failed` and `Marks`.
@@ -193,9 +113,8 @@ impl<'i> Instance<'i> {
         awaited: &'static str,
     ) -> Result<(Message, MonotonicTime), InstanceError> {
         loop {
-            let arrived = MonotonicTime::now();
             if let Some(line) = self.stdout.take_line() {
-                return Ok((line.parse()?, arrived));
+                return Ok((line.parse()?, self.arrived));
             }
             if self.stdout.flooded() {
                 return Err(InstanceError::Flood);
@@ -293,6 +212,7 @@ impl<'i> Instance<'i> {
         };
         if stdout {
             self.stdout.fill()?;
+            self.arrived = MonotonicTime::now();
         }
         if stderr {
             self.stderr.fill()?;
@@ -381,130 +301,5 @@ fn reap(child: &Child) -> io::Result<Ending> {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shell(script: &str) -> CommandLine {
-        CommandLine::new("/bin/sh").args(["-c", script])
-    }
-
-    fn start<'i>(script: &str, limit: Duration, interrupt: &'i Interrupt) -> Instance<'i> {
-        Instance::start(&shell(script), Stdin::Held, limit, interrupt).unwrap()
-    }
-
-    const LONG: Duration = Duration::from_secs(20);
-    const SHORT: Duration = Duration::from_millis(200);
-
-    fn is_alive(pid: &str) -> bool {
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
-        state.is_ok_and(|stat| !stat.contains(") Z "))
-    }
-
-    #[test]
-    fn a_good_instance_is_ready_and_finishes() {
-        let interrupt = Interrupt::never().unwrap();
-        let mut instance = start("echo isobench/1 ready; read line; exit 0", LONG, &interrupt);
-        let ready = instance.ready().unwrap();
-        assert!(ready > instance.spawned_at());
-        instance.close_stdin();
-        assert!(instance.finished().unwrap() > ready);
-    }
-
-    #[test]
-    fn one_that_hangs_is_killed_with_its_children() {
-        let interrupt = Interrupt::never().unwrap();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let script = format!("sleep 100 & echo $! > {}; wait", file.path().display());
-        let mut instance = start(&script, SHORT, &interrupt);
-        assert_eq!(
-            instance.ready().unwrap_err().to_string(),
-            "no ready line within 200ms"
-        );
-        let child = std::fs::read_to_string(file.path()).unwrap();
-        assert!(is_alive(&child));
-        drop(instance);
-        let gone = (0..100).any(|_| {
-            std::thread::sleep(Duration::from_millis(10));
-            !is_alive(&child)
-        });
-        assert!(gone, "the grandchild {child} still runs");
-    }
-
-    #[test]
-    fn one_that_floods_fails_with_that_reason() {
-        let interrupt = Interrupt::never().unwrap();
-        let mut instance = start("head -c 3000000 /dev/zero", LONG, &interrupt);
-        assert!(matches!(
-            instance.ready().unwrap_err(),
-            InstanceError::Flood
-        ));
-        let mut late = start(
-            "echo isobench/1 ready; head -c 3000000 /dev/zero",
-            LONG,
-            &interrupt,
-        );
-        late.ready().unwrap();
-        assert!(matches!(late.finished().unwrap_err(), InstanceError::Flood));
-    }
-
-    #[test]
-    fn one_that_ends_early_is_quoted() {
-        let interrupt = Interrupt::never().unwrap();
-        let mut instance = start("echo no disk >&2; exit 3", LONG, &interrupt);
-        assert_eq!(
-            instance.ready().unwrap_err().to_string(),
-            "ended with exit code 3 before its ready line: no disk"
-        );
-        let mut killed = start("kill -SEGV $$", LONG, &interrupt);
-        assert_eq!(
-            killed.ready().unwrap_err().to_string(),
-            "ended with SIGSEGV before its ready line"
-        );
-    }
-
-    #[test]
-    fn one_that_garbles_or_fails_after_its_work_fails_its_sample() {
-        let interrupt = Interrupt::never().unwrap();
-        let mut garbled = start("echo hello", LONG, &interrupt);
-        assert!(matches!(
-            garbled.ready().unwrap_err(),
-            InstanceError::Protocol(_)
-        ));
-        let mut other = start("echo isobench/1 begin", LONG, &interrupt);
-        assert!(matches!(
-            other.ready().unwrap_err(),
-            InstanceError::Unexpected { .. }
-        ));
-        let mut failed = start("echo isobench/1 ready; exit 9", LONG, &interrupt);
-        failed.ready().unwrap();
-        assert_eq!(
-            failed.finished().unwrap_err().to_string(),
-            "ended with exit code 9"
-        );
-    }
-
-    #[test]
-    fn one_that_closes_its_output_and_stays_is_told_so() {
-        let interrupt = Interrupt::never().unwrap();
-        let mut instance = start("exec 1>&-; sleep 100", SHORT, &interrupt);
-        assert!(matches!(
-            instance.ready().unwrap_err(),
-            InstanceError::Closed { .. }
-        ));
-    }
-
-    #[test]
-    fn marks_are_read_from_descriptor_three() {
-        let interrupt = Interrupt::never().unwrap();
-        let mut instance = start("echo clone 12 >&3; echo isobench/1 ready", LONG, &interrupt);
-        instance.ready().unwrap();
-        assert_eq!(instance.marks().unwrap()[0].phase, "clone");
-        let mut liar = start("echo nonsense >&3; echo isobench/1 ready", LONG, &interrupt);
-        liar.ready().unwrap();
-        assert!(matches!(liar.marks().unwrap_err(), InstanceError::Marks(_)));
     }
 }

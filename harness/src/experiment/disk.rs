@@ -292,9 +292,7 @@ fn listen(instance: &mut Instance, case: &Case) -> Result<Outcome, MeasureError>
     };
     let took = ended.since(begun).filter(|took| !took.is_zero());
     Ok(Outcome {
-        took: took.ok_or(MeasureError::NegativePhase {
-            phase: "end".to_owned(),
-        })?,
+        took: took.ok_or(MeasureError::Untimed)?,
         operations,
         bytes: bytes.as_u64(),
         latencies,
@@ -347,5 +345,23 @@ impl Outcome {
                 (_, None) => None,
             })
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interrupt::Interrupt;
+    use crate::spawn::CommandLine;
+
+    #[test]
+    fn work_whose_lines_come_at_once_has_no_throughput() {
+        let interrupt = Interrupt::never().unwrap();
+        let lines = "isobench/1 begin\nisobench/1 end operations=1 bytes=4096\n";
+        let command = CommandLine::new("/bin/sh").args(["-c", &format!("printf '{lines}'")]);
+        let limit = Duration::from_secs(20);
+        let mut instance = Instance::start(&command, Stdin::Null, limit, &interrupt).unwrap();
+        let error = listen(&mut instance, &CASES[0]).unwrap_err();
+        assert!(matches!(error, MeasureError::Untimed), "{error:?}");
     }
 }

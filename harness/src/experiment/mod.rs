@@ -86,6 +86,11 @@ pub enum MeasureError {
         /// The phase.
         phase: String,
     },
+    /// The harness did not get to read the line that starts the clock before there was the one that stops it.
+    #[error(
+        "the begin line and the end line were read at once: the host was too busy to time the work between them"
+    )]
+    Untimed,
     /// The workload did another amount of work than it was asked for.
     #[error("the workload says that it did {did} {unit}, and was asked for {asked}")]
     OtherAmount {
