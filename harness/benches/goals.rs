@@ -169,8 +169,9 @@ fn harness_against_hyperfine(
         let times = hyperfine(&programs.workload, directory.path().join("times.json"))?;
         theirs.extend(times.into_iter().map(|seconds| (round, seconds * 1e9)));
         for _ in 0..STARTS {
-            let readings = startup.measure(0, process, &bench)?;
-            let whole = readings
+            let measured = startup.measure(0, process, &bench)?;
+            let whole = measured
+                .readings
                 .iter()
                 .filter(|r| r.part == TOTAL && r.metric != "teardown");
             ours.push((round, whole.map(|reading| reading.value).sum()));

@@ -72,7 +72,7 @@ impl BenchRig {
     pub fn sample(&self, case: usize, metric: &str, subject: &Subject) -> f64 {
         let bench = self.rig.bench(&self.interrupt);
         let readings = match self.experiment.measure(case, subject, &bench) {
-            Ok(readings) => readings,
+            Ok(measured) => measured.readings,
             Err(error) => panic!("{}: {:#}", subject.target.name(), anyhow::Error::new(error)),
         };
         let whole = readings

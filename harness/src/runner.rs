@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use isobench_reports::model::{Sample, Status, TOTAL};
 
-use crate::experiment::{Bench, Experiment, MeasureError, MetricInfo, Reading, Subject};
+use crate::experiment::{Bench, Experiment, MeasureError, Measured, Subject};
 use crate::plan::{Profile, Step, Workload, plan};
 use crate::progress::Progress;
 
@@ -53,7 +53,13 @@ impl Runner<'_> {
                 interrupted = true;
                 break;
             }
-            samples.extend(self.rows(step, sequence as u64, outcome));
+            samples.extend(rows(
+                experiment.as_ref(),
+                subject.target.name(),
+                step,
+                sequence as u64,
+                outcome,
+            ));
             if saved.elapsed() >= CHECKPOINT_INTERVAL {
                 checkpoint(&samples);
                 saved = Instant::now();
@@ -93,59 +99,120 @@ impl Runner<'_> {
             })
             .collect()
     }
+}
 
-    fn rows(
-        &self,
-        step: &Step,
-        sequence: u64,
-        outcome: Result<Vec<Reading>, MeasureError>,
-    ) -> Vec<Sample> {
-        let experiment = &self.experiments[step.experiment];
-        let metrics = experiment.metrics();
-        let row = |metric: &MetricInfo| Sample {
-            target: self.subjects[step.target].target.name().to_owned(),
+/// The rows of one sample: its values, and a failure for each metric that it did not give.
+fn rows(
+    experiment: &dyn Experiment,
+    target: &str,
+    step: &Step,
+    sequence: u64,
+    outcome: Result<Measured, MeasureError>,
+) -> Vec<Sample> {
+    let measured = outcome.unwrap_or_else(|error| {
+        let reason = format!("{:#}", anyhow::Error::new(error));
+        let metrics = experiment.cases().swap_remove(step.case);
+        let missing = metrics.into_iter().map(|metric| (metric, reason.clone()));
+        Measured {
+            readings: Vec::new(),
+            missing: missing.collect(),
+        }
+    });
+    let (good, note) = if step.warmup {
+        (Status::Warmup, Some("taken to warm up".to_owned()))
+    } else {
+        (Status::Ok, None)
+    };
+    let metrics = experiment.metrics();
+    let row = |name: &str, part: String, value, status, reason| {
+        let metric = metrics.iter().find(|metric| metric.name == name)?;
+        Some(Sample {
+            target: target.to_owned(),
             experiment: experiment.name().to_owned(),
             metric: metric.name.to_owned(),
-            part: TOTAL.to_owned(),
+            part,
             unit: metric.unit,
             round: step.round,
             sequence,
-            value: None,
-            status: Status::Failed,
-            reason: None,
+            value,
+            status,
+            reason,
+        })
+    };
+    let values = measured.readings.into_iter().filter_map(|reading| {
+        let value = Some(reading.value);
+        row(reading.metric, reading.part, value, good, note.clone())
+    });
+    let failures = measured.missing.into_iter().filter_map(|(metric, reason)| {
+        let total = TOTAL.to_owned();
+        row(metric, total, None, Status::Failed, Some(reason))
+    });
+    values.chain(failures).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::{self, Reading};
+
+    #[test]
+    fn a_metric_that_cannot_be_had_spoils_no_other() {
+        let memory = &experiment::all(Profile::Quick)[1];
+        let step = Step {
+            experiment: 1,
+            case: 0,
+            target: 0,
+            round: 3,
+            warmup: false,
         };
-        match outcome {
-            Ok(readings) => readings
-                .into_iter()
-                .filter_map(|reading| {
-                    let metric = metrics
-                        .iter()
-                        .find(|metric| metric.name == reading.metric)?;
-                    Some(Sample {
-                        part: reading.part,
-                        value: Some(reading.value),
-                        status: if step.warmup {
-                            Status::Warmup
-                        } else {
-                            Status::Ok
-                        },
-                        reason: step.warmup.then(|| "taken to warm up".to_owned()),
-                        ..row(metric)
-                    })
-                })
-                .collect(),
-            Err(error) => {
-                let reason = format!("{:#}", anyhow::Error::new(error));
-                let cases = experiment.cases();
-                metrics
-                    .iter()
-                    .filter(|metric| cases[step.case].contains(&metric.name))
-                    .map(|metric| Sample {
-                        reason: Some(reason.clone()),
-                        ..row(metric)
-                    })
-                    .collect()
-            }
-        }
+        let charge = Reading {
+            metric: "charge",
+            part: TOTAL.to_owned(),
+            value: 5.0,
+        };
+        let measured = Measured {
+            readings: vec![charge],
+            missing: vec![("pss", "not root".to_owned())],
+        };
+        let rows = rows(memory.as_ref(), "container", &step, 7, Ok(measured));
+        let seen: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                (
+                    row.metric.as_str(),
+                    row.value,
+                    row.status,
+                    row.reason.as_deref(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("charge", Some(5.0), Status::Ok, None),
+                ("pss", None, Status::Failed, Some("not root"))
+            ]
+        );
+    }
+
+    #[test]
+    fn a_sample_that_failed_has_a_row_for_each_of_its_metrics() {
+        let memory = &experiment::all(Profile::Quick)[1];
+        let step = Step {
+            experiment: 1,
+            case: 0,
+            target: 0,
+            round: 0,
+            warmup: true,
+        };
+        let rows = rows(
+            memory.as_ref(),
+            "container",
+            &step,
+            0,
+            Err(MeasureError::Untimed),
+        );
+        assert_eq!(rows.len(), 2);
+        assert!(rows.iter().all(|row| row.status == Status::Failed));
     }
 }

@@ -13,7 +13,9 @@ use isobench_reports::model::{Better, Part, Unit};
 use isobench_workloads::latencies::Latencies;
 use isobench_workloads::protocol::Message;
 
-use super::{Bench, DISK, Experiment, MeasureError, MetricInfo, Reading, Rounds, Subject};
+use super::{
+    Bench, DISK, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, Subject,
+};
 use crate::instance::{Instance, InstanceError, Stdin, unexpected};
 use crate::plan::Profile;
 use crate::target::Target;
@@ -222,7 +224,7 @@ impl Experiment for Disk {
         case: usize,
         subject: &Subject,
         bench: &Bench,
-    ) -> Result<Vec<Reading>, MeasureError> {
+    ) -> Result<Measured, MeasureError> {
         let case = &CASES[case];
         let (block, bytes) = self.amounts(case);
         if case.operation == "seq-read" && !case.direct {
@@ -255,7 +257,7 @@ impl Experiment for Disk {
         )?;
         let outcome = listen(&mut instance, case)?;
         instance.finished()?;
-        outcome.readings(case, bytes)
+        Ok(outcome.readings(case, bytes)?.into())
     }
 }
 

@@ -6,12 +6,15 @@
 
 use bytesize::ByteSize;
 use isobench_reports::model::{Better, Part, TOTAL, Unit};
+use procfs::ProcError;
 
-use super::{Bench, Experiment, MEMORY, MeasureError, MetricInfo, Reading, Rounds, Subject, part};
+use super::{
+    Bench, Experiment, MEMORY, MeasureError, Measured, MetricInfo, Reading, Rounds, Subject, part,
+};
 use crate::accounting::Accounting;
 use crate::instance::{Instance, Stdin};
 use crate::plan::Profile;
-use crate::probe::pss::{Pss, process_tree};
+use crate::probe::pss::Pss;
 use crate::target::Target;
 
 const CHARGE: &str = "charge";
@@ -92,7 +95,7 @@ impl Experiment for Memory {
         _: usize,
         subject: &Subject,
         bench: &Bench,
-    ) -> Result<Vec<Reading>, MeasureError> {
+    ) -> Result<Measured, MeasureError> {
         let group = bench.accounting.map(Accounting::group).transpose()?;
         let touched = TOUCHED.as_u64().to_string();
         let mut launch = bench.launch(subject, &["idle", "--touch", &touched]);
@@ -112,10 +115,10 @@ impl Experiment for Memory {
         }
         instance.ready()?;
 
-        let mut readings = Vec::new();
+        let mut measured = Measured::default();
         if let Some(group) = &group {
             let memory = group.memory()?;
-            readings.extend(beyond_touched(
+            measured.readings.extend(beyond_touched(
                 CHARGE,
                 &[
                     ("anon", memory.anonymous),
@@ -124,21 +127,30 @@ impl Experiment for Memory {
                 ],
             ));
         }
-        let pss = process_tree(instance.pid())?
-            .iter()
-            .map(Pss::of_process)
-            .sum::<Result<Pss, _>>()?;
-        readings.extend(beyond_touched(
-            PSS,
-            &[("anon", pss.anon), ("file", pss.file)],
-        ));
+        match Pss::of_tree(instance.pid()) {
+            Ok(pss) => measured.readings.extend(beyond_touched(
+                PSS,
+                &[("anon", pss.anon), ("file", pss.file)],
+            )),
+            Err(error) => measured.missing.push((PSS, why_no_pss(&error))),
+        }
 
         instance.close_stdin();
         let ended = instance.finished()?;
         if let Some(group) = group {
             group.remove(ended)?;
         }
-        Ok(readings)
+        Ok(measured)
+    }
+}
+
+/// A container's first process lets no ordinary user look into it.
+fn why_no_pss(error: &ProcError) -> String {
+    match error {
+        ProcError::PermissionDenied(_) => {
+            "this user may not look at all processes of the instance: run as root".to_owned()
+        }
+        other => format!("cannot read the memory of the instance's processes: {other}"),
     }
 }
 

@@ -64,6 +64,24 @@ impl Reading {
     }
 }
 
+/// What measuring a case once gave.
+#[derive(Debug, Default)]
+pub struct Measured {
+    /// Its values.
+    pub readings: Vec<Reading>,
+    /// Metrics that couldn't be had, each with the reason; the other ones count all the same.
+    pub missing: Vec<(&'static str, String)>,
+}
+
+impl From<Vec<Reading>> for Measured {
+    fn from(readings: Vec<Reading>) -> Self {
+        Self {
+            readings,
+            missing: Vec::new(),
+        }
+    }
+}
+
 fn nanoseconds(duration: Duration) -> f64 {
     duration.as_nanos() as f64
 }
@@ -77,9 +95,6 @@ pub enum MeasureError {
     /// Its cgroup could not be used.
     #[error(transparent)]
     Accounting(#[from] AccountingError),
-    /// Its processes could not be looked at.
-    #[error("cannot read the memory of the instance's processes")]
-    Memory(#[from] procfs::ProcError),
     /// Time ran backwards, or a launcher lies.
     #[error("phase `{phase}` ends before the one that precedes it")]
     NegativePhase {
@@ -185,7 +200,7 @@ pub trait Experiment: std::fmt::Debug {
         case: usize,
         subject: &Subject,
         bench: &Bench,
-    ) -> Result<Vec<Reading>, MeasureError>;
+    ) -> Result<Measured, MeasureError>;
 
     /// The definition of this experiment for a results file.
     fn describe(&self, targets: &[&dyn Target]) -> isobench_reports::model::Experiment {

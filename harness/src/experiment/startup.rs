@@ -11,8 +11,8 @@
 use isobench_reports::model::{Better, Part, TOTAL, Unit};
 
 use super::{
-    Bench, Experiment, MeasureError, MetricInfo, Reading, Rounds, STARTUP, Subject, nanoseconds,
-    part,
+    Bench, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, STARTUP, Subject,
+    nanoseconds, part,
 };
 use crate::accounting::Accounting;
 use crate::instance::{Instance, Stdin};
@@ -110,7 +110,7 @@ impl Experiment for Startup {
         case: usize,
         subject: &Subject,
         bench: &Bench,
-    ) -> Result<Vec<Reading>, MeasureError> {
+    ) -> Result<Measured, MeasureError> {
         let (metric, arguments): (_, &[&str]) = match case {
             LEAST => (READY, &["ready"]),
             _ => (READY_ORDINARY, &["ready", "--libc"]),
@@ -138,7 +138,7 @@ impl Experiment for Startup {
         if case != LEAST {
             readings.retain(|reading| reading.metric == metric);
         }
-        Ok(readings)
+        Ok(readings.into())
     }
 }
 

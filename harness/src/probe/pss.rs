@@ -17,11 +17,16 @@ pub struct Pss {
 }
 
 impl Pss {
-    /// The set of one process.
+    /// The sum of the sets of `root` and all its descendants.
     ///
     /// # Errors
-    /// The process has gone, or isn't ours to look at.
-    pub fn of_process(process: &Process) -> ProcResult<Self> {
+    /// One has gone meanwhile, or isn't ours to look at.
+    pub fn of_tree(root: Pid) -> ProcResult<Self> {
+        process_tree(root)?.iter().map(Self::of_process).sum()
+    }
+
+    /// The set of one process.
+    fn of_process(process: &Process) -> ProcResult<Self> {
         let rollup = process.smaps_rollup()?.memory_map_rollup;
         let sum = |field: &str| {
             let values = rollup.iter().filter_map(|map| map.extension.map.get(field));
