@@ -1,5 +1,7 @@
 //! Where a run's results go: a directory of its own, in which nothing is ever overwritten.
 
+use std::fmt::Display;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use isobench_reports::{Output, WriteError};
@@ -17,6 +19,11 @@ pub fn claim(wanted: Option<&Path>, started: Timestamp) -> Result<Output, WriteE
         Some(directory) => Output::claim(directory),
         None => Output::claim(&dated(started)),
     }
+}
+
+/// Prints to standard output. A reader that has gone away (`isobench run | head`) is no failure: the results are on disk.
+pub fn say(text: impl Display) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// A name that no earlier run has.

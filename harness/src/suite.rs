@@ -210,8 +210,8 @@ pub fn print(finished: &Finished) {
         width: terminal_width(),
         colour: terminal,
     };
-    println!("{}", render_table(&finished.run, options));
-    println!("report: {}", finished.report.display());
+    output::say(render_table(&finished.run, options));
+    output::say(format_args!("report: {}", finished.report.display()));
 }
 
 /// Columns of the terminal; 80 where there is none.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cli::DoctorArguments;
 use crate::host::{Finding, HostReport, Verdict};
+use crate::output::say;
 use crate::programs::Programs;
 use crate::target;
 
@@ -55,14 +56,11 @@ pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<ExitCode> {
         targets,
         findings: host.findings,
     };
-    if arguments.json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&diagnosis).context("cannot write JSON")?
-        );
+    say(if arguments.json {
+        serde_json::to_string_pretty(&diagnosis).context("cannot write JSON")?
     } else {
-        print!("{}", render(&diagnosis));
-    }
+        render(&diagnosis)
+    });
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use isobench_reports::{read_results, render_html, write_new};
 
 use crate::cli::ReportArguments;
+use crate::output::say;
 
 /// Draws one report from saved results, and prints where it is.
 ///
@@ -19,6 +20,6 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
         .collect::<Result<Vec<_>, _>>()?;
     let document = render_html(&runs).context("cannot draw the report")?;
     write_new(&arguments.out, document.as_bytes())?;
-    println!("report: {}", arguments.out.display());
+    say(format_args!("report: {}", arguments.out.display()));
     Ok(ExitCode::SUCCESS)
 }
