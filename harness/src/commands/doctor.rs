@@ -59,7 +59,7 @@ pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<ExitCode> {
     say(if arguments.json {
         serde_json::to_string_pretty(&diagnosis).context("cannot write JSON")?
     } else {
-        render(&diagnosis)
+        render(&diagnosis).trim_end().to_owned()
     });
     Ok(ExitCode::SUCCESS)
 }
