@@ -21,8 +21,8 @@ const HOSTNAME: &str = "isobench";
 pub enum RootKind {
     /// Overlayfs over the layers.
     Overlay,
-    /// The layers' top-level entries, bound read-only into a writable directory. Of two layers with an entry of the same
-    /// name, the higher one's is seen.
+    /// The layers' top-level entries, bound read-only into a writable directory. Of two layers with an entry
+    /// of the same name, the higher one's is seen.
     Binds,
 }
 
@@ -135,7 +135,8 @@ fn parents(target: &Path) -> Result<Vec<CString>, ConfigError> {
     parents.into_iter().map(c_string).collect()
 }
 
-/// The top-level entries of all layers, a higher layer's before a lower one's of the same name; /proc and /dev are ours.
+/// The top-level entries of all layers, a higher layer's before a lower one's of the same name; /proc and
+/// /dev are ours.
 fn entries(layers: &[PathBuf]) -> Result<Vec<Entry>, LaunchError> {
     let mut seen: Vec<OsString> = vec!["proc".into(), "dev".into()];
     let mut entries = Vec::new();

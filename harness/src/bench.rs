@@ -23,8 +23,8 @@ pub struct BenchRig {
 }
 
 impl BenchRig {
-    /// Prepares all targets for `experiment`; `isobench` is the path of that program, whose neighbours the launchers are.
-    /// The targets that can't run here are named on standard error, once.
+    /// Prepares all targets for `experiment`; `isobench` is the path of that program, whose neighbours the
+    /// launchers are. The targets that can't run here are named on standard error, once.
     ///
     /// # Errors
     /// The launchers are missing, or there is no place for files.

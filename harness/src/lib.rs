@@ -1,8 +1,9 @@
 //! The harness: targets, experiments, host inspection and the `isobench` command.
 //!
-//! The life of a sample: [`plan`] decides when it is taken, [`runner`] takes it by asking an [`experiment`], which has a
-//! [`target`] give a command line, starts it as an [`instance`] in a cgroup of its own ([`accounting`]), and turns what
-//! is seen of it into readings; [`suite`] puts it all together and hands the results to `isobench-reports`.
+//! The life of a sample: [`plan`] decides when it is taken, [`runner`] takes it by asking an [`experiment`],
+//! which has a [`target`] give a command line, starts it as an [`instance`] in a cgroup of its own
+//! ([`accounting`]), and turns what is seen of it into readings; [`suite`] puts it all together and hands the
+//! results to `isobench-reports`.
 
 pub mod accounting;
 pub mod bench;

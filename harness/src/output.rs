@@ -21,7 +21,8 @@ pub fn claim(wanted: Option<&Path>, started: Timestamp) -> Result<Output, WriteE
     }
 }
 
-/// Prints to standard output. A reader that has gone away (`isobench run | head`) is no failure: the results are on disk.
+/// Prints to standard output. A reader that has gone away (`isobench run | head`) is no failure: the results
+/// are on disk.
 pub fn say(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -1,7 +1,8 @@
 //! The order in which a run takes its samples.
 //!
-//! Rounds are interleaved: each measures every case once on every target, in an order shuffled anew, so that drift of the
-//! host hits all targets alike. The seed is stored with the results, and gives the same order again.
+//! Rounds are interleaved: each measures every case once on every target, in an order shuffled anew, so that
+//! drift of the host hits all targets alike. The seed is stored with the results, and gives the same order
+//! again.
 
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;

@@ -1,7 +1,8 @@
 //! The charts of a report, as SVG that follows the document's theme.
 //!
-//! All have one shape: a row per target, values to the right, the same order and colours everywhere. Each is drawn twice, wide and narrow, and the
-//! document's style sheet shows the one whose text is readable; scaling one drawing over that range of widths can't.
+//! All have one shape: a row per target, values to the right, the same order and colours everywhere. Each is
+//! drawn twice, wide and narrow, and the document's style sheet shows the one whose text is readable; scaling
+//! one drawing over that range of widths can't.
 
 mod axis;
 pub mod bars;
@@ -60,7 +61,8 @@ impl Chart {
     }
 }
 
-/// A bar longer than this many times the longest of our own ladder is drawn broken, so that the ladder remains readable beside a slow peer.
+/// A bar longer than this many times the longest of our own ladder is drawn broken, so that the ladder
+/// remains readable beside a slow peer.
 const BREAK: f64 = 4.0;
 
 /// The values of a chart of bars, for which its axis is made.

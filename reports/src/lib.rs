@@ -1,10 +1,13 @@
 //! The results schema, its statistics, and everything drawn from it.
 //!
-//! A [`Run`](model::Run) is what was measured. [`Summary`](summary::Summary) is what it says: a median with its interval per target and
-//! metric, or the reason for which there is none. The terminal's table ([`render_table`]) and the report ([`render_html`]) are drawn from the
-//! summary, the CSV file ([`write_csv`]) from the run itself. [`Output`] writes all files of a run, [`read_results`] reads one back.
+//! A [`Run`](model::Run) is what was measured. [`Summary`](summary::Summary) is what it says: a median with
+//! its interval per target and metric, or the reason for which there is none. The terminal's table
+//! ([`render_table`]) and the report ([`render_html`]) are drawn from the summary, the CSV file
+//! ([`write_csv`]) from the run itself. [`Output`] writes all files of a run, [`read_results`] reads one
+//! back.
 //!
-//! Nothing here knows how a number was made, so a results file can be redrawn on a machine that could not have measured it.
+//! Nothing here knows how a number was made, so a results file can be redrawn on a machine that could not
+//! have measured it.
 
 mod chart;
 mod export;

@@ -1,8 +1,9 @@
 //! What a whole is made of: the phases of a start, the components of a sum.
 //!
-//! Medians don't add up: the median start is not made of the median of each phase. A bar must add up, though. So a bar is as long as
-//! the median of the wholes and divided as the *typical* samples were: the middle half of them by size, averaged. Each part's own median
-//! is kept beside it. What the parts leave of the whole is a part of its own, [`OTHER`], never silently dropped.
+//! Medians don't add up: the median start is not made of the median of each phase. A bar must add up, though.
+//! So a bar is as long as the median of the wholes and divided as the *typical* samples were: the middle half
+//! of them by size, averaged. Each part's own median is kept beside it. What the parts leave of the whole is
+//! a part of its own, [`OTHER`], never silently dropped.
 
 use crate::model::{Metric, Sample, Status, TOTAL};
 use crate::statistics::median;

@@ -1,12 +1,14 @@
 //! Medians and how sure of them one can be.
 //!
-//! Times and sizes are skewed (a start can be ten times slower than usual, never ten times faster), so the figure is the median and
-//! its 95 % interval comes from the percentile bootstrap: draw as many samples as there are, with replacement, many times over, and keep
-//! the middle 95 % of the medians. The bias-corrected variant (`BCa`) is left alone on purpose: its acceleration term is a jackknife, which is
-//! inconsistent for the median (Efron and Tibshirani, *An Introduction to the Bootstrap*, sections 10.6 and 11.7).
+//! Times and sizes are skewed (a start can be ten times slower than usual, never ten times faster), so the
+//! figure is the median and its 95 % interval comes from the percentile bootstrap: draw as many samples as
+//! there are, with replacement, many times over, and keep the middle 95 % of the medians. The bias-corrected
+//! variant (`BCa`) is left alone on purpose: its acceleration term is a jackknife, which is inconsistent for
+//! the median (Efron and Tibshirani, *An Introduction to the Bootstrap*, sections 10.6 and 11.7).
 //!
-//! What is drawn is a whole *round*. Targets of one round ran within moments of each other, so drift of the host hits both sides of a
-//! ratio alike, and drawing rounds keeps that pairing. The generator has a fixed seed: the same results file gives the same report.
+//! What is drawn is a whole *round*. Targets of one round ran within moments of each other, so drift of the
+//! host hits both sides of a ratio alike, and drawing rounds keeps that pairing. The generator has a fixed
+//! seed: the same results file gives the same report.
 
 use std::collections::BTreeMap;
 
@@ -100,7 +102,8 @@ impl Series {
         ratio(self.median()?, baseline.median()?)
     }
 
-    /// The 95 % interval of [`ratio`](Self::ratio), from rounds drawn for both sides at once if they share at least two.
+    /// The 95 % interval of [`ratio`](Self::ratio), from rounds drawn for both sides at once if they share at
+    /// least two.
     pub fn ratio_interval(&self, baseline: &Self) -> Option<Interval> {
         self.ratio(baseline)?;
         if self.count() < 2 || baseline.count() < 2 {

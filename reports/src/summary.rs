@@ -256,7 +256,8 @@ impl<'a> Summary<'a> {
         gaps
     }
 
-    /// Whether a table of `section` has a row for the target at `index`: not if it was only ever asked for other experiments.
+    /// Whether a table of `section` has a row for the target at `index`: not if it was only ever asked for
+    /// other experiments.
     pub fn has_row(&self, section: &Section<'_>, index: usize) -> bool {
         let is_asked = |section: &Section<'_>| {
             section

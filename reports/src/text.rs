@@ -1,6 +1,7 @@
 //! Text that comes from a results file, made fit for one line of a terminal, a chart or an error.
 
-/// Replaces control characters, which could move a cursor or break a line, and cuts off what is beyond `limit` characters.
+/// Replaces control characters, which could move a cursor or break a line, and cuts off what is beyond
+/// `limit` characters.
 pub fn one_line(text: &str, limit: usize) -> String {
     let mut characters = text.chars().map(|character| {
         if is_unsafe(character) {

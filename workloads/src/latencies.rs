@@ -80,7 +80,8 @@ impl Latencies {
         })
     }
 
-    /// The middle of the histogram's bucket around `nanos`: reporting a bucket's upper end would bias every value upwards.
+    /// The middle of the histogram's bucket around `nanos`: reporting a bucket's upper end would bias every
+    /// value upwards.
     fn middle(&self, nanos: u64) -> Duration {
         Duration::from_nanos(self.nanos.median_equivalent(nanos))
     }

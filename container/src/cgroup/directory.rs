@@ -115,9 +115,10 @@ impl Cgroup {
 
     /// The way in, to be handed to a process that shall join.
     ///
-    /// Under v2 it is the directory, for `CLONE_INTO_CGROUP`. Under v1 it is the `tasks` file, to which a process of
-    /// one thread writes "0" *itself*: then the kernel needs no lock against forks of the whole machine, since Linux
-    /// 5.5. A write to `cgroup.procs`, or of another's id, takes that lock, and on an idle machine waits 6 to 18 ms for it.
+    /// Under v2 it is the directory, for `CLONE_INTO_CGROUP`. Under v1 it is the `tasks` file, to which a
+    /// process of one thread writes "0" *itself*: then the kernel needs no lock against forks of the whole
+    /// machine, since Linux 5.5. A write to `cgroup.procs`, or of another's id, takes that lock, and on an
+    /// idle machine waits 6 to 18 ms for it.
     ///
     /// # Errors
     /// It can't be opened.

@@ -1,10 +1,11 @@
 //! The program that runs in every target: a thin main over `isobench_workloads`.
 //!
 //! What is to be measured is the start of a target, and not that of a C library. glibc's begins with 68 CPUID
-//! instructions (2.36, Intel), each a VM exit in any virtual machine, and a dozen system calls, each a VM exit in a microVM
-//! without a guest OS: on the development host that is 80 % of a bare process's start. So the program
-//! has an entry point of its own, which serves `ready` in two system calls, and gives everything else to the C library.
-//! `ready --libc` takes the long way, as any ordinary program does, and shows what that costs in each target.
+//! instructions (2.36, Intel), each a VM exit in any virtual machine, and a dozen system calls, each a VM
+//! exit in a microVM without a guest OS: on the development host that is 80 % of a bare process's start. So
+//! the program has an entry point of its own, which serves `ready` in two system calls, and gives everything
+//! else to the C library. `ready --libc` takes the long way, as any ordinary program does, and shows what
+//! that costs in each target.
 //!
 //! It also has a C `main`. Rust's own would first poll the standard streams, install handlers for SIGPIPE,
 //! SIGSEGV and SIGBUS and read `/proc/self/maps`: 17 more system calls that a workload has no use for.

@@ -1,9 +1,10 @@
 //! Start-up: from just before the harness clones the launcher to the arrival of the workload's ready line, cut at
 //! the launcher's phase marks; then the exit, and the teardown.
 //!
-//! Two programs are started. The *least* one makes two system calls, a write and an exit: what is measured is the target.
-//! The *ordinary* one is the same file through its C library's start, some seventy CPUID instructions and a dozen
-//! system calls: what a target adds to those is part of its price, and in a virtual machine it can be most of it.
+//! Two programs are started. The *least* one makes two system calls, a write and an exit: what is measured is
+//! the target. The *ordinary* one is the same file through its C library's start, some seventy CPUID
+//! instructions and a dozen system calls: what a target adds to those is part of its price, and in a virtual
+//! machine it can be most of it.
 //!
 //! The instance's accounting cgroup is made and joined before the clock starts: the first write to a
 //! `cgroup.procs` after an idle moment waits for an RCU grace period of up to 18 ms, which isn't the target's.

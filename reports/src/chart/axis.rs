@@ -14,7 +14,8 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// From zero to a little over `highest`, ticks at 1, 2 or 5 times a power of ten of `unit`; at most `count` of them.
+    /// From zero to a little over `highest`, ticks at 1, 2 or 5 times a power of ten of `unit`; at most
+    /// `count` of them.
     pub fn linear(highest: f64, unit: f64, count: usize) -> Self {
         let end = if highest > 0.0 { highest * 1.02 } else { unit };
         let fits = |step: &f64| end / step < count as f64;

@@ -1,7 +1,7 @@
 //! What all charts share: rows with their labels, the axis below, and room for the values.
 //!
-//! The library has no fonts here and guesses a text's extent, so labels are placed by the layouts below, which leave room for the widest that
-//! [`label`] lets through.
+//! The library has no fonts here and guesses a text's extent, so labels are placed by the layouts below,
+//! which leave room for the widest that [`label`] lets through.
 
 use std::ops::Range;
 

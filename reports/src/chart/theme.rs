@@ -1,7 +1,8 @@
 //! Colours by name, so that one drawing serves light and dark pages.
 //!
-//! The plotting library knows only fixed colours. So charts are drawn in colours that stand for names, and [`apply`] puts the names in their place:
-//! `fill="#015003"` becomes `fill="var(--target-3)"`. The library escapes quotation marks in text, hence no text can be taken for an attribute.
+//! The plotting library knows only fixed colours. So charts are drawn in colours that stand for names, and
+//! [`apply`] puts the names in their place: `fill="#015003"` becomes `fill="var(--target-3)"`. The library
+//! escapes quotation marks in text, hence no text can be taken for an attribute.
 
 use std::fmt::Write as _;
 
@@ -121,7 +122,8 @@ fn cyclic(place: usize, colours: u8) -> u8 {
     u8::try_from(place % usize::from(colours)).unwrap_or_default()
 }
 
-/// Makes a drawing part of the document: colours by name, as wide as its container, with a description for those who can't see it.
+/// Makes a drawing part of the document: colours by name, as wide as its container, with a description for
+/// those who can't see it.
 pub fn apply(svg: &str, class: &str, description: &str) -> String {
     let mut themed = svg.to_owned();
     for ink in Ink::all() {

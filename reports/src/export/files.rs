@@ -1,6 +1,7 @@
 //! The files of a run, written so that a reader never sees half of one and an older result is never lost.
 //!
-//! Each file is written under a temporary name beside its final one, flushed to the disk and then renamed, on condition that the final name is free.
+//! Each file is written under a temporary name beside its final one, flushed to the disk and then renamed, on
+//! condition that the final name is free.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};

@@ -1,7 +1,8 @@
 //! The report: one document that needs nothing but a browser.
 //!
-//! It holds no script, loads nothing, and forbids the browser to load anything, so that a report from a stranger is as harmless as a picture.
-//! All text from results passes through the template's escaping; drawings are the only exception, and the plotting library escapes theirs.
+//! It holds no script, loads nothing, and forbids the browser to load anything, so that a report from a
+//! stranger is as harmless as a picture. All text from results passes through the template's escaping;
+//! drawings are the only exception, and the plotting library escapes theirs.
 
 mod figures;
 mod headline;

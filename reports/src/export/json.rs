@@ -1,7 +1,8 @@
 //! Results files as JSON: written whole, read with doubt.
 //!
-//! A file may come from another machine, another version or another program, so nothing in it is trusted: it is read up to a bound, must
-//! say that it is ours and of this schema, and its samples must agree with the targets and metrics that it declares.
+//! A file may come from another machine, another version or another program, so nothing in it is trusted: it
+//! is read up to a bound, must say that it is ours and of this schema, and its samples must agree with the
+//! targets and metrics that it declares.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -153,7 +154,8 @@ struct Header {
 ///
 /// # Errors
 ///
-/// When the file can't be read, isn't a results file of this schema, or contradicts itself. Each error is one line that names the file.
+/// When the file can't be read, isn't a results file of this schema, or contradicts itself. Each error is one
+/// line that names the file.
 pub fn read(path: &Path) -> Result<Run, ResultsError> {
     let path = if path.is_dir() {
         path.join("results.json")

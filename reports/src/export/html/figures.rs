@@ -37,7 +37,8 @@ const UNITS: [Unit; 4] = [
     Unit::Bytes,
 ];
 
-/// Draws an experiment: metrics with parts as stacked bars, times among them as samples too, and all others as bars by unit.
+/// Draws an experiment: metrics with parts as stacked bars, times among them as samples too, and all others
+/// as bars by unit.
 pub fn draw(summary: &Summary<'_>, section: &Section<'_>) -> Result<Vec<FigureView>, ChartError> {
     let measured = || section.columns.iter().filter(|column| column.has_figures());
     let mut figures = Vec::new();
@@ -104,7 +105,8 @@ fn samples(summary: &Summary<'_>, column: &Column<'_>) -> Result<Option<FigureVi
     }))
 }
 
-/// Metrics that can share an axis: one whose longest bar is less than a fifth of another's would be too short to compare targets by.
+/// Metrics that can share an axis: one whose longest bar is less than a fifth of another's would be too short
+/// to compare targets by.
 fn comparable<'a, 'b>(columns: &[&'b Column<'a>]) -> Vec<Vec<&'b Column<'a>>> {
     const SPAN: f64 = 5.0;
     let mut groups: Vec<Vec<&Column<'_>>> = Vec::new();

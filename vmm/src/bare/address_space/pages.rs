@@ -1,4 +1,5 @@
-//! The steps behind each change of an address space: choosing a place, and giving pages frames, contents and permission.
+//! The steps behind each change of an address space: choosing a place, and giving pages frames, contents and
+//! permission.
 
 use std::io;
 use std::ops::Range;
