@@ -38,11 +38,6 @@ impl Group {
         })
     }
 
-    /// Its cgroups.
-    pub fn cgroups(&self) -> &[Cgroup] {
-        &self.cgroups
-    }
-
     /// The directories that a group `name` inside this one has: what a launcher's `--cgroup` takes.
     pub fn below(&self, name: &str) -> Vec<PathBuf> {
         self.cgroups
@@ -61,14 +56,6 @@ impl Group {
             .try_for_each(Cgroup::hand_on_controllers)
     }
 
-    /// Moves the process `pid` here.
-    ///
-    /// # Errors
-    /// The process is gone, or the kernel refuses.
-    pub fn join(&self, pid: Pid) -> Result<(), CgroupError> {
-        self.cgroups.iter().try_for_each(|cgroup| cgroup.join(pid))
-    }
-
     /// The processes in it.
     ///
     /// # Errors
@@ -77,14 +64,6 @@ impl Group {
         self.cgroups
             .first()
             .map_or_else(|| Ok(Vec::new()), Cgroup::processes)
-    }
-
-    /// Kills every process in it.
-    ///
-    /// # Errors
-    /// Its processes can't be listed.
-    pub fn kill_all(&self) -> Result<(), CgroupError> {
-        self.cgroups.iter().try_for_each(Cgroup::kill_all)
     }
 
     /// What its memory cgroup is charged with.

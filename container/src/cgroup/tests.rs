@@ -81,19 +81,16 @@ fn a_group_counts_kills_and_goes_away() {
         .spawn()
         .unwrap();
     let pid = nix::unistd::Pid::from_raw(sleeper.id().try_into().unwrap());
-    group.join(pid).unwrap();
-    assert_eq!(group.processes().unwrap(), [pid]);
+    let memory = group.memory().unwrap();
+    memory.join(pid).unwrap();
+    assert_eq!(memory.processes().unwrap(), [pid]);
     let charge = group.memory_charge().unwrap();
     assert!(charge.usage < ByteSize::gib(1), "{charge:?}");
-    group.kill_all().unwrap();
+    memory.kill_all().unwrap();
     sleeper.wait().unwrap();
-    let paths: Vec<_> = group
-        .cgroups()
-        .iter()
-        .map(|cgroup| cgroup.path().to_owned())
-        .collect();
+    let path = memory.path().to_owned();
     group.remove().unwrap();
-    assert!(paths.iter().all(|path| !path.exists()));
+    assert!(!path.exists());
 }
 
 #[test]
