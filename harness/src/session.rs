@@ -6,10 +6,11 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
+use nix::unistd::geteuid;
 use procfs::process::Process;
 
 const PREFIX: &str = "isobench-";
@@ -124,16 +125,19 @@ impl Drop for Session {
 /// A container's root is another user on the host, and must reach its files in here: so others may pass
 /// through, but not list.
 fn make_private(path: &Path) -> Option<PathBuf> {
-    // Two sessions of one process (tests, benches) follow each other in one place.
     let mut builder = fs::DirBuilder::new();
+    builder.mode(0o711);
+    // Two sessions of one process (tests, benches) follow each other in one place.
     for suffix in 0..1000 {
+        match builder.create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return None,
+            // In a directory that all may write to, another user may have been there first.
+            _ if !is_own_directory(path) => return None,
+            // Whatever this user's umask says.
+            _ => fs::set_permissions(path, fs::Permissions::from_mode(0o711)).ok()?,
+        }
         let path = path.join(suffix.to_string());
-        builder
-            .recursive(true)
-            .mode(0o711)
-            .create(path.parent()?)
-            .ok()?;
-        match builder.recursive(false).mode(0o711).create(&path) {
+        match builder.create(&path) {
             Ok(()) => {
                 fs::set_permissions(&path, fs::Permissions::from_mode(0o711)).ok()?;
                 return path.canonicalize().ok();
@@ -143,6 +147,12 @@ fn make_private(path: &Path) -> Option<PathBuf> {
         }
     }
     None
+}
+
+fn is_own_directory(path: &Path) -> bool {
+    // Of a symbolic link this says that it is none.
+    fs::symlink_metadata(path)
+        .is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw())
 }
 
 fn is_on_disk(directory: &Path) -> bool {
@@ -213,6 +223,19 @@ mod tests {
         assert!(base.path().join(own.to_string()).exists());
         assert!(base.path().join("isobench-results").exists());
         assert!(!base.path().join(dead.to_string()).exists());
+    }
+
+    #[test]
+    fn a_place_that_is_a_link_is_not_ours() {
+        let base = tempfile::tempdir().unwrap();
+        let (place, elsewhere) = (base.path().join("place"), base.path().join("elsewhere"));
+        fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &place).unwrap();
+        assert_eq!(make_private(&place), None);
+        assert!(fs::read_dir(&elsewhere).unwrap().next().is_none());
+        let first = make_private(&elsewhere).unwrap();
+        let second = make_private(&elsewhere).unwrap();
+        assert!(first.ends_with("elsewhere/0") && second.ends_with("elsewhere/1"));
     }
 
     #[test]
