@@ -12,6 +12,7 @@ mod process;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
@@ -115,12 +116,17 @@ pub fn names(targets: &[Box<dyn Target>]) -> String {
 }
 
 /// Puts `program` into `directory` under its own name: a hard link, so that the page cache is shared with the
-/// other targets, or a copy where the file systems differ.
+/// other targets, or a copy where the file systems differ, or where others may not run it: inside, root is another
+/// user.
 fn place_program(program: &Path, directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let place = directory.join(file_name(program));
-    // A link to a file that others can't read would be refused inside, where root is another user.
-    fs::hard_link(program, &place).or_else(|_| fs::copy(program, &place).map(drop))
+    let for_all = fs::metadata(program)?.permissions().mode() & 0o005 == 0o005;
+    if for_all && fs::hard_link(program, &place).is_ok() {
+        return Ok(());
+    }
+    fs::copy(program, &place)?;
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o755))
 }
 
 /// The path of `program` at the root of a target.
@@ -136,5 +142,25 @@ fn part(name: &str, explanation: &str) -> Part {
     Part {
         name: name.to_owned(),
         explanation: explanation.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_of_one_s_own_is_placed_for_all_to_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("program");
+        fs::write(&program, "x").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for (own, placed) in [(0o755, 0o755), (0o555, 0o555), (0o700, 0o755)] {
+            fs::set_permissions(&program, fs::Permissions::from_mode(own)).unwrap();
+            let layer = directory.path().join(format!("{own:o}"));
+            place_program(&program, &layer).unwrap();
+            assert_eq!(mode(&layer.join("program")), placed);
+            assert_eq!(mode(&program), own);
+        }
     }
 }
