@@ -145,7 +145,7 @@ fn overlayfs() -> Finding {
         finding("available")
     } else {
         finding("not loaded").concern(
-            "the container's root file system falls back to a copy on a tmpfs or a bind mount",
+            "the container's root file system falls back to bind mounts of its layers' entries",
             "modprobe overlay",
         )
     }
