@@ -11,12 +11,13 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::prctl::{set_dumpable, set_name, set_pdeathsig};
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{AccessFlags, access, chdir, sethostname};
+use nix::unistd::{AccessFlags, Pid, access, chdir, sethostname};
 
 use crate::Phase;
 use crate::capabilities;
 use crate::handshake::{Failure, Message, Order, Step};
 use crate::init;
+use crate::mechanism::{Mechanism, Mechanisms};
 use crate::rootfs::{self, RootPlan};
 use crate::seccomp;
 use crate::sys::process::{self, CloseRange, ExecList, Stack};
@@ -32,6 +33,8 @@ const FIRST_INHERITED: i32 = 3;
 pub struct Plan {
     /// Whether it becomes another user than the launcher's; otherwise it is root by the mapping alone.
     pub change_user: bool,
+    /// What of a container it sets up.
+    pub mechanisms: Mechanisms,
     /// Whether cgroups come with the launcher's last order.
     pub joins_cgroups: bool,
     /// The root file system.
@@ -49,6 +52,32 @@ pub struct Plan {
     /// The stack on which it is started.
     pub stack: Stack,
 }
+
+/// A piece of the set-up that belongs to one mechanism.
+type Action = fn(&mut Plan) -> Result<(), Failure>;
+
+/// What assembles the root, up to [`Phase::Mounts`].
+const MOUNTS: [(Mechanism, Action); 2] = [
+    (Mechanism::Mount, make_mounts_private),
+    (Mechanism::Overlay, |plan| rootfs::assemble(&mut plan.root)),
+];
+
+/// What leaves the host behind, up to [`Phase::Pivot`].
+const PIVOT: [(Mechanism, Action); 2] = [
+    (Mechanism::Pivot, change_root),
+    (Mechanism::Uts, set_host_name),
+];
+
+/// What gives up power, up to [`Phase::Seccomp`].
+const POWER: [(Mechanism, Action); 2] = [
+    (Mechanism::Capabilities, |_| {
+        capabilities::drop_all().map_err(Failure::at(Step::Capabilities))
+    }),
+    (Mechanism::Seccomp, |_| {
+        // Its error type tells the call, not the number; errno still holds it.
+        seccomp::install().map_err(|_| Failure::at(Step::Seccomp)(Errno::last()))
+    }),
+];
 
 /// Runs the first process: sets itself up, starts the program, and watches over it.
 pub fn run(plan: &mut Plan, launcher: BorrowedFd<'_>, on_phase: &dyn Fn(Phase)) -> ! {
@@ -74,20 +103,10 @@ fn set_up(
         .map_err(Failure::at(Step::Descriptors))?;
     await_order(launcher, Order::IdsMapped)?;
     become_container_root(plan.change_user)?;
-    mount(
-        None::<&str>,
-        c"/",
-        None::<&str>,
-        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-        None::<&str>,
-    )
-    .map_err(Failure::at(Step::PrivateMounts))?;
-    rootfs::assemble(&mut plan.root)?;
+    take(MOUNTS, plan)?;
     on_phase(Phase::Mounts);
-    rootfs::change_root().map_err(Failure::at(Step::PivotRoot))?;
-    rootfs::mount_binds(&mut plan.root.binds)?;
+    take(PIVOT, plan)?;
     chdir(plan.working_directory.as_c_str()).map_err(Failure::at(Step::WorkingDirectory))?;
-    set_host_name(plan)?;
     on_phase(Phase::Pivot);
 
     let cgroups = await_order(launcher, Order::Proceed)?;
@@ -96,14 +115,22 @@ fn set_up(
         on_phase(Phase::Cgroup);
     }
 
-    capabilities::drop_all().map_err(Failure::at(Step::Capabilities))?;
-    // Its error type tells the call, not the number; errno still holds it.
-    seccomp::install().map_err(|_| Failure::at(Step::Seccomp)(Errno::last()))?;
+    take(POWER, plan)?;
     on_phase(Phase::Seccomp);
     let program = start(plan, on_phase)?;
     socket::send(launcher, &Message::Started.encode());
     let launcher = process::keep_only(launcher).map_err(Failure::at(Step::Descriptors))?;
     init::supervise(program, launcher)
+}
+
+/// Does what belongs to the plan's mechanisms.
+fn take<const N: usize>(actions: [(Mechanism, Action); N], plan: &mut Plan) -> Result<(), Failure> {
+    for (mechanism, action) in actions {
+        if plan.mechanisms.contains(mechanism) {
+            action(plan)?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads the launcher's next message; the descriptors with it. The launcher's death ends the conversation.
@@ -143,14 +170,31 @@ fn join(cgroups: &[Option<OwnedFd>]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn set_host_name(plan: &Plan) -> Result<(), Failure> {
+fn make_mounts_private(_: &mut Plan) -> Result<(), Failure> {
+    mount(
+        None::<&str>,
+        c"/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        None::<&str>,
+    )
+    .map_err(Failure::at(Step::PrivateMounts))
+}
+
+fn change_root(plan: &mut Plan) -> Result<(), Failure> {
+    rootfs::change_root().map_err(Failure::at(Step::PivotRoot))?;
+    rootfs::mount_binds(&mut plan.root.binds)
+}
+
+fn set_host_name(plan: &mut Plan) -> Result<(), Failure> {
     use std::os::unix::ffi::OsStrExt as _;
     let name = std::ffi::OsStr::from_bytes(plan.hostname.as_bytes());
     sethostname(name).map_err(Failure::at(Step::Hostname))
 }
 
 /// Starts the program as a child of PID 1. Its memory is ours until `execve`, so its error comes back in a variable.
-fn start(plan: &mut Plan, on_phase: &dyn Fn(Phase)) -> Result<nix::unistd::Pid, Failure> {
+fn start(plan: &mut Plan, on_phase: &dyn Fn(Phase)) -> Result<Pid, Failure> {
+    let (mechanisms, first) = (plan.mechanisms, Pid::this());
     let Plan {
         program,
         arguments,
@@ -161,7 +205,8 @@ fn start(plan: &mut Plan, on_phase: &dyn Fn(Phase)) -> Result<nix::unistd::Pid, 
     let mut failed = None;
     let pid = stack
         .run(|| {
-            let result = signal::reset().and_then(|()| {
+            let bond = bind_to_first_process(mechanisms, first);
+            let result = bond.and_then(|()| signal::reset()).and_then(|()| {
                 on_phase(Phase::Exec);
                 process::execute(program, arguments, environment)
             });
@@ -176,5 +221,18 @@ fn start(plan: &mut Plan, on_phase: &dyn Fn(Phase)) -> Result<nix::unistd::Pid, 
             let found = access(program.as_c_str(), AccessFlags::F_OK).is_ok();
             Err(Failure::at_item(Step::Execute, usize::from(found))(errno))
         }
+    }
+}
+
+/// In a PID namespace the program dies with PID 1; without one it has to ask for that, and to see that it isn't too late.
+fn bind_to_first_process(mechanisms: Mechanisms, first: Pid) -> nix::Result<()> {
+    if mechanisms.contains(Mechanism::Pid) {
+        return Ok(());
+    }
+    set_pdeathsig(Signal::SIGKILL)?;
+    if Pid::parent() == first {
+        Ok(())
+    } else {
+        Err(Errno::ESRCH)
     }
 }

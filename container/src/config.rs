@@ -8,7 +8,9 @@ use std::str::FromStr;
 
 use bytesize::ByteSize;
 
+use crate::mechanism::{Mechanism, Mechanisms};
 use crate::sys::socket::MAX_DESCRIPTORS;
+use crate::user_ns::is_privileged;
 
 /// Longest host name, in bytes (`__NEW_UTS_LEN`).
 const MAX_HOSTNAME: usize = 64;
@@ -92,7 +94,9 @@ pub struct Spec {
     pub host_network: bool,
     /// Which root file systems may be used.
     pub root: RootPolicy,
-    /// The program's path inside.
+    /// What isolates it; all by default. With less it is no container.
+    pub mechanisms: Mechanisms,
+    /// The program's path inside, or on the host for want of [`Mechanism::Pivot`].
     pub program: PathBuf,
     /// Its arguments, without its name.
     pub arguments: Vec<OsString>,
@@ -104,6 +108,18 @@ pub struct Spec {
 pub enum ConfigError {
     #[error("a container needs a root: give at least one layer")]
     NoLayer,
+    #[error("the mechanism {mechanism} needs {need} too: add {need}, or leave {mechanism} out")]
+    LacksMechanism {
+        mechanism: Mechanism,
+        need: Mechanism,
+    },
+    #[error(
+        "a {what} needs the mechanism {mechanism}, which was left out: leave both out, or none"
+    )]
+    UselessWithout {
+        what: &'static str,
+        mechanism: Mechanism,
+    },
     #[error("cannot use {path:?} as a {role}")]
     Unusable {
         role: &'static str,
@@ -138,9 +154,7 @@ impl Config {
     /// # Errors
     /// What cannot be, with the path or text at fault.
     pub fn new(spec: Spec) -> Result<Self, ConfigError> {
-        if spec.layers.is_empty() {
-            return Err(ConfigError::NoLayer);
-        }
+        check_mechanisms(&spec)?;
         for layer in &spec.layers {
             check_directory("layer", layer)?;
         }
@@ -164,6 +178,33 @@ impl Config {
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
+}
+
+fn check_mechanisms(spec: &Spec) -> Result<(), ConfigError> {
+    let mechanisms = spec.mechanisms;
+    if let Some((mechanism, need)) = mechanisms.lacking(is_privileged()) {
+        return Err(ConfigError::LacksMechanism { mechanism, need });
+    }
+    let given = [
+        (!spec.layers.is_empty(), "layer", Mechanism::Overlay),
+        (
+            spec.scratch.is_some(),
+            "scratch directory",
+            Mechanism::Overlay,
+        ),
+        (!spec.binds.is_empty(), "bind", Mechanism::Pivot),
+        (spec.hostname.is_some(), "host name", Mechanism::Uts),
+        (!spec.cgroups.is_empty(), "cgroup", Mechanism::Cgroup),
+    ];
+    for (is_given, what, mechanism) in given {
+        if is_given && !mechanisms.contains(mechanism) {
+            return Err(ConfigError::UselessWithout { what, mechanism });
+        }
+    }
+    if spec.layers.is_empty() && mechanisms.contains(Mechanism::Overlay) {
+        return Err(ConfigError::NoLayer);
+    }
+    Ok(())
 }
 
 fn metadata(role: &'static str, path: &Path) -> Result<std::fs::Metadata, ConfigError> {

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use crate::config::Spec;
 use crate::handshake::{Failure, Step};
 use crate::launch::LaunchError;
+use crate::mechanism::Mechanism;
 use crate::rootfs;
 
 /// The failure in words, with the path that it is about.
@@ -51,16 +52,22 @@ pub fn explain(failure: Failure, spec: &Spec) -> LaunchError {
     LaunchError::Step {
         what,
         errno,
-        advice: advice(step, errno, index),
+        advice: advice(
+            step,
+            errno,
+            index,
+            spec.mechanisms.contains(Mechanism::Pivot),
+        ),
     }
 }
 
-fn advice(step: Step, errno: Errno, index: usize) -> &'static str {
+fn advice(step: Step, errno: Errno, index: usize, pivots: bool) -> &'static str {
     match (step, errno) {
         (Step::Execute, Errno::ENOENT) if index == 1 => {
             "; it is there, but the dynamic linker it asks for is not: link it statically or add a layer that has it"
         }
-        (Step::Execute, Errno::ENOENT) => "; it is in none of the layers",
+        (Step::Execute, Errno::ENOENT) if pivots => "; it is in none of the layers",
+        (Step::Execute, Errno::ENOENT) => "; without pivot it is looked for on the host",
         (Step::Execute, Errno::EACCES) => {
             "; it is not executable for user 0 of the container, who is another user outside"
         }

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 
 use crate::handshake::ProgramEnd;
 use crate::sys::process::{self, Cloned, ExecList};
-use crate::{Phase, namespaces};
+use crate::{Mechanisms, Phase, namespaces};
 
 /// Exit code of the child when the program can't be executed, as a shell has it.
 const NOT_EXECUTED: i32 = 127;
@@ -41,7 +41,7 @@ pub fn run<S: AsRef<OsStr>>(
     let strings: Vec<CString> = strings.collect::<Result<_, _>>()?;
     let program = strings.first().cloned().unwrap_or_default();
     let (arguments, environment) = (ExecList::new(strings), ExecList::new(Vec::new()));
-    match process::clone_into(namespaces::flags(false), None) {
+    match process::clone_into(namespaces::flags(Mechanisms::ALL), None) {
         Ok(Cloned::Child) => {
             on_phase(Phase::Clone);
             let _ = process::execute(&program, &arguments, &environment);

@@ -17,6 +17,7 @@ use crate::config::{Config, ConfigError, RootPolicy, Spec};
 use crate::explain::explain;
 use crate::handshake::{Handshake, MESSAGE_BYTES, Message, Order, OutOfTurn, Outcome, Step};
 use crate::limits::Limits;
+use crate::mechanism::Mechanism;
 use crate::namespaces;
 use crate::plan::{self, RootKind};
 use crate::running::{InitProcess, Running};
@@ -134,7 +135,7 @@ fn attempt(
     on_phase: &dyn Fn(Phase),
 ) -> Result<Running, AttemptError> {
     let spec = config.spec();
-    let ids = IdMap::choose();
+    let ids = IdMap::choose(spec.mechanisms.contains(Mechanism::User));
     let scratch = scratch(spec, ids)?;
     let mut plan = plan::make(
         config,
@@ -184,7 +185,11 @@ fn clone(
     theirs: &OwnedFd,
     on_phase: &dyn Fn(Phase),
 ) -> Result<InitProcess, LaunchError> {
-    let flags = namespaces::flags(spec.host_network);
+    let mut mechanisms = spec.mechanisms;
+    if spec.host_network {
+        mechanisms = mechanisms.without(Mechanism::Net);
+    }
+    let flags = namespaces::flags(mechanisms);
     let cgroup = limits.birthplace.as_ref().map(File::as_fd);
     match process::clone_into(flags, cgroup) {
         Ok(Cloned::Parent(pid)) => Ok(InitProcess::new(pid)),

@@ -24,6 +24,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Each mechanism can be left out ([`Mechanisms`]), which is how its price is measured.
+//!
 //! It needs Linux 5.12 and user namespaces; not root.
 
 pub mod cgroup;
@@ -37,6 +39,7 @@ mod handshake;
 mod init;
 mod launch;
 mod limits;
+mod mechanism;
 mod namespaces;
 mod phase;
 mod plan;
@@ -50,6 +53,8 @@ mod user_ns;
 pub use config::{Bind, BindSyntaxError, Config, ConfigError, RootPolicy, Spec};
 pub use handshake::ProgramEnd;
 pub use launch::{Container, LaunchError};
+pub use mechanism::{Mechanism, Mechanisms, UnknownMechanism};
 pub use phase::Phase;
 pub use plan::RootKind;
 pub use running::{Exited, ForwardedSignals, Running, WaitError};
+pub use user_ns::is_privileged;

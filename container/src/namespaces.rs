@@ -2,20 +2,22 @@
 
 use libc::c_int;
 
+use crate::mechanism::{Mechanism, Mechanisms};
+
 /// All seven, in the kernel's order of making them. The network namespace costs more than the other six together.
-const ALL: [c_int; 7] = [
-    libc::CLONE_NEWUSER,
-    libc::CLONE_NEWNS,
-    libc::CLONE_NEWUTS,
-    libc::CLONE_NEWIPC,
-    libc::CLONE_NEWPID,
-    libc::CLONE_NEWCGROUP,
-    libc::CLONE_NEWNET,
+const ALL: [(Mechanism, c_int); 7] = [
+    (Mechanism::User, libc::CLONE_NEWUSER),
+    (Mechanism::Mount, libc::CLONE_NEWNS),
+    (Mechanism::Uts, libc::CLONE_NEWUTS),
+    (Mechanism::Ipc, libc::CLONE_NEWIPC),
+    (Mechanism::Pid, libc::CLONE_NEWPID),
+    (Mechanism::CgroupNamespace, libc::CLONE_NEWCGROUP),
+    (Mechanism::Net, libc::CLONE_NEWNET),
 ];
 
-/// The flags for `clone3`: all namespaces, or all but the network's.
-pub fn flags(host_network: bool) -> u64 {
+/// The flags for `clone3` that make the namespaces among `mechanisms`.
+pub fn flags(mechanisms: Mechanisms) -> u64 {
     ALL.into_iter()
-        .filter(|flag| !(host_network && *flag == libc::CLONE_NEWNET))
-        .fold(0, |flags, flag| flags | u64::from(flag.unsigned_abs()))
+        .filter(|(mechanism, _)| mechanisms.contains(*mechanism))
+        .fold(0, |flags, (_, flag)| flags | u64::from(flag.unsigned_abs()))
 }

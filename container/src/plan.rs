@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::child::Plan;
 use crate::config::{Config, ConfigError, Spec, c_string};
 use crate::launch::LaunchError;
+use crate::mechanism::Mechanism;
 use crate::rootfs::{BindMount, Entry, Layer, RootPlan, Source, Union};
 use crate::sys::mount::clone_mount;
 use crate::sys::process::{ExecList, Stack};
@@ -41,6 +42,7 @@ pub fn make(
     let hostname = spec.hostname.as_deref().unwrap_or(OsStr::new(HOSTNAME));
     Ok(Plan {
         change_user: ids.changes_user(),
+        mechanisms: spec.mechanisms,
         joins_cgroups: false,
         root: root(spec, kind, ids, base)?,
         hostname: c_string(hostname)?,
@@ -91,6 +93,7 @@ fn root(
             },
         },
         binds: binds.collect::<Result<_, LaunchError>>()?,
+        proc_and_devices: spec.mechanisms.contains(Mechanism::ProcDev),
         proc_read_only: ids.is_host_root(),
     })
 }

@@ -129,6 +129,8 @@ pub struct RootPlan {
     pub union: Union,
     /// What is bound into the root when it is up.
     pub binds: Vec<BindMount>,
+    /// Whether it has /proc and /dev.
+    pub proc_and_devices: bool,
     /// Whether nothing in /proc may be written.
     pub proc_read_only: bool,
 }
@@ -137,6 +139,9 @@ pub struct RootPlan {
 pub fn assemble(plan: &mut RootPlan) -> Result<(), Failure> {
     enter_base(plan.base.as_mut()).map_err(Failure::at(Step::Scratch))?;
     make_directories().map_err(Failure::at(Step::Scratch))?;
+    if plan.proc_and_devices {
+        make_mount_points().map_err(Failure::at(Step::Scratch))?;
+    }
     for (index, layer) in plan.layers.iter_mut().enumerate() {
         attach_layer(layer).map_err(Failure::at_item(Step::Layer, index))?;
     }
@@ -145,9 +150,8 @@ pub fn assemble(plan: &mut RootPlan) -> Result<(), Failure> {
         Union::Binds { entries } => bind_entries(entries)?,
     }
     chdir(c"r").map_err(Failure::at(Step::Overlay))?;
-    mount_proc(plan.proc_read_only).map_err(Failure::at(Step::Proc))?;
-    for (index, (device, _, target)) in DEVICES.into_iter().enumerate() {
-        bind(device, target).map_err(Failure::at_item(Step::Device, index))?;
+    if plan.proc_and_devices {
+        mount_proc_and_devices(plan.proc_read_only)?;
     }
     for (index, bind) in plan.binds.iter_mut().enumerate() {
         let mount = bind
@@ -179,7 +183,15 @@ fn enter_base(base: Option<&mut Source>) -> nix::Result<()> {
 
 fn make_directories() -> nix::Result<()> {
     let mode = Mode::from_bits_truncate(0o755);
-    for directory in [c"u", c"w", c"r", c"u/proc", c"u/dev"] {
+    [c"u", c"w", c"r"]
+        .into_iter()
+        .try_for_each(|directory| mkdir(directory, mode))
+}
+
+/// Makes what [`mount_proc_and_devices`] mounts on, and the links that stand beside it.
+fn make_mount_points() -> nix::Result<()> {
+    let mode = Mode::from_bits_truncate(0o755);
+    for directory in [c"u/proc", c"u/dev"] {
         mkdir(directory, mode)?;
     }
     mkdir(c"u/dev/shm", Mode::from_bits_truncate(0o1777))?;
@@ -250,6 +262,14 @@ fn make_place(path: &CStr, directory: bool) -> nix::Result<()> {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),
         Err(errno) => Err(errno),
     }
+}
+
+fn mount_proc_and_devices(read_only: bool) -> Result<(), Failure> {
+    mount_proc(read_only).map_err(Failure::at(Step::Proc))?;
+    for (index, (device, _, target)) in DEVICES.into_iter().enumerate() {
+        bind(device, target).map_err(Failure::at_item(Step::Device, index))?;
+    }
+    Ok(())
 }
 
 fn mount_proc(read_only: bool) -> nix::Result<()> {

@@ -15,9 +15,17 @@ const COUNT: u32 = 65_536;
 /// Bits of `CAP_SETGID`, `CAP_SETUID` and `CAP_SYS_ADMIN` (linux/capability.h): what a range takes.
 const PRIVILEGED: u64 = 1 << 6 | 1 << 7 | 1 << 21;
 
+/// Whether this process can make namespaces other than a user namespace by itself, and map any ids into that.
+pub fn is_privileged() -> bool {
+    let capable = effective_capabilities().is_ok_and(|mask| mask & PRIVILEGED == PRIVILEGED);
+    geteuid().is_root() && capable
+}
+
 /// Which host ids the container's ids are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdMap {
+    /// They are the same: there is no user namespace.
+    Host,
     /// 0 and the 65535 after it are host ids from 100000 on: root inside is nobody outside.
     Range,
     /// 0 is the launcher's user, and there is no other. All that an ordinary user may map.
@@ -38,10 +46,11 @@ pub struct MapError {
 }
 
 impl IdMap {
-    /// The best map that this process may write.
-    pub fn choose() -> Self {
-        let privileged = effective_capabilities().is_ok_and(|mask| mask & PRIVILEGED == PRIVILEGED);
-        if geteuid().is_root() && privileged {
+    /// The best map that this process may write, if there is a user namespace to write one for.
+    pub fn choose(user_namespace: bool) -> Self {
+        if !user_namespace {
+            Self::Host
+        } else if is_privileged() {
             Self::Range
         } else {
             Self::Own {
@@ -65,6 +74,7 @@ impl IdMap {
     /// The host ids of the container's root: user, then group.
     pub fn root(self) -> (u32, u32) {
         match self {
+            Self::Host => (geteuid().as_raw(), getegid().as_raw()),
             Self::Range => (HOST_BASE, HOST_BASE),
             Self::Own { uid, gid } => (uid, gid),
         }
@@ -76,6 +86,7 @@ impl IdMap {
     /// The kernel refused: these ids aren't ours to give, or user namespaces are restricted.
     pub fn write(self, pid: Pid) -> Result<(), MapError> {
         let count = match self {
+            Self::Host => return Ok(()),
             Self::Range => COUNT,
             Self::Own { .. } => {
                 // Giving up setgroups is what an ordinary user pays for a group map (user_namespaces(7)).

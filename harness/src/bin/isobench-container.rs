@@ -10,7 +10,7 @@ use lexopt::{Arg, Parser, ValueExt as _};
 
 const USAGE: &str = "usage: isobench-container [--marks-fd N] --layer DIR... [--scratch DIR] [--root auto|overlay|binds] \
                      [--bind HOST:INSIDE[:ro]]... [--cgroup DIR]... [--memory SIZE] [--pids N] [--hostname NAME] \
-                     [--env KEY=VALUE]... [--workdir DIR] [--keep-net] -- PROGRAM [ARGS...]";
+                     [--env KEY=VALUE]... [--workdir DIR] [--keep-net] [--mechanisms all|none|NAME,...] -- PROGRAM [ARGS...]";
 
 fn main() -> ExitCode {
     launcher::end("isobench-container", run())
@@ -54,6 +54,7 @@ fn parse(mut parser: Parser) -> Result<(Spec, MarkWriter), lexopt::Error> {
             Arg::Long("hostname") => spec.hostname = Some(parser.value()?),
             Arg::Long("env") => spec.environment.push(parser.value()?),
             Arg::Long("workdir") => spec.working_directory = Some(parser.value()?.into()),
+            Arg::Long("mechanisms") => spec.mechanisms = parser.value()?.parse()?,
             Arg::Long("keep-net") => spec.host_network = true,
             Arg::Value(program) => {
                 command.push(program);

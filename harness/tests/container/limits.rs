@@ -2,21 +2,21 @@
 
 use std::path::PathBuf;
 
-use isobench_container::cgroup::{Group, Hierarchies};
+use isobench_container::cgroup::{Cgroup, Group, Hierarchies};
 use nix::sys::signal::Signal;
 
 use super::launcher::{send, started};
 use super::{fixture, lines, stderr};
 
 /// A group for one test, in which the launcher makes its own.
-struct Limits {
+pub struct Limits {
     group: Group,
     paths: Vec<PathBuf>,
 }
 
 impl Limits {
     /// Makes one where this host allows it; `None`, with the reason printed, where it doesn't.
-    fn new(name: &str) -> Option<Self> {
+    pub fn new(name: &str) -> Option<Self> {
         let hierarchies = Hierarchies::detect().unwrap();
         if let Err(reason) = hierarchies.memory.as_ref().and(hierarchies.pids.as_ref()) {
             println!("skipped: {reason}");
@@ -32,7 +32,7 @@ impl Limits {
         Some(Self { group, paths })
     }
 
-    fn flags<'a>(&'a self, limit: &'a [&'a str]) -> Vec<&'a str> {
+    pub fn flags<'a>(&'a self, limit: &'a [&'a str]) -> Vec<&'a str> {
         let cgroups = self
             .paths
             .iter()
@@ -40,8 +40,15 @@ impl Limits {
         cgroups.chain(limit.iter().copied()).collect()
     }
 
+    /// Removes what a launcher that was killed has left.
+    pub fn remove_left(&self) {
+        for path in self.paths.iter().filter(|path| path.exists()) {
+            Cgroup::adopt(path.clone()).unwrap().remove().unwrap();
+        }
+    }
+
     /// Checks that the launcher's cgroups are gone, and removes our own.
-    fn are_gone(self) {
+    pub fn are_gone(self) {
         for path in &self.paths {
             assert!(!path.exists(), "{}", path.display());
         }

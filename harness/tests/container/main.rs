@@ -11,6 +11,7 @@ mod inside;
 mod isolation;
 mod launcher;
 mod limits;
+mod mechanisms;
 
 use std::ffi::OsStr;
 use std::fs;

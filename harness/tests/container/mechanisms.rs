@@ -1,0 +1,171 @@
+//! A container with less than everything: each mechanism alone is there, and nothing else is.
+
+use std::fs;
+use std::io::Read as _;
+use std::process::Command;
+
+use isobench::probe::pss::process_tree;
+use isobench_container::{Mechanism, Mechanisms, is_privileged};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use super::launcher::{send, started};
+use super::limits::Limits;
+use super::{Fixture, LAUNCHER, as_nobody, fixture, inside, stderr, text};
+
+/// The launcher with `mechanisms`, and [`inside`] doing `task` there.
+fn command(fixture: &Fixture, mechanisms: Mechanisms, task: &str, cgroups: &[&str]) -> Command {
+    let mut command = Command::new(fixture.path("launcher"));
+    command.args(["--mechanisms", &mechanisms.to_string()]);
+    let layer = fixture.path("layer");
+    if mechanisms.contains(Mechanism::Overlay) {
+        command.args(["--layer", text(&layer)]);
+    }
+    let program = if mechanisms.contains(Mechanism::Pivot) {
+        "/program".into()
+    } else {
+        layer.join("program")
+    };
+    command
+        .args(cgroups)
+        .args(["--env", &format!("{}={task}", inside::TASK), "--"])
+        .arg(program)
+        .args(["--exact", "inside::inside", "--ignored", "--nocapture"]);
+    command
+}
+
+fn read(pid: i32, file: &str) -> String {
+    fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap()
+}
+
+/// Starts a program with `mechanisms`, looks at what it has from outside, and kills its launcher: the program goes with it.
+fn look(fixture: &Fixture, mechanisms: Mechanisms, cgroups: &[&str]) -> Mechanisms {
+    let mut command = command(fixture, mechanisms, "wait", cgroups);
+    let (mut child, mut reader) = started(&mut command);
+    let launcher = Pid::from_raw(child.id().try_into().unwrap());
+    let program = process_tree(launcher).unwrap().last().unwrap().pid;
+    let found = Mechanism::ALL
+        .into_iter()
+        .filter(|mechanism| has(program, *mechanism));
+    let found = Mechanisms::of(&found.collect::<Vec<_>>());
+    send(&child, Signal::SIGKILL);
+    child.wait().unwrap();
+    // The program holds the other end of this pipe: its end is the program's.
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).unwrap();
+    found
+}
+
+/// Whether the process `pid` has `mechanism`, as far as /proc of the host tells.
+fn has(pid: i32, mechanism: Mechanism) -> bool {
+    let differs = |kind: &str| {
+        let of = |process: &str| fs::read_link(format!("/proc/{process}/ns/{kind}")).unwrap();
+        of(&pid.to_string()) != of("self")
+    };
+    let mounts = |kind: &str, ending: &str| {
+        let info = read(pid, "mountinfo");
+        info.lines().any(|line| {
+            let point = line.split(' ').nth(4).unwrap_or_default();
+            line.contains(&format!(" - {kind} ")) && point.ends_with(ending)
+        })
+    };
+    let status = |line: &str| read(pid, "status").lines().any(|found| found == line);
+    match mechanism {
+        Mechanism::User => differs("user"),
+        Mechanism::Mount => differs("mnt"),
+        Mechanism::Uts => differs("uts"),
+        Mechanism::Ipc => differs("ipc"),
+        Mechanism::Pid => differs("pid"),
+        Mechanism::CgroupNamespace => differs("cgroup"),
+        Mechanism::Net => differs("net"),
+        Mechanism::Cgroup => read(pid, "cgroup").contains("isobench-test-mechanisms"),
+        Mechanism::Overlay => {
+            fs::exists(format!("/proc/{pid}/root/program")).unwrap() || mounts("overlay", "/proc/r")
+        }
+        Mechanism::ProcDev => {
+            mounts("proc", "/proc/r/proc")
+                || fs::exists(format!("/proc/{pid}/root/program")).unwrap()
+                    && mounts("proc", "/proc")
+        }
+        Mechanism::Pivot => fs::exists(format!("/proc/{pid}/root/program")).unwrap(),
+        Mechanism::Capabilities => status("CapBnd:\t0000000000000000"),
+        Mechanism::Seccomp => status("Seccomp:\t2"),
+    }
+}
+
+#[test]
+fn each_mechanism_is_there_with_what_it_needs_and_nothing_else() {
+    let Some(fixture) = fixture() else { return };
+    if !is_privileged() {
+        println!("skipped: not root, so the program can't be looked at");
+        return;
+    }
+    let Some(limits) = Limits::new("mechanisms") else {
+        return;
+    };
+    let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let alone = Mechanism::ALL.map(|mechanism| Mechanisms::of(&[mechanism]).complete(true));
+    for wanted in alone.into_iter().chain([Mechanisms::NONE, Mechanisms::ALL]) {
+        let flags = limits.flags(&[]);
+        let joins = wanted.contains(Mechanism::Cgroup);
+        let seen = look(&fixture, wanted, if joins { &flags } else { &[] });
+        assert_eq!(seen, wanted, "{seen} instead of {wanted}");
+        limits.remove_left();
+    }
+    let after = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(hostname, after, "the host was renamed");
+    limits.are_gone();
+}
+
+#[test]
+fn a_set_that_cannot_be_is_told_what_it_lacks() {
+    let Some(fixture) = fixture() else { return };
+    let refused = |mechanisms: &str, arguments: &[&str]| {
+        let mut command = Command::new(LAUNCHER);
+        command.args(["--mechanisms", mechanisms]).args(arguments);
+        let output = command.args(["--", "/program"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert_eq!(stderr(&output).lines().count(), 1);
+        stderr(&output)
+    };
+    let layer = fixture.path("layer");
+    let line = refused("user,overlay", &["--layer", text(&layer)]);
+    assert!(line.contains("overlay needs mount too"), "{line}");
+    let line = refused("none", &["--layer", text(&layer)]);
+    assert!(
+        line.contains("a layer needs the mechanism overlay"),
+        "{line}"
+    );
+    let line = refused("none", &["--bind", "/:/x"]);
+    assert!(line.contains("a bind needs the mechanism pivot"), "{line}");
+    let line = refused("none", &["--hostname", "x"]);
+    assert!(
+        line.contains("a host name needs the mechanism uts"),
+        "{line}"
+    );
+    let line = refused("nothing", &[]);
+    assert!(line.contains("there is no mechanism \"nothing\""), "{line}");
+}
+
+#[test]
+fn an_ordinary_user_needs_a_user_namespace_for_the_rest() {
+    let Some(fixture) = fixture() else { return };
+    for mechanism in Mechanism::ALL {
+        let wanted = Mechanisms::of(&[mechanism]).complete(false);
+        let mut command = command(&fixture, wanted, "nothing", &[]);
+        if !as_nobody(&mut command) {
+            return;
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{wanted}: {}", stderr(&output));
+    }
+    let mut command = command(&fixture, Mechanisms::of(&[Mechanism::Net]), "nothing", &[]);
+    as_nobody(&mut command);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("net needs user too"),
+        "{}",
+        stderr(&output)
+    );
+}
