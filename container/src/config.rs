@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use bytesize::ByteSize;
 
+use crate::cgroup::{BlockDevice, Cpus, DeviceError, IoRate};
 use crate::mechanism::{Mechanism, Mechanisms};
 use crate::sys::socket::MAX_DESCRIPTORS;
 use crate::user_ns::is_privileged;
@@ -84,6 +85,14 @@ pub struct Spec {
     pub memory: Option<ByteSize>,
     /// Limit on processes and threads, counting PID 1; it needs a cgroup.
     pub pids: Option<NonZeroU32>,
+    /// Limit on processor time; it needs a cgroup.
+    pub cpus: Option<Cpus>,
+    /// Limits on what is read from devices; they need a cgroup.
+    pub io_read: Vec<IoRate>,
+    /// Limits on what is written to devices; they need a cgroup.
+    pub io_write: Vec<IoRate>,
+    /// Whether what the cgroups have counted is read at the end.
+    pub usage: bool,
     /// Host name; `isobench` without one.
     pub hostname: Option<OsString>,
     /// The environment, whole.
@@ -134,8 +143,10 @@ pub enum ConfigError {
     Environment { text: OsString },
     #[error("the host name {name:?} is longer than 64 bytes or empty")]
     Hostname { name: OsString },
-    #[error("a memory or pids limit needs a cgroup to put it on")]
-    LimitWithoutCgroup,
+    #[error("limits and usage need a cgroup: give its directory")]
+    NoCgroup,
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     #[error("{count} cgroups are more than the {MAX_DESCRIPTORS} that can be joined")]
     TooManyCgroups { count: usize },
     #[error("{text:?} has a zero byte in it")]
@@ -245,10 +256,18 @@ fn check_cgroups(spec: &Spec) -> Result<(), ConfigError> {
     if count > MAX_DESCRIPTORS {
         return Err(ConfigError::TooManyCgroups { count });
     }
-    if count == 0 && (spec.memory.is_some() || spec.pids.is_some()) {
-        return Err(ConfigError::LimitWithoutCgroup);
+    let rates = || spec.io_read.iter().chain(&spec.io_write);
+    let limited = spec.memory.is_some()
+        || spec.pids.is_some()
+        || spec.cpus.is_some()
+        || rates().next().is_some();
+    if count == 0 && (limited || spec.usage) {
+        return Err(ConfigError::NoCgroup);
     }
-    Ok(())
+    rates().try_for_each(|limit| {
+        BlockDevice::behind(&limit.path)?;
+        Ok(())
+    })
 }
 
 fn check_texts(spec: &Spec) -> Result<(), ConfigError> {
@@ -327,7 +346,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused() {
         assert!(Config::new(spec()).is_ok());
-        let wrong: [fn(&mut Spec); 14] = [
+        let wrong: [fn(&mut Spec); 18] = [
             |spec| spec.layers = vec![],
             |spec| spec.layers = vec!["/no/such".into()],
             |spec| spec.layers = vec!["/proc/version".into()],
@@ -341,6 +360,13 @@ mod tests {
             |spec| spec.environment = vec!["A=\0".into()],
             |spec| spec.hostname = Some("x".repeat(65).into()),
             |spec| spec.memory = Some(ByteSize::mib(1)),
+            |spec| spec.cpus = "1".parse().ok(),
+            |spec| spec.io_read = vec!["/:1MiB".parse().unwrap()],
+            |spec| spec.usage = true,
+            |spec| {
+                spec.cgroups = vec!["/x".into()];
+                spec.io_write = vec!["/proc:1MiB".parse().unwrap()];
+            },
             |spec| spec.cgroups = vec!["/x".into(); MAX_DESCRIPTORS + 1],
         ];
         for spoil in wrong {

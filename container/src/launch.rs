@@ -156,7 +156,8 @@ fn attempt(
     order(&ours, Order::Proceed, &entries)?;
     drop(entries);
     await_start(&ours, spec)?;
-    Ok(Running::new(init, ours, limits.cgroups, scratch, kind))
+    let running = Running::new(init, ours, limits.cgroups, scratch, kind);
+    Ok(running.reporting_usage(spec.usage))
 }
 
 fn scratch(spec: &Spec, ids: IdMap) -> Result<Option<ScratchDirectory>, LaunchError> {

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use crate::Phase;
-use crate::cgroup::{Cgroup, CgroupError, Controller, Version};
+use crate::cgroup::{BlockDevice, Cgroup, CgroupError, Direction, Limit, Version};
 use crate::config::Spec;
 
 /// The container's cgroups and how they are joined.
@@ -57,28 +57,19 @@ impl Limits {
                 paths: spec.cgroups.clone(),
             });
         }
-        let memory = spec
-            .memory
-            .map(|limit| (Controller::Memory, limit.as_u64()));
-        let pids = spec
-            .pids
-            .map(|limit| (Controller::Pids, limit.get().into()));
-        for (controller, limit) in memory.into_iter().chain(pids) {
-            self.limit(controller, limit)?;
-        }
-        Ok(())
+        limits_of(spec)?
+            .into_iter()
+            .try_for_each(|limit| self.limit(limit))
     }
 
-    fn limit(&self, controller: Controller, limit: u64) -> Result<(), CgroupError> {
-        let mut limited = false;
+    fn limit(&self, limit: Limit) -> Result<(), CgroupError> {
         for cgroup in &self.cgroups {
-            limited |= cgroup.limit(controller, limit)?;
-        }
-        if limited {
-            return Ok(());
+            if cgroup.limit(limit)? {
+                return Ok(());
+            }
         }
         Err(CgroupError::NoController {
-            controller: controller.name(),
+            controller: limit.controller().name(),
             paths: self
                 .cgroups
                 .iter()
@@ -86,4 +77,22 @@ impl Limits {
                 .collect(),
         })
     }
+}
+
+/// What `spec` limits.
+fn limits_of(spec: &Spec) -> Result<Vec<Limit>, CgroupError> {
+    let mut limits: Vec<Limit> = Vec::new();
+    limits.extend(spec.memory.map(Limit::Memory));
+    limits.extend(spec.pids.map(Limit::Pids));
+    limits.extend(spec.cpus.map(Limit::Cpus));
+    for (rates, direction) in [
+        (&spec.io_read, Direction::Read),
+        (&spec.io_write, Direction::Write),
+    ] {
+        for limit in rates {
+            let device = BlockDevice::behind(&limit.path)?;
+            limits.push(Limit::Io(device, direction, limit.rate));
+        }
+    }
+    Ok(limits)
 }

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, Usage};
 use crate::handshake::{Handshake, Outcome, ProgramEnd};
 use crate::launch::next_message;
 use crate::plan::RootKind;
@@ -97,6 +97,7 @@ pub struct Running {
     cgroups: Vec<Cgroup>,
     scratch: Option<ScratchDirectory>,
     root: RootKind,
+    reports_usage: bool,
 }
 
 impl Running {
@@ -113,6 +114,15 @@ impl Running {
             cgroups,
             scratch,
             root,
+            reports_usage: false,
+        }
+    }
+
+    /// Has what its cgroups count be read when it has ended.
+    pub(crate) fn reporting_usage(self, reports_usage: bool) -> Self {
+        Self {
+            reports_usage,
+            ..self
         }
     }
 
@@ -171,9 +181,14 @@ impl Running {
         };
         let out_of_memory =
             end == ProgramEnd::Signaled(9) && self.cgroups.iter().any(ran_out_of_memory);
+        let usage = self.reports_usage.then(|| Usage::of(&self.cgroups));
         drop(self.cgroups);
         drop(self.scratch);
-        Ok(Exited { end, out_of_memory })
+        Ok(Exited {
+            end,
+            out_of_memory,
+            usage,
+        })
     }
 }
 
@@ -194,9 +209,15 @@ fn ran_out_of_memory(cgroup: &Cgroup) -> bool {
 pub struct Exited {
     end: ProgramEnd,
     out_of_memory: bool,
+    usage: Option<Usage>,
 }
 
 impl Exited {
+    /// What its cgroups had counted, if the [`Spec`](crate::Spec) asked for it.
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
     /// How its program ended.
     pub fn end(&self) -> ProgramEnd {
         self.end

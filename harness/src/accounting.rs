@@ -17,7 +17,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
-use isobench_container::cgroup::{self, Cgroup, CgroupError, Hierarchies, MemoryCharge, Unusable};
+use isobench_container::cgroup::{
+    self, Cgroup, CgroupError, Controller, Hierarchies, MemoryCharge, Unusable,
+};
 use nix::unistd::Pid;
 
 use crate::marks::MonotonicTime;
@@ -78,13 +80,20 @@ impl Accounting {
     /// # Errors
     /// This host's cgroups can't be used by this user.
     pub fn open(name: &SessionName) -> Result<Self, AccountingError> {
-        let hierarchies = Hierarchies::detect()?;
-        let home = hierarchies.memory.clone()?.home;
+        Self::open_in(&Hierarchies::detect()?, name)
+    }
+
+    /// As [`Accounting::open`], in `hierarchies` that have been looked for.
+    ///
+    /// # Errors
+    /// This host's cgroups can't be used by this user.
+    pub fn open_in(hierarchies: &Hierarchies, name: &SessionName) -> Result<Self, AccountingError> {
+        let home = hierarchies.of(Controller::Memory)?.home.clone();
         // What can't be removed is another user's or hangs in the kernel, and nothing that this run needs.
-        let _ = cgroup::Group::sweep(&hierarchies, |found| {
+        let _ = cgroup::Group::sweep(hierarchies, |found| {
             SessionName::parse(found).is_some_and(|session| !session.is_alive())
         });
-        let session = cgroup::Group::create(&hierarchies, &name.to_string())?;
+        let session = cgroup::Group::create(hierarchies, &name.to_string())?;
         session.hand_on_controllers()?;
         Ok(Self {
             session,

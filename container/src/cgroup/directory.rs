@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 use nix::unistd::Pid;
 
-use super::{CgroupError, Controller};
+use super::{CgroupError, Controller, Limit};
 
 /// How often a removal is tried while processes are still dying.
 const REMOVAL_ATTEMPTS: u32 = 200;
@@ -43,15 +43,6 @@ impl Version {
             _ => Err(CgroupError::NotACgroup {
                 path: path.to_owned(),
             }),
-        }
-    }
-
-    /// The file that limits `controller`.
-    const fn limit_file(self, controller: Controller) -> &'static str {
-        match (self, controller) {
-            (Self::V1, Controller::Memory) => "memory.limit_in_bytes",
-            (Self::V2, Controller::Memory) => "memory.max",
-            (_, Controller::Pids) => "pids.max",
         }
     }
 }
@@ -98,13 +89,13 @@ impl Cgroup {
         self.version
     }
 
-    /// Sets the limit of `controller`, in bytes or processes; false if this hierarchy doesn't have that controller.
+    /// Sets `limit`; false if this hierarchy doesn't have its controller.
     ///
     /// # Errors
     /// The kernel refuses the value.
-    pub fn limit(&self, controller: Controller, limit: u64) -> Result<bool, CgroupError> {
-        let file = self.version.limit_file(controller);
-        match self.write(file, &limit.to_string()) {
+    pub fn limit(&self, limit: Limit) -> Result<bool, CgroupError> {
+        let file = limit.file(self.version);
+        match self.write(file, &limit.text(self.version)) {
             Ok(()) => Ok(true),
             Err(CgroupError::Write { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 Ok(false)
@@ -133,17 +124,17 @@ impl Cgroup {
         })
     }
 
-    /// Lets the cgroups below have the controllers that this one has. Under v1 they always do.
+    /// Lets the cgroups below have those of `controllers` that this one has. Under v1 they always do.
     ///
     /// # Errors
     /// Under v2: processes are in this cgroup.
-    pub fn hand_on_controllers(&self) -> Result<(), CgroupError> {
+    pub fn hand_on_controllers(&self, controllers: &[Controller]) -> Result<(), CgroupError> {
         if self.version == Version::V1 {
             return Ok(());
         }
-        let controllers = self.read("cgroup.controllers")?;
-        for name in [Controller::Memory.name(), Controller::Pids.name()] {
-            if controllers.split_whitespace().any(|known| known == name) {
+        let known = self.read("cgroup.controllers")?;
+        for name in controllers.iter().filter_map(|one| one.v2_name()) {
+            if known.split_whitespace().any(|known| known == name) {
                 self.write("cgroup.subtree_control", &format!("+{name}"))?;
             }
         }

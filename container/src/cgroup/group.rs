@@ -10,6 +10,8 @@ use super::{Cgroup, CgroupError, Controller, Hierarchies, MemoryCharge};
 #[derive(Debug)]
 pub struct Group {
     cgroups: Vec<Cgroup>,
+    /// What it is for.
+    controllers: Vec<Controller>,
 }
 
 impl Group {
@@ -24,6 +26,7 @@ impl Group {
             .map(|parent| Cgroup::create(parent.join(name)));
         Ok(Self {
             cgroups: cgroups.collect::<Result<_, _>>()?,
+            controllers: hierarchies.usable().collect(),
         })
     }
 
@@ -35,6 +38,7 @@ impl Group {
         let cgroups = self.below(name).into_iter().map(Cgroup::create);
         Ok(Self {
             cgroups: cgroups.collect::<Result<_, _>>()?,
+            controllers: self.controllers.clone(),
         })
     }
 
@@ -53,7 +57,7 @@ impl Group {
     pub fn hand_on_controllers(&self) -> Result<(), CgroupError> {
         self.cgroups
             .iter()
-            .try_for_each(Cgroup::hand_on_controllers)
+            .try_for_each(|cgroup| cgroup.hand_on_controllers(&self.controllers))
     }
 
     /// The processes in it.

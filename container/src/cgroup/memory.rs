@@ -57,7 +57,9 @@ impl Cgroup {
                     KERNEL_PARTS
                         .into_iter()
                         .map(part)
-                        .try_fold(ByteSize::b(0), |sum, part| Ok(sum + part?))
+                        .try_fold(ByteSize::b(0), |sum, part| {
+                            Ok::<_, CgroupError>(sum + part?)
+                        })
                 })?,
             }),
         }

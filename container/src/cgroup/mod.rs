@@ -1,7 +1,8 @@
 //! Control groups, versions 1 and 2: limits for a container, and accounting for whoever measures one.
 //!
-//! [`Hierarchies::detect`] finds where this process may make groups for memory and pids; [`Group`] is one group in all
-//! those hierarchies; [`Cgroup`] is one directory of it.
+//! [`Hierarchies`] finds where this process may make groups for the controllers that it asks for; [`Group`] is one group
+//! in all those hierarchies; [`Cgroup`] is one directory of it. [`Limit`] is what goes into one, [`Usage`] and
+//! [`MemoryCharge`] are what comes out.
 //!
 //! Why not the cgroups-rs crate: a container's start makes two directories, writes two numbers and joins, 0.2 ms in
 //! all, of which every superfluous `open` is a visible part; the crate asks for all controllers of the host, writes
@@ -11,7 +12,10 @@
 mod directory;
 mod group;
 mod hierarchy;
+mod limit;
+mod membership;
 mod memory;
+mod usage;
 
 use std::io;
 use std::path::PathBuf;
@@ -19,7 +23,11 @@ use std::path::PathBuf;
 pub use directory::{Cgroup, Version, join};
 pub use group::Group;
 pub use hierarchy::{Hierarchies, Hierarchy, Unusable};
+pub use limit::{
+    BlockDevice, Cpus, CpusSyntaxError, DeviceError, Direction, IoRate, IoRateSyntaxError, Limit,
+};
 pub use memory::MemoryCharge;
+pub use usage::Usage;
 
 /// What a cgroup is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,14 +36,51 @@ pub enum Controller {
     Memory,
     /// Counts and limits processes.
     Pids,
+    /// Limits processor time.
+    Cpu,
+    /// Counts processor time: under v2 every group does.
+    CpuAccounting,
+    /// Counts and limits input and output of block devices.
+    Io,
 }
 
 impl Controller {
-    /// Its name in the kernel's files.
+    /// All.
+    pub const ALL: [Self; 5] = [
+        Self::Memory,
+        Self::Pids,
+        Self::Cpu,
+        Self::CpuAccounting,
+        Self::Io,
+    ];
+
+    /// Its name for a reader.
     pub const fn name(self) -> &'static str {
+        match self.v2_name() {
+            Some(name) => name,
+            None => self.v1_name(),
+        }
+    }
+
+    /// Its name in v1's files.
+    const fn v1_name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Pids => "pids",
+            Self::Cpu => "cpu",
+            Self::CpuAccounting => "cpuacct",
+            Self::Io => "blkio",
+        }
+    }
+
+    /// Its name in v2's files, if it takes a controller there.
+    const fn v2_name(self) -> Option<&'static str> {
+        match self {
+            Self::Memory => Some("memory"),
+            Self::Pids => Some("pids"),
+            Self::Cpu => Some("cpu"),
+            Self::CpuAccounting => None,
+            Self::Io => Some("io"),
         }
     }
 }
@@ -67,6 +112,8 @@ pub enum CgroupError {
         controller: &'static str,
         paths: Vec<PathBuf>,
     },
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     #[error("cannot remove the cgroup {path:?}: its processes don't go away")]
     Remove { path: PathBuf, source: io::Error },
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use bytesize::ByteSize;
 use proptest::prelude::*;
 
-use super::hierarchy::{parse_memberships, parse_mounts};
+use super::membership::{parse_memberships, parse_mounts};
 use super::memory::statistic;
 use super::*;
 
@@ -60,9 +60,11 @@ fn a_directory_elsewhere_is_no_cgroup() {
 /// Makes a group where this host allows it; `None`, with the reason printed, where it doesn't.
 fn group(name: &str) -> Option<Group> {
     let hierarchies = Hierarchies::detect().unwrap();
-    if let Err(reason) = hierarchies.memory.as_ref().and(hierarchies.pids.as_ref()) {
-        println!("skipped: {reason}");
-        return None;
+    for controller in [Controller::Memory, Controller::Pids] {
+        if let Err(reason) = hierarchies.of(controller) {
+            println!("skipped: {reason}");
+            return None;
+        }
     }
     Some(
         Group::create(

@@ -9,8 +9,9 @@ use isobench_container::{Config, Container, ForwardedSignals, Phase, RootPolicy,
 use lexopt::{Arg, Parser, ValueExt as _};
 
 const USAGE: &str = "usage: isobench-container [--marks-fd N] --layer DIR... [--scratch DIR] [--root auto|overlay|binds] \
-                     [--bind HOST:INSIDE[:ro]]... [--cgroup DIR]... [--memory SIZE] [--pids N] [--hostname NAME] \
-                     [--env KEY=VALUE]... [--workdir DIR] [--keep-net] [--mechanisms all|none|NAME,...] -- PROGRAM [ARGS...]";
+                     [--bind HOST:INSIDE[:ro]]... [--cgroup DIR]... [--memory SIZE] [--pids N] [--cpus N] [--io-read-bps PATH:RATE]... \
+                     [--io-write-bps PATH:RATE]... [--usage] [--hostname NAME] [--env KEY=VALUE]... [--workdir DIR] [--keep-net] \
+                     [--mechanisms all|none|NAME,...] -- PROGRAM [ARGS...]";
 
 fn main() -> ExitCode {
     launcher::end("isobench-container", run())
@@ -33,6 +34,9 @@ fn run() -> Result<u8, Failure> {
     if exited.out_of_memory() {
         eprintln!("isobench-container: the program was killed because it hit its memory limit");
     }
+    if let Some(usage) = exited.usage() {
+        eprintln!("isobench-container: the program used {usage}");
+    }
     Ok(exited.end().exit_code())
 }
 
@@ -51,6 +55,10 @@ fn parse(mut parser: Parser) -> Result<(Spec, MarkWriter), lexopt::Error> {
             Arg::Long("cgroup") => spec.cgroups.push(parser.value()?.into()),
             Arg::Long("memory") => spec.memory = Some(parser.value()?.parse()?),
             Arg::Long("pids") => spec.pids = Some(parser.value()?.parse()?),
+            Arg::Long("cpus") => spec.cpus = Some(parser.value()?.parse()?),
+            Arg::Long("io-read-bps") => spec.io_read.push(parser.value()?.parse()?),
+            Arg::Long("io-write-bps") => spec.io_write.push(parser.value()?.parse()?),
+            Arg::Long("usage") => spec.usage = true,
             Arg::Long("hostname") => spec.hostname = Some(parser.value()?),
             Arg::Long("env") => spec.environment.push(parser.value()?),
             Arg::Long("workdir") => spec.working_directory = Some(parser.value()?.into()),

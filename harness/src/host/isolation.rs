@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use isobench_container::cgroup::{Hierarchies, Hierarchy, Version};
+use isobench_container::cgroup::{Controller, Hierarchies, Hierarchy, Version};
 
 use super::{Finding, Need, read_setting};
 use crate::programs::Programs;
@@ -157,10 +157,13 @@ fn cgroups() -> Finding {
         Ok(detected) => detected,
         Err(error) => return unusable_cgroups(&error.to_string()),
     };
-    match (&detected.memory, &detected.pids) {
-        (Err(unusable), _) => unusable_cgroups(&unusable.to_string()),
-        (Ok(memory), Ok(_)) => finding(&format!("{}: memory and pids are usable", version(memory))),
-        (Ok(memory), Err(unusable)) => finding(&format!(
+    let memory = match detected.of(Controller::Memory) {
+        Ok(memory) => memory,
+        Err(unusable) => return unusable_cgroups(&unusable.to_string()),
+    };
+    match detected.of(Controller::Pids) {
+        Ok(_) => finding(&format!("{}: memory and pids are usable", version(memory))),
+        Err(unusable) => finding(&format!(
             "{}: memory is usable, pids is not",
             version(memory)
         ))

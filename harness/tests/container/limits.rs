@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use isobench_container::cgroup::{Cgroup, Group, Hierarchies};
+use isobench_container::cgroup::{Cgroup, Controller, Group, Hierarchies};
 use nix::sys::signal::Signal;
 
 use super::launcher::{send, started};
@@ -17,10 +17,17 @@ pub struct Limits {
 impl Limits {
     /// Makes one where this host allows it; `None`, with the reason printed, where it doesn't.
     pub fn new(name: &str) -> Option<Self> {
-        let hierarchies = Hierarchies::detect().unwrap();
-        if let Err(reason) = hierarchies.memory.as_ref().and(hierarchies.pids.as_ref()) {
-            println!("skipped: {reason}");
-            return None;
+        Self::of(name, &[Controller::Memory, Controller::Pids])
+    }
+
+    /// Makes one for `controllers`.
+    fn of(name: &str, controllers: &[Controller]) -> Option<Self> {
+        let hierarchies = Hierarchies::detect_for(controllers).unwrap();
+        for controller in controllers {
+            if let Err(reason) = hierarchies.of(*controller) {
+                println!("skipped: {reason}");
+                return None;
+            }
         }
         let group = Group::create(
             &hierarchies,

@@ -1,0 +1,293 @@
+//! What a cgroup can limit, and how each version spells it.
+
+use std::fs;
+use std::num::NonZeroU32;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use super::{Controller, Version};
+
+/// One limit on a cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// On memory, page cache included.
+    Memory(ByteSize),
+    /// On processes and threads.
+    Pids(NonZeroU32),
+    /// On processor time.
+    Cpus(Cpus),
+    /// On what is read from or written to a device, in bytes a second.
+    Io(BlockDevice, Direction, ByteSize),
+}
+
+impl Limit {
+    /// The controller that holds it.
+    pub const fn controller(self) -> Controller {
+        match self {
+            Self::Memory(_) => Controller::Memory,
+            Self::Pids(_) => Controller::Pids,
+            Self::Cpus(_) => Controller::Cpu,
+            Self::Io(..) => Controller::Io,
+        }
+    }
+
+    /// The file that it is written to.
+    pub const fn file(self, version: Version) -> &'static str {
+        match (self, version) {
+            (Self::Memory(_), Version::V1) => "memory.limit_in_bytes",
+            (Self::Memory(_), Version::V2) => "memory.max",
+            (Self::Pids(_), _) => "pids.max",
+            (Self::Cpus(_), Version::V1) => "cpu.cfs_quota_us",
+            (Self::Cpus(_), Version::V2) => "cpu.max",
+            (Self::Io(_, Direction::Read, _), Version::V1) => "blkio.throttle.read_bps_device",
+            (Self::Io(_, Direction::Write, _), Version::V1) => "blkio.throttle.write_bps_device",
+            (Self::Io(..), Version::V2) => "io.max",
+        }
+    }
+
+    /// What is written to it. A quota alone leaves the period as it is in a new group, [`Cpus::PERIOD`].
+    pub fn text(self, version: Version) -> String {
+        match self {
+            Self::Memory(bytes) => bytes.as_u64().to_string(),
+            Self::Pids(count) => count.to_string(),
+            Self::Cpus(cpus) => cpus.quota().as_micros().to_string(),
+            Self::Io(device, direction, rate) => {
+                let key = match (version, direction) {
+                    (Version::V1, _) => "",
+                    (Version::V2, Direction::Read) => "rbps=",
+                    (Version::V2, Direction::Write) => "wbps=",
+                };
+                format!("{}:{} {key}{}", device.major, device.minor, rate.as_u64())
+            }
+        }
+    }
+}
+
+/// Processors' worth of time: 0.5 is half of one's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cpus {
+    quota: Duration,
+}
+
+/// A text that is no number of [`Cpus`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a number of CPUs: give one between 0.01 and 10000, such as 0.5")]
+pub struct CpusSyntaxError {
+    text: String,
+}
+
+impl Cpus {
+    /// The time in which the quota may be used up: the kernel's default.
+    pub const PERIOD: Duration = Duration::from_millis(100);
+    /// What the kernel takes: a quota of at least a millisecond.
+    const RANGE: std::ops::RangeInclusive<f64> = 0.01..=10_000.0;
+
+    /// Processor time in each period.
+    pub const fn quota(self) -> Duration {
+        self.quota
+    }
+}
+
+impl FromStr for Cpus {
+    type Err = CpusSyntaxError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let cpus = text.parse().ok().filter(|cpus| Self::RANGE.contains(cpus));
+        let quota = cpus.map(|cpus| Self::PERIOD.mul_f64(cpus));
+        quota.map(|quota| Self { quota }).ok_or(CpusSyntaxError {
+            text: text.to_owned(),
+        })
+    }
+}
+
+/// Which way data go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the device.
+    Read,
+    /// To the device.
+    Write,
+}
+
+/// A path and a rate, for whichever device is behind the path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IoRate {
+    /// A block device, or anything on a file system that is on one.
+    pub path: PathBuf,
+    /// Bytes a second.
+    pub rate: ByteSize,
+}
+
+/// A text that is no [`IoRate`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{text:?} is not PATH:RATE with a rate above zero in bytes a second, such as /dev/sda:10MiB"
+)]
+pub struct IoRateSyntaxError {
+    text: String,
+}
+
+impl FromStr for IoRate {
+    type Err = IoRateSyntaxError;
+
+    /// Reads `PATH:RATE`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (path, rate) = text.rsplit_once(':').filter(|(path, _)| !path.is_empty())?;
+            let rate: ByteSize = rate.parse().ok()?;
+            (rate > ByteSize(0)).then(|| Self {
+                path: path.into(),
+                rate,
+            })
+        };
+        parse().ok_or_else(|| IoRateSyntaxError {
+            text: text.to_owned(),
+        })
+    }
+}
+
+/// A whole block device, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockDevice {
+    major: u64,
+    minor: u64,
+}
+
+/// A path behind which no device can be limited.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says what it is")]
+pub enum DeviceError {
+    #[error("cannot find the device behind {path:?}")]
+    Unreachable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{path:?} is on no single block device: name the device that is to be limited")]
+    None { path: PathBuf },
+}
+
+impl BlockDevice {
+    /// The block device `path`, or that of the file system that it is on. Of a partition it is the disk: only a whole
+    /// device can be limited.
+    ///
+    /// # Errors
+    /// There is none: on tmpfs, overlayfs or btrfs, say.
+    pub fn behind(path: &Path) -> Result<Self, DeviceError> {
+        let unreachable = |source| DeviceError::Unreachable {
+            path: path.to_owned(),
+            source,
+        };
+        let metadata = fs::metadata(path).map_err(unreachable)?;
+        let number = if metadata.file_type().is_block_device() {
+            metadata.rdev()
+        } else {
+            metadata.dev()
+        };
+        let none = || DeviceError::None {
+            path: path.to_owned(),
+        };
+        let own = Self {
+            major: libc::major(number).into(),
+            minor: libc::minor(number).into(),
+        };
+        let node = PathBuf::from(format!("/sys/dev/block/{}:{}", own.major, own.minor));
+        if own.major == 0 || !node.exists() {
+            return Err(none());
+        }
+        if !node.join("partition").exists() {
+            return Ok(own);
+        }
+        let disk = fs::read_to_string(node.join("../dev")).map_err(unreachable)?;
+        Self::parse(disk.trim()).ok_or_else(none)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (major, minor) = text.split_once(':')?;
+        Some(Self {
+            major: major.parse().ok()?,
+            minor: minor.parse().ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn each_version_spells_a_limit_its_own_way() {
+        let device = BlockDevice::parse("254:16").unwrap();
+        let cpus = Limit::Cpus("0.5".parse().unwrap());
+        let read = Limit::Io(device, Direction::Read, ByteSize::mib(1));
+        let write = Limit::Io(device, Direction::Write, ByteSize::kib(1));
+        for (limit, version, file, text) in [
+            (cpus, Version::V1, "cpu.cfs_quota_us", "50000"),
+            (cpus, Version::V2, "cpu.max", "50000"),
+            (
+                read,
+                Version::V1,
+                "blkio.throttle.read_bps_device",
+                "254:16 1048576",
+            ),
+            (read, Version::V2, "io.max", "254:16 rbps=1048576"),
+            (
+                write,
+                Version::V1,
+                "blkio.throttle.write_bps_device",
+                "254:16 1024",
+            ),
+            (write, Version::V2, "io.max", "254:16 wbps=1024"),
+        ] {
+            assert_eq!(
+                (limit.file(version), limit.text(version).as_str()),
+                (file, text)
+            );
+        }
+    }
+
+    #[test]
+    fn cpus_are_what_the_kernel_takes() {
+        let quota = |text: &str| text.parse::<Cpus>().unwrap().quota();
+        assert_eq!(quota("0.01"), Duration::from_millis(1));
+        assert_eq!(quota("2"), Duration::from_millis(200));
+        for text in ["", "0", "0.001", "-1", "nan", "inf", "1e9", "half"] {
+            let error = text.parse::<Cpus>().unwrap_err().to_string();
+            assert!(error.contains("between 0.01 and 10000"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_read_from_its_end() {
+        let rate: IoRate = "/a:b:1MiB".parse().unwrap();
+        assert_eq!(
+            (rate.path.as_path(), rate.rate),
+            (Path::new("/a:b"), ByteSize::mib(1))
+        );
+        for text in ["", "/a", ":1MiB", "/a:", "/a:0", "/a:fast"] {
+            assert!(text.parse::<IoRate>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_system_without_a_device_is_refused() {
+        let error = BlockDevice::behind(Path::new("/proc/version")).unwrap_err();
+        assert!(matches!(error, DeviceError::None { .. }), "{error}");
+        let error = BlockDevice::behind(Path::new("/no/such")).unwrap_err();
+        assert!(matches!(error, DeviceError::Unreachable { .. }), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_limit_or_an_error(text: String) {
+            let _ = text.parse::<Cpus>();
+            let _ = text.parse::<IoRate>();
+            let _ = BlockDevice::parse(&text);
+        }
+    }
+}

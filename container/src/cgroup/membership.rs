@@ -1,0 +1,95 @@
+//! Reading /proc/self/cgroup, which says in which group we are in each hierarchy, and /proc/self/mountinfo, which says
+//! where each is mounted.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
+
+use super::Version;
+
+/// One line of /proc/self/cgroup: our group in one hierarchy.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Its controllers; none for v2.
+    pub controllers: Vec<String>,
+    /// Our group, from the hierarchy's root.
+    pub path: PathBuf,
+}
+
+pub fn parse_memberships(text: &str) -> Vec<Membership> {
+    let parse = |line: &str| {
+        let mut fields = line.splitn(3, ':');
+        let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+        Some(Membership {
+            controllers: controllers
+                .split(',')
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
+            path: path.into(),
+        })
+    };
+    text.lines().filter_map(parse).collect()
+}
+
+/// A cgroup file system in /proc/self/mountinfo.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CgroupMount {
+    pub version: Version,
+    /// Which of the hierarchy's groups is at the mount point.
+    pub root: PathBuf,
+    pub point: PathBuf,
+    /// The super block's options: v1's controllers are among them.
+    pub options: Vec<String>,
+}
+
+impl CgroupMount {
+    /// Where the group `path` of this hierarchy is in the file system.
+    pub fn directory(&self, path: &Path) -> PathBuf {
+        let below = path.strip_prefix(&self.root).unwrap_or(Path::new(""));
+        self.point.join(below)
+    }
+
+    /// Whether this is the v1 hierarchy of `controller`.
+    pub fn is_v1_of(&self, controller: &str) -> bool {
+        self.version == Version::V1 && self.options.iter().any(|option| option == controller)
+    }
+}
+
+/// Finds the cgroup mounts, as `proc_pid_mountinfo(5)` describes the lines.
+pub fn parse_mounts(text: &str) -> Vec<CgroupMount> {
+    let parse = |line: &str| {
+        let (front, back) = line.split_once(" - ")?;
+        let mut back = back.split(' ');
+        let version = match back.next()? {
+            "cgroup" => Version::V1,
+            "cgroup2" => Version::V2,
+            _ => return None,
+        };
+        let mut front = front.split(' ').skip(3);
+        Some(CgroupMount {
+            version,
+            root: unescape(front.next()?),
+            point: unescape(front.next()?),
+            options: back.nth(1)?.split(',').map(str::to_owned).collect(),
+        })
+    };
+    text.lines().filter_map(parse).collect()
+}
+
+/// Undoes mountinfo's octal escapes (`\040` is a space).
+fn unescape(field: &str) -> PathBuf {
+    let bytes = field.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let [first, tail @ ..] = rest {
+        let escaped = (*first == b'\\')
+            .then(|| tail.get(..3))
+            .flatten()
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        plain.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &tail[3..] } else { tail };
+    }
+    OsString::from_vec(plain).into()
+}
