@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 
+use crate::bounds::Bounds;
 use crate::plan::Profile;
 
 /// What isolation costs, with numbers from your own machine.
@@ -62,6 +63,9 @@ pub struct ExecArguments {
     /// Memory that the program may use
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<ByteSize>,
+    /// Further limits
+    #[command(flatten)]
+    pub bounds: Bounds,
     /// A file that the program finds as /dev/vda in a microVM and as /disk in a container
     #[arg(long, value_name = "FILE")]
     pub disk: Option<PathBuf>,

@@ -7,6 +7,7 @@
 
 pub mod accounting;
 pub mod bench;
+pub mod bounds;
 pub mod cli;
 pub mod commands;
 pub mod experiment;

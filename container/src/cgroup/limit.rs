@@ -1,5 +1,7 @@
 //! What a cgroup can limit, and how each version spells it.
 
+use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::num::NonZeroU32;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -92,6 +94,12 @@ impl Cpus {
     }
 }
 
+impl fmt::Display for Cpus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.quota.div_duration_f64(Self::PERIOD))
+    }
+}
+
 impl FromStr for Cpus {
     type Err = CpusSyntaxError;
 
@@ -120,6 +128,15 @@ pub struct IoRate {
     pub path: PathBuf,
     /// Bytes a second.
     pub rate: ByteSize,
+}
+
+impl IoRate {
+    /// The text that it is read from, with the path as it is, UTF-8 or not.
+    pub fn to_argument(&self) -> OsString {
+        let mut text = self.path.clone().into_os_string();
+        text.push(format!(":{}B", self.rate.as_u64()));
+        text
+    }
 }
 
 /// A text that is no [`IoRate`].
@@ -194,14 +211,14 @@ impl BlockDevice {
             major: libc::major(number).into(),
             minor: libc::minor(number).into(),
         };
-        let node = PathBuf::from(format!("/sys/dev/block/{}:{}", own.major, own.minor));
-        if own.major == 0 || !node.exists() {
+        let listed = PathBuf::from(format!("/sys/dev/block/{}:{}", own.major, own.minor));
+        if own.major == 0 || !listed.exists() {
             return Err(none());
         }
-        if !node.join("partition").exists() {
+        if !listed.join("partition").exists() {
             return Ok(own);
         }
-        let disk = fs::read_to_string(node.join("../dev")).map_err(unreachable)?;
+        let disk = fs::read_to_string(listed.join("../dev")).map_err(unreachable)?;
         Self::parse(disk.trim()).ok_or_else(none)
     }
 
@@ -256,6 +273,7 @@ mod tests {
         let quota = |text: &str| text.parse::<Cpus>().unwrap().quota();
         assert_eq!(quota("0.01"), Duration::from_millis(1));
         assert_eq!(quota("2"), Duration::from_millis(200));
+        assert_eq!("0.25".parse::<Cpus>().unwrap().to_string(), "0.25");
         for text in ["", "0", "0.001", "-1", "nan", "inf", "1e9", "half"] {
             let error = text.parse::<Cpus>().unwrap_err().to_string();
             assert!(error.contains("between 0.01 and 10000"), "{error}");
@@ -269,6 +287,7 @@ mod tests {
             (rate.path.as_path(), rate.rate),
             (Path::new("/a:b"), ByteSize::mib(1))
         );
+        assert_eq!(rate.to_argument(), "/a:b:1048576B");
         for text in ["", "/a", ":1MiB", "/a:", "/a:0", "/a:fast"] {
             assert!(text.parse::<IoRate>().is_err(), "{text}");
         }

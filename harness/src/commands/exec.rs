@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use isobench_container::cgroup::Hierarchies;
 use isobench_vmm::bare::program::Program;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -19,7 +20,7 @@ use crate::cli::ExecArguments;
 use crate::failure::BadInput;
 use crate::host::HostReport;
 use crate::programs::Programs;
-use crate::session::Session;
+use crate::session::{Session, SessionName};
 use crate::spawn::{CommandLine, Descriptors, ProcessGroup, spawn};
 use crate::target::{self, Launch, Target};
 
@@ -39,6 +40,11 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
         ))
         .into());
     }
+    if let Some(option) = arguments.bounds.given()
+        && !target.takes_bounds()
+    {
+        return Err(BadInput(format!("{} has no {option}; leave it out", target.name())).into());
+    }
     if let Some(unavailable) = target.unavailable(&HostReport::inspect(&programs)) {
         let (name, reason, fix) = (target.name(), unavailable.reason, unavailable.fix);
         return Err(BadInput(format!("{name} can't run here: {reason}; {fix}")).into());
@@ -48,23 +54,15 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
     fs::create_dir(&root)
         .and_then(|()| target.prepare(&program, &root))
         .with_context(|| format!("cannot prepare {}", root.display()))?;
-    let accounting = Accounting::open(session.name());
-    if let (Err(error), Some(_)) = (&accounting, arguments.memory)
-        && target.name() != "microvm-bare"
-    {
-        return Err(BadInput(format!("--memory needs a cgroup: {error}")).into());
-    }
-    let group = accounting
-        .as_ref()
-        .ok()
-        .map(Accounting::group)
-        .transpose()?;
+    let accounting = accounting(arguments, session.name(), target.name())?;
+    let group = accounting.as_ref().map(Accounting::group).transpose()?;
     let launch = Launch {
         program: &program,
         arguments: program_arguments.to_vec(),
         environment: arguments.environment.clone(),
         disk: disk.as_deref(),
         memory: arguments.memory,
+        bounds: arguments.bounds.clone(),
         root: &root,
         limits: group
             .as_ref()
@@ -72,6 +70,32 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
         marks: false,
     };
     Ok(ExitCode::from(run(&target.command(&launch))?))
+}
+
+/// The cgroups for what the options limit; `None` where there are none and none are needed.
+fn accounting(
+    arguments: &ExecArguments,
+    session: &SessionName,
+    target: &str,
+) -> anyhow::Result<Option<Accounting>> {
+    let memory = arguments
+        .memory
+        .filter(|_| target != "microvm-bare")
+        .map(|_| "--memory");
+    let needs = memory.or(arguments.bounds.given());
+    let hierarchies = Hierarchies::detect_for(&arguments.bounds.controllers())?;
+    let refuse = |option: &str, reason: &dyn std::error::Error| {
+        BadInput(format!("{option} needs a cgroup: {reason}"))
+    };
+    arguments
+        .bounds
+        .check(&hierarchies)
+        .map_err(|(option, reason)| refuse(option, &reason))?;
+    match (Accounting::open_in(&hierarchies, session), needs) {
+        (Ok(accounting), _) => Ok(Some(accounting)),
+        (Err(error), Some(option)) => Err(refuse(option, &error).into()),
+        (Err(_), None) => Ok(None),
+    }
 }
 
 fn choose(programs: &Programs, wanted: &str) -> Result<Box<dyn Target>, BadInput> {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use isobench_reports::model::{Better, Metric, Part, TOTAL, Unit};
 
 use crate::accounting::{Accounting, AccountingError};
+use crate::bounds::Bounds;
 use crate::instance::InstanceError;
 use crate::interrupt::Interrupt;
 use crate::plan::Profile;
@@ -158,6 +159,7 @@ impl Bench<'_> {
             environment: Vec::new(),
             disk: None,
             memory: None,
+            bounds: Bounds::default(),
             root: &subject.root,
             limits: Vec::new(),
             marks: true,

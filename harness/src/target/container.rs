@@ -50,6 +50,10 @@ impl Target for Container {
         true
     }
 
+    fn takes_bounds(&self) -> bool {
+        true
+    }
+
     fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
         host.lacks(Need::UserNamespaces)
     }
@@ -81,6 +85,7 @@ impl Target for Container {
         if let Some(memory) = launch.memory {
             arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
         }
+        arguments.extend(launch.bounds.launcher_options());
         for variable in &launch.environment {
             arguments.extend(["--env".into(), variable.clone()]);
         }

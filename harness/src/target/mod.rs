@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use bytesize::ByteSize;
 use isobench_reports::model::{Part, TargetKind, Unavailable};
 
+use crate::bounds::Bounds;
 use crate::host::HostReport;
 use crate::programs::Programs;
 use crate::spawn::CommandLine;
@@ -35,6 +36,8 @@ pub struct Launch<'a> {
     pub disk: Option<&'a Path>,
     /// Memory that it may use, where the target can limit it.
     pub memory: Option<ByteSize>,
+    /// What else is limited, where [`Target::takes_bounds`].
+    pub bounds: Bounds,
     /// The directory that [`Target::prepare`] filled for this program.
     pub root: &'a Path,
     /// cgroup directories that the launcher creates for its limits, one a hierarchy; empty without cgroups.
@@ -75,6 +78,11 @@ pub trait Target: std::fmt::Debug {
 
     /// Whether it can hold a program to [`Launch::memory`].
     fn limits_memory(&self) -> bool {
+        false
+    }
+
+    /// Whether it can hold a program to [`Launch::bounds`].
+    fn takes_bounds(&self) -> bool {
         false
     }
 

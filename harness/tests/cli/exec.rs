@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use crate::support::{Place, WORKLOAD, can_run, cgroups_of, text};
+use crate::support::{Place, WORKLOAD, assert_refused, can_run, cgroups_of, text};
 
 const RUNGS: [&str; 3] = ["process", "container", "microvm-bare"];
 
@@ -109,4 +109,30 @@ fn a_reader_that_goes_away_is_no_failure() {
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn limits_are_held_where_they_can_be_and_refused_where_not() {
+    let place = Place::new();
+    let burn = ["--", WORKLOAD, "cpu", "--iterations", "1000"];
+    let run = |target: &str, options: &[&str]| {
+        place.run(&[&["exec", "--target", target], options, &burn].concat())
+    };
+    assert_refused(&run("process", &["--cpus", "1"]), "process has no --cpus");
+    assert_refused(&run("process", &["--usage"]), "process has no --usage");
+    if !can_run("container") {
+        return;
+    }
+    let output = run("container", &["--cpus", "0.5", "--pids", "10", "--usage"]);
+    let stderr = text(&output.stderr);
+    if stderr.contains("needs a cgroup") {
+        println!("skipped: {stderr}");
+        return;
+    }
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("of CPU time"), "{stderr}");
+    let output = run("container", &["--io-read-bps", "/proc:1MiB"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("on no single block device"));
+    assert_eq!(place.left_behind(), Vec::<std::path::PathBuf>::new());
 }

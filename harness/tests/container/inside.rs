@@ -41,6 +41,8 @@ fn inside() {
         "die" => die(argument.parse().unwrap()),
         "threads" => threads(),
         "eat" => eat(argument.parse().unwrap()),
+        "burn" => burn(Duration::from_millis(argument.parse().unwrap())),
+        "read-direct" => read_direct(Path::new(argument)),
         "wait" => wait(),
         other => panic!("no such task: {other}"),
     }
@@ -188,6 +190,36 @@ fn threads() {
 fn eat(mebibytes: usize) {
     let eaten = vec![1_u8; mebibytes << 20];
     say(std::hint::black_box(eaten).len());
+}
+
+/// Keeps a processor busy until this thread has had `time` of it.
+fn burn(time: Duration) {
+    let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
+    let used = || Duration::from(nix::time::clock_gettime(clock).unwrap());
+    let until = used() + time;
+    while used() < until {}
+    say("burnt");
+}
+
+/// Reads a file past the page cache, so that the device is read.
+fn read_direct(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    const BLOCK: usize = 64 << 10;
+    let mut options = fs::OpenOptions::new();
+    let opened = options.read(true).custom_flags(libc::O_DIRECT).open(path);
+    let mut file = match opened {
+        Ok(file) => file,
+        Err(error) => return say(format!("no O_DIRECT: {error}")),
+    };
+    // O_DIRECT wants the buffer aligned.
+    let mut buffer = vec![0_u8; 2 * BLOCK];
+    let start = buffer.as_ptr().align_offset(BLOCK);
+    let aligned = &mut buffer[start..start + BLOCK];
+    let mut total = 0;
+    while let Ok(length @ 1..) = io::Read::read(&mut file, aligned) {
+        total += length;
+    }
+    say(total);
 }
 
 /// Says that it is there, then sleeps for longer than any test.

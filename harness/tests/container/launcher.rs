@@ -94,7 +94,7 @@ fn launch(arguments: &[&str]) -> Output {
 
 #[test]
 fn a_bad_command_line_is_one_line_and_code_2() {
-    let wrong: [&[&str]; 14] = [
+    let wrong: [&[&str]; 17] = [
         &[],
         &["--layer", "/"],
         &["--layer", "/", "--"],
@@ -107,6 +107,9 @@ fn a_bad_command_line_is_one_line_and_code_2() {
         &["--layer", "/", "--memory", "lots", "--", "/program"],
         &["--layer", "/", "--memory", "1MiB", "--", "/program"],
         &["--layer", "/", "--pids", "0", "--", "/program"],
+        &["--layer", "/", "--cpus", "0", "--", "/program"],
+        &["--layer", "/", "--io-read-bps", "/", "--", "/program"],
+        &["--layer", "/", "--usage", "--", "/program"],
         &["--layer", "/", "--env", "A", "--", "/program"],
         &["--layer", "/", "--marks-fd", "99", "--", "/program"],
     ];

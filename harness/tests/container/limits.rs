@@ -1,8 +1,11 @@
 //! Limits, and that no cgroup outlives its container.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use isobench_container::cgroup::{Cgroup, Controller, Group, Hierarchies};
+use isobench_container::cgroup::{BlockDevice, Cgroup, Controller, Group, Hierarchies, Usage};
 use nix::sys::signal::Signal;
 
 use super::launcher::{send, started};
@@ -98,6 +101,89 @@ fn too_much_memory_is_an_end_that_is_told() {
     limits.are_gone();
 }
 
+/// The figure before `what` in what the launcher says about use.
+fn used(stderr: &str, what: &str) -> f64 {
+    let line = stderr.lines().find(|line| line.contains(" used ")).unwrap();
+    let before = line.split(what).next().filter(|before| *before != line);
+    let number = before.and_then(|before| before.trim_end().rsplit(' ').next());
+    number.and_then(|number| number.parse().ok()).unwrap()
+}
+
+#[test]
+fn processor_time_is_held_to_its_limit_and_told() {
+    let Some(fixture) = fixture() else { return };
+    let controllers = [Controller::Cpu, Controller::CpuAccounting];
+    let Some(limits) = Limits::of("cpu", &controllers) else {
+        return;
+    };
+    let started = Instant::now();
+    let flags = limits.flags(&["--cpus", "0.2", "--usage"]);
+    let output = fixture.command(&flags, "burn 200").output().unwrap();
+    assert_eq!(lines(&output), ["burnt"], "{}", stderr(&output));
+    // A limit is a least time, which no busy host can undercut: 200 ms at 20 ms in each 100 ms.
+    assert!(started.elapsed() > Duration::from_millis(600));
+    let said = stderr(&output);
+    assert!(used(&said, "s of CPU time") >= 0.2, "{said}");
+    assert!(used(&said, "s throttled") > 0.3, "{said}");
+    limits.are_gone();
+}
+
+#[test]
+fn a_device_is_read_no_faster_than_its_limit_and_the_bytes_are_told() {
+    let Some(fixture) = fixture() else { return };
+    let Some(limits) = Limits::of("io", &[Controller::Io]) else {
+        return;
+    };
+    // Cargo's directory is on a disk; the fixture may be in memory.
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, vec![1; 1 << 20]).unwrap();
+    fs::File::open(&file).unwrap().sync_all().unwrap();
+    if let Err(error) = BlockDevice::behind(&file) {
+        println!("skipped: {error}");
+        return;
+    }
+    let (bind, rate) = (
+        format!("{}:/file", file.display()),
+        format!("{}:1MiB", file.display()),
+    );
+    let flags = ["--bind", &bind, "--io-read-bps", &rate, "--usage"];
+    let started = Instant::now();
+    let output = fixture
+        .command(&limits.flags(&flags), "read-direct /file")
+        .output()
+        .unwrap();
+    if lines(&output)[0].contains("no O_DIRECT") {
+        println!("skipped: {}", lines(&output)[0]);
+        return;
+    }
+    assert_eq!(lines(&output), ["1048576"], "{}", stderr(&output));
+    assert!(started.elapsed() > Duration::from_millis(500));
+    assert!(used(&stderr(&output), "MiB read") >= 1.0);
+    limits.are_gone();
+}
+
+#[test]
+fn a_living_containers_use_can_be_read() {
+    let Some(fixture) = fixture() else { return };
+    let Some(limits) = Limits::new("usage") else {
+        return;
+    };
+    let (child, _reader) = started(&mut fixture.command(&limits.flags(&[]), "wait"));
+    let adopted = limits.paths.iter().cloned().map(Cgroup::adopt);
+    let cgroups: Vec<_> = adopted.collect::<Result<_, _>>().unwrap();
+    let usage = Usage::of(&cgroups);
+    // They are the launcher's to remove.
+    cgroups.into_iter().for_each(std::mem::forget);
+    // PID 1, the program and its test's thread.
+    assert_eq!(usage.processes, Some(3));
+    assert!(usage.processes_peak.is_none_or(|peak| peak >= 3));
+    send(&child, Signal::SIGTERM);
+    child.wait_with_output().unwrap();
+    limits.are_gone();
+}
+
 #[test]
 fn a_terminated_launcher_leaves_no_cgroup() {
     let Some(fixture) = fixture() else { return };
@@ -174,12 +260,12 @@ fn a_limit_needs_its_controller() {
 
 /// A directory of the v2 hierarchy in which a cgroup can be made, whatever its controllers.
 fn unified() -> Option<PathBuf> {
-    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
     let directory = PathBuf::from(mount.split(' ').nth(4)?);
     let probe = directory.join(format!("isobench-test-probe-{}", std::process::id()));
-    std::fs::create_dir(&probe).ok()?;
-    std::fs::remove_dir(probe).ok()?;
+    fs::create_dir(&probe).ok()?;
+    fs::remove_dir(probe).ok()?;
     Some(directory)
 }
 
@@ -193,7 +279,7 @@ fn a_container_is_born_in_its_v2_cgroup() {
     let path = unified.join(format!("isobench-test-birth-{}", std::process::id()));
     let (child, _reader) =
         started(&mut fixture.command(&["--cgroup", path.to_str().unwrap()], "wait"));
-    let inside = std::fs::read_to_string(path.join("cgroup.procs")).unwrap();
+    let inside = fs::read_to_string(path.join("cgroup.procs")).unwrap();
     assert_eq!(inside.lines().count(), 2);
     send(&child, Signal::SIGTERM);
     let output = child.wait_with_output().unwrap();
