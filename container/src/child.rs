@@ -9,6 +9,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::{set_dumpable, set_name, set_pdeathsig};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{AccessFlags, Pid, access, chdir, sethostname};
@@ -18,6 +19,7 @@ use crate::capabilities;
 use crate::handshake::{Failure, Message, Order, Step};
 use crate::init;
 use crate::mechanism::{Mechanism, Mechanisms};
+use crate::network;
 use crate::rootfs::{self, RootPlan};
 use crate::seccomp;
 use crate::sys::process::{self, CloseRange, ExecList, Stack};
@@ -37,6 +39,8 @@ pub struct Plan {
     pub mechanisms: Mechanisms,
     /// Whether cgroups come with the launcher's last order.
     pub joins_cgroups: bool,
+    /// Whether the launcher orders the network to be set up.
+    pub sets_up_network: bool,
     /// The root file system.
     pub root: RootPlan,
     /// The host name.
@@ -103,6 +107,7 @@ fn set_up(
         .map_err(Failure::at(Step::Descriptors))?;
     await_order(launcher, Order::IdsMapped)?;
     become_container_root(plan.change_user)?;
+    check_launcher(launcher)?;
     take(MOUNTS, plan)?;
     on_phase(Phase::Mounts);
     take(PIVOT, plan)?;
@@ -113,6 +118,11 @@ fn set_up(
     join(&cgroups)?;
     if plan.joins_cgroups {
         on_phase(Phase::Cgroup);
+    }
+
+    if plan.sets_up_network {
+        set_up_network(launcher)?;
+        on_phase(Phase::Network);
     }
 
     take(POWER, plan)?;
@@ -140,10 +150,25 @@ fn await_order(
 ) -> Result<[Option<OwnedFd>; socket::MAX_DESCRIPTORS], Failure> {
     let mut byte = [0];
     let received = socket::receive(launcher, &mut byte).map_err(Failure::at(Step::Handshake))?;
-    if received.length == 1 && byte[0] == order as u8 {
+    if byte[..received.length] == [order as u8] {
         Ok(received.descriptors)
     } else {
         Err(Failure::at(Step::Handshake)(Errno::EPIPE))
+    }
+}
+
+/// Passes on to the kernel what the launcher sends for it.
+fn set_up_network(launcher: BorrowedFd<'_>) -> Result<(), Failure> {
+    let mut bytes = [0; 1 + network::MAX_MESSAGES];
+    let received = socket::receive(launcher, &mut bytes).map_err(Failure::at(Step::Handshake))?;
+    match bytes[..received.length].split_first() {
+        Some((order, messages)) if *order == Order::SetUpNetwork as u8 => {
+            if messages.is_empty() {
+                return Ok(());
+            }
+            network::configure(messages).map_err(Failure::at(Step::Network))
+        }
+        _ => Err(Failure::at(Step::Handshake)(Errno::EPIPE)),
     }
 }
 
@@ -156,6 +181,20 @@ fn become_container_root(change_user: bool) -> Result<(), Failure> {
     // The program, of the same user, gets no look at PID 1's memory and descriptors.
     set_dumpable(false).map_err(Failure::at(Step::Identity))?;
     set_name(c"isobench-init").map_err(Failure::at(Step::Identity))
+}
+
+/// Makes sure that the launcher was alive when we asked to die with it: its orders may be older than that.
+///
+/// A dying process closes its sockets before its children are told.
+fn check_launcher(launcher: BorrowedFd<'_>) -> Result<(), Failure> {
+    let mut polled = [PollFd::new(launcher, PollFlags::empty())];
+    poll(&mut polled, PollTimeout::ZERO).map_err(Failure::at(Step::Handshake))?;
+    match polled[0].revents() {
+        Some(events) if events.contains(PollFlags::POLLHUP) => {
+            Err(Failure::at(Step::Handshake)(Errno::EPIPE))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Joins cgroups v1 by writing "0", this process, to their `tasks` files.

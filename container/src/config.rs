@@ -10,6 +10,7 @@ use bytesize::ByteSize;
 
 use crate::cgroup::{BlockDevice, Cpus, DeviceError, IoRate};
 use crate::mechanism::{Mechanism, Mechanisms};
+use crate::network::Network;
 use crate::sys::socket::MAX_DESCRIPTORS;
 use crate::user_ns::is_privileged;
 
@@ -99,8 +100,8 @@ pub struct Spec {
     pub environment: Vec<OsString>,
     /// Where the program starts; `/` without one.
     pub working_directory: Option<PathBuf>,
-    /// Whether the container uses the host's network.
-    pub host_network: bool,
+    /// Which network the container has.
+    pub network: Network,
     /// Which root file systems may be used.
     pub root: RootPolicy,
     /// What isolates it; all by default. With less it is no container.
@@ -206,6 +207,7 @@ fn check_mechanisms(spec: &Spec) -> Result<(), ConfigError> {
         (!spec.binds.is_empty(), "bind", Mechanism::Pivot),
         (spec.hostname.is_some(), "host name", Mechanism::Uts),
         (!spec.cgroups.is_empty(), "cgroup", Mechanism::Cgroup),
+        (spec.network.is_set_up(), "network", Mechanism::Net),
     ];
     for (is_given, what, mechanism) in given {
         if is_given && !mechanisms.contains(mechanism) {

@@ -46,6 +46,7 @@ pub fn explain(failure: Failure, spec: &Spec) -> LaunchError {
         Step::Hostname => "cannot set the host name".to_owned(),
         Step::Capabilities => "cannot drop the capabilities".to_owned(),
         Step::Seccomp => "cannot install the system-call filter".to_owned(),
+        Step::Network => "cannot set up the container's network".to_owned(),
         Step::Spawn => "cannot make a process for the program".to_owned(),
         Step::Execute => format!("cannot run {} in the container", spec.program.display()),
     };

@@ -1,6 +1,6 @@
 //! What the launcher and the container's first process say to each other, and in which order.
 //!
-//! They share a pair of sequenced-packet sockets. The launcher gives two [`Order`]s; the first process sends
+//! They share a pair of sequenced-packet sockets. The launcher gives two [`Order`]s or three; the first process sends
 //! [`Message`]s of eight bytes. [`Handshake`] is the launcher's side as a pure state machine.
 
 use nix::errno::Errno;
@@ -11,9 +11,10 @@ use nix::errno::Errno;
 pub enum Order {
     /// The user and group ids are mapped: become root and assemble the root file system.
     IdsMapped = 1,
-    /// Join the cgroups that come with this message and go on. It is also the sign that the launcher was still alive
-    /// when the first process had asked to die with it.
+    /// Join the cgroups that come with this message and go on.
     Proceed = 2,
+    /// The network is there; pass on to the kernel the messages that come behind this byte, if any.
+    SetUpNetwork = 3,
 }
 
 /// What the first process was doing.
@@ -41,10 +42,11 @@ pub enum Step {
     Seccomp,
     Spawn,
     Execute,
+    Network,
 }
 
 impl Step {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::Handshake,
         Self::Descriptors,
         Self::Identity,
@@ -66,6 +68,7 @@ impl Step {
         Self::Seccomp,
         Self::Spawn,
         Self::Execute,
+        Self::Network,
     ];
 }
 

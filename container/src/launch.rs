@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, sendmsg, shutdown,
+    socketpair,
 };
 
 use crate::Phase;
@@ -15,10 +16,13 @@ use crate::cgroup::CgroupError;
 use crate::child::{self, Plan};
 use crate::config::{Config, ConfigError, RootPolicy, Spec};
 use crate::explain::explain;
-use crate::handshake::{Handshake, MESSAGE_BYTES, Message, Order, OutOfTurn, Outcome, Step};
+use crate::handshake::{
+    Failure, Handshake, MESSAGE_BYTES, Message, Order, OutOfTurn, Outcome, Step,
+};
 use crate::limits::Limits;
 use crate::mechanism::Mechanism;
 use crate::namespaces;
+use crate::network::{self, Network, NetworkError};
 use crate::plan::{self, RootKind};
 use crate::running::{InitProcess, Running};
 use crate::scratch::ScratchDirectory;
@@ -34,6 +38,8 @@ pub enum LaunchError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     #[error(transparent)]
     Protocol(#[from] OutOfTurn),
     #[error("cannot open {path:?}")]
@@ -116,6 +122,15 @@ enum AttemptError {
 }
 
 impl AttemptError {
+    fn of(failure: Failure, spec: &Spec) -> Self {
+        let error = explain(failure, spec);
+        if failure.step == Step::Overlay {
+            Self::OverlayRefused(error)
+        } else {
+            Self::Other(error)
+        }
+    }
+
     fn into_launch_error(self) -> LaunchError {
         match self {
             Self::OverlayRefused(error) | Self::Other(error) => error,
@@ -150,11 +165,12 @@ fn attempt(
     drop(theirs);
 
     ids.write(init.pid()).map_err(LaunchError::from)?;
-    order(&ours, Order::IdsMapped, &[])?;
+    order(&ours, Order::IdsMapped, &[], &[])?;
     // The child assembles its root meanwhile.
     let entries = limits.after_clone(spec)?;
-    order(&ours, Order::Proceed, &entries)?;
+    order(&ours, Order::Proceed, &[], &entries)?;
     drop(entries);
+    set_up_network(spec, &init, &ours)?;
     await_start(&ours, spec)?;
     let running = Running::new(init, ours, limits.cgroups, scratch, kind);
     Ok(running.reporting_usage(spec.usage))
@@ -187,7 +203,7 @@ fn clone(
     on_phase: &dyn Fn(Phase),
 ) -> Result<InitProcess, LaunchError> {
     let mut mechanisms = spec.mechanisms;
-    if spec.host_network {
+    if spec.network == Network::Host {
         mechanisms = mechanisms.without(Mechanism::Net);
     }
     let flags = namespaces::flags(mechanisms);
@@ -203,8 +219,26 @@ fn clone(
     }
 }
 
-/// Sends an order. If the first process has gone, what it said before tells more than our broken pipe.
-fn order(socket: &OwnedFd, order: Order, files: &[File]) -> Result<(), LaunchError> {
+/// Makes the network's part on the host and has the first process make its own.
+fn set_up_network(spec: &Spec, init: &InitProcess, socket: &OwnedFd) -> Result<(), AttemptError> {
+    if !spec.network.is_set_up() {
+        return Ok(());
+    }
+    match network::connect(spec.network, init.pid()) {
+        Ok(messages) => Ok(order(socket, Order::SetUpNetwork, &messages, &[])?),
+        // A first process that has failed took its namespace along: its failure is the cause.
+        Err(error) => Err(failure_so_far(socket, spec).unwrap_or_else(|| error.into())),
+    }
+}
+
+/// Sends an order and what belongs to it. If the first process has gone, what it said before tells more than our
+/// broken pipe.
+fn order(
+    socket: &OwnedFd,
+    order: Order,
+    content: &[u8],
+    files: &[File],
+) -> Result<(), LaunchError> {
     let descriptors: Vec<RawFd> = files.iter().map(std::os::fd::AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&descriptors)];
     let control = if descriptors.is_empty() {
@@ -212,10 +246,10 @@ fn order(socket: &OwnedFd, order: Order, files: &[File]) -> Result<(), LaunchErr
     } else {
         &rights[..]
     };
-    let bytes = [order as u8];
+    let byte = [order as u8];
     let sent = sendmsg::<()>(
         socket.as_raw_fd(),
-        &[IoSlice::new(&bytes)],
+        &[IoSlice::new(&byte), IoSlice::new(content)],
         control,
         MsgFlags::MSG_NOSIGNAL,
         None,
@@ -231,24 +265,34 @@ fn order(socket: &OwnedFd, order: Order, files: &[File]) -> Result<(), LaunchErr
 fn await_start(socket: &OwnedFd, spec: &Spec) -> Result<(), AttemptError> {
     match Handshake::Starting.accept(next_message(socket.as_fd())?)? {
         Handshake::Running => Ok(()),
-        Handshake::Over(Outcome::Failed(failure)) => {
-            let error = explain(failure, spec);
-            Err(if failure.step == Step::Overlay {
-                AttemptError::OverlayRefused(error)
-            } else {
-                AttemptError::Other(error)
-            })
-        }
+        Handshake::Over(Outcome::Failed(failure)) => Err(AttemptError::of(failure, spec)),
         Handshake::Starting | Handshake::Over(_) => Err(AttemptError::Other(LaunchError::Lost)),
+    }
+}
+
+/// Why the first process has failed by itself, if it has.
+fn failure_so_far(socket: &OwnedFd, spec: &Spec) -> Option<AttemptError> {
+    // One that waits for an order ends too.
+    shutdown(socket.as_raw_fd(), Shutdown::Write).ok()?;
+    match next_message(socket.as_fd()) {
+        Ok(Some(Message::Failed(failure))) if failure.step != Step::Handshake => {
+            Some(AttemptError::of(failure, spec))
+        }
+        _ => None,
     }
 }
 
 /// The next message; `None` when the first process is gone, or when what it sent is no message at all.
 pub fn next_message(socket: BorrowedFd<'_>) -> Result<Option<Message>, LaunchError> {
     let mut bytes = [0; MESSAGE_BYTES];
-    match socket::receive(socket, &mut bytes) {
+    let mut receive = || socket::receive(socket, &mut bytes);
+    // Gone with an order of ours unread: the kernel says so once, before what it sent last.
+    let received = match receive() {
+        Err(Errno::ECONNRESET) => receive(),
+        other => other,
+    };
+    match received {
         Ok(received) => Ok(Message::decode(&bytes[..received.length])),
-        Err(Errno::ECONNRESET) => Ok(None),
         Err(errno) => Err(LaunchError::Socket {
             source: errno.into(),
         }),

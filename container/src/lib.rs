@@ -7,11 +7,12 @@
 //! 2  clone3: seven namespaces at once ---------> (born; under cgroup v2 in its cgroup)
 //! 3  write the id maps, say so ----------------> become root of the user namespace, bound to die with the launcher
 //! 4  make cgroups, write limits (v1)             assemble the root: tmpfs, overlayfs, /proc, /dev
-//! 5                                              pivot_root, detach the host's root, binds, host name
-//! 6  hand over the ways into the cgroups ------> join them
-//! 7                                              drop all capabilities; no new privileges; seccomp filter
-//! 8                                              start the program (vfork-like) and stay behind as PID 1
-//! 9  wait, forwarding signals <----------------- tell: started; later: ended
+//! 5  hand over the ways into the cgroups         pivot_root, detach the host's root, binds, host name
+//! 6                                              join the cgroups
+//! 7  make a veth pair, bring its ends up ------> bring the loopback up, if that is all
+//! 8                                              drop all capabilities; no new privileges; seccomp filter
+//! 9                                              start the program (vfork-like) and stay behind as PID 1
+//! 10 wait, forwarding signals <----------------- tell: started; later: ended
 //! ```
 //!
 //! ```no_run
@@ -41,6 +42,7 @@ mod launch;
 mod limits;
 mod mechanism;
 mod namespaces;
+mod network;
 mod phase;
 mod plan;
 mod rootfs;
@@ -54,6 +56,7 @@ pub use config::{Bind, BindSyntaxError, Config, ConfigError, RootPolicy, Spec};
 pub use handshake::ProgramEnd;
 pub use launch::{Container, LaunchError};
 pub use mechanism::{Mechanism, Mechanisms, UnknownMechanism};
+pub use network::{HOST_ADDRESS, Network, NetworkError, NetworkSyntaxError};
 pub use phase::Phase;
 pub use plan::RootKind;
 pub use running::{Exited, ForwardedSignals, Running, WaitError};

@@ -13,6 +13,8 @@ pub enum Phase {
     Pivot,
     /// The limits' cgroups exist and are joined.
     Cgroup,
+    /// The network is up. Only of a container that has one.
+    Network,
     /// No capability is left and the system-call filter is on.
     Seccomp,
     /// A process for the program exists; its `execve` comes next.
@@ -22,12 +24,13 @@ pub enum Phase {
 impl Phase {
     /// All phases, in the order in which they end. Under cgroup v2 the first process is born in its cgroup,
     /// so that there `Cgroup` ends before `Clone`.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Start,
         Self::Clone,
         Self::Mounts,
         Self::Pivot,
         Self::Cgroup,
+        Self::Network,
         Self::Seccomp,
         Self::Exec,
     ];
@@ -40,6 +43,7 @@ impl Phase {
             Self::Mounts => "mounts",
             Self::Cgroup => "cgroup",
             Self::Pivot => "pivot",
+            Self::Network => "network",
             Self::Seccomp => "seccomp",
             Self::Exec => "exec",
         }
@@ -55,6 +59,9 @@ impl Phase {
             Self::Mounts => "the process assembles its root: overlayfs, /proc, /dev, binds",
             Self::Cgroup => {
                 "the launcher makes the cgroups for the limits meanwhile, and the process joins them"
+            }
+            Self::Network => {
+                "the launcher has made the link to the host meanwhile, and the process waits for the rest of that"
             }
             Self::Pivot => "pivot_root, and the host's file systems are detached",
             Self::Seccomp => "capabilities are dropped and the system-call filter is installed",

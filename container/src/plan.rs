@@ -44,6 +44,7 @@ pub fn make(
         change_user: ids.changes_user(),
         mechanisms: spec.mechanisms,
         joins_cgroups: false,
+        sets_up_network: spec.network.is_set_up(),
         root: root(spec, kind, ids, base)?,
         hostname: c_string(hostname)?,
         working_directory: c_string(working_directory)?,

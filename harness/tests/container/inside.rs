@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ fn inside() {
         "devices" => devices(),
         "orphan" => orphan(),
         "environment" => std::env::vars().for_each(|(key, value)| say(format!("{key}={value}"))),
+        "interfaces" => interfaces().iter().for_each(say),
+        "loopback" => say(reaches_itself()),
+        "reach" => reach(argument),
         "exit" => std::process::exit(argument.parse().unwrap()),
         "die" => die(argument.parse().unwrap()),
         "threads" => threads(),
@@ -78,6 +82,38 @@ fn mounts() {
         .collect();
     points.sort_unstable();
     points.into_iter().for_each(say);
+}
+
+/// The interfaces of this network namespace.
+pub fn interfaces() -> Vec<String> {
+    let text = read("/proc/net/dev");
+    let mut names: Vec<_> = text
+        .lines()
+        .filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned()))
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+/// Whether a connection over the loopback comes about.
+fn reaches_itself() -> bool {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| {
+        let address = listener.local_addr()?;
+        TcpStream::connect_timeout(&address, Duration::from_secs(2)).map(drop)
+    });
+    address.is_ok()
+}
+
+/// Connects to `address`, and reports what it is told or why it got nowhere.
+fn reach(address: &str) {
+    match TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(10)) {
+        Ok(mut stream) => {
+            let mut told = String::new();
+            io::Read::read_to_string(&mut stream, &mut told).unwrap();
+            say(told);
+        }
+        Err(error) => say(format!("error {}", error.raw_os_error().unwrap_or(0))),
+    }
 }
 
 /// Tries what the filter forbids, and reports the error number of each.

@@ -27,7 +27,7 @@ fn every_namespace_is_its_own() {
     for (kind, theirs) in inside::NAMESPACES.iter().zip(&theirs) {
         assert_ne!(*theirs, inside::namespace(kind));
     }
-    let shared = fixture.report(&["--keep-net"], "namespaces");
+    let shared = fixture.report(&["--net", "host"], "namespaces");
     assert_eq!(shared[3], inside::namespace("net"));
 }
 

@@ -176,7 +176,7 @@ fn marks_name_the_phases_in_order() {
     let marks = parse_marks(&text).unwrap();
     let expected: Vec<_> = Phase::ALL
         .into_iter()
-        .filter(|phase| *phase != Phase::Cgroup)
+        .filter(|phase| ![Phase::Cgroup, Phase::Network].contains(phase))
         .map(Phase::name)
         .collect();
     assert_eq!(

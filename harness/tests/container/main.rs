@@ -12,6 +12,7 @@ mod isolation;
 mod launcher;
 mod limits;
 mod mechanisms;
+mod network;
 
 use std::ffi::OsStr;
 use std::fs;

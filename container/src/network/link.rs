@@ -1,0 +1,116 @@
+//! Links by number: one number decides the name, the addresses and the indices of a veth pair.
+//!
+//! So the kernel settles who has which: of two launchers that want the same number, the second is told that the name
+//! exists, and takes the next. No address is ever given twice.
+
+use std::net::Ipv4Addr;
+
+use nix::unistd::Pid;
+
+/// Name of the container's end.
+pub const INSIDE_NAME: &str = "eth0";
+/// Index of the container's end. It may not be that of the host's end: by the difference the kernel knows an interface
+/// whose link comes up as part of another, and has it send at once instead of within a second.
+pub const INSIDE_INDEX: u32 = 1000;
+/// Index of the host's end of link 0: far above what the kernel gives out by itself.
+const HOST_INDEX: u32 = 0x1000_0000;
+
+/// One of 65536 links between the host and a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    number: u16,
+}
+
+impl Link {
+    /// The link that the process `launcher` tries first.
+    pub fn of_process(launcher: Pid) -> Self {
+        let [low, high, ..] = launcher.as_raw().to_le_bytes();
+        Self {
+            number: u16::from_le_bytes([low, high]),
+        }
+    }
+
+    /// This link and those after it.
+    pub fn candidates(self, count: u16) -> impl Iterator<Item = Self> {
+        (0..count).map(move |step| Self {
+            number: self.number.wrapping_add(step),
+        })
+    }
+
+    /// Name of the host's end, such as `isobench-1a2b`.
+    pub fn name(self) -> String {
+        format!("isobench-{:04x}", self.number)
+    }
+
+    /// Address of the container's end: its last two bytes are the number's.
+    pub fn address(self) -> Ipv4Addr {
+        let [high, low] = self.number.to_be_bytes();
+        Ipv4Addr::new(198, 19, high, low)
+    }
+
+    /// Index of the host's end.
+    pub fn index(self) -> u32 {
+        HOST_INDEX + u32::from(self.number)
+    }
+
+    /// Ethernet address of the host's end, one that nobody has to invent or will replace: udev renews random ones.
+    pub fn host_hardware_address(self) -> [u8; 6] {
+        self.hardware_address(1)
+    }
+
+    /// Ethernet address of the container's end.
+    pub fn inside_hardware_address(self) -> [u8; 6] {
+        self.hardware_address(2)
+    }
+
+    fn hardware_address(self, end: u8) -> [u8; 6] {
+        /// The bit of an address that no vendor gave out (IEEE 802).
+        const LOCALLY_ADMINISTERED: u8 = 0x02;
+        let [high, low] = self.number.to_be_bytes();
+        [LOCALLY_ADMINISTERED, b'i', b's', end, high, low]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::network::HOST_ADDRESS;
+
+    /// Longest name of an interface (`IFNAMSIZ`, without its zero byte).
+    const MAX_NAME: usize = 15;
+
+    #[test]
+    fn the_number_can_be_read_from_name_and_address() {
+        let link = Link::of_process(Pid::from_raw(0x3_1a2b));
+        assert_eq!(link.name(), "isobench-1a2b");
+        assert_eq!(link.address(), Ipv4Addr::new(198, 19, 0x1a, 0x2b));
+        assert_eq!(link.index(), 0x1000_1a2b);
+    }
+
+    proptest! {
+        #[test]
+        fn two_links_share_nothing(number: u16, other: u16) {
+            let (link, other) = (Link { number }, Link { number: other });
+            prop_assert!(link.name().len() <= MAX_NAME);
+            prop_assert_ne!(link.address(), HOST_ADDRESS);
+            prop_assert_ne!(link.index(), INSIDE_INDEX);
+            prop_assert_ne!(link.host_hardware_address(), link.inside_hardware_address());
+            if link != other {
+                prop_assert_ne!(link.name(), other.name());
+                prop_assert_ne!(link.address(), other.address());
+                prop_assert_ne!(link.index(), other.index());
+                prop_assert_ne!(link.host_hardware_address(), other.host_hardware_address());
+            }
+        }
+
+        #[test]
+        fn candidates_are_all_different(number: u16, count in 1_u16..300) {
+            let candidates: Vec<Link> = Link { number }.candidates(count).collect();
+            prop_assert_eq!(candidates[0].number, number);
+            let distinct: std::collections::HashSet<u16> = candidates.iter().map(|link| link.number).collect();
+            prop_assert_eq!(distinct.len(), usize::from(count));
+        }
+    }
+}
