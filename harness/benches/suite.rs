@@ -33,6 +33,7 @@ fn main() -> ExitCode {
             experiments: None,
             profile: Profile::Standard,
             seed: None,
+            baseline: None,
             out: None,
         };
         suite::run(

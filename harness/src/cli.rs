@@ -49,6 +49,9 @@ pub struct RunArguments {
     /// Seed of the shuffled order; the results hold it [default: drawn]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    /// Target that ratios refer to [default: process]
+    #[arg(long, value_name = "NAME")]
+    pub baseline: Option<String>,
     /// Directory to write to; results in it are never overwritten [default: isobench-results/DATE]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -91,6 +94,9 @@ pub struct ReportArguments {
     /// Results files, or the directories that hold them
     #[arg(required = true, value_name = "RESULTS")]
     pub results: Vec<PathBuf>,
+    /// Target that ratios refer to [default: process]
+    #[arg(long, value_name = "NAME")]
+    pub baseline: Option<String>,
     /// File to write
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     pub out: PathBuf,

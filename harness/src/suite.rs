@@ -32,6 +32,8 @@ pub struct Options {
     pub profile: Profile,
     /// Seed of the order; drawn if `None`.
     pub seed: Option<u64>,
+    /// Name of the target that ratios refer to; the bare process if `None`.
+    pub baseline: Option<String>,
     /// Directory to write to; a dated one if `None`.
     pub out: Option<PathBuf>,
 }
@@ -43,6 +45,8 @@ pub struct Finished {
     pub run: Run,
     /// The report that was written.
     pub report: PathBuf,
+    /// Name of the target that ratios refer to, if another than the bare process.
+    pub baseline: Option<String>,
 }
 
 /// Runs the suite.
@@ -61,6 +65,7 @@ pub fn run(
         "target",
         |t| t.name(),
     )?;
+    check_baseline(&targets, options.baseline.as_deref())?;
     let experiments = choose(
         experiment::all(options.profile),
         options.experiments.as_deref(),
@@ -102,8 +107,13 @@ pub fn run(
         seed,
     };
     take_samples(&mut run, &runner, &rig, interrupt, &mut output);
-    let report = output.write(&run)?.html;
-    Ok(Finished { run, report })
+    let baseline = options.baseline.clone();
+    let report = output.write(&run, baseline.as_deref())?.html;
+    Ok(Finished {
+        run,
+        report,
+        baseline,
+    })
 }
 
 fn take_samples(
@@ -151,6 +161,17 @@ fn choose<T>(
         .into_iter()
         .filter(|item| wanted.iter().any(|wanted| wanted == name(item)))
         .collect())
+}
+
+/// A baseline that isn't measured would leave a run without a single ratio.
+fn check_baseline(targets: &[Box<dyn Target>], wanted: Option<&str>) -> Result<(), BadInput> {
+    match wanted {
+        Some(name) if targets.iter().all(|target| target.name() != name) => Err(BadInput(format!(
+            "the baseline `{name}` isn't among the targets of this run; choose among {}",
+            target::names(targets)
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn describe(
@@ -210,7 +231,11 @@ pub fn print(finished: &Finished) {
         width: terminal_width(),
         colour: terminal,
     };
-    output::say(render_table(&finished.run, options));
+    output::say(render_table(
+        &finished.run,
+        finished.baseline.as_deref(),
+        options,
+    ));
     output::say(format_args!("report: {}", finished.report.display()));
 }
 

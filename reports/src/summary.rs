@@ -2,19 +2,24 @@
 //!
 //! The terminal's table, the charts and the HTML document are all drawn from this one summary, so they can't disagree.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod build;
+mod verdict;
+
+use std::collections::HashMap;
 use std::fmt;
 
-use crate::model::{Experiment, Metric, Run, Sample, Status, TOTAL, Target, TargetKind};
-use crate::parts::{PartFigure, divide};
+use crate::model::{Experiment, Metric, Run, Sample, Target, TargetKind};
+use crate::parts::PartFigure;
 use crate::statistics::{Interval, ROUNDS_FOR_95, Series};
+
+pub use verdict::{MINIMUM_EFFECT, SIGNIFICANCE, Test, Verdict};
 
 /// The figures of one run, experiment by experiment.
 #[derive(Debug)]
 pub struct Summary<'a> {
     /// The run that they are of.
     pub run: &'a Run,
-    /// The target that ratios refer to: rung 0 of the ladder, if the run has it.
+    /// The target that ratios refer to, if the run has it: rung 0 of the ladder unless another was asked for.
     pub baseline: Option<&'a Target>,
     /// One section per experiment, in the run's order.
     pub sections: Vec<Section<'a>>,
@@ -102,6 +107,8 @@ pub struct Ratio {
     pub value: f64,
     /// Its 95 % interval.
     pub interval: Option<Interval>,
+    /// Whether it is a difference at all.
+    pub test: Test,
 }
 
 impl<'a> Cell<'a> {
@@ -188,8 +195,13 @@ impl fmt::Display for Gap<'_> {
 type Key<'a> = (&'a str, &'a str, &'a str);
 
 impl<'a> Summary<'a> {
-    /// Works out every figure of a run.
+    /// Works out every figure of a run, with ratios to rung 0 of the ladder.
     pub fn of(run: &'a Run) -> Self {
+        Self::against(run, None)
+    }
+
+    /// Works out every figure of a run, with ratios to the target of that name; to none if the run doesn't have it.
+    pub fn against(run: &'a Run, baseline: Option<&str>) -> Self {
         let mut samples: HashMap<Key<'a>, Vec<&'a Sample>> = HashMap::new();
         for sample in &run.samples {
             samples
@@ -197,22 +209,13 @@ impl<'a> Summary<'a> {
                 .or_default()
                 .push(sample);
         }
-        let baseline = run
-            .targets
-            .iter()
-            .find(|target| target.kind == TargetKind::Rung(0));
-        let sections = run
-            .experiments
-            .iter()
-            .map(|experiment| Section {
-                experiment,
-                columns: experiment
-                    .metrics
-                    .iter()
-                    .map(|metric| column(run, experiment, metric, baseline, &samples))
-                    .collect(),
-            })
-            .collect();
+        let baseline = run.targets.iter().find(|target| match baseline {
+            Some(name) => target.name == name,
+            None => target.kind == TargetKind::Rung(0),
+        });
+        let section = |experiment| build::section(run, experiment, baseline, &samples);
+        let mut sections: Vec<_> = run.experiments.iter().map(section).collect();
+        verdict::judge(&mut sections);
         Self {
             run,
             baseline,
@@ -268,113 +271,23 @@ impl<'a> Summary<'a> {
         is_asked(section) || !self.sections.iter().any(is_asked)
     }
 
+    /// Every figure that there is.
+    pub fn figures(&self) -> impl Iterator<Item = &Figure<'a>> {
+        let columns = self.sections.iter().flat_map(|section| &section.columns);
+        let cells = columns.flat_map(|column| &column.cells);
+        cells.filter_map(Cell::figure)
+    }
+
     /// Whether any figure has too few samples for its interval.
     pub fn is_thin(&self) -> bool {
-        let cells = self
-            .sections
-            .iter()
-            .flat_map(|section| &section.columns)
-            .flat_map(|column| &column.cells);
-        cells.filter_map(Cell::figure).any(Figure::is_thin)
+        self.figures().any(Figure::is_thin)
     }
-}
 
-fn column<'a>(
-    run: &'a Run,
-    experiment: &'a Experiment,
-    metric: &'a Metric,
-    baseline: Option<&'a Target>,
-    samples: &HashMap<Key<'a>, Vec<&'a Sample>>,
-) -> Column<'a> {
-    let samples_of = |target: &'a Target| {
-        samples
-            .get(&(
-                target.name.as_str(),
-                experiment.name.as_str(),
-                metric.name.as_str(),
-            ))
-            .map_or(&[][..], Vec::as_slice)
-    };
-    let base = baseline.map(|target| totals(samples_of(target)));
-    let cells = run
-        .targets
-        .iter()
-        .map(|target| {
-            let base = base
-                .as_ref()
-                .filter(|_| baseline.is_some_and(|baseline| baseline.name != target.name));
-            cell(target, metric, samples_of(target), base)
-        })
-        .collect();
-    Column { metric, cells }
-}
-
-fn cell<'a>(
-    target: &'a Target,
-    metric: &'a Metric,
-    samples: &[&'a Sample],
-    baseline: Option<&Series>,
-) -> Cell<'a> {
-    let failures = failures(samples);
-    let series = totals(samples);
-    let outcome = if let Some(median) = series.median() {
-        Outcome::Measured(Box::new(Figure {
-            median,
-            interval: series.median_interval(),
-            count: series.count(),
-            ratio: baseline.and_then(|baseline| {
-                series.ratio(baseline).map(|value| Ratio {
-                    value,
-                    interval: series.ratio_interval(baseline),
-                })
-            }),
-            parts: divide(metric, samples, median),
-            series,
-        }))
-    } else if let Some(unavailable) = &target.unavailable {
-        Outcome::Unavailable(&unavailable.reason)
-    } else if let Some(sample) = samples
-        .iter()
-        .find(|sample| sample.status == Status::Unavailable)
-    {
-        Outcome::Unavailable(sample.reason.as_deref().unwrap_or("no reason was recorded"))
-    } else if failures.is_empty() {
-        Outcome::NotTaken
-    } else {
-        Outcome::Failed
-    };
-    Cell {
-        target,
-        outcome,
-        failures,
+    /// Whether any ratio has this verdict.
+    pub fn says(&self, verdict: Verdict) -> bool {
+        let mut ratios = self.figures().filter_map(|figure| figure.ratio);
+        ratios.any(|ratio| ratio.test.verdict == verdict)
     }
-}
-
-fn totals(samples: &[&Sample]) -> Series {
-    let good = samples
-        .iter()
-        .filter(|sample| sample.status == Status::Ok && sample.part == TOTAL);
-    Series::new(good.filter_map(|sample| Some((sample.round, sample.value?))))
-}
-
-/// Counts failures by reason; the rows of one instance, which share a sequence number, count once.
-fn failures<'a>(samples: &[&'a Sample]) -> Vec<Failure<'a>> {
-    let mut seen = BTreeSet::new();
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for sample in samples
-        .iter()
-        .filter(|sample| sample.status == Status::Failed)
-    {
-        if seen.insert(sample.sequence) {
-            *counts
-                .entry(sample.reason.as_deref().unwrap_or("no reason was recorded"))
-                .or_default() += 1;
-        }
-    }
-    counts
-        .into_iter()
-        .map(|(reason, count)| Failure { reason, count })
-        .collect()
 }
 
 #[cfg(test)]

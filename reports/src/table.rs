@@ -8,7 +8,7 @@ use comfy_table::{
 };
 
 use crate::model::{Metric, Run};
-use crate::summary::{self, Column, Outcome, Section, Summary};
+use crate::summary::{self, Column, Outcome, Section, Summary, Verdict};
 use crate::text::one_line;
 use crate::units;
 
@@ -29,15 +29,21 @@ pub struct TableOptions {
     pub colour: bool,
 }
 
+/// Stands beside a ratio that is no difference, and beside one that nobody can tell.
+const SAME: &str = "same";
+const TOO_FEW: &str = "?";
+
 /// Draws every figure of a run for a terminal, with the reasons for what is missing below.
 ///
-/// A cell holds the median, half the width of its 95 % interval and the ratio to the baseline: `2.31 ms ±4 % 3.1×`.
-pub fn render(run: &Run, options: TableOptions) -> String {
+/// A cell holds the median, half the width of its 95 % interval and the ratio to the baseline, with a word where that
+/// ratio is none to believe: `2.31 ms ±4 % 3.1×`, `412 µs ±3 % 1.03× same`. Ratios are to rung 0 of the ladder, or to
+/// the target named `baseline`.
+pub fn render(run: &Run, baseline: Option<&str>, options: TableOptions) -> String {
     let options = TableOptions {
         width: options.width.max(40),
         ..options
     };
-    let summary = Summary::of(run);
+    let summary = Summary::against(run, baseline);
     let mut blocks: Vec<String> = summary
         .sections
         .iter()
@@ -155,9 +161,9 @@ fn styled(cell: &summary::Cell<'_>, text: &str) -> Cell {
     }
 }
 
-/// The texts of a column: medians, spreads and ratios each stand below their like.
+/// The texts of a column: medians, spreads, ratios and words each stand below their like.
 fn contents(column: &Column<'_>) -> Vec<String> {
-    let pieces: Vec<[String; 3]> = column
+    let pieces: Vec<[String; 4]> = column
         .cells
         .iter()
         .map(|cell| pieces(column.metric, cell))
@@ -169,19 +175,9 @@ fn contents(column: &Column<'_>) -> Vec<String> {
             .max()
             .unwrap_or_default()
     };
-    let [median, spread, ratio] = [0, 1, 2].map(widest);
-    let text = |(cell, pieces): (&summary::Cell<'_>, &[String; 3])| match &cell.outcome {
-        Outcome::Measured(_) => {
-            let text = format!(
-                "{:>median$} {:>spread$} {:>ratio$}",
-                pieces[0], pieces[1], pieces[2]
-            );
-            if ratio == 0 {
-                text.trim_end().to_owned()
-            } else {
-                text
-            }
-        }
+    let widths = [0, 1, 2, 3].map(widest);
+    let text = |(cell, pieces): (&summary::Cell<'_>, &[String; 4])| match &cell.outcome {
+        Outcome::Measured(_) => aligned(pieces, widths),
         Outcome::Unavailable(_) => "unavailable".to_owned(),
         Outcome::Failed => "failed".to_owned(),
         Outcome::NotTaken => "–".to_owned(),
@@ -189,8 +185,23 @@ fn contents(column: &Column<'_>) -> Vec<String> {
     column.cells.iter().zip(&pieces).map(text).collect()
 }
 
-/// Median, spread and ratio of a figure.
-fn pieces(metric: &Metric, cell: &summary::Cell<'_>) -> [String; 3] {
+/// Pieces beside each other, each as wide as the widest of its kind; a kind that no cell has takes no room.
+fn aligned([median, spread, ratio, word]: &[String; 4], widths: [usize; 4]) -> String {
+    let mut pieces = vec![
+        format!("{median:>0$}", widths[0]),
+        format!("{spread:>0$}", widths[1]),
+    ];
+    if widths[2] > 0 {
+        pieces.push(format!("{ratio:>0$}", widths[2]));
+    }
+    if widths[3] > 0 {
+        pieces.push(format!("{word:<0$}", widths[3]));
+    }
+    pieces.join(" ")
+}
+
+/// Median, spread and ratio of a figure, and the word beside that ratio.
+fn pieces(metric: &Metric, cell: &summary::Cell<'_>) -> [String; 4] {
     let Some(figure) = cell.figure() else {
         return Default::default();
     };
@@ -198,10 +209,16 @@ fn pieces(metric: &Metric, cell: &summary::Cell<'_>) -> [String; 3] {
         .interval
         .and_then(|interval| units::spread(interval, figure.median));
     let ratio = figure.ratio.map(|ratio| units::ratio(ratio.value));
+    let word = figure.ratio.map(|ratio| match ratio.test.verdict {
+        Verdict::NoDifference => SAME,
+        Verdict::TooFew => TOO_FEW,
+        Verdict::Better | Verdict::Worse => "",
+    });
     [
         units::value(metric.unit, figure.median),
         spread.unwrap_or_default(),
         ratio.unwrap_or_default(),
+        word.unwrap_or_default().to_owned(),
     ]
 }
 
@@ -253,130 +270,18 @@ fn legend(summary: &Summary<'_>) -> String {
         .baseline
         .map(|baseline| format!(", ratio to {}", baseline.name))
         .unwrap_or_default();
-    let thin = if summary.is_thin() {
-        "; below 6 samples it is narrower than that"
-    } else {
-        ""
-    };
-    format!("median, half the width of its 95 % interval{ratio}{thin}")
+    let mut text = format!("median, half the width of its 95 % interval{ratio}");
+    if summary.is_thin() {
+        text += "; below 6 samples it is narrower than that";
+    }
+    if summary.says(Verdict::NoDifference) {
+        text += "; same: no difference that chance would not explain, or one below 2 %";
+    }
+    if summary.says(Verdict::TooFew) {
+        text += "; ?: too few samples to tell a difference from chance";
+    }
+    text
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture;
-
-    #[test]
-    fn a_table_for_80_columns() {
-        insta::assert_snapshot!(render(
-            &fixture::run(),
-            TableOptions {
-                width: 80,
-                colour: false
-            }
-        ));
-    }
-
-    #[test]
-    fn a_table_for_120_columns() {
-        insta::assert_snapshot!(render(
-            &fixture::run(),
-            TableOptions {
-                width: 120,
-                colour: false
-            }
-        ));
-    }
-
-    #[test]
-    fn a_row_is_left_out_only_where_another_table_has_it() {
-        let mut run = fixture::run();
-        let rows = |run: &Run, name: &str| {
-            let text = render(
-                run,
-                TableOptions {
-                    width: 120,
-                    colour: false,
-                },
-            );
-            text.lines()
-                .filter(|line| line.starts_with('│') && line.contains(name))
-                .count()
-        };
-        assert_eq!((rows(&run, "namespaces"), rows(&run, "process")), (1, 4));
-        run.samples.clear();
-        assert_eq!((rows(&run, "namespaces"), rows(&run, "process")), (3, 3));
-    }
-
-    #[test]
-    fn no_line_is_wider_than_the_terminal() {
-        for width in [40, 60, 80, 100, 120, 200] {
-            let text = render(
-                &fixture::run(),
-                TableOptions {
-                    width,
-                    colour: false,
-                },
-            );
-            let widest = text.lines().map(length).max().unwrap();
-            assert!(widest <= usize::from(width), "{widest} of {width}\n{text}");
-        }
-    }
-
-    #[test]
-    fn colour_only_if_asked_for_and_no_escape_from_the_file() {
-        let mut run = fixture::run();
-        run.targets[1].name = "\u{1b}[2Jcontainer\nprocess".to_owned();
-        run.warnings.push("\u{1b}]0;title\u{7}".to_owned());
-        assert!(
-            !render(
-                &run,
-                TableOptions {
-                    width: 80,
-                    colour: false
-                }
-            )
-            .contains('\u{1b}')
-        );
-        let coloured = render(
-            &run,
-            TableOptions {
-                width: 80,
-                colour: true,
-            },
-        );
-        assert!(
-            coloured.contains("\u{1b}[1m")
-                && !coloured.contains("\u{1b}[2J")
-                && !coloured.contains("\u{1b}]")
-        );
-    }
-
-    #[test]
-    fn a_run_without_anything_is_still_drawn() {
-        let mut run = fixture::run();
-        run.targets.clear();
-        run.samples.clear();
-        assert!(
-            render(
-                &run,
-                TableOptions {
-                    width: 80,
-                    colour: false
-                }
-            )
-            .contains("how to read")
-        );
-        run.experiments.clear();
-        assert!(
-            render(
-                &run,
-                TableOptions {
-                    width: 0,
-                    colour: false
-                }
-            )
-            .contains("how to read")
-        );
-    }
-}
+mod tests;

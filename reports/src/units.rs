@@ -121,6 +121,17 @@ pub fn spread(interval: Interval, median: f64) -> Option<String> {
     })
 }
 
+/// Writes a p-value with the sign before it: `= 0.03`, `< 0.0001`.
+pub fn p_value(p: f64) -> String {
+    if p < 0.0001 {
+        "< 0.0001".to_owned()
+    } else if p < 0.01 {
+        format!("= {p:.4}")
+    } else {
+        format!("= {p:.2}")
+    }
+}
+
 fn two_digits(value: f64) -> String {
     if value < 0.95 {
         format!("{value:.1}")

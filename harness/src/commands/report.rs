@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use isobench_reports::model::Run;
 use isobench_reports::{read_results, render_html, write_new};
 
 use crate::cli::ReportArguments;
+use crate::failure::BadInput;
 use crate::output::say;
 
 /// Draws one report from saved results, and prints where it is.
@@ -18,8 +20,20 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
         .iter()
         .map(|path| read_results(path))
         .collect::<Result<Vec<_>, _>>()?;
-    let document = render_html(&runs).context("cannot draw the report")?;
+    let baseline = arguments.baseline.as_deref();
+    check_baseline(&runs, baseline)?;
+    let document = render_html(&runs, baseline).context("cannot draw the report")?;
     write_new(&arguments.out, document.as_bytes())?;
     say(format_args!("report: {}", arguments.out.display()));
     Ok(ExitCode::SUCCESS)
+}
+
+fn check_baseline(runs: &[Run], wanted: Option<&str>) -> Result<(), BadInput> {
+    let mut targets = runs.iter().flat_map(|run| &run.targets);
+    match wanted {
+        Some(name) if targets.all(|target| target.name != name) => Err(BadInput(format!(
+            "no target `{name}` in these results, so nothing can be held against it"
+        ))),
+        _ => Ok(()),
+    }
 }

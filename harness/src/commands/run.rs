@@ -24,6 +24,7 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         experiments: arguments.experiments,
         profile: arguments.profile,
         seed: arguments.seed,
+        baseline: arguments.baseline,
         out: arguments.out,
     };
     let finished = suite::run(&options, &programs, &interrupt)?;

@@ -17,6 +17,16 @@ fn unknown_names_are_refused_with_the_known_ones() {
         &output,
         "unknown experiment `boot`; choose among startup, memory, disk",
     );
+    let output = place.run(&[
+        "run",
+        "--targets",
+        "process",
+        "--baseline",
+        "container",
+        "--out",
+        "out",
+    ]);
+    assert_refused(&output, "the baseline `container` isn't among the targets");
     let output = place.run(&["exec", "--target", "vm", "--", WORKLOAD, "ready"]);
     assert_refused(&output, "`vm`");
     assert!(!place.path("out").exists());

@@ -107,12 +107,13 @@ impl Output {
         Ok(())
     }
 
-    /// Writes the three files of a run: all of them, or none.
+    /// Writes the three files of a run: all of them, or none. The report's ratios are to rung 0 of the ladder, or to the
+    /// target named `baseline`.
     ///
     /// # Errors
     ///
     /// When the run contradicts itself, the disk is full or refuses, or one of the files has come to exist.
-    pub fn write(&self, run: &Run) -> Result<ResultFiles, WriteError> {
+    pub fn write(&self, run: &Run, baseline: Option<&str>) -> Result<ResultFiles, WriteError> {
         let files = self.files();
         let mut table = Vec::new();
         csv::write(run, &mut table).map_err(|source| WriteError::Write {
@@ -124,7 +125,7 @@ impl Output {
             (&files.csv, table),
             (
                 &files.html,
-                html::render(std::slice::from_ref(run))?.into_bytes(),
+                html::render(std::slice::from_ref(run), baseline)?.into_bytes(),
             ),
             (&files.json, json::render(run)?),
         ];
@@ -230,7 +231,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let directory = folder.path().join("new/run");
         let run = fixture::run();
-        let files = Output::claim(&directory).unwrap().write(&run).unwrap();
+        let files = Output::claim(&directory)
+            .unwrap()
+            .write(&run, None)
+            .unwrap();
         assert_eq!(
             names(&directory),
             ["report.html", "results.csv", "results.json"]
@@ -249,7 +253,7 @@ mod tests {
             Err(WriteError::Exists(_))
         ));
         assert!(matches!(
-            output.write(&fixture::run()),
+            output.write(&fixture::run(), None),
             Err(WriteError::Exists(_))
         ));
         assert_eq!(names(folder.path()), ["report.html"]);
@@ -270,7 +274,7 @@ mod tests {
         output.checkpoint(&run).unwrap();
         assert!(json::read(folder.path()).unwrap().partial);
         run.partial = false;
-        output.write(&run).unwrap();
+        output.write(&run, None).unwrap();
         assert!(!json::read(folder.path()).unwrap().partial);
     }
 
@@ -281,7 +285,7 @@ mod tests {
         output.checkpoint(&fixture::run()).unwrap();
         fs::write(folder.path().join("report.html"), "older").unwrap();
         assert!(matches!(
-            output.write(&fixture::run()),
+            output.write(&fixture::run(), None),
             Err(WriteError::Exists(_))
         ));
         assert_eq!(names(folder.path()), ["report.html", "results.json"]);
@@ -294,7 +298,7 @@ mod tests {
         run.samples[0].value = Some(f64::NAN);
         let error = Output::claim(folder.path())
             .unwrap()
-            .write(&run)
+            .write(&run, None)
             .unwrap_err();
         assert!(matches!(
             error,

@@ -38,16 +38,17 @@ struct Document {
     runs: Vec<RunView>,
 }
 
-/// Renders one document over runs, a section for each.
+/// Renders one document over runs, a section for each; ratios are to rung 0 of the ladder, or to the target named
+/// `baseline`.
 ///
 /// # Errors
 ///
 /// When a chart can't be drawn.
-pub fn render(runs: &[Run]) -> Result<String, ReportError> {
+pub fn render(runs: &[Run], baseline: Option<&str>) -> Result<String, ReportError> {
     let runs = runs
         .iter()
         .enumerate()
-        .map(|(index, run)| RunView::of(index + 1, &Summary::of(run)))
+        .map(|(index, run)| RunView::of(index + 1, &Summary::against(run, baseline), baseline))
         .collect::<Result<_, _>>()?;
     Ok(Document { runs }.render()?)
 }

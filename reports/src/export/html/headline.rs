@@ -1,16 +1,20 @@
 //! What a run says, in sentences computed from its figures.
 
 use crate::model::{Better, Metric, Target, TargetKind, Unit};
-use crate::summary::{Column, Figure, Section, Summary};
+use crate::summary::{Column, Figure, Section, Summary, Verdict};
 use crate::units;
 
 /// The metric of an ordinary program's start.
 const ORDINARY: &str = "ready-ordinary";
 
-/// One sentence per experiment that the baseline and some other rung have figures for.
-pub fn sentences(summary: &Summary<'_>) -> Vec<String> {
+/// One sentence per experiment that the baseline, which may have been `asked` for by name, and some other rung have
+/// figures for.
+pub fn sentences(summary: &Summary<'_>, asked: Option<&str>) -> Vec<String> {
     let Some(baseline) = summary.baseline else {
-        return vec!["This run has no bare process to hold the others against.".to_owned()];
+        let wanted = asked.unwrap_or("bare process");
+        return vec![format!(
+            "This run has no {wanted} to hold the others against."
+        )];
     };
     let sentences: Vec<_> = summary
         .sections
@@ -39,10 +43,12 @@ fn ordinary<'s, 'a>(section: &'s Section<'a>) -> Option<&'s Column<'a>> {
 
 fn sentence(section: &Section<'_>, column: &Column<'_>, baseline: &Target) -> Option<String> {
     let base = column.figure_of(&baseline.name)?;
+    let floor = baseline.kind == TargetKind::Rung(0);
     let rungs = column
         .cells
         .iter()
-        .filter(|cell| matches!(cell.target.kind, TargetKind::Rung(1..)));
+        .filter(|cell| matches!(cell.target.kind, TargetKind::Rung(_)))
+        .filter(|cell| cell.target.name != baseline.name);
     let phrases: Vec<String> = rungs
         .filter_map(|cell| {
             Some(phrase(
@@ -50,6 +56,7 @@ fn sentence(section: &Section<'_>, column: &Column<'_>, baseline: &Target) -> Op
                 column.metric,
                 base,
                 cell.figure()?,
+                floor,
             ))
         })
         .collect();
@@ -62,6 +69,11 @@ fn sentence(section: &Section<'_>, column: &Column<'_>, baseline: &Target) -> Op
     );
     let (title, costs) = (&column.metric.title, join(&phrases));
     Some(match (name, column.metric.better) {
+        (_, Better::Lower) if !floor => format!(
+            "{}, {title}: {base} in {}; {costs}.",
+            capital(name),
+            baseline.name
+        ),
         ("startup", _) if column.metric.name == ORDINARY => format!(
             "An ordinary program starts its C library first: it takes {base} as a bare process, and isolation adds {costs}."
         ),
@@ -86,25 +98,37 @@ fn sentence(section: &Section<'_>, column: &Column<'_>, baseline: &Target) -> Op
     })
 }
 
-/// How a target stands to the baseline in one metric.
-fn phrase(target: &str, metric: &Metric, base: &Figure<'_>, figure: &Figure<'_>) -> String {
+/// How a target stands to the baseline in one metric: what it adds to a `floor`, what it has beside anything else.
+fn phrase(
+    target: &str,
+    metric: &Metric,
+    base: &Figure<'_>,
+    figure: &Figure<'_>,
+    floor: bool,
+) -> String {
     let ratio = figure.ratio.map(|ratio| units::ratio(ratio.value));
-    let difference = figure.median - base.median;
+    let added = match metric.better {
+        Better::Lower if floor => figure.median - base.median,
+        _ => figure.median,
+    };
     match (metric.better, is_equal(figure), ratio) {
-        (Better::Higher, true, _) => format!("no measurable difference in {target}"),
-        (Better::Lower, true, _) => format!("nothing measurable in {target}"),
+        (Better::Lower, true, _) if floor => format!("nothing measurable in {target}"),
+        (_, true, _) => format!("no measurable difference in {target}"),
         (Better::Higher, false, Some(ratio)) => format!("{ratio} of that in {target}"),
         (_, false, ratio) => {
             let ratio = ratio.map(|ratio| format!(" ({ratio})")).unwrap_or_default();
-            format!("{} in {target}{ratio}", together(metric.unit, difference))
+            format!("{} in {target}{ratio}", together(metric.unit, added))
         }
     }
 }
 
-/// Whether a figure may as well be the baseline's.
+/// Whether a figure may as well be the baseline's; with too few samples for a test, its interval decides.
 fn is_equal(figure: &Figure<'_>) -> bool {
-    let interval = figure.ratio.and_then(|ratio| ratio.interval);
-    interval.is_some_and(|interval| interval.low <= 1.0 && interval.high >= 1.0)
+    figure.ratio.is_some_and(|ratio| match ratio.test.verdict {
+        Verdict::NoDifference => true,
+        Verdict::TooFew => ratio.interval.is_some_and(|interval| interval.holds(1.0)),
+        Verdict::Better | Verdict::Worse => false,
+    })
 }
 
 /// A value that no line end comes into.
@@ -138,7 +162,7 @@ mod tests {
     #[test]
     fn sentences_of_a_run() {
         let run = fixture::run();
-        insta::assert_snapshot!(sentences(&Summary::of(&run)).join("\n"));
+        insta::assert_snapshot!(sentences(&Summary::of(&run), None).join("\n"));
     }
 
     #[test]
@@ -158,7 +182,7 @@ mod tests {
             })
             .collect();
         run.samples.extend(copies);
-        let told = sentences(&Summary::of(&run));
+        let told = sentences(&Summary::of(&run), None);
         assert!(told[0].starts_with("Isolation adds "), "{told:?}");
         assert!(told[1].starts_with("An ordinary program "), "{told:?}");
     }
@@ -168,11 +192,28 @@ mod tests {
         let mut run = fixture::run();
         run.samples.retain(|sample| sample.target != "process");
         let expected = "This run has no figures that could be held against process.";
-        assert_eq!(sentences(&Summary::of(&run)), [expected]);
+        assert_eq!(sentences(&Summary::of(&run), None), [expected]);
         run.targets.remove(0);
         assert_eq!(
-            sentences(&Summary::of(&run)),
+            sentences(&Summary::of(&run), None),
             ["This run has no bare process to hold the others against."]
         );
+    }
+
+    #[test]
+    fn another_baseline_is_named() {
+        let run = fixture::run();
+        let told = sentences(
+            &Summary::against(&run, Some("container")),
+            Some("container"),
+        );
+        assert!(
+            told[0].starts_with("Startup, spawn to ready: 2.47\u{a0}ms in container; "),
+            "{told:?}"
+        );
+        let rest = "610\u{a0}µs in process (0.25×) and 2.20\u{a0}ms in microvm-bare (0.89×).";
+        assert!(told[0].ends_with(rest), "{told:?}");
+        let none = sentences(&Summary::against(&run, Some("vm")), Some("vm"));
+        assert_eq!(none, ["This run has no vm to hold the others against."]);
     }
 }

@@ -27,12 +27,12 @@ fn tiny() -> Run {
 
 #[test]
 fn the_document_of_a_run() {
-    insta::assert_snapshot!(render(&[tiny()]).unwrap());
+    insta::assert_snapshot!(render(&[tiny()], None).unwrap());
 }
 
 #[test]
 fn it_loads_nothing_and_runs_nothing() {
-    let document = render(&[small(), small()]).unwrap();
+    let document = render(&[small(), small()], None).unwrap();
     assert!(document.contains("default-src 'none'"));
     let addresses = document
         .match_indices("://")
@@ -47,7 +47,7 @@ fn it_loads_nothing_and_runs_nothing() {
 
 #[test]
 fn no_colour_escapes_the_style_sheet() {
-    let document = render(&[small()]).unwrap();
+    let document = render(&[small()], None).unwrap();
     let body = document.split_once("<body>").unwrap().1;
     assert!(!body.contains("=\"#"), "drawings name their colours");
 }
@@ -56,7 +56,7 @@ fn no_colour_escapes_the_style_sheet() {
 fn each_run_has_its_section() {
     let mut other = small();
     other.host.summary = "another host".to_owned();
-    let document = render(&[small(), other]).unwrap();
+    let document = render(&[small(), other], None).unwrap();
     assert!(document.contains("<main id=\"run-1\">") && document.contains("<main id=\"run-2\">"));
     assert!(document.contains("<a href=\"#run-2\">another host</a>"));
 }
@@ -66,12 +66,12 @@ fn partial_runs_and_empty_runs_say_so() {
     let mut run = small();
     run.partial = true;
     run.samples.clear();
-    let document = render(&[run.clone()]).unwrap();
+    let document = render(&[run.clone()], None).unwrap();
     assert!(document.contains("Partial run.") && document.contains("not measured"));
     run.targets.clear();
     run.experiments.clear();
-    assert!(render(&[run]).unwrap().contains("no bare process"));
-    assert!(render(&[]).unwrap().contains("</html>"));
+    assert!(render(&[run], None).unwrap().contains("no bare process"));
+    assert!(render(&[], None).unwrap().contains("</html>"));
 }
 
 /// Puts a text wherever a results file has one.
@@ -123,9 +123,9 @@ fn markup_in_results_is_text_in_the_report() {
         "&lt;",
         "\u{0}\u{1b}",
     ] {
-        let document = render(&[poison(text)]).unwrap();
+        let document = render(&[poison(text)], None).unwrap();
         // As long as the poison, for a name is written into a bar only where it fits.
-        let harmless = render(&[poison(&"x".repeat(text.chars().count()))]).unwrap();
+        let harmless = render(&[poison(&"x".repeat(text.chars().count()))], None).unwrap();
         assert_eq!(tags(&document), tags(&harmless), "{text}");
         assert!(
             !document.contains("<script")
@@ -142,6 +142,6 @@ proptest! {
     fn no_text_changes_the_structure(text in "[<>&\"'=/a-z \\-]{1,12}") {
         let tags = |document: &str| document.matches('<').count();
         let plain: String = text.chars().map(|_| 'x').collect();
-        prop_assert_eq!(tags(&render(&[poison(&text)]).unwrap()), tags(&render(&[poison(&plain)]).unwrap()));
+        prop_assert_eq!(tags(&render(&[poison(&text)], None).unwrap()), tags(&render(&[poison(&plain)], None).unwrap()));
     }
 }

@@ -4,9 +4,9 @@ use super::ReportError;
 use super::figures::{self, FigureView};
 use super::headline;
 use crate::chart::theme;
-use crate::model::{Fact, Run, Target, TargetKind, Unit};
+use crate::model::{Fact, Metric, Run, Target, TargetKind, Unit};
 use crate::statistics::Interval;
-use crate::summary::{Cell, Column, Figure, Gap, Outcome, Section, Summary};
+use crate::summary::{Cell, Column, Figure, Gap, Outcome, Section, Summary, Test};
 use crate::units;
 
 /// Most metrics that stand beside each other in a table.
@@ -68,7 +68,14 @@ pub struct ValueView {
     pub interval: Option<String>,
     pub ratio: Option<String>,
     pub ratio_interval: Option<String>,
+    pub verdict: Option<VerdictView>,
     pub count: String,
+}
+
+/// What can be said of a ratio: a word, and the numbers behind it.
+pub struct VerdictView {
+    pub word: &'static str,
+    pub detail: String,
 }
 
 /// A target that the host can't run.
@@ -86,11 +93,15 @@ pub struct GapView {
 }
 
 impl RunView {
-    /// Puts a summary into words and pictures.
-    pub fn of(number: usize, summary: &Summary<'_>) -> Result<Self, ReportError> {
+    /// Puts a summary into words and pictures; `baseline` was asked for by name.
+    pub fn of(
+        number: usize,
+        summary: &Summary<'_>,
+        baseline: Option<&str>,
+    ) -> Result<Self, ReportError> {
         let run = summary.run;
         let id = format!("run-{number}");
-        let mut findings = headline::sentences(summary);
+        let mut findings = headline::sentences(summary, baseline);
         let headline = findings.remove(0);
         let sections = summary.sections.iter().enumerate();
         Ok(Self {
@@ -276,10 +287,23 @@ fn value(column: &Column<'_>, cell: &Cell<'_>, figure: &Figure<'_>) -> ValueView
             .map(|interval: Interval| units::interval(unit, interval, figure.median)),
         ratio: figure.ratio.map(|ratio| units::ratio(ratio.value)),
         ratio_interval: ratio_interval.map(units::ratio_interval),
+        verdict: figure
+            .ratio
+            .map(|ratio| verdict(column.metric, &ratio.test)),
         count: if failed == 0 {
             good
         } else {
             format!("{good}, {failed} failed")
         },
+    }
+}
+
+fn verdict(metric: &Metric, test: &Test) -> VerdictView {
+    let (p, corrected) = (units::p_value(test.p), units::p_value(test.corrected));
+    VerdictView {
+        word: test.verdict.word(metric.unit, metric.better),
+        detail: format!(
+            "permutation test: p {p}; corrected for all tests of the run: p {corrected}"
+        ),
     }
 }

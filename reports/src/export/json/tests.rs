@@ -184,7 +184,7 @@ proptest! {
         bytes[index] = byte;
         for bytes in [bytes, value.to_string().into_bytes()] {
             match parse(&bytes, Path::new("r.json")) {
-                Ok(run) => drop(crate::export::html::render(&[run]).unwrap()),
+                Ok(run) => drop(crate::export::html::render(&[run], None).unwrap()),
                 Err(error) => prop_assert!(!error.to_string().contains(char::is_control)),
             }
         }

@@ -1,0 +1,133 @@
+//! What the methods reach, by simulation on the shapes that start-ups have: skewed, and with two peaks.
+//!
+//! Measured with 1000 trials a cell, in per cent that held the truth: the interval of a median by order statistics 94 to
+//! 99.5 for 5 to 200 samples; by the percentile bootstrap, which it replaced, 92.3 for 8 and 92.5 for 15. That of a
+//! ratio of medians, by the paired bootstrap, 93.9 to 97.2 from 6 rounds on, 92.3 for 5. The tests repeat a part.
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::{Interval, Series};
+
+/// Roughly normal, of variance 1.
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let sum: f64 = (0..12).map(|_| rng.random_range(0.0..1.0)).sum();
+    sum - 6.0
+}
+
+/// A shape of samples, with its true median.
+#[derive(Clone, Copy)]
+struct Shape {
+    draw: fn(&mut ChaCha8Rng) -> f64,
+    median: f64,
+}
+
+/// The exponential of a normal value: a long tail to the right.
+const SKEWED: Shape = Shape {
+    draw: |rng| normal(rng).exp(),
+    median: 1.0,
+};
+
+/// Seven of ten around 1, the others around 3: the median is where 5/7 of the first peak are below, 0.566 σ above it.
+const TWO_PEAKS: Shape = Shape {
+    draw: |rng| {
+        let centre = if rng.random_range(0..10) < 7 {
+            1.0
+        } else {
+            3.0
+        };
+        centre + 0.1 * normal(rng)
+    },
+    median: 1.0566,
+};
+
+fn series(shape: Shape, rounds: u32, rng: &mut ChaCha8Rng) -> Series {
+    Series::new((0..rounds).map(|round| (round, (shape.draw)(rng))))
+}
+
+/// Per cent of `trials` in which the interval that `of` makes of two series holds `truth`.
+fn held(
+    shape: Shape,
+    rounds: u32,
+    trials: u32,
+    truth: f64,
+    of: impl Fn(&Series, &Series) -> Option<Interval>,
+) -> f64 {
+    let mut rng = ChaCha8Rng::seed_from_u64(7);
+    let holds = (0..trials).filter(|_| {
+        let (own, base) = (
+            series(shape, rounds, &mut rng),
+            series(shape, rounds, &mut rng),
+        );
+        of(&own, &base).is_some_and(|interval| interval.holds(truth))
+    });
+    100.0 * holds.count() as f64 / f64::from(trials)
+}
+
+#[test]
+fn intervals_of_medians_hold_the_truth_95_times_in_100() {
+    for (shape, name) in [(SKEWED, "skewed"), (TWO_PEAKS, "two peaks")] {
+        for rounds in [6, 8, 15, 25, 50, 200] {
+            let held = held(shape, rounds, 2000, shape.median, |own, _| {
+                own.median_interval()
+            });
+            assert!((93.0..=99.9).contains(&held), "{name}, {rounds}: {held} %");
+        }
+    }
+}
+
+#[test]
+fn intervals_of_ratios_and_differences_hold_the_truth_too() {
+    for (shape, name) in [(SKEWED, "skewed"), (TWO_PEAKS, "two peaks")] {
+        for rounds in [8, 25] {
+            let ratio = held(shape, rounds, 500, 1.0, Series::ratio_interval);
+            assert!(
+                (93.0..=99.9).contains(&ratio),
+                "{name}, {rounds}: {ratio} %"
+            );
+            let apart = held(shape, rounds, 500, 1.0, Series::ratio_interval_to_run);
+            assert!(
+                (93.0..=99.9).contains(&apart),
+                "{name}, {rounds}: {apart} %"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_known_delay_is_recovered_inside_its_interval() {
+    const DELAY: f64 = 0.5;
+    for (shape, name) in [(SKEWED, "skewed"), (TWO_PEAKS, "two peaks")] {
+        let mut rng = ChaCha8Rng::seed_from_u64(11);
+        let recovered = (0..200).filter(|_| {
+            let base = series(shape, 25, &mut rng);
+            let delayed = Series::new((0..25).map(|round| (round, (shape.draw)(&mut rng) + DELAY)));
+            delayed
+                .difference_interval(&base)
+                .is_some_and(|interval| interval.holds(DELAY))
+        });
+        let recovered = recovered.count();
+        assert!(recovered >= 190, "{name}: {recovered} of 200");
+    }
+}
+
+#[test]
+fn tests_cry_wolf_as_often_as_they_say() {
+    for (shape, name) in [(SKEWED, "skewed"), (TWO_PEAKS, "two peaks")] {
+        for rounds in [8, 25, 80] {
+            let mut rng = ChaCha8Rng::seed_from_u64(3);
+            let cries = (0..1000).filter(|_| {
+                let (own, base) = (
+                    series(shape, rounds, &mut rng),
+                    series(shape, rounds, &mut rng),
+                );
+                own.evidence(&base).p < 0.05
+            });
+            let cries = cries.count();
+            assert!(
+                (20..=70).contains(&cries),
+                "{name}, {rounds}: {cries} of 1000"
+            );
+        }
+    }
+}

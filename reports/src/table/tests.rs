@@ -1,0 +1,126 @@
+//! Tables of a synthetic run.
+
+use super::*;
+use crate::fixture;
+
+#[test]
+fn a_table_for_80_columns() {
+    insta::assert_snapshot!(render(
+        &fixture::run(),
+        None,
+        TableOptions {
+            width: 80,
+            colour: false
+        }
+    ));
+}
+
+#[test]
+fn a_table_for_120_columns() {
+    insta::assert_snapshot!(render(
+        &fixture::run(),
+        None,
+        TableOptions {
+            width: 120,
+            colour: false
+        }
+    ));
+}
+
+#[test]
+fn a_row_is_left_out_only_where_another_table_has_it() {
+    let mut run = fixture::run();
+    let rows = |run: &Run, name: &str| {
+        let text = render(
+            run,
+            None,
+            TableOptions {
+                width: 120,
+                colour: false,
+            },
+        );
+        text.lines()
+            .filter(|line| line.starts_with('│') && line.contains(name))
+            .count()
+    };
+    assert_eq!((rows(&run, "namespaces"), rows(&run, "process")), (1, 4));
+    run.samples.clear();
+    assert_eq!((rows(&run, "namespaces"), rows(&run, "process")), (3, 3));
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    for width in [40, 60, 80, 100, 120, 200] {
+        let text = render(
+            &fixture::run(),
+            None,
+            TableOptions {
+                width,
+                colour: false,
+            },
+        );
+        let widest = text.lines().map(length).max().unwrap();
+        assert!(widest <= usize::from(width), "{widest} of {width}\n{text}");
+    }
+}
+
+#[test]
+fn colour_only_if_asked_for_and_no_escape_from_the_file() {
+    let mut run = fixture::run();
+    run.targets[1].name = "\u{1b}[2Jcontainer\nprocess".to_owned();
+    run.warnings.push("\u{1b}]0;title\u{7}".to_owned());
+    assert!(
+        !render(
+            &run,
+            None,
+            TableOptions {
+                width: 80,
+                colour: false
+            }
+        )
+        .contains('\u{1b}')
+    );
+    let coloured = render(
+        &run,
+        None,
+        TableOptions {
+            width: 80,
+            colour: true,
+        },
+    );
+    assert!(
+        coloured.contains("\u{1b}[1m")
+            && !coloured.contains("\u{1b}[2J")
+            && !coloured.contains("\u{1b}]")
+    );
+}
+
+#[test]
+fn a_run_without_anything_is_still_drawn() {
+    let mut run = fixture::run();
+    run.targets.clear();
+    run.samples.clear();
+    assert!(
+        render(
+            &run,
+            None,
+            TableOptions {
+                width: 80,
+                colour: false
+            }
+        )
+        .contains("how to read")
+    );
+    run.experiments.clear();
+    assert!(
+        render(
+            &run,
+            None,
+            TableOptions {
+                width: 0,
+                colour: false
+            }
+        )
+        .contains("how to read")
+    );
+}
