@@ -31,6 +31,7 @@
 
 pub mod cgroup;
 pub mod floor;
+pub mod seccomp;
 
 mod capabilities;
 mod child;
@@ -48,7 +49,6 @@ mod plan;
 mod rootfs;
 mod running;
 mod scratch;
-mod seccomp;
 mod sys;
 mod user_ns;
 
@@ -60,4 +60,4 @@ pub use network::{HOST_ADDRESS, Network, NetworkError, NetworkSyntaxError};
 pub use phase::Phase;
 pub use plan::RootKind;
 pub use running::{Exited, ForwardedSignals, Running, WaitError};
-pub use user_ns::is_privileged;
+pub use user_ns::{COUNT as ID_COUNT, HOST_BASE as FIRST_HOST_ID, is_privileged};

@@ -8,9 +8,9 @@ use nix::unistd::{Pid, getegid, geteuid};
 use crate::sys::process::effective_capabilities;
 
 /// First of the host ids that a privileged launcher maps to the container's: above any user's, by convention.
-const HOST_BASE: u32 = 100_000;
+pub const HOST_BASE: u32 = 100_000;
 /// How many ids it maps: all of 16 bits, as file systems in images use.
-const COUNT: u32 = 65_536;
+pub const COUNT: u32 = 65_536;
 
 /// Bits of `CAP_SETGID`, `CAP_SETUID` and `CAP_SYS_ADMIN` (linux/capability.h): what a range takes.
 const PRIVILEGED: u64 = 1 << 6 | 1 << 7 | 1 << 21;

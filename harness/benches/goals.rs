@@ -87,7 +87,7 @@ fn measure() -> anyhow::Result<()> {
     let host = HostReport::inspect(&programs);
     let profile = Profile::Standard;
     let rig = Rig::assemble(
-        target::all(&programs),
+        target::choose(target::all(&programs), None)?,
         &host,
         &programs,
         experiment::disk_size(profile),

@@ -11,6 +11,8 @@
 //!         limits/                  made by the launcher, for the program
 //! ```
 
+mod strays;
+
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::thread::sleep;
@@ -24,6 +26,9 @@ use nix::unistd::Pid;
 
 use crate::marks::MonotonicTime;
 use crate::session::SessionName;
+
+use strays::Strays;
+pub use strays::{elsewhere, path_in_hierarchy};
 
 /// How long processes may outlive their launcher before they are killed.
 const PATIENCE_FOR_PROCESSES: Duration = Duration::from_secs(2);
@@ -70,6 +75,8 @@ pub enum AccountingError {
 #[derive(Debug)]
 pub struct Accounting {
     session: cgroup::Group,
+    // Dropped after the session's own group, whose end is that of its processes.
+    _strays: Strays,
     home: PathBuf,
     groups: Cell<u64>,
 }
@@ -88,16 +95,16 @@ impl Accounting {
     /// # Errors
     /// This host's cgroups can't be used by this user.
     pub fn open_in(hierarchies: &Hierarchies, name: &SessionName) -> Result<Self, AccountingError> {
-        let home = hierarchies.of(Controller::Memory)?.home.clone();
         // What can't be removed is another user's or hangs in the kernel, and nothing that this run needs.
-        let _ = cgroup::Group::sweep(hierarchies, |found| {
-            SessionName::parse(found).is_some_and(|session| !session.is_alive())
-        });
+        let memory = hierarchies.of(Controller::Memory)?;
+        let _ = cgroup::Group::sweep(hierarchies, is_dead);
+        strays::sweep(&memory.parent, is_dead);
         let session = cgroup::Group::create(hierarchies, &name.to_string())?;
         session.hand_on_controllers()?;
         Ok(Self {
+            _strays: Strays::of(session.memory()?.path()),
             session,
-            home,
+            home: memory.home.clone(),
             groups: Cell::new(0),
         })
     }
@@ -118,6 +125,10 @@ impl Accounting {
             entered: Cell::new(false),
         })
     }
+}
+
+fn is_dead(name: &str) -> bool {
+    SessionName::parse(name).is_some_and(|session| !session.is_alive())
 }
 
 /// The group of one instance; dropping it kills what is in it and removes it.

@@ -23,7 +23,7 @@ pub struct BenchRig {
 }
 
 impl BenchRig {
-    /// Prepares all targets for `experiment`; `isobench` is the path of that program, whose neighbours the
+    /// Prepares the targets that start quickly for `experiment`; `isobench` is the path of that program, whose neighbours the
     /// launchers are. The targets that can't run here are named on standard error, once.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl BenchRig {
             .ok_or_else(|| anyhow::anyhow!("no experiment `{experiment}`"))?;
         let targets = target::all(&programs)
             .into_iter()
-            .filter(|target| target.takes_part_in(experiment.name()))
+            .filter(|target| target.is_quick() && target.takes_part_in(experiment.name()))
             .collect();
         let rig = Rig::assemble(
             targets,

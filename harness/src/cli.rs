@@ -37,7 +37,8 @@ pub enum Command {
 /// Arguments of `isobench run`.
 #[derive(Debug, Args)]
 pub struct RunArguments {
-    /// Targets to measure, separated by commas [default: all]
+    /// Targets to measure, separated by commas: names, or the groups `rungs`, `floors`, `peers` and `all` [default: the
+    /// rungs, the floors, and the peers that start within some 50 ms; gVisor, say, has to be named]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub targets: Option<Vec<String>>,
     /// Experiments to do, separated by commas [default: all]

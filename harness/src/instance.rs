@@ -1,7 +1,7 @@
 //! One running instance of a target: started, listened to, ended, reaped.
 //!
 //! Everything that an instance says is bounded and checked; one that hangs, floods, garbles or dies early ends in
-//! an [`InstanceError`] that says so, and dropping an [`Instance`] kills and reaps it.
+//! an [`InstanceError`] that says so, and dropping an [`Instance`] kills and reaps it, and takes away what it left.
 
 mod error;
 #[cfg(test)]
@@ -19,6 +19,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use crate::interrupt::Interrupt;
+use crate::leftovers::Leftovers;
 use crate::marks::{Mark, MonotonicTime, parse_marks};
 use crate::spawn::{Child, CommandLine, Descriptors, ProcessGroup, spawn};
 use crate::stream::Stream;
@@ -45,6 +46,7 @@ pub enum Stdin {
 #[derive(Debug)]
 pub struct Instance<'i> {
     child: Child,
+    leftovers: Leftovers,
     ending: Option<(Ending, MonotonicTime)>,
     stdin: Option<OwnedFd>,
     stdout: Stream,
@@ -82,6 +84,7 @@ impl<'i> Instance<'i> {
         Ok(Self {
             arrived: child.spawned_at,
             child,
+            leftovers: command.leftovers.clone(),
             ending: None,
             stdin: held,
             stdout,
@@ -264,6 +267,8 @@ impl Drop for Instance<'_> {
             let _ = kill(self.child.pid, Signal::SIGKILL);
             let _ = reap(&self.child);
         }
+        let well = matches!(self.ending, Some((Ending::Code(0), _)));
+        self.leftovers.remove(well);
     }
 }
 

@@ -6,6 +6,7 @@
 //! results to `isobench-reports`.
 
 pub mod accounting;
+pub mod aside;
 pub mod bench;
 pub mod bounds;
 pub mod cli;
@@ -16,7 +17,9 @@ pub mod host;
 pub mod instance;
 pub mod interrupt;
 pub mod launcher;
+pub mod leftovers;
 pub mod marks;
+pub mod mounts;
 pub mod output;
 pub mod plan;
 pub mod probe;

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 pub enum Profile {
     /// Under 30 seconds: does it work, and roughly what comes out?
     Quick,
-    /// Under 3 minutes: figures worth quoting.
+    /// Under 5 minutes: figures worth quoting.
     Standard,
     /// Some ten minutes: narrow intervals.
     Thorough,

@@ -11,6 +11,10 @@ use crate::progress::Progress;
 /// Time between two checkpoints; writing one costs some milliseconds between two samples.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Samples of one target in a row that may use up their time, before no more of it are taken: it costs its own row then,
+/// and not the run.
+const MOST_HUNG: u32 = 2;
+
 /// What a run has to do.
 #[derive(Debug)]
 pub struct Runner<'r> {
@@ -44,11 +48,12 @@ impl Runner<'_> {
         let mut samples = Vec::new();
         let mut saved = Instant::now();
         let mut interrupted = false;
+        let mut hung = vec![0; self.subjects.len()];
         for (sequence, step) in self.steps().iter().enumerate() {
             let experiment = &self.experiments[step.experiment];
             let subject = &self.subjects[step.target];
             progress.step(sequence, experiment.name(), subject.target.name());
-            let outcome = experiment.measure(step.case, subject, bench);
+            let outcome = measure(experiment.as_ref(), step, subject, bench, &mut hung);
             if bench.interrupt.asked() || outcome.as_ref().is_err_and(MeasureError::is_interrupt) {
                 interrupted = true;
                 break;
@@ -99,6 +104,27 @@ impl Runner<'_> {
             })
             .collect()
     }
+}
+
+/// Takes one sample, unless the target has hung too often.
+fn measure(
+    experiment: &dyn Experiment,
+    step: &Step,
+    subject: &Subject,
+    bench: &Bench,
+    hung: &mut [u32],
+) -> Result<Measured, MeasureError> {
+    let hung = &mut hung[step.target];
+    if *hung >= MOST_HUNG {
+        return Err(MeasureError::GivenUp {
+            target: subject.target.name(),
+            hung: *hung,
+        });
+    }
+    let outcome = experiment.measure(step.case, subject, bench);
+    let timed_out = outcome.as_ref().is_err_and(MeasureError::is_timeout);
+    *hung = if timed_out { *hung + 1 } else { 0 };
+    outcome
 }
 
 /// The rows of one sample: its values, and a failure for each metric that it did not give.

@@ -11,15 +11,18 @@
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sched::{CloneFlags, clone};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, kill, pthread_sigmask, signal};
+use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
+use crate::leftovers::Leftovers;
 use crate::marks::MonotonicTime;
+use crate::mounts::MountNamespace;
 
 /// The descriptor number that a launcher finds its marks pipe at.
 pub const MARKS_DESCRIPTOR: RawFd = 3;
@@ -27,8 +30,11 @@ pub const MARKS_DESCRIPTOR: RawFd = 3;
 /// Stack of the child between clone and exec: some system calls deep, no more.
 const CHILD_STACK: usize = 64 * 1024;
 
-/// A program, its arguments and its whole environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The descriptor number that a program finds [`CommandLine::input`] at.
+pub const INPUT_DESCRIPTOR: RawFd = 4;
+
+/// A program, its arguments, its whole environment, and what else it is started with.
+#[derive(Debug, Clone)]
 pub struct CommandLine {
     /// Path of the program; `PATH` is not searched.
     pub program: PathBuf,
@@ -36,6 +42,14 @@ pub struct CommandLine {
     pub arguments: Vec<OsString>,
     /// Environment as `KEY=VALUE`; nothing is inherited.
     pub environment: Vec<OsString>,
+    /// A file that it finds open for reading at [`INPUT_DESCRIPTOR`].
+    pub input: Option<PathBuf>,
+    /// The mount namespace that it runs in, if not the harness's own.
+    pub mounts: Option<MountNamespace>,
+    /// Whether it starts with `SIGCHLD` blocked: one that comes before it waits for it is then kept.
+    pub holds_sigchld: bool,
+    /// What it may leave behind beside its processes.
+    pub leftovers: Leftovers,
 }
 
 impl CommandLine {
@@ -45,6 +59,10 @@ impl CommandLine {
             program: program.into(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            input: None,
+            mounts: None,
+            holds_sigchld: false,
+            leftovers: Leftovers::default(),
         }
     }
 
@@ -100,7 +118,7 @@ pub enum ProcessGroup {
     Inherited,
 }
 
-/// What the child finds at descriptors 0, 1, 2 and, for marks, 3; all others are closed at exec.
+/// What the child finds at descriptors 0, 1, 2 and, for marks, 3; all but these and an input are closed at exec.
 #[derive(Debug)]
 pub struct Descriptors {
     /// Descriptor 0.
@@ -122,6 +140,13 @@ pub struct Child {
     pub pidfd: OwnedFd,
     /// The clock just before the clone.
     pub spawned_at: MonotonicTime,
+}
+
+/// What the child needs beside its command line, opened before the clock starts.
+struct Surroundings {
+    descriptors: Descriptors,
+    input: Option<OwnedFd>,
+    mounts: Option<MountNamespace>,
 }
 
 /// The command line in the form that execve(2) takes.
@@ -169,13 +194,12 @@ pub fn spawn(
     group: ProcessGroup,
 ) -> Result<Child, SpawnError> {
     let image = ExecImage::new(command)?;
-    let descriptors = lift(descriptors, &command.program)?;
+    let surroundings = Surroundings::new(command, descriptors)?;
     let clone_error = |source| SpawnError::Clone {
         program: command.program.clone(),
         source,
     };
-    let arguments = pointers(&image.arguments);
-    let environment = pointers(&image.environment);
+    let [arguments, environment] = [&image.arguments, &image.environment].map(|s| pointers(s));
     let mut stack = vec![0_u8; CHILD_STACK];
     let mut exec_error = 0_i32;
     let harness = Pid::this();
@@ -187,15 +211,16 @@ pub fn spawn(
         Some(&mut old_mask),
     )
     .map_err(clone_error)?;
+    let child_mask = child_mask(command, old_mask);
     let child = Box::new(|| {
         exec_error = become_program(
             &image.program,
             &arguments,
             &environment,
-            &descriptors,
+            &surroundings,
             group,
             harness,
-            &old_mask,
+            &child_mask,
         ) as i32;
         127
     });
@@ -234,29 +259,47 @@ pub fn spawn(
     })
 }
 
+fn child_mask(command: &CommandLine, mut mask: SigSet) -> SigSet {
+    if command.holds_sigchld {
+        mask.add(Signal::SIGCHLD);
+    }
+    mask
+}
+
 fn reap(pid: Pid) {
     while nix::sys::wait::waitpid(pid, None) == Err(Errno::EINTR) {}
 }
 
-/// Moves the descriptors above those that the child fills, so that no `dup2` closes one still needed.
-fn lift(descriptors: Descriptors, program: &Path) -> Result<Descriptors, SpawnError> {
-    let lift_one = |fd: OwnedFd| {
-        let number = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(MARKS_DESCRIPTOR + 1)).map_err(
-            |source| SpawnError::Descriptor {
-                what: "descriptor",
-                program: program.to_owned(),
-                source,
+impl Surroundings {
+    /// Moves the descriptors above those that the child fills, so that no `dup2` closes one still needed.
+    fn new(command: &CommandLine, descriptors: Descriptors) -> Result<Self, SpawnError> {
+        let failed = |what, source| SpawnError::Descriptor {
+            what,
+            program: command.program.clone(),
+            source,
+        };
+        let lift = |fd: OwnedFd| {
+            let number = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(INPUT_DESCRIPTOR + 1))
+                .map_err(|errno| failed("descriptor", errno))?;
+            // SAFETY: F_DUPFD_CLOEXEC has just returned this number, and nothing else knows it.
+            Ok::<_, SpawnError>(unsafe { OwnedFd::from_raw_fd(number) })
+        };
+        let open = |path: &PathBuf| {
+            let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+            nix::fcntl::open(path, flags, Mode::empty()).map_err(|errno| failed("input", errno))
+        };
+        let input = command.input.as_ref().map(open).transpose()?;
+        Ok(Self {
+            descriptors: Descriptors {
+                stdin: lift(descriptors.stdin)?,
+                stdout: lift(descriptors.stdout)?,
+                stderr: lift(descriptors.stderr)?,
+                marks: descriptors.marks.map(lift).transpose()?,
             },
-        )?;
-        // SAFETY: F_DUPFD_CLOEXEC has just returned this number, and nothing else knows it.
-        Ok::<_, SpawnError>(unsafe { OwnedFd::from_raw_fd(number) })
-    };
-    Ok(Descriptors {
-        stdin: lift_one(descriptors.stdin)?,
-        stdout: lift_one(descriptors.stdout)?,
-        stderr: lift_one(descriptors.stderr)?,
-        marks: descriptors.marks.map(lift_one).transpose()?,
-    })
+            input: input.map(lift).transpose()?,
+            mounts: command.mounts.clone(),
+        })
+    }
 }
 
 /// The child's side: returns only if something failed, with the reason.
@@ -264,12 +307,12 @@ fn become_program(
     program: &CString,
     arguments: &[*const libc::c_char],
     environment: &[*const libc::c_char],
-    descriptors: &Descriptors,
+    surroundings: &Surroundings,
     group: ProcessGroup,
     harness: Pid,
     mask: &SigSet,
 ) -> Errno {
-    match prepare_child(descriptors, group, harness, mask) {
+    match prepare_child(surroundings, group, harness, mask) {
         Ok(()) => {
             // SAFETY: both arrays end in a null pointer, and their strings live in the suspended parent.
             unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
@@ -280,7 +323,7 @@ fn become_program(
 }
 
 fn prepare_child(
-    descriptors: &Descriptors,
+    surroundings: &Surroundings,
     group: ProcessGroup,
     harness: Pid,
     mask: &SigSet,
@@ -292,33 +335,38 @@ fn prepare_child(
     if group == ProcessGroup::Own {
         nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
     }
+    if let Some(mounts) = &surroundings.mounts {
+        mounts.enter()?;
+    }
+    let descriptors = &surroundings.descriptors;
     let wanted = [
         Some(&descriptors.stdin),
         Some(&descriptors.stdout),
         Some(&descriptors.stderr),
         descriptors.marks.as_ref(),
+        surroundings.input.as_ref(),
     ];
+    close_at_exec()?;
     for (number, descriptor) in (0..).zip(wanted) {
         if let Some(descriptor) = descriptor {
-            // SAFETY: dup2 in the child's own descriptor table; the numbers 0 to 3 belong to nobody there.
+            // SAFETY: dup2 in the child's own descriptor table; the numbers 0 to 4 belong to nobody there.
             let result = unsafe { libc::dup2(descriptor.as_raw_fd(), number) };
             Errno::result(result)?;
         }
     }
-    close_all_others(descriptors.marks.is_some())?;
     // SAFETY: the default disposition is no handler. Rust's runtime ignores SIGPIPE, which exec would pass on.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(mask), None)
 }
 
-/// Has exec close what the harness itself inherited without the close-on-exec flag: cargo's job server, say.
-fn close_all_others(keep_marks: bool) -> nix::Result<()> {
-    let first = MARKS_DESCRIPTOR + i32::from(keep_marks);
+/// Has exec close all descriptors that the child isn't given after this: also what the harness itself inherited
+/// without the close-on-exec flag, cargo's job server, say.
+fn close_at_exec() -> nix::Result<()> {
     // SAFETY: close_range(2) takes three integers; with this flag it closes nothing before exec.
     let result = unsafe {
         libc::syscall(
             libc::SYS_close_range,
-            first,
+            0,
             u32::MAX,
             libc::CLOSE_RANGE_CLOEXEC,
         )

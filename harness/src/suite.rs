@@ -24,7 +24,7 @@ use crate::target::{self, Target};
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Names of targets; all if `None`.
+    /// Names of targets and of groups of them; those that start quickly if `None`.
     pub targets: Option<Vec<String>>,
     /// Names of experiments; all if `None`.
     pub experiments: Option<Vec<String>>,
@@ -59,12 +59,7 @@ pub fn run(
     programs: &Programs,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Finished> {
-    let targets = choose(
-        target::all(programs),
-        options.targets.as_deref(),
-        "target",
-        |t| t.name(),
-    )?;
+    let targets = target::choose(target::all(programs), options.targets.as_deref())?;
     check_baseline(&targets, options.baseline.as_deref())?;
     let experiments = choose(
         experiment::all(options.profile),
@@ -200,6 +195,7 @@ fn describe(
                 description: target.description().to_owned(),
                 kind: target.kind(),
                 version: target.version(),
+                differences: target.differences().iter().map(|&s| s.to_owned()).collect(),
                 unavailable: target.unavailable(host),
             })
             .collect(),

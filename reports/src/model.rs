@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The version of the results schema that this build writes, and the only one that it reads.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The name of the part that stands for a whole.
 pub const TOTAL: &str = "total";
@@ -80,6 +80,8 @@ pub struct Target {
     pub kind: TargetKind,
     /// Version of the runtime behind it.
     pub version: Option<String>,
+    /// What a peer does otherwise than isobench's container, a sentence each; empty for isobench's own targets.
+    pub differences: Vec<String>,
     /// Set if this host can't run it.
     pub unavailable: Option<Unavailable>,
 }

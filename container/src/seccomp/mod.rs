@@ -5,7 +5,7 @@
 //! a new filter once for every system call there is, to learn which it always allows. The search tree costs a tenth.
 //! The tests check it, call by call, against the filter that seccompiler compiles from the same policy.
 
-mod policy;
+pub mod policy;
 
 use seccompiler::sock_filter;
 
@@ -67,6 +67,28 @@ static PROGRAM: Program = compile();
 /// The kernel has no seccomp filters.
 pub fn install() -> Result<(), seccompiler::Error> {
     seccompiler::apply_filter(&PROGRAM.code[..PROGRAM.length])
+}
+
+/// The filter as the kernel takes it, an array of `struct sock_filter` (linux/filter.h): for runtimes that install a
+/// compiled filter.
+pub fn compiled() -> Vec<u8> {
+    let instructions = PROGRAM.code[..PROGRAM.length].iter();
+    instructions
+        .flat_map(|instruction| {
+            let [code_low, code_high] = instruction.code.to_ne_bytes();
+            let [a, b, c, d] = instruction.k.to_ne_bytes();
+            [
+                code_low,
+                code_high,
+                instruction.jt,
+                instruction.jf,
+                a,
+                b,
+                c,
+                d,
+            ]
+        })
+        .collect()
 }
 
 /// A jump over `distance` instructions.

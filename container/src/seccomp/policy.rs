@@ -7,7 +7,7 @@
 use libc::c_long;
 
 /// What a listed system call's arguments decide.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub enum Verdict {
     /// It runs if no bit of `mask` is set in the argument's low half.
     AllowIfClear {

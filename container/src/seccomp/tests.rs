@@ -156,3 +156,16 @@ fn clone3_is_unknown_and_mount_is_forbidden() {
         );
     }
 }
+
+#[test]
+fn the_compiled_filter_has_the_kernel_s_layout() {
+    let bytes = compiled();
+    assert_eq!(bytes.len(), 8 * PROGRAM.length);
+    let read = bytes.chunks(8).map(|chunk| sock_filter {
+        code: u16::from_ne_bytes(chunk[..2].try_into().unwrap()),
+        jt: chunk[2],
+        jf: chunk[3],
+        k: u32::from_ne_bytes(chunk[4..].try_into().unwrap()),
+    });
+    assert!(read.eq(PROGRAM.code[..PROGRAM.length].iter().cloned()));
+}

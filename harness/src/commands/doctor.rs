@@ -28,6 +28,7 @@ struct TargetDiagnosis {
     name: &'static str,
     available: bool,
     version: Option<String>,
+    differences: &'static [&'static str],
     reason: Option<String>,
     fix: Option<String>,
 }
@@ -47,6 +48,7 @@ pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<ExitCode> {
                 name: target.name(),
                 available: unavailable.is_none(),
                 version: target.version(),
+                differences: target.differences(),
                 reason: unavailable.as_ref().map(|u| u.reason.clone()),
                 fix: unavailable.map(|u| u.fix),
             }
@@ -85,6 +87,11 @@ fn render(diagnosis: &Diagnosis) -> String {
             target.reason.as_deref(),
             target.fix.as_deref(),
         );
+        if target.available {
+            for difference in target.differences {
+                push_wrapped(&mut text, "    differs: ", difference);
+            }
+        }
     }
     text.push_str("\nHost\n");
     for finding in &diagnosis.findings {

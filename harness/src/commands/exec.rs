@@ -69,7 +69,12 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
             .map_or_else(Vec::new, Group::limit_directories),
         marks: false,
     };
-    Ok(ExitCode::from(run(&target.command(&launch))?))
+    let command = target
+        .command(&launch)
+        .with_context(|| format!("cannot prepare an instance in {}", root.display()))?;
+    let code = run(&command);
+    command.leftovers.remove(matches!(code, Ok(0)));
+    Ok(ExitCode::from(code?))
 }
 
 /// The cgroups for what the options limit; `None` where there are none and none are needed.

@@ -101,14 +101,12 @@ impl Experiment for Memory {
         let mut launch = bench.launch(subject, &["idle", "--touch", &touched]);
         if let Some(group) = &group {
             launch.limits = group.limit_directories();
+        }
+        let command = subject.command(&launch)?;
+        if let Some(group) = &group {
             group.enter()?;
         }
-        let mut instance = Instance::start(
-            &subject.target.command(&launch),
-            Stdin::Held,
-            bench.limit,
-            bench.interrupt,
-        )?;
+        let mut instance = Instance::start(&command, Stdin::Held, bench.limit, bench.interrupt)?;
         if let Some(group) = &group {
             // Nothing is timed here, so the harness leaves at once and charges nothing of its own.
             group.leave()?;
@@ -154,17 +152,26 @@ fn why_no_pss(error: &ProcError) -> String {
     }
 }
 
-/// The parts without the bytes that the program itself touched (which are anonymous), and their sum.
+/// The parts without the bytes that the program itself touched, and their sum. Those bytes are anonymous, the first of
+/// the parts; of a file in memory, the second, where a kernel in user space hands them out.
 fn beyond_touched(metric: &'static str, parts: &[(&str, ByteSize)]) -> Vec<Reading> {
-    let touched = TOUCHED.as_u64() as f64;
-    let mut readings: Vec<_> = parts
-        .iter()
-        .map(|(name, size)| Reading {
+    let mut touched = TOUCHED.as_u64() as f64;
+    let last = parts.len() - 1;
+    let mut readings = Vec::new();
+    for (index, (name, size)) in parts.iter().enumerate() {
+        let whole = size.as_u64() as f64;
+        let taken = if index == last {
+            touched
+        } else {
+            touched.min(whole)
+        };
+        touched -= taken;
+        readings.push(Reading {
             metric,
             part: (*name).to_owned(),
-            value: size.as_u64() as f64 - if *name == "anon" { touched } else { 0.0 },
-        })
-        .collect();
+            value: whole - taken,
+        });
+    }
     let total = readings.iter().map(|reading| reading.value).sum();
     readings.insert(
         0,
@@ -180,6 +187,21 @@ fn beyond_touched(metric: &'static str, parts: &[(&str, ByteSize)]) -> Vec<Readi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn touched_bytes_that_are_a_file_s_are_taken_from_there() {
+        let parts = [
+            ("anon", ByteSize::mib(3)),
+            ("file", ByteSize::mib(15)),
+            ("kernel", ByteSize::mib(1)),
+        ];
+        let mib = 1024.0 * 1024.0;
+        let values: Vec<_> = beyond_touched(CHARGE, &parts)
+            .iter()
+            .map(|reading| reading.value / mib)
+            .collect();
+        assert_eq!(values, [3.0, 0.0, 2.0, 1.0]);
+    }
 
     #[test]
     fn the_touched_bytes_are_taken_from_the_anonymous_part() {

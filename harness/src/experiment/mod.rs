@@ -8,6 +8,7 @@ mod memory;
 mod startup;
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::bounds::Bounds;
 use crate::instance::InstanceError;
 use crate::interrupt::Interrupt;
 use crate::plan::Profile;
+use crate::spawn::CommandLine;
 use crate::target::{Launch, Target};
 
 /// Name of the start-up experiment.
@@ -96,6 +98,17 @@ pub enum MeasureError {
     /// Its cgroup could not be used.
     #[error(transparent)]
     Accounting(#[from] AccountingError),
+    /// A file that it needs could not be made.
+    #[error("cannot make what the instance needs")]
+    Command(#[source] io::Error),
+    /// It would most probably have used up its time again.
+    #[error("not taken: {hung} samples of {target} in a row had used up their time")]
+    GivenUp {
+        /// The target.
+        target: &'static str,
+        /// How many.
+        hung: u32,
+    },
     /// Time ran backwards, or a launcher lies.
     #[error("phase `{phase}` ends before the one that precedes it")]
     NegativePhase {
@@ -120,6 +133,14 @@ pub enum MeasureError {
 }
 
 impl MeasureError {
+    /// Whether the instance used up its time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            self,
+            Self::Instance(InstanceError::Timeout { .. } | InstanceError::Closed { .. })
+        )
+    }
+
     /// Whether the user stopped the run, so that this isn't the instance's failure.
     pub fn is_interrupt(&self) -> bool {
         matches!(self, Self::Instance(InstanceError::Interrupted))
@@ -133,6 +154,14 @@ pub struct Subject {
     pub target: Box<dyn Target>,
     /// The directory that it has prepared.
     pub root: PathBuf,
+}
+
+impl Subject {
+    /// The command line of one instance; to be had before the harness enters the instance's cgroup, which is not to be
+    /// charged with the files that are made for it.
+    fn command(&self, launch: &Launch) -> Result<CommandLine, MeasureError> {
+        self.target.command(launch).map_err(MeasureError::Command)
+    }
 }
 
 /// What all measurements of a run share.

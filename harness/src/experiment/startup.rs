@@ -120,9 +120,11 @@ impl Experiment for Startup {
         let mut launch = bench.launch(subject, arguments);
         if let Some(group) = &group {
             launch.limits = group.limit_directories();
+        }
+        let command = subject.command(&launch)?;
+        if let Some(group) = &group {
             group.enter()?;
         }
-        let command = subject.target.command(&launch);
         let mut instance = Instance::start(&command, Stdin::Null, bench.limit, bench.interrupt)?;
         let spawned = instance.spawned_at();
         let ready = instance.ready()?;

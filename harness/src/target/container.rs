@@ -66,7 +66,7 @@ impl Target for Container {
         DISK.into()
     }
 
-    fn command(&self, launch: &Launch) -> CommandLine {
+    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let mut command = CommandLine::new(&self.launcher);
         let arguments = &mut command.arguments;
         if launch.marks {
@@ -92,6 +92,6 @@ impl Target for Container {
         arguments.push("--".into());
         arguments.push(inside_path(launch.program).into());
         arguments.extend(launch.arguments.iter().cloned());
-        command
+        Ok(command)
     }
 }

@@ -1,6 +1,7 @@
 //! Floors: the least work that a mechanism needs. A rung is held against its floor, so that a reader sees what is
 //! the mechanism's and what is isobench's. They know start-up alone.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use isobench_reports::model::{Part, TargetKind, Unavailable};
@@ -53,11 +54,11 @@ impl Target for NamespaceFloor {
         disk.to_owned()
     }
 
-    fn command(&self, launch: &Launch) -> CommandLine {
-        CommandLine::new(&self.launcher)
+    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
+        Ok(CommandLine::new(&self.launcher)
             .args(["namespaces", "--"])
             .args([launch.program])
-            .args(&launch.arguments)
+            .args(&launch.arguments))
     }
 }
 
@@ -108,7 +109,7 @@ impl Target for KvmFloor {
         disk.to_owned()
     }
 
-    fn command(&self, _: &Launch) -> CommandLine {
-        CommandLine::new(&self.launcher).args(["kvm"])
+    fn command(&self, _: &Launch) -> io::Result<CommandLine> {
+        Ok(CommandLine::new(&self.launcher).args(["kvm"]))
     }
 }

@@ -1,5 +1,6 @@
 //! Rung 2: isobench's own KVM microVM without a guest OS, started by the launcher `isobench-vmm`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
@@ -58,7 +59,7 @@ impl Target for BareMicrovm {
         "/dev/vda".into()
     }
 
-    fn command(&self, launch: &Launch) -> CommandLine {
+    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let mut command = CommandLine::new(&self.launcher).args(["run"]);
         let arguments = &mut command.arguments;
         if launch.marks {
@@ -75,6 +76,6 @@ impl Target for BareMicrovm {
         arguments.push("--".into());
         arguments.push(launch.program.into());
         arguments.extend(launch.arguments.iter().cloned());
-        command
+        Ok(command)
     }
 }

@@ -3,10 +3,11 @@
 //! A target is *a command line that runs a program and passes its standard output through*. Nothing else
 //! about it is known to the experiments, so isobench's own rungs and the peers are measured by the same code.
 
-mod bwrap;
+mod choice;
 mod container;
 mod floor;
 mod microvm;
+mod peer;
 mod process;
 
 use std::ffi::OsString;
@@ -22,6 +23,8 @@ use crate::bounds::Bounds;
 use crate::host::HostReport;
 use crate::programs::Programs;
 use crate::spawn::CommandLine;
+
+pub use choice::choose;
 
 /// What one instance is to run, and with what.
 #[derive(Debug, Clone)]
@@ -65,6 +68,16 @@ pub trait Target: std::fmt::Debug {
         None
     }
 
+    /// What a peer does otherwise than isobench's container, as its interface has it: short sentences.
+    fn differences(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether it starts in a moment, so that it is among the targets of a run that names none.
+    fn is_quick(&self) -> bool {
+        true
+    }
+
     /// Whether `experiment` can be asked of it at all; a floor knows start-up alone.
     fn takes_part_in(&self, experiment: &str) -> bool {
         let _ = experiment;
@@ -101,20 +114,23 @@ pub trait Target: std::fmt::Debug {
     /// Where a program in this target finds the file given as [`Launch::disk`].
     fn disk_path(&self, disk: &Path) -> PathBuf;
 
-    /// The command line of one instance.
-    fn command(&self, launch: &Launch) -> CommandLine;
+    /// The command line of one instance, with the files that this instance needs made.
+    ///
+    /// # Errors
+    /// A file could not be made, or the launch holds what the target can't be told.
+    fn command(&self, launch: &Launch) -> io::Result<CommandLine>;
 }
 
 /// Every target that this build knows, in the order of the report: the ladder, its floors, the peers.
 pub fn all(programs: &Programs) -> Vec<Box<dyn Target>> {
-    vec![
+    let own: Vec<Box<dyn Target>> = vec![
         Box::new(process::Process),
         Box::new(container::Container::new(&programs.container)),
         Box::new(microvm::BareMicrovm::new(&programs.vmm)),
         Box::new(floor::NamespaceFloor::new(&programs.floor)),
         Box::new(floor::KvmFloor::new(&programs.floor)),
-        Box::new(bwrap::Bubblewrap::find()),
-    ]
+    ];
+    own.into_iter().chain(peer::all()).collect()
 }
 
 /// Names joined for a message.

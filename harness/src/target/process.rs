@@ -1,5 +1,6 @@
 //! Rung 0: a bare process. Nothing is added; its figures are the floor of every other row.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use isobench_reports::model::{Part, TargetKind, Unavailable};
@@ -36,11 +37,9 @@ impl Target for Process {
         disk.to_owned()
     }
 
-    fn command(&self, launch: &Launch) -> CommandLine {
-        CommandLine {
-            program: launch.program.to_owned(),
-            arguments: launch.arguments.clone(),
-            environment: launch.environment.clone(),
-        }
+    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
+        let mut command = CommandLine::new(launch.program).args(&launch.arguments);
+        command.environment.clone_from(&launch.environment);
+        Ok(command)
     }
 }

@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod exec;
+mod peers;
 mod run;
 mod support;

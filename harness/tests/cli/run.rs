@@ -1,11 +1,10 @@
 //! Whole runs: real samples of every target that this host can run, and nothing left behind however a run ends.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use crate::support::{Place, can_run, cgroups_of, text};
+use crate::support::{Place, can_run, cgroups_of, text, wait_for_first_sample};
 use isobench::probe::pss::process_tree;
 use isobench_reports::model::{Run, Status};
 use nix::sys::signal::{Signal, kill};
@@ -27,16 +26,6 @@ fn good_samples(run: &Run, target: &str, metric: &str) -> usize {
 
 fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(child.id().try_into().unwrap())
-}
-
-/// Waits until the run has begun to take samples.
-fn wait_for_first_sample(child: &mut Child) {
-    let stderr = BufReader::new(child.stderr.take().unwrap());
-    let line = stderr
-        .lines()
-        .map_while(Result::ok)
-        .find(|line| line.starts_with("sample "));
-    assert!(line.is_some(), "no sample was announced");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -110,4 +111,14 @@ pub fn can_run(target: &str) -> bool {
         println!("skipped: {target}: {}", found["reason"]);
     }
     available
+}
+
+/// Waits until the run has begun to take samples.
+pub fn wait_for_first_sample(child: &mut Child) {
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let line = stderr
+        .lines()
+        .map_while(Result::ok)
+        .find(|line| line.starts_with("sample "));
+    assert!(line.is_some(), "no sample was announced");
 }

@@ -25,6 +25,7 @@ pub struct RunView {
     pub thin: bool,
     pub ladder: TableView,
     pub missing: Vec<MissingView>,
+    pub differences: Vec<DifferencesView>,
     pub gaps: Vec<GapView>,
     pub sections: Vec<SectionView>,
     pub facts: Vec<Fact>,
@@ -86,6 +87,13 @@ pub struct MissingView {
     pub fix: String,
 }
 
+/// What a peer does otherwise than the container.
+pub struct DifferencesView {
+    pub ink: String,
+    pub name: String,
+    pub sentences: Vec<String>,
+}
+
 /// Samples that a target lacks.
 pub struct GapView {
     pub target: String,
@@ -123,6 +131,7 @@ impl RunView {
                 |_| true,
             ),
             missing: missing(run),
+            differences: differences(run),
             gaps: summary.gaps().iter().map(gap).collect(),
             sections: sections
                 .map(|(index, section)| view(summary, section, &id, index))
@@ -158,6 +167,19 @@ fn missing(run: &Run) -> Vec<MissingView> {
         })
     };
     run.targets.iter().filter_map(view).collect()
+}
+
+fn differences(run: &Run) -> Vec<DifferencesView> {
+    let measured = run.targets.iter().filter(|t| t.unavailable.is_none());
+    let view = |target: &Target| DifferencesView {
+        ink: theme::ink_of(run, target).name(),
+        name: target.name.clone(),
+        sentences: target.differences.clone(),
+    };
+    measured
+        .filter(|target| !target.differences.is_empty())
+        .map(view)
+        .collect()
 }
 
 fn gap(gap: &Gap<'_>) -> GapView {

@@ -53,7 +53,7 @@ fn another_schema_says_which_isobench_reads_it() {
     let refusal = refusal(br#"{"tool":"isobench","schema":7,"version":"3.1.0","moved":{}}"#);
     assert_eq!(
         refusal,
-        "r.json has results schema 7, this isobench reads 1: use the isobench 3.1.0 that wrote it"
+        "r.json has results schema 7, this isobench reads 2: use the isobench 3.1.0 that wrote it"
     );
 }
 
