@@ -1,13 +1,14 @@
 //! The command line of the program `workload`.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use lexopt::{Arg, Parser, ValueExt as _};
 
-use crate::run::{Disk, DiskOperation, Workload};
+use crate::run::{Disk, DiskOperation, Net, NetOperation, Workload};
 
 /// What `workload --help` prints.
 pub const USAGE: &str = "\
@@ -15,6 +16,8 @@ usage: workload ready [--libc]
        workload idle --touch SIZE
        workload disk --op seq-write|seq-read|rand-read|rand-write|fsync
                      --block SIZE --bytes SIZE --path FILE [--direct]
+       workload net --op receive|send --peer ADDRESS:PORT --bytes SIZE
+       workload net --op echo|connect --peer ADDRESS:PORT --count N
        workload cpu --iterations N
        workload syscall --iterations N
        workload page-fault --bytes SIZE
@@ -38,11 +41,13 @@ pub enum Command {
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     /// No subcommand at all.
-    #[error("no workload is named: one of ready, idle, disk, cpu, syscall, page-fault is needed")]
+    #[error(
+        "no workload is named: one of ready, idle, disk, net, cpu, syscall, page-fault is needed"
+    )]
     NoWorkload,
     /// A subcommand that does not exist.
     #[error(
-        "unknown workload {name:?}: one of ready, idle, disk, cpu, syscall, page-fault is needed"
+        "unknown workload {name:?}: one of ready, idle, disk, net, cpu, syscall, page-fault is needed"
     )]
     UnknownWorkload {
         /// As given.
@@ -85,6 +90,7 @@ pub fn parse(mut parser: Parser) -> Result<Command, UsageError> {
                 touch: only("idle", "--touch", size, &mut parser)?,
             },
             Some("disk") => Workload::Disk(disk(&mut parser)?),
+            Some("net") => Workload::Net(net(&mut parser)?),
             Some("cpu") => Workload::Cpu {
                 iterations: only("cpu", "--iterations", count, &mut parser)?,
             },
@@ -160,6 +166,50 @@ fn disk(parser: &mut Parser) -> Result<Disk, UsageError> {
     Ok(disk)
 }
 
+fn net(parser: &mut Parser) -> Result<Net, UsageError> {
+    let (mut operation, mut peer, mut bytes, mut number) = (None, None, None, None);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("op") => operation = Some(parser.value()?.string()?),
+            Arg::Long("peer") => peer = Some(address(parser.value()?)?),
+            Arg::Long("bytes") => bytes = Some(size("--bytes", parser.value()?)?),
+            Arg::Long("count") => number = Some(count("--count", parser.value()?)?),
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    let missing = |option| UsageError::Missing {
+        workload: "net",
+        option,
+    };
+    let operation = operation.ok_or(missing("--op"))?;
+    let bytes = bytes.ok_or(missing("--bytes"));
+    let number = number.ok_or(missing("--count"));
+    let operation = match operation.as_str() {
+        "receive" => NetOperation::Receive(bytes?),
+        "send" => NetOperation::Send(bytes?),
+        "echo" => NetOperation::Echo(number?),
+        "connect" => NetOperation::Connect(number?),
+        _ => {
+            return Err(UsageError::Value {
+                option: "--op",
+                value: operation,
+                needed: "one of receive, send, echo, connect is needed",
+            });
+        }
+    };
+    let peer = peer.ok_or(missing("--peer"))?;
+    Ok(Net { peer, operation })
+}
+
+fn address(value: OsString) -> Result<SocketAddr, UsageError> {
+    let value = value.string()?;
+    value.parse().map_err(|_| UsageError::Value {
+        option: "--peer",
+        value,
+        needed: "an address and a port such as 198.18.0.1:4000 are needed",
+    })
+}
+
 fn check_sizes(disk: &Disk) -> Result<(), UsageError> {
     let (block, bytes) = (disk.block.as_u64(), disk.bytes.as_u64());
     let refuse = |option, value: ByteSize, needed| {
@@ -219,99 +269,4 @@ fn count(option: &'static str, value: OsString) -> Result<NonZeroU64, UsageError
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(line: &str) -> Result<Command, UsageError> {
-        parse(Parser::from_args(line.split_whitespace()))
-    }
-
-    #[test]
-    fn each_workload_is_read() {
-        let disk = |operation, direct| {
-            Workload::Disk(Disk {
-                operation,
-                block: ByteSize::kib(4),
-                bytes: ByteSize::mib(64),
-                path: "/dev/vda".into(),
-                direct,
-            })
-        };
-        let thousand = NonZeroU64::new(1000).unwrap();
-        for (line, workload) in [
-            ("ready", Workload::Ready),
-            ("ready --libc", Workload::Ready),
-            (
-                "idle --touch 16MiB",
-                Workload::Idle {
-                    touch: ByteSize::mib(16),
-                },
-            ),
-            (
-                "disk --op fsync --block 4KiB --bytes=64MiB --path /dev/vda",
-                disk(DiskOperation::Fsync, false),
-            ),
-            (
-                "disk --direct --path /dev/vda --bytes 67108864 --block 4096 --op seq-read",
-                disk(DiskOperation::SequentialRead, true),
-            ),
-            (
-                "cpu --iterations 1000",
-                Workload::Cpu {
-                    iterations: thousand,
-                },
-            ),
-            (
-                "syscall --iterations=1000",
-                Workload::Syscall {
-                    iterations: thousand,
-                },
-            ),
-            (
-                "page-fault --bytes 1MiB",
-                Workload::PageFault {
-                    bytes: ByteSize::mib(1),
-                },
-            ),
-        ] {
-            assert_eq!(parsed(line).unwrap(), Command::Run(workload), "{line}");
-        }
-        assert_eq!(parsed("--help").unwrap(), Command::Help);
-    }
-
-    #[test]
-    fn a_bad_command_line_says_what_is_needed() {
-        for (line, words) in [
-            ("", "no workload"),
-            ("redy", "\"redy\""),
-            ("--frob", "bad command line"),
-            ("ready set", "bad command line"),
-            ("ready --libc --libc", "bad command line"),
-            ("idle", "needs --touch"),
-            ("idle --touch", "bad command line"),
-            ("idle --touch much", "--touch \"much\": a size above zero"),
-            ("idle --touch 0", "a size above zero"),
-            ("idle --touch -1", "a size above zero"),
-            ("cpu --iterations 0", "a whole number above zero"),
-            ("cpu --iterations 1e9", "a whole number above zero"),
-            ("cpu --bytes 5", "bad command line"),
-            ("disk --op fsync --block 4KiB --bytes 1MiB", "needs --path"),
-            ("disk --op erase", "one of seq-write"),
-            (
-                "disk --op fsync --block 4KiB --bytes 5000 --path f",
-                "a multiple of --block",
-            ),
-            (
-                "disk --op fsync --block 100 --bytes 1000 --path f --direct",
-                "a multiple of 512",
-            ),
-            (
-                "disk --op fsync --block 1TiB --bytes 1TiB --path f",
-                "largest block",
-            ),
-        ] {
-            let error = parsed(line).unwrap_err().to_string();
-            assert!(error.contains(words), "{line}: {error}");
-        }
-    }
-}
+mod tests;

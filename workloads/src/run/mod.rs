@@ -5,13 +5,16 @@ mod cpu;
 mod disk;
 mod idle;
 mod memory;
+mod net;
 mod page_fault;
 mod ready;
 mod syscall;
 
 pub use disk::{Disk, DiskOperation};
+pub use net::{Net, NetOperation};
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -34,6 +37,8 @@ pub enum Workload {
     },
     /// Reads or writes a file or a block device.
     Disk(Disk),
+    /// Speaks with the host over the network.
+    Net(Net),
     /// Computes, without memory or system calls.
     Cpu {
         /// Rounds of the computation.
@@ -61,6 +66,7 @@ impl Workload {
             Self::Ready => ready::run(output),
             Self::Idle { touch } => idle::run(*touch, output, input),
             Self::Disk(disk) => disk.run(output),
+            Self::Net(net) => net.run(output),
             Self::Cpu { iterations } => cpu::run(*iterations, output),
             Self::Syscall { iterations } => syscall::run(*iterations, output),
             Self::PageFault { bytes } => page_fault::run(*bytes, output),
@@ -100,6 +106,16 @@ pub enum WorkloadError {
         path: PathBuf,
         /// Where in the file.
         offset: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// The network failed.
+    #[error("{operation} with {peer} failed")]
+    Net {
+        /// What was done.
+        operation: &'static str,
+        /// With whom.
+        peer: SocketAddr,
         /// Why.
         source: io::Error,
     },

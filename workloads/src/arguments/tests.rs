@@ -1,0 +1,121 @@
+use super::*;
+
+fn parsed(line: &str) -> Result<Command, UsageError> {
+    parse(Parser::from_args(line.split_whitespace()))
+}
+
+#[test]
+fn each_workload_is_read() {
+    let disk = |operation, direct| {
+        Workload::Disk(Disk {
+            operation,
+            block: ByteSize::kib(4),
+            bytes: ByteSize::mib(64),
+            path: "/dev/vda".into(),
+            direct,
+        })
+    };
+    let thousand = NonZeroU64::new(1000).unwrap();
+    for (line, workload) in [
+        ("ready", Workload::Ready),
+        ("ready --libc", Workload::Ready),
+        (
+            "idle --touch 16MiB",
+            Workload::Idle {
+                touch: ByteSize::mib(16),
+            },
+        ),
+        (
+            "disk --op fsync --block 4KiB --bytes=64MiB --path /dev/vda",
+            disk(DiskOperation::Fsync, false),
+        ),
+        (
+            "disk --direct --path /dev/vda --bytes 67108864 --block 4096 --op seq-read",
+            disk(DiskOperation::SequentialRead, true),
+        ),
+        (
+            "cpu --iterations 1000",
+            Workload::Cpu {
+                iterations: thousand,
+            },
+        ),
+        (
+            "syscall --iterations=1000",
+            Workload::Syscall {
+                iterations: thousand,
+            },
+        ),
+        (
+            "page-fault --bytes 1MiB",
+            Workload::PageFault {
+                bytes: ByteSize::mib(1),
+            },
+        ),
+    ] {
+        assert_eq!(parsed(line).unwrap(), Command::Run(workload), "{line}");
+    }
+    assert_eq!(parsed("--help").unwrap(), Command::Help);
+}
+
+#[test]
+fn work_on_the_network_is_read() {
+    let thousand = NonZeroU64::new(1000).unwrap();
+    let mebibyte = ByteSize::mib(1);
+    for (line, operation) in [
+        ("--op receive --bytes 1MiB", NetOperation::Receive(mebibyte)),
+        ("--op send --bytes 1MiB", NetOperation::Send(mebibyte)),
+        ("--op echo --count 1000", NetOperation::Echo(thousand)),
+        ("--op connect --count 1000", NetOperation::Connect(thousand)),
+    ] {
+        for peer in ["198.18.0.1:4000", "[::1]:4000"] {
+            let command = parsed(&format!("net --peer {peer} {line}")).unwrap();
+            let peer = peer.parse().unwrap();
+            let net = Net { peer, operation };
+            assert_eq!(command, Command::Run(Workload::Net(net)), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_command_line_says_what_is_needed() {
+    for (line, words) in [
+        ("", "no workload"),
+        ("redy", "\"redy\""),
+        ("--frob", "bad command line"),
+        ("ready set", "bad command line"),
+        ("ready --libc --libc", "bad command line"),
+        ("idle", "needs --touch"),
+        ("idle --touch", "bad command line"),
+        ("idle --touch much", "--touch \"much\": a size above zero"),
+        ("idle --touch 0", "a size above zero"),
+        ("idle --touch -1", "a size above zero"),
+        ("cpu --iterations 0", "a whole number above zero"),
+        ("cpu --iterations 1e9", "a whole number above zero"),
+        ("cpu --bytes 5", "bad command line"),
+        ("disk --op fsync --block 4KiB --bytes 1MiB", "needs --path"),
+        ("disk --op erase", "one of seq-write"),
+        ("net --op echo --peer 127.0.0.1:1", "needs --count"),
+        (
+            "net --op send --peer 127.0.0.1:1 --count 1",
+            "needs --bytes",
+        ),
+        ("net --op send --bytes 1", "needs --peer"),
+        ("net --op listen", "one of receive"),
+        ("net --peer host:80", "an address and a port"),
+        (
+            "disk --op fsync --block 4KiB --bytes 5000 --path f",
+            "a multiple of --block",
+        ),
+        (
+            "disk --op fsync --block 100 --bytes 1000 --path f --direct",
+            "a multiple of 512",
+        ),
+        (
+            "disk --op fsync --block 1TiB --bytes 1TiB --path f",
+            "largest block",
+        ),
+    ] {
+        let error = parsed(line).unwrap_err().to_string();
+        assert!(error.contains(words), "{line}: {error}");
+    }
+}
