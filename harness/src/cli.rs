@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
+use isobench_container::Network;
 
 use crate::bounds::Bounds;
 use crate::plan::Profile;
@@ -12,7 +13,7 @@ use crate::plan::Profile;
 /// What isolation costs, with numbers from your own machine.
 ///
 /// isobench starts the identical static program as a bare process, in a namespace container and in a KVM microVM, and
-/// measures start-up, memory and disk of each.
+/// measures start-up, memory, disk and network of each.
 #[derive(Debug, Parser)]
 #[command(version, disable_help_subcommand = true)]
 pub struct Cli {
@@ -70,6 +71,9 @@ pub struct ExecArguments {
     /// Further limits
     #[command(flatten)]
     pub bounds: Bounds,
+    /// The program's network: none, loopback, veth (a link to the host, which it finds at 198.18.0.1) or host
+    #[arg(long, value_name = "NETWORK")]
+    pub net: Option<Network>,
     /// A file that the program finds as /dev/vda in a microVM and as /disk in a container
     #[arg(long, value_name = "FILE")]
     pub disk: Option<PathBuf>,

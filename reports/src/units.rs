@@ -30,7 +30,7 @@ const THROUGHPUT: [Scale; 4] = [
     scale(1e6, "MB/s"),
     scale(1e9, "GB/s"),
 ];
-const RATE: [Scale; 1] = [scale(1.0, "IOPS")];
+const RATE: [Scale; 1] = [scale(1.0, "/s")];
 
 const fn scale(divisor: f64, symbol: &'static str) -> Scale {
     Scale { divisor, symbol }
@@ -77,7 +77,7 @@ impl Scale {
     }
 }
 
-/// Writes a value with its unit, such as `1.23 ms`, `12.3 MiB`, `84,000 IOPS`.
+/// Writes a value with its unit, such as `1.23 ms`, `12.3 MiB`, `84,000 /s`.
 pub fn value(unit: Unit, value: f64) -> String {
     let scale = Scale::of(unit, value);
     format!("{} {}", scale.number(value), scale.symbol)
@@ -192,9 +192,9 @@ mod tests {
             (Unit::Bytes, -300_000.0, "-293 KiB"),
             (Unit::BytesPerSecond, 1.5e9, "1.50 GB/s"),
             (Unit::BytesPerSecond, 513_400_000.0, "513 MB/s"),
-            (Unit::OperationsPerSecond, 84_044.0, "84,000 IOPS"),
-            (Unit::OperationsPerSecond, 1_234_567.0, "1,230,000 IOPS"),
-            (Unit::OperationsPerSecond, 12.34, "12.3 IOPS"),
+            (Unit::OperationsPerSecond, 84_044.0, "84,000 /s"),
+            (Unit::OperationsPerSecond, 1_234_567.0, "1,230,000 /s"),
+            (Unit::OperationsPerSecond, 12.34, "12.3 /s"),
         ];
         for (unit, number, text) in cases {
             assert_eq!(value(unit, number), text);

@@ -57,6 +57,15 @@ impl Network {
         }
     }
 
+    /// Where a program finds the host; `None` if it can't reach it.
+    pub const fn host_address(self) -> Option<Ipv4Addr> {
+        match self {
+            Self::None | Self::Loopback => None,
+            Self::Veth => Some(HOST_ADDRESS),
+            Self::Host => Some(Ipv4Addr::LOCALHOST),
+        }
+    }
+
     /// Whether the container's first process is sent messages for its network.
     pub const fn is_set_up(self) -> bool {
         matches!(self, Self::Loopback | Self::Veth)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use isobench_container::Network;
 use isobench_container::cgroup::Hierarchies;
 use isobench_vmm::bare::program::Program;
 use nix::errno::Errno;
@@ -40,6 +41,9 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
         ))
         .into());
     }
+    if let Some(network) = arguments.net {
+        check_network(network, target.as_ref())?;
+    }
     if let Some(option) = arguments.bounds.given()
         && !target.takes_bounds()
     {
@@ -62,6 +66,7 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
         environment: arguments.environment.clone(),
         disk: disk.as_deref(),
         memory: arguments.memory,
+        network: arguments.net,
         bounds: arguments.bounds.clone(),
         root: &root,
         limits: group
@@ -133,6 +138,20 @@ fn program(arguments: &ExecArguments) -> anyhow::Result<(PathBuf, &[std::ffi::Os
         ))
     })?;
     Ok((path, rest))
+}
+
+fn check_network(network: Network, target: &dyn Target) -> Result<(), BadInput> {
+    let offered = target.networks();
+    if offered.contains(&network) {
+        return Ok(());
+    }
+    let names: Vec<_> = offered.iter().map(|network| network.name()).collect();
+    Err(BadInput(format!(
+        "{} has no network {}; choose among {}",
+        target.name(),
+        network.name(),
+        names.join(", ")
+    )))
 }
 
 fn check_disk(disk: &Path) -> Result<PathBuf, BadInput> {

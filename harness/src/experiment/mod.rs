@@ -5,12 +5,15 @@
 
 mod disk;
 mod memory;
+mod net;
 mod startup;
 
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+pub use net::NetError;
 
 use isobench_reports::model::{Better, Metric, Part, TOTAL, Unit};
 
@@ -28,6 +31,8 @@ pub const STARTUP: &str = "startup";
 pub const MEMORY: &str = "memory";
 /// Name of the disk experiment.
 pub const DISK: &str = "disk";
+/// Name of the network experiment.
+pub const NET: &str = "net";
 
 /// A figure that an experiment takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +100,12 @@ pub enum MeasureError {
     /// The instance misbehaved.
     #[error(transparent)]
     Instance(#[from] InstanceError),
+    /// The network, or the instance at the other end, did.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// It has none.
+    #[error("the target has no network by which an instance could reach the host")]
+    NoNetwork,
     /// Its cgroup could not be used.
     #[error(transparent)]
     Accounting(#[from] AccountingError),
@@ -143,7 +154,10 @@ impl MeasureError {
 
     /// Whether the user stopped the run, so that this isn't the instance's failure.
     pub fn is_interrupt(&self) -> bool {
-        matches!(self, Self::Instance(InstanceError::Interrupted))
+        matches!(
+            self,
+            Self::Instance(InstanceError::Interrupted) | Self::Net(NetError::Interrupted)
+        )
     }
 }
 
@@ -188,6 +202,7 @@ impl Bench<'_> {
             environment: Vec::new(),
             disk: None,
             memory: None,
+            network: None,
             bounds: Bounds::default(),
             root: &subject.root,
             limits: Vec::new(),
@@ -268,6 +283,7 @@ pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
         Box::new(startup::Startup),
         Box::new(memory::Memory),
         Box::new(disk::Disk::new(profile)),
+        Box::new(net::Net::new(profile)),
     ]
 }
 

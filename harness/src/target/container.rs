@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use isobench_container::Phase;
+use isobench_container::{Network, Phase};
 use isobench_reports::model::{Part, TargetKind, Unavailable};
 
 use super::{Launch, Target, inside_path, part, place_program};
@@ -46,6 +46,10 @@ impl Target for Container {
             .collect()
     }
 
+    fn networks(&self) -> &'static [Network] {
+        &Network::ALL
+    }
+
     fn limits_memory(&self) -> bool {
         true
     }
@@ -86,6 +90,9 @@ impl Target for Container {
             arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
         }
         arguments.extend(launch.bounds.launcher_options());
+        if let Some(network) = launch.network {
+            arguments.extend(["--net".into(), network.name().into()]);
+        }
         for variable in &launch.environment {
             arguments.extend(["--env".into(), variable.clone()]);
         }

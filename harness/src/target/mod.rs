@@ -17,6 +17,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
+use isobench_container::Network;
 use isobench_reports::model::{Part, TargetKind, Unavailable};
 
 use crate::bounds::Bounds;
@@ -39,6 +40,8 @@ pub struct Launch<'a> {
     pub disk: Option<&'a Path>,
     /// Memory that it may use, where the target can limit it.
     pub memory: Option<ByteSize>,
+    /// The network that it has, one of [`Target::networks`]; the first of those if `None`.
+    pub network: Option<Network>,
     /// What else is limited, where [`Target::takes_bounds`].
     pub bounds: Bounds,
     /// The directory that [`Target::prepare`] filled for this program.
@@ -87,6 +90,11 @@ pub trait Target: std::fmt::Debug {
     /// Whether it runs the program that it's given; the floor of KVM has none.
     fn runs_programs(&self) -> bool {
         true
+    }
+
+    /// The networks that it can give an instance.
+    fn networks(&self) -> &'static [Network] {
+        &[Network::None]
     }
 
     /// Whether it can hold a program to [`Launch::memory`].

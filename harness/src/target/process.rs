@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use isobench_container::Network;
 use isobench_reports::model::{Part, TargetKind, Unavailable};
 
 use super::{Launch, Target};
@@ -27,6 +28,10 @@ impl Target for Process {
 
     fn phases(&self) -> Vec<Part> {
         Vec::new()
+    }
+
+    fn networks(&self) -> &'static [Network] {
+        &[Network::Host]
     }
 
     fn unavailable(&self, _: &HostReport) -> Option<Unavailable> {

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod exec;
+mod net;
 mod peers;
 mod run;
 mod support;
