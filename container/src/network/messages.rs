@@ -140,3 +140,90 @@ fn push(messages: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, body: &imp
     header.emit(head);
     body.emit(rest);
 }
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_core::NlasIterator;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::network::MAX_MESSAGES;
+
+    const HEADER_BYTES: usize = 16;
+
+    fn word(bytes: &[u8], at: usize) -> u32 {
+        u32::from_ne_bytes(*bytes[at..].first_chunk().unwrap())
+    }
+
+    /// Type, flags, sequence number and body of each message, found as the kernel finds them.
+    fn split(mut bytes: &[u8]) -> Vec<(u32, u32, u32, &[u8])> {
+        let mut messages = Vec::new();
+        while !bytes.is_empty() {
+            let length = word(bytes, 0) as usize;
+            assert_eq!(length % 4, 0);
+            let kind = word(bytes, 4);
+            let body = &bytes[HEADER_BYTES..length];
+            messages.push((kind & 0xffff, kind >> 16, word(bytes, 8), body));
+            bytes = &bytes[length..];
+        }
+        messages
+    }
+
+    #[test]
+    fn a_loopback_takes_one_message() {
+        let expected: [u8; 32] = [
+            32, 0, 0, 0, 16, 0, 5, 0, 2, 0, 0, 0, 0, 0, 0,
+            0, // RTM_NEWLINK, REQUEST | ACK, LAST
+            0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0,
+            0, // index 1; of the flags IFF_UP, set
+        ];
+        assert_eq!(loopback(), expected);
+        assert!(expected.len() <= MAX_MESSAGES);
+    }
+
+    #[test]
+    fn a_pair_is_made_anew_or_not_at_all() {
+        let link = Link::of_process(Pid::from_raw(0x1a2b));
+        let bytes = pair(link, Pid::from_raw(77));
+        let (kind, flags, sequence, body) = split(&bytes)[0];
+        // REQUEST | ACK | EXCL | CREATE
+        assert_eq!((kind, flags, sequence), (16, 0x605, LAST));
+        assert_eq!(word(body, 4), link.index());
+        let attributes: Vec<_> = NlasIterator::new(&body[16..]).map(Result::unwrap).collect();
+        let value = |kind| {
+            let found = attributes.iter().find(|attribute| attribute.kind() == kind);
+            found.unwrap().value().to_vec()
+        };
+        assert_eq!(value(libc::IFLA_IFNAME), b"isobench-1a2b\0");
+        let peer = value(libc::IFLA_LINKINFO);
+        let holds = |part: &[u8]| peer.windows(part.len()).any(|window| window == part);
+        assert!(holds(b"veth") && holds(b"eth0\0"));
+        assert!(holds(&77_u32.to_ne_bytes()) && holds(&INSIDE_INDEX.to_ne_bytes()));
+    }
+
+    #[test]
+    fn an_end_may_lack_ipv6_and_nothing_else() {
+        let link = Link::of_process(Pid::from_raw(0x1a2b));
+        let inside = inside_end(link);
+        let sequences: Vec<u32> = split(&inside).iter().map(|message| message.2).collect();
+        assert_eq!(sequences, [REQUIRED, OPTIONAL, REQUIRED, LAST]);
+        let host = host_end(link);
+        let (kind, flags, _, body) = split(&host)[2];
+        assert_eq!((kind, flags), (20, 0x605));
+        // AF_INET, /32, no flags, RT_SCOPE_LINK.
+        assert_eq!(body[..4], [2, 32, 0, 253]);
+        assert_eq!(body[12..16], HOST_ADDRESS.octets());
+        assert_eq!(body[20..24], link.address().octets());
+    }
+
+    proptest! {
+        #[test]
+        fn every_list_can_be_taken_apart(launcher in 1..i32::MAX, inside in 1..i32::MAX) {
+            let link = Link::of_process(Pid::from_raw(launcher));
+            for messages in [pair(link, Pid::from_raw(inside)), inside_end(link), host_end(link), query(link.index())] {
+                let sequences: Vec<u32> = split(&messages).iter().map(|message| message.2).collect();
+                prop_assert!(!sequences[..sequences.len() - 1].contains(&LAST));
+            }
+        }
+    }
+}
