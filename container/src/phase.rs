@@ -61,7 +61,7 @@ impl Phase {
                 "the launcher makes the cgroups for the limits meanwhile, and the process joins them"
             }
             Self::Network => {
-                "the launcher has made the link to the host meanwhile, and the process waits for the rest of that"
+                "what is left of making the link to the host, which the launcher does meanwhile; or the loopback is brought up"
             }
             Self::Pivot => "pivot_root, and the host's file systems are detached",
             Self::Seccomp => "capabilities are dropped and the system-call filter is installed",

@@ -165,6 +165,20 @@ fn a_killed_launcher_takes_its_container_along() {
 }
 
 #[test]
+fn a_network_is_a_phase_of_its_own() {
+    let Some(fixture) = fixture() else { return };
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    let number = writer.as_raw_fd().to_string();
+    let flags = ["--marks-fd", &number, "--net", "loopback"];
+    fixture.command(&flags, "nothing").output().unwrap();
+    drop(writer);
+    let text = std::io::read_to_string(fs::File::from(reader)).unwrap();
+    let marks = parse_marks(&text).unwrap();
+    let names: Vec<_> = marks.iter().map(|mark| mark.phase.as_str()).collect();
+    assert_eq!(names[3..6], ["pivot", "network", "seccomp"]);
+}
+
+#[test]
 fn marks_name_the_phases_in_order() {
     let Some(fixture) = fixture() else { return };
     let (reader, writer) = nix::unistd::pipe().unwrap();
