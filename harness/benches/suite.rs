@@ -42,11 +42,9 @@ fn main() -> ExitCode {
             &Interrupt::install()?,
         )
     };
-    match outcome() {
-        Ok(finished) => {
-            suite::print(&finished);
-            ExitCode::SUCCESS
-        }
+    let printed = outcome().and_then(|finished| suite::print(&finished, None));
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => isobench::failure::report(&error),
     }
 }

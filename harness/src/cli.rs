@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use isobench_container::Network;
+use isobench_reports::Format;
 
 use crate::bounds::Bounds;
 use crate::plan::Profile;
@@ -33,6 +34,8 @@ pub enum Command {
     Doctor(DoctorArguments),
     /// Draw the report again from saved results, on any machine.
     Report(ReportArguments),
+    /// Hold one run against another; exit code 1 if something got worse.
+    Compare(CompareArguments),
 }
 
 /// Arguments of `isobench run`.
@@ -54,6 +57,9 @@ pub struct RunArguments {
     /// Target that ratios refer to [default: process]
     #[arg(long, value_name = "NAME")]
     pub baseline: Option<String>,
+    /// Print the figures in this format instead of a table
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<FigureFormat>,
     /// Directory to write to; results in it are never overwritten [default: isobench-results/DATE]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -102,9 +108,86 @@ pub struct ReportArguments {
     /// Target that ratios refer to [default: process]
     #[arg(long, value_name = "NAME")]
     pub baseline: Option<String>,
+    /// Print the figures in this format instead of writing a report
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "out")]
+    pub format: Option<FigureFormat>,
     /// File to write
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     pub out: PathBuf,
+}
+
+/// Arguments of `isobench compare`.
+#[derive(Debug, Args)]
+pub struct CompareArguments {
+    /// Results that the others are held against: a file, or the directory that holds it
+    #[arg(value_name = "BASE")]
+    pub base: PathBuf,
+    /// The other results
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// Smallest change that matters
+    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = parse_percent)]
+    pub threshold: f64,
+    /// Compare runs of different hosts, kernels or profiles all the same
+    #[arg(long)]
+    pub anyway: bool,
+    /// Print this format instead of a table
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<ComparisonFormat>,
+}
+
+/// Formats of figures for other programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FigureFormat {
+    /// One JSON document
+    Json,
+    /// One row a figure
+    Csv,
+    /// A table
+    Markdown,
+    /// For Prometheus and its like
+    Openmetrics,
+}
+
+/// Formats of a comparison for other programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ComparisonFormat {
+    /// One JSON document
+    Json,
+    /// One row a figure
+    Csv,
+    /// A table
+    Markdown,
+}
+
+impl From<FigureFormat> for Format {
+    fn from(format: FigureFormat) -> Self {
+        match format {
+            FigureFormat::Json => Self::Json,
+            FigureFormat::Csv => Self::Csv,
+            FigureFormat::Markdown => Self::Markdown,
+            FigureFormat::Openmetrics => Self::OpenMetrics,
+        }
+    }
+}
+
+impl From<ComparisonFormat> for Format {
+    fn from(format: ComparisonFormat) -> Self {
+        match format {
+            ComparisonFormat::Json => Self::Json,
+            ComparisonFormat::Csv => Self::Csv,
+            ComparisonFormat::Markdown => Self::Markdown,
+        }
+    }
+}
+
+/// Reads `5%`, `5 %` or `5` as 0.05.
+fn parse_percent(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').trim_end();
+    match number.parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 1000.0 => Ok(percent / 100.0),
+        _ => Err("expected per cent above 0 and up to 1000, such as 5%".to_owned()),
+    }
 }
 
 fn parse_variable(text: &str) -> Result<OsString, String> {
@@ -123,6 +206,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_percentage_is_a_positive_number() {
+        for text in ["5%", "5 %", "5", " 5.0%"] {
+            assert_eq!(parse_percent(text), Ok(0.05), "{text}");
+        }
+        for text in ["", "%", "-1%", "0", "NaN", "inf", "five", "2000%"] {
+            assert!(parse_percent(text).is_err(), "{text}");
+        }
     }
 
     #[test]

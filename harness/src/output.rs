@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use isobench_reports::{Output, WriteError};
+use isobench_reports::{Output, TableOptions, WriteError};
 use jiff::Timestamp;
 
 /// The directory that the dated ones are made in.
@@ -25,6 +25,20 @@ pub fn claim(wanted: Option<&Path>, started: Timestamp) -> Result<Output, WriteE
 /// are on disk.
 pub fn say(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Prints text that has its own line ends to standard output; a reader that has gone away is no failure.
+pub fn print(text: impl Display) {
+    let _ = write!(std::io::stdout(), "{text}");
+}
+
+/// How tables are drawn on the terminal, or for a reader that is none.
+pub fn table_options(terminal: bool) -> TableOptions {
+    let width = console::Term::stdout().size_checked();
+    TableOptions {
+        width: width.map_or(80, |(_, columns)| columns),
+        colour: terminal,
+    }
 }
 
 /// A name that no earlier run has.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use isobench_reports::model::{self, Run, SCHEMA_VERSION, Sample};
-use isobench_reports::{Output, TableOptions, render_table};
+use isobench_reports::{Format, Output, render_figures, render_table};
 use jiff::Timestamp;
 use rand::RngExt as _;
 
@@ -220,26 +220,24 @@ fn describe(
     }
 }
 
-/// Prints the table of targets and metrics, and where the report is.
-pub fn print(finished: &Finished) {
-    let terminal = std::io::stdout().is_terminal();
-    let options = TableOptions {
-        width: terminal_width(),
-        colour: terminal,
-    };
-    output::say(render_table(
-        &finished.run,
-        finished.baseline.as_deref(),
-        options,
-    ));
-    output::say(format_args!("report: {}", finished.report.display()));
-}
-
-/// Columns of the terminal; 80 where there is none.
-fn terminal_width() -> u16 {
-    console::Term::stdout()
-        .size_checked()
-        .map_or(80, |(_, columns)| columns)
+/// Prints the table of targets and metrics, and where the report is; or the figures alone in a `format`, and where the
+/// report is to standard error.
+///
+/// # Errors
+/// The figures can't be written in that format.
+pub fn print(finished: &Finished, format: Option<Format>) -> anyhow::Result<()> {
+    let baseline = finished.baseline.as_deref();
+    let report = format_args!("report: {}", finished.report.display());
+    if let Some(format) = format {
+        let runs = std::slice::from_ref(&finished.run);
+        output::print(render_figures(runs, baseline, format)?);
+        eprintln!("{report}");
+    } else {
+        let options = output::table_options(std::io::stdout().is_terminal());
+        output::say(render_table(&finished.run, baseline, options));
+        output::say(report);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

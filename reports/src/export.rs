@@ -2,5 +2,6 @@
 
 pub mod csv;
 pub mod files;
+pub mod format;
 pub mod html;
 pub mod json;

@@ -10,6 +10,7 @@
 //! have measured it.
 
 mod chart;
+pub mod compare;
 mod export;
 pub mod model;
 pub mod parts;
@@ -24,6 +25,7 @@ mod fixture;
 
 pub use export::csv::write as write_csv;
 pub use export::files::{Output, ResultFiles, WriteError, write_new};
+pub use export::format::{Format, FormatError, render_changes, render_figures};
 pub use export::html::{ReportError, render as render_html};
 pub use export::json::{Inconsistency, ResultsError, read as read_results};
 pub use table::{TableOptions, render as render_table};

@@ -12,7 +12,7 @@ use crate::model::{Experiment, Metric, Run, Sample, Target, TargetKind};
 use crate::parts::PartFigure;
 use crate::statistics::{Interval, ROUNDS_FOR_95, Series};
 
-pub use verdict::{MINIMUM_EFFECT, SIGNIFICANCE, Test, Verdict};
+pub use verdict::{MINIMUM_EFFECT, SIGNIFICANCE, Test, Verdict, is_large};
 
 /// The figures of one run, experiment by experiment.
 #[derive(Debug)]

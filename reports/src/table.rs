@@ -30,7 +30,7 @@ pub struct TableOptions {
 }
 
 /// Stands beside a ratio that is no difference, and beside one that nobody can tell.
-const SAME: &str = "same";
+pub(crate) const SAME: &str = "same";
 const TOO_FEW: &str = "?";
 
 /// Draws every figure of a run for a terminal, with the reasons for what is missing below.
@@ -53,7 +53,8 @@ pub fn render(run: &Run, baseline: Option<&str>, options: TableOptions) -> Strin
     blocks.join("\n\n") + "\n"
 }
 
-fn table(options: TableOptions) -> Table {
+/// A table without a style that fits the terminal.
+pub(crate) fn table(options: TableOptions) -> Table {
     let mut table = Table::new();
     table
         .set_content_arrangement(ContentArrangement::Dynamic)

@@ -121,6 +121,16 @@ pub fn spread(interval: Interval, median: f64) -> Option<String> {
     })
 }
 
+/// Writes a change in per cent with its sign and without the unit: `+4.2`, `-0.3`, `+120`.
+pub fn percent(change: f64) -> String {
+    let percent = change * 100.0;
+    if percent.abs() < 9.95 {
+        format!("{percent:+.1}")
+    } else {
+        format!("{percent:+.0}")
+    }
+}
+
 /// Writes a p-value with the sign before it: `= 0.03`, `< 0.0001`.
 pub fn p_value(p: f64) -> String {
     if p < 0.0001 {
@@ -206,6 +216,11 @@ mod tests {
         assert_eq!(ratio(3.214), "3.21×");
         assert_eq!(ratio(0.93), "0.93×");
         assert_eq!(ratio(1234.0), "1,230×");
+        assert_eq!([0.0421, -0.003, 1.2].map(percent), ["+4.2", "-0.3", "+120"]);
+        assert_eq!(
+            [0.5, 0.004, 1e-9].map(p_value),
+            ["= 0.50", "= 0.0040", "< 0.0001"]
+        );
         let narrow = Interval {
             low: 1_200_000.0,
             high: 1_310_000.0,

@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Command::Exec(arguments) => commands::exec::exec(&arguments),
         Command::Doctor(arguments) => commands::doctor::doctor(&arguments),
         Command::Report(arguments) => commands::report::report(&arguments),
+        Command::Compare(arguments) => commands::compare::compare(&arguments),
     };
     outcome.unwrap_or_else(|error| failure::report(&error))
 }

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use isobench_reports::model::Run;
-use isobench_reports::{read_results, render_html, write_new};
+use isobench_reports::{read_results, render_figures, render_html, write_new};
 
 use crate::cli::ReportArguments;
 use crate::failure::BadInput;
-use crate::output::say;
+use crate::output::{print, say};
 
-/// Draws one report from saved results, and prints where it is.
+/// Draws one report from saved results, and prints where it is; or prints their figures in a format.
 ///
 /// # Errors
 /// A file isn't a results file of this schema, or the report can't be written; nothing is written then.
@@ -22,6 +22,10 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
         .collect::<Result<Vec<_>, _>>()?;
     let baseline = arguments.baseline.as_deref();
     check_baseline(&runs, baseline)?;
+    if let Some(format) = arguments.format {
+        print(render_figures(&runs, baseline, format.into())?);
+        return Ok(ExitCode::SUCCESS);
+    }
     let document = render_html(&runs, baseline).context("cannot draw the report")?;
     write_new(&arguments.out, document.as_bytes())?;
     say(format_args!("report: {}", arguments.out.display()));

@@ -28,7 +28,7 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         out: arguments.out,
     };
     let finished = suite::run(&options, &programs, &interrupt)?;
-    suite::print(&finished);
+    suite::print(&finished, arguments.format.map(Into::into))?;
     Ok(if finished.run.partial {
         ExitCode::from(INTERRUPTED)
     } else {

@@ -1,6 +1,7 @@
 //! The command `isobench` as a new user tries it: good input, bad input, bad luck.
 
 mod bad_input;
+mod compare;
 mod exec;
 mod net;
 mod peers;

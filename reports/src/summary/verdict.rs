@@ -47,14 +47,8 @@ impl Verdict {
             (Self::TooFew, ..) => "too few samples",
             (Self::Worse, Unit::Bytes, Better::Lower) => "more",
             (Self::Better, Unit::Bytes, Better::Lower) => "less",
-            (Self::Worse, Unit::Nanoseconds, Better::Lower)
-            | (Self::Worse, Unit::BytesPerSecond | Unit::OperationsPerSecond, Better::Higher) => {
-                "slower"
-            }
-            (Self::Better, Unit::Nanoseconds, Better::Lower)
-            | (Self::Better, Unit::BytesPerSecond | Unit::OperationsPerSecond, Better::Higher) => {
-                "faster"
-            }
+            (Self::Worse, Unit::Nanoseconds, _) | (Self::Worse, _, Better::Higher) => "slower",
+            (Self::Better, Unit::Nanoseconds, _) | (Self::Better, _, Better::Higher) => "faster",
             (Self::Worse, ..) => "worse",
             (Self::Better, ..) => "better",
         }

@@ -1,0 +1,50 @@
+//! `isobench compare`
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use isobench_reports::compare::{self, Comparison};
+use isobench_reports::{read_results, render_changes};
+
+use crate::cli::CompareArguments;
+use crate::failure::BadInput;
+use crate::output::{print, table_options};
+
+/// Exit code for a figure that got worse or was lost.
+const REGRESSION: u8 = 1;
+
+/// Prints what changed from one run to another; the exit code is 1 if something got worse.
+///
+/// # Errors
+/// [`BadInput`] if the two can't be compared: results that aren't ours or of another schema, another host, kernel, KVM
+/// or profile without `--anyway`.
+pub fn compare(arguments: &CompareArguments) -> anyhow::Result<ExitCode> {
+    let (base, new) = (
+        read_results(&arguments.base)?,
+        read_results(&arguments.new)?,
+    );
+    let comparison = Comparison::of(&base, &new, arguments.threshold);
+    if !comparison.obstacles.is_empty() && !arguments.anyway {
+        let obstacles: Vec<_> = comparison
+            .obstacles
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        return Err(BadInput(format!(
+            "{} and {} were not made in the same conditions ({}); compare them all the same with --anyway",
+            arguments.base.display(),
+            arguments.new.display(),
+            obstacles.join("; ")
+        ))
+        .into());
+    }
+    print(match arguments.format {
+        Some(format) => render_changes(&comparison, format.into())?,
+        None => compare::render(&comparison, table_options(std::io::stdout().is_terminal())),
+    });
+    Ok(if comparison.has_regression() {
+        ExitCode::from(REGRESSION)
+    } else {
+        ExitCode::SUCCESS
+    })
+}

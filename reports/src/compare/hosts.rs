@@ -1,0 +1,66 @@
+//! Whether two runs were made in the same conditions: a change of the host isn't a change of what was measured.
+
+use std::fmt;
+
+use crate::model::Run;
+use crate::text::one_line;
+
+/// The facts that must be the same: the processor, the kernel, what KVM is made of.
+const IDENTITY: [&str; 6] = ["cpu-model", "cpus", "memory", "kernel", "kvm", "kvm-kind"];
+
+/// Longest value of a fact that is shown.
+const VALUE: usize = 60;
+
+/// A condition that isn't the same in both runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What it is called.
+    pub label: String,
+    /// What the base says; nothing if it doesn't.
+    pub base: Option<String>,
+    /// What the new run says.
+    pub new: Option<String>,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |value: &Option<String>| {
+            value
+                .as_ref()
+                .map_or("unknown".to_owned(), |value| one_line(value, VALUE))
+        };
+        write!(
+            f,
+            "{}: {} in the base, {} in the new run",
+            one_line(&self.label, VALUE),
+            shown(&self.base),
+            shown(&self.new)
+        )
+    }
+}
+
+/// Every condition in which two runs differ, the profile included: another amount of work is another figure.
+pub fn obstacles(base: &Run, new: &Run) -> Vec<Obstacle> {
+    let mut obstacles = Vec::new();
+    let mut compare = |label: &str, base: Option<&str>, new: Option<&str>| {
+        if base != new {
+            obstacles.push(Obstacle {
+                label: label.to_owned(),
+                base: base.map(str::to_owned),
+                new: new.map(str::to_owned),
+            });
+        }
+    };
+    for key in IDENTITY {
+        let fact = |run: &'_ Run| run.host.facts.iter().find(|fact| fact.key == key).cloned();
+        let (old, now) = (fact(base), fact(new));
+        let label = old.as_ref().or(now.as_ref()).map(|fact| fact.label.clone());
+        compare(
+            label.as_deref().unwrap_or(key),
+            old.as_ref().map(|fact| fact.value.as_str()),
+            now.as_ref().map(|fact| fact.value.as_str()),
+        );
+    }
+    compare("profile", Some(&base.profile), Some(&new.profile));
+    obstacles
+}

@@ -1,0 +1,154 @@
+//! Comparisons of synthetic runs.
+
+use super::*;
+use crate::fixture;
+use crate::model::Status;
+use crate::table::TableOptions;
+
+const PLAIN: TableOptions = TableOptions {
+    width: 80,
+    colour: false,
+};
+
+fn scaled(factor: f64, is_scaled: impl Fn(&str) -> bool) -> Run {
+    let mut run = fixture::run();
+    for sample in &mut run.samples {
+        if is_scaled(&sample.metric) && sample.target == "container" {
+            sample.value = sample.value.map(|value| value * factor);
+        }
+    }
+    run
+}
+
+fn verdict_of(base: &Run, new: &Run, target: &str, metric: &str) -> Verdict {
+    let comparison = Comparison::of(base, new, 0.05);
+    let row = comparison
+        .rows
+        .iter()
+        .find(|row| (row.target, row.metric.name.as_str()) == (target, metric));
+    match row.unwrap().change {
+        Change::Measured(measured) => measured.verdict,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_run_beside_itself_has_no_differences() {
+    let run = fixture::run();
+    let comparison = Comparison::of(&run, &run, 0.05);
+    assert!(!comparison.has_regression() && comparison.obstacles.is_empty());
+    assert_eq!(comparison.count(Verdict::Better), 0);
+    assert_eq!(comparison.count(Verdict::Worse), 0);
+    let measured = comparison.rows.len();
+    assert!(comparison.count(Verdict::NoDifference) > measured / 2);
+}
+
+#[test]
+fn a_change_is_judged_by_its_metric_s_direction() {
+    let base = fixture::run();
+    let slower = scaled(1.5, |metric| metric == "ready");
+    assert_eq!(
+        verdict_of(&base, &slower, "container", "ready"),
+        Verdict::Worse
+    );
+    assert_eq!(
+        verdict_of(&slower, &base, "container", "ready"),
+        Verdict::Better
+    );
+    assert!(Comparison::of(&base, &slower, 0.05).has_regression());
+    assert!(!Comparison::of(&slower, &base, 0.05).has_regression());
+    let faster_disk = scaled(1.5, |metric| metric == "seq-read-direct");
+    assert_eq!(
+        verdict_of(&base, &faster_disk, "container", "seq-read-direct"),
+        Verdict::Better
+    );
+}
+
+#[test]
+fn below_the_threshold_a_change_is_none_and_with_few_samples_it_is_unclear() {
+    let base = fixture::run();
+    let slower = scaled(1.5, |metric| metric == "ready");
+    let tolerant = Comparison::of(&base, &slower, 0.6);
+    assert!(!tolerant.has_regression());
+    let few = |mut run: Run| {
+        run.samples.retain(|sample| sample.round < 4);
+        run
+    };
+    assert_eq!(
+        verdict_of(&few(base), &few(slower), "container", "ready"),
+        Verdict::Unclear
+    );
+}
+
+#[test]
+fn a_figure_that_fails_now_is_lost_and_one_that_was_not_asked_for_is_not() {
+    let base = fixture::run();
+    let mut failing = base.clone();
+    for sample in &mut failing.samples {
+        if sample.target == "bwrap" && sample.metric == "ready" {
+            (sample.status, sample.value) = (Status::Failed, None);
+            sample.reason = Some("bwrap: no such file".to_owned());
+        }
+    }
+    let comparison = Comparison::of(&base, &failing, 0.05);
+    assert!(comparison.has_regression());
+    let text = render(&comparison, PLAIN);
+    assert!(
+        text.contains("bwrap, startup ready: bwrap: no such file"),
+        "{text}"
+    );
+    let mut partial = base.clone();
+    partial.experiments.truncate(1);
+    partial
+        .samples
+        .retain(|sample| sample.experiment == "startup");
+    let comparison = Comparison::of(&base, &partial, 0.05);
+    assert!(!comparison.has_regression());
+    assert!(render(&comparison, PLAIN).contains("only in base  process, memory overhead"));
+    assert!(
+        render(&Comparison::of(&partial, &base, 0.05), PLAIN)
+            .contains("only in new  process, memory overhead")
+    );
+}
+
+#[test]
+fn another_host_kernel_or_kvm_is_an_obstacle_that_is_named() {
+    let base = fixture::run();
+    for key in ["cpu-model", "kernel", "kvm-kind"] {
+        let mut other = base.clone();
+        let fact = other.host.facts.iter_mut().find(|fact| fact.key == key);
+        fact.unwrap().value = "another\none".to_owned();
+        let found = obstacles(&base, &other);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0]
+                .to_string()
+                .ends_with("another\u{fffd}one in the new run")
+        );
+        let text = render(&Comparison::of(&base, &other, 0.05), PLAIN);
+        assert!(text.starts_with("NOT THE SAME CONDITIONS"), "{text}");
+    }
+    let mut busier = base.clone();
+    let load = busier.host.facts.iter_mut().find(|fact| fact.key == "load");
+    load.unwrap().value = "9".to_owned();
+    assert_eq!(obstacles(&base, &busier), []);
+}
+
+#[test]
+fn the_table_for_80_columns() {
+    let mut base = fixture::run();
+    base.experiments.truncate(2);
+    base.samples.retain(|sample| sample.experiment != "disk");
+    let mut new = base.clone();
+    for sample in &mut new.samples {
+        if sample.target == "container" {
+            sample.value = sample.value.map(|value| value * 1.25);
+        }
+    }
+    let text = render(&Comparison::of(&base, &new, 0.05), PLAIN);
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80),
+        "{text}"
+    );
+    insta::assert_snapshot!(text);
+}
