@@ -28,7 +28,7 @@ use crate::marks::MonotonicTime;
 use crate::session::SessionName;
 
 use strays::Strays;
-pub use strays::{elsewhere, path_in_hierarchy};
+pub use strays::{elsewhere, hierarchies, path_in_hierarchy};
 
 /// How long processes may outlive their launcher before they are killed.
 const PATIENCE_FOR_PROCESSES: Duration = Duration::from_secs(2);
@@ -206,7 +206,7 @@ impl Group {
     pub fn remove(self, ended: MonotonicTime) -> Result<Duration, AccountingError> {
         let deadline = Instant::now() + PATIENCE_FOR_PROCESSES;
         let empty = loop {
-            let count = self.others()?;
+            let count = self.processes()?.len();
             let now = MonotonicTime::now();
             if count == 0 {
                 break now;
@@ -223,10 +223,14 @@ impl Group {
         Ok(empty.since(ended).unwrap_or_default() + removal)
     }
 
-    fn others(&self) -> Result<usize, AccountingError> {
+    /// The instance's processes, wherever in its group.
+    ///
+    /// # Errors
+    /// The group's files can't be read.
+    pub fn processes(&self) -> Result<Vec<Pid>, AccountingError> {
         let own = Pid::this();
-        let processes = self.instance.processes()?;
-        Ok(processes.into_iter().filter(|pid| *pid != own).count())
+        let all = self.instance.processes()?.into_iter();
+        Ok(all.filter(|pid| *pid != own).collect())
     }
 }
 

@@ -10,7 +10,7 @@ use isobench_container::cgroup::Cgroup;
 use procfs::process::{MountInfo, Process};
 
 /// The mounted cgroup hierarchies, v1's and v2's.
-fn hierarchies() -> Vec<PathBuf> {
+pub fn hierarchies() -> Vec<PathBuf> {
     let mounts = Process::myself().and_then(|process| process.mountinfo());
     let is_cgroup = |mount: &MountInfo| mount.fs_type.starts_with("cgroup");
     let mounts = mounts.into_iter().flatten().filter(is_cgroup);

@@ -125,7 +125,11 @@ impl Experiment for Memory {
                 ],
             ));
         }
-        match Pss::of_tree(instance.pid()) {
+        let pss = match &group {
+            Some(group) => Pss::of_processes(group.processes()?),
+            None => Pss::of_tree(instance.pid()),
+        };
+        match pss {
             Ok(pss) => measured.readings.extend(beyond_touched(
                 PSS,
                 &[("anon", pss.anon), ("file", pss.file)],

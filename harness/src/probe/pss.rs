@@ -25,6 +25,16 @@ impl Pss {
         process_tree(root)?.iter().map(Self::of_process).sum()
     }
 
+    /// The sum of the sets of `processes`.
+    ///
+    /// # Errors
+    /// One has gone meanwhile, or isn't ours to look at.
+    pub fn of_processes(processes: Vec<Pid>) -> ProcResult<Self> {
+        let each = processes.into_iter();
+        each.map(|pid| Self::of_process(&Process::new(pid.as_raw())?))
+            .sum()
+    }
+
     /// The set of one process.
     fn of_process(process: &Process) -> ProcResult<Self> {
         let rollup = process.smaps_rollup()?.memory_map_rollup;

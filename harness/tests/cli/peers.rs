@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use crate::support::{Place, can_run, cgroups_of, text, wait_for_first_sample};
 
 /// Peers that are to give a program what isobench's container gives it; whether youki does is up to its build.
-const ALIKE: [&str; 4] = ["container", "bwrap", "crun", "runc"];
+const ALIKE: [&str; 6] = ["container", "bwrap", "crun", "lxc", "runc", "podman"];
 
 /// Stands before what [`inside`] says, which the test framework's own output surrounds.
 const MARK: &str = "inside: ";

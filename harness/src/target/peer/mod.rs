@@ -5,8 +5,11 @@
 //! differs is listed in [`Target::differences`](super::Target::differences).
 
 mod bwrap;
+mod lxc;
+mod nspawn;
 mod oci;
 mod oci_config;
+mod podman;
 mod unshare;
 
 use std::ffi::OsStr;
@@ -21,7 +24,7 @@ use isobench_reports::model::Unavailable;
 use nix::unistd::geteuid;
 
 use super::{Target, place_program};
-use crate::accounting::elsewhere;
+use crate::accounting::{elsewhere, path_in_hierarchy};
 use crate::aside;
 use crate::host::{HostReport, Need};
 use crate::mounts::MountNamespace;
@@ -38,9 +41,12 @@ pub(super) fn all() -> Vec<Box<dyn Target>> {
         Box::new(unshare::Unshare::default()),
         Box::new(bwrap::Bubblewrap::default()),
         Box::new(oci::Runtime::crun()),
+        Box::new(lxc::Lxc::default()),
         Box::new(oci::Runtime::runc()),
         Box::new(oci::Runtime::youki()),
+        Box::new(nspawn::Nspawn::default()),
         Box::new(oci::Runtime::runsc()),
+        Box::new(podman::Podman::default()),
     ]
 }
 
@@ -174,10 +180,28 @@ fn prepare_layer(program: &Path, root: &Path, mount_points: &[&str]) -> io::Resu
 /// A mount namespace for runtimes: `/run` is empty, so that nothing of the host's is found or left there; and the second
 /// cgroup hierarchy of a hybrid host is hidden, which crun 1.8 refuses and which holds nothing that is measured.
 fn runtime_mounts() -> io::Result<MountNamespace> {
-    let mut hidden = vec![PathBuf::from("/run")];
+    MountNamespace::new(hidden_places())
+}
+
+fn hidden_places() -> Vec<PathBuf> {
     let unified = Path::new("/sys/fs/cgroup/unified");
+    let mut hidden = vec![PathBuf::from("/run")];
     hidden.extend(unified.is_dir().then(|| unified.to_owned()));
-    MountNamespace::new(hidden)
+    hidden
+}
+
+/// The instance's cgroup, in which a runtime is to make its own: its place in the hierarchies.
+fn instance_cgroup(limits: &[PathBuf]) -> Option<PathBuf> {
+    path_in_hierarchy(limits.first()?.parent()?)
+}
+
+/// The disk file and its place inside, as options of several runtimes have it. Neither path holds a colon: the command
+/// checks the user's, and the run's own has none.
+fn bind_option(disk: &Path) -> PathBuf {
+    let mut option = disk.as_os_str().to_owned();
+    option.push(":");
+    option.push(DISK);
+    option.into()
 }
 
 /// The cgroups that a runtime makes for an instance outside of its accounting group, which holds `limits`.

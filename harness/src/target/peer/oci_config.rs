@@ -2,8 +2,9 @@
 //! no capabilities, no new privileges, the same system calls, and a cgroup in the instance's group.
 
 use std::collections::HashSet;
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use isobench_container::seccomp::policy::{ALLOWED, SPECIAL, UNKNOWN_CALLS, Verdict};
 use isobench_container::{FIRST_HOST_ID, ID_COUNT};
@@ -141,8 +142,24 @@ fn mounts(launch: &Launch) -> Result<Vec<Mount>, OciSpecError> {
     Ok(mounts)
 }
 
+/// Writes the container's policy to `path`, in the form that engines take it.
+pub fn save_policy(path: &Path) -> io::Result<()> {
+    let policy = seccomp().map_err(io::Error::other)?;
+    fs::write(path, serde_json::to_vec(&policy)?)
+}
+
 /// The container's policy, for libseccomp to compile.
 fn seccomp() -> Result<LinuxSeccomp, OciSpecError> {
+    LinuxSeccompBuilder::default()
+        .default_action(LinuxSeccompAction::ScmpActErrno)
+        .default_errno_ret(libc::EPERM.unsigned_abs())
+        .architectures([Arch::ScmpArchX86_64])
+        .syscalls(rules()?)
+        .build()
+}
+
+/// The policy's rules; what none of them allows fails with `EPERM`. Each has one condition at most.
+pub fn rules() -> Result<Vec<LinuxSyscall>, OciSpecError> {
     let mut rules = vec![
         rule(names(ALLOWED), None)?,
         LinuxSyscallBuilder::default()
@@ -156,12 +173,7 @@ fn seccomp() -> Result<LinuxSeccomp, OciSpecError> {
             rules.push(rule(names(&[*call]), Some(condition?))?);
         }
     }
-    LinuxSeccompBuilder::default()
-        .default_action(LinuxSeccompAction::ScmpActErrno)
-        .default_errno_ret(libc::EPERM.unsigned_abs())
-        .architectures([Arch::ScmpArchX86_64])
-        .syscalls(rules)
-        .build()
+    Ok(rules)
 }
 
 /// Allows the calls `names`, under a condition if there is one.
