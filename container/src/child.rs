@@ -10,6 +10,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl::{set_dumpable, set_name, set_pdeathsig};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{AccessFlags, Pid, access, chdir, sethostname};
@@ -41,6 +42,8 @@ pub struct Plan {
     pub joins_cgroups: bool,
     /// Whether the launcher orders the network to be set up.
     pub sets_up_network: bool,
+    /// Namespaces that it makes itself once it is in its cgroups: those are then the roots that it sees.
+    pub late_namespaces: CloneFlags,
     /// The root file system.
     pub root: RootPlan,
     /// The host name.
@@ -103,6 +106,8 @@ fn set_up(
         .thread_set_mask()
         .map_err(Failure::at(Step::Handshake))?;
     on_phase(Phase::Clone);
+    // While the launcher writes the id maps, and before there is a filter that each of these calls would go through.
+    signal::reset_actions();
     process::close_from(FIRST_INHERITED, CloseRange::OnExec)
         .map_err(Failure::at(Step::Descriptors))?;
     await_order(launcher, Order::IdsMapped)?;
@@ -111,11 +116,14 @@ fn set_up(
     take(MOUNTS, plan)?;
     on_phase(Phase::Mounts);
     take(PIVOT, plan)?;
-    chdir(plan.working_directory.as_c_str()).map_err(Failure::at(Step::WorkingDirectory))?;
+    enter_working_directory(plan).map_err(Failure::at(Step::WorkingDirectory))?;
     on_phase(Phase::Pivot);
 
     let cgroups = await_order(launcher, Order::Proceed)?;
     join(&cgroups)?;
+    if !plan.late_namespaces.is_empty() {
+        unshare(plan.late_namespaces).map_err(Failure::at(Step::CgroupNamespace))?;
+    }
     if plan.joins_cgroups {
         on_phase(Phase::Cgroup);
     }
@@ -225,6 +233,18 @@ fn change_root(plan: &mut Plan) -> Result<(), Failure> {
     rootfs::mount_binds(&mut plan.root.binds)
 }
 
+/// Goes to where the program starts; not out of the container, whatever descriptors there are for the path to go through.
+fn enter_working_directory(plan: &Plan) -> nix::Result<()> {
+    let directory = plan.working_directory.as_c_str();
+    chdir(directory)?;
+    // Without a root of its own, everything is inside.
+    if directory == c"/" || process::is_inside_root()? {
+        Ok(())
+    } else {
+        Err(Errno::EXDEV)
+    }
+}
+
 fn set_host_name(plan: &mut Plan) -> Result<(), Failure> {
     use std::os::unix::ffi::OsStrExt as _;
     let name = std::ffi::OsStr::from_bytes(plan.hostname.as_bytes());
@@ -245,7 +265,7 @@ fn start(plan: &mut Plan, on_phase: &dyn Fn(Phase)) -> Result<Pid, Failure> {
     let pid = stack
         .run(|| {
             let bond = bind_to_first_process(mechanisms, first);
-            let result = bond.and_then(|()| signal::reset()).and_then(|()| {
+            let result = bond.and_then(|()| signal::unblock_all()).and_then(|()| {
                 on_phase(Phase::Exec);
                 process::execute(program, arguments, environment)
             });

@@ -30,6 +30,7 @@ pub fn explain(failure: Failure, spec: &Spec) -> LaunchError {
         Step::Overlay => format!("cannot mount overlayfs over {}", list(&spec.layers)),
         Step::Entry => format!("cannot bind the entries of {}", list(&spec.layers)),
         Step::Proc => "cannot mount /proc".to_owned(),
+        Step::Masks => "cannot cover what /proc tells of the host".to_owned(),
         Step::Device => format!("cannot bind {}", rootfs::device(index).to_string_lossy()),
         Step::Bind => bind().map_or_else(String::new, |bind| {
             format!("cannot bind {}", bind.source.display())
@@ -38,6 +39,7 @@ pub fn explain(failure: Failure, spec: &Spec) -> LaunchError {
             format!("cannot make {} in the container", bind.target.display())
         }),
         Step::JoinCgroup => format!("cannot join the cgroup {}", list(&spec.cgroups)),
+        Step::CgroupNamespace => "cannot make a cgroup namespace".to_owned(),
         Step::PivotRoot => "cannot change the root".to_owned(),
         Step::WorkingDirectory => {
             let directory = spec.working_directory.clone().unwrap_or_default();
@@ -81,6 +83,7 @@ fn advice(step: Step, errno: Errno, index: usize, pivots: bool) -> &'static str 
         (Step::Proc, Errno::EPERM) => {
             "; the host's own /proc is partly hidden (an outer container?)"
         }
+        (Step::WorkingDirectory, Errno::EXDEV) => "; it leads out of the container",
         (Step::Spawn, Errno::EAGAIN) => "; the pids limit is too low",
         _ => "",
     }

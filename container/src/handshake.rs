@@ -31,10 +31,12 @@ pub enum Step {
     Overlay,
     Entry,
     Proc,
+    Masks,
     Device,
     Bind,
     BindTarget,
     JoinCgroup,
+    CgroupNamespace,
     PivotRoot,
     WorkingDirectory,
     Hostname,
@@ -46,7 +48,7 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 24] = [
         Self::Handshake,
         Self::Descriptors,
         Self::Identity,
@@ -57,10 +59,12 @@ impl Step {
         Self::Overlay,
         Self::Entry,
         Self::Proc,
+        Self::Masks,
         Self::Device,
         Self::Bind,
         Self::BindTarget,
         Self::JoinCgroup,
+        Self::CgroupNamespace,
         Self::PivotRoot,
         Self::WorkingDirectory,
         Self::Hostname,

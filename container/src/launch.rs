@@ -206,13 +206,19 @@ fn clone(
     if spec.network == Network::Host {
         mechanisms = mechanisms.without(Mechanism::Net);
     }
+    if !plan.late_namespaces.is_empty() {
+        mechanisms = mechanisms.without(Mechanism::CgroupNamespace);
+    }
     let flags = namespaces::flags(mechanisms);
     let cgroup = limits.birthplace.as_ref().map(File::as_fd);
     match process::clone_into(flags, cgroup) {
         Ok(Cloned::Parent(pid)) => Ok(InitProcess::new(pid)),
         Ok(Cloned::Child) => {
-            // The launcher's end has to go, or its death would not end the conversation.
-            let _ = nix::unistd::close(ours.as_raw_fd());
+            // The launcher's end has to go, or its death would not end the conversation. And the cgroup's directory,
+            // which is the host's: a path through /proc/self/fd would lead there.
+            for descriptor in [Some(ours.as_fd()), cgroup].into_iter().flatten() {
+                let _ = nix::unistd::close(descriptor.as_raw_fd());
+            }
             child::run(plan, theirs.as_fd(), on_phase)
         }
         Err(errno) => Err(LaunchError::Clone { errno }),

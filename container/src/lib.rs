@@ -41,6 +41,7 @@ mod handshake;
 mod init;
 mod launch;
 mod limits;
+mod masks;
 mod mechanism;
 mod namespaces;
 mod network;

@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::sched::CloneFlags;
+
 use crate::child::Plan;
 use crate::config::{Config, ConfigError, Spec, c_string};
 use crate::launch::LaunchError;
@@ -45,6 +47,7 @@ pub fn make(
         mechanisms: spec.mechanisms,
         joins_cgroups: false,
         sets_up_network: spec.network.is_set_up(),
+        late_namespaces: late_namespaces(spec),
         root: root(spec, kind, ids, base)?,
         hostname: c_string(hostname)?,
         working_directory: c_string(working_directory)?,
@@ -58,6 +61,14 @@ pub fn make(
         ),
         stack: Stack::new(),
     })
+}
+
+fn late_namespaces(spec: &Spec) -> CloneFlags {
+    if spec.cgroups.is_empty() || !spec.mechanisms.contains(Mechanism::CgroupNamespace) {
+        CloneFlags::empty()
+    } else {
+        CloneFlags::CLONE_NEWCGROUP
+    }
 }
 
 fn root(

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! l0 l1 ..   the read-only layers, attached here so that no path of the host's gets into overlayfs's options
+//! e          an empty directory, to cover directories of /proc with
 //! u w        overlayfs's upper and work directories; /proc and /dev are prepared in `u`, so that nothing a
 //!            layer holds in their place, a symbolic link say, can come before them
 //! r          where the root is mounted
@@ -21,6 +22,7 @@ use nix::sys::stat::{Mode, SFlag, mknod};
 use nix::unistd::{chdir, chroot, fchdir, mkdir, pivot_root, symlinkat};
 
 use crate::handshake::{Failure, Step};
+use crate::masks;
 use crate::sys::mount as sys;
 
 /// Where the base is mounted: on a directory that every host has and from which nothing is bound. It can't be `/`: then
@@ -201,7 +203,7 @@ fn make_mount_points() -> nix::Result<()> {
     for (content, at) in LINKS {
         symlinkat(content, nix::fcntl::AT_FDCWD, at)?;
     }
-    Ok(())
+    masks::make_empty_directory()
 }
 
 /// Makes an empty file, unless there is something of that name: by mknod, which is one call less than open and close.
@@ -264,10 +266,13 @@ fn make_place(path: &CStr, directory: bool) -> nix::Result<()> {
     }
 }
 
+/// If the container's root is the host's, what it may write is the host's own: /proc is read-only then, and so are the
+/// mounts of devices, which can be used but not given another mode or owner.
 fn mount_proc_and_devices(read_only: bool) -> Result<(), Failure> {
     mount_proc(read_only).map_err(Failure::at(Step::Proc))?;
+    masks::cover(read_only).map_err(Failure::at(Step::Masks))?;
     for (index, (device, _, target)) in DEVICES.into_iter().enumerate() {
-        bind(device, target).map_err(Failure::at_item(Step::Device, index))?;
+        bind_device(device, target, read_only).map_err(Failure::at_item(Step::Device, index))?;
     }
     Ok(())
 }
@@ -278,7 +283,17 @@ fn mount_proc(read_only: bool) -> nix::Result<()> {
     mount(Some(c"proc"), c"proc", Some(c"proc"), flags, None::<&CStr>)
 }
 
-fn bind(from: &CStr, to: &CStr) -> nix::Result<()> {
+/// Shows the host's `device` at `to`, which is there.
+pub fn bind_device(device: &CStr, to: &CStr, read_only: bool) -> nix::Result<()> {
+    bind(device, to)?;
+    if read_only {
+        sys::make_read_only_at(to)?;
+    }
+    Ok(())
+}
+
+/// Shows `from`, with all that is mounted below it, at `to` too.
+pub fn bind(from: &CStr, to: &CStr) -> nix::Result<()> {
     mount(
         Some(from),
         to,

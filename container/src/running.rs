@@ -13,7 +13,7 @@ use crate::launch::next_message;
 use crate::plan::RootKind;
 use crate::scratch::ScratchDirectory;
 use crate::sys::process;
-use crate::sys::signal::{Origin, wait};
+use crate::sys::signal::{Origin, reset_action, wait};
 
 /// What a launcher passes on to its container.
 const FORWARDED: [Signal; 7] = [
@@ -45,9 +45,13 @@ pub struct ForwardedSignals {
 impl ForwardedSignals {
     /// Blocks the signals that are to be forwarded, and `SIGCHLD`, on this thread, which should be the only one.
     ///
+    /// `SIGCHLD` gets its default action. Ignored, as a parent may hand it down, it would never come, and the
+    /// container's end would be lost.
+    ///
     /// # Errors
     /// Never on Linux.
     pub fn block() -> Result<Self, WaitError> {
+        reset_action(Signal::SIGCHLD).map_err(io::Error::from)?;
         let mut set = SigSet::empty();
         for signal in FORWARDED {
             set.add(signal);

@@ -18,6 +18,9 @@ const BAD_REQUEST: u8 = 2;
 /// Exit code of a launcher that failed, as with docker and podman.
 const LAUNCHER_FAILED: u8 = 125;
 
+/// The first descriptor after standard input, output and error.
+const FIRST_INHERITED: u32 = 3;
+
 /// A launcher can't do what it was asked: one line for the user, and an exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -81,6 +84,28 @@ pub fn marks_to(number: i32) -> Result<MarkWriter, &'static str> {
     fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|_| REFUSED)?;
     // SAFETY: it is open, and the harness passed it for this use alone; nothing was opened before it.
     Ok(MarkWriter::new(unsafe { OwnedFd::from_raw_fd(number) }))
+}
+
+/// Closes what was inherited but for the standard streams and the pipe of `marks`: an open directory of the host's
+/// would be a way out of a container until `execve`.
+///
+/// To be called once, before the launcher opens anything.
+pub fn close_inherited(marks: &MarkWriter) {
+    let close = |first: u32, last: u32| {
+        // SAFETY: plain integers. Nothing of this program's own has these numbers yet; a kernel without the call
+        // (before 5.9) can't run a container anyway.
+        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    };
+    let kept = marks
+        .descriptor()
+        .and_then(|number| u32::try_from(number).ok());
+    let Some(kept) = kept else {
+        return close(FIRST_INHERITED, u32::MAX);
+    };
+    if kept > FIRST_INHERITED {
+        close(FIRST_INHERITED, kept - 1);
+    }
+    close(kept + 1, u32::MAX);
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! `PIPE_BUF`, so lines of several processes never interleave (pipe(7)).
 
 use std::io::Write as _;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
@@ -50,6 +50,11 @@ impl MarkWriter {
     /// Writes marks to `pipe`.
     pub fn new(pipe: OwnedFd) -> Self {
         Self { pipe: Some(pipe) }
+    }
+
+    /// The pipe's descriptor, if marks are written at all.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.pipe.as_ref().map(AsRawFd::as_raw_fd)
     }
 
     /// Marks the end of `phase`, now. A reader that has gone away is not the launcher's concern.

@@ -114,11 +114,20 @@ impl Program {
     /// Emits the look at an argument that a special call's verdict hangs on.
     const fn special(&mut self, verdict: Verdict) {
         match verdict {
-            Verdict::AllowIfClear { argument, mask } => {
+            Verdict::IfClear { argument, mask } => {
                 self.push(LOAD_WORD, OFFSET_ARGUMENTS + 8 * argument);
                 self.compare(JUMP_IF_ANY_BIT, mask, [DENY, PASS]);
             }
-            Verdict::AllowUnless { argument, values } => {
+            Verdict::IfClearOr {
+                argument,
+                mask,
+                value,
+            } => {
+                self.push(LOAD_WORD, OFFSET_ARGUMENTS + 8 * argument);
+                self.compare(JUMP_IF_EQUAL, value, [PASS, JUMPS]);
+                self.compare(JUMP_IF_ANY_BIT, mask, [DENY, PASS]);
+            }
+            Verdict::Unless { argument, values } => {
                 self.push(LOAD_WORD, OFFSET_ARGUMENTS + 8 * argument);
                 self.compare(JUMP_IF_EQUAL, values[0], [DENY, JUMPS]);
                 self.compare(JUMP_IF_EQUAL, values[1], [DENY, PASS]);

@@ -6,23 +6,20 @@
 
 use libc::c_long;
 
-/// What a listed system call's arguments decide.
+/// What a listed system call's arguments decide. Arguments are counted from 0, and their low halves looked at.
 #[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "each variant says what its fields are")]
 pub enum Verdict {
-    /// It runs if no bit of `mask` is set in the argument's low half.
-    AllowIfClear {
-        /// Which argument, from 0.
+    /// It runs if no bit of `mask` is set in the argument.
+    IfClear { argument: u32, mask: u32 },
+    /// It runs if no bit of `mask` is set in the argument, or if that is `value`.
+    IfClearOr {
         argument: u32,
-        /// The bits.
         mask: u32,
+        value: u32,
     },
-    /// It runs if the argument's low half is none of these two values.
-    AllowUnless {
-        /// Which argument, from 0.
-        argument: u32,
-        /// The values.
-        values: [u32; 2],
-    },
+    /// It runs if the argument is none of these two values.
+    Unless { argument: u32, values: [u32; 2] },
 }
 
 /// Flags of clone(2) that make a namespace (linux/sched.h; `CLONE_NEWTIME` is only clone3's).
@@ -35,6 +32,8 @@ const TIOCSTI: u32 = 0x5412;
 const TIOCLINUX: u32 = 0x541C;
 /// personality(2): no address-space randomisation. The rest of the values is as harmless or unknown here.
 const PER_MASK: u32 = !(0x0008 | 0x0002_0000);
+/// personality(2): asks and changes nothing.
+const PER_QUERY: u32 = 0xFFFF_FFFF;
 
 /// The newest call that this policy was made for. Newer ones fail with `ENOSYS`, as on a kernel that doesn't have them.
 pub const NEWEST: c_long = libc::SYS_mseal;
@@ -47,30 +46,31 @@ pub const UNKNOWN_CALLS: &[c_long] = &[libc::SYS_clone3];
 pub const SPECIAL: &[(c_long, Verdict)] = &[
     (
         libc::SYS_clone,
-        Verdict::AllowIfClear {
+        Verdict::IfClear {
             argument: 0,
             mask: CLONE_NAMESPACES,
         },
     ),
     (
         libc::SYS_socket,
-        Verdict::AllowUnless {
+        Verdict::Unless {
             argument: 0,
             values: [AF_VSOCK, AF_VSOCK],
         },
     ),
     (
         libc::SYS_ioctl,
-        Verdict::AllowUnless {
+        Verdict::Unless {
             argument: 1,
             values: [TIOCSTI, TIOCLINUX],
         },
     ),
     (
         libc::SYS_personality,
-        Verdict::AllowIfClear {
+        Verdict::IfClearOr {
             argument: 0,
             mask: PER_MASK,
+            value: PER_QUERY,
         },
     ),
 ];

@@ -71,16 +71,26 @@ fn oracle() -> BpfProgram {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         ALLOWED.iter().map(|&number| (number, Vec::new())).collect();
     for &(number, verdict) in SPECIAL {
-        let conditions = match verdict {
-            Verdict::AllowIfClear { argument, mask } => {
-                vec![condition(argument, SeccompCmpOp::MaskedEq(mask.into()), 0)]
+        let masked =
+            |argument, mask: u32| condition(argument, SeccompCmpOp::MaskedEq(mask.into()), 0);
+        // Any rule allows, if all its conditions hold.
+        let alternatives = match verdict {
+            Verdict::IfClear { argument, mask } => vec![vec![masked(argument, mask)]],
+            Verdict::IfClearOr {
+                argument,
+                mask,
+                value,
+            } => vec![
+                vec![masked(argument, mask)],
+                vec![condition(argument, SeccompCmpOp::Eq, value)],
+            ],
+            Verdict::Unless { argument, values } => {
+                let differs = |&value| condition(argument, SeccompCmpOp::Ne, value);
+                vec![values.iter().map(differs).collect()]
             }
-            Verdict::AllowUnless { argument, values } => values
-                .iter()
-                .map(|&value| condition(argument, SeccompCmpOp::Ne, value))
-                .collect(),
         };
-        rules.insert(number, vec![SeccompRule::new(conditions).unwrap()]);
+        let rule = |conditions| SeccompRule::new(conditions).unwrap();
+        rules.insert(number, alternatives.into_iter().map(rule).collect());
     }
     let refuse = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     SeccompFilter::new(rules, refuse, SeccompAction::Allow, TargetArch::x86_64)
@@ -102,7 +112,17 @@ fn agree(oracle: &BpfProgram, number: u32, arguments: [u64; 6]) {
 fn it_agrees_with_seccompiler_on_every_call() {
     let oracle = oracle();
     for number in 0..1024 {
-        for argument in [0, 1, 40, 0x5412, 0x541C, 0x1000_0000, 0x4111, u64::MAX] {
+        for argument in [
+            0,
+            1,
+            40,
+            0x5412,
+            0x541C,
+            0x1000_0000,
+            0x4111,
+            0xFFFF_FFFF,
+            u64::MAX,
+        ] {
             agree(&oracle, number, [argument; 6]);
         }
     }

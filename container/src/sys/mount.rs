@@ -89,19 +89,29 @@ pub fn attach(mount: impl AsFd, target: &CStr) -> nix::Result<()> {
 
 /// Makes the mount that `mount` holds, and all below it, read-only.
 pub fn make_read_only(mount: impl AsFd) -> nix::Result<()> {
+    let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
+    set_read_only(mount.as_fd().as_raw_fd(), c"", flags)
+}
+
+/// Makes the mount at `path` read-only.
+pub fn make_read_only_at(path: &CStr) -> nix::Result<()> {
+    set_read_only(libc::AT_FDCWD, path, 0)
+}
+
+fn set_read_only(directory: c_int, path: &CStr, flags: c_int) -> nix::Result<()> {
     let attributes = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_RDONLY,
         attr_clr: 0,
         propagation: 0,
         userns_fd: 0,
     };
-    // SAFETY: the structure is ours and of the size named.
+    // SAFETY: a null-terminated path; the structure is ours and of the size named.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
-            mount.as_fd().as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH | libc::AT_RECURSIVE,
+            directory,
+            path.as_ptr(),
+            flags,
             &raw const attributes,
             size_of::<libc::mount_attr>(),
         )

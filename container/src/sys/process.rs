@@ -299,6 +299,16 @@ pub fn close_from(first: c_int, when: CloseRange) -> nix::Result<()> {
     checked(result).map(drop)
 }
 
+/// Whether the working directory is below this process's root. A path such as /proc/self/fd/N leads out of it while
+/// a directory of the host's is open, and from there `..` leads anywhere.
+pub fn is_inside_root() -> nix::Result<bool> {
+    let mut path = [0_u8; libc::PATH_MAX as usize];
+    // SAFETY: the buffer is ours and of the size named. Raw, because glibc's function makes an error of what is asked.
+    checked(unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) })?;
+    // The kernel says "(unreachable)" before what is elsewhere.
+    Ok(path[0] == b'/')
+}
+
 /// Closes every descriptor but the three standard ones and `kept`, which it returns under its new number, 3.
 pub fn keep_only(kept: BorrowedFd<'_>) -> nix::Result<BorrowedFd<'static>> {
     const KEPT: c_int = 3;

@@ -9,6 +9,8 @@ use std::ptr;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 
+use super::checked;
+
 /// Who sent a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
@@ -55,23 +57,38 @@ struct KernelSigaction {
     mask: u64,
 }
 
-/// Gives every signal its default action and unblocks all.
+/// Gives every signal its default action, here and in what is started from here.
 ///
-/// Rust's runtime ignores `SIGPIPE`, and `execve` keeps what is ignored. Raw, because glibc refuses the two signals
-/// that it keeps for itself.
-pub fn reset() -> nix::Result<()> {
-    let default = KernelSigaction::default();
+/// `execve` keeps what is ignored: by whoever started us, or `SIGPIPE` by Rust's runtime.
+pub fn reset_actions() {
     for number in 1..=LAST_SIGNAL {
-        // SAFETY: the structure is the kernel's; the two signals that can't be set fail harmlessly.
-        unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                number,
-                &raw const default,
-                ptr::null_mut::<KernelSigaction>(),
-                size_of::<u64>(),
-            );
-        }
+        // The two signals that can't be set fail harmlessly.
+        let _ = reset_number(number);
     }
+}
+
+/// Gives `signal` its default action.
+pub fn reset_action(signal: Signal) -> nix::Result<()> {
+    reset_number(signal as c_int)
+}
+
+/// Raw, because glibc refuses the two signals that it keeps for itself.
+fn reset_number(number: c_int) -> nix::Result<()> {
+    let default = KernelSigaction::default();
+    // SAFETY: the structure is the kernel's, and a default action runs no code of ours.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            number,
+            &raw const default,
+            ptr::null_mut::<KernelSigaction>(),
+            size_of::<u64>(),
+        )
+    };
+    checked(result).map(drop)
+}
+
+/// Unblocks every signal on this thread.
+pub fn unblock_all() -> nix::Result<()> {
     SigSet::empty().thread_set_mask()
 }

@@ -22,6 +22,7 @@ fn run() -> Result<u8, Failure> {
     let (spec, marks) =
         parse(Parser::from_env()).map_err(|error| Failure::bad_usage(error, USAGE))?;
     marks.mark(Phase::Start.name());
+    launcher::close_inherited(&marks);
     let config = Config::new(spec).map_err(Failure::bad_request)?;
     let running = Container::new(config)
         .launch(&|phase| marks.mark(phase.name()))

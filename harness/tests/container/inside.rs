@@ -1,5 +1,9 @@
 //! What runs inside: one test of this program, ignored but by the containers that name it.
 
+pub mod calls;
+pub mod proc_files;
+pub mod ways_out;
+
 use std::fs;
 use std::io;
 use std::net::TcpStream;
@@ -33,8 +37,20 @@ fn inside() {
         "read" => say(read(argument).trim_end()),
         "link" => say(fs::read_link(argument).unwrap().display()),
         "write" => say(fs::write(argument, "written").is_ok()),
+        "set" => set(argument),
+        "chmod" => chmod(Path::new(argument)),
         "mounts" => mounts(),
-        "calls" => forbidden_calls(),
+        "calls" => calls::try_all(),
+        "call-arguments" => calls::try_arguments(),
+        "harmless-calls" => calls::try_harmless(),
+        "32-bit" => calls::enter_by_the_32_bit_gate(),
+        "pid-1" => ways_out::look_at_pid_1(),
+        "links" => ways_out::follow_every_link(),
+        "ipc" => ways_out::look_for_the_hosts_ipc(argument),
+        "signal" => ways_out::signal(argument),
+        "tell" => proc_files::tell(),
+        "writable" => proc_files::open_all_for_writing(),
+        "lines" => read(argument).lines().for_each(say),
         "devices" => devices(),
         "orphan" => orphan(),
         "environment" => std::env::vars().for_each(|(key, value)| say(format!("{key}={value}"))),
@@ -54,6 +70,17 @@ fn inside() {
 
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap()
+}
+
+/// Writes a setting; whether it may is another test's matter.
+fn set(argument: &str) {
+    let (path, value) = argument.split_once(' ').unwrap();
+    say(fs::write(path, value).is_ok());
+}
+
+fn chmod(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    say(fs::set_permissions(path, fs::Permissions::from_mode(0o666)).is_ok());
 }
 
 /// The identity of one of this process's namespaces.
@@ -114,46 +141,6 @@ fn reach(address: &str) {
         }
         Err(error) => say(format!("error {}", error.raw_os_error().unwrap_or(0))),
     }
-}
-
-/// Tries what the filter forbids, and reports the error number of each.
-fn forbidden_calls() {
-    let null = std::ptr::null::<u8>();
-    let call = |name: &str, number: libc::c_long, arguments: [libc::c_long; 3]| {
-        // SAFETY: each call is refused by the filter or harmless with these arguments.
-        let result =
-            unsafe { libc::syscall(number, arguments[0], arguments[1], arguments[2], null, null) };
-        let error = if result < 0 {
-            io::Error::last_os_error().raw_os_error().unwrap_or(0)
-        } else {
-            0
-        };
-        say(format!("{name} {error}"));
-    };
-    call("mount", libc::SYS_mount, [0; 3]);
-    call("umount2", libc::SYS_umount2, [0; 3]);
-    call(
-        "unshare",
-        libc::SYS_unshare,
-        [libc::CLONE_NEWUSER.into(), 0, 0],
-    );
-    call("setns", libc::SYS_setns, [0; 3]);
-    call("bpf", libc::SYS_bpf, [0; 3]);
-    call("keyctl", libc::SYS_keyctl, [0; 3]);
-    call("io_uring_setup", libc::SYS_io_uring_setup, [1, 0, 0]);
-    call("clone", libc::SYS_clone, [libc::CLONE_NEWUSER.into(), 0, 0]);
-    call("clone3", libc::SYS_clone3, [0; 3]);
-    call(
-        "vsock",
-        libc::SYS_socket,
-        [libc::AF_VSOCK.into(), libc::SOCK_STREAM.into(), 0],
-    );
-    call("sethostname", libc::SYS_sethostname, [0; 3]);
-    call(
-        "inet",
-        libc::SYS_socket,
-        [libc::AF_INET.into(), libc::SOCK_STREAM.into(), 0],
-    );
 }
 
 fn devices() {

@@ -13,8 +13,8 @@ use super::{fixture, lines, stderr};
 
 /// A group for one test, in which the launcher makes its own.
 pub struct Limits {
-    group: Group,
-    paths: Vec<PathBuf>,
+    pub group: Group,
+    pub paths: Vec<PathBuf>,
 }
 
 impl Limits {
@@ -117,14 +117,14 @@ fn processor_time_is_held_to_its_limit_and_told() {
         return;
     };
     let started = Instant::now();
-    let flags = limits.flags(&["--cpus", "0.2", "--usage"]);
-    let output = fixture.command(&flags, "burn 200").output().unwrap();
+    let flags = limits.flags(&["--cpus", "0.05", "--usage"]);
+    let output = fixture.command(&flags, "burn 60").output().unwrap();
     assert_eq!(lines(&output), ["burnt"], "{}", stderr(&output));
-    // A limit is a least time, which no busy host can undercut: 200 ms at 20 ms in each 100 ms.
+    // A limit is a least time, which no busy host can undercut: 60 ms at 5 ms in each 100 ms.
     assert!(started.elapsed() > Duration::from_millis(600));
     let said = stderr(&output);
-    assert!(used(&said, "s of CPU time") >= 0.2, "{said}");
-    assert!(used(&said, "s throttled") > 0.3, "{said}");
+    assert!(used(&said, "s of CPU time") >= 0.06, "{said}");
+    assert!(used(&said, "s throttled") > 0.0, "{said}");
     limits.are_gone();
 }
 
@@ -259,7 +259,7 @@ fn a_limit_needs_its_controller() {
 }
 
 /// A directory of the v2 hierarchy in which a cgroup can be made, whatever its controllers.
-fn unified() -> Option<PathBuf> {
+pub fn unified() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
     let directory = PathBuf::from(mount.split(' ').nth(4)?);

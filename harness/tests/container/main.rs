@@ -7,12 +7,17 @@
     reason = "asks the kernel for what the container forbids, by raw system calls"
 )]
 
+mod calls;
+mod crowd;
 mod inside;
 mod isolation;
 mod launcher;
 mod limits;
 mod mechanisms;
+mod namespaces;
 mod network;
+mod proc_files;
+mod ways_out;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -51,6 +56,16 @@ impl Fixture {
 
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    /// The names in `directory`, sorted.
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap().flatten();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
     }
 
     /// The launcher with our layer and `flags`, and [`inside`] doing `task` in the container.

@@ -208,14 +208,22 @@ fn conditions(verdict: Verdict) -> Vec<Result<LinuxSeccompArg, OciSpecError>> {
             .value(value)
     };
     match verdict {
-        Verdict::AllowIfClear { argument, mask } => {
+        Verdict::IfClear { argument, mask } => {
             let clear = condition(argument, ScmpCmpMaskedEq, mask).value_two(0_u64);
             vec![clear.build()]
         }
-        Verdict::AllowUnless { argument, values } if values[0] == values[1] => {
+        Verdict::IfClearOr {
+            argument,
+            mask,
+            value,
+        } => {
+            let clear = condition(argument, ScmpCmpMaskedEq, mask).value_two(0_u64);
+            vec![clear.build(), condition(argument, ScmpCmpEq, value).build()]
+        }
+        Verdict::Unless { argument, values } if values[0] == values[1] => {
             vec![condition(argument, ScmpCmpNe, values[0]).build()]
         }
-        Verdict::AllowUnless { argument, values } => {
+        Verdict::Unless { argument, values } => {
             let (low, high) = (values[0].min(values[1]), values[0].max(values[1]));
             let outside = [
                 condition(argument, ScmpCmpLt, low),
