@@ -147,6 +147,11 @@ impl Group {
         self.instance.below("limits")
     }
 
+    /// As [`Group::limit_directories`], for one of several instances in this group.
+    pub fn limit_directories_of(&self, number: u32) -> Vec<PathBuf> {
+        self.instance.below(&format!("limits-{number}"))
+    }
+
     /// Moves this process in: what it starts from now on is accounted here.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! Everything that an instance says is bounded and checked; one that hangs, floods, garbles or dies early ends in
 //! an [`InstanceError`] that says so, and dropping an [`Instance`] kills and reaps it, and takes away what it left.
 
+mod batch;
 mod error;
 #[cfg(test)]
 mod tests;
@@ -16,14 +17,15 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use crate::interrupt::Interrupt;
 use crate::leftovers::Leftovers;
 use crate::marks::{Mark, MonotonicTime, parse_marks};
+use crate::reap::{Reaped, reap};
 use crate::spawn::{Child, CommandLine, Descriptors, ProcessGroup, spawn};
 use crate::stream::Stream;
 
+pub use batch::{Started, start_together};
 pub use error::{Ending, InstanceError};
 
 /// Bytes of standard output after which an instance counts as flooding: far more than the protocol needs.
@@ -42,12 +44,20 @@ pub enum Stdin {
     Held,
 }
 
+/// That it has ended.
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    ending: Ending,
+    at: MonotonicTime,
+    cpu_time: Duration,
+}
+
 /// A started instance.
 #[derive(Debug)]
 pub struct Instance<'i> {
     child: Child,
     leftovers: Leftovers,
-    ending: Option<(Ending, MonotonicTime)>,
+    ended: Option<Ended>,
     stdin: Option<OwnedFd>,
     stdout: Stream,
     stderr: Stream,
@@ -85,7 +95,7 @@ impl<'i> Instance<'i> {
             arrived: child.spawned_at,
             child,
             leftovers: command.leftovers.clone(),
-            ending: None,
+            ended: None,
             stdin: held,
             stdout,
             stderr,
@@ -116,11 +126,8 @@ impl<'i> Instance<'i> {
         awaited: &'static str,
     ) -> Result<(Message, MonotonicTime), InstanceError> {
         loop {
-            if let Some(line) = self.stdout.take_line() {
-                return Ok((line.parse()?, self.arrived));
-            }
-            if self.stdout.flooded() {
-                return Err(InstanceError::Flood);
+            if let Some(message) = self.said()? {
+                return Ok(message);
             }
             if self.stdout.ended() {
                 return Err(self.ended_early(awaited));
@@ -150,7 +157,7 @@ impl<'i> Instance<'i> {
     /// # Errors
     /// [`InstanceError::Failed`] for any other ending; `Timeout`, `Flood`, `Interrupted`, `Pipe`.
     pub fn finished(&mut self) -> Result<MonotonicTime, InstanceError> {
-        let (ending, at) = self.wait("exit")?;
+        let Ended { ending, at, .. } = self.wait("exit")?;
         self.stdout.drain()?;
         self.stderr.drain()?;
         if self.stdout.flooded() {
@@ -165,6 +172,11 @@ impl<'i> Instance<'i> {
         }
     }
 
+    /// The processor time that it took, with all descendants that were waited for; `None` until it has ended.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        self.ended.map(|ended| ended.cpu_time)
+    }
+
     /// The phase marks that have arrived so far.
     ///
     /// # Errors
@@ -174,9 +186,20 @@ impl<'i> Instance<'i> {
         Ok(parse_marks(&self.marks.text())?)
     }
 
+    /// The next message among what has been read.
+    fn said(&mut self) -> Result<Option<(Message, MonotonicTime)>, InstanceError> {
+        if let Some(line) = self.stdout.take_line() {
+            return Ok(Some((line.parse()?, self.arrived)));
+        }
+        if self.stdout.flooded() {
+            return Err(InstanceError::Flood);
+        }
+        Ok(None)
+    }
+
     fn ended_early(&mut self, awaited: &'static str) -> InstanceError {
         match self.wait(awaited) {
-            Ok((ending, _)) => {
+            Ok(Ended { ending, .. }) => {
                 // A stderr that can't be read leaves the message without its last line, no more.
                 let _ = self.stderr.drain();
                 InstanceError::EndedEarly {
@@ -190,9 +213,9 @@ impl<'i> Instance<'i> {
         }
     }
 
-    fn wait(&mut self, awaited: &'static str) -> Result<(Ending, MonotonicTime), InstanceError> {
+    fn wait(&mut self, awaited: &'static str) -> Result<Ended, InstanceError> {
         loop {
-            if let Some(ended) = self.ending {
+            if let Some(ended) = self.ended {
                 return Ok(ended);
             }
             if self.stdout.flooded() {
@@ -213,6 +236,11 @@ impl<'i> Instance<'i> {
             self.poll(&mut polled[..watched], awaited)?;
             [is_ready(&polled[0]), watched == 3 && is_ready(&polled[2])]
         };
+        self.take_in(stdout, stderr)
+    }
+
+    /// Reads from the streams that have something.
+    fn take_in(&mut self, stdout: bool, stderr: bool) -> Result<(), InstanceError> {
         if stdout {
             self.stdout.fill()?;
             self.arrived = MonotonicTime::now();
@@ -237,7 +265,12 @@ impl<'i> Instance<'i> {
         if exited {
             // What it left in its process group goes before its number may be given to another group.
             let _ = killpg(self.child.pid, Signal::SIGKILL);
-            self.ending = Some((reap(&self.child)?, at));
+            let Reaped { ending, cpu_time } = reap(self.child.pid)?;
+            self.ended = Some(Ended {
+                ending,
+                at,
+                cpu_time,
+            });
         }
         self.stdout.fill()?;
         self.stderr.fill()?;
@@ -261,13 +294,15 @@ impl<'i> Instance<'i> {
 
 impl Drop for Instance<'_> {
     fn drop(&mut self) {
-        if self.ending.is_none() {
+        if self.ended.is_none() {
             // The group is empty until the child has made it, so the child itself is named as well.
             let _ = killpg(self.child.pid, Signal::SIGKILL);
             let _ = kill(self.child.pid, Signal::SIGKILL);
-            let _ = reap(&self.child);
+            let _ = reap(self.child.pid);
         }
-        let well = matches!(self.ending, Some((Ending::Code(0), _)));
+        let well = self
+            .ended
+            .is_some_and(|ended| ended.ending == Ending::Code(0));
         self.leftovers.remove(well);
     }
 }
@@ -296,15 +331,4 @@ fn poll_in<F: AsFd>(descriptor: &F) -> PollFd<'_> {
 
 fn is_ready(polled: &PollFd) -> bool {
     polled.any().unwrap_or(false)
-}
-
-fn reap(child: &Child) -> io::Result<Ending> {
-    loop {
-        match waitpid(child.pid, Some(WaitPidFlag::empty())) {
-            Ok(WaitStatus::Exited(_, code)) => return Ok(Ending::Code(code)),
-            Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(Ending::Signal(signal)),
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
 }

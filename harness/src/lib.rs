@@ -25,6 +25,7 @@ pub mod plan;
 pub mod probe;
 pub mod programs;
 pub mod progress;
+pub mod reap;
 pub mod rig;
 pub mod runner;
 pub mod session;

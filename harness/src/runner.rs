@@ -1,5 +1,6 @@
 //! Takes the samples of a plan, one after the other, and turns each into rows of the results.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use isobench_reports::model::{Sample, Status, TOTAL};
@@ -49,9 +50,14 @@ impl Runner<'_> {
         let mut saved = Instant::now();
         let mut interrupted = false;
         let mut hung = vec![0; self.subjects.len()];
+        let mut spent = Spent::default();
         for (sequence, step) in self.steps().iter().enumerate() {
             let experiment = &self.experiments[step.experiment];
             let subject = &self.subjects[step.target];
+            if !spent.allows(step, experiment.patience(self.profile)) {
+                continue;
+            }
+            let begun = Instant::now();
             progress.step(sequence, experiment.name(), subject.target.name());
             let outcome = measure(experiment.as_ref(), step, subject, bench, &mut hung);
             if bench.interrupt.asked() || outcome.as_ref().is_err_and(MeasureError::is_interrupt) {
@@ -65,6 +71,7 @@ impl Runner<'_> {
                 sequence as u64,
                 outcome,
             ));
+            spent.add(step, begun.elapsed());
             if saved.elapsed() >= CHECKPOINT_INTERVAL {
                 checkpoint(&samples);
                 saved = Instant::now();
@@ -127,6 +134,37 @@ fn measure(
     outcome
 }
 
+/// The time that targets have spent, for experiments whose patience has an end.
+#[derive(Default)]
+struct Spent {
+    /// By experiment and target: the time, and the last round that was begun.
+    of: HashMap<(usize, usize), (Duration, u32)>,
+}
+
+impl Spent {
+    /// Whether there is patience left for the step. A round that was begun is finished, so that each case has as many
+    /// samples; the first one that counts is taken in any case.
+    fn allows(&self, step: &Step, patience: Option<Duration>) -> bool {
+        let Some((patience, (spent, round))) = patience.zip(self.of.get(&Self::key(step))) else {
+            return true;
+        };
+        step.warmup || step.round == *round || *spent < patience
+    }
+
+    /// Counts what a step took. Warm-up is free.
+    fn add(&mut self, step: &Step, time: Duration) {
+        if !step.warmup {
+            let (spent, round) = self.of.entry(Self::key(step)).or_default();
+            *spent += time;
+            *round = step.round;
+        }
+    }
+
+    fn key(step: &Step) -> (usize, usize) {
+        (step.experiment, step.target)
+    }
+}
+
 /// The rows of one sample: its values, and a failure for each metric that it did not give.
 fn rows(
     experiment: &dyn Experiment,
@@ -169,9 +207,13 @@ fn rows(
         let value = Some(reading.value);
         row(reading.metric, reading.part, value, good, note.clone())
     });
+    let part = experiment.part(step.case);
     let failures = measured.missing.into_iter().filter_map(|(metric, reason)| {
-        let total = TOTAL.to_owned();
-        row(metric, total, None, Status::Failed, Some(reason))
+        let reason = match part {
+            TOTAL => reason,
+            part => format!("{part}: {reason}"),
+        };
+        row(metric, part.to_owned(), None, Status::Failed, Some(reason))
     });
     values.chain(failures).collect()
 }
@@ -179,13 +221,47 @@ fn rows(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{self, Reading};
+    use crate::experiment::{self, MEMORY, Reading, START_PARTS};
+
+    fn experiment(name: &str) -> Box<dyn Experiment> {
+        let mut all = experiment::all(Profile::Quick).into_iter();
+        all.find(|experiment| experiment.name() == name).unwrap()
+    }
+
+    #[test]
+    fn a_slow_target_gets_whole_rounds_and_at_least_one() {
+        let (short, long) = (Duration::from_millis(6), Duration::from_millis(5));
+        let taken = |patience| {
+            let mut spent = Spent::default();
+            let steps = (0..5).flat_map(|round| {
+                [0, 1].map(|case| Step {
+                    experiment: 0,
+                    case,
+                    target: 0,
+                    round,
+                    warmup: round == 0,
+                })
+            });
+            let taken = steps.filter(|step| {
+                let allowed = spent.allows(step, patience);
+                if allowed {
+                    spent.add(step, long);
+                }
+                allowed
+            });
+            taken.count()
+        };
+        assert_eq!(taken(None), 10);
+        assert_eq!(taken(Some(Duration::ZERO)), 4);
+        assert_eq!(taken(Some(short)), 4);
+        assert_eq!(taken(Some(short * 2)), 6);
+    }
 
     #[test]
     fn a_metric_that_cannot_be_had_spoils_no_other() {
-        let memory = &experiment::all(Profile::Quick)[1];
+        let memory = &experiment(MEMORY);
         let step = Step {
-            experiment: 1,
+            experiment: 0,
             case: 0,
             target: 0,
             round: 3,
@@ -223,9 +299,9 @@ mod tests {
 
     #[test]
     fn a_sample_that_failed_has_a_row_for_each_of_its_metrics() {
-        let memory = &experiment::all(Profile::Quick)[1];
+        let memory = &experiment(MEMORY);
         let step = Step {
-            experiment: 1,
+            experiment: 0,
             case: 0,
             target: 0,
             round: 0,
@@ -240,5 +316,22 @@ mod tests {
         );
         assert_eq!(rows.len(), 2);
         assert!(rows.iter().all(|row| row.status == Status::Failed));
+    }
+    #[test]
+    fn a_failure_of_a_part_is_the_part_s() {
+        let start_parts = experiment(START_PARTS);
+        let case = (0..).find(|case| start_parts.part(*case) == "net").unwrap();
+        let step = Step {
+            experiment: 0,
+            case,
+            target: 0,
+            round: 1,
+            warmup: false,
+        };
+        let outcome = Err(MeasureError::Untimed);
+        let rows = rows(start_parts.as_ref(), "container", &step, 0, outcome);
+        let named =
+            |row: &Sample| row.part == "net" && row.reason.as_ref().unwrap().starts_with("net: ");
+        assert!(rows.len() == 4 && rows.iter().all(named), "{rows:?}");
     }
 }

@@ -6,10 +6,14 @@
 
 mod axis;
 pub mod bars;
+pub mod curves;
 pub mod distribution;
 mod frame;
 pub mod phases;
+pub mod prices;
 pub mod theme;
+
+use std::ops::Range;
 
 use plotters::drawing::DrawingAreaErrorKind;
 use thiserror::Error;
@@ -103,16 +107,7 @@ impl Values {
 
     /// The axis with the most ticks whose labels leave each other room.
     fn axis(&self, size: Size) -> Axis {
-        let unit = Scale::of(self.unit, self.longest).divisor;
-        let fits = |axis: &Axis| {
-            axis.spacing(size.plot_width()) > Size::label_width(axis.longest_label(self.tick()))
-        };
-        let axes = (2..=size.ticks())
-            .rev()
-            .map(|count| Axis::linear(self.longest, unit, count));
-        axes.clone()
-            .find(fits)
-            .unwrap_or_else(|| Axis::linear(self.longest, unit, 2))
+        linear_axis(size, self.unit, 0.0..self.longest)
     }
 
     fn tick(&self) -> impl Fn(&f64) -> String {
@@ -123,6 +118,18 @@ impl Values {
     fn exceeded_by(&self, value: f64) -> bool {
         value > self.longest
     }
+}
+
+/// The axis over `values` with the most ticks whose labels leave each other room.
+fn linear_axis(size: Size, unit: Unit, values: Range<f64>) -> Axis {
+    let scale = Scale::of(unit, values.end);
+    let fits = |axis: &Axis| {
+        let label = axis.longest_label(|value| scale.tick(*value));
+        axis.spacing(size.plot_width()) > Size::label_width(label)
+    };
+    let axis = |count| Axis::linear(values.start, values.end, scale.divisor, count);
+    let axes = (2..=size.ticks()).rev().map(axis);
+    axes.clone().find(fits).unwrap_or_else(|| axis(2))
 }
 
 /// The longest bar that is drawn whole for a column by itself.

@@ -1,10 +1,12 @@
 //! A synthetic run for tests: three rungs, one that the host can't run, a floor, two peers, a failed sample.
 
 mod declared;
+mod prices;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+pub use self::prices::{PRICES, add_crowds, price_of, with_prices};
 use crate::model::{Run, SCHEMA_VERSION, Sample, Status, TOTAL, Unit};
 
 /// Rounds of every experiment.
@@ -109,11 +111,7 @@ const DISK: &[(&str, Unit, [f64; 4])] = &[
 
 /// Makes the run; the same every time.
 pub fn run() -> Run {
-    let mut samples = Samples {
-        rng: ChaCha8Rng::seed_from_u64(1),
-        rows: Vec::new(),
-        sequence: 0,
-    };
+    let mut samples = Samples::seeded(1);
     for round in 0..ROUNDS {
         samples.startup(round);
         samples.memory(round);
@@ -145,6 +143,14 @@ struct Samples {
 }
 
 impl Samples {
+    fn seeded(seed: u64) -> Self {
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            rows: Vec::new(),
+            sequence: 0,
+        }
+    }
+
     fn noisy(&mut self, value: f64) -> f64 {
         let tail = if self.rng.random_range(0..12) == 0 {
             self.rng.random_range(0.1..0.9)

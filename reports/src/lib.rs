@@ -14,6 +14,7 @@ pub mod compare;
 mod export;
 pub mod model;
 pub mod parts;
+pub mod prices;
 pub mod statistics;
 pub mod summary;
 mod table;

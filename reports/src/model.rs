@@ -132,11 +132,13 @@ pub struct Metric {
     pub unit: Unit,
     /// Which way is better.
     pub better: Better,
+    /// Instances that are started at once for each of its samples, where that is what it is about.
+    pub at_once: Option<u32>,
     /// Its parts in order, each with the sentence that explains it; empty if it isn't cut into parts.
     pub parts: Vec<Part>,
 }
 
-/// A phase of a start, or a component of a sum.
+/// A phase of a start, a component of a sum, or a variant on a price list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
@@ -144,6 +146,9 @@ pub struct Part {
     pub name: String,
     /// What happens in it.
     pub explanation: String,
+    /// On a price list: the part without what is priced. Its samples are of other instances than this part's, and the price
+    /// is the difference.
+    pub base: Option<String>,
 }
 
 /// The unit of a value.

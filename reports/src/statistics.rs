@@ -9,11 +9,13 @@ mod bootstrap;
 #[cfg(test)]
 mod coverage;
 mod interval;
+mod joint;
 pub mod permutation;
 pub mod ranks;
 mod series;
 
 pub use interval::{Interval, ROUNDS_FOR_95};
+pub use joint::{Estimate, Joint};
 pub use series::{Evidence, Series};
 
 /// The median of `values`, which it reorders; nothing if there are none.

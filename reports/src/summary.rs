@@ -10,6 +10,7 @@ use std::fmt;
 
 use crate::model::{Experiment, Metric, Run, Sample, Target, TargetKind};
 use crate::parts::PartFigure;
+use crate::prices::is_price_list;
 use crate::statistics::{Interval, ROUNDS_FOR_95, Series};
 
 pub use verdict::{MINIMUM_EFFECT, SIGNIFICANCE, Test, Verdict, is_large};
@@ -127,9 +128,12 @@ impl<'a> Cell<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The metric that stands for the experiment: its first.
+    /// The metric that stands for the experiment: its first. A price list and a crowd of starts have none, for what they
+    /// say is in the row of figures.
     pub fn leading(&self) -> Option<&Column<'a>> {
-        self.columns.first()
+        let is_list = is_price_list(self.experiment);
+        let column = self.columns.first()?;
+        (!is_list && column.metric.at_once.is_none()).then_some(column)
     }
 }
 

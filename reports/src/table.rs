@@ -1,5 +1,7 @@
 //! The summary as a table for terminals: one per experiment, targets down, metrics across.
 
+mod prices;
+
 use std::iter;
 
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
@@ -8,6 +10,7 @@ use comfy_table::{
 };
 
 use crate::model::{Metric, Run};
+use crate::prices::lists;
 use crate::summary::{self, Column, Outcome, Section, Summary, Verdict};
 use crate::text::one_line;
 use crate::units;
@@ -69,6 +72,11 @@ pub(crate) fn table(options: TableOptions) -> Table {
 /// The tables of one experiment: as many metrics side by side as fit, the rest below.
 fn tables(summary: &Summary<'_>, section: &Section<'_>, options: TableOptions) -> Vec<String> {
     let name = one_line(&section.experiment.name, NAME);
+    let lists = lists(summary.run, section.experiment);
+    if !lists.is_empty() {
+        let of_list = |list| prices::tables(list, options);
+        return lists.iter().flat_map(of_list).collect();
+    }
     let mut pending = section.columns.as_slice();
     let mut tables = Vec::new();
     while !pending.is_empty() {
@@ -254,6 +262,10 @@ fn notes(summary: &Summary<'_>, options: TableOptions) -> Vec<String> {
             .map(|warning| ("warning".to_owned(), warning.clone())),
     );
     notes.push(("how to read".to_owned(), legend(summary)));
+    let experiments = summary.run.experiments.iter();
+    for list in experiments.flat_map(|experiment| lists(summary.run, experiment)) {
+        notes.push(("prices".to_owned(), prices::note(&list)));
+    }
     let mut table = table(options);
     table.load_style(NOTHING);
     for (subject, note) in notes {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use isobench_container::Network;
 use isobench_container::cgroup::Hierarchies;
+use isobench_container::{Mechanisms, Network};
 use isobench_vmm::bare::program::Program;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -72,6 +72,7 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
         limits: group
             .as_ref()
             .map_or_else(Vec::new, Group::limit_directories),
+        mechanisms: Mechanisms::ALL,
         marks: false,
     };
     let command = target

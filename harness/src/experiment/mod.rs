@@ -6,6 +6,8 @@
 mod disk;
 mod memory;
 mod net;
+mod parallel;
+mod start_parts;
 mod startup;
 
 use std::ffi::OsString;
@@ -13,20 +15,25 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use net::NetError;
-
+use isobench_container::{Mechanisms, is_privileged};
 use isobench_reports::model::{Better, Metric, Part, TOTAL, Unit};
+pub use net::NetError;
 
 use crate::accounting::{Accounting, AccountingError};
 use crate::bounds::Bounds;
 use crate::instance::InstanceError;
 use crate::interrupt::Interrupt;
+use crate::marks::MonotonicTime;
 use crate::plan::Profile;
 use crate::spawn::CommandLine;
 use crate::target::{Launch, Target};
 
 /// Name of the start-up experiment.
 pub const STARTUP: &str = "startup";
+/// Name of the experiment that prices the mechanisms of a container.
+pub const START_PARTS: &str = "start-parts";
+/// Name of the experiment that starts several instances at once.
+pub const PARALLEL: &str = "parallel";
 /// Name of the memory experiment.
 pub const MEMORY: &str = "memory";
 /// Name of the disk experiment.
@@ -88,6 +95,18 @@ impl From<Vec<Reading>> for Measured {
             missing: Vec::new(),
         }
     }
+}
+
+fn elapsed(phase: &str, from: MonotonicTime, to: MonotonicTime) -> Result<Duration, MeasureError> {
+    to.since(from).ok_or_else(|| MeasureError::NegativePhase {
+        phase: phase.to_owned(),
+    })
+}
+
+/// The time that is left of `life`, an instance's, without `cpu_time`, that of its processes: they waited. Where some of
+/// them ran beside each other, it is less than they waited, and may be below zero.
+fn waiting(life: Duration, cpu_time: Duration) -> f64 {
+    nanoseconds(life) - nanoseconds(cpu_time)
 }
 
 fn nanoseconds(duration: Duration) -> f64 {
@@ -206,6 +225,7 @@ impl Bench<'_> {
             bounds: Bounds::default(),
             root: &subject.root,
             limits: Vec::new(),
+            mechanisms: Mechanisms::ALL,
             marks: true,
         }
     }
@@ -225,8 +245,20 @@ pub trait Experiment: std::fmt::Debug {
     /// The parts of `metric`, in order, each explained; `subjects` add the phases of their launchers.
     fn parts(&self, metric: &str, subjects: &[&dyn Target]) -> Vec<Part>;
 
+    /// How many instances are started at once for a sample of `metric`, if that is what it is about.
+    fn at_once(&self, metric: &str) -> Option<u32> {
+        let _ = metric;
+        None
+    }
+
     /// The cases, each with the metrics that it gives.
     fn cases(&self) -> Vec<Vec<&'static str>>;
+
+    /// The part of its metrics that a case gives values of; [`TOTAL`] if it gives whole ones.
+    fn part(&self, case: usize) -> &str {
+        let _ = case;
+        TOTAL
+    }
 
     /// Whether a case can be asked of a target that takes part.
     fn applies(&self, case: usize, target: &dyn Target) -> bool {
@@ -236,6 +268,12 @@ pub trait Experiment: std::fmt::Debug {
 
     /// Rounds to warm up and to measure under `profile`.
     fn rounds(&self, profile: Profile) -> Rounds;
+
+    /// The time that one target may take; once it has, no further round of it is begun.
+    fn patience(&self, profile: Profile) -> Option<Duration> {
+        let _ = profile;
+        None
+    }
 
     /// Measures one case on one target.
     ///
@@ -261,6 +299,7 @@ pub trait Experiment: std::fmt::Debug {
                     title: metric.title.to_owned(),
                     unit: metric.unit,
                     better: metric.better,
+                    at_once: self.at_once(metric.name),
                     parts: self.parts(metric.name, targets),
                 })
                 .collect(),
@@ -281,6 +320,8 @@ pub struct Rounds {
 pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
     vec![
         Box::new(startup::Startup),
+        Box::new(start_parts::StartParts::new(is_privileged())),
+        Box::new(parallel::Parallel),
         Box::new(memory::Memory),
         Box::new(disk::Disk::new(profile)),
         Box::new(net::Net::new(profile)),
@@ -296,5 +337,6 @@ fn part(name: &str, explanation: &str) -> Part {
     Part {
         name: name.to_owned(),
         explanation: explanation.to_owned(),
+        base: None,
     }
 }

@@ -13,7 +13,7 @@ use isobench_reports::model::{Better, Part, TOTAL, Unit};
 
 use super::{
     Bench, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, STARTUP, Subject,
-    nanoseconds, part,
+    elapsed, nanoseconds, part, waiting,
 };
 use crate::accounting::Accounting;
 use crate::instance::{Instance, Stdin};
@@ -25,6 +25,8 @@ const READY: &str = "ready";
 const READY_ORDINARY: &str = "ready-ordinary";
 const EXIT: &str = "exit";
 const TEARDOWN: &str = "teardown";
+const CPU: &str = "cpu";
+const WAITING: &str = "waiting";
 
 /// The case of the least program; the other is that of the ordinary one.
 const LEAST: usize = 0;
@@ -46,7 +48,9 @@ impl Experiment for Startup {
          monotonic clock; one fresh instance a sample, targets in shuffled order, back to back. The least program \
          makes two system calls, so that the target is what is measured; the ordinary one goes through the start of \
          its C library, as programs do. `exit` is from that line until the command has ended, `teardown` from there \
-         until its cgroup is empty and removed. The accounting cgroup is made and joined before the clock starts."
+         until its cgroup is empty and removed. `cpu` is the processor time, from the spawn to the end, of the command \
+         and its descendants as far as they were waited for, on all CPUs together; `waiting` is the rest of that time. \
+         The work of a daemon is in neither. The accounting cgroup is made and joined before the clock starts."
     }
 
     fn metrics(&self) -> Vec<MetricInfo> {
@@ -61,6 +65,8 @@ impl Experiment for Startup {
             time(READY_ORDINARY, "Start-up until ready, ordinary program"),
             time(EXIT, "Exit after ready"),
             time(TEARDOWN, "Teardown after exit"),
+            time(CPU, "Processor time, spawn to end"),
+            time(WAITING, "Waiting, spawn to end"),
         ]
     }
 
@@ -82,7 +88,10 @@ impl Experiment for Startup {
     }
 
     fn cases(&self) -> Vec<Vec<&'static str>> {
-        vec![vec![READY, EXIT, TEARDOWN], vec![READY_ORDINARY]]
+        vec![
+            vec![READY, EXIT, TEARDOWN, CPU, WAITING],
+            vec![READY_ORDINARY],
+        ]
     }
 
     fn applies(&self, case: usize, target: &dyn Target) -> bool {
@@ -135,6 +144,11 @@ impl Experiment for Startup {
 
         let mut readings = phases(metric, spawned, &marks, ready)?;
         readings.push(Reading::duration(EXIT, elapsed(EXIT, ready, ended)?));
+        if let Some(cpu_time) = instance.cpu_time() {
+            let life = elapsed(WAITING, spawned, ended)?;
+            readings.push(Reading::duration(CPU, cpu_time));
+            readings.push(Reading::total(WAITING, waiting(life, cpu_time)));
+        }
         if let Some(group) = group {
             readings.push(Reading::duration(TEARDOWN, group.remove(ended)?));
         }
@@ -178,16 +192,6 @@ fn phases(
     }
     phase(WORKLOAD, ready)?;
     Ok(readings)
-}
-
-fn elapsed(
-    phase: &str,
-    from: MonotonicTime,
-    to: MonotonicTime,
-) -> Result<std::time::Duration, MeasureError> {
-    to.since(from).ok_or_else(|| MeasureError::NegativePhase {
-        phase: phase.to_owned(),
-    })
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use isobench_container::{Network, Phase};
+use isobench_container::{Mechanism, Mechanisms, Network, Phase};
 use isobench_reports::model::{Part, TargetKind, Unavailable};
 
-use super::{Launch, Target, inside_path, part, place_program};
+use super::{Launch, Target, file_name, inside_path, part, place_program};
 use crate::host::{HostReport, Need};
 use crate::spawn::{CommandLine, MARKS_DESCRIPTOR};
 
@@ -58,6 +58,10 @@ impl Target for Container {
         true
     }
 
+    fn leaves_out_mechanisms(&self) -> bool {
+        true
+    }
+
     fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
         host.lacks(Need::UserNamespaces)
     }
@@ -76,14 +80,23 @@ impl Target for Container {
         if launch.marks {
             arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
         }
-        arguments.extend(["--layer".into(), launch.root.join("layer").into()]);
+        let has = |mechanism| launch.mechanisms.contains(mechanism);
+        if launch.mechanisms != Mechanisms::ALL {
+            let mechanisms = launch.mechanisms.to_string();
+            arguments.extend(["--mechanisms".into(), mechanisms.into()]);
+        }
+        let layer = launch.root.join("layer");
+        if has(Mechanism::Overlay) {
+            arguments.extend(["--layer".into(), layer.as_os_str().to_owned()]);
+        }
         if let Some(disk) = launch.disk {
             let mut bind = disk.as_os_str().to_owned();
             bind.push(":");
             bind.push(DISK);
             arguments.extend(["--bind".into(), bind]);
         }
-        for directory in &launch.limits {
+        let limits = launch.limits.iter();
+        for directory in limits.filter(|_| has(Mechanism::Cgroup)) {
             arguments.extend(["--cgroup".into(), directory.into()]);
         }
         if let Some(memory) = launch.memory {
@@ -97,7 +110,12 @@ impl Target for Container {
             arguments.extend(["--env".into(), variable.clone()]);
         }
         arguments.push("--".into());
-        arguments.push(inside_path(launch.program).into());
+        let program = if has(Mechanism::Pivot) {
+            inside_path(launch.program)
+        } else {
+            layer.join(file_name(launch.program))
+        };
+        arguments.push(program.into());
         arguments.extend(launch.arguments.iter().cloned());
         Ok(command)
     }

@@ -17,7 +17,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
-use isobench_container::Network;
+use isobench_container::{Mechanisms, Network};
 use isobench_reports::model::{Part, TargetKind, Unavailable};
 
 use crate::bounds::Bounds;
@@ -48,6 +48,8 @@ pub struct Launch<'a> {
     pub root: &'a Path,
     /// cgroup directories that the launcher creates for its limits, one a hierarchy; empty without cgroups.
     pub limits: Vec<PathBuf>,
+    /// What isolates it, where the target can leave a part of that out.
+    pub mechanisms: Mechanisms,
     /// Whether the launcher reports its phases.
     pub marks: bool,
 }
@@ -104,6 +106,11 @@ pub trait Target: std::fmt::Debug {
 
     /// Whether it can hold a program to [`Launch::bounds`].
     fn takes_bounds(&self) -> bool {
+        false
+    }
+
+    /// Whether it can do with less than all of [`Launch::mechanisms`].
+    fn leaves_out_mechanisms(&self) -> bool {
         false
     }
 
@@ -174,6 +181,7 @@ fn part(name: &str, explanation: &str) -> Part {
     Part {
         name: name.to_owned(),
         explanation: explanation.to_owned(),
+        base: None,
     }
 }
 

@@ -14,19 +14,30 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// From zero to a little over `highest`, ticks at 1, 2 or 5 times a power of ten of `unit`; at most
-    /// `count` of them.
-    pub fn linear(highest: f64, unit: f64, count: usize) -> Self {
+    /// From zero, or from `lowest` if that is below, to a little over `highest`; ticks at 1, 2 or 5 times a power of ten
+    /// of `unit`, at most `count` of them.
+    pub fn linear(lowest: f64, highest: f64, unit: f64, count: usize) -> Self {
         let end = if highest > 0.0 { highest * 1.02 } else { unit };
-        let fits = |step: &f64| end / step < count as f64;
-        let step = round_numbers(end / unit / 1e3)
+        let start = lowest.min(0.0) * 1.02;
+        let length = end - start;
+        let fits = |step: &f64| length / step < count as f64;
+        let step = round_numbers(length / unit / 1e3)
             .map(|step| step * unit)
             .find(fits)
-            .unwrap_or(end);
-        let ticks = multiples(step, end);
+            .unwrap_or(length);
         Self {
-            range: 0.0..end,
+            range: start..end,
             logarithmic: false,
+            ticks: multiples(step, start, end),
+        }
+    }
+
+    /// Around `ticks`, which are positive and ascend, with equal distances for equal ratios.
+    pub fn at(ticks: Vec<f64>) -> Self {
+        let (first, last) = (ticks.first(), ticks.last());
+        Self {
+            range: first.unwrap_or(&1.0) / 1.15..last.unwrap_or(&1.0) * 1.15,
+            logarithmic: true,
             ticks,
         }
     }
@@ -115,9 +126,11 @@ fn round_numbers(start: f64) -> impl Iterator<Item = f64> {
     })
 }
 
-fn multiples(step: f64, end: f64) -> Vec<f64> {
+fn multiples(step: f64, start: f64, end: f64) -> Vec<f64> {
+    let first = (start / step).ceil();
     (0_u32..100)
-        .map(|index| f64::from(index) * step)
+        // Zero without a sign.
+        .map(|index| (first + f64::from(index)) * step + 0.0)
         .take_while(|tick| *tick <= end)
         .collect()
 }
@@ -171,15 +184,16 @@ mod tests {
     #[test]
     fn linear_ticks_are_round_and_few() {
         assert_eq!(
-            Axis::linear(2.4e6, 1e6, 8).ticks,
+            Axis::linear(0.0, 2.4e6, 1e6, 8).ticks,
             [0.0, 5e5, 1e6, 1.5e6, 2e6]
         );
-        assert_eq!(Axis::linear(2.4e6, 1e6, 4).ticks, [0.0, 1e6, 2e6]);
+        assert_eq!(Axis::linear(1.0, 2.4e6, 1e6, 4).ticks, [0.0, 1e6, 2e6]);
         assert_eq!(
-            Axis::linear(3_000.0, 1024.0, 4).ticks,
+            Axis::linear(0.0, 3_000.0, 1024.0, 4).ticks,
             [0.0, 1024.0, 2048.0]
         );
-        assert_eq!(Axis::linear(0.0, 1.0, 4).ticks, [0.0, 0.5, 1.0]);
+        assert_eq!(Axis::linear(0.0, 0.0, 1.0, 4).ticks, [0.0, 0.5, 1.0]);
+        assert_eq!(Axis::linear(-3e5, 1.1e6, 1e6, 5).ticks, [0.0, 5e5, 1e6]);
     }
 
     #[test]

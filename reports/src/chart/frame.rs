@@ -88,7 +88,7 @@ const NARROW: Layout = Layout {
 const LEFT: i32 = 2;
 
 /// Size of the font of ticks.
-const TICK: i32 = 12;
+pub(super) const TICK: i32 = 12;
 
 /// Height of a heading, and of the axis.
 const HEADING: i32 = 34;
@@ -242,7 +242,7 @@ fn label(
 }
 
 /// Text in the document's own font; the library's sizes are 1.24 times those that it writes.
-fn text(size: i32, ink: Ink, horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
+pub(super) fn text(size: i32, ink: Ink, horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
     TextStyle {
         font: FontDesc::new(
             FontFamily::Name("inherit"),
@@ -361,8 +361,8 @@ impl Frame<'_> {
 
     /// What the axis shows of a piece of a bar.
     fn within(&self, values: Range<f64>) -> Range<f64> {
-        let end = self.axis.end();
-        values.start.min(end)..values.end.min(end)
+        let (start, end) = (self.axis.start(), self.axis.end());
+        values.start.clamp(start, end)..values.end.clamp(start, end)
     }
 
     /// Where a value stands, in pixels.

@@ -6,6 +6,7 @@
 
 mod figures;
 mod headline;
+mod prices;
 mod view;
 
 use askama::Template;

@@ -13,9 +13,10 @@ use rand_chacha::ChaCha8Rng;
 use super::Interval;
 
 /// Draws behind every interval; its ends then move by a small part of its width from seed to seed.
-const RESAMPLES: usize = 2000;
+pub const RESAMPLES: usize = 2000;
 
-const SEED: u64 = 0x69_73_6f_62_65_6e_63_68;
+/// Seed of every draw.
+pub const SEED: u64 = 0x69_73_6f_62_65_6e_63_68;
 
 /// The interval of the median of values that come in rounds.
 pub fn median(units: &[&[f64]]) -> Option<Interval> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Interval, bootstrap, median, permutation};
+use super::{Estimate, Interval, bootstrap, median, permutation};
 
 /// The fewest paired rounds for which labels change places within them.
 ///
@@ -41,6 +41,16 @@ impl Series {
         self.rounds.values().flatten().copied()
     }
 
+    /// The rounds that have values.
+    pub fn rounds(&self) -> impl Iterator<Item = u32> {
+        self.rounds.keys().copied()
+    }
+
+    /// The values of one round.
+    pub fn of_round(&self, round: u32) -> impl Iterator<Item = f64> {
+        self.rounds.get(&round).into_iter().flatten().copied()
+    }
+
     /// Number of values.
     pub fn count(&self) -> usize {
         self.rounds.values().map(Vec::len).sum()
@@ -60,6 +70,14 @@ impl Series {
         } else {
             Interval::of_median(self.values().collect())
         }
+    }
+
+    /// The median with its interval; nothing if there are no values.
+    pub fn estimate(&self) -> Option<Estimate> {
+        Some(Estimate {
+            value: self.median()?,
+            interval: self.median_interval(),
+        })
     }
 
     /// This median over that of `baseline`; nothing unless both are positive.

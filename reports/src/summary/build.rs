@@ -110,7 +110,7 @@ fn failures<'a>(samples: &[&'a Sample]) -> Vec<Failure<'a>> {
         .iter()
         .filter(|sample| sample.status == Status::Failed)
     {
-        if seen.insert(sample.sequence) {
+        if seen.insert(sample.sequence) || sample.part == TOTAL {
             *counts
                 .entry(sample.reason.as_deref().unwrap_or("no reason was recorded"))
                 .or_default() += 1;

@@ -1,8 +1,9 @@
 //! The charts of an experiment, with their captions and legends.
 
-use crate::chart::{self, Chart, ChartError, bars, distribution, phases, theme};
-use crate::model::{Better, Unit};
+use crate::chart::{self, Chart, ChartError, bars, curves, distribution, phases, theme};
+use crate::model::{Better, Target, Unit};
 use crate::parts::OTHER;
+use crate::prices;
 use crate::summary::{Column, Section, Summary};
 use crate::units;
 
@@ -40,8 +41,19 @@ const UNITS: [Unit; 4] = [
 /// Draws an experiment: metrics with parts as stacked bars, times among them as samples too, and all others
 /// as bars by unit.
 pub fn draw(summary: &Summary<'_>, section: &Section<'_>) -> Result<Vec<FigureView>, ChartError> {
-    let measured = || section.columns.iter().filter(|column| column.has_figures());
+    let lists = prices::lists(summary.run, section.experiment);
+    if !lists.is_empty() {
+        return super::prices::figures(summary.run, &lists);
+    }
+    let all = || section.columns.iter().filter(|column| column.has_figures());
+    let measured = || all().filter(|column| column.metric.at_once.is_none());
     let mut figures = Vec::new();
+    // The times first: the rates only say the same from the other side.
+    for unit in UNITS.into_iter().rev() {
+        let crowds = all().filter(|column| column.metric.at_once.is_some());
+        let crowds: Vec<_> = crowds.filter(|column| column.metric.unit == unit).collect();
+        figures.extend(crowded(summary, &crowds)?);
+    }
     for column in measured().filter(|column| column.has_parts()) {
         figures.push(stacked(column)?);
         if column.metric.unit == Unit::Nanoseconds {
@@ -57,6 +69,45 @@ pub fn draw(summary: &Summary<'_>, section: &Section<'_>) -> Result<Vec<FigureVi
         }
     }
     Ok(figures)
+}
+
+/// Columns of one unit, each for another number of instances started at once.
+fn crowded(
+    summary: &Summary<'_>,
+    columns: &[&Column<'_>],
+) -> Result<Option<FigureView>, ChartError> {
+    let Some(chart) = curves::render(summary.run, columns)? else {
+        return Ok(None);
+    };
+    let unit = columns[0].metric.unit;
+    let item = |(index, target): (usize, &Target)| {
+        let medians = columns.iter().filter_map(|column| {
+            let figure = column.cells[index].figure()?;
+            let at_once = column.metric.at_once?;
+            Some((format!("at {at_once}"), units::value(unit, figure.median)))
+        });
+        let medians: Vec<_> = medians.collect();
+        let item = LegendItem {
+            ink: theme::ink_of(summary.run, target).name(),
+            name: target.name.clone(),
+            explanation: String::new(),
+            medians,
+        };
+        (!item.medians.is_empty()).then_some(item)
+    };
+    let targets = summary.run.targets.iter().enumerate();
+    Ok(Some(FigureView {
+        title: match unit {
+            Unit::Nanoseconds => "Start-up in a crowd".to_owned(),
+            _ => "Starts a second in a crowd".to_owned(),
+        },
+        chart,
+        caption: "Lines join medians, bands hold the middle half of the samples, against the number of instances that \
+                  were started at once. Both axes are logarithmic: equal distances are equal ratios. Beneath it are the \
+                  medians at each number."
+            .to_owned(),
+        legend: targets.filter_map(item).collect(),
+    }))
 }
 
 fn stacked(column: &Column<'_>) -> Result<FigureView, ChartError> {
@@ -125,12 +176,7 @@ fn comparable<'a, 'b>(columns: &[&'b Column<'a>]) -> Vec<Vec<&'b Column<'a>>> {
 }
 
 fn grouped(summary: &Summary<'_>, columns: &[&Column<'_>]) -> Result<FigureView, ChartError> {
-    let title = match columns[0].metric.unit {
-        Unit::BytesPerSecond => "Throughput",
-        Unit::OperationsPerSecond => "Operations",
-        Unit::Nanoseconds => "Times",
-        Unit::Bytes => "Sizes",
-    };
+    let title = heading(columns[0].metric.unit);
     let is = |better| columns.iter().all(|column| column.metric.better == better);
     let direction = match (is(Better::Higher), is(Better::Lower)) {
         (true, _) => " Longer is better.",
@@ -149,6 +195,15 @@ fn grouped(summary: &Summary<'_>, columns: &[&Column<'_>]) -> Result<FigureView,
         caption,
         legend: Vec::new(),
     })
+}
+
+fn heading(unit: Unit) -> &'static str {
+    match unit {
+        Unit::BytesPerSecond => "Throughput",
+        Unit::OperationsPerSecond => "Operations",
+        Unit::Nanoseconds => "Times",
+        Unit::Bytes => "Sizes",
+    }
 }
 
 /// Names the targets that grouped bars leave out.

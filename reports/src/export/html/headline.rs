@@ -1,7 +1,8 @@
 //! What a run says, in sentences computed from its figures.
 
-use crate::model::{Better, Metric, Target, TargetKind, Unit};
-use crate::summary::{Column, Figure, Section, Summary, Verdict};
+use crate::model::{Better, Metric, Run, Target, TargetKind, Unit};
+use crate::prices::{self, Kind, PriceList};
+use crate::summary::{Cell, Column, Figure, Section, Summary, Verdict};
 use crate::units;
 
 /// The metric of an ordinary program's start.
@@ -21,7 +22,9 @@ pub fn sentences(summary: &Summary<'_>, asked: Option<&str>) -> Vec<String> {
         .iter()
         .flat_map(|section| {
             let told = section.leading().into_iter().chain(ordinary(section));
-            told.filter_map(|column| sentence(section, column, baseline))
+            let told = told.filter_map(|column| sentence(section, column, baseline));
+            told.chain(dearest(summary.run, section))
+                .chain(crowd(section))
         })
         .collect();
     if sentences.is_empty() {
@@ -31,6 +34,62 @@ pub fn sentences(summary: &Summary<'_>, asked: Option<&str>) -> Vec<String> {
         )];
     }
     sentences
+}
+
+/// The prices that stand out of a price list: the highest of those that can't be nothing.
+fn dearest(run: &Run, section: &Section<'_>) -> Vec<String> {
+    const MOST: usize = 3;
+    let of_list = |list: PriceList<'_>| {
+        let unit = list.metrics.first()?.unit;
+        let prices = list.rows.iter().filter(|row| row.kind == Kind::Price);
+        let sure = prices.filter_map(|row| {
+            let cost = row.costs.first().copied().flatten()?;
+            (cost.interval?.low > 0.0).then_some((row.name, cost.value))
+        });
+        let mut sure: Vec<_> = sure.collect();
+        sure.sort_by(|left, right| right.1.total_cmp(&left.1));
+        sure.truncate(MOST);
+        let phrase = |(name, value): &(&str, f64)| format!("{name} ({})", together(unit, *value));
+        let phrases: Vec<String> = sure.iter().map(phrase).collect();
+        let target = &list.target.name;
+        (!phrases.is_empty()).then(|| {
+            format!(
+                "Of its mechanisms, {} add most to the start of a {target}.",
+                join(&phrases)
+            )
+        })
+    };
+    let lists = prices::lists(run, section.experiment).into_iter();
+    lists.filter_map(of_list).collect()
+}
+
+/// How much longer a start takes in the largest crowd than in the smallest, on the ladder.
+fn crowd(section: &Section<'_>) -> Option<String> {
+    let crowds = section.columns.iter().filter(|column| {
+        column.metric.at_once.is_some() && column.metric.unit == Unit::Nanoseconds
+    });
+    let smallest = crowds.clone().min_by_key(|column| column.metric.at_once)?;
+    let largest = crowds.max_by_key(|column| column.metric.at_once)?;
+    let of_target = |large: &Cell<'_>| {
+        let name = &large.target.name;
+        let (small, large) = (smallest.figure_of(name)?, large.figure()?);
+        let ratio = units::ratio(large.series.ratio(&small.series)?);
+        let value = together(largest.metric.unit, large.median);
+        Some(format!("{value} in {name} ({ratio})"))
+    };
+    let phrases: Vec<String> = largest
+        .cells
+        .iter()
+        .filter(|cell| matches!(cell.target.kind, TargetKind::Rung(_)))
+        .filter_map(of_target)
+        .collect();
+    let (few, many) = (smallest.metric.at_once?, largest.metric.at_once?);
+    (few < many && !phrases.is_empty()).then(|| {
+        format!(
+            "With {many} started at once, a start takes {}, each against {few} at once.",
+            join(&phrases)
+        )
+    })
 }
 
 /// The start of an ordinary program, which must not stay behind that of the least one: it's what users will see.
@@ -163,6 +222,14 @@ mod tests {
     fn sentences_of_a_run() {
         let run = fixture::run();
         insta::assert_snapshot!(sentences(&Summary::of(&run), None).join("\n"));
+    }
+
+    #[test]
+    fn a_price_list_s_dearest_and_a_crowd_are_told() {
+        let mut run = fixture::with_prices();
+        fixture::add_crowds(&mut run);
+        let told = sentences(&Summary::of(&run), None);
+        insta::assert_snapshot!(told[told.len() - 2..].join("\n"));
     }
 
     #[test]

@@ -30,9 +30,34 @@ fn the_document_of_a_run() {
     insta::assert_snapshot!(render(&[tiny()], None).unwrap());
 }
 
+/// Only a price list and starts in a crowd.
+fn priced() -> Run {
+    let mut run = fixture::with_prices();
+    fixture::add_crowds(&mut run);
+    run.experiments.drain(..3);
+    let known: Vec<String> = run.experiments.iter().map(|one| one.name.clone()).collect();
+    run.samples
+        .retain(|sample| known.contains(&sample.experiment));
+    run.targets
+        .retain(|target| ["process", "container", "bwrap"].contains(&target.name.as_str()));
+    run
+}
+
+#[test]
+fn price_lists_and_crowds_have_sections_of_their_own() {
+    let document = render(&[priced()], None).unwrap();
+    let from = document
+        .find("<section aria-labelledby=\"run-1-0\"")
+        .unwrap();
+    let to = document
+        .find("<section aria-labelledby=\"run-1-host\"")
+        .unwrap();
+    insta::assert_snapshot!(&document[from..to]);
+}
+
 #[test]
 fn it_loads_nothing_and_runs_nothing() {
-    let document = render(&[small(), small()], None).unwrap();
+    let document = render(&[small(), priced()], None).unwrap();
     assert!(document.contains("default-src 'none'"));
     let addresses = document
         .match_indices("://")
@@ -47,9 +72,11 @@ fn it_loads_nothing_and_runs_nothing() {
 
 #[test]
 fn no_colour_escapes_the_style_sheet() {
-    let document = render(&[small()], None).unwrap();
-    let body = document.split_once("<body>").unwrap().1;
-    assert!(!body.contains("=\"#"), "drawings name their colours");
+    for run in [small(), priced()] {
+        let document = render(&[run], None).unwrap();
+        let body = document.split_once("<body>").unwrap().1;
+        assert!(!body.contains("=\"#"), "drawings name their colours");
+    }
 }
 
 #[test]
@@ -76,7 +103,9 @@ fn partial_runs_and_empty_runs_say_so() {
 
 /// Puts a text wherever a results file has one.
 fn poison(text: &str) -> Run {
-    let mut run = small();
+    let mut run = fixture::with_prices();
+    fixture::add_crowds(&mut run);
+    run.samples.retain(|sample| sample.round < 8);
     let poisoned = || text.to_owned();
     let renamed = run.targets[1].name.clone();
     for sample in &mut run.samples {
@@ -99,6 +128,24 @@ fn poison(text: &str) -> Run {
     run.experiments[0].metrics[0].title = poisoned();
     run.experiments[0].metrics[0].parts[0].explanation = poisoned();
     run.experiments[2].metrics[0].title = poisoned();
+    let priced = &mut run.experiments[3].metrics[0];
+    priced.title = poisoned();
+    for part in &mut priced.parts {
+        part.explanation = poisoned();
+        if part.base.as_deref() == Some("none") {
+            part.base = Some(poisoned());
+        }
+        if part.name == "none" {
+            part.name = poisoned();
+        }
+    }
+    for sample in run
+        .samples
+        .iter_mut()
+        .filter(|sample| sample.part == "none")
+    {
+        sample.part = poisoned();
+    }
     run.host.summary = poisoned();
     run.host.facts.push(Fact {
         key: poisoned(),

@@ -3,8 +3,10 @@
 use super::ReportError;
 use super::figures::{self, FigureView};
 use super::headline;
+use super::prices::PricesView;
 use crate::chart::theme;
 use crate::model::{Fact, Metric, Run, Target, TargetKind, Unit};
+use crate::prices;
 use crate::statistics::Interval;
 use crate::summary::{Cell, Column, Figure, Gap, Outcome, Section, Summary, Test};
 use crate::units;
@@ -37,6 +39,7 @@ pub struct SectionView {
     pub title: String,
     pub method: String,
     pub figures: Vec<FigureView>,
+    pub prices: Vec<PricesView>,
     pub tables: Vec<TableView>,
 }
 
@@ -201,6 +204,9 @@ fn view(
         .iter()
         .map(|column| (column.metric.title.clone(), column))
         .collect();
+    let lists = prices::lists(summary.run, section.experiment);
+    // Targets without prices have nothing in such an experiment, and those with them have their list.
+    let tabled = if lists.is_empty() { &columns[..] } else { &[] };
     Ok(SectionView {
         id: format!("{run}-{index}"),
         title: headline::capital(name),
@@ -209,7 +215,8 @@ fn view(
             experiment: name.clone(),
             source,
         })?,
-        tables: columns
+        prices: lists.iter().map(PricesView::of).collect(),
+        tables: tabled
             .chunks(ABREAST)
             .map(|columns| table(summary, columns, |index| summary.has_row(section, index)))
             .collect(),

@@ -1,0 +1,236 @@
+//! A metric against the number of instances started at once: a curve per target through its medians, in a band that
+//! holds the middle half of its samples. Both axes are logarithmic, so a start that takes as many times longer as there
+//! are instances is a straight line.
+
+use plotters::backend::SVGBackend;
+use plotters::chart::{ChartBuilder, LabelAreaPosition};
+use plotters::drawing::IntoDrawingArea as _;
+use plotters::element::{Circle, PathElement, Polygon, Text};
+use plotters::style::text_anchor::{HPos, VPos};
+use plotters::style::{Color as _, ShapeStyle};
+
+use super::axis::Axis;
+use super::frame::{TICK, text};
+use super::theme::{Ink, ink_of};
+use super::{Chart, ChartError, Size};
+use crate::model::{Run, Target, Unit};
+use crate::statistics::quantile;
+use crate::summary::Column;
+use crate::text::one_line;
+use crate::units;
+
+/// One target's samples for one number of instances.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Point {
+    at_once: f64,
+    lower: f64,
+    median: f64,
+    upper: f64,
+}
+
+/// A target's points, in the order of their numbers.
+struct Curve {
+    name: String,
+    ink: Ink,
+    points: Vec<Point>,
+}
+
+/// Extents in pixels of the drawing.
+struct Layout {
+    width: u32,
+    height: u32,
+    /// Left of the plot, for the labels of values.
+    gutter: i32,
+    /// Right of the plot; for names if there is room.
+    margin: i32,
+    names: bool,
+    ticks: usize,
+}
+
+const WIDE: Layout = Layout {
+    width: 880,
+    height: 430,
+    gutter: 84,
+    margin: 150,
+    names: true,
+    ticks: 12,
+};
+const NARROW: Layout = Layout {
+    width: 360,
+    height: 330,
+    gutter: 66,
+    margin: 10,
+    names: false,
+    ticks: 9,
+};
+
+/// Below the plot: the numbers, and what they are of.
+const FOOT: i32 = 46;
+/// Between two names at the ends of curves.
+const LINE: i32 = 15;
+/// The longest name that fits beside the plot.
+const NAME: usize = 17;
+
+/// Draws columns of one unit, each for another number of instances; none if nothing can be drawn.
+///
+/// # Errors
+///
+/// When the plotting library refuses.
+pub fn render(run: &Run, columns: &[&Column<'_>]) -> Result<Option<Chart>, ChartError> {
+    let Some(first) = columns.first() else {
+        return Ok(None);
+    };
+    let unit = first.metric.unit;
+    let curves = curves(run, columns);
+    let points = || curves.iter().flat_map(|curve| &curve.points);
+    let lowest = points().map(|point| point.lower).reduce(f64::min);
+    let highest = points().map(|point| point.upper).reduce(f64::max);
+    let (Some(lowest), Some(highest)) = (lowest, highest) else {
+        return Ok(None);
+    };
+    let mut numbers: Vec<f64> = points().map(|point| point.at_once).collect();
+    numbers.sort_by(f64::total_cmp);
+    numbers.dedup();
+    let chart = Chart::draw(&describe(columns, &curves), |size| {
+        let layout = match size {
+            Size::Wide => &WIDE,
+            Size::Narrow => &NARROW,
+        };
+        let across = Axis::at(numbers.clone());
+        let up = Axis::logarithmic(lowest, highest, layout.ticks);
+        draw(layout, unit, &curves, across, up)
+    })?;
+    Ok(Some(chart))
+}
+
+fn curves(run: &Run, columns: &[&Column<'_>]) -> Vec<Curve> {
+    let of_target = |(index, target): (usize, &Target)| {
+        let points = columns.iter().filter_map(|column| {
+            let figure = column.cells[index].figure()?;
+            let mut values: Vec<f64> = figure.series.values().collect();
+            values.sort_by(f64::total_cmp);
+            let point = Point {
+                at_once: f64::from(column.metric.at_once?),
+                lower: quantile(&values, 250)?,
+                median: figure.median,
+                upper: quantile(&values, 750)?,
+            };
+            // The axes are logarithmic.
+            (point.lower > 0.0 && point.at_once > 0.0).then_some(point)
+        });
+        let mut points: Vec<Point> = points.collect();
+        points.sort_by(|left, right| left.at_once.total_cmp(&right.at_once));
+        Curve {
+            name: run.targets[index].name.clone(),
+            ink: ink_of(run, target),
+            points,
+        }
+    };
+    let curves = run.targets.iter().enumerate().map(of_target);
+    curves.filter(|curve| !curve.points.is_empty()).collect()
+}
+
+fn draw(
+    layout: &Layout,
+    unit: Unit,
+    curves: &[Curve],
+    across: Axis,
+    up: Axis,
+) -> Result<String, ChartError> {
+    let mut svg = String::new();
+    {
+        let root =
+            SVGBackend::with_string(&mut svg, (layout.width, layout.height)).into_drawing_area();
+        let mut plot = ChartBuilder::on(&root)
+            .set_label_area_size(LabelAreaPosition::Left, layout.gutter)
+            .set_label_area_size(LabelAreaPosition::Bottom, FOOT)
+            .margin_right(layout.margin)
+            .margin_top(8)
+            .build_cartesian_2d(across, up)?;
+        plot.configure_mesh()
+            .light_line_style(Ink::Grid.stand_in())
+            .bold_line_style(Ink::Grid.stand_in())
+            .axis_style(Ink::Grid.stand_in())
+            .x_desc("started at once")
+            .axis_desc_style(text(TICK, Ink::Muted, HPos::Center, VPos::Top))
+            .x_label_formatter(&|number| format!("{number:.0}"))
+            .x_label_style(text(TICK, Ink::Muted, HPos::Center, VPos::Top))
+            .y_label_formatter(&|value| units::tick(unit, *value))
+            .y_label_style(text(TICK, Ink::Muted, HPos::Right, VPos::Center))
+            .draw()?;
+        for curve in curves {
+            let (there, back) = (curve.points.iter(), curve.points.iter().rev());
+            let outline = there
+                .map(|point| (point.at_once, point.lower))
+                .chain(back.map(|point| (point.at_once, point.upper)));
+            let colour = curve.ink.stand_in();
+            plot.draw_series([Polygon::new(outline.collect::<Vec<_>>(), colour.mix(0.16))])?;
+        }
+        for curve in curves {
+            let line = curve
+                .points
+                .iter()
+                .map(|point| (point.at_once, point.median));
+            let line: Vec<(f64, f64)> = line.collect();
+            let style = ShapeStyle::from(curve.ink.stand_in()).stroke_width(2);
+            plot.draw_series([PathElement::new(line.clone(), style)])?;
+            let dot = |place| Circle::new(place, 4, curve.ink.stand_in().filled());
+            plot.draw_series(line.into_iter().map(dot))?;
+        }
+        if layout.names {
+            let ends: Vec<(i32, i32)> = curves
+                .iter()
+                .filter_map(|curve| curve.points.last())
+                .map(|point| plot.backend_coord(&(point.at_once, point.median)))
+                .collect();
+            for (curve, (x, y)) in curves.iter().zip(spread(&ends)) {
+                let style = text(13, curve.ink, HPos::Left, VPos::Center);
+                root.draw(&Text::new(one_line(&curve.name, NAME), (x + 14, y), style))?;
+            }
+        }
+        root.present()?;
+    }
+    Ok(svg)
+}
+
+/// Moves places down, each as little as is needed for a line of text to fit between it and the one above.
+fn spread(places: &[(i32, i32)]) -> Vec<(i32, i32)> {
+    let mut order: Vec<usize> = (0..places.len()).collect();
+    order.sort_by_key(|index| places[*index].1);
+    let mut moved = places.to_vec();
+    for pair in order.windows(2) {
+        let least = moved[pair[0]].1 + LINE;
+        moved[pair[1]].1 = moved[pair[1]].1.max(least);
+    }
+    moved
+}
+
+/// What the chart shows, in words.
+fn describe(columns: &[&Column<'_>], curves: &[Curve]) -> String {
+    let unit = columns.first().map(|column| column.metric.unit);
+    let point = |point: &Point| {
+        let value = unit.map_or_else(String::new, |unit| units::value(unit, point.median));
+        format!("{value} at {:.0}", point.at_once)
+    };
+    let curve = |curve: &Curve| {
+        let points: Vec<String> = curve.points.iter().map(point).collect();
+        format!("{} {}", curve.name, points.join(", "))
+    };
+    let curves: Vec<String> = curves.iter().map(curve).collect();
+    format!(
+        "Medians by instances started at once: {}",
+        curves.join("; ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_leave_each_other_room_and_keep_their_order() {
+        let places = [(0, 100), (0, 20), (0, 101), (0, 22), (0, 300)];
+        let moved: Vec<i32> = spread(&places).into_iter().map(|(_, y)| y).collect();
+        assert_eq!(moved, [100, 20, 115, 35, 300]);
+    }
+}
