@@ -127,9 +127,9 @@ fn linear_axis(size: Size, unit: Unit, values: Range<f64>) -> Axis {
         let label = axis.longest_label(|value| scale.tick(*value));
         axis.spacing(size.plot_width()) > Size::label_width(label)
     };
-    let axis = |count| Axis::linear(values.start, values.end, scale.divisor, count);
-    let axes = (2..=size.ticks()).rev().map(axis);
-    axes.clone().find(fits).unwrap_or_else(|| axis(2))
+    let with = |count| Axis::linear(values.start, values.end, scale.divisor, count);
+    let axes = (2..=size.ticks()).rev().map(with);
+    axes.clone().find(fits).unwrap_or_else(|| with(2))
 }
 
 /// The longest bar that is drawn whole for a column by itself.
