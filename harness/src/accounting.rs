@@ -9,6 +9,7 @@
 //!     NUMBER/                      an instance: accounting is read here, for all that is below
 //!         launcher/                entered by the harness, inherited by the launcher
 //!         limits/                  made by the launcher, for the program
+//!         NUMBER/limits/           the same, where several instances share the group
 //! ```
 
 mod strays;
@@ -119,6 +120,7 @@ impl Accounting {
         let instance = self.session.child(&number.to_string())?;
         instance.hand_on_controllers()?;
         Ok(Group {
+            members: Vec::new(),
             launcher: Cgroup::create(instance.memory()?.path().join("launcher"))?,
             instance,
             home: self.home.clone(),
@@ -134,6 +136,8 @@ fn is_dead(name: &str) -> bool {
 /// The group of one instance; dropping it kills what is in it and removes it.
 #[derive(Debug)]
 pub struct Group {
+    /// Of several instances, the directories of each.
+    members: Vec<cgroup::Group>,
     launcher: Cgroup,
     instance: cgroup::Group,
     home: PathBuf,
@@ -147,9 +151,22 @@ impl Group {
         self.instance.below("limits")
     }
 
-    /// As [`Group::limit_directories`], for one of several instances in this group.
-    pub fn limit_directories_of(&self, number: u32) -> Vec<PathBuf> {
-        self.instance.below(&format!("limits-{number}"))
+    /// As [`Group::limit_directories`], for each of several instances in this group: in a directory of its own, where a
+    /// runtime may do as it does in that of a single one.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn limit_directories_of(
+        &mut self,
+        instances: u32,
+    ) -> Result<Vec<Vec<PathBuf>>, AccountingError> {
+        for number in 0..instances {
+            let member = self.instance.child(&number.to_string())?;
+            member.hand_on_controllers()?;
+            self.members.push(member);
+        }
+        let members = self.members.iter();
+        Ok(members.map(|member| member.below("limits")).collect())
     }
 
     /// Moves this process in: what it starts from now on is accounted here.

@@ -92,7 +92,7 @@ impl Experiment for Parallel {
         match profile {
             Profile::Quick => Rounds {
                 warmup: 1,
-                measured: 6,
+                measured: 5,
             },
             Profile::Standard => Rounds {
                 warmup: 1,
@@ -107,7 +107,7 @@ impl Experiment for Parallel {
 
     fn patience(&self, profile: Profile) -> Option<Duration> {
         Some(match profile {
-            Profile::Quick => Duration::from_secs(1),
+            Profile::Quick => Duration::from_millis(600),
             Profile::Standard => Duration::from_secs(8),
             Profile::Thorough => Duration::from_mins(1),
         })
@@ -120,16 +120,18 @@ impl Experiment for Parallel {
         bench: &Bench,
     ) -> Result<Measured, MeasureError> {
         let crowd = &CROWDS[case];
-        let group = bench.accounting.map(Accounting::group).transpose()?;
-        let command = |number| {
+        let mut group = bench.accounting.map(Accounting::group).transpose()?;
+        let limits = match &mut group {
+            Some(group) => group.limit_directories_of(crowd.at_once)?,
+            None => vec![Vec::new(); crowd.at_once as usize],
+        };
+        let command = |limits| {
             let mut launch = bench.launch(subject, &["ready"]);
             launch.marks = false;
-            if let Some(group) = &group {
-                launch.limits = group.limit_directories_of(number);
-            }
+            launch.limits = limits;
             subject.command(&launch)
         };
-        let commands = (0..crowd.at_once).map(command);
+        let commands = limits.into_iter().map(command);
         let commands = commands.collect::<Result<Vec<_>, _>>()?;
         if let Some(group) = &group {
             group.enter()?;

@@ -71,6 +71,59 @@ fn a_quick_run_has_samples_of_every_target_and_leaves_nothing() {
 }
 
 #[test]
+fn prices_and_crowds_come_from_real_starts() {
+    let place = Place::new();
+    let child = place.start(&[
+        "run",
+        "--profile",
+        "quick",
+        "--targets",
+        "process,container",
+        "--experiments",
+        "start-parts,parallel",
+        "--out",
+        "out",
+    ]);
+    let pid = child.id();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let run = results(&place, "out");
+    for (at_once, metric) in [(1, "at-1"), (16, "at-16")] {
+        let rounds = good_samples(&run, "process", &format!("rate-{at_once}"));
+        assert!(rounds > 0, "no round of {at_once} at once");
+        assert_eq!(good_samples(&run, "process", metric), at_once * rounds);
+    }
+    if can_run("container") {
+        let parts = &run.experiments[0].metrics[0].parts;
+        assert!(parts.len() >= 14 && parts.iter().any(|part| part.base.is_some()));
+        for part in parts {
+            let samples = run.samples.iter();
+            let of = samples.filter(|s| s.part == part.name && s.status == Status::Ok);
+            // Four figures of each of the fifteen rounds; a host without cgroups says why it can't price them.
+            let count = of.count();
+            assert!(
+                count == 60 || count == 0 && part.name == "cgroup",
+                "{part:?}"
+            );
+        }
+        for parts in run
+            .samples
+            .chunk_by(|left, right| left.sequence == right.sequence)
+        {
+            let value = |metric: &str| parts.iter().find(|s| s.metric == metric)?.value;
+            if let (Some(life), Some(ready)) = (value("life"), value("ready")) {
+                let made_of = value("cpu").unwrap() + value("waiting").unwrap();
+                assert!((life - made_of).abs() < 1.0 && ready <= life, "{parts:?}");
+                assert!(value("cpu").unwrap() > 0.0);
+            }
+        }
+        assert!(text(&output.stdout).contains("+ cgroup-namespace"));
+    }
+    assert_eq!(place.left_behind(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(cgroups_of(pid), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
 fn the_seed_gives_the_same_order_again() {
     let place = Place::new();
     let order = |out: &str| {

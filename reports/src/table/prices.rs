@@ -2,7 +2,7 @@
 //! and added up.
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{Attribute, Cell, CellAlignment};
+use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, Width};
 
 use super::{FRAME, NAME, TITLE, TableOptions, length, table};
 use crate::model::Metric;
@@ -134,8 +134,12 @@ fn draw(
         let texts = columns.iter().map(|column| Cell::new(&column.texts[place]));
         table.add_row([name].into_iter().chain(texts));
     }
-    for drawn in table.column_iter_mut().skip(1) {
+    for (drawn, column) in table.column_iter_mut().skip(1).zip(columns) {
+        let width = u16::try_from(column.width()).unwrap_or(u16::MAX);
         drawn.set_cell_alignment(CellAlignment::Right);
+        drawn.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(
+            width.saturating_add(2),
+        )));
     }
     table.trim_fmt()
 }
