@@ -54,6 +54,7 @@ impl Target for Bubblewrap {
             "a directory bound read-only as root: no overlayfs",
             "/dev has a devpts of its own in addition",
             "no cgroup of its own",
+            "the loopback interface is up",
             "root inside is the user who starts it",
         ]
     }

@@ -62,7 +62,7 @@ impl Target for Nspawn {
     fn differences(&self) -> &'static [&'static str] {
         &[
             "a read-only directory as root, with the empty directories of an operating system, /usr among them: no overlayfs",
-            "/sys, /run and more are mounted",
+            "/sys, /run and more are mounted; the loopback interface is up",
             "no cgroup of its own (--keep-unit, --register=no: systemd is not asked)",
             "its own list of system calls",
             "the program's environment has what nspawn adds, PATH among it",

@@ -77,7 +77,7 @@ impl Runtime {
         Self::new(
             Program::new("crun", "install Debian's package `crun`"),
             "crun, podman's runtime: an OCI bundle with the container's namespaces, mounts and seccomp policy.",
-            differences![],
+            differences!["the loopback interface is up"],
         )
     }
 
@@ -86,7 +86,7 @@ impl Runtime {
         Self::new(
             Program::new("runc", "install Debian's package `runc`"),
             "runc, docker's runtime: an OCI bundle with the container's namespaces, mounts and seccomp policy.",
-            differences![],
+            differences!["the loopback interface is up"],
         )
     }
 

@@ -86,7 +86,7 @@ impl Target for Podman {
     fn differences(&self) -> &'static [&'static str] {
         &[
             "a read-only directory as root (--rootfs): no image, no overlayfs",
-            "an engine and a monitor beside the runtime, which its memory includes; /sys, /etc/hosts and more are mounted",
+            "an engine and a monitor beside the runtime, which its memory includes; /sys, /etc/hosts and more are mounted; the loopback interface is up",
             "a cgroup in every hierarchy of cgroups v1; the second hierarchy of a hybrid host is hidden from it",
             "the seccomp filter is compiled from the same policy at each start, by libseccomp, which compares 64 bits of an argument",
             "limits of 1024 open files and processes by setrlimit, since podman would raise them, which takes CAP_SYS_RESOURCE",
