@@ -7,10 +7,8 @@ use crate::sys::process;
 /// More than the kernel will ever have in a mask of 64 bits.
 const CAPABILITIES: libc::c_ulong = 64;
 
-/// Leaves this process, and whatever it executes, without any capability.
-///
-/// The bounding set goes first: that takes `CAP_SETPCAP`. User 0 of the container then gains nothing by `execve`.
-pub fn drop_all() -> nix::Result<()> {
+/// Keeps whatever this process executes from gaining a capability, be it as user 0. It takes `CAP_SETPCAP`, so it comes first.
+pub fn bound() -> nix::Result<()> {
     for number in 0..CAPABILITIES {
         match process::drop_bounding(number) {
             Ok(()) => {}
@@ -18,6 +16,11 @@ pub fn drop_all() -> nix::Result<()> {
             Err(errno) => return Err(errno),
         }
     }
+    Ok(())
+}
+
+/// Leaves this process without any capability.
+pub fn drop_all() -> nix::Result<()> {
     process::clear_ambient()?;
     process::clear_capabilities()
 }

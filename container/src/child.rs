@@ -25,6 +25,7 @@ use crate::rootfs::{self, RootPlan};
 use crate::seccomp;
 use crate::sys::process::{self, CloseRange, ExecList, Stack};
 use crate::sys::{signal, socket};
+use crate::user::User;
 
 /// Exit code of a container that was never up, as docker and podman use it.
 const FAILED: i32 = 125;
@@ -50,6 +51,8 @@ pub struct Plan {
     pub hostname: CString,
     /// Where the program starts.
     pub working_directory: CString,
+    /// Who the program runs as; `None` for user 0.
+    pub user: Option<User>,
     /// The program's path.
     pub program: CString,
     /// Its arguments, from its own name on.
@@ -76,7 +79,12 @@ const PIVOT: [(Mechanism, Action); 2] = [
 ];
 
 /// What gives up power, up to [`Phase::Seccomp`].
-const POWER: [(Mechanism, Action); 2] = [
+const POWER: [(Mechanism, Action); 4] = [
+    // Takes a capability, so it comes first.
+    (Mechanism::Capabilities, |_| {
+        capabilities::bound().map_err(Failure::at(Step::Capabilities))
+    }),
+    (Mechanism::User, become_programs_user),
     (Mechanism::Capabilities, |_| {
         capabilities::drop_all().map_err(Failure::at(Step::Capabilities))
     }),
@@ -134,6 +142,7 @@ fn set_up(
     }
 
     take(POWER, plan)?;
+    check_launcher(launcher)?;
     on_phase(Phase::Seccomp);
     let program = start(plan, on_phase)?;
     socket::send(launcher, &Message::Started.encode());
@@ -183,12 +192,23 @@ fn set_up_network(launcher: BorrowedFd<'_>) -> Result<(), Failure> {
 /// Becomes root of the user namespace, and bound to die with the launcher: a change of user would undo that bond.
 fn become_container_root(change_user: bool) -> Result<(), Failure> {
     if change_user {
-        process::become_root().map_err(Failure::at(Step::Identity))?;
+        process::become_user(0, 0, &[]).map_err(Failure::at(Step::Identity))?;
     }
     set_pdeathsig(Signal::SIGKILL).map_err(Failure::at(Step::DieWithLauncher))?;
     // The program, of the same user, gets no look at PID 1's memory and descriptors.
     set_dumpable(false).map_err(Failure::at(Step::Identity))?;
     set_name(c"isobench-init").map_err(Failure::at(Step::Identity))
+}
+
+/// Becomes the user that the program is to run as: PID 1 too, because only the same user may signal the program. It undoes the
+/// bond to the launcher, which is made anew.
+fn become_programs_user(plan: &mut Plan) -> Result<(), Failure> {
+    let Some(user) = &plan.user else {
+        return Ok(());
+    };
+    process::become_user(user.uid, user.gid, &user.groups).map_err(Failure::at(Step::User))?;
+    set_pdeathsig(Signal::SIGKILL).map_err(Failure::at(Step::DieWithLauncher))?;
+    set_dumpable(false).map_err(Failure::at(Step::User))
 }
 
 /// Makes sure that the launcher was alive when we asked to die with it: its orders may be older than that.

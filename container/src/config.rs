@@ -12,6 +12,7 @@ use crate::cgroup::{BlockDevice, Cpus, DeviceError, IoRate};
 use crate::mechanism::{Mechanism, Mechanisms};
 use crate::network::Network;
 use crate::sys::socket::MAX_DESCRIPTORS;
+use crate::user::User;
 use crate::user_ns::is_privileged;
 
 /// Longest host name, in bytes (`__NEW_UTS_LEN`).
@@ -100,6 +101,8 @@ pub struct Spec {
     pub environment: Vec<OsString>,
     /// Where the program starts; `/` without one.
     pub working_directory: Option<PathBuf>,
+    /// Who the program runs as; user 0 without one.
+    pub user: Option<User>,
     /// Which network the container has.
     pub network: Network,
     /// Which root file systems may be used.
@@ -206,6 +209,7 @@ fn check_mechanisms(spec: &Spec) -> Result<(), ConfigError> {
         ),
         (!spec.binds.is_empty(), "bind", Mechanism::Pivot),
         (spec.hostname.is_some(), "host name", Mechanism::Uts),
+        (spec.user.is_some(), "user", Mechanism::User),
         (!spec.cgroups.is_empty(), "cgroup", Mechanism::Cgroup),
         (spec.network.is_set_up(), "network", Mechanism::Net),
     ];

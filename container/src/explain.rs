@@ -46,6 +46,13 @@ pub fn explain(failure: Failure, spec: &Spec) -> LaunchError {
             format!("cannot start in {} of the container", directory.display())
         }
         Step::Hostname => "cannot set the host name".to_owned(),
+        Step::User => {
+            let user = spec.user.clone().unwrap_or_default();
+            format!(
+                "cannot become the user {}:{} of the container",
+                user.uid, user.gid
+            )
+        }
         Step::Capabilities => "cannot drop the capabilities".to_owned(),
         Step::Seccomp => "cannot install the system-call filter".to_owned(),
         Step::Network => "cannot set up the container's network".to_owned(),
@@ -72,7 +79,7 @@ fn advice(step: Step, errno: Errno, index: usize, pivots: bool) -> &'static str 
         (Step::Execute, Errno::ENOENT) if pivots => "; it is in none of the layers",
         (Step::Execute, Errno::ENOENT) => "; without pivot it is looked for on the host",
         (Step::Execute, Errno::EACCES) => {
-            "; it is not executable for user 0 of the container, who is another user outside"
+            "; it is not executable for its user in the container, who is another user outside"
         }
         (Step::Execute, Errno::ENOEXEC) => "; it is no program for this machine",
         (Step::Overlay, Errno::ENODEV) => "; the kernel has no overlayfs: modprobe overlay",
@@ -84,6 +91,9 @@ fn advice(step: Step, errno: Errno, index: usize, pivots: bool) -> &'static str 
             "; the host's own /proc is partly hidden (an outer container?)"
         }
         (Step::WorkingDirectory, Errno::EXDEV) => "; it leads out of the container",
+        (Step::User, Errno::EINVAL | Errno::EPERM) => {
+            "; only root can start a container with more users than 0, and no id above 65535 is mapped"
+        }
         (Step::Spawn, Errno::EAGAIN) => "; the pids limit is too low",
         _ => "",
     }

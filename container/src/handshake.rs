@@ -40,6 +40,7 @@ pub enum Step {
     PivotRoot,
     WorkingDirectory,
     Hostname,
+    User,
     Capabilities,
     Seccomp,
     Spawn,
@@ -48,7 +49,7 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 25] = [
         Self::Handshake,
         Self::Descriptors,
         Self::Identity,
@@ -68,6 +69,7 @@ impl Step {
         Self::PivotRoot,
         Self::WorkingDirectory,
         Self::Hostname,
+        Self::User,
         Self::Capabilities,
         Self::Seccomp,
         Self::Spawn,

@@ -10,7 +10,7 @@
 //! 5  hand over the ways into the cgroups         pivot_root, detach the host's root, binds, host name
 //! 6                                              join the cgroups
 //! 7  make a veth pair, bring its ends up ------> bring the loopback up, if that is all
-//! 8                                              drop all capabilities; no new privileges; seccomp filter
+//! 8                                              become the program's user; drop all capabilities; no new privileges; seccomp filter
 //! 9                                              start the program (vfork-like) and stay behind as PID 1
 //! 10 wait, forwarding signals <----------------- tell: started; later: ended
 //! ```
@@ -31,6 +31,7 @@
 
 pub mod cgroup;
 pub mod floor;
+pub mod image;
 pub mod seccomp;
 
 mod capabilities;
@@ -51,6 +52,7 @@ mod rootfs;
 mod running;
 mod scratch;
 mod sys;
+mod user;
 mod user_ns;
 
 pub use config::{Bind, BindSyntaxError, Config, ConfigError, RootPolicy, Spec};
@@ -61,4 +63,5 @@ pub use network::{HOST_ADDRESS, Network, NetworkError, NetworkSyntaxError};
 pub use phase::Phase;
 pub use plan::RootKind;
 pub use running::{Exited, ForwardedSignals, Running, WaitError};
-pub use user_ns::{COUNT as ID_COUNT, HOST_BASE as FIRST_HOST_ID, is_privileged};
+pub use user::{User, UserSyntaxError};
+pub use user_ns::{COUNT as ID_COUNT, HOST_BASE as FIRST_HOST_ID, IdMap, is_privileged};

@@ -51,6 +51,7 @@ pub fn make(
         root: root(spec, kind, ids, base)?,
         hostname: c_string(hostname)?,
         working_directory: c_string(working_directory)?,
+        user: spec.user.clone(),
         program,
         arguments: ExecList::new(names.map(c_string).collect::<Result<_, _>>()?),
         environment: ExecList::new(

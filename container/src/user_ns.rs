@@ -80,6 +80,16 @@ impl IdMap {
         }
     }
 
+    /// The host's id of the container's id `id`, if it is mapped.
+    pub fn on_host(self, id: u64) -> Option<u32> {
+        let id = u32::try_from(id).ok()?;
+        match self {
+            Self::Host => Some(id),
+            Self::Range => (id < COUNT).then_some(HOST_BASE + id),
+            Self::Own { uid, .. } => (id == 0).then_some(uid),
+        }
+    }
+
     /// Writes the map of the user namespace of `pid`.
     ///
     /// # Errors

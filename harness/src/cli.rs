@@ -28,7 +28,7 @@ pub struct Cli {
 pub enum Command {
     /// Measure everything that this host can run, and write a report.
     Run(RunArguments),
-    /// Run any static Linux program in a target.
+    /// Run any static Linux program in a target, or a program of an image in a container.
     Exec(ExecArguments),
     /// Say what this host can run, what it can't, and why.
     Doctor(DoctorArguments),
@@ -36,6 +36,10 @@ pub enum Command {
     Report(ReportArguments),
     /// Hold one run against another; exit code 1 if something got worse.
     Compare(CompareArguments),
+    /// Keep images that other tools made, to run their programs in containers; in the directory `ISOBENCH_STORE`, or else in
+    /// ~/.local/share/isobench.
+    #[command(subcommand)]
+    Image(ImageCommand),
 }
 
 /// Arguments of `isobench run`.
@@ -86,8 +90,11 @@ pub struct ExecArguments {
     /// A variable of the program's environment, which is empty otherwise; may be repeated
     #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_variable)]
     pub environment: Vec<OsString>,
-    /// The program, a static ELF file, and its arguments
-    #[arg(last = true, required = true, value_name = "PROGRAM")]
+    /// Run a program of this image, which `isobench image import` brought, in a container
+    #[arg(long, value_name = "NAME")]
+    pub image: Option<String>,
+    /// The program, a static ELF file, and its arguments; of an image any program [default: the image's own]
+    #[arg(last = true, required_unless_present = "image", value_name = "PROGRAM")]
     pub command: Vec<OsString>,
 }
 
@@ -188,6 +195,47 @@ fn parse_percent(text: &str) -> Result<f64, String> {
         Ok(percent) if percent > 0.0 && percent <= 1000.0 => Ok(percent / 100.0),
         _ => Err("expected per cent above 0 and up to 1000, such as 5%".to_owned()),
     }
+}
+
+/// What `isobench image` can do.
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// Import an OCI image layout, a tar archive of one, or what `docker save` writes.
+    Import(ImportArguments),
+    /// List the images.
+    Ls(ListArguments),
+    /// Remove images, and the layers that no other image has.
+    Rm(RemoveArguments),
+}
+
+/// Arguments of `isobench image import`.
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// The archive, or the layout's directory
+    #[arg(value_name = "TAR|OCI-LAYOUT")]
+    pub path: PathBuf,
+    /// What to call the image [default: what it calls itself]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Which image, where there are many: its tag
+    #[arg(long = "ref", value_name = "TAG")]
+    pub reference: Option<String>,
+}
+
+/// Arguments of `isobench image ls`.
+#[derive(Debug, Args)]
+pub struct ListArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `isobench image rm`.
+#[derive(Debug, Args)]
+pub struct RemoveArguments {
+    /// What the images are called
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
 }
 
 fn parse_variable(text: &str) -> Result<OsString, String> {

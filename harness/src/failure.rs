@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use isobench_container::image::ImageError;
 use isobench_reports::{ResultsError, WriteError};
 
 /// The user asked for something that can't be done as asked: exit code 2.
@@ -26,6 +27,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.is::<BadInput>()
         || cause.is::<ResultsError>()
+        || cause.is::<ImageError>()
         || matches!(
             cause.downcast_ref(),
             Some(WriteError::Exists(_) | WriteError::Write { .. })

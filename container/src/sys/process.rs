@@ -197,19 +197,19 @@ pub fn wait_for(pid: Pid) -> nix::Result<c_int> {
     }
 }
 
-/// Becomes user and group 0 of the user namespace, with no other group.
+/// Becomes this user and group of the user namespace, with these further groups and no other.
 ///
 /// Raw system calls: glibc's functions of these names would signal the threads of the process that we were cloned from.
-pub fn become_root() -> nix::Result<()> {
-    // SAFETY: plain integers and an empty list.
+pub fn become_user(uid: libc::uid_t, gid: libc::gid_t, groups: &[libc::gid_t]) -> nix::Result<()> {
+    // SAFETY: plain integers, and a list with its length.
     unsafe {
         checked(libc::syscall(
             libc::SYS_setgroups,
-            0,
-            ptr::null::<libc::gid_t>(),
+            groups.len(),
+            groups.as_ptr(),
         ))?;
-        checked(libc::syscall(libc::SYS_setresgid, 0, 0, 0))?;
-        checked(libc::syscall(libc::SYS_setresuid, 0, 0, 0))?;
+        checked(libc::syscall(libc::SYS_setresgid, gid, gid, gid))?;
+        checked(libc::syscall(libc::SYS_setresuid, uid, uid, uid))?;
     }
     Ok(())
 }

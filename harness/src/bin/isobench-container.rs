@@ -10,7 +10,7 @@ use lexopt::{Arg, Parser, ValueExt as _};
 
 const USAGE: &str = "usage: isobench-container [--marks-fd N] --layer DIR... [--scratch DIR] [--root auto|overlay|binds] \
                      [--bind HOST:INSIDE[:ro]]... [--cgroup DIR]... [--memory SIZE] [--pids N] [--cpus N] [--io-read-bps PATH:RATE]... \
-                     [--io-write-bps PATH:RATE]... [--usage] [--hostname NAME] [--env KEY=VALUE]... [--workdir DIR] [--net none|loopback|veth|host] \
+                     [--io-write-bps PATH:RATE]... [--usage] [--hostname NAME] [--env KEY=VALUE]... [--workdir DIR] [--user UID:GID[:GROUP,...]] [--net none|loopback|veth|host] \
                      [--mechanisms all|none|NAME,...] -- PROGRAM [ARGS...]";
 
 fn main() -> ExitCode {
@@ -63,6 +63,7 @@ fn parse(mut parser: Parser) -> Result<(Spec, MarkWriter), lexopt::Error> {
             Arg::Long("hostname") => spec.hostname = Some(parser.value()?),
             Arg::Long("env") => spec.environment.push(parser.value()?),
             Arg::Long("workdir") => spec.working_directory = Some(parser.value()?.into()),
+            Arg::Long("user") => spec.user = Some(parser.value()?.parse()?),
             Arg::Long("mechanisms") => spec.mechanisms = parser.value()?.parse()?,
             Arg::Long("net") => spec.network = parser.value()?.parse()?,
             Arg::Value(program) => {

@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => commands::doctor::doctor(&arguments),
         Command::Report(arguments) => commands::report::report(&arguments),
         Command::Compare(arguments) => commands::compare::compare(&arguments),
+        Command::Image(command) => commands::image::image(&command),
     };
     outcome.unwrap_or_else(|error| failure::report(&error))
 }

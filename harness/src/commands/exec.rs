@@ -18,6 +18,7 @@ use signal_hook::iterator::Signals;
 
 use crate::accounting::{Accounting, Group};
 use crate::cli::ExecArguments;
+use crate::commands::exec_image;
 use crate::failure::BadInput;
 use crate::host::HostReport;
 use crate::programs::Programs;
@@ -30,29 +31,14 @@ use crate::target::{self, Launch, Target};
 /// # Errors
 /// [`BadInput`] for a program, a target or a disk that can't be; else what failed.
 pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
+    if let Some(image) = &arguments.image {
+        return exec_image::exec(arguments, image);
+    }
     let programs = Programs::find()?;
     let target = choose(&programs, &arguments.target)?;
     let (program, program_arguments) = program(arguments)?;
     let disk = arguments.disk.as_deref().map(check_disk).transpose()?;
-    if arguments.memory.is_some() && !target.limits_memory() {
-        return Err(BadInput(format!(
-            "{} can't limit memory; leave --memory out",
-            target.name()
-        ))
-        .into());
-    }
-    if let Some(network) = arguments.net {
-        check_network(network, target.as_ref())?;
-    }
-    if let Some(option) = arguments.bounds.given()
-        && !target.takes_bounds()
-    {
-        return Err(BadInput(format!("{} has no {option}; leave it out", target.name())).into());
-    }
-    if let Some(unavailable) = target.unavailable(&HostReport::inspect(&programs)) {
-        let (name, reason, fix) = (target.name(), unavailable.reason, unavailable.fix);
-        return Err(BadInput(format!("{name} can't run here: {reason}; {fix}")).into());
-    }
+    check_target(&*target, arguments, &programs)?;
     let session = Session::open()?;
     let root = session.scratch().join("root");
     fs::create_dir(&root)
@@ -83,8 +69,35 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(code?))
 }
 
+/// Refuses what the target can't do, and a target that can't be had here.
+pub(super) fn check_target(
+    target: &dyn Target,
+    arguments: &ExecArguments,
+    programs: &Programs,
+) -> Result<(), BadInput> {
+    let name = target.name();
+    if arguments.memory.is_some() && !target.limits_memory() {
+        return Err(BadInput(format!(
+            "{name} can't limit memory; leave --memory out"
+        )));
+    }
+    if let Some(network) = arguments.net {
+        check_network(network, target)?;
+    }
+    if let Some(option) = arguments.bounds.given()
+        && !target.takes_bounds()
+    {
+        return Err(BadInput(format!("{name} has no {option}; leave it out")));
+    }
+    if let Some(unavailable) = target.unavailable(&HostReport::inspect(programs)) {
+        let (reason, fix) = (unavailable.reason, unavailable.fix);
+        return Err(BadInput(format!("{name} can't run here: {reason}; {fix}")));
+    }
+    Ok(())
+}
+
 /// The cgroups for what the options limit; `None` where there are none and none are needed.
-fn accounting(
+pub(super) fn accounting(
     arguments: &ExecArguments,
     session: &SessionName,
     target: &str,
@@ -109,7 +122,7 @@ fn accounting(
     }
 }
 
-fn choose(programs: &Programs, wanted: &str) -> Result<Box<dyn Target>, BadInput> {
+pub(super) fn choose(programs: &Programs, wanted: &str) -> Result<Box<dyn Target>, BadInput> {
     let all = target::all(programs);
     let known = target::names(&all);
     all.into_iter()
@@ -155,7 +168,7 @@ fn check_network(network: Network, target: &dyn Target) -> Result<(), BadInput> 
     )))
 }
 
-fn check_disk(disk: &Path) -> Result<PathBuf, BadInput> {
+pub(super) fn check_disk(disk: &Path) -> Result<PathBuf, BadInput> {
     let refuse = |why: String| BadInput(format!("--disk {}: {why}", disk.display()));
     let metadata = fs::metadata(disk).map_err(|e| refuse(e.to_string()))?;
     if !metadata.is_file() {
@@ -170,7 +183,7 @@ fn check_disk(disk: &Path) -> Result<PathBuf, BadInput> {
 }
 
 /// Runs a launcher on this process's own streams.
-fn run(command: &CommandLine) -> anyhow::Result<u8> {
+pub(super) fn run(command: &CommandLine) -> anyhow::Result<u8> {
     let own = || -> io::Result<Descriptors> {
         let clone =
             |fd: std::os::fd::BorrowedFd<'_>| -> io::Result<OwnedFd> { fd.try_clone_to_owned() };

@@ -3,5 +3,7 @@
 pub mod compare;
 pub mod doctor;
 pub mod exec;
+mod exec_image;
+pub mod image;
 pub mod report;
 pub mod run;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use isobench_container::{Mechanism, Mechanisms, Network, Phase};
+use isobench_container::{Mechanism, Mechanisms, Network, Phase, User};
 use isobench_reports::model::{Part, TargetKind, Unavailable};
 
 use super::{Launch, Target, file_name, inside_path, part, place_program};
@@ -13,16 +13,81 @@ use crate::spawn::{CommandLine, MARKS_DESCRIPTOR};
 /// Where the disk file is bound to.
 const DISK: &str = "/disk";
 
+/// Rung 1.
 #[derive(Debug)]
 pub struct Container {
     launcher: PathBuf,
 }
 
+/// A program of an image: what its container needs beyond a [`Launch`].
+#[derive(Debug)]
+pub struct InImage<'a> {
+    /// The image's layers, the lowest first.
+    pub layers: &'a [PathBuf],
+    /// Where the program starts.
+    pub working_directory: &'a Path,
+    /// Who it runs as.
+    pub user: &'a User,
+}
+
 impl Container {
+    /// The target with this launcher.
     pub fn new(launcher: &Path) -> Self {
         Self {
             launcher: launcher.to_owned(),
         }
+    }
+
+    /// The command line of a program of an image, whose path inside is [`Launch::program`].
+    pub fn command_in_image(&self, launch: &Launch, image: &InImage<'_>) -> CommandLine {
+        let mut command = self.options(launch, image.layers);
+        let arguments = &mut command.arguments;
+        // Only overlayfs knows what a whiteout is.
+        arguments.extend(["--root".into(), "overlay".into()]);
+        arguments.extend(["--workdir".into(), image.working_directory.into()]);
+        if *image.user != User::default() {
+            arguments.extend(["--user".into(), image.user.to_string().into()]);
+        }
+        arguments.push("--".into());
+        arguments.push(launch.program.into());
+        arguments.extend(launch.arguments.iter().cloned());
+        command
+    }
+
+    fn options(&self, launch: &Launch, layers: &[PathBuf]) -> CommandLine {
+        let mut command = CommandLine::new(&self.launcher);
+        let arguments = &mut command.arguments;
+        if launch.marks {
+            arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
+        }
+        let has = |mechanism| launch.mechanisms.contains(mechanism);
+        if launch.mechanisms != Mechanisms::ALL {
+            let mechanisms = launch.mechanisms.to_string();
+            arguments.extend(["--mechanisms".into(), mechanisms.into()]);
+        }
+        for layer in layers.iter().filter(|_| has(Mechanism::Overlay)) {
+            arguments.extend(["--layer".into(), layer.into()]);
+        }
+        if let Some(disk) = launch.disk {
+            let mut bind = disk.as_os_str().to_owned();
+            bind.push(":");
+            bind.push(DISK);
+            arguments.extend(["--bind".into(), bind]);
+        }
+        for directory in launch.limits.iter().filter(|_| has(Mechanism::Cgroup)) {
+            arguments.extend(["--cgroup".into(), directory.into()]);
+        }
+        if let Some(memory) = launch.memory {
+            arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
+        }
+        arguments.extend(launch.bounds.launcher_options());
+        if let Some(network) = launch.network {
+            arguments.extend(["--net".into(), network.name().into()]);
+        }
+        for variable in &launch.environment {
+            arguments.extend(["--env".into(), variable.clone()]);
+        }
+        command
     }
 }
 
@@ -75,42 +140,11 @@ impl Target for Container {
     }
 
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let mut command = CommandLine::new(&self.launcher);
-        let arguments = &mut command.arguments;
-        if launch.marks {
-            arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
-        }
-        let has = |mechanism| launch.mechanisms.contains(mechanism);
-        if launch.mechanisms != Mechanisms::ALL {
-            let mechanisms = launch.mechanisms.to_string();
-            arguments.extend(["--mechanisms".into(), mechanisms.into()]);
-        }
         let layer = launch.root.join("layer");
-        if has(Mechanism::Overlay) {
-            arguments.extend(["--layer".into(), layer.as_os_str().to_owned()]);
-        }
-        if let Some(disk) = launch.disk {
-            let mut bind = disk.as_os_str().to_owned();
-            bind.push(":");
-            bind.push(DISK);
-            arguments.extend(["--bind".into(), bind]);
-        }
-        let limits = launch.limits.iter();
-        for directory in limits.filter(|_| has(Mechanism::Cgroup)) {
-            arguments.extend(["--cgroup".into(), directory.into()]);
-        }
-        if let Some(memory) = launch.memory {
-            arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
-        }
-        arguments.extend(launch.bounds.launcher_options());
-        if let Some(network) = launch.network {
-            arguments.extend(["--net".into(), network.name().into()]);
-        }
-        for variable in &launch.environment {
-            arguments.extend(["--env".into(), variable.clone()]);
-        }
+        let mut command = self.options(launch, std::slice::from_ref(&layer));
+        let arguments = &mut command.arguments;
         arguments.push("--".into());
-        let program = if has(Mechanism::Pivot) {
+        let program = if launch.mechanisms.contains(Mechanism::Pivot) {
             inside_path(launch.program)
         } else {
             layer.join(file_name(launch.program))

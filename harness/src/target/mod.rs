@@ -25,6 +25,8 @@ use crate::host::HostReport;
 use crate::programs::Programs;
 use crate::spawn::CommandLine;
 
+pub use container::{Container, InImage};
+
 pub use choice::choose;
 
 /// What one instance is to run, and with what.
@@ -140,7 +142,7 @@ pub trait Target: std::fmt::Debug {
 pub fn all(programs: &Programs) -> Vec<Box<dyn Target>> {
     let own: Vec<Box<dyn Target>> = vec![
         Box::new(process::Process),
-        Box::new(container::Container::new(&programs.container)),
+        Box::new(Container::new(&programs.container)),
         Box::new(microvm::BareMicrovm::new(&programs.vmm)),
         Box::new(floor::NamespaceFloor::new(&programs.floor)),
         Box::new(floor::KvmFloor::new(&programs.floor)),

@@ -1,0 +1,158 @@
+//! Owner, permissions, time and extended attributes of what is unpacked.
+//!
+//! Of extended attributes those in `user.` are kept, but for overlayfs's own, with which a layer could reach into another.
+//! A file's capabilities would have no effect in a container, whose programs gain no privileges, and would arm the file
+//! on the host; access lists hold ids that are not shifted.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
+
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmod, fchmodat, futimens, utimensat};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Gid, Uid, fchown, fchownat};
+use xattr::FileExt as _;
+
+use super::members::Member;
+use super::tree::{Directory, errno};
+use crate::user_ns::IdMap;
+
+/// The attributes of one file or directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes {
+    /// The host's ids; `None` where everything belongs to the one user there is.
+    owner: Option<(Uid, Gid)>,
+    mode: Mode,
+    mtime: TimeSpec,
+    extended: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Attributes {
+    /// Those of `member`, and how many extended attributes are left out; or the id that no container has.
+    pub fn of(member: &Member, ids: IdMap) -> Result<(Self, u64), u64> {
+        let (kept, left_out): (Vec<_>, Vec<_>) = member
+            .attributes
+            .iter()
+            .cloned()
+            .partition(|(name, _)| is_kept(name));
+        let attributes = Self {
+            owner: owner(ids, member.uid, member.gid)?,
+            mode: Mode::from_bits_truncate(member.mode & 0o7777),
+            mtime: TimeSpec::new(member.mtime.0, member.mtime.1.into()),
+            extended: kept,
+        };
+        Ok((attributes, left_out.len() as u64))
+    }
+
+    /// Those that a directory of a layer has.
+    pub fn of_directory(directory: &Directory) -> nix::Result<Self> {
+        let stat = directory.stat(OsStr::new("."))?;
+        let file = directory.file()?;
+        let mut extended = Vec::new();
+        for name in file.list_xattr().map_err(|error| errno(&error))? {
+            if !is_kept(name.as_bytes()) {
+                continue;
+            }
+            let value = file.get_xattr(&name).map_err(|error| errno(&error))?;
+            extended.push((name.as_bytes().to_vec(), value.unwrap_or_default()));
+        }
+        Ok(Self {
+            owner: Some((Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid))),
+            mode: Mode::from_bits_truncate(stat.st_mode & 0o7777),
+            mtime: TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec),
+            extended,
+        })
+    }
+
+    /// Those of a directory of which nothing is said.
+    pub fn plain_directory(ids: IdMap) -> Self {
+        let root = |(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid));
+        Self {
+            owner: ids.changes_user().then(|| root(ids.root())),
+            mode: Mode::from_bits_truncate(0o755),
+            mtime: TimeSpec::new(0, 0),
+            extended: Vec::new(),
+        }
+    }
+
+    /// Gives them to an open file or directory. The owner comes first: a change of owner clears bits of the mode.
+    pub fn give_to(&self, file: &File) -> nix::Result<()> {
+        if let Some((uid, gid)) = self.owner {
+            fchown(file, Some(uid), Some(gid))?;
+        }
+        for (name, value) in &self.extended {
+            file.set_xattr(OsStr::from_bytes(name), value)
+                .map_err(|error| errno(&error))?;
+        }
+        fchmod(file, self.mode)?;
+        futimens(file, &self.mtime, &self.mtime)
+    }
+
+    /// Gives them to what can't be opened: a symbolic link, which has no mode, or a named pipe. Both can't have
+    /// extended attributes in `user.`.
+    pub fn give_to_name(
+        &self,
+        directory: &Directory,
+        name: &OsStr,
+        has_mode: bool,
+    ) -> nix::Result<()> {
+        let directory = directory.descriptor();
+        if let Some((uid, gid)) = self.owner {
+            let flags = AtFlags::AT_SYMLINK_NOFOLLOW;
+            fchownat(directory, name, Some(uid), Some(gid), flags)?;
+        }
+        if has_mode {
+            // It was made a moment ago in a directory of our own, and is no link.
+            fchmodat(directory, name, self.mode, FchmodatFlags::FollowSymlink)?;
+        }
+        let flags = UtimensatFlags::NoFollowSymlink;
+        utimensat(directory, name, &self.mtime, &self.mtime, flags)
+    }
+}
+
+fn owner(ids: IdMap, uid: u64, gid: u64) -> Result<Option<(Uid, Gid)>, u64> {
+    if !ids.changes_user() {
+        return Ok(None);
+    }
+    let uid = ids.on_host(uid).ok_or(uid)?;
+    let gid = ids.on_host(gid).ok_or(gid)?;
+    Ok(Some((Uid::from_raw(uid), Gid::from_raw(gid))))
+}
+
+fn is_kept(name: &[u8]) -> bool {
+    name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") && !name.contains(&0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_user_attributes_are_kept() {
+        for (name, kept) in [
+            ("user.mime", true),
+            ("user.overlay.opaque", false),
+            ("user.overlay.redirect", false),
+            ("trusted.overlay.opaque", false),
+            ("security.capability", false),
+            ("system.posix_acl_access", false),
+            ("user.a\0", false),
+        ] {
+            assert_eq!(is_kept(name.as_bytes()), kept, "{name}");
+        }
+    }
+
+    #[test]
+    fn owners_are_shifted_or_refused() {
+        let shifted = |uid, gid| Some((Uid::from_raw(uid), Gid::from_raw(gid)));
+        assert_eq!(
+            owner(IdMap::Range, 0, 65_535),
+            Ok(shifted(100_000, 165_535))
+        );
+        assert_eq!(owner(IdMap::Range, 0, 65_536), Err(65_536));
+        assert_eq!(owner(IdMap::Range, u64::MAX, 0), Err(u64::MAX));
+        let own = IdMap::Own { uid: 7, gid: 8 };
+        assert_eq!(owner(own, 1_000_000, 0), Ok(None));
+    }
+}

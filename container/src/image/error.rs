@@ -1,0 +1,143 @@
+//! What can go wrong with images. All of it is for the user to see, in one line with its causes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+
+use super::digest::Digest;
+use super::members::ArchiveFault;
+use super::meter::TooMuch;
+use super::name::ImageName;
+use super::path::PathFault;
+
+/// An image can't be imported, listed, removed or used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says what it is")]
+pub enum ImageError {
+    #[error(
+        "{text:?} is no name for an image; use letters, digits and `.`, `_`, `-`, `+`, `/`, `:`, as in debian:12"
+    )]
+    Name { text: String },
+    #[error("{text:?} is no digest; only sha256 with 64 hexadecimal digits is known")]
+    Digest { text: String },
+    #[error("cannot read {path:?}")]
+    Open { path: PathBuf, source: io::Error },
+    #[error("{path:?} is compressed; uncompress it first")]
+    CompressedArchive { path: PathBuf },
+    #[error("{path:?} is no OCI image layout, nor a tar of one, nor what `docker save` writes")]
+    UnknownFormat { path: PathBuf },
+    #[error("cannot read the archive {path:?}")]
+    Archive { path: PathBuf, source: ArchiveFault },
+    #[error("the image has no {file:?}")]
+    Missing { file: String },
+    #[error("{file:?} of the image is not what its name says")]
+    Json {
+        file: String,
+        source: serde_json::Error,
+    },
+    #[error("{file:?} of the image has more than {limit} bytes")]
+    TooLong { file: String, limit: u64 },
+    #[error("{what} should have the digest {expected} and has {found}: it is corrupt")]
+    Mismatch {
+        what: String,
+        expected: Digest,
+        found: Digest,
+    },
+    #[error("unknown media type {media_type:?} of {what}")]
+    MediaType { what: String, media_type: String },
+    #[error("{path:?} holds no image for linux/amd64, but {found}")]
+    Platform { path: PathBuf, found: String },
+    #[error("{path:?} holds {count} images; choose one with --ref: {choices}")]
+    Ambiguous {
+        path: PathBuf,
+        count: usize,
+        choices: String,
+    },
+    #[error("{path:?} holds no image {wanted:?}, but {choices}")]
+    NoSuchReference {
+        path: PathBuf,
+        wanted: String,
+        choices: String,
+    },
+    #[error("the image's configuration names {diff_ids} layers and its manifest {layers}")]
+    LayerCount { diff_ids: usize, layers: usize },
+    #[error("the image has {count} layers; at most {most} can be stacked")]
+    TooManyLayers { count: usize, most: usize },
+    #[error("cannot unpack the layer {layer}")]
+    Layer { layer: Digest, source: LayerFault },
+    #[error("cannot use the store {path:?}")]
+    Store { path: PathBuf, source: io::Error },
+    #[error(
+        "the store {path:?} belongs to another user, or others may write to it; set ISOBENCH_STORE to a directory of your own"
+    )]
+    NotPrivate { path: PathBuf },
+    #[error("no image {name}; `isobench image ls` lists them")]
+    NoSuchImage { name: ImageName },
+    #[error("{name} is in use by a running container; end it first")]
+    InUse { name: ImageName },
+    #[error("the image {name} is damaged: {what}; import it again")]
+    Damaged { name: ImageName, what: String },
+    #[error("{name} names no program to run; give one after `--`")]
+    NoProgram { name: ImageName },
+    #[error("there is no program {program:?} in {name}{}", .path.as_ref().map_or_else(String::new, |path| format!(" (its PATH is {path})")))]
+    ProgramMissing {
+        name: ImageName,
+        program: String,
+        path: Option<String>,
+    },
+    #[error("{program:?} in {name} is {what}")]
+    NotAProgram {
+        name: ImageName,
+        program: String,
+        what: &'static str,
+    },
+    #[error("the working directory {directory:?} is not in {name}")]
+    WorkingDirectory { name: ImageName, directory: String },
+    #[error("{name} wants to run as {user:?}, {why}")]
+    User {
+        name: ImageName,
+        user: String,
+        why: &'static str,
+    },
+}
+
+impl ImageError {
+    /// For `map_err`: an error with the store's file or directory `path`.
+    pub fn store(path: &Path) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Store {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// What is wrong with a layer, or with the place that it is unpacked to.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each message says what it is")]
+pub enum LayerFault {
+    #[error(transparent)]
+    Archive(#[from] ArchiveFault),
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
+    #[error("cannot read it")]
+    Read { source: io::Error },
+    #[error("the name {name:?} {fault}")]
+    Path { name: String, fault: PathFault },
+    #[error("the hard link {name:?} leads to {target:?}, which {why}")]
+    HardLink {
+        name: String,
+        target: String,
+        why: &'static str,
+    },
+    #[error("{name:?} leads through {through:?}, which is no directory of this layer")]
+    Through { name: PathBuf, through: PathBuf },
+    #[error("{name:?} is a directory with something in it and something else in one")]
+    Twice { name: PathBuf },
+    #[error("{name:?} is no whiteout of anything")]
+    Whiteout { name: String },
+    #[error("{name:?} belongs to {id}; only ids up to 65535 are mapped into a container")]
+    Owner { name: PathBuf, id: u64 },
+    #[error("cannot write {name:?}")]
+    Write { name: PathBuf, source: Errno },
+}

@@ -1,0 +1,113 @@
+//! How much one import may write: a few bytes of a compressed layer can stand for a disk full of zeros.
+//!
+//! The limit is half of what is free on the store's disk when the import begins: an honest image that needs more would be
+//! no pleasure to keep either. What unpacks to nothing but names is limited too.
+
+use std::cell::Cell;
+use std::io::{self, Read};
+use std::rc::Rc;
+
+use bytesize::ByteSize;
+
+/// What the smallest file or directory is charged: a block of the usual file systems.
+const NODE_BYTES: u64 = 4096;
+/// Most files and directories of one image. A large distribution has some 300000.
+const MAX_NODES: u64 = 2_000_000;
+
+/// More than an import may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooMuch {
+    /// Bytes.
+    #[error(
+        "the image unpacks to more than {limit}, half of the free space; make room, or take a smaller image"
+    )]
+    Bytes {
+        /// The limit.
+        limit: ByteSize,
+    },
+    /// Files and directories.
+    #[error("the image has more than {MAX_NODES} files")]
+    Nodes,
+}
+
+/// What is left of an import's allowance.
+#[derive(Debug, Clone)]
+pub struct Meter {
+    limit: ByteSize,
+    bytes: Rc<Cell<u64>>,
+    nodes: Rc<Cell<u64>>,
+}
+
+impl Meter {
+    /// An allowance of half of `free`.
+    pub fn half_of(free: ByteSize) -> Self {
+        let limit = ByteSize(free.as_u64() / 2);
+        Self {
+            limit,
+            bytes: Rc::new(Cell::new(limit.as_u64())),
+            nodes: Rc::new(Cell::new(MAX_NODES)),
+        }
+    }
+
+    /// Takes `count` bytes off it.
+    pub fn charge_bytes(&self, count: u64) -> Result<(), TooMuch> {
+        let left = self.bytes.get().checked_sub(count);
+        self.bytes.set(left.unwrap_or(0));
+        left.map(drop).ok_or(TooMuch::Bytes { limit: self.limit })
+    }
+
+    /// Takes one file or directory off it.
+    pub fn charge_node(&self) -> Result<(), TooMuch> {
+        let left = self.nodes.get().checked_sub(1).ok_or(TooMuch::Nodes)?;
+        self.nodes.set(left);
+        self.charge_bytes(NODE_BYTES)
+    }
+}
+
+/// A reader whose bytes are charged.
+pub struct MeteredReader<R> {
+    inner: R,
+    meter: Meter,
+}
+
+impl<R: Read> MeteredReader<R> {
+    /// Reads `inner` at the expense of `meter`.
+    pub fn new(inner: R, meter: Meter) -> Self {
+        Self { inner, meter }
+    }
+}
+
+impl<R: Read> Read for MeteredReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.meter
+            .charge_bytes(count as u64)
+            .map_err(io::Error::other)?;
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endless_stream_ends_at_half_of_what_is_free() {
+        let meter = Meter::half_of(ByteSize::mib(2));
+        let mut reader = MeteredReader::new(io::repeat(0), meter.clone());
+        let error = io::copy(&mut reader, &mut io::sink()).unwrap_err();
+        assert!(error.to_string().contains("more than 1.0 MiB"), "{error}");
+        assert!(meter.charge_bytes(1).is_err());
+    }
+
+    #[test]
+    fn empty_files_are_not_free() {
+        let meter = Meter::half_of(ByteSize::kib(16));
+        assert_eq!(meter.charge_node(), Ok(()));
+        assert_eq!(meter.charge_node(), Ok(()));
+        assert!(matches!(meter.charge_node(), Err(TooMuch::Bytes { .. })));
+        let meter = Meter::half_of(ByteSize::tib(100));
+        let made = (0..=MAX_NODES).take_while(|_| meter.charge_node().is_ok());
+        assert_eq!(made.count() as u64, MAX_NODES);
+    }
+}

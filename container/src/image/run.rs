@@ -1,0 +1,187 @@
+//! From an image and what the user asks for to the program that a container runs, as other runtimes find it.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use oci_spec::image::Config;
+
+use super::error::ImageError;
+use super::record::Image;
+use super::store::HeldLayers;
+use super::user::{self, Account};
+use super::view::View;
+use crate::user::User;
+use crate::user_ns::IdMap;
+
+/// Where programs are, if the image doesn't say.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What a container of an image is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Its path inside.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Its whole environment.
+    pub environment: Vec<OsString>,
+    /// Where it starts.
+    pub working_directory: PathBuf,
+    /// Who it runs as.
+    pub user: User,
+}
+
+/// The program that `command` means in `image`, or the image's own if it is empty; with `environment` over the image's.
+///
+/// # Errors
+/// The image has no such program, or can't have it run.
+pub fn program(
+    image: &Image,
+    layers: &HeldLayers,
+    ids: IdMap,
+    command: &[OsString],
+    environment: &[OsString],
+) -> Result<Program, ImageError> {
+    let config = image.config.clone().unwrap_or_default();
+    let unreadable = |errno: Errno| ImageError::Damaged {
+        name: image.name.clone(),
+        what: format!("its layers can't be read: {errno}"),
+    };
+    let view = View::open(layers.paths.iter().map(PathBuf::as_path)).map_err(unreadable)?;
+    let account = account(image, &view, &config, ids)?;
+    let environment = merge(&config, environment, account.home.as_deref());
+    let working_directory = working_directory(image, &view, &config)?;
+    let command = if command.is_empty() {
+        own_command(&config)
+    } else {
+        command.to_vec()
+    };
+    let Some((name, arguments)) = command.split_first() else {
+        return Err(ImageError::NoProgram {
+            name: image.name.clone(),
+        });
+    };
+    let path = find(image, &view, name, &environment, &working_directory)?;
+    Ok(Program {
+        path,
+        arguments: arguments.to_vec(),
+        environment,
+        working_directory,
+        user: account.user,
+    })
+}
+
+fn own_command(config: &Config) -> Vec<OsString> {
+    let parts = [config.entrypoint(), config.cmd()];
+    let parts = parts.into_iter().flatten().flatten();
+    parts.map(OsString::from).collect()
+}
+
+fn account(image: &Image, view: &View, config: &Config, ids: IdMap) -> Result<Account, ImageError> {
+    let text = config.user().as_deref().unwrap_or_default();
+    let refused = |why| ImageError::User {
+        name: image.name.clone(),
+        user: text.to_owned(),
+        why,
+    };
+    let found = user::find(view, text).map_err(|_| refused("and its /etc/passwd can't be read"))?;
+    let mut account = found.map_err(refused)?;
+    if !ids.changes_user() {
+        if (account.user.uid, account.user.gid) != (0, 0) {
+            return Err(refused(
+                "but only root can start a container with more users than 0",
+            ));
+        }
+        account.user.groups.clear();
+    }
+    let User { uid, gid, groups } = &account.user;
+    let all = [uid, gid].into_iter().chain(groups);
+    if all.copied().any(|id| ids.on_host(id.into()).is_none()) {
+        return Err(refused(
+            "but only ids up to 65535 are mapped into a container",
+        ));
+    }
+    Ok(account)
+}
+
+/// The image's environment with `own` over it, and what every program expects.
+fn merge(config: &Config, own: &[OsString], home: Option<&str>) -> Vec<OsString> {
+    let mut merged: Vec<OsString> = Vec::new();
+    let expected = [
+        format!("PATH={PATH}"),
+        format!("HOME={}", home.unwrap_or("/")),
+    ];
+    let of_image = config.env().iter().flatten().cloned();
+    let all = expected.into_iter().chain(of_image).map(OsString::from);
+    for variable in all.chain(own.iter().cloned()) {
+        merged.retain(|earlier| key(earlier) != key(&variable));
+        merged.push(variable);
+    }
+    merged
+}
+
+fn key(variable: &OsStr) -> &[u8] {
+    let bytes = variable.as_bytes();
+    bytes.split(|byte| *byte == b'=').next().unwrap_or(bytes)
+}
+
+fn working_directory(image: &Image, view: &View, config: &Config) -> Result<PathBuf, ImageError> {
+    let directory = Path::new("/").join(config.working_dir().as_deref().unwrap_or_default());
+    let found = view.find(&directory).ok().flatten();
+    if found.is_some_and(|found| found.is_directory()) {
+        return Ok(directory);
+    }
+    Err(ImageError::WorkingDirectory {
+        name: image.name.clone(),
+        directory: directory.display().to_string(),
+    })
+}
+
+/// The path of the program `name`: looked up along PATH, unless it has a slash.
+fn find(
+    image: &Image,
+    view: &View,
+    name: &OsStr,
+    environment: &[OsString],
+    working_directory: &Path,
+) -> Result<PathBuf, ImageError> {
+    let mut variables = environment.iter().filter_map(|variable| variable.to_str());
+    let path = variables.find_map(|variable| variable.strip_prefix("PATH="));
+    let path = path.unwrap_or_default();
+    let along_path = !name.as_bytes().contains(&b'/');
+    let candidates: Vec<PathBuf> = if along_path {
+        let directories = path
+            .split(':')
+            .filter(|directory| directory.starts_with('/'));
+        directories
+            .map(|directory| Path::new(directory).join(name))
+            .collect()
+    } else {
+        vec![working_directory.join(name)]
+    };
+    let refused = |what| ImageError::NotAProgram {
+        name: image.name.clone(),
+        program: name.display().to_string(),
+        what,
+    };
+    let mut reason = None;
+    for candidate in candidates {
+        match view.find(&candidate).ok().flatten() {
+            None => {}
+            Some(found) if !found.is_file() => {
+                reason.get_or_insert(refused("no regular file"));
+            }
+            Some(found) if found.mode() & 0o111 == 0 => {
+                reason.get_or_insert(refused("not executable"));
+            }
+            Some(_) => return Ok(candidate),
+        }
+    }
+    Err(reason.unwrap_or_else(|| ImageError::ProgramMissing {
+        name: image.name.clone(),
+        program: name.display().to_string(),
+        path: along_path.then(|| path.to_owned()),
+    }))
+}

@@ -1,0 +1,332 @@
+//! Where an image is imported from: a directory, or a tar archive whose members are found by an index of their names.
+//!
+//! What is asked for is a name that the image itself gave, so it is looked up below the directory only, or among the
+//! archive's members.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use serde::de::DeserializeOwned;
+
+use super::compression::Compression;
+use super::digest::Digest;
+use super::error::ImageError;
+use super::members::{ArchiveFault, MemberKind, Members};
+use super::path::SafePath;
+
+/// Longest JSON file that is read.
+const MAX_JSON: u64 = 4 << 20;
+/// Most members of an archive: an image has a few for each layer.
+const MAX_MEMBERS: usize = 100_000;
+/// Most symbolic links on the way to a member.
+const MAX_LINKS: usize = 8;
+
+/// An image as its maker wrote it.
+#[derive(Debug)]
+pub struct Source {
+    path: PathBuf,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Directory(OwnedFd),
+    Archive {
+        file: File,
+        members: HashMap<SafePath, Found>,
+    },
+}
+
+/// A member of an archive.
+#[derive(Debug)]
+enum Found {
+    File { position: u64, size: u64 },
+    Link(OsString),
+}
+
+impl Source {
+    /// Opens the image at `path`.
+    pub fn open(path: &Path) -> Result<Self, ImageError> {
+        let failed = |source| ImageError::Open {
+            path: path.to_owned(),
+            source,
+        };
+        // A named pipe would be waited for, without O_NONBLOCK.
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let opened = nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty());
+        let file = File::from(opened.map_err(|errno| failed(errno.into()))?);
+        let metadata = file.metadata().map_err(failed)?;
+        let kind = if metadata.is_dir() {
+            Kind::Directory(file.into())
+        } else if metadata.is_file() {
+            let members = index(&file, path)?;
+            Kind::Archive { file, members }
+        } else {
+            let kind = io::Error::other("it is neither a file nor a directory");
+            return Err(failed(kind));
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            kind,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file `name` of the image, and how many bytes it has; `None` if there is none.
+    pub fn file(&self, name: &str) -> Result<Option<Box<dyn Read + '_>>, ImageError> {
+        let Ok(path) = SafePath::parse(name.as_bytes()) else {
+            return Ok(None);
+        };
+        let failed = |source| ImageError::Open {
+            path: self.path.join(name),
+            source,
+        };
+        match &self.kind {
+            Kind::Directory(directory) => {
+                let Some(file) = open_below(directory, path.as_path()).map_err(failed)? else {
+                    return Ok(None);
+                };
+                Ok(Some(Box::new(file)))
+            }
+            Kind::Archive { file, members } => {
+                let Some((position, size)) = find(members, path) else {
+                    return Ok(None);
+                };
+                let mut file = file;
+                file.seek(SeekFrom::Start(position)).map_err(failed)?;
+                Ok(Some(Box::new(file.take(size))))
+            }
+        }
+    }
+
+    /// Whether there is a file `name`.
+    pub fn has(&self, name: &str) -> Result<bool, ImageError> {
+        Ok(self.file(name)?.is_some())
+    }
+
+    /// The content of the file `name`, which is a short one.
+    pub fn bytes(&self, name: &str) -> Result<Vec<u8>, ImageError> {
+        let Some(file) = self.file(name)? else {
+            return Err(ImageError::Missing {
+                file: name.to_owned(),
+            });
+        };
+        let mut bytes = Vec::new();
+        let read = file.take(MAX_JSON + 1).read_to_end(&mut bytes);
+        read.map_err(|source| ImageError::Open {
+            path: self.path.join(name),
+            source,
+        })?;
+        if bytes.len() as u64 > MAX_JSON {
+            return Err(ImageError::TooLong {
+                file: name.to_owned(),
+                limit: MAX_JSON,
+            });
+        }
+        Ok(bytes)
+    }
+
+    /// The JSON file `name`, whose digest has to be `digest` if one is given.
+    pub fn json<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        digest: Option<&Digest>,
+    ) -> Result<T, ImageError> {
+        let bytes = self.bytes(name)?;
+        if let Some(expected) = digest {
+            let found = Digest::of(&bytes);
+            if found != *expected {
+                return Err(ImageError::Mismatch {
+                    what: format!("{name:?} of the image"),
+                    expected: expected.clone(),
+                    found,
+                });
+            }
+        }
+        serde_json::from_slice(&bytes).map_err(|source| ImageError::Json {
+            file: name.to_owned(),
+            source,
+        })
+    }
+}
+
+/// The regular file `path` below `directory`; symbolic links may not lead out of it.
+fn open_below(directory: &OwnedFd, path: &Path) -> io::Result<Option<File>> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
+        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    match openat2(directory, path, how) {
+        Ok(descriptor) => {
+            let file = File::from(descriptor);
+            Ok(file.metadata()?.is_file().then_some(file))
+        }
+        Err(nix::errno::Errno::ENOENT | nix::errno::Errno::ENOTDIR) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Where the members of an archive are.
+fn index(file: &File, path: &Path) -> Result<HashMap<SafePath, Found>, ImageError> {
+    let failed = |source| ImageError::Archive {
+        path: path.to_owned(),
+        source,
+    };
+    let unknown = || ImageError::UnknownFormat {
+        path: path.to_owned(),
+    };
+    let mut start = Vec::new();
+    let mut reader = file;
+    let read = reader.take(4).read_to_end(&mut start);
+    read.and_then(|_| reader.rewind())
+        .map_err(|e| failed(e.into()))?;
+    if Compression::of(&start) != Compression::None {
+        return Err(ImageError::CompressedArchive {
+            path: path.to_owned(),
+        });
+    }
+    let mut found = HashMap::new();
+    let mut members = Members::new(BufReader::new(reader));
+    loop {
+        let member = match members.next() {
+            Ok(Some(member)) => member,
+            Ok(None) => return Ok(found),
+            // The very first header is none: it is no archive at all.
+            Err(ArchiveFault::Checksum) if found.is_empty() => return Err(unknown()),
+            Err(fault) => return Err(failed(fault)),
+        };
+        if found.len() >= MAX_MEMBERS {
+            return Err(unknown());
+        }
+        let Ok(name) = SafePath::parse(&member.name) else {
+            continue;
+        };
+        let entry = match member.kind {
+            MemberKind::File => Found::File {
+                position: members.position(),
+                size: member.size,
+            },
+            MemberKind::SymbolicLink => {
+                Found::Link(std::ffi::OsStr::from_bytes(&member.link).to_owned())
+            }
+            _ => continue,
+        };
+        found.insert(name, entry);
+    }
+}
+
+/// The position and size of the file `path`. Older `docker save`s have a symbolic link where a layer is there twice.
+fn find(members: &HashMap<SafePath, Found>, mut path: SafePath) -> Option<(u64, u64)> {
+    for _ in 0..=MAX_LINKS {
+        match members.get(&path)? {
+            Found::File { position, size } => return Some((*position, *size)),
+            Found::Link(content) => {
+                let (parent, _) = path.split()?;
+                path = resolve(&parent, Path::new(content))?;
+            }
+        }
+    }
+    None
+}
+
+/// Where a link with `content` in `directory` leads, if not out of the archive.
+fn resolve(directory: &SafePath, content: &Path) -> Option<SafePath> {
+    let mut path = directory.as_path().to_owned();
+    for component in content.components() {
+        match component {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir => path.pop().then_some(())?,
+            Component::CurDir => {}
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    SafePath::parse(path.as_os_str().as_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn archive() -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(4);
+        builder
+            .append_data(&mut header, "a/layer.tar", &b"text"[..])
+            .unwrap();
+        for (name, content) in [
+            ("b/layer.tar", "../a/layer.tar"),
+            ("c/layer.tar", "../../a/layer.tar"),
+            ("loop", "loop"),
+        ] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(0);
+            header.set_entry_type(tar::EntryType::Symlink);
+            builder.append_link(&mut header, name, content).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    #[test]
+    fn files_of_an_archive_are_found_also_behind_links_inside() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("image.tar");
+        fs::write(&path, archive()).unwrap();
+        let source = Source::open(&path).unwrap();
+        for name in ["a/layer.tar", "./a//layer.tar", "b/layer.tar"] {
+            assert_eq!(source.bytes(name).unwrap(), b"text", "{name}");
+        }
+        for name in [
+            "c/layer.tar",
+            "loop",
+            "no/such",
+            "../a/layer.tar",
+            "/a/layer.tar",
+        ] {
+            assert!(!source.has(name).unwrap(), "{name}");
+        }
+    }
+
+    #[test]
+    fn files_of_a_directory_are_found_only_below_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let image = directory.path().join("image");
+        fs::create_dir_all(image.join("blobs")).unwrap();
+        fs::write(image.join("blobs/a"), "text").unwrap();
+        fs::write(directory.path().join("secret"), "secret").unwrap();
+        symlink("blobs/a", image.join("inside")).unwrap();
+        symlink("../secret", image.join("outside")).unwrap();
+        let source = Source::open(&image).unwrap();
+        assert_eq!(source.bytes("inside").unwrap(), b"text");
+        assert!(source.bytes("outside").is_err());
+        assert!(!source.has("blobs").unwrap());
+        assert!(!source.has("../secret").unwrap());
+    }
+
+    #[test]
+    fn what_is_no_archive_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let refused = |name: &str, content: &[u8]| {
+            let path = directory.path().join(name);
+            fs::write(&path, content).unwrap();
+            Source::open(&path).unwrap_err().to_string()
+        };
+        assert!(refused("text", &[b'x'; 2000]).contains("is no OCI image layout"));
+        assert!(refused("gzip", &[0x1f, 0x8b, 8, 0]).contains("uncompress it first"));
+        assert!(refused("cut", &archive()[..1300]).contains("cannot read the archive"));
+        let error = Source::open(Path::new("/dev/null")).unwrap_err();
+        assert!(matches!(error, ImageError::Open { .. }));
+    }
+}

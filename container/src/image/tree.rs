@@ -1,0 +1,184 @@
+//! The directory that a layer is unpacked to, changed only relative to its descriptor.
+//!
+//! A layer is written by whoever made the image, and an import may run as root. So no path of it is ever given to a
+//! call that follows links: a directory is opened by openat2(2) with `RESOLVE_BENEATH`, `RESOLVE_NO_SYMLINKS` and
+//! `RESOLVE_NO_XDEV`, under which the kernel refuses any symbolic link, `..` or mount on the way; and what is made
+//! in it is made by calls that take the directory's descriptor and one plain component, and don't follow that. Whatever a
+//! layer makes, in whatever order, nothing outside of the directory can be named.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, mkdirat, mknodat};
+use nix::unistd::{UnlinkatFlags, linkat, mkfifoat, symlinkat, unlinkat};
+use xattr::FileExt as _;
+
+use super::path::SafePath;
+
+/// How overlayfs marks a directory that hides those of the layers below, in a user namespace.
+const OPAQUE: &str = "user.overlay.opaque";
+
+/// What a tree has at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// Overlayfs's mark that the layers below have nothing here: a character device 0/0.
+    Whiteout,
+    /// Something else.
+    Other,
+}
+
+impl Kind {
+    /// What `stat` is of.
+    pub fn of(stat: &FileStat) -> Self {
+        match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
+            SFlag::S_IFDIR => Self::Directory,
+            SFlag::S_IFCHR if stat.st_rdev == 0 => Self::Whiteout,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A directory in the tree, open.
+#[derive(Debug)]
+pub struct Directory {
+    descriptor: OwnedFd,
+}
+
+impl Directory {
+    /// Opens the tree at `path`, which is the store's.
+    pub fn open_root(path: &Path) -> nix::Result<Self> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let descriptor = nix::fcntl::open(path, flags, Mode::empty())?;
+        Ok(Self { descriptor })
+    }
+
+    /// Opens the directory `path` below this one.
+    pub fn open(&self, path: &SafePath) -> nix::Result<Self> {
+        let path = if path.is_root() {
+            Path::new(".")
+        } else {
+            path.as_path()
+        };
+        let how = OpenHow::new()
+            .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+            .resolve(
+                ResolveFlag::RESOLVE_BENEATH
+                    | ResolveFlag::RESOLVE_NO_SYMLINKS
+                    | ResolveFlag::RESOLVE_NO_MAGICLINKS
+                    | ResolveFlag::RESOLVE_NO_XDEV,
+            );
+        let descriptor = openat2(&self.descriptor, path, how)?;
+        Ok(Self { descriptor })
+    }
+
+    /// What is called `name` in here.
+    pub fn kind(&self, name: &OsStr) -> nix::Result<Option<Kind>> {
+        match self.stat(name) {
+            Ok(stat) => Ok(Some(Kind::of(&stat))),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// The attributes of what is called `name` in here.
+    pub fn stat(&self, name: &OsStr) -> nix::Result<FileStat> {
+        fstatat(&self.descriptor, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+    }
+
+    /// Makes a directory for nobody else as yet.
+    pub fn make_directory(&self, name: &OsStr) -> nix::Result<()> {
+        mkdirat(&self.descriptor, name, Mode::S_IRWXU)
+    }
+
+    /// Makes a file for nobody else as yet.
+    pub fn make_file(&self, name: &OsStr) -> nix::Result<File> {
+        let flags =
+            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(&self.descriptor, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
+    }
+
+    /// Makes a symbolic link.
+    pub fn make_link(&self, name: &OsStr, content: &OsStr) -> nix::Result<()> {
+        symlinkat(content, &self.descriptor, name)
+    }
+
+    /// Makes a named pipe.
+    pub fn make_fifo(&self, name: &OsStr) -> nix::Result<()> {
+        mkfifoat(&self.descriptor, name, Mode::S_IRUSR | Mode::S_IWUSR)
+    }
+
+    /// Marks that the layers below have nothing called `name` here. The kernel lets any user make such a device.
+    pub fn make_whiteout(&self, name: &OsStr) -> nix::Result<()> {
+        mknodat(&self.descriptor, name, SFlag::S_IFCHR, Mode::empty(), 0)
+    }
+
+    /// Marks that the layers below have nothing in this directory.
+    pub fn make_opaque(&self) -> nix::Result<()> {
+        self.set_attribute(OsStr::new(OPAQUE), b"y")
+    }
+
+    /// Whether it is marked so.
+    pub fn is_opaque(&self) -> nix::Result<bool> {
+        let value = self.file()?.get_xattr(OPAQUE).map_err(|e| errno(&e))?;
+        Ok(value.as_deref() == Some(b"y"))
+    }
+
+    /// Gives what is called `from` in the directory `other` the name `name` in this one, too.
+    pub fn make_hard_link(&self, name: &OsStr, other: &Self, from: &OsStr) -> nix::Result<()> {
+        linkat(
+            &other.descriptor,
+            from,
+            &self.descriptor,
+            name,
+            AtFlags::empty(),
+        )
+    }
+
+    /// Removes what is called `name`; a directory only if it is empty.
+    pub fn remove(&self, name: &OsStr, kind: Kind) -> nix::Result<()> {
+        let flag = match kind {
+            Kind::Directory => UnlinkatFlags::RemoveDir,
+            Kind::Whiteout | Kind::Other => UnlinkatFlags::NoRemoveDir,
+        };
+        unlinkat(&self.descriptor, name, flag)
+    }
+
+    /// Opens the file called `name` to read it, if it is a regular one.
+    pub fn open_file(&self, name: &OsStr) -> nix::Result<Option<File>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = File::from(openat(&self.descriptor, name, flags, Mode::empty())?);
+        let metadata = file.metadata().map_err(|e| errno(&e))?;
+        Ok(metadata.is_file().then_some(file))
+    }
+
+    /// The content of the symbolic link called `name`.
+    pub fn read_link(&self, name: &OsStr) -> nix::Result<std::ffi::OsString> {
+        nix::fcntl::readlinkat(&self.descriptor, name)
+    }
+
+    fn set_attribute(&self, name: &OsStr, value: &[u8]) -> nix::Result<()> {
+        self.file()?.set_xattr(name, value).map_err(|e| errno(&e))
+    }
+
+    /// The directory as a file, for what takes one.
+    pub fn file(&self) -> nix::Result<File> {
+        let copy = self.descriptor.as_fd().try_clone_to_owned();
+        copy.map(File::from).map_err(|e| errno(&e))
+    }
+
+    /// For calls that take a directory and a name.
+    pub fn descriptor(&self) -> &OwnedFd {
+        &self.descriptor
+    }
+}
+
+/// The number of an error of the kernel's.
+pub fn errno(error: &std::io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}

@@ -1,0 +1,331 @@
+//! Unpacking one layer: an archive becomes a tree that overlayfs can stack in a user namespace.
+//!
+//! Whiteouts become character devices 0/0 and opaque directories get `user.overlay.opaque`, which is what overlayfs looks for
+//! when it is mounted with `userxattr`. Owners are shifted to those that the container's ids are on the host
+//! (docs/adr/0004). Directories get their attributes last: until then they must be writable, and their times would change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io::{self, Read, Write as _};
+
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::attributes::Attributes;
+use super::change::{Change, Node, interpret};
+use super::error::LayerFault;
+use super::members::{Member, Members};
+use super::meter::{Meter, MeteredReader};
+use super::path::SafePath;
+use super::tree::{Directory, Kind};
+use crate::user_ns::IdMap;
+
+/// How much of a file is copied at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// What is known of a layer once it is unpacked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerFacts {
+    /// Bytes of all of its files.
+    pub bytes: u64,
+    /// Devices that were not made.
+    pub devices_left_out: u64,
+    /// Extended attributes that were not kept.
+    pub attributes_left_out: u64,
+    /// Whether nothing of the layers below is left.
+    pub hides_all_below: bool,
+    /// Directories that its archive has no member for, but something in them: it says nothing of their attributes.
+    pub implied: BTreeSet<SafePath>,
+    /// Directories with whiteouts in them.
+    pub hiding: BTreeSet<SafePath>,
+}
+
+/// Unpacks the archive that `reader` gives into the empty directory `root`. What comes after the archive's end is not read.
+pub fn unpack(
+    reader: impl Read,
+    root: Directory,
+    ids: IdMap,
+    meter: &Meter,
+) -> Result<LayerFacts, LayerFault> {
+    let mut members = Members::new(MeteredReader::new(reader, meter.clone()));
+    let mut unpacker = Unpacker {
+        root,
+        ids,
+        meter,
+        directories: BTreeMap::new(),
+        facts: LayerFacts::default(),
+    };
+    unpacker
+        .directories
+        .insert(SafePath::default(), Attributes::plain_directory(ids));
+    while let Some(member) = members.next()? {
+        unpacker.apply(&member, &mut members)?;
+    }
+    unpacker.finish()
+}
+
+struct Unpacker<'a> {
+    root: Directory,
+    ids: IdMap,
+    meter: &'a Meter,
+    /// The attributes that directories get in the end.
+    directories: BTreeMap<SafePath, Attributes>,
+    facts: LayerFacts,
+}
+
+/// For `map_err`: the kernel refused to write at `path`.
+fn at(path: &SafePath) -> impl Fn(Errno) -> LayerFault {
+    move |source| LayerFault::Write {
+        name: path.as_path().to_owned(),
+        source,
+    }
+}
+
+impl Unpacker<'_> {
+    fn apply<R: Read>(
+        &mut self,
+        member: &Member,
+        members: &mut Members<R>,
+    ) -> Result<(), LayerFault> {
+        match interpret(member)? {
+            Change::Nothing => Ok(()),
+            Change::Opaque(directory) if directory.is_root() => {
+                self.facts.hides_all_below = true;
+                Ok(())
+            }
+            Change::Opaque(directory) => {
+                let opened = self.enter(&directory)?;
+                opened.make_opaque().map_err(at(&directory))
+            }
+            Change::Whiteout(path) => self.hide(&path),
+            Change::Node(path, node) => {
+                let attributes = self.attributes(&path, member)?;
+                self.make(&path, &node, attributes, members)
+            }
+        }
+    }
+
+    fn attributes(&mut self, path: &SafePath, member: &Member) -> Result<Attributes, LayerFault> {
+        let (attributes, left_out) =
+            Attributes::of(member, self.ids).map_err(|id| LayerFault::Owner {
+                name: path.as_path().to_owned(),
+                id,
+            })?;
+        self.facts.attributes_left_out += left_out;
+        Ok(attributes)
+    }
+
+    /// Opens the directory `path`; makes it, and those on the way, where the archive has them not at all or not yet.
+    fn enter(&mut self, path: &SafePath) -> Result<Directory, LayerFault> {
+        match self.root.open(path) {
+            Ok(directory) => return Ok(directory),
+            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {}
+            Err(errno) => return Err(at(path)(errno)),
+        }
+        let mut steps = path.parents();
+        steps.push(path.clone());
+        for step in &steps {
+            let Some((parent, name)) = step.split() else {
+                continue;
+            };
+            let parent = self.root.open(&parent).map_err(at(step))?;
+            match parent.kind(name).map_err(at(step))? {
+                Some(Kind::Directory) => continue,
+                // A link, for one: what comes after it would land elsewhere.
+                Some(Kind::Other) => {
+                    return Err(LayerFault::Through {
+                        name: path.as_path().to_owned(),
+                        through: step.as_path().to_owned(),
+                    });
+                }
+                Some(Kind::Whiteout) | None => {}
+            }
+            let replaces = self.make_directory(&parent, step, name)?;
+            let plain = Attributes::plain_directory(self.ids);
+            self.directories.insert(step.clone(), plain);
+            // In the place of a whiteout it is another directory than that of the layers below.
+            if !replaces {
+                self.facts.implied.insert(step.clone());
+            }
+        }
+        self.root.open(path).map_err(at(path))
+    }
+
+    /// Makes a directory, unless it is there; says whether it was in the place of a whiteout. There it hides what is below
+    /// just as well.
+    fn make_directory(
+        &self,
+        parent: &Directory,
+        path: &SafePath,
+        name: &OsStr,
+    ) -> Result<bool, LayerFault> {
+        let existing = parent.kind(name).map_err(at(path))?;
+        if existing == Some(Kind::Directory) {
+            return Ok(false);
+        }
+        if let Some(kind) = existing {
+            parent.remove(name, kind).map_err(at(path))?;
+        }
+        self.meter.charge_node()?;
+        parent.make_directory(name).map_err(at(path))?;
+        let replaces = existing == Some(Kind::Whiteout);
+        if replaces {
+            let made = self.root.open(path).map_err(at(path))?;
+            made.make_opaque().map_err(at(path))?;
+        }
+        Ok(replaces)
+    }
+
+    /// Hides what the layers below have at `path`. It does nothing to what this layer has there.
+    fn hide(&mut self, path: &SafePath) -> Result<(), LayerFault> {
+        let Some((parent, name)) = path.split() else {
+            return Ok(());
+        };
+        let parent = self.enter(&parent)?;
+        match parent.kind(name).map_err(at(path))? {
+            None => {
+                self.meter.charge_node()?;
+                self.facts
+                    .hiding
+                    .extend(path.split().map(|(parent, _)| parent));
+                parent.make_whiteout(name).map_err(at(path))
+            }
+            Some(Kind::Directory) => {
+                self.facts.implied.remove(path);
+                let directory = self.root.open(path).map_err(at(path))?;
+                directory.make_opaque().map_err(at(path))
+            }
+            Some(Kind::Whiteout | Kind::Other) => Ok(()),
+        }
+    }
+
+    fn make<R: Read>(
+        &mut self,
+        path: &SafePath,
+        node: &Node,
+        attributes: Attributes,
+        members: &mut Members<R>,
+    ) -> Result<(), LayerFault> {
+        let Some((parent_path, name)) = path.split() else {
+            self.directories.insert(path.clone(), attributes);
+            return Ok(());
+        };
+        let parent = self.enter(&parent_path)?;
+        if *node == Node::Directory {
+            self.make_directory(&parent, path, name)?;
+            self.directories.insert(path.clone(), attributes);
+            self.facts.implied.remove(path);
+            return Ok(());
+        }
+        if let Node::HardLink(target) = node {
+            return self.make_hard_link(&parent, path, name, target);
+        }
+        self.clear(&parent, path, name)?;
+        self.meter.charge_node()?;
+        match node {
+            Node::File => {
+                let mut file = parent.make_file(name).map_err(at(path))?;
+                self.facts.bytes += copy(members, &mut file, path)?;
+                return attributes.give_to(&file).map_err(at(path));
+            }
+            Node::SymbolicLink(content) => parent.make_link(name, content).map_err(at(path))?,
+            Node::Fifo => parent.make_fifo(name).map_err(at(path))?,
+            Node::Device => {
+                self.facts.devices_left_out += 1;
+                self.facts.hiding.insert(parent_path);
+                return parent.make_whiteout(name).map_err(at(path));
+            }
+            Node::Directory | Node::HardLink(_) => {}
+        }
+        let fifo = *node == Node::Fifo;
+        attributes
+            .give_to_name(&parent, name, fifo)
+            .map_err(at(path))
+    }
+
+    /// Makes room for something that is no directory: the last member of a name counts.
+    fn clear(
+        &mut self,
+        parent: &Directory,
+        path: &SafePath,
+        name: &OsStr,
+    ) -> Result<(), LayerFault> {
+        let Some(kind) = parent.kind(name).map_err(at(path))? else {
+            return Ok(());
+        };
+        match parent.remove(name, kind) {
+            Ok(()) => {
+                self.directories.remove(path);
+                self.facts.implied.remove(path);
+                Ok(())
+            }
+            Err(Errno::ENOTEMPTY) => Err(LayerFault::Twice {
+                name: path.as_path().to_owned(),
+            }),
+            Err(errno) => Err(at(path)(errno)),
+        }
+    }
+
+    fn make_hard_link(
+        &mut self,
+        parent: &Directory,
+        path: &SafePath,
+        name: &OsStr,
+        target: &SafePath,
+    ) -> Result<(), LayerFault> {
+        let refused = |why| LayerFault::HardLink {
+            name: path.as_path().display().to_string(),
+            target: target.as_path().display().to_string(),
+            why,
+        };
+        let missing = || refused("is no file of this layer");
+        let (from, target_name) = target.split().ok_or_else(missing)?;
+        let from = self.root.open(&from).map_err(|_| missing())?;
+        if from.kind(target_name).map_err(at(path))? != Some(Kind::Other) {
+            return Err(missing());
+        }
+        if path == target {
+            return Ok(());
+        }
+        self.clear(parent, path, name)?;
+        parent
+            .make_hard_link(name, &from, target_name)
+            .map_err(at(path))
+    }
+
+    /// Gives the directories their attributes, the deepest first: one that may not be entered any more is not entered again.
+    fn finish(self) -> Result<LayerFacts, LayerFault> {
+        for (path, attributes) in self.directories.iter().rev() {
+            let directory = self.root.open(path).and_then(|d| d.file());
+            let given = directory.and_then(|directory| attributes.give_to(&directory));
+            given.map_err(at(path))?;
+        }
+        Ok(self.facts)
+    }
+}
+
+/// Copies a member's content; which side failed is told apart.
+fn copy<R: Read>(
+    members: &mut Members<R>,
+    file: &mut std::fs::File,
+    path: &SafePath,
+) -> Result<u64, LayerFault> {
+    let mut content = members.content();
+    let mut buffer = vec![0; CHUNK];
+    let mut copied = 0;
+    loop {
+        let count = match content.read(&mut buffer) {
+            Ok(0) => return Ok(copied),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(source) => return Err(LayerFault::Read { source }),
+        };
+        let written = file.write_all(&buffer[..count]);
+        written.map_err(|error| at(path)(super::tree::errno(&error)))?;
+        copied += count as u64;
+    }
+}
+
+#[cfg(test)]
+#[path = "unpack_tests.rs"]
+mod tests;

@@ -1,0 +1,302 @@
+//! Layers that tools make, and layers that attack.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use bytesize::ByteSize;
+use tar::{Builder, EntryType, Header};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A layer being written.
+pub struct Layer {
+    builder: Builder<Vec<u8>>,
+}
+
+impl Layer {
+    pub fn new() -> Self {
+        let builder = Builder::new(Vec::new());
+        Self { builder }
+    }
+
+    /// Adds a member with any name: the builder's own functions refuse what attackers write.
+    pub fn add(mut self, name: &str, kind: EntryType, link: &str, content: &[u8]) -> Self {
+        let mut header = header(kind, content.len() as u64, 0o644);
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_cksum();
+        self.builder.append(&header, content).unwrap();
+        self
+    }
+
+    pub fn file(self, name: &str, content: &str) -> Self {
+        self.add(name, EntryType::Regular, "", content.as_bytes())
+    }
+
+    pub fn directory(mut self, name: &str, mode: u32) -> Self {
+        let mut header = header(EntryType::Directory, 0, mode);
+        self.builder
+            .append_data(&mut header, name, &b""[..])
+            .unwrap();
+        self
+    }
+
+    pub fn link(self, name: &str, content: &str) -> Self {
+        self.add(name, EntryType::Symlink, content, b"")
+    }
+
+    pub fn hard_link(self, name: &str, target: &str) -> Self {
+        self.add(name, EntryType::Link, target, b"")
+    }
+
+    pub fn attribute(mut self, name: &str, value: &[u8]) -> Self {
+        let key = format!("SCHILY.xattr.{name}");
+        self.builder
+            .append_pax_extensions([(key.as_str(), value)])
+            .unwrap();
+        self
+    }
+
+    pub fn bytes(self) -> Vec<u8> {
+        self.builder.into_inner().unwrap()
+    }
+}
+
+fn header(kind: EntryType, size: u64, mode: u32) -> Header {
+    let mut header = Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_size(size);
+    header.set_mode(mode);
+    header.set_uid(3);
+    header.set_gid(4);
+    header.set_mtime(1_000_000_000);
+    header
+}
+
+fn meter() -> Meter {
+    Meter::half_of(ByteSize::gib(1))
+}
+
+/// Unpacks `layer` into a directory of a temporary one, beside which a secret lies.
+fn unpacked(layer: Layer) -> (TempDir, Result<LayerFacts, LayerFault>) {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("secret"), "secret").unwrap();
+    let root = directory.path().join("root");
+    fs::create_dir(&root).unwrap();
+    let root = Directory::open_root(&root).unwrap();
+    let result = unpack(&layer.bytes()[..], root, IdMap::choose(true), &meter());
+    (directory, result)
+}
+
+fn at_root(directory: &TempDir, path: &str) -> std::path::PathBuf {
+    directory.path().join("root").join(path)
+}
+
+#[test]
+fn files_come_with_their_content_owner_mode_time_and_attributes() {
+    let layer = Layer::new()
+        .directory("d", 0o1777)
+        .attribute("user.a", b"1\n2")
+        .file("d/f", "text")
+        .hard_link("d/hard", "d/f")
+        .link("d/link", "/etc/passwd")
+        .add("d/pipe", EntryType::Fifo, "", b"");
+    let (directory, facts) = unpacked(layer);
+    let facts = facts.unwrap();
+    assert_eq!((facts.bytes, facts.attributes_left_out), (4, 0));
+    let file = fs::metadata(at_root(&directory, "d/f")).unwrap();
+    assert_eq!(
+        (file.mode() & 0o7777, file.mtime(), file.nlink()),
+        (0o644, 1_000_000_000, 2)
+    );
+    let ids = IdMap::choose(true);
+    if ids.changes_user() {
+        assert_eq!((file.uid(), file.gid()), (100_003, 100_004));
+    } else {
+        assert_eq!((file.uid(), file.gid()), ids.root());
+    }
+    let value = xattr::get(at_root(&directory, "d/hard"), "user.a").unwrap();
+    assert_eq!(value.as_deref(), Some(&b"1\n2"[..]));
+    let made = fs::metadata(at_root(&directory, "d")).unwrap();
+    assert_eq!(
+        (made.mode() & 0o7777, made.mtime()),
+        (0o1777, 1_000_000_000)
+    );
+    let link = fs::symlink_metadata(at_root(&directory, "d/link")).unwrap();
+    assert_eq!((link.mtime(), link.uid()), (1_000_000_000, file.uid()));
+    assert_eq!(
+        fs::read_link(at_root(&directory, "d/link")).unwrap(),
+        Path::new("/etc/passwd")
+    );
+    let pipe = fs::symlink_metadata(at_root(&directory, "d/pipe")).unwrap();
+    assert!(pipe.file_type().is_fifo());
+}
+
+#[test]
+fn whiteouts_and_opaque_directories_are_overlayfs_s() {
+    let layer = Layer::new()
+        .file("d/.wh.gone", "")
+        .file("o/.wh..wh..opq", "")
+        .file("o/new", "")
+        .file(".wh.again", "")
+        .file("again/file", "")
+        .file("later/file", "")
+        .file(".wh.later", "")
+        .file("kept", "")
+        .file(".wh.kept", "")
+        .file(".wh..wh.aufs", "");
+    let (directory, facts) = unpacked(layer);
+    let is_whiteout = |path: &str| {
+        let found = fs::symlink_metadata(at_root(&directory, path)).unwrap();
+        found.file_type().is_char_device() && found.rdev() == 0
+    };
+    let is_opaque = |path: &str| {
+        let value = xattr::get(at_root(&directory, path), "user.overlay.opaque").unwrap();
+        value.as_deref() == Some(b"y")
+    };
+    assert!(is_whiteout("d/gone") && !is_opaque("d"));
+    assert!(is_opaque("o") && is_opaque("again") && is_opaque("later"));
+    assert!(at_root(&directory, "kept").is_file());
+    assert!(!at_root(&directory, ".wh..wh.aufs").exists());
+    let facts = facts.unwrap();
+    assert!(!facts.hides_all_below);
+    let implied = ["d", "o"].map(|path| SafePath::parse(path.as_bytes()).unwrap());
+    assert_eq!(facts.implied, BTreeSet::from(implied));
+    let (_, facts) = unpacked(Layer::new().file(".wh..wh..opq", ""));
+    assert!(facts.unwrap().hides_all_below);
+}
+
+#[test]
+fn nothing_outside_of_the_layer_is_reached() {
+    let outside = [
+        Layer::new().file("/absolute", "x"),
+        Layer::new().file("../secret", "x"),
+        Layer::new().file("a/../../secret", "x"),
+        Layer::new()
+            .directory("d", 0o755)
+            .link("d/up", "../..")
+            .file("d/up/secret", "x"),
+        Layer::new().link("a", "/etc").file("a/passwd", "x"),
+        Layer::new().link("a", ".").file("a/b/c", "x"),
+        Layer::new().link("a", "/etc").directory("a/new", 0o755),
+        Layer::new().link("a", "..").file("a/.wh.secret", ""),
+        Layer::new().link("a", "..").file("a/.wh..wh..opq", ""),
+        Layer::new().link("a", "..").hard_link("b", "a/secret"),
+        Layer::new().hard_link("a", "/etc/passwd"),
+        Layer::new().hard_link("a", "../secret"),
+        Layer::new().hard_link("a", "missing"),
+        Layer::new().directory("d", 0o755).hard_link("a", "d"),
+        Layer::new().hard_link("a", ""),
+        Layer::new().file(".wh.x", "").hard_link("a", "x"),
+        Layer::new().file("a", "x").file("a/b", "x"),
+        Layer::new().file("d/a", "x").file("d", "x"),
+        Layer::new().file(".", "x"),
+        Layer::new().file(".wh...", "x"),
+    ];
+    for (number, layer) in outside.into_iter().enumerate() {
+        let (directory, result) = unpacked(layer);
+        let fault = result.err().map(|fault| fault.to_string());
+        assert!(fault.is_some(), "layer {number} was taken");
+        let secret = fs::read(directory.path().join("secret")).unwrap();
+        assert_eq!(secret, b"secret", "layer {number}");
+        assert_eq!(
+            fs::read_dir(directory.path()).unwrap().count(),
+            2,
+            "layer {number}"
+        );
+    }
+    assert!(!Path::new("/absolute").exists() && !Path::new("/etc/new").exists());
+}
+
+#[test]
+fn a_link_is_replaced_and_not_followed() {
+    let layer = Layer::new()
+        .link("a", "../secret")
+        .file("a", "mine")
+        .link("d", "..")
+        .directory("d", 0o700)
+        .file("d/secret", "mine");
+    let (directory, result) = unpacked(layer);
+    result.unwrap();
+    for path in ["a", "d/secret"] {
+        assert_eq!(fs::read(at_root(&directory, path)).unwrap(), b"mine");
+    }
+    assert_eq!(
+        fs::read(directory.path().join("secret")).unwrap(),
+        b"secret"
+    );
+}
+
+#[test]
+fn a_directory_that_may_not_be_entered_is_filled_first() {
+    let layer = Layer::new()
+        .directory("d", 0)
+        .directory("d/e", 0o555)
+        .file("d/e/f", "x");
+    let (directory, result) = unpacked(layer);
+    result.unwrap();
+    let mode = |path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(at_root(&directory, "d")), 0);
+    crate::image::remove::remove_tree(&directory.path().join("root")).unwrap();
+}
+
+#[test]
+fn devices_and_forbidden_attributes_are_left_out_and_counted() {
+    let layer = Layer::new()
+        .add("null", EntryType::Char, "", b"")
+        .add("disk", EntryType::Block, "", b"")
+        .attribute("user.overlay.redirect", b"/etc")
+        .directory("d", 0o755)
+        .attribute("security.capability", b"x")
+        .file("f", "");
+    let (directory, facts) = unpacked(layer);
+    let facts = facts.unwrap();
+    assert_eq!((facts.devices_left_out, facts.attributes_left_out), (2, 2));
+    for name in ["null", "disk"] {
+        let made = fs::symlink_metadata(at_root(&directory, name)).unwrap();
+        assert!(
+            made.file_type().is_char_device() && made.rdev() == 0,
+            "{name}"
+        );
+    }
+    let attributes = xattr::list(at_root(&directory, "d")).unwrap();
+    assert_eq!(attributes.count(), 0);
+}
+
+#[test]
+fn an_owner_that_no_container_has_is_refused() {
+    if !IdMap::choose(true).changes_user() {
+        println!("skipped: owners are kept only as root");
+        return;
+    }
+    let mut layer = Layer::new();
+    layer
+        .builder
+        .append_pax_extensions([("uid", &b"65536"[..])])
+        .unwrap();
+    let (_, result) = unpacked(layer.file("f", ""));
+    let fault = result.unwrap_err().to_string();
+    assert!(fault.contains("\"f\" belongs to 65536"), "{fault}");
+}
+
+#[test]
+fn a_layer_larger_than_its_allowance_is_stopped() {
+    let layer = Layer::new().add("zeros", EntryType::Regular, "", &vec![0; 3 << 20]);
+    let directory = tempfile::tempdir().unwrap();
+    let root = Directory::open_root(directory.path()).unwrap();
+    let meter = Meter::half_of(ByteSize::mib(2));
+    let fault = unpack(&layer.bytes()[..], root, IdMap::choose(true), &meter).unwrap_err();
+    let LayerFault::Read { source } = fault else {
+        panic!("{fault}");
+    };
+    assert!(
+        source
+            .get_ref()
+            .unwrap()
+            .is::<crate::image::meter::TooMuch>()
+    );
+    let size = fs::metadata(directory.path().join("zeros")).unwrap().len();
+    assert!(size <= 1 << 20, "{size}");
+}

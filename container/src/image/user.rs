@@ -1,0 +1,126 @@
+//! Which user an image's programs run as: numbers, or names that its own `/etc/passwd` and `/etc/group` explain.
+
+use std::path::Path;
+
+use super::view::View;
+use crate::user::User;
+
+/// Most further groups of a user; the kernel takes 65536.
+const MAX_GROUPS: usize = 1024;
+
+/// A user, and where at home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The ids.
+    pub user: User,
+    /// The home directory, if `/etc/passwd` has one.
+    pub home: Option<String>,
+}
+
+/// The account that `text`, like `user`, `1000`, `user:group` or `1000:100`, means in an image; or why there is none.
+pub fn find(view: &View, text: &str) -> nix::Result<Result<Account, &'static str>> {
+    let read = |path| -> nix::Result<String> {
+        let bytes = view.read(Path::new(path))?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    Ok(look_up(text, &read("/etc/passwd")?, &read("/etc/group")?))
+}
+
+fn look_up(text: &str, passwd: &str, group: &str) -> Result<Account, &'static str> {
+    let (user, wanted_group) = match text.split_once(':') {
+        Some((user, group)) => (user, Some(group)),
+        None => (text, None),
+    };
+    let user = if user.is_empty() { "0" } else { user };
+    let id = user.parse::<u32>().ok();
+    // A name may consist of digits, and is a name then.
+    let entry = lines(passwd).find(|line| line[0] == user);
+    let entry = entry.or_else(|| lines(passwd).find(|line| id.is_some() && number(line, 2) == id));
+    let uid = entry.as_ref().and_then(|line| number(line, 2)).or(id);
+    let uid = uid.ok_or("whom its /etc/passwd doesn't know")?;
+    let home = entry
+        .as_ref()
+        .and_then(|line| line.get(5))
+        .map(|home| (*home).to_owned());
+    let (gid, groups) = if let Some(wanted) = wanted_group {
+        let found = lines(group).find(|line| line[0] == wanted);
+        let found = found.and_then(|line| number(&line, 2));
+        let gid = found.or(wanted.parse().ok());
+        (
+            gid.ok_or("whose group its /etc/group doesn't know")?,
+            Vec::new(),
+        )
+    } else {
+        let gid = entry.as_ref().and_then(|line| number(line, 3)).unwrap_or(0);
+        let name = entry.as_ref().map(|line| line[0]);
+        let groups = name.map_or_else(Vec::new, |name| groups_of(name, group));
+        (gid, groups)
+    };
+    let user = User { uid, gid, groups };
+    Ok(Account {
+        user,
+        home: home.filter(|home| home.starts_with('/')),
+    })
+}
+
+/// The fields of each line.
+fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.lines().map(|line| line.split(':').collect())
+}
+
+fn number(fields: &[&str], index: usize) -> Option<u32> {
+    fields.get(index)?.parse().ok()
+}
+
+/// The groups that list `name`.
+fn groups_of(name: &str, group: &str) -> Vec<u32> {
+    let is_member = |line: &Vec<&str>| {
+        let members = line.get(3).copied().unwrap_or_default();
+        members.split(',').any(|member| member == name)
+    };
+    let listed = lines(group).filter(is_member);
+    listed
+        .filter_map(|line| number(&line, 2))
+        .take(MAX_GROUPS)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nu:x:1000:1001:U:/home/u:/bin/sh\n12:x:7:8::relative:\nbroken\n";
+    const GROUP: &str = "root:x:0:\nu:x:1001:\nextra:x:50:a,u\nmore:x:51:u,b\nnone:x:52:uu\n";
+
+    fn ids(text: &str) -> Result<(u32, u32, Vec<u32>), &'static str> {
+        look_up(text, PASSWD, GROUP)
+            .map(|found| (found.user.uid, found.user.gid, found.user.groups))
+    }
+
+    #[test]
+    fn users_are_names_or_numbers() {
+        assert_eq!(ids(""), Ok((0, 0, vec![])));
+        assert_eq!(ids("root"), Ok((0, 0, vec![])));
+        assert_eq!(ids("u"), Ok((1000, 1001, vec![50, 51])));
+        assert_eq!(ids("1000"), Ok((1000, 1001, vec![50, 51])));
+        assert_eq!(ids("u:extra"), Ok((1000, 50, vec![])));
+        assert_eq!(ids("4:5"), Ok((4, 5, vec![])));
+        assert_eq!(ids("4"), Ok((4, 0, vec![])));
+        assert_eq!(ids("12"), Ok((7, 8, vec![])));
+        for text in ["nobody", "u:nogroup", "broken", "-1", "99999999999"] {
+            assert!(ids(text).is_err(), "{text}");
+        }
+        let home = |text| look_up(text, PASSWD, GROUP).unwrap().home;
+        assert_eq!(home("u").as_deref(), Some("/home/u"));
+        assert_eq!(home("12"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_texts_are_a_user_or_none(text: String, passwd: String, group: String) {
+            let _ = look_up(&text, &passwd, &group);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `isobench exec --image`: a program of an image that other tools made, in a container.
+
+use std::process::ExitCode;
+
+use isobench_container::Mechanisms;
+use isobench_container::image::program;
+
+use super::exec::{accounting, check_disk, check_target, choose, run};
+use super::image::open_store;
+use crate::accounting::{Accounting, Group};
+use crate::cli::ExecArguments;
+use crate::failure::BadInput;
+use crate::programs::Programs;
+use crate::session::Session;
+use crate::target::{Container, InImage, Launch, Target as _};
+
+/// Runs a program of the image called `name` and gives its exit code.
+///
+/// # Errors
+/// [`BadInput`] for another target, an unknown image, a program that the image doesn't have; else what failed.
+pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
+    let programs = Programs::find()?;
+    let target = Container::new(&programs.container);
+    let wanted = choose(&programs, &arguments.target)?;
+    if wanted.name() != target.name() {
+        return Err(BadInput(format!(
+            "an image runs in `container` only, not in `{}`; leave --image out, or choose --target container",
+            wanted.name()
+        ))
+        .into());
+    }
+    let disk = arguments.disk.as_deref().map(check_disk).transpose()?;
+    check_target(&target, arguments, &programs)?;
+    let store = open_store()?;
+    let image = store.image(&name.parse()?)?;
+    // Held until the program has ended.
+    let layers = store.hold(&image)?;
+    let (command, environment) = (&arguments.command, &arguments.environment);
+    let program = program(&image, &layers, store.ids(), command, environment)?;
+    let session = Session::open()?;
+    let accounting = accounting(arguments, session.name(), target.name())?;
+    let group = accounting.as_ref().map(Accounting::group).transpose()?;
+    let launch = Launch {
+        program: &program.path,
+        arguments: program.arguments,
+        environment: program.environment,
+        disk: disk.as_deref(),
+        memory: arguments.memory,
+        network: arguments.net,
+        mechanisms: Mechanisms::ALL,
+        bounds: arguments.bounds.clone(),
+        root: session.scratch(),
+        limits: group
+            .as_ref()
+            .map_or_else(Vec::new, Group::limit_directories),
+        marks: false,
+    };
+    let in_image = InImage {
+        layers: &layers.paths,
+        working_directory: &program.working_directory,
+        user: &program.user,
+    };
+    let command = target.command_in_image(&launch, &in_image);
+    Ok(ExitCode::from(run(&command)?))
+}

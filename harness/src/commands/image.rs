@@ -1,0 +1,182 @@
+//! `isobench image`: what is kept of other tools' images.
+
+use std::env;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use bytesize::ByteSize;
+use isobench_container::image::{Image, ImageName, Imported, Store, import};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::cli::{ImageCommand, ImportArguments};
+use crate::failure::BadInput;
+use crate::output::say;
+
+/// Widest line printed.
+const WIDTH: usize = 80;
+/// Width of a table without its first column: layers, size, date, and two spaces before each.
+const OTHER_COLUMNS: usize = 2 + 6 + 2 + 10 + 2 + 10;
+
+/// Does what is asked with the images of this user.
+///
+/// # Errors
+/// What is wrong with the image, its name or the store.
+pub fn image(command: &ImageCommand) -> anyhow::Result<ExitCode> {
+    let store = open_store()?;
+    match command {
+        ImageCommand::Import(arguments) => say(describe(&import_from(&store, arguments)?)),
+        ImageCommand::Ls(arguments) if arguments.json => {
+            let images = store.images()?;
+            let images: Vec<_> = images.iter().map(listed).collect();
+            say(serde_json::to_string_pretty(&images).context("cannot write JSON")?);
+        }
+        ImageCommand::Ls(_) => say(table(&store.images()?)),
+        ImageCommand::Rm(arguments) => {
+            for name in &arguments.names {
+                store.change()?.remove(&name.parse()?)?;
+                say(format!("removed {name}"));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The store that the environment names, or the one in the user's home.
+///
+/// # Errors
+/// There is no home, or the store can't be used.
+pub fn open_store() -> anyhow::Result<Store> {
+    let set = |name| {
+        env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let directory = set("ISOBENCH_STORE")
+        .or_else(|| set("XDG_DATA_HOME").map(|data| data.join("isobench")))
+        .or_else(|| set("HOME").map(|home| home.join(".local/share/isobench")));
+    let directory = directory.ok_or_else(|| {
+        BadInput("no place to keep images: HOME is not set; name one in ISOBENCH_STORE".to_owned())
+    })?;
+    let directory = std::path::absolute(directory).context("cannot resolve the store's path")?;
+    Ok(Store::open(&directory)?)
+}
+
+fn import_from(store: &Store, arguments: &ImportArguments) -> anyhow::Result<Imported> {
+    let name = arguments.name.as_deref().map(str::parse::<ImageName>);
+    let (path, reference) = (&arguments.path, arguments.reference.as_deref());
+    Ok(import(store, path, name.transpose()?, reference)?)
+}
+
+fn describe(imported: &Imported) -> String {
+    let Imported { image, shared, .. } = imported;
+    let mut text = format!(
+        "imported {}: layers {} ({shared} there already), {}",
+        image.name,
+        image.layers.len(),
+        ByteSize(image.bytes)
+    );
+    let left_out = [
+        (imported.devices_left_out, "device nodes"),
+        (
+            imported.attributes_left_out,
+            "extended attributes outside of user.*",
+        ),
+    ];
+    for (count, what) in left_out.into_iter().filter(|(count, _)| *count > 0) {
+        // Writing to a string can't fail.
+        let _ = write!(text, "\n{what} left out: {count}");
+    }
+    if !imported.owners_kept {
+        text.push_str("\nall files belong to user 0 inside: only root can keep other owners");
+    }
+    text
+}
+
+/// An image as `ls --json` lists it.
+#[derive(Debug, Serialize)]
+struct Listed<'a> {
+    name: &'a str,
+    id: String,
+    layers: usize,
+    bytes: u64,
+    created: Option<&'a str>,
+}
+
+fn listed(image: &Image) -> Listed<'_> {
+    Listed {
+        name: image.name.as_str(),
+        id: image.id.to_string(),
+        layers: image.layers.len(),
+        bytes: image.bytes,
+        created: image.created.as_deref(),
+    }
+}
+
+fn table(images: &[Image]) -> String {
+    let longest = images.iter().map(|image| image.name.as_str().len()).max();
+    let width = longest.unwrap_or(0).clamp(4, WIDTH - OTHER_COLUMNS);
+    let mut lines = vec![row(width, "NAME", "LAYERS", "SIZE", "CREATED")];
+    for image in images {
+        let name = image.name.as_str();
+        // What came from outside is printed only if it is a date.
+        let created = image
+            .created
+            .as_deref()
+            .and_then(|text| text.parse::<Timestamp>().ok());
+        let created = created.map_or("-".to_owned(), |time| time.strftime("%Y-%m-%d").to_string());
+        let (layers, size) = (
+            image.layers.len().to_string(),
+            ByteSize(image.bytes).to_string(),
+        );
+        if name.len() > width {
+            lines.extend(
+                name.as_bytes()
+                    .chunks(WIDTH)
+                    .map(|part| String::from_utf8_lossy(part).into_owned()),
+            );
+            lines.push(row(width, "", &layers, &size, &created));
+        } else {
+            lines.push(row(width, name, &layers, &size, &created));
+        }
+    }
+    lines.join("\n")
+}
+
+fn row(width: usize, name: &str, layers: &str, size: &str, created: &str) -> String {
+    format!("{name:<width$}  {layers:>6}  {size:>10}  {created}")
+}
+
+#[cfg(test)]
+mod tests {
+    use isobench_container::image::Digest;
+
+    use super::*;
+
+    #[test]
+    fn a_table_fits_80_columns_and_shows_no_control_characters() {
+        let image = |name: &str, created: &str| Image {
+            name: name.parse().unwrap(),
+            id: Digest::of(b""),
+            created: Some(created.to_owned()),
+            layers: vec![Digest::of(b""); 127],
+            bytes: 1023 << 20,
+            stacked: Vec::new(),
+            config: None,
+        };
+        let images = [
+            image("busybox", "2024-05-06T07:08:09.123+02:00"),
+            image(&("host.example/".repeat(12) + "a"), "\u{1b}[2J"),
+        ];
+        let text = table(&images);
+        assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
+        assert!(
+            text.contains("busybox:latest") && text.contains("2024-05-06"),
+            "{text}"
+        );
+        assert!(!text.contains('\u{1b}'), "{text}");
+        assert_eq!(table(&[]), "NAME  LAYERS        SIZE  CREATED");
+    }
+}

@@ -1,0 +1,163 @@
+//! Programs of images in containers.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::json;
+use tar::EntryType;
+use tempfile::TempDir;
+
+use crate::layout::{Image, Layer};
+use crate::support::{ISOBENCH, Place, assert_refused, can_run, is_root, text};
+
+#[test]
+fn the_program_is_the_image_s_own_or_one_on_its_path() {
+    if !can_run() {
+        return;
+    }
+    let place = Place::new();
+    let config = json!({"Entrypoint": ["/bin/workload"], "Cmd": ["ready"]});
+    let image = Image::with_workload().config(config);
+    image
+        .plain(Layer::new().link("usr/bin/linked", "../../bin/workload"))
+        .write(&place.path("one"));
+    place.succeeds(&["image", "import", "one"]);
+    for command in [
+        &[][..],
+        &["workload", "ready"],
+        &["linked", "ready"],
+        &["bin/workload", "ready"],
+    ] {
+        assert_eq!(
+            place.prints("one", command),
+            "isobench/1 ready\n",
+            "{command:?}"
+        );
+    }
+    let exec = ["exec", "--target", "container", "--image", "one"];
+    assert_eq!(place.succeeds(&exec), "isobench/1 ready\n");
+}
+
+#[test]
+fn as_many_layers_as_are_taken_can_be_stacked() {
+    if !can_run() {
+        return;
+    }
+    let place = Place::new();
+    let mut image = Image::with_workload();
+    for number in 1..127 {
+        image = image.plain(Layer::new().file(&number.to_string(), b""));
+    }
+    image.write(&place.path("deep"));
+    place.succeeds(&["image", "import", "deep"]);
+    assert_eq!(
+        place.prints("deep", &["workload", "ready"]),
+        "isobench/1 ready\n"
+    );
+}
+
+#[test]
+fn an_image_may_have_the_same_layer_twice() {
+    if !can_run() {
+        return;
+    }
+    let place = Place::new();
+    let gone = || Layer::new().file(".wh.a", b"");
+    let image = Image::with_workload().plain(gone());
+    image
+        .plain(Layer::new().file("a", b""))
+        .plain(gone())
+        .write(&place.path("twice"));
+    place.succeeds(&["image", "import", "twice"]);
+    assert_eq!(
+        place.prints("twice", &["workload", "ready"]),
+        "isobench/1 ready\n"
+    );
+}
+
+/// The programs and an image where any user may reach them; run as another user than root, if we are root.
+fn as_ordinary_user(directory: &Path, arguments: &[&str]) -> Output {
+    let isobench = directory.join("isobench");
+    let mut command = if is_root() {
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+            .arg(isobench);
+        command
+    } else {
+        Command::new(isobench)
+    };
+    command
+        .args(arguments)
+        .current_dir(directory)
+        .env("ISOBENCH_STORE", directory.join("store"))
+        .env("TMPDIR", directory)
+        .env_remove("CARGO")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// A directory with the programs in it, in which any user may do anything.
+fn common_ground() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let programs = Path::new(ISOBENCH).parent().unwrap();
+    for name in [
+        "isobench",
+        "isobench-container",
+        "isobench-vmm",
+        "isobench-floor",
+        "workload",
+    ] {
+        let place = directory.path().join(name);
+        fs::hard_link(programs.join(name), &place)
+            .or_else(|_| fs::copy(programs.join(name), &place).map(drop))
+            .unwrap();
+    }
+    directory
+}
+
+#[test]
+fn an_ordinary_user_has_images_too_but_user_0_alone() {
+    if !can_run() {
+        return;
+    }
+    let directory = common_ground();
+    let isobench = |arguments: &[&str]| as_ordinary_user(directory.path(), arguments);
+    let run = |image| {
+        let start = ["exec", "--target", "container", "--image", image];
+        isobench(&[&start[..], &["--", "workload", "ready"]].concat())
+    };
+    Image::with_workload()
+        .plain(
+            Layer::new()
+                .file(".wh.gone", b"")
+                .add("d", EntryType::Directory, "", 0, b""),
+        )
+        .write(&directory.path().join("one"));
+    let said = text(&isobench(&["image", "import", "one"]).stdout);
+    assert!(said.contains("only root can keep other owners"), "{said}");
+    let output = run("one");
+    if text(&output.stderr).contains("user namespaces are forbidden") {
+        println!("skipped: an ordinary user may make no user namespace");
+        return;
+    }
+    assert_eq!(
+        text(&output.stdout),
+        "isobench/1 ready\n",
+        "{}",
+        text(&output.stderr)
+    );
+    Image::with_workload()
+        .config(json!({"User": "7"}))
+        .write(&directory.path().join("two"));
+    assert!(isobench(&["image", "import", "two"]).status.success());
+    assert_refused(
+        &run("two"),
+        "only root can start a container with more users than 0",
+    );
+    assert!(isobench(&["image", "rm", "one", "two"]).status.success());
+}

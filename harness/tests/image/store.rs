@@ -1,0 +1,282 @@
+//! What the store keeps, shares and gives up.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Stdio;
+
+use serde_json::json;
+
+use crate::layout::{Image, Layer, tagged, write_index};
+use crate::support::{ISOBENCH, Place, WORKLOAD, assert_refused, can_run, is_root, text};
+
+/// How many layers the store has.
+fn layers(place: &Place) -> usize {
+    let map = if is_root() { "shifted" } else { "own" };
+    fs::read_dir(place.path("store").join(map).join("layers"))
+        .unwrap()
+        .count()
+}
+
+fn file(name: &str) -> Layer {
+    Layer::new().file(name, name.as_bytes())
+}
+
+#[test]
+fn images_are_listed_and_removed_and_layers_shared() {
+    let place = Place::new();
+    assert_eq!(
+        place.succeeds(&["image", "ls"]),
+        "NAME  LAYERS        SIZE  CREATED\n"
+    );
+    Image::new()
+        .gzip(file("a"))
+        .zstd(file("b"))
+        .write(&place.path("one"));
+    Image::new()
+        .plain(file("a"))
+        .plain(file("c"))
+        .write(&place.path("two"));
+    let said = place.succeeds(&["image", "import", "one"]);
+    assert!(
+        said.starts_with("imported one:latest: layers 2 (0 there already), 2 B\n"),
+        "{said}"
+    );
+    let said = place.succeeds(&["image", "import", "two", "--name", "here/two:2"]);
+    assert!(
+        said.starts_with("imported here/two:2: layers 2 (1 there already), 2 B\n"),
+        "{said}"
+    );
+    assert_eq!(layers(&place), 3);
+    let listed = place.succeeds(&["image", "ls"]);
+    let lines: Vec<&str> = listed.lines().collect();
+    assert!(
+        lines[1].starts_with("here/two:2       2         2 B  2024-05-06"),
+        "{listed}"
+    );
+    assert!(lines.iter().all(|line| line.len() <= 80));
+    let listed = place.succeeds(&["image", "ls", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed[1]["name"], "one:latest");
+    assert_eq!(
+        (&listed[1]["layers"], &listed[1]["bytes"]),
+        (&json!(2), &json!(2))
+    );
+
+    place.succeeds(&["image", "rm", "one"]);
+    assert_eq!(layers(&place), 2);
+    place.succeeds(&["image", "rm", "here/two:2"]);
+    assert_eq!(layers(&place), 0);
+}
+
+#[test]
+fn an_import_takes_the_name_and_the_old_image_s_layers_go() {
+    let place = Place::new();
+    Image::new().plain(file("a")).write(&place.path("one"));
+    Image::new().plain(file("b")).write(&place.path("two"));
+    place.succeeds(&["image", "import", "one", "--name", "x"]);
+    place.succeeds(&["image", "import", "two", "--name", "x"]);
+    place.succeeds(&["image", "import", "two", "--name", "x"]);
+    assert_eq!(layers(&place), 1);
+    assert_eq!(place.succeeds(&["image", "ls"]).lines().count(), 2);
+}
+
+#[test]
+fn every_format_brings_the_same_layers() {
+    let place = Place::new();
+    let image = || {
+        Image::new()
+            .plain(file("a"))
+            .plain(file("b"))
+            .plain(file("a"))
+    };
+    image().write(&place.path("layout"));
+    place.succeeds(&["image", "import", "layout"]);
+    fs::write(place.path("docker.tar"), image().docker_save("saved:1")).unwrap();
+    let said = place.succeeds(&["image", "import", "docker.tar"]);
+    assert!(
+        said.starts_with("imported saved:1: layers 3 (3 there already)"),
+        "{said}"
+    );
+    let tar = place
+        .command("tar", &["cf", "oci.tar", "-C", "layout", "."])
+        .status()
+        .unwrap();
+    assert!(tar.success());
+    let said = place.succeeds(&["image", "import", "oci.tar"]);
+    assert!(
+        said.starts_with("imported oci:latest: layers 3 (3 there already)"),
+        "{said}"
+    );
+    assert_eq!(layers(&place), 2);
+
+    // An index in an index, with other platforms and without a platform.
+    let manifest = image().write_blobs(&place.path("nested"));
+    let mut ours = manifest.clone();
+    ours["platform"] = json!({"architecture": "amd64", "os": "linux"});
+    let mut unknown = manifest;
+    unknown["platform"] = json!({"architecture": "unknown", "os": "unknown"});
+    let inner = json!({"schemaVersion": 2, "manifests": [unknown, ours]});
+    let inner = serde_json::to_vec(&inner).unwrap();
+    let digest = crate::layout::digest(&inner);
+    fs::write(place.path("nested/blobs/sha256").join(&digest[7..]), &inner).unwrap();
+    let outer = json!({
+        "mediaType": "application/vnd.oci.image.index.v1+json", "digest": digest, "size": inner.len(),
+    });
+    write_index(&place.path("nested"), &[tagged(outer, "v1")]);
+    let said = place.succeeds(&["image", "import", "nested"]);
+    assert!(
+        said.starts_with("imported nested:v1: layers 3 (3 there already)"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_a_killed_import_left_is_removed_by_the_next() {
+    let place = Place::new();
+    Image::new().plain(file("a")).write(&place.path("one"));
+    place.succeeds(&["image", "import", "one"]);
+    let store = place
+        .path("store")
+        .join(if is_root() { "shifted" } else { "own" });
+    fs::create_dir_all(store.join("new/half/root/d")).unwrap();
+    fs::write(store.join("new/half/root/d/f"), "").unwrap();
+    fs::create_dir_all(store.join("layers/orphan/root")).unwrap();
+    place.succeeds(&["image", "import", "one"]);
+    assert_eq!(layers(&place), 1);
+    assert_eq!(fs::read_dir(store.join("new")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_import_killed_at_any_moment_leaves_the_store_as_it_is_or_complete() {
+    let place = Place::new();
+    let mut layer = Layer::new();
+    for number in 0..400 {
+        layer = layer.file(&format!("d{}/{number}", number % 20), &[1; 2000]);
+    }
+    Image::new()
+        .gzip(file("a"))
+        .gzip(layer)
+        .write(&place.path("one"));
+    for milliseconds in [0, 5, 10, 20, 40, 80, 160] {
+        let mut child = place
+            .command(ISOBENCH, &["image", "import", "one"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let listed = place.succeeds(&["image", "ls"]);
+        let images = listed.lines().count() - 1;
+        if images == 1 {
+            place.succeeds(&["image", "rm", "one"]);
+        }
+        // Whoever changes the store next finds nothing but what images have.
+        assert_refused(
+            &place.isobench(&["image", "rm", "one"]),
+            "no image one:latest",
+        );
+        assert_eq!(layers(&place), 0, "killed after {milliseconds} ms");
+    }
+}
+
+#[test]
+fn imports_at_the_same_time_all_succeed() {
+    let place = Place::new();
+    let names = ["a", "b", "c", "d", "e", "f"];
+    for name in names {
+        Image::new()
+            .gzip(file("shared"))
+            .gzip(file(name))
+            .write(&place.path(name));
+    }
+    let start = |name: &&str| {
+        place
+            .command(ISOBENCH, &["image", "import", name])
+            .stdout(Stdio::null())
+            .spawn()
+    };
+    let children: Vec<_> = names.iter().map(|name| start(name).unwrap()).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(
+        place.succeeds(&["image", "ls"]).lines().count(),
+        1 + names.len()
+    );
+    assert_eq!(layers(&place), 1 + names.len());
+}
+
+#[test]
+fn an_image_in_use_is_not_removed() {
+    if !can_run() {
+        return;
+    }
+    let place = Place::new();
+    Image::with_workload().write(&place.path("one"));
+    place.succeeds(&["image", "import", "one"]);
+    let exec = [
+        "exec",
+        "--target",
+        "container",
+        "--image",
+        "one",
+        "--",
+        "workload",
+        "idle",
+        "--touch",
+        "1MiB",
+    ];
+    let mut child = place
+        .command(ISOBENCH, &exec)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "isobench/1 ready\n");
+    place.refuses(
+        &["image", "rm", "one"],
+        "one:latest is in use by a running container",
+    );
+    // Another image takes the name; what the container runs from stays until it has ended.
+    Image::new()
+        .plain(file("other"))
+        .write(&place.path("other"));
+    place.succeeds(&["image", "import", "other", "--name", "one"]);
+    assert_eq!(layers(&place), 2);
+    drop(child.stdin.take());
+    output.read_to_string(&mut line).unwrap();
+    assert!(child.wait().unwrap().success());
+    place.succeeds(&["image", "rm", "one"]);
+    assert_eq!(layers(&place), 0);
+}
+
+#[test]
+fn a_store_that_others_may_write_to_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    fs::create_dir(place.path("store")).unwrap();
+    fs::set_permissions(place.path("store"), fs::Permissions::from_mode(0o777)).unwrap();
+    assert_refused(
+        &place.isobench(&["image", "ls"]),
+        "belongs to another user, or others may write to it",
+    );
+    let output = place
+        .command(ISOBENCH, &["image", "ls"])
+        .env("ISOBENCH_STORE", WORKLOAD)
+        .output()
+        .unwrap();
+    assert_refused(&output, "cannot use the store");
+    let output = place
+        .command(ISOBENCH, &["image", "ls"])
+        .env_remove("ISOBENCH_STORE")
+        .env_remove("HOME")
+        .env("XDG_DATA_HOME", place.path("data"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(place.path("data/isobench").is_dir());
+}
