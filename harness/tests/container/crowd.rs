@@ -154,6 +154,11 @@ fn launchers_killed_at_any_moment_leave_no_process_and_no_mount() {
     );
     // Cgroups outlive a killed launcher, empty: whoever gave it the place removes them.
     if let Some(limits) = &limits {
+        // A process closes its files a moment before it leaves its cgroup.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline && !limits.group.processes().unwrap().is_empty() {
+            sleep(Duration::from_millis(5));
+        }
         assert_eq!(limits.group.processes().unwrap(), []);
         for number in 0..VICTIMS {
             for path in limits.group.below(&format!("limits-{number}")) {
