@@ -29,6 +29,7 @@ fn main() -> ExitCode {
             .parent()
             .unwrap_or(Path::new("."));
         let options = Options {
+            start_daemons: false,
             targets: None,
             experiments: None,
             profile: Profile::Standard,

@@ -79,6 +79,7 @@ pub struct Accounting {
     // Dropped after the session's own group, whose end is that of its processes.
     _strays: Strays,
     home: PathBuf,
+    name: SessionName,
     groups: Cell<u64>,
 }
 
@@ -106,8 +107,14 @@ impl Accounting {
             _strays: Strays::of(session.memory()?.path()),
             session,
             home: memory.home.clone(),
+            name: name.clone(),
             groups: Cell::new(0),
         })
+    }
+
+    /// The name of the run that it is of.
+    pub fn name(&self) -> &SessionName {
+        &self.name
     }
 
     /// A fresh group for one instance.

@@ -49,6 +49,10 @@ pub struct RunArguments {
     /// rungs, the floors, and the peers that start within some 50 ms; gVisor, say, has to be named]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub targets: Option<Vec<String>>,
+    /// Start a dockerd or containerd for the targets `docker` and `containerd`, with a private socket and directory, and end
+    /// it with the run; without this they are measured only where their daemons run already
+    #[arg(long)]
+    pub start_daemons: bool,
     /// Experiments to do, separated by commas [default: all]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub experiments: Option<Vec<String>>,

@@ -68,7 +68,8 @@ impl Rig {
             let root = scratch.join(target.name());
             let unavailable = target
                 .unavailable(host)
-                .or_else(|| prepare(target.as_ref(), &programs.workload, &root));
+                .or_else(|| prepare(target.as_ref(), &programs.workload, &root))
+                .or_else(|| target.start(&root, accounting.as_ref().ok()?).err());
             match unavailable {
                 Some(why) => absent.push(Absent { target, why }),
                 None => subjects.push(Subject { target, root }),

@@ -26,6 +26,8 @@ use crate::target::{self, Target};
 pub struct Options {
     /// Names of targets and of groups of them; those that start quickly if `None`.
     pub targets: Option<Vec<String>>,
+    /// Whether peers that need a daemon may start one.
+    pub start_daemons: bool,
     /// Names of experiments; all if `None`.
     pub experiments: Option<Vec<String>>,
     /// How much time to take.
@@ -59,7 +61,12 @@ pub fn run(
     programs: &Programs,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Finished> {
-    let targets = target::choose(target::all(programs), options.targets.as_deref())?;
+    let targets = if options.start_daemons {
+        target::all_starting_daemons(programs)
+    } else {
+        target::all(programs)
+    };
+    let targets = target::choose(targets, options.targets.as_deref())?;
     check_baseline(&targets, options.baseline.as_deref())?;
     let experiments = choose(
         experiment::all(options.profile),

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use isobench_container::cgroup::Hierarchies;
 use isobench_container::{Mechanisms, Network};
+use isobench_reports::model::Unavailable;
 use isobench_vmm::bare::program::Program;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -45,6 +46,11 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
         .and_then(|()| target.prepare(&program, &root))
         .with_context(|| format!("cannot prepare {}", root.display()))?;
     let accounting = accounting(arguments, session.name(), target.name())?;
+    if let Some(accounting) = &accounting
+        && let Err(Unavailable { reason, fix }) = target.start(&root, accounting)
+    {
+        return Err(BadInput(format!("{} can't run here: {reason}; {fix}", target.name())).into());
+    }
     let group = accounting.as_ref().map(Accounting::group).transpose()?;
     let launch = Launch {
         program: &program,

@@ -21,6 +21,7 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
     let options = Options {
         targets: arguments.targets,
+        start_daemons: arguments.start_daemons,
         experiments: arguments.experiments,
         profile: arguments.profile,
         seed: arguments.seed,

@@ -20,6 +20,7 @@ use bytesize::ByteSize;
 use isobench_container::{Mechanisms, Network};
 use isobench_reports::model::{Part, TargetKind, Unavailable};
 
+use crate::accounting::Accounting;
 use crate::bounds::Bounds;
 use crate::host::HostReport;
 use crate::programs::Programs;
@@ -128,6 +129,15 @@ pub trait Target: std::fmt::Debug {
         Ok(())
     }
 
+    /// Starts what its instances need running, a daemon say; once, after [`Target::prepare`]. It ends with the target.
+    ///
+    /// # Errors
+    /// Why it can't be had.
+    fn start(&self, root: &Path, accounting: &Accounting) -> Result<(), Unavailable> {
+        let _ = (root, accounting);
+        Ok(())
+    }
+
     /// Where a program in this target finds the file given as [`Launch::disk`].
     fn disk_path(&self, disk: &Path) -> PathBuf;
 
@@ -138,8 +148,18 @@ pub trait Target: std::fmt::Debug {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine>;
 }
 
-/// Every target that this build knows, in the order of the report: the ladder, its floors, the peers.
+/// Every target that this build knows, in the order of the report: the ladder, its floors, the peers. A peer that needs a
+/// daemon asks the one that runs.
 pub fn all(programs: &Programs) -> Vec<Box<dyn Target>> {
+    all_with(programs, peer::all(false))
+}
+
+/// As [`all`], but a peer that needs a daemon starts one of its own.
+pub fn all_starting_daemons(programs: &Programs) -> Vec<Box<dyn Target>> {
+    all_with(programs, peer::all(true))
+}
+
+fn all_with(programs: &Programs, peers: Vec<Box<dyn Target>>) -> Vec<Box<dyn Target>> {
     let own: Vec<Box<dyn Target>> = vec![
         Box::new(process::Process),
         Box::new(Container::new(&programs.container)),
@@ -147,7 +167,7 @@ pub fn all(programs: &Programs) -> Vec<Box<dyn Target>> {
         Box::new(floor::NamespaceFloor::new(&programs.floor)),
         Box::new(floor::KvmFloor::new(&programs.floor)),
     ];
-    own.into_iter().chain(peer::all()).collect()
+    own.into_iter().chain(peers).collect()
 }
 
 /// Names joined for a message.

@@ -185,13 +185,15 @@ fn a_peer_that_tells_no_version_is_a_row_with_that_reason() {
     }
 }
 
-/// Processes that are in a cgroup of the session of `pid`.
+/// Processes that are in a cgroup of the session of `pid`, or whose command line names its scratch directory, as a
+/// daemon's does.
 fn processes_of(pid: u32) -> Vec<PathBuf> {
     let session = format!("/isobench-{pid}-");
+    let names_it = |path: PathBuf| fs::read(path).is_ok_and(|t| text(&t).contains(&session));
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let directories = entries.map(|entry| entry.path());
     directories
-        .filter(|path| fs::read_to_string(path.join("cgroup")).is_ok_and(|t| t.contains(&session)))
+        .filter(|path| names_it(path.join("cgroup")) || names_it(path.join("cmdline")))
         .collect()
 }
 
@@ -207,7 +209,14 @@ fn mounts_in(place: &Place) -> Vec<String> {
 fn ends_without_a_trace(target: &str, signal: Signal) {
     for moment in [3, 40] {
         let place = Place::new();
-        let arguments = ["run", "--profile", "quick", "--targets", target];
+        let arguments = [
+            "run",
+            "--profile",
+            "quick",
+            "--start-daemons",
+            "--targets",
+            target,
+        ];
         let mut child = place.start(&[&arguments[..], &["--out", "ended"]].concat());
         let pid = child.id();
         wait_for_first_sample(&mut child);
@@ -235,4 +244,93 @@ fn nothing_of_a_runtime_stays_when_a_run_ends_in_the_middle_of_a_sample() {
             ends_without_a_trace(target, Signal::SIGKILL);
         }
     }
+}
+
+#[test]
+fn nothing_of_a_daemon_stays_when_a_run_ends_in_the_middle_of_a_sample() {
+    for target in ["docker", "containerd"] {
+        if can_start(target) {
+            ends_without_a_trace(target, Signal::SIGINT);
+            ends_without_a_trace(target, Signal::SIGKILL);
+        }
+    }
+}
+
+/// Whether a daemon of a run's own can be started for `target`: what is missing is said as a skip.
+fn can_start(target: &str) -> bool {
+    let programs: &[&str] = match target {
+        "docker" => &["docker", "dockerd", "containerd", "runc"],
+        _ => &["ctr", "containerd", "runc"],
+    };
+    let is_there = |program: &&&str| {
+        let directories = ["/usr/local/bin", "/usr/sbin", "/usr/bin"].iter();
+        let mut paths = directories.map(|directory| std::path::Path::new(directory).join(program));
+        paths.any(|path| path.exists())
+    };
+    if let Some(program) = programs.iter().find(|program| !is_there(program)) {
+        println!("skipped: {program} is not installed");
+        return false;
+    }
+    // What else they need, runc needs as well.
+    can_run("runc")
+}
+
+#[test]
+fn a_daemon_that_does_not_run_is_a_row_that_says_how_to_have_one() {
+    let place = Place::new();
+    let output = place
+        .isobench(&["run", "--targets", "process,docker,containerd"])
+        .args([
+            "--profile",
+            "quick",
+            "--experiments",
+            "startup",
+            "--out",
+            "out",
+        ])
+        .env("DOCKER_HOST", "unix:///no/such.sock")
+        .env("CONTAINERD_ADDRESS", "/no/such.sock")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json = fs::read(place.path("out/results.json")).unwrap();
+    let run: Run = serde_json::from_slice(&json).unwrap();
+    for target in run.targets.iter().filter(|t| t.name != "process") {
+        let why = target.unavailable.as_ref().unwrap();
+        if target.version.is_some() && can_start(&target.name) {
+            assert!(why.reason.contains("isn't running"), "{}", why.reason);
+            assert!(why.fix.contains("--start-daemons"), "{}", why.fix);
+        }
+    }
+    assert!(good(&run, "process") >= 25 * 4);
+}
+
+#[test]
+fn a_daemon_that_fails_costs_its_own_row_alone() {
+    if !can_start("docker") {
+        return;
+    }
+    let place = Place::new();
+    let bin = fakes(&place, &[("dockerd", "echo no disk >&2; exit 1")]);
+    let output = place
+        .isobench(&["run", "--targets", "process,docker", "--start-daemons"])
+        .args([
+            "--profile",
+            "quick",
+            "--experiments",
+            "startup",
+            "--out",
+            "out",
+        ])
+        .env("PATH", path_with(&bin) + ":/usr/local/bin")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json = fs::read(place.path("out/results.json")).unwrap();
+    let run: Run = serde_json::from_slice(&json).unwrap();
+    let docker = run.targets.iter().find(|t| t.name == "docker").unwrap();
+    let why = docker.unavailable.as_ref().unwrap();
+    assert_eq!(why.reason, "dockerd did not start: no disk");
+    assert!(good(&run, "process") >= 25 * 4);
+    assert_eq!(place.left_behind(), Vec::<PathBuf>::new());
 }

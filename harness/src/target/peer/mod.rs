@@ -5,6 +5,9 @@
 //! differs is listed in [`Target::differences`](super::Target::differences).
 
 mod bwrap;
+mod containerd;
+mod daemon;
+mod docker;
 mod lxc;
 mod nspawn;
 mod oci;
@@ -35,8 +38,8 @@ const DISK: &str = "/disk";
 /// How long a peer may take to tell its version.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// All peers, those that start fast first.
-pub(super) fn all() -> Vec<Box<dyn Target>> {
+/// All peers, those that start fast first; those that need a daemon with one of the run's own, if `start_daemons`.
+pub(super) fn all(start_daemons: bool) -> Vec<Box<dyn Target>> {
     vec![
         Box::new(unshare::Unshare::default()),
         Box::new(bwrap::Bubblewrap::default()),
@@ -46,7 +49,9 @@ pub(super) fn all() -> Vec<Box<dyn Target>> {
         Box::new(oci::Runtime::youki()),
         Box::new(nspawn::Nspawn::default()),
         Box::new(oci::Runtime::runsc()),
+        Box::new(containerd::Containerd::new(start_daemons)),
         Box::new(podman::Podman::default()),
+        Box::new(docker::Docker::new(start_daemons)),
     ]
 }
 
@@ -150,6 +155,17 @@ fn path_variable() -> Vec<std::ffi::OsString> {
     let mut variable = std::ffi::OsString::from("PATH=");
     variable.push(std::env::var_os("PATH").unwrap_or_default());
     vec![variable]
+}
+
+/// What clients of daemons look at as well: who asks, and whom.
+fn client_environment() -> Vec<std::ffi::OsString> {
+    let names = ["HOME", "DOCKER_HOST", "DOCKER_CONFIG", "CONTAINERD_ADDRESS"];
+    let set = names.iter().filter_map(|name| {
+        let mut variable = std::ffi::OsString::from(format!("{name}="));
+        variable.push(std::env::var_os(name)?);
+        Some(variable)
+    });
+    path_variable().into_iter().chain(set).collect()
 }
 
 /// What a runtime that isobench runs as root alone, in a cgroup of the instance's, finds missing.
