@@ -69,9 +69,9 @@ impl Containerd {
         let config = root.join("containerd.toml");
         // The plugin for Kubernetes looks for networks.
         let text = format!(
-            "version = 2\nroot = {:?}\nstate = \"/run/containerd\"\n\
+            "version = 2\nroot = \"{}\"\nstate = \"/run/containerd\"\n\
              disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = \"{SOCKET}\"\n",
-            root.join("data")
+            root.join("data").display()
         );
         fs::write(&config, text).map_err(|error| Unavailable {
             reason: format!("cannot write {}: {error}", config.display()),
