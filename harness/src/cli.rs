@@ -105,6 +105,9 @@ pub struct ExecArguments {
 /// Arguments of `isobench doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
+    /// Say of this target whether it can run; of the container, start one and say what a program in it sees
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

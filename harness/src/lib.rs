@@ -14,6 +14,7 @@ pub mod commands;
 pub mod experiment;
 pub mod failure;
 pub mod host;
+pub mod inspection;
 pub mod instance;
 pub mod interrupt;
 pub mod launcher;

@@ -21,6 +21,7 @@ usage: workload ready [--libc]
        workload cpu --iterations N
        workload syscall --iterations N
        workload page-fault --bytes SIZE
+       workload inspect
 ";
 
 /// Largest block of one disk operation: a mistyped unit shall not be a demand for memory.
@@ -33,6 +34,8 @@ const DIRECT_ALIGNMENT: u64 = 512;
 pub enum Command {
     /// `--help`.
     Help,
+    /// `inspect`: see [`crate::inspect`].
+    Inspect,
     /// One of the workloads.
     Run(Workload),
 }
@@ -42,12 +45,12 @@ pub enum Command {
 pub enum UsageError {
     /// No subcommand at all.
     #[error(
-        "no workload is named: one of ready, idle, disk, net, cpu, syscall, page-fault is needed"
+        "no workload is named: one of ready, idle, disk, net, cpu, syscall, page-fault, inspect is needed"
     )]
     NoWorkload,
     /// A subcommand that does not exist.
     #[error(
-        "unknown workload {name:?}: one of ready, idle, disk, net, cpu, syscall, page-fault is needed"
+        "unknown workload {name:?}: one of ready, idle, disk, net, cpu, syscall, page-fault, inspect is needed"
     )]
     UnknownWorkload {
         /// As given.
@@ -85,6 +88,12 @@ pub fn parse(mut parser: Parser) -> Result<Command, UsageError> {
         None => return Err(UsageError::NoWorkload),
         Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Command::Help),
         Some(Arg::Value(name)) => match name.to_str() {
+            Some("inspect") => {
+                return match parser.next()? {
+                    None => Ok(Command::Inspect),
+                    Some(argument) => Err(argument.unexpected().into()),
+                };
+            }
             Some("ready") => ready(&mut parser)?,
             Some("idle") => Workload::Idle {
                 touch: only("idle", "--touch", size, &mut parser)?,

@@ -7,9 +7,11 @@
 //!
 //! - [`protocol`] is what it says on standard output, and the one place where that is parsed;
 //! - [`arguments`] is its command line;
-//! - [`run`] holds one module a workload.
+//! - [`run`] holds one module a workload;
+//! - [`inspect`] says what a program in its place can see.
 
 pub mod arguments;
+pub mod inspect;
 pub mod latencies;
 pub mod protocol;
 pub mod run;
@@ -38,6 +40,9 @@ pub fn main() -> u8 {
         Command::Help => output
             .write_all(arguments::USAGE.as_bytes())
             .map_err(run::WorkloadError::Output),
+        Command::Inspect => {
+            inspect::run(&mut output, &mut io::stdin()).map_err(run::WorkloadError::Output)
+        }
         Command::Run(workload) => workload.run(&mut output, &mut io::stdin()),
     };
     done.map_or_else(|error| fail(&error, EXIT_FAILURE), |()| 0)

@@ -6,10 +6,12 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::cli::DoctorArguments;
+use crate::failure::BadInput;
 use crate::host::{Finding, HostReport, Verdict};
+use crate::inspection;
 use crate::output::say;
 use crate::programs::Programs;
-use crate::target;
+use crate::target::{self, Target};
 
 /// Widest line printed.
 const WIDTH: usize = 80;
@@ -33,86 +35,136 @@ struct TargetDiagnosis {
     fix: Option<String>,
 }
 
+/// One target, and what it is like inside.
+#[derive(Debug, Serialize)]
+struct TargetReport {
+    target: TargetDiagnosis,
+    /// Only of the container, and only if it can run.
+    inside: Option<Vec<Finding>>,
+}
+
 /// Prints what this host can run and what it can't. The exit code is 0 also if something is missing: that's a finding.
 ///
 /// # Errors
-/// The launchers are not there.
+/// The launchers are not there; there is no such target; or the container doesn't start.
 pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
     let host = HostReport::inspect(&programs);
-    let targets = target::all(&programs)
-        .iter()
-        .map(|target| {
-            let unavailable = target.unavailable(&host);
-            TargetDiagnosis {
-                name: target.name(),
-                available: unavailable.is_none(),
-                version: target.version(),
-                differences: target.differences(),
-                reason: unavailable.as_ref().map(|u| u.reason.clone()),
-                fix: unavailable.map(|u| u.fix),
-            }
-        })
-        .collect();
+    let all = target::all(&programs);
+    if let Some(wanted) = &arguments.target {
+        let target = all.iter().find(|target| target.name() == wanted);
+        let known = || target::names(&all);
+        let target = target.ok_or_else(|| {
+            BadInput(format!(
+                "unknown target `{wanted}`; choose among {}",
+                known()
+            ))
+        })?;
+        let report = report(target.as_ref(), &programs, &host)?;
+        return print(arguments, &report, render_report);
+    }
     let diagnosis = Diagnosis {
-        targets,
+        targets: all
+            .iter()
+            .map(|target| diagnose(target.as_ref(), &host))
+            .collect(),
         findings: host.findings,
     };
+    print(arguments, &diagnosis, render)
+}
+
+fn print<T: Serialize>(
+    arguments: &DoctorArguments,
+    answer: &T,
+    render: fn(&T) -> String,
+) -> anyhow::Result<ExitCode> {
     say(if arguments.json {
-        serde_json::to_string_pretty(&diagnosis).context("cannot write JSON")?
+        serde_json::to_string_pretty(answer).context("cannot write JSON")?
     } else {
-        render(&diagnosis).trim_end().to_owned()
+        render(answer).trim_end().to_owned()
     });
     Ok(ExitCode::SUCCESS)
+}
+
+fn diagnose(target: &dyn Target, host: &HostReport) -> TargetDiagnosis {
+    let unavailable = target.unavailable(host);
+    TargetDiagnosis {
+        name: target.name(),
+        available: unavailable.is_none(),
+        version: target.version(),
+        differences: target.differences(),
+        reason: unavailable.as_ref().map(|u| u.reason.clone()),
+        fix: unavailable.map(|u| u.fix),
+    }
+}
+
+fn report(
+    target: &dyn Target,
+    programs: &Programs,
+    host: &HostReport,
+) -> anyhow::Result<TargetReport> {
+    let diagnosis = diagnose(target, host);
+    let is_looked_into = diagnosis.available && target.name() == "container";
+    let inside = is_looked_into
+        .then(|| inspection::inspect(target, programs))
+        .transpose()?;
+    Ok(TargetReport {
+        target: diagnosis,
+        inside,
+    })
+}
+
+fn render_report(report: &TargetReport) -> String {
+    let mut text = String::from("Target\n");
+    render_target(&mut text, &report.target);
+    if let Some(findings) = &report.inside {
+        text.push_str("\nAs a program in it sees it\n");
+        for finding in findings {
+            render_finding(&mut text, finding);
+        }
+    } else if report.target.available {
+        text.push_str("\nOnly of `container` there is more to say.\n");
+    }
+    text
 }
 
 fn render(diagnosis: &Diagnosis) -> String {
     let mut text = String::from("Targets\n");
     for target in &diagnosis.targets {
-        let value = match (&target.version, target.available) {
-            (_, false) => "can't run",
-            (Some(version), true) => version,
-            (None, true) => "can run",
-        };
-        let mark = if target.available {
-            Verdict::Fine
-        } else {
-            Verdict::Missing
-        };
-        entry(
-            &mut text,
-            mark,
-            target.name,
-            value,
-            target.reason.as_deref(),
-            target.fix.as_deref(),
-        );
-        if target.available {
-            for difference in target.differences {
-                push_wrapped(&mut text, "    differs: ", difference);
-            }
-        }
+        render_target(&mut text, target);
     }
     text.push_str("\nHost\n");
     for finding in &diagnosis.findings {
-        let Finding {
-            verdict,
-            label,
-            value,
-            reason,
-            fix,
-            ..
-        } = finding;
-        entry(
-            &mut text,
-            *verdict,
-            label,
-            value,
-            reason.as_deref(),
-            fix.as_deref(),
-        );
+        render_finding(&mut text, finding);
     }
     text
+}
+
+fn render_target(text: &mut String, target: &TargetDiagnosis) {
+    let (mark, value) = match (&target.version, target.available) {
+        (_, false) => (Verdict::Missing, "can't run"),
+        (Some(version), true) => (Verdict::Fine, version.as_str()),
+        (None, true) => (Verdict::Fine, "can run"),
+    };
+    let (reason, fix) = (target.reason.as_deref(), target.fix.as_deref());
+    entry(text, mark, target.name, value, reason, fix);
+    if target.available {
+        for difference in target.differences {
+            push_wrapped(text, "    differs: ", difference);
+        }
+    }
+}
+
+fn render_finding(text: &mut String, finding: &Finding) {
+    let (reason, fix) = (finding.reason.as_deref(), finding.fix.as_deref());
+    entry(
+        text,
+        finding.verdict,
+        finding.label,
+        &finding.value,
+        reason,
+        fix,
+    );
 }
 
 fn entry(

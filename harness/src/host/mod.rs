@@ -58,7 +58,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn fine(key: &'static str, label: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn fine(key: &'static str, label: &'static str, value: impl Into<String>) -> Self {
         Self {
             key,
             label,
@@ -70,7 +70,7 @@ impl Finding {
         }
     }
 
-    fn concern(self, reason: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(crate) fn concern(self, reason: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             verdict: Verdict::Concern,
             reason: Some(reason.into()),

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod compare;
+mod doctor;
 mod exec;
 mod net;
 mod peers;
