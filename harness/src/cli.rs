@@ -40,6 +40,8 @@ pub enum Command {
     /// ~/.local/share/isobench.
     #[command(subcommand)]
     Image(ImageCommand),
+    /// Build the kernel of the Linux guests, or say where it is.
+    Kernel(KernelArguments),
 }
 
 /// Arguments of `isobench run`.
@@ -111,6 +113,27 @@ pub struct DoctorArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `isobench kernel`.
+#[derive(Debug, Args)]
+pub struct KernelArguments {
+    /// What to do about it.
+    #[command(subcommand)]
+    pub command: KernelCommand,
+}
+
+/// What `isobench kernel` can do.
+#[derive(Debug, Subcommand)]
+pub enum KernelCommand {
+    /// Build a small, fast-booting kernel into the cache; one that is there is reused, one that was stopped goes on
+    Build {
+        /// The kernel's source, a tree or a tar archive [default: Debian's package linux-source-*]
+        #[arg(long, value_name = "PATH")]
+        source: Option<PathBuf>,
+    },
+    /// Print the path of the kernel that Linux guests boot
+    Path,
 }
 
 /// Arguments of `isobench report`.

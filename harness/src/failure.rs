@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use isobench_container::image::ImageError;
 use isobench_reports::{ResultsError, WriteError};
 
+use crate::kernel::KernelError;
+
 /// The user asked for something that can't be done as asked: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -28,6 +30,7 @@ fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.is::<BadInput>()
         || cause.is::<ResultsError>()
         || cause.is::<ImageError>()
+        || cause.downcast_ref().is_some_and(KernelError::is_bad_input)
         || matches!(
             cause.downcast_ref(),
             Some(WriteError::Exists(_) | WriteError::Write { .. })

@@ -17,6 +17,7 @@ pub mod host;
 pub mod inspection;
 pub mod instance;
 pub mod interrupt;
+pub mod kernel;
 pub mod launcher;
 pub mod leftovers;
 pub mod marks;

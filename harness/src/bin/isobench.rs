@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Report(arguments) => commands::report::report(&arguments),
         Command::Compare(arguments) => commands::compare::compare(&arguments),
         Command::Image(command) => commands::image::image(&command),
+        Command::Kernel(arguments) => commands::kernel::kernel(&arguments),
     };
     outcome.unwrap_or_else(|error| failure::report(&error))
 }

@@ -5,5 +5,6 @@ pub mod doctor;
 pub mod exec;
 mod exec_image;
 pub mod image;
+pub mod kernel;
 pub mod report;
 pub mod run;

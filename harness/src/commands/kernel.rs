@@ -1,0 +1,41 @@
+//! `isobench kernel`
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::cli::{KernelArguments, KernelCommand};
+use crate::interrupt::Interrupt;
+use crate::kernel::{self, Kernel, build};
+use crate::output::say;
+
+/// Builds the guest kernel, or says where it is.
+///
+/// # Errors
+/// There is none, or it can't be built.
+pub fn kernel(arguments: &KernelArguments) -> anyhow::Result<ExitCode> {
+    match &arguments.command {
+        KernelCommand::Build { source } => {
+            let interrupt = Interrupt::install().context("cannot catch signals")?;
+            let built = build::build(source.as_deref(), &interrupt)?;
+            eprintln!("kernel: {}", describe(&built.kernel, built.reused));
+            say(built.kernel.image.display());
+        }
+        KernelCommand::Path => say(kernel::locate(None)?.image.display()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(kernel: &Kernel, reused: bool) -> String {
+    let what = kernel.record.as_ref().map_or(String::new(), |record| {
+        format!("Linux {} from {}", record.version, record.source)
+    });
+    format!(
+        "{what}{}",
+        if reused {
+            ", built earlier"
+        } else {
+            ", built now"
+        }
+    )
+}

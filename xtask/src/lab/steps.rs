@@ -1,0 +1,95 @@
+//! The plan of a lab: which programs run in it, with what, and for how long.
+
+use std::path::Path;
+
+use anyhow::bail;
+
+use super::programs::{Built, TestProgram, is_program};
+use crate::plan::{OUT, Plan, Step};
+
+/// Seconds that a test program may take.
+const TEST_LIMIT: u64 = 300;
+/// Seconds that a run or a command may take.
+const RUN_LIMIT: u64 = 600;
+
+/// The plan for `words`: all tests and a quick run if there are none.
+pub fn plan(built: &Built, words: &[String]) -> anyhow::Result<Plan> {
+    let mut steps: Vec<Step> = Vec::new();
+    match words.first() {
+        Some(first) if is_program(first, &built.programs) => {
+            steps.push(step(
+                "command",
+                words.to_vec(),
+                Path::new("/root"),
+                built,
+                RUN_LIMIT,
+            ));
+        }
+        Some(_) => steps.extend(built.tests.iter().map(|test| test_step(test, built, words))),
+        None => {
+            steps.extend(built.tests.iter().map(|test| test_step(test, built, &[])));
+            let Some(isobench) = built.programs.get("isobench") else {
+                bail!("cargo built no isobench")
+            };
+            let out = format!("{OUT}/quick");
+            let command = [
+                &isobench.to_string_lossy(),
+                "run",
+                "--profile",
+                "quick",
+                "--out",
+                &out,
+            ];
+            let command = command.iter().map(|word| (*word).to_owned()).collect();
+            steps.push(step(
+                "quick-run",
+                command,
+                Path::new("/root"),
+                built,
+                RUN_LIMIT,
+            ));
+        }
+    }
+    Ok(Plan { steps })
+}
+
+fn test_step(test: &TestProgram, built: &Built, filter: &[String]) -> Step {
+    let mut command = vec![
+        test.program.to_string_lossy().into_owned(),
+        "--show-output".to_owned(),
+    ];
+    command.extend_from_slice(filter);
+    step(&test.name, command, &test.directory, built, TEST_LIMIT)
+}
+
+fn step(name: &str, command: Vec<String>, directory: &Path, built: &Built, limit: u64) -> Step {
+    let programs = built
+        .programs
+        .get("isobench")
+        .and_then(|program| program.parent());
+    let programs = programs.unwrap_or(Path::new("/")).to_string_lossy();
+    let mut environment = vec![
+        (
+            "PATH".to_owned(),
+            format!("{programs}:/usr/sbin:/usr/bin:/sbin:/bin"),
+        ),
+        ("HOME".to_owned(), "/root".to_owned()),
+        ("TMPDIR".to_owned(), "/var/tmp".to_owned()),
+        ("RUST_BACKTRACE".to_owned(), "1".to_owned()),
+        ("COLUMNS".to_owned(), "100".to_owned()),
+    ];
+    if let Some(kernel) = &built.guest_kernel {
+        environment.push((
+            "ISOBENCH_KERNEL".to_owned(),
+            kernel.to_string_lossy().into_owned(),
+        ));
+    }
+    Step {
+        name: name.to_owned(),
+        command,
+        directory: directory.to_owned(),
+        environment,
+        limit,
+        echo: name == "command",
+    }
+}
