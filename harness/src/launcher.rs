@@ -54,6 +54,12 @@ impl Failure {
         failure
     }
 
+    /// Tells it on standard error, after the launcher's name, and gives its exit code.
+    pub fn tell(&self, name: &str) -> u8 {
+        eprintln!("{name}: {}", self.message);
+        self.code
+    }
+
     /// The launcher's or the host's fault.
     pub fn of_launcher(error: impl Into<Box<dyn Error>>) -> Self {
         Self::new(LAUNCHER_FAILED, error)
@@ -62,10 +68,7 @@ impl Failure {
 
 /// What a launcher's main returns: its code, or that of its failure, which is told on standard error.
 pub fn end(name: &str, result: Result<u8, Failure>) -> ExitCode {
-    ExitCode::from(result.unwrap_or_else(|failure| {
-        eprintln!("{name}: {}", failure.message);
-        failure.code
-    }))
+    ExitCode::from(result.unwrap_or_else(|failure| failure.tell(name)))
 }
 
 /// The writer of marks to the inherited descriptor `number`; from here on `execve` closes it.

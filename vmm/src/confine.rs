@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use kvm_bindings::KVMIO;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch, apply_filter,
+    SeccompRule, TargetArch, apply_filter, apply_filter_all_threads,
 };
 
 use crate::bare::syscalls::HOST_SYSTEM_CALLS;
@@ -40,6 +40,34 @@ const OWN_CALLS: [i64; 10] = [
     libc::SYS_exit_group,
 ];
 
+/// What the devices of a Linux guest call: its streams, its disks, its interrupts (a write each), and the locks that its
+/// threads share.
+const LINUX_CALLS: [i64; 15] = [
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_preadv,
+    libc::SYS_pwritev2,
+    libc::SYS_pwrite64,
+    libc::SYS_fdatasync,
+    libc::SYS_fallocate,
+    libc::SYS_poll,
+    libc::SYS_futex,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    // The end of a thread: the one that forwards standard input.
+    libc::SYS_exit,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_sched_yield,
+];
+
+/// The ioctls of its vCPUs: enter the guest, read its registers of both kinds.
+const LINUX_IOCTLS: [u64; 3] = [
+    kvm_ioctl(0, 0x80, 0),
+    kvm_ioctl(READ, 0x81, size_of::<kvm_bindings::kvm_regs>() as u64),
+    kvm_ioctl(READ, 0x83, size_of::<kvm_bindings::kvm_sregs>() as u64),
+];
+
 /// Calls whose third argument is a protection: none may ask for `PROT_EXEC`.
 const MAPPING_CALLS: [i64; 2] = [libc::SYS_mmap, libc::SYS_mprotect];
 
@@ -66,17 +94,31 @@ const fn kvm_ioctl(direction: u64, number: u64, size: u64) -> u64 {
 /// # Errors
 /// See [`ConfineError`].
 pub fn confine() -> Result<(), ConfineError> {
-    Ok(apply_filter(&filter()?)?)
+    let calls = HOST_SYSTEM_CALLS.into_iter().chain(OWN_CALLS);
+    Ok(apply_filter(&filter(calls, &IOCTLS)?)?)
 }
 
-fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
+/// Confines all threads of this process, for a Linux guest.
+///
+/// # Errors
+/// See [`ConfineError`].
+pub fn confine_all_threads() -> Result<(), ConfineError> {
+    let calls = LINUX_CALLS.into_iter();
+    let filter = filter(calls.chain(OWN_CALLS), &LINUX_IOCTLS)?;
+    Ok(apply_filter_all_threads(&filter)?)
+}
+
+fn filter(
+    calls: impl Iterator<Item = i64>,
+    ioctls: &[u64],
+) -> Result<BpfProgram, seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for call in HOST_SYSTEM_CALLS.into_iter().chain(OWN_CALLS) {
+    for call in calls {
         rules.insert(call, Vec::new());
     }
-    let ioctls = IOCTLS
-        .into_iter()
-        .map(|request| rule(1, SeccompCmpOp::Eq, request))
+    let ioctls = ioctls
+        .iter()
+        .map(|&request| rule(1, SeccompCmpOp::Eq, request))
         .collect::<Result<_, _>>()?;
     rules.insert(libc::SYS_ioctl, ioctls);
     // Naming guest RAM.
@@ -112,10 +154,22 @@ mod tests {
     #[test]
     fn the_ioctl_numbers_are_the_kernels() {
         assert_eq!(IOCTLS[..4], [0xae80, 0x8138_ae83, 0x4138_ae84, 0x4008_ae89]);
+        assert_eq!(LINUX_IOCTLS, [0xae80, 0x8090_ae81, 0x8138_ae83]);
     }
 
     #[test]
     fn the_filter_compiles() {
-        assert!(filter().unwrap().len() > 30);
+        assert!(
+            filter(HOST_SYSTEM_CALLS.into_iter(), &IOCTLS)
+                .unwrap()
+                .len()
+                > 30
+        );
+        assert!(
+            filter(LINUX_CALLS.into_iter(), &LINUX_IOCTLS)
+                .unwrap()
+                .len()
+                > 20
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! A KVM microVM with no guest OS: the ladder's rung 2.
+//! KVM microVMs: one with no guest OS, the ladder's rung 2, and one with Linux ([`linux`]), rung 3.
 //!
-//! The VMM loads a static Linux program into a virtual machine, enters ring 3 in long mode and serves every
+//! Without a guest OS, the VMM loads a static Linux program into a virtual machine, enters ring 3 in long mode and serves every
 //! system call itself: each is a VM exit. A start, in order, and what each step needs:
 //!
 //! 1. [`kvm::Hypervisor::open`]: `/dev/kvm`, and permission to use it.
@@ -18,6 +18,7 @@ pub mod devices;
 pub mod floor;
 pub mod kvm;
 pub mod layout;
+pub mod linux;
 pub mod memory;
 pub mod microvm;
 pub mod phase;

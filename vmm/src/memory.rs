@@ -28,6 +28,17 @@ pub enum RamError {
     /// Too small to hold the trampoline and a program, too large for the address space, or not whole pages.
     #[error("guest memory of {0} is not between {min} and {max} in whole 4 KiB pages", min = GuestRam::MIN, max = GuestRam::MAX)]
     Size(ByteSize),
+    /// Too small for a guest kernel, or not whole pages.
+    #[error("guest memory of {0} is not at least {least} in whole 4 KiB pages, which a guest kernel needs", least = crate::linux::memory::LEAST)]
+    LinuxSize(ByteSize),
+    /// The host itself has less.
+    #[error("guest memory of {size} is more than this host's {host}: ask for less")]
+    MoreThanHost {
+        /// The size asked for.
+        size: ByteSize,
+        /// What the host has.
+        host: ByteSize,
+    },
     /// mmap(2) refused.
     #[error("mapping {size} of guest memory")]
     Map {
@@ -207,20 +218,23 @@ impl GuestRam {
         self.slice(at, length).ptr_guard_mut().as_ptr()
     }
 
-    /// Names the mapping. Kernels without `CONFIG_ANON_VMA_NAME` refuse, and nothing is lost but the name.
     fn name(&self, at: u64, length: u64) {
-        let host = self.pages(at, length);
-        // SAFETY: names a range of our own mapping; the kernel copies the string.
-        unsafe {
-            libc::prctl(
-                libc::PR_SET_VMA,
-                libc::PR_SET_VMA_ANON_NAME,
-                host,
-                length,
-                RAM_NAME.as_ptr(),
-            )
-        };
+        name_as_guest_ram(self.pages(at, length), index(length));
     }
+}
+
+/// Names a mapping. Kernels without `CONFIG_ANON_VMA_NAME` refuse, and nothing is lost but the name.
+pub(crate) fn name_as_guest_ram(start: *mut u8, length: usize) {
+    // SAFETY: naming changes no memory, and a range that isn't mapped is refused; the kernel copies the string.
+    unsafe {
+        libc::prctl(
+            libc::PR_SET_VMA,
+            libc::PR_SET_VMA_ANON_NAME,
+            start,
+            length,
+            RAM_NAME.as_ptr(),
+        )
+    };
 }
 
 /// A guest physical quantity as an index into the mapping (x86-64: `usize` holds it).

@@ -8,9 +8,11 @@
 //! - [`protocol`] is what it says on standard output, and the one place where that is parsed;
 //! - [`arguments`] is its command line;
 //! - [`run`] holds one module a workload;
-//! - [`inspect`] says what a program in its place can see.
+//! - [`inspect`] says what a program in its place can see;
+//! - [`guest_init`] is what it is as the first process of a guest with a kernel.
 
 pub mod arguments;
+pub mod guest_init;
 pub mod inspect;
 pub mod latencies;
 pub mod protocol;
@@ -31,6 +33,9 @@ pub const EXIT_USAGE: u8 = 2;
 ///
 /// A failure is one line on standard error.
 pub fn main() -> u8 {
+    if guest_init::is_called_for() {
+        guest_init::run();
+    }
     let command = match arguments::parse(lexopt::Parser::from_env()) {
         Ok(command) => command,
         Err(error) => return fail(&error, EXIT_USAGE),
@@ -50,7 +55,15 @@ pub fn main() -> u8 {
 
 /// Prints the chain of `error` in one line and returns `code`.
 fn fail(error: &dyn Error, code: u8) -> u8 {
-    let mut line = format!("workload: {error}");
+    let line = error_line("workload", error);
+    // With standard error gone too, the exit code is all that is left to say it.
+    let _ = io::stderr().write_all(line.as_bytes());
+    code
+}
+
+/// The chain of `error` in one line, after the name of whoever tells it.
+fn error_line(name: &str, error: &dyn Error) -> String {
+    let mut line = format!("{name}: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {
         // Writing to a `String` cannot fail.
@@ -58,7 +71,5 @@ fn fail(error: &dyn Error, code: u8) -> u8 {
         cause = error.source();
     }
     line.push('\n');
-    // With standard error gone too, the exit code is all that is left to say it.
-    let _ = io::stderr().write_all(line.as_bytes());
-    code
+    line
 }

@@ -10,20 +10,23 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use nix::errno::Errno;
 use nix::libc::{self, c_int, iovec, off_t};
 
-use crate::bare::address_space::{AddressSpace, HostSlices};
+use crate::bare::address_space::HostSlices;
+use vm_memory::VolatileSlice;
+use vm_memory::bitmap::BitmapSlice;
 
 /// The most pieces that one host call takes (`IOV_MAX`).
 const IOV_MAX: usize = 1024;
 
 /// Pieces of guest RAM, in the order of the guest's addresses, that are yet to be moved.
 ///
-/// The VMM runs one thread, and the guest stands still while it does, so nobody else touches the bytes; and no
-/// Rust reference leads to guest RAM. [`HostSlices`] promises that the pieces are mapped during `'m`.
+/// No Rust reference leads to guest RAM, and it is the host's kernel that moves the bytes: a guest with other vCPUs
+/// may write to them meanwhile, as any program may to a buffer that it has handed to a system call, and harms only
+/// itself. [`HostSlices`] and [`VolatileSlice`] promise that the pieces are mapped during `'m`.
 #[derive(Debug, Default)]
 pub struct GuestSlices<'m> {
     pieces: Vec<iovec>,
     done: usize,
-    memory: PhantomData<&'m AddressSpace>,
+    memory: PhantomData<&'m ()>,
 }
 
 impl<'m> GuestSlices<'m> {
@@ -34,6 +37,14 @@ impl<'m> GuestSlices<'m> {
     )]
     pub fn push(&mut self, buffer: HostSlices<'m>) {
         self.pieces.extend_from_slice(buffer.as_iovecs());
+    }
+
+    /// Adds a piece of guest memory at the end.
+    pub fn push_volatile<B: BitmapSlice>(&mut self, piece: &VolatileSlice<'m, B>) {
+        self.pieces.push(iovec {
+            iov_base: piece.ptr_guard_mut().as_ptr().cast(),
+            iov_len: piece.len(),
+        });
     }
 
     /// Bytes yet to be moved.
@@ -107,7 +118,7 @@ impl<'m> GuestSlices<'m> {
 pub fn read_some(from: BorrowedFd<'_>, into: &GuestSlices<'_>) -> Result<usize, Errno> {
     let pieces = into.next();
     loop {
-        // SAFETY: the pieces are mapped and nobody refers to them (`GuestSlices`).
+        // SAFETY: the pieces are mapped and no Rust reference leads there (`GuestSlices`).
         let count = unsafe { libc::readv(from.as_raw_fd(), pieces.as_ptr(), length(pieces)) };
         match moved(count) {
             Err(Errno::EINTR) => {}
@@ -122,7 +133,7 @@ pub fn read_some(from: BorrowedFd<'_>, into: &GuestSlices<'_>) -> Result<usize, 
 /// What the host says, if nothing has been written.
 pub fn write_all(to: BorrowedFd<'_>, from: &mut GuestSlices<'_>) -> Result<usize, Errno> {
     from.move_all(|pieces, _| {
-        // SAFETY: the pieces are mapped and nobody writes to them meanwhile (`GuestSlices`).
+        // SAFETY: the pieces are mapped (`GuestSlices`).
         moved(unsafe { libc::writev(to.as_raw_fd(), pieces.as_ptr(), length(pieces)) })
     })
 }
@@ -138,7 +149,7 @@ pub fn read_at(
 ) -> Result<usize, Errno> {
     into.move_all(|pieces, done| {
         let at = position(offset, done)?;
-        // SAFETY: the pieces are mapped and nobody refers to them (`GuestSlices`).
+        // SAFETY: the pieces are mapped and no Rust reference leads there (`GuestSlices`).
         moved(unsafe { libc::preadv(from.as_raw_fd(), pieces.as_ptr(), length(pieces), at) })
     })
 }
@@ -155,7 +166,7 @@ pub fn write_at(
 ) -> Result<usize, Errno> {
     from.move_all(|pieces, done| {
         let at = position(offset, done)?;
-        // SAFETY: the pieces are mapped and nobody writes to them meanwhile (`GuestSlices`).
+        // SAFETY: the pieces are mapped (`GuestSlices`).
         moved(unsafe { libc::pwritev2(to.as_raw_fd(), pieces.as_ptr(), length(pieces), at, flags) })
     })
 }
@@ -169,7 +180,7 @@ pub fn fill_random(into: &mut GuestSlices<'_>, flags: u32) -> Result<usize, Errn
         let Some(piece) = pieces.first() else {
             return Ok(0);
         };
-        // SAFETY: the piece is mapped and nobody refers to it (`GuestSlices`).
+        // SAFETY: the piece is mapped and no Rust reference leads there (`GuestSlices`).
         moved(unsafe { libc::getrandom(piece.iov_base, piece.iov_len, flags) })
     })
 }
@@ -177,7 +188,7 @@ pub fn fill_random(into: &mut GuestSlices<'_>, flags: u32) -> Result<usize, Errn
 /// Makes all bytes zero.
 pub fn fill_zero(into: &GuestSlices<'_>) -> usize {
     for piece in &into.pieces {
-        // SAFETY: the piece is mapped and nobody refers to it (`GuestSlices`).
+        // SAFETY: the piece is mapped and no Rust reference leads there (`GuestSlices`).
         unsafe { piece.iov_base.cast::<u8>().write_bytes(0, piece.iov_len) };
     }
     into.len()

@@ -1,7 +1,12 @@
 //! The virtual devices of a microVM: what a guest has instead of the host's files.
 //!
-//! Both move data straight between a host descriptor and guest RAM ([`host_io`]), without a copy in the VMM.
+//! The bare guest's are a console and a disk ([`console`], [`block`]), behind system calls. A guest with a kernel has
+//! ports and registers ([`bus`]). Both move data straight between a host descriptor and guest RAM ([`host_io`]), without a copy in the VMM.
 
 pub mod block;
+pub mod bus;
 pub mod console;
 pub mod host_io;
+pub mod program_io;
+pub mod serial;
+pub mod virtio;

@@ -8,7 +8,9 @@ pub(crate) mod regs;
 
 use std::io;
 
-use kvm_bindings::{KVM_EXIT_INTERNAL_ERROR, KVM_INTERNAL_ERROR_EMULATION, kvm_regs, kvm_sregs};
+use kvm_bindings::{
+    KVM_EXIT_INTERNAL_ERROR, KVM_INTERNAL_ERROR_EMULATION, kvm_regs, kvm_run, kvm_sregs,
+};
 use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd, VmFd};
 
 use crate::kvm::{Hypervisor, KvmError, KvmKind};
@@ -178,7 +180,7 @@ impl Vcpu {
                 Err(error) => return Err(KvmError::from_ioctl("KVM_RUN")(error)),
             }
         };
-        Ok(exit.unwrap_or_else(|| self.internal_error()))
+        Ok(exit.unwrap_or_else(|| internal_error(self.fd.get_kvm_run())))
     }
 
     fn set_msrs(&self, list: &kvm_bindings::Msrs) -> Result<(), KvmError> {
@@ -199,26 +201,25 @@ impl Vcpu {
             )),
         })
     }
+}
 
-    /// The details of `KVM_EXIT_INTERNAL_ERROR`.
-    fn internal_error(&mut self) -> VmExit {
-        let run = self.fd.get_kvm_run();
-        debug_assert_eq!(run.exit_reason, KVM_EXIT_INTERNAL_ERROR);
-        // SAFETY: for this exit reason the union holds `internal`, of which `emulation_failure` is a refinement;
-        // both are plain integers, of which every bit pattern is valid.
-        let failure = unsafe { run.__bindgen_anon_1.emulation_failure };
-        if failure.suberror != KVM_INTERNAL_ERROR_EMULATION {
-            return VmExit::Unexpected(format!("KVM internal error {}", failure.suberror));
-        }
-        let mut bytes = Vec::new();
-        if failure.ndata >= 1 && failure.flags & 1 != 0 {
-            // SAFETY: bit 0 of `flags` (KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) says that these are filled in.
-            let told = unsafe { failure.__bindgen_anon_1.__bindgen_anon_1 };
-            let length = usize::from(told.insn_size).min(told.insn_bytes.len());
-            bytes.extend_from_slice(&told.insn_bytes[..length]);
-        }
-        VmExit::EmulationFailure { bytes }
+/// The details of `KVM_EXIT_INTERNAL_ERROR`.
+pub(crate) fn internal_error(run: &kvm_run) -> VmExit {
+    debug_assert_eq!(run.exit_reason, KVM_EXIT_INTERNAL_ERROR);
+    // SAFETY: for this exit reason the union holds `internal`, of which `emulation_failure` is a refinement;
+    // both are plain integers, of which every bit pattern is valid.
+    let failure = unsafe { run.__bindgen_anon_1.emulation_failure };
+    if failure.suberror != KVM_INTERNAL_ERROR_EMULATION {
+        return VmExit::Unexpected(format!("KVM internal error {}", failure.suberror));
     }
+    let mut bytes = Vec::new();
+    if failure.ndata >= 1 && failure.flags & 1 != 0 {
+        // SAFETY: bit 0 of `flags` (KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) says that these are filled in.
+        let told = unsafe { failure.__bindgen_anon_1.__bindgen_anon_1 };
+        let length = usize::from(told.insn_size).min(told.insn_bytes.len());
+        bytes.extend_from_slice(&told.insn_bytes[..length]);
+    }
+    VmExit::EmulationFailure { bytes }
 }
 
 /// KVM's exit as ours; `None` for an internal error, whose details lie elsewhere.

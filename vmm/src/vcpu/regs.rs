@@ -5,22 +5,22 @@ use kvm_bindings::{Msrs, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs};
 use crate::bare::trampoline;
 use crate::kvm::KvmKind;
 
-const CR0_PE: u64 = 1;
+pub(crate) const CR0_PE: u64 = 1;
 const CR0_MP: u64 = 1 << 1;
 const CR0_ET: u64 = 1 << 4;
 const CR0_NE: u64 = 1 << 5;
 const CR0_WP: u64 = 1 << 16;
 const CR0_AM: u64 = 1 << 18;
-const CR0_PG: u64 = 1 << 31;
+pub(crate) const CR0_PG: u64 = 1 << 31;
 
-const CR4_PAE: u64 = 1 << 5;
+pub(crate) const CR4_PAE: u64 = 1 << 5;
 const CR4_OSFXSR: u64 = 1 << 9;
 const CR4_OSXMMEXCPT: u64 = 1 << 10;
 const CR4_OSXSAVE: u64 = 1 << 18;
 
 const EFER_SCE: u64 = 1;
-const EFER_LME: u64 = 1 << 8;
-const EFER_LMA: u64 = 1 << 10;
+pub(crate) const EFER_LME: u64 = 1 << 8;
+pub(crate) const EFER_LMA: u64 = 1 << 10;
 const EFER_NXE: u64 = 1 << 11;
 
 const MSR_STAR: u32 = 0xc000_0081;
@@ -34,6 +34,8 @@ pub(crate) const MSR_GS_BASE: u32 = 0xc000_0101;
 /// The write-through bit of CR3: page walks only read, so toggling it is no more than a new value for the same root.
 pub(crate) const CR3_TOGGLE: u64 = 1 << 3;
 
+/// RFLAGS: the bit that is always one.
+pub(crate) const RFLAGS_RESERVED: u64 = 2;
 /// RFLAGS: always one, and interrupts enabled, as Linux programs see them.
 const RFLAGS_BASE: u64 = 0x202;
 /// The flags that a program may set by itself: CF PF AF ZF SF TF DF OF NT RF AC ID.
@@ -99,7 +101,7 @@ pub(crate) fn make_ring0(registers: &mut kvm_sregs) {
 }
 
 /// A flat segment of the ring that its selector names.
-fn segment(selector: u16, kind: u8, is_code: bool) -> kvm_segment {
+pub(crate) fn segment(selector: u16, kind: u8, is_code: bool) -> kvm_segment {
     kvm_segment {
         base: 0,
         limit: u32::MAX,

@@ -1,0 +1,148 @@
+#![expect(
+    unsafe_code,
+    reason = "ends the process without taking the VM down piece by piece"
+)]
+//! The guest with a Linux kernel.
+
+use std::error::Error;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use isobench::launcher::Failure;
+use isobench_vmm::devices::block::{BlockDevice, DiskError};
+use isobench_vmm::devices::program_io::has_input;
+use isobench_vmm::kvm::Hypervisor;
+use isobench_vmm::linux::end::Ended;
+use isobench_vmm::linux::initramfs::Initramfs;
+use isobench_vmm::linux::kernel::Kernel;
+use isobench_vmm::linux::layout::OUTPUT_PORT;
+use isobench_vmm::linux::machine::{BootError, Config, End, Machine, RunError, check_host};
+use isobench_vmm::linux::phase::Phase;
+use isobench_workloads::guest_init::{ORDERS, Orders};
+
+use crate::request::{Disk, Request};
+
+/// Where kernel modules lie in the guest.
+const MODULES: &str = "/modules";
+
+/// Runs the program to its end.
+pub fn run(mut request: Request) -> Result<u8, Failure> {
+    let marks = std::mem::take(&mut request.marks);
+    let ended = move |phase: Phase| marks.mark(phase.name());
+    ended(Phase::Start);
+    let config = prepare(&request).map_err(Failure::bad_request)?;
+    config.check().map_err(Failure::bad_request)?;
+    let hypervisor = Hypervisor::open().map_err(Failure::of_launcher)?;
+    check_host(&hypervisor).map_err(Failure::of_launcher)?;
+    ended(Phase::OpenKvm);
+    let machine =
+        Machine::boot(&hypervisor, config, Box::new(ended)).map_err(|error| match error {
+            BootError::Config(error) => Failure::bad_request(error),
+            error => Failure::of_launcher(error),
+        })?;
+    let is_over = AtomicBool::new(false);
+    let end: End = Arc::new(move |result| {
+        // The first thread to find out has the word.
+        if !is_over.swap(true, Ordering::SeqCst) {
+            finish(result);
+        }
+    });
+    machine.run(&end).map_err(Failure::of_launcher)?;
+    // Another thread is about to end the process.
+    loop {
+        std::thread::park();
+    }
+}
+
+fn finish(result: Result<Ended, RunError>) {
+    let code = match result {
+        Ok(ended) => {
+            if !ended.is_orderly() {
+                eprintln!("isobench-vmm: {ended}");
+            }
+            ended.code()
+        }
+        Err(error) => Failure::of_launcher(error).tell("isobench-vmm"),
+    };
+    // SAFETY: ends the process; nothing is buffered. The kernel takes the VM down with it, faster than piece by piece.
+    unsafe { libc::_exit(code.into()) }
+}
+
+/// Opens all that the guest is given.
+fn prepare(request: &Request) -> Result<Config, Box<dyn Error>> {
+    let kernel = request
+        .kernel
+        .as_deref()
+        .ok_or("no kernel given: --kernel FILE")?;
+    let duplicate = |stream: &dyn std::os::fd::AsFd| stream.as_fd().try_clone_to_owned();
+    let stdin = io::stdin();
+    let input: Option<OwnedFd> = match has_input(stdin.as_fd()) {
+        Ok(true) => Some(duplicate(&stdin)?),
+        _ => None,
+    };
+    Ok(Config {
+        memory: request.memory,
+        processors: request.processors,
+        kernel: Kernel::open(kernel)?,
+        files: files(request, input.is_some())?,
+        append: request.append.clone(),
+        disks: request.disks.iter().map(open).collect::<Result<_, _>>()?,
+        show_console: request.show_console,
+        input,
+        output: duplicate(&io::stdout())?,
+        error: duplicate(&io::stderr())?,
+        limit: request.limit,
+    })
+}
+
+fn open(disk: &Disk) -> Result<BlockDevice, DiskError> {
+    if disk.read_only {
+        BlockDevice::open_read_only(&disk.path)
+    } else {
+        BlockDevice::open(&disk.path)
+    }
+}
+
+/// The guest's first file system: `/init`, the program, and what else was asked for.
+fn files(request: &Request, input: bool) -> Result<Initramfs, Box<dyn Error>> {
+    let mut files = Initramfs::default();
+    for directory in ["/dev", "/proc", "/sys", "/tmp"] {
+        files.directory(directory)?;
+    }
+    files.file("/init", &workload()?)?;
+    let name = request.program.file_name().unwrap_or_default();
+    let path = Path::new("/").join(name);
+    let guest_path = path.to_str().ok_or("the program's name is not UTF-8")?;
+    files.file(guest_path, &request.program)?;
+    for (guest, host) in &request.files {
+        let guest = guest.to_str().ok_or("a guest's file name is not UTF-8")?;
+        files.file(guest, host)?;
+    }
+    let mut orders = Orders {
+        ports: OUTPUT_PORT,
+        takes_pieces: true,
+        input,
+        program: CString::new(path.clone().into_os_string().into_vec())?,
+        arguments: request.arguments.clone(),
+        environment: request.environment.clone(),
+        ..Orders::default()
+    };
+    for (number, module) in request.modules.iter().enumerate() {
+        let guest = format!("{MODULES}/{number}.ko");
+        files.file(&guest, module)?;
+        orders.modules.push(CString::new(guest)?);
+    }
+    files.bytes(ORDERS, orders.encode())?;
+    Ok(files)
+}
+
+/// The workload, which is `/init` as well: beside this program.
+fn workload() -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own.with_file_name("workload"))
+}

@@ -1,0 +1,195 @@
+//! The program's standard streams and its exit code, by ports: what `/init` and the VMM have in common.
+//!
+//! For output `/init` names a piece of its memory in registers and writes to a port: one exit for up to a pipe's content, and no copy.
+//! (A string write, `rep outsb`, is one exit a byte: KVM interprets it so.) Input goes through the serial port, the one device here
+//! that can wake the guest, and no faster than `/init` grants: a byte that it has no room for would be lost.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use super::host_io::{self, GuestSlices};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// Most bytes on their way to `/init`: the serial port's receiver has as many.
+const WINDOW: usize = 64;
+
+/// Precedes a byte that isn't to be taken as it is.
+const ESCAPE: u8 = 0xff;
+/// After an escape: standard input has ended.
+const END: u8 = 0;
+
+/// The reader of standard output has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReaderGone;
+
+/// Standard output or error of the host, for the program's.
+#[derive(Debug)]
+pub struct Output {
+    to: OwnedFd,
+}
+
+impl Output {
+    /// Output to `to`.
+    pub fn new(to: OwnedFd) -> Self {
+        Self { to }
+    }
+
+    /// Writes all of `from`.
+    ///
+    /// # Errors
+    /// It can't be written, mostly since nobody reads any more.
+    pub fn write(&self, from: &mut GuestSlices<'_>) -> Result<(), ReaderGone> {
+        while !from.is_empty() {
+            match host_io::write_all(self.to.as_fd(), from) {
+                // Zero: it holds no more.
+                Ok(0) => return Err(ReaderGone),
+                Ok(_) => {}
+                // Someone else has made the shared open file non-blocking.
+                Err(Errno::EAGAIN) => wait_for_room(self.to.as_fd()),
+                Err(_) => return Err(ReaderGone),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wait_for_room(descriptor: BorrowedFd<'_>) {
+    let _ = poll(
+        &mut [PollFd::new(descriptor, PollFlags::POLLOUT)],
+        PollTimeout::NONE,
+    );
+}
+
+/// How many bytes `/init` will take.
+#[derive(Debug, Default)]
+pub struct Grant {
+    bytes: Mutex<usize>,
+    raised: Condvar,
+}
+
+impl Grant {
+    /// `/init` takes `count` more.
+    pub fn raise(&self, count: usize) {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        *bytes = bytes.saturating_add(count).min(WINDOW);
+        self.raised.notify_one();
+    }
+
+    /// Waits until it takes at least `least`, and uses all of it up.
+    fn take(&self, least: usize) -> usize {
+        let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = self
+            .raised
+            .wait_while(bytes, |bytes| *bytes < least)
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *bytes)
+    }
+}
+
+/// Forwards `input` until it ends, a granted piece at a time. `send` puts bytes on the wire.
+pub fn forward(input: &OwnedFd, grant: &Grant, mut send: impl FnMut(&[u8])) {
+    let mut buffer = [0; WINDOW];
+    let mut granted = 0;
+    loop {
+        while granted < 2 {
+            granted += grant.take(1);
+        }
+        // Each byte may need an escape.
+        let piece = &mut buffer[..granted / 2];
+        let count = match nix::unistd::read(input, piece) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(Errno::EINTR) => continue,
+            Err(Errno::EAGAIN) => {
+                let wait = PollFd::new(input.as_fd(), PollFlags::POLLIN);
+                let _ = poll(&mut [wait], PollTimeout::NONE);
+                continue;
+            }
+            // What can't be read has ended, for the program.
+            Err(_) => break,
+        };
+        let escaped = escape(&piece[..count]);
+        granted -= escaped.len();
+        send(&escaped);
+    }
+    send(&[ESCAPE, END]);
+}
+
+fn escape(bytes: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(WINDOW);
+    for byte in bytes {
+        escaped.push(*byte);
+        if *byte == ESCAPE {
+            escaped.push(ESCAPE);
+        }
+    }
+    escaped
+}
+
+/// Whether there is anything to read from `input`, now or ever: not from the null device.
+///
+/// # Errors
+/// It is not open.
+pub fn has_input(input: BorrowedFd<'_>) -> io::Result<bool> {
+    let file = nix::sys::stat::fstat(input)?;
+    let null = nix::sys::stat::makedev(1, 3);
+    let is_device = file.st_mode & libc::S_IFMT == libc::S_IFCHR;
+    Ok(!(is_device && file.st_rdev == null))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use vm_memory::GuestMemoryBackend as _;
+
+    #[test]
+    fn input_arrives_escaped_and_ends_with_its_end() {
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let input: Vec<u8> = (0..=255).cycle().take(1000).collect();
+        let sent = std::thread::scope(|scope| {
+            let grant = Grant::default();
+            grant.raise(WINDOW);
+            let mut sent = Vec::new();
+            scope.spawn(|| std::fs::File::from(writer).write_all(&input).unwrap());
+            forward(&reader, &grant, |bytes| {
+                assert!(bytes.len() <= WINDOW);
+                sent.extend_from_slice(bytes);
+                grant.raise(bytes.len());
+            });
+            sent
+        });
+        assert_eq!(sent[sent.len() - 2..], [ESCAPE, END]);
+        let mut expected = Vec::new();
+        for byte in input {
+            expected.extend(escape(&[byte]));
+        }
+        assert_eq!(sent[..sent.len() - 2], expected);
+    }
+
+    #[test]
+    fn the_null_device_has_no_input() {
+        let null = std::fs::File::open("/dev/null").unwrap();
+        assert!(!has_input(null.as_fd()).unwrap());
+        let (reader, _writer) = nix::unistd::pipe().unwrap();
+        assert!(has_input(reader.as_fd()).unwrap());
+    }
+
+    #[test]
+    fn a_closed_reader_is_told() {
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let output = Output::new(writer);
+        let memory = crate::linux::memory::map(bytesize::ByteSize::mib(1)).unwrap();
+        let slices = || {
+            let mut slices = GuestSlices::default();
+            let piece = memory.get_slice(vm_memory::GuestAddress(0), 5).unwrap();
+            slices.push_volatile(&piece);
+            slices
+        };
+        output.write(&mut slices()).unwrap();
+        drop(reader);
+        assert_eq!(output.write(&mut slices()), Err(ReaderGone));
+    }
+}

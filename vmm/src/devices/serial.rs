@@ -1,0 +1,147 @@
+//! The serial port COM1: where the guest's kernel says what it has to say, and where standard input goes in.
+//!
+//! The program's own output does not come this way: a serial port takes two VM exits a byte.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, Write};
+
+use vm_superio::serial::NoEvents;
+use vm_superio::{Serial, Trigger};
+use vmm_sys_util::eventfd::EventFd;
+
+/// How much of the console is kept: enough for a panic and its call trace.
+const KEPT: usize = 16 * 1024;
+
+/// An interrupt line: a write to its descriptor is one edge (`KVM_IRQFD`).
+#[derive(Debug)]
+pub struct Interrupt(EventFd);
+
+impl Interrupt {
+    /// The line behind `edge`.
+    pub fn new(edge: EventFd) -> Self {
+        Self(edge)
+    }
+}
+
+impl Trigger for Interrupt {
+    type E = io::Error;
+
+    fn trigger(&self) -> io::Result<()> {
+        self.0.write(1)
+    }
+}
+
+/// The last that was said on the console.
+#[derive(Debug, Default)]
+struct Console {
+    last: VecDeque<u8>,
+    shown: bool,
+}
+
+impl Write for Console {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.last.extend(bytes);
+        let excess = self.last.len().saturating_sub(KEPT);
+        self.last.drain(..excess);
+        if self.shown {
+            // Whoever closed standard error does not want to see it.
+            let _ = io::stderr().write_all(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The port.
+pub struct SerialPort {
+    port: Serial<Interrupt, NoEvents, Console>,
+}
+
+impl fmt::Debug for SerialPort {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("SerialPort").finish_non_exhaustive()
+    }
+}
+
+impl SerialPort {
+    /// A port that raises `interrupt`; the console is copied to standard error if it is to be `shown`.
+    pub fn new(interrupt: Interrupt, shown: bool) -> Self {
+        let console = Console {
+            shown,
+            ..Console::default()
+        };
+        Self {
+            port: Serial::new(interrupt, console),
+        }
+    }
+
+    /// The guest writes bytes to one register.
+    pub fn write(&mut self, register: u8, bytes: &[u8]) {
+        for byte in bytes {
+            // It fails only for an interrupt that is pending already.
+            let _ = self.port.write(register, *byte);
+        }
+    }
+
+    /// The guest reads one register.
+    pub fn read(&mut self, register: u8, into: &mut [u8]) {
+        for byte in into {
+            *byte = self.port.read(register);
+        }
+    }
+
+    /// Puts bytes into the receiver; what does not fit is lost, as on a wire.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        let room = self.port.fifo_capacity().min(bytes.len());
+        let _ = self.port.enqueue_raw_bytes(&bytes[..room]);
+    }
+
+    /// The last that the guest's kernel said.
+    pub fn console(&self) -> String {
+        let last = &self.port.writer().last;
+        let bytes: Vec<u8> = last.iter().copied().collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn port() -> SerialPort {
+        SerialPort::new(Interrupt::new(EventFd::new(0).unwrap()), false)
+    }
+
+    #[test]
+    fn the_end_of_a_long_console_is_kept() {
+        let mut serial = port();
+        serial.write(0, &[b'a'; KEPT]);
+        serial.write(0, b"Kernel panic");
+        let console = serial.console();
+        assert_eq!(console.len(), KEPT);
+        assert!(console.ends_with("aKernel panic"));
+    }
+
+    #[test]
+    fn received_bytes_are_read_in_order_and_the_excess_is_lost() {
+        let mut serial = port();
+        serial.receive(&[1; 60]);
+        serial.receive(&[2; 60]);
+        let mut read = [0; 70];
+        serial.read(0, &mut read);
+        assert_eq!(read[59..65], [1, 2, 2, 2, 2, 0]);
+    }
+
+    #[test]
+    fn no_register_access_panics() {
+        let mut serial = port();
+        for register in 0..=u8::MAX {
+            serial.write(register, &[0, 0xff, 0x55]);
+            serial.read(register, &mut [0; 3]);
+        }
+    }
+}

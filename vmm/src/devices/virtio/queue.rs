@@ -1,0 +1,244 @@
+//! Requests out of a virtqueue: virtio-queue walks the rings, and here each walk is checked to have reached its end.
+//!
+//! The crate ends a chain at whatever is wrong with it (a loop, an index or an address out of range), so that a driver's
+//! nonsense looks like a short chain. It is told apart here: what is cut short still says that there is more.
+
+use std::sync::atomic::Ordering;
+
+use virtio_queue::desc::split::Descriptor;
+use virtio_queue::{DescriptorChain, Queue, QueueOwnedT as _, QueueT as _};
+use vm_memory::{Bytes as _, GuestAddress, GuestMemoryBackend as _};
+
+use crate::devices::host_io::GuestSlices;
+use crate::linux::memory::Memory;
+
+/// A driver breaks the rules of virtqueues.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// A ring can't be.
+    #[error("its ring is no good")]
+    Ring(#[source] virtio_queue::Error),
+    /// A ring isn't in guest memory.
+    #[error("its ring is not in guest memory")]
+    RingOutside,
+    /// A chain never ends, is empty, or leaves its table.
+    #[error("a descriptor chain loops or leaves its table")]
+    Chain,
+    /// A buffer isn't in guest memory.
+    #[error("a buffer at {address:#x} of {length} bytes is not in guest memory")]
+    BufferOutside {
+        /// Its guest physical address.
+        address: u64,
+        /// Its length.
+        length: u64,
+    },
+    /// The device may read a buffer that comes behind one that it may write, or lacks one that it needs.
+    #[error("the buffers of a request are not those that the device needs")]
+    Shape,
+}
+
+/// A piece of guest memory, not checked yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Extent {
+    address: u64,
+    length: u64,
+}
+
+/// Buffers of a request: all that the device may read, or all that it may write, as one run of bytes.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Buffers(Vec<Extent>);
+
+/// One request.
+#[derive(Debug)]
+pub struct Chain {
+    /// What it is given back by.
+    pub head: u16,
+    /// What the device may read.
+    pub readable: Buffers,
+    /// What it may write.
+    pub writable: Buffers,
+}
+
+/// The next request, if there is one.
+///
+/// # Errors
+/// The driver breaks the rules.
+pub fn next(queue: &mut Queue, memory: &Memory) -> Result<Option<Chain>, QueueError> {
+    let chain = queue.iter(memory).map_err(QueueError::Ring)?.next();
+    let Some(chain) = chain else {
+        let end = queue.avail_idx(memory, Ordering::Acquire);
+        let is_end = end.map_err(QueueError::Ring)?.0 == queue.next_avail();
+        return if is_end {
+            Ok(None)
+        } else {
+            Err(QueueError::RingOutside)
+        };
+    };
+    collect(chain).map(Some)
+}
+
+fn collect(chain: DescriptorChain<&Memory>) -> Result<Chain, QueueError> {
+    let mut collected = Chain {
+        head: chain.head_index(),
+        readable: Buffers::default(),
+        writable: Buffers::default(),
+    };
+    let mut last: Option<Descriptor> = None;
+    for descriptor in chain {
+        let extent = Extent {
+            address: descriptor.addr().0,
+            length: descriptor.len().into(),
+        };
+        if descriptor.is_write_only() {
+            collected.writable.0.push(extent);
+        } else if collected.writable.0.is_empty() {
+            collected.readable.0.push(extent);
+        } else {
+            return Err(QueueError::Shape);
+        }
+        last = Some(descriptor);
+    }
+    match last {
+        Some(last) if !last.has_next() => Ok(collected),
+        _ => Err(QueueError::Chain),
+    }
+}
+
+impl Buffers {
+    /// Bytes in all.
+    pub fn length(&self) -> u64 {
+        // Each is below 2^32, and there are at most 2^15.
+        self.0.iter().map(|extent| extent.length).sum()
+    }
+
+    /// Cuts off everything from byte `at` on.
+    ///
+    /// # Errors
+    /// There are fewer bytes.
+    pub fn split_off(&mut self, at: u64) -> Result<Self, QueueError> {
+        let mut left = at;
+        let mut index = 0;
+        while let Some(extent) = self.0.get(index)
+            && extent.length <= left
+        {
+            left -= extent.length;
+            index += 1;
+        }
+        let mut tail = self.0.split_off(index);
+        if left > 0 {
+            let first = tail.first_mut().ok_or(QueueError::Shape)?;
+            self.0.push(Extent {
+                address: first.address,
+                length: left,
+            });
+            first.address = first.address.wrapping_add(left);
+            first.length -= left;
+        }
+        Ok(Self(tail))
+    }
+
+    /// The host's view of the buffers.
+    ///
+    /// # Errors
+    /// One isn't in guest memory.
+    pub fn slices<'m>(&self, memory: &'m Memory) -> Result<GuestSlices<'m>, QueueError> {
+        let mut slices = GuestSlices::default();
+        for extent in &self.0 {
+            let count = usize::try_from(extent.length).map_err(|_| extent.outside())?;
+            for piece in memory.get_slices(GuestAddress(extent.address), count) {
+                slices.push_volatile(&piece.map_err(|_| extent.outside())?);
+            }
+        }
+        Ok(slices)
+    }
+
+    /// Copies the first bytes out.
+    ///
+    /// # Errors
+    /// There are fewer, or they aren't in guest memory.
+    pub fn read(&self, memory: &Memory, into: &mut [u8]) -> Result<(), QueueError> {
+        let mut left = into;
+        for extent in &self.0 {
+            let (piece, rest) = left.split_at_mut(extent.within(left.len()));
+            memory
+                .read_slice(piece, GuestAddress(extent.address))
+                .map_err(|_| extent.outside())?;
+            left = rest;
+        }
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(QueueError::Shape)
+        }
+    }
+
+    /// Copies `bytes` to the front as far as there is room, and says how many that were.
+    ///
+    /// # Errors
+    /// The buffers aren't in guest memory.
+    pub fn write(&self, memory: &Memory, bytes: &[u8]) -> Result<usize, QueueError> {
+        let mut left = bytes;
+        for extent in &self.0 {
+            let (piece, rest) = left.split_at(extent.within(left.len()));
+            memory
+                .write_slice(piece, GuestAddress(extent.address))
+                .map_err(|_| extent.outside())?;
+            left = rest;
+        }
+        Ok(bytes.len() - left.len())
+    }
+}
+
+impl Extent {
+    /// As much of `count` bytes as there is room for.
+    fn within(&self, count: usize) -> usize {
+        usize::try_from(self.length).map_or(count, |length| length.min(count))
+    }
+
+    fn outside(&self) -> QueueError {
+        QueueError::BufferOutside {
+            address: self.address,
+            length: self.length,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn buffers(lengths: &[u64]) -> Buffers {
+        let mut address = 0;
+        Buffers(
+            lengths
+                .iter()
+                .map(|&length| {
+                    let extent = Extent { address, length };
+                    address += length;
+                    extent
+                })
+                .collect(),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_loses_no_byte(lengths in prop::collection::vec(0_u64..100, 0..8), at in 0_u64..400) {
+            let whole = buffers(&lengths);
+            let mut front = whole.clone();
+            match front.split_off(at) {
+                Err(_) => prop_assert!(at > whole.length()),
+                Ok(tail) => {
+                    prop_assert_eq!(front.length(), at);
+                    let mut next = 0;
+                    for extent in front.0.iter().chain(&tail.0).filter(|extent| extent.length > 0) {
+                        prop_assert_eq!(extent.address, next);
+                        next += extent.length;
+                    }
+                    prop_assert_eq!(next, whole.length());
+                }
+            }
+        }
+    }
+}

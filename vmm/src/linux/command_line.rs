@@ -1,0 +1,78 @@
+//! The kernel's command line: what makes this machine known to a kernel that can't ask a firmware.
+//!
+//! Each word is here because a start without it is slower or does not end well; what each gains is listed in
+//! docs/guest.md. The user's own words come last, and so have the last say.
+
+use super::layout::{self, VIRTIO, VIRTIO_INTERRUPT, VIRTIO_SIZE};
+
+/// What every start gets.
+const ALWAYS: [&str; 8] = [
+    // A panic ends in a reset through the keyboard controller, at once: that the VMM sees.
+    "panic=-1",
+    "reboot=k",
+    // The console on which a panic says why. `quiet` keeps everything less off it: each byte is a VM exit.
+    "console=ttyS0",
+    "quiet",
+    "8250.nr_uarts=1",
+    // There is neither, and a kernel that has drivers for them need not look.
+    "pci=off",
+    "acpi=off",
+    // The timer's interrupt is KVM's own and needs no test.
+    "no_timer_check",
+];
+
+/// The command line is longer than a kernel reads.
+#[derive(Debug, thiserror::Error)]
+#[error("the kernel's command line has {length} bytes, more than {most}: shorten --append")]
+pub struct TooLong {
+    length: usize,
+    most: usize,
+}
+
+/// The command line for a machine with `devices` virtio devices, and the user's `appended` words.
+///
+/// # Errors
+/// It is longer than a kernel reads.
+pub fn command_line(devices: usize, appended: &str) -> Result<Vec<u8>, TooLong> {
+    let mut words: Vec<String> = ALWAYS.map(str::to_owned).to_vec();
+    for (index, interrupt) in (0..devices as u64).zip(VIRTIO_INTERRUPT..) {
+        let address = VIRTIO + index * VIRTIO_SIZE;
+        words.push(format!(
+            "virtio_mmio.device={VIRTIO_SIZE}@{address:#x}:{interrupt}"
+        ));
+    }
+    if !appended.is_empty() {
+        words.push(appended.to_owned());
+    }
+    let mut line = words.join(" ").into_bytes();
+    line.push(0);
+    if line.len() > layout::COMMAND_LINE_SIZE {
+        return Err(TooLong {
+            length: line.len(),
+            most: layout::COMMAND_LINE_SIZE,
+        });
+    }
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_device_is_announced_and_the_user_has_the_last_word() {
+        let line = String::from_utf8(command_line(2, "panic=5").unwrap()).unwrap();
+        assert!(line.contains(
+            " virtio_mmio.device=4096@0xd0000000:5 virtio_mmio.device=4096@0xd0001000:6 "
+        ));
+        assert!(line.ends_with(" panic=5\0"));
+    }
+
+    #[test]
+    fn a_line_that_no_kernel_reads_is_refused() {
+        let room = layout::COMMAND_LINE_SIZE - command_line(0, "").unwrap().len() - 1;
+        command_line(0, &"x".repeat(room)).unwrap();
+        let error = command_line(0, &"x".repeat(room + 1)).unwrap_err();
+        assert!(error.to_string().contains("2049 bytes"), "{error}");
+    }
+}

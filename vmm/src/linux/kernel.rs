@@ -1,0 +1,208 @@
+//! The guest's kernel: an ELF `vmlinux` or a `bzImage`, checked when it is opened, loaded by linux-loader.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use linux_loader::bootparam::setup_header;
+use linux_loader::loader::bzimage::BzImage;
+use linux_loader::loader::elf::Elf;
+use linux_loader::loader::{self, KernelLoader as _};
+use vm_memory::GuestAddress;
+
+use super::layout::HIGH_MEMORY;
+use super::memory::Memory;
+
+/// `HdrS`, which every kernel with a boot protocol has at [`MAGIC_OFFSET`] (Documentation/arch/x86/boot.rst).
+const MAGIC: &[u8; 4] = b"HdrS";
+const MAGIC_OFFSET: u64 = 0x202;
+/// The first boot protocol whose header says whether a kernel has a 64-bit entry.
+const PROTOCOL_2_12: u16 = 0x020c;
+/// `XLF_KERNEL_64`: there is a 64-bit entry [`ENTRY_64`] bytes behind the first.
+const HAS_64_BIT_ENTRY: u16 = 1;
+const ENTRY_64: u64 = 0x200;
+
+/// A file can't be booted as a kernel.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// It can't be opened or read.
+    #[error("opening kernel {}", path.display())]
+    Open {
+        /// The kernel's path.
+        path: PathBuf,
+        /// What the host answered.
+        source: io::Error,
+    },
+    /// It is something else.
+    #[error("{} is no x86-64 Linux kernel: a vmlinux (ELF) or a bzImage is needed", .0.display())]
+    NotAKernel(PathBuf),
+    /// It starts as a kernel and does not go on as one, or has no room.
+    #[error("kernel {} can't be loaded: it is damaged, or does not fit into the guest's memory", path.display())]
+    Load {
+        /// The kernel's path.
+        path: PathBuf,
+        /// What the loader says.
+        source: loader::Error,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Elf,
+    BzImage,
+}
+
+/// A kernel's file.
+#[derive(Debug)]
+pub struct Kernel {
+    path: PathBuf,
+    file: File,
+    format: Format,
+}
+
+/// A kernel in guest memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Loaded {
+    /// Where the processor starts, in 64-bit mode.
+    pub entry: u64,
+    /// One past the last byte that the kernel occupies before it knows the memory map.
+    pub end: u64,
+    /// The header to be passed on in the zero page.
+    pub header: setup_header,
+}
+
+impl Kernel {
+    /// Opens the file at `path` and checks that it begins as a kernel does.
+    ///
+    /// # Errors
+    /// See [`KernelError`].
+    pub fn open(path: &Path) -> Result<Self, KernelError> {
+        let path = path.to_owned();
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(source) => return Err(KernelError::Open { path, source }),
+        };
+        match format(&file) {
+            Ok(Some(format)) => Ok(Self { path, file, format }),
+            Ok(None) => Err(KernelError::NotAKernel(path)),
+            Err(source) => Err(KernelError::Open { path, source }),
+        }
+    }
+
+    /// Copies the kernel to where it wants to be.
+    ///
+    /// # Errors
+    /// [`KernelError::Load`].
+    pub fn load(&mut self, memory: &Memory) -> Result<Loaded, KernelError> {
+        let low = Some(GuestAddress(HIGH_MEMORY));
+        let loaded = match self.format {
+            Format::Elf => Elf::load(memory, None, &mut self.file, low),
+            Format::BzImage => BzImage::load(memory, None, &mut self.file, low),
+        };
+        let loaded = loaded.map_err(|source| KernelError::Load {
+            path: self.path.clone(),
+            source,
+        })?;
+        let start = loaded.kernel_load.0;
+        Ok(match loaded.setup_header {
+            Some(header) => Loaded {
+                entry: start + ENTRY_64,
+                end: loaded.kernel_end.max(unpacked_end(&header)),
+                header,
+            },
+            None => Loaded {
+                entry: start,
+                end: loaded.kernel_end,
+                header: setup_header::default(),
+            },
+        })
+    }
+}
+
+/// Where a bzImage will have unpacked itself to.
+fn unpacked_end(header: &setup_header) -> u64 {
+    let (address, size) = (header.pref_address, header.init_size);
+    address.saturating_add(size.into())
+}
+
+fn format(file: &File) -> io::Result<Option<Format>> {
+    let mut start = [0; 20];
+    if !read_all(file, &mut start, 0)? {
+        return Ok(None);
+    }
+    // A 64-bit little-endian program for x86-64 (ELF, EI_CLASS, EI_DATA, e_machine).
+    if start.starts_with(b"\x7fELF\x02\x01") && start[18..] == [62, 0] {
+        return Ok(Some(Format::Elf));
+    }
+    let mut header = [0; 0x36];
+    if !read_all(file, &mut header, MAGIC_OFFSET)? || !header.starts_with(MAGIC) {
+        return Ok(None);
+    }
+    let word = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+    // Offsets of `version` and `xloadflags`.
+    let is_64_bit = word(4) >= PROTOCOL_2_12 && word(0x34) & HAS_64_BIT_ENTRY != 0;
+    Ok(is_64_bit.then_some(Format::BzImage))
+}
+
+/// Whether the file had as many bytes.
+fn read_all(file: &File, into: &mut [u8], offset: u64) -> io::Result<bool> {
+    match file.read_exact_at(into, offset) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytesize::ByteSize;
+
+    use crate::linux::machine_tests::kernel_of;
+    use crate::linux::memory::map;
+
+    fn opened(content: &[u8]) -> Result<Kernel, KernelError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        Kernel::open(file.path())
+    }
+
+    #[test]
+    fn what_is_no_kernel_is_refused_by_name() {
+        for content in [&b""[..], b"\x7fELF", b"#!/bin/sh\n", &[0; 4096]] {
+            let error = opened(content).unwrap_err();
+            assert!(matches!(error, KernelError::NotAKernel(_)), "{error}");
+        }
+        let error = Kernel::open(Path::new("/nonexistent/vmlinux")).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/vmlinux"));
+        let error = Kernel::open(Path::new("/")).unwrap_err();
+        assert!(matches!(error, KernelError::Open { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_kernel_without_a_64_bit_entry_is_none() {
+        let mut image = vec![0; 4096];
+        image[0x202..0x206].copy_from_slice(MAGIC);
+        image[0x206..0x208].copy_from_slice(&0x020f_u16.to_le_bytes());
+        assert!(matches!(opened(&image), Err(KernelError::NotAKernel(_))));
+        image[0x236] = 1;
+        assert_eq!(opened(&image).unwrap().format, Format::BzImage);
+    }
+
+    #[test]
+    fn a_truncated_elf_is_damaged_wherever_it_ends() {
+        let memory = map(ByteSize::mib(16)).unwrap();
+        let whole = kernel_of(&[0xf4; 100]);
+        for length in 20..whole.len() {
+            let mut kernel = opened(&whole[..length]).unwrap();
+            let error = kernel.load(&memory).unwrap_err();
+            assert!(error.to_string().contains("damaged"), "{length}: {error}");
+        }
+        let loaded = opened(&whole).unwrap().load(&memory).unwrap();
+        assert_eq!(
+            (loaded.entry, loaded.end),
+            (0x40_0078, 0x40_0000 + 0x78 + 100)
+        );
+    }
+}

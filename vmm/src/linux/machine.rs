@@ -1,0 +1,387 @@
+//! The life of a Linux guest: [`Config`] -> [`Machine`] (booted, not yet entered) -> [`Ended`].
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use kvm_ioctls::VmFd;
+use vm_memory::{Bytes as _, GuestAddress, GuestMemoryError};
+use vmm_sys_util::eventfd::EventFd;
+
+use super::boot_params::{self, Archive, BootParamsError};
+use super::command_line::{self, TooLong};
+use super::end::Ended;
+use super::initramfs::{Initramfs, InitramfsError};
+use super::kernel::{Kernel, KernelError, Loaded};
+use super::memory::{self, Memory};
+use super::mp_table::{self, MOST_PROCESSORS};
+use super::phase::Phase;
+use super::vcpu::LinuxVcpu;
+use super::{cpu, layout};
+use crate::confine::{self, ConfineError};
+use crate::devices::block::BlockDevice;
+use crate::devices::bus::{Board, PhaseEnded, lock};
+use crate::devices::program_io::{self, Grant, Output};
+use crate::devices::serial::{Interrupt, SerialPort};
+use crate::devices::virtio::block::Block;
+use crate::devices::virtio::mmio::{Transport, ViolationError};
+use crate::kvm::{Hypervisor, KvmError, KvmKind};
+use crate::memory::{PAGE, RamError};
+use crate::probe::{self, ProbeError};
+
+/// What a Linux guest is made from.
+#[derive(Debug)]
+pub struct Config {
+    /// Guest memory.
+    pub memory: ByteSize,
+    /// Processors.
+    pub processors: u8,
+    /// Its kernel.
+    pub kernel: Kernel,
+    /// Its files.
+    pub files: Initramfs,
+    /// Words for the kernel, beside what this machine needs.
+    pub append: String,
+    /// Its disks: `/dev/vda` and on.
+    pub disks: Vec<BlockDevice>,
+    /// Whether the kernel's console is copied to standard error.
+    pub show_console: bool,
+    /// Standard input for the program, if any.
+    pub input: Option<OwnedFd>,
+    /// Its standard output.
+    pub output: OwnedFd,
+    /// Its standard error.
+    pub error: OwnedFd,
+    /// How long it may take.
+    pub limit: Option<Duration>,
+}
+
+/// What was asked for can't be a machine.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// No memory, or too much.
+    #[error(transparent)]
+    Memory(#[from] RamError),
+    /// No processor, or too many.
+    #[error("{0} vCPUs: a guest has 1 to {MOST_PROCESSORS}")]
+    Processors(u8),
+    /// Too many disks.
+    #[error("{0} disks: a guest has at most {most}", most = layout::VIRTIO_COUNT)]
+    Disks(usize),
+    /// Too many words for the kernel.
+    #[error(transparent)]
+    CommandLine(#[from] TooLong),
+    /// The kernel can't be loaded.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// Kernel and files don't fit.
+    #[error(
+        "guest memory of {memory} is too small: the kernel takes {kernel}, the guest's files {files}"
+    )]
+    Full {
+        /// Guest memory.
+        memory: ByteSize,
+        /// Up to where the kernel reaches.
+        kernel: ByteSize,
+        /// Size of the archive.
+        files: ByteSize,
+    },
+}
+
+/// A Linux guest could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// What was asked for can't be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No kernel of any make runs on this host.
+    #[error("{0}")]
+    NoGuestKernel(String),
+    /// This host's KVM can't be measured.
+    #[error("probing KVM")]
+    Probe(#[from] ProbeError),
+    /// KVM can't be used, or refused something.
+    #[error("kvm")]
+    Kvm(#[from] KvmError),
+    /// A file for the guest can't be read.
+    #[error(transparent)]
+    Files(#[from] InitramfsError),
+    /// Guest memory is too small for its tables.
+    #[error("writing the guest's tables")]
+    Tables(#[from] GuestMemoryError),
+    /// The same, of the zero page.
+    #[error("writing the guest's tables")]
+    BootParams(#[from] BootParamsError),
+    /// An interrupt line, a random number or a thread is not to be had.
+    #[error("asking the host for {0}")]
+    Host(&'static str, #[source] io::Error),
+    /// The VMM can't be confined.
+    #[error("confining the VMM")]
+    Confine(#[from] ConfineError),
+}
+
+/// A running guest cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// KVM refused something.
+    #[error("kvm")]
+    Kvm(#[from] KvmError),
+    /// The guest breaks a device's rules.
+    #[error(transparent)]
+    Violation(#[from] ViolationError),
+    /// The guest came out in a way that this VMM has no answer to.
+    #[error("the guest stopped at rip={rip:#x}: {what}")]
+    Stopped {
+        /// Where.
+        rip: u64,
+        /// Why.
+        what: String,
+    },
+}
+
+/// Called with how the guest ended, by whichever thread finds out: it ends the process. That spares a start that ends
+/// well the waking and joining of threads.
+pub type End = Arc<dyn Fn(Result<Ended, RunError>) + Send + Sync>;
+
+/// A Linux guest, ready to run.
+#[derive(Debug)]
+pub struct Machine {
+    // In the order in which they must go: the vCPUs, the VM, then the board with the memory that it maps.
+    vcpus: Vec<LinuxVcpu>,
+    _vm: VmFd,
+    board: Arc<Board>,
+    limit: Option<Duration>,
+}
+
+/// Says in one sentence why no guest kernel can run here, if so.
+///
+/// The kind of KVM is known at once, and only a software KVM is measured, to be sure and to say how slow it is.
+///
+/// # Errors
+/// KVM can't be used, or no guest kernel can run.
+pub fn check_host(hypervisor: &Hypervisor) -> Result<(), BootError> {
+    if hypervisor.kind() == KvmKind::Hardware {
+        return Ok(());
+    }
+    match probe::probe()?.guest_kernel_obstacle() {
+        Some(obstacle) => Err(BootError::NoGuestKernel(obstacle)),
+        None => Ok(()),
+    }
+}
+
+impl Config {
+    /// Checks what can be without KVM.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        memory::check_size(self.memory)?;
+        if !(1..=MOST_PROCESSORS).contains(&self.processors) {
+            return Err(ConfigError::Processors(self.processors));
+        }
+        if self.disks.len() > layout::VIRTIO_COUNT {
+            return Err(ConfigError::Disks(self.disks.len()));
+        }
+        Ok(())
+    }
+}
+
+impl Machine {
+    /// Makes the machine and loads its kernel and files. `ended` is called at the end of each phase, and later by
+    /// the guest's doing.
+    ///
+    /// # Errors
+    /// See [`BootError`].
+    pub fn boot(
+        hypervisor: &Hypervisor,
+        mut config: Config,
+        ended: PhaseEnded,
+    ) -> Result<Self, BootError> {
+        let command_line = command_line::command_line(config.disks.len(), &config.append)
+            .map_err(ConfigError::from)?;
+        let vm = create_vm(hypervisor)?;
+        ended(Phase::CreateVm);
+        let memory = memory::map(config.memory).map_err(ConfigError::from)?;
+        memory::attach(&memory, &vm)?;
+        ended(Phase::Memory);
+        let host = cpu::supported(hypervisor)?;
+        let vcpus = (0..config.processors)
+            .map(|id| LinuxVcpu::new(hypervisor, &vm, id, &host))
+            .collect::<Result<Vec<_>, _>>()?;
+        ended(Phase::Vcpu);
+        let loaded = config.kernel.load(&memory).map_err(ConfigError::from)?;
+        let archive = place_files(&config, &loaded, &memory)?;
+        let seed = random_seed()?;
+        boot_params::write(
+            &memory,
+            config.memory,
+            loaded.header,
+            &command_line,
+            archive,
+            &seed,
+        )?;
+        let table = mp_table::table(config.processors);
+        memory.write_slice(&table, GuestAddress(layout::MP_TABLE))?;
+        cpu::write_tables(&memory)?;
+        vcpus[0].start(loaded.entry)?;
+        let board = Board {
+            serial: Mutex::new(SerialPort::new(
+                interrupt(&vm, layout::SERIAL_INTERRUPT)?,
+                config.show_console,
+            )),
+            input: config.input,
+            output: Output::new(config.output),
+            error: Output::new(config.error),
+            grant: Grant::default(),
+            virtio: virtio(&vm, config.disks)?,
+            ended,
+            started: AtomicBool::new(false),
+            ready: AtomicBool::new(false),
+            memory,
+        };
+        Ok(Self {
+            vcpus,
+            _vm: vm,
+            board: Arc::new(board),
+            limit: config.limit,
+        })
+    }
+
+    /// Starts the other threads, confines all of them and runs the guest. Comes back if `end` does.
+    ///
+    /// # Errors
+    /// A thread can't be started, or the VMM not be confined.
+    pub fn run(mut self, end: &End) -> Result<(), BootError> {
+        let mut first = self.vcpus.remove(0);
+        let mut jobs: Vec<Job> = Vec::new();
+        for mut vcpu in self.vcpus.drain(..) {
+            let (board, end) = (self.board.clone(), end.clone());
+            jobs.push(("vcpu", Box::new(move || end(vcpu.run(&board)))));
+        }
+        if self.board.input.is_some() {
+            let board = self.board.clone();
+            jobs.push(("input", Box::new(move || forward_input(&board))));
+        }
+        if let Some(limit) = self.limit {
+            let (board, end) = (self.board.clone(), end.clone());
+            jobs.push(("limit", Box::new(move || end(Ok(time_out(limit, &board))))));
+        }
+        start_confined(jobs)?;
+        (self.board.ended)(Phase::Load);
+        end(first.run(&self.board));
+        Ok(())
+    }
+
+    /// Runs the one vCPU of a test's guest on this thread.
+    #[cfg(test)]
+    pub(crate) fn run_here(&mut self) -> Result<Ended, RunError> {
+        self.vcpus[0].run(&self.board)
+    }
+}
+
+fn create_vm(hypervisor: &Hypervisor) -> Result<VmFd, KvmError> {
+    let vm = hypervisor.create_vm()?;
+    vm.set_tss_address(layout::TASK_STATE)
+        .map_err(KvmError::from_ioctl("KVM_SET_TSS_ADDR"))?;
+    vm.create_irq_chip()
+        .map_err(KvmError::from_ioctl("KVM_CREATE_IRQCHIP"))?;
+    Ok(vm)
+}
+
+/// Puts the files at the end of low memory, as far from the kernel as they can be.
+fn place_files(config: &Config, kernel: &Loaded, memory: &Memory) -> Result<Archive, BootError> {
+    let size = config.files.size();
+    let low_end = memory::ranges(config.memory)[0].1;
+    let full = || ConfigError::Full {
+        memory: config.memory,
+        kernel: ByteSize(kernel.end),
+        files: ByteSize(size),
+    };
+    let start = low_end.checked_sub(size).ok_or_else(full)? & !(PAGE - 1);
+    if start < kernel.end {
+        return Err(full().into());
+    }
+    let archive = Archive {
+        address: u32::try_from(start).map_err(|_| full())?,
+        size: u32::try_from(size).map_err(|_| full())?,
+    };
+    config.files.load(memory, start)?;
+    Ok(archive)
+}
+
+fn virtio(vm: &VmFd, disks: Vec<BlockDevice>) -> Result<Vec<Mutex<Transport>>, BootError> {
+    let interrupts = layout::VIRTIO_INTERRUPT..;
+    disks
+        .into_iter()
+        .zip(interrupts)
+        .map(|(disk, line)| {
+            let transport = Transport::new(Box::new(Block::new(disk)), interrupt(vm, line)?);
+            Ok(Mutex::new(transport))
+        })
+        .collect()
+}
+
+/// A descriptor whose every write is an edge on the guest's interrupt line.
+fn interrupt(vm: &VmFd, line: u32) -> Result<Interrupt, BootError> {
+    let edge = EventFd::new(libc::EFD_CLOEXEC)
+        .map_err(|error| BootError::Host("an interrupt line", error))?;
+    vm.register_irqfd(&edge, line)
+        .map_err(KvmError::from_ioctl("KVM_IRQFD"))?;
+    Ok(Interrupt::new(edge))
+}
+
+fn random_seed() -> Result<[u8; 32], BootError> {
+    let mut seed = [0; 32];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut random| io::Read::read_exact(&mut random, &mut seed))
+        .map_err(|error| BootError::Host("random numbers", error))?;
+    Ok(seed)
+}
+
+/// What a thread does, and its name.
+type Job = (&'static str, Box<dyn FnOnce() + Send>);
+
+/// Starts a thread for each job, and confines all threads before one begins. A thread's own start takes calls that the
+/// filter refuses, so each is waited for first.
+fn start_confined(jobs: Vec<Job>) -> Result<(), BootError> {
+    let gate = Arc::new(Barrier::new(jobs.len() + 1));
+    for (name, work) in jobs {
+        let gate = gate.clone();
+        thread::Builder::new()
+            .name(name.to_owned())
+            .stack_size(128 * 1024)
+            .spawn(move || {
+                gate.wait();
+                gate.wait();
+                work();
+            })
+            .map_err(|error| BootError::Host("a thread", error))?;
+    }
+    gate.wait();
+    confine::confine_all_threads()?;
+    gate.wait();
+    Ok(())
+}
+
+/// Forwards standard input to the serial port until it ends.
+fn forward_input(board: &Board) {
+    if let Some(input) = &board.input {
+        program_io::forward(input, &board.grant, |bytes| {
+            lock(&board.serial).receive(bytes);
+        });
+    }
+}
+
+/// Waits until the guest's time is up.
+fn time_out(limit: Duration, board: &Board) -> Ended {
+    thread::sleep(limit);
+    Ended::TimedOut {
+        limit,
+        started: board.started.load(Ordering::Relaxed),
+        console: board.console(),
+    }
+}

@@ -1,0 +1,191 @@
+//! Guests that are a few bytes of kernel: machines booted on this host's KVM, software or hardware.
+//!
+//! Each starts as a kernel does, in 64-bit mode and ring 0, with the zero page's address in RSI.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use bytesize::ByteSize;
+
+use super::end::Ended;
+use super::initramfs::Initramfs;
+use super::kernel::Kernel;
+use super::layout::{EXIT_PORT, KEYBOARD, PAGE_TABLES, VIRTIO};
+use super::machine::{BootError, Config, ConfigError, Machine, RunError};
+use crate::devices::block::BlockDevice;
+use crate::guest_tests::elf;
+use crate::kvm::{Hypervisor, KvmError};
+
+/// A kernel of one page: [`elf`], with the physical address that a kernel has as well.
+pub(crate) fn kernel_of(code: &[u8]) -> Vec<u8> {
+    let mut file = elf(code);
+    file[0x58..0x60].copy_from_slice(&0x40_0000_u64.to_le_bytes());
+    file
+}
+
+fn config(code: &[u8]) -> Config {
+    let stored = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(stored.path(), kernel_of(code)).unwrap();
+    let null = || OwnedFd::from(File::options().write(true).open("/dev/null").unwrap());
+    Config {
+        memory: ByteSize::mib(16),
+        processors: 1,
+        kernel: Kernel::open(stored.path()).unwrap(),
+        files: Initramfs::default(),
+        append: String::new(),
+        disks: Vec::new(),
+        show_console: false,
+        input: None,
+        output: null(),
+        error: null(),
+        limit: None,
+    }
+}
+
+/// Boots a machine; `None` where there is no KVM, or none with interrupt controllers.
+fn boot(config: Config) -> Option<Result<Machine, BootError>> {
+    let hypervisor = match Hypervisor::open() {
+        Ok(hypervisor) => hypervisor,
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            return None;
+        }
+    };
+    match Machine::boot(&hypervisor, config, Box::new(|_| ())) {
+        Err(BootError::Kvm(KvmError::Ioctl { ioctl, source })) => {
+            eprintln!("skipped: this host's KVM has no {ioctl}: {source}");
+            None
+        }
+        result => Some(result),
+    }
+}
+
+fn run(config: Config) -> Option<Result<Ended, RunError>> {
+    boot(config).map(|machine| machine.unwrap().run_here())
+}
+
+/// `mov $value, %eax; mov $port, %edx; out %al, %dx`
+fn out(port: u16, value: u8) -> Vec<u8> {
+    let mut code = vec![0xb8, value, 0, 0, 0, 0xba];
+    code.extend(u32::from(port).to_le_bytes());
+    code.push(0xee);
+    code
+}
+
+/// `mov $value, %eax; mov $address, %ebx; mov %eax, (%rbx)`
+fn store(address: u64, value: u32) -> Vec<u8> {
+    let mut code = vec![0xb8];
+    code.extend(value.to_le_bytes());
+    code.push(0xbb);
+    code.extend(u32::try_from(address).unwrap().to_le_bytes());
+    code.extend([0x89, 0x03]);
+    code
+}
+
+#[test]
+fn a_kernel_s_exit_code_ends_the_machine() {
+    if let Some(ended) = run(config(&out(EXIT_PORT, 42))) {
+        assert_eq!(ended.unwrap(), Ended::Exited(42));
+    }
+}
+
+#[test]
+fn a_reset_is_no_exit() {
+    if let Some(ended) = run(config(&out(KEYBOARD, 0xfe))) {
+        assert_eq!(ended.unwrap(), Ended::Reset(String::new()));
+    }
+}
+
+#[test]
+fn a_kernel_finds_its_magic_in_the_zero_page() {
+    // mov 0x202(%rsi), %eax; shr $24, %eax; mov $EXIT_PORT, %edx; out %al, %dx
+    let mut code = vec![0x8b, 0x86, 2, 2, 0, 0, 0xc1, 0xe8, 24, 0xba];
+    code.extend(u32::from(EXIT_PORT).to_le_bytes());
+    code.push(0xee);
+    if let Some(ended) = run(config(&code)) {
+        assert_eq!(ended.unwrap(), Ended::Exited(b'S'));
+    }
+}
+
+#[test]
+fn nonsense_on_every_port_does_not_end_the_machine() {
+    // Every port but the exit's and the keyboard's: in (%dx), out %eax, (%dx), by a loop in the guest.
+    // mov $0xffff, %ecx; l: mov %ecx, %edx; cmp $KEYBOARD, %ecx; je n; cmp $EXIT, %ecx; je n;
+    // in %dx, %eax; mov $0xdeadbeef, %eax; out %eax, %dx; n: dec %ecx; jnz l
+    let mut code = vec![0xb9, 0xff, 0xff, 0, 0, 0x89, 0xca, 0x81, 0xf9];
+    code.extend(u32::from(KEYBOARD).to_le_bytes());
+    code.extend([0x74, 15, 0x81, 0xf9]);
+    code.extend(u32::from(EXIT_PORT).to_le_bytes());
+    code.extend([0x74, 7, 0xed, 0xb8, 0xef, 0xbe, 0xad, 0xde, 0xef]);
+    code.extend([0xff, 0xc9]);
+    let back = i8::try_from(5 - i32::try_from(code.len() + 2).unwrap()).unwrap();
+    code.extend([0x75, back.cast_unsigned()]);
+    code.extend(out(EXIT_PORT, 1));
+    if let Some(ended) = run(config(&code)) {
+        assert_eq!(ended.unwrap(), Ended::Exited(1));
+    }
+}
+
+#[test]
+fn a_ring_outside_of_memory_ends_the_machine_with_the_reason() {
+    let disk = tempfile::NamedTempFile::new().unwrap();
+    disk.as_file().set_len(4096).unwrap();
+    let register = |offset, value| store(VIRTIO + offset, value);
+    // The device's first two megabytes, mapped onto themselves by a page directory behind the three page tables.
+    let directory = PAGE_TABLES + 0x3000;
+    let mut code = store(
+        PAGE_TABLES + 0x1000 + 3 * 8,
+        u32::try_from(directory).unwrap() | 3,
+    );
+    code.extend(store(directory + (0x1000_0000 >> 21) * 8, 0xd000_0083));
+    for (offset, value) in [
+        (0x70, 1),
+        (0x70, 3),
+        (0x24, 1),
+        (0x20, 1),
+        (0x70, 11),
+        (0x38, 16),
+        (0x80, 0xf000_0000),
+        (0x44, 1),
+    ] {
+        code.extend(register(offset, value));
+    }
+    code.extend(out(EXIT_PORT, 0));
+    let mut config = config(&code);
+    config.disks = vec![BlockDevice::open(disk.path()).unwrap()];
+    if let Some(ended) = run(config) {
+        let error = ended.unwrap_err().to_string();
+        assert!(
+            error.contains("breaks the rules of virtio in queue 0"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn files_that_do_not_fit_are_refused_with_their_size() {
+    let mut config = config(&[0xf4]);
+    let bytes = vec![0; 13 << 20];
+    config.files.bytes("/large", bytes).unwrap();
+    if let Some(refused) = boot(config) {
+        let error = refused.unwrap_err();
+        assert!(
+            matches!(error, BootError::Config(ConfigError::Full { .. })),
+            "{error}"
+        );
+        assert!(error.to_string().contains("13.0 MiB"), "{error}");
+    }
+}
+
+#[test]
+fn a_machine_that_cannot_be_is_refused_with_what_it_lacks() {
+    let check = |change: fn(&mut Config)| {
+        let mut config = config(&[0xf4]);
+        change(&mut config);
+        config.check().unwrap_err().to_string()
+    };
+    assert!(check(|c| c.processors = 0).contains("0 vCPUs: a guest has 1 to 32"));
+    assert!(check(|c| c.processors = 33).contains("33 vCPUs"));
+    assert!(check(|c| c.memory = ByteSize::mib(1)).contains("1.0 MiB"));
+    assert!(check(|c| c.memory = ByteSize::tib(1000)).contains("more than this host"));
+}

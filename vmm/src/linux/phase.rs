@@ -1,0 +1,66 @@
+//! The phases of a Linux guest's start.
+
+/// One phase; a launcher reports the moment each ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// From exec to the launcher's first line.
+    Start,
+    /// `/dev/kvm` is open and checked.
+    OpenKvm,
+    /// The VM exists, with its interrupt controllers.
+    CreateVm,
+    /// Guest memory is mapped and known to KVM.
+    Memory,
+    /// The vCPUs exist.
+    Vcpu,
+    /// Kernel, file system and tables are in place, and the VMM has confined itself.
+    Load,
+    /// `/init` has started.
+    Kernel,
+    /// The program wrote to its standard output for the first time.
+    Ready,
+}
+
+impl Phase {
+    /// All phases, in order.
+    pub const ALL: [Self; 8] = [
+        Self::Start,
+        Self::OpenKvm,
+        Self::CreateVm,
+        Self::Memory,
+        Self::Vcpu,
+        Self::Load,
+        Self::Kernel,
+        Self::Ready,
+    ];
+
+    /// Its name in a list of marks.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::OpenKvm => "open-kvm",
+            Self::CreateVm => "create-vm",
+            Self::Memory => "memory",
+            Self::Vcpu => "vcpu",
+            Self::Load => "load",
+            Self::Kernel => "kernel",
+            Self::Ready => "ready",
+        }
+    }
+
+    /// What happens in it, for a reader of a report.
+    pub const fn explanation(self) -> &'static str {
+        match self {
+            Self::Start => "the kernel starts the launcher",
+            Self::OpenKvm => "the launcher opens /dev/kvm and checks it",
+            Self::CreateVm => "KVM makes an empty virtual machine and its interrupt controllers",
+            Self::Memory => "guest memory is reserved and made known to KVM",
+            Self::Vcpu => "KVM makes the virtual processors",
+            Self::Load => {
+                "the guest's kernel and files are copied into its memory; the launcher confines itself with seccomp"
+            }
+            Self::Kernel => "the guest's kernel boots until it starts /init",
+            Self::Ready => "/init mounts and starts the program, until its first output",
+        }
+    }
+}

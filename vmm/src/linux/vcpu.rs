@@ -1,0 +1,127 @@
+//! One virtual processor of a Linux guest: enter it, and hand its exits to the devices.
+
+use kvm_bindings::CpuId;
+use kvm_ioctls::{VcpuExit, VcpuFd, VmFd};
+
+use super::cpu;
+use super::end::Ended;
+use super::layout::{ERROR_PORT, OUTPUT_PORT};
+use super::machine::RunError;
+use super::translate::PageTables;
+use crate::devices::bus::{Board, Request};
+use crate::kvm::{Hypervisor, KvmError};
+use crate::memory::PAGE;
+use crate::vcpu::{VmExit, internal_error};
+
+/// Most bytes that one exit passes on: as much as a pipe holds.
+const MOST_TRANSFERRED: u64 = 64 * 1024;
+
+/// A virtual processor.
+#[derive(Debug)]
+pub(super) struct LinuxVcpu {
+    fd: VcpuFd,
+}
+
+impl LinuxVcpu {
+    /// Makes the VM's vCPU `id`, and tells it what it is.
+    pub(super) fn new(
+        hypervisor: &Hypervisor,
+        vm: &VmFd,
+        id: u8,
+        host: &CpuId,
+    ) -> Result<Self, KvmError> {
+        let fd = vm
+            .create_vcpu(id.into())
+            .map_err(KvmError::from_ioctl("KVM_CREATE_VCPU"))?;
+        cpu::identify(hypervisor, &fd, id, host)?;
+        cpu::set_msrs(&fd)?;
+        cpu::wire_interrupts(&fd)?;
+        Ok(Self { fd })
+    }
+
+    /// Has it start the kernel.
+    pub(super) fn start(&self, entry: u64) -> Result<(), KvmError> {
+        cpu::start(&self.fd, entry)
+    }
+
+    /// Runs until one of its exits ends the machine.
+    pub(super) fn run(&mut self, board: &Board) -> Result<Ended, RunError> {
+        loop {
+            if let Some(request) = self.step(board)? {
+                return Ok(match request {
+                    Request::Exit(code) => Ended::Exited(code),
+                    Request::WriteToNobody => Ended::WroteToNobody,
+                    Request::Reset => Ended::Reset(board.console()),
+                    Request::TripleFault => Ended::TripleFault(board.console()),
+                });
+            }
+        }
+    }
+
+    /// Enters the guest once, and serves the exit.
+    fn step(&mut self, board: &Board) -> Result<Option<Request>, RunError> {
+        let exit = match self.fd.run() {
+            Ok(exit) => exit,
+            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => return Ok(None),
+            Err(error) => return Err(KvmError::from_ioctl("KVM_RUN")(error).into()),
+        };
+        let stopped = match exit {
+            VcpuExit::IoOut(port @ (OUTPUT_PORT | ERROR_PORT), _) => {
+                return self.transfer(board, port);
+            }
+            VcpuExit::IoOut(port, bytes) => return Ok(board.write_port(port, bytes)),
+            VcpuExit::IoIn(port, into) => {
+                board.read_port(port, into);
+                return Ok(None);
+            }
+            VcpuExit::MmioWrite(address, bytes) => {
+                board.write_address(address, bytes)?;
+                return Ok(None);
+            }
+            VcpuExit::MmioRead(address, into) => {
+                board.read_address(address, into);
+                return Ok(None);
+            }
+            VcpuExit::Intr => return Ok(None),
+            VcpuExit::Shutdown => return Ok(Some(Request::TripleFault)),
+            VcpuExit::FailEntry(reason, _) => VmExit::EntryFailure { reason },
+            VcpuExit::InternalError => internal_error(self.fd.get_kvm_run()),
+            other => VmExit::Unexpected(format!("{other:?}")),
+        };
+        Err(self.stopped(&stopped))
+    }
+
+    /// Passes on the bytes that RSI and RCX name: a page at a time, since neighbours in the guest's address space are
+    /// none in its memory. What isn't there is not written.
+    fn transfer(&self, board: &Board, port: u16) -> Result<Option<Request>, RunError> {
+        let registers = self
+            .fd
+            .get_regs()
+            .map_err(KvmError::from_ioctl("KVM_GET_REGS"))?;
+        let system = self
+            .fd
+            .get_sregs()
+            .map_err(KvmError::from_ioctl("KVM_GET_SREGS"))?;
+        let tables = PageTables::new(system.cr3, system.cr4);
+        let mut address = registers.rsi;
+        let mut left = registers.rcx.min(MOST_TRANSFERRED);
+        let mut pieces = Vec::new();
+        while left > 0 {
+            let Some(physical) = tables.translate(&board.memory, address) else {
+                break;
+            };
+            let length = left.min(PAGE - address % PAGE);
+            pieces.push((physical, length));
+            address = address.wrapping_add(length);
+            left -= length;
+        }
+        Ok(board.transfer(port, &pieces))
+    }
+
+    fn stopped(&self, exit: &VmExit) -> RunError {
+        RunError::Stopped {
+            rip: self.fd.get_regs().map_or(0, |registers| registers.rip),
+            what: exit.to_string(),
+        }
+    }
+}

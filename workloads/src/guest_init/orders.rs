@@ -1,0 +1,150 @@
+//! What `/init` is to do: a file of `KEY=VALUE` records, each ended by a zero byte, which no path, argument or variable
+//! can hold.
+
+use std::ffi::CString;
+use std::fmt::Write as _;
+
+/// Where the orders lie in the guest.
+pub const ORDERS: &str = "/.isobench";
+
+/// The orders can't be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrdersError {
+    /// A record is none, or of an unknown kind.
+    #[error("{record:?} is no order")]
+    Record {
+        /// As it stands there.
+        record: String,
+    },
+    /// There is no program, or no port.
+    #[error("no {0} is named")]
+    Missing(&'static str),
+}
+
+/// What to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Orders {
+    /// The first of the VMM's ports: output, error, mark, input and exit follow each other.
+    pub ports: u16,
+    /// Whether the VMM takes output by address, isobench's own way; another's debug console takes it byte by byte.
+    pub takes_pieces: bool,
+    /// Whether standard input comes over the serial port; there is none otherwise.
+    pub input: bool,
+    /// Kernel modules to load first, in order.
+    pub modules: Vec<CString>,
+    /// The program's path.
+    pub program: CString,
+    /// Its arguments, its own name first.
+    pub arguments: Vec<CString>,
+    /// Its environment, as `KEY=VALUE`.
+    pub environment: Vec<CString>,
+}
+
+impl Orders {
+    /// As a file.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut head = String::new();
+        // Writing to a string can't fail.
+        let _ = write!(
+            head,
+            "ports={}\0pieces={}\0input={}\0",
+            self.ports, self.takes_pieces, self.input
+        );
+        let mut bytes = head.into_bytes();
+        let mut put = |key: &str, value: &CString| {
+            bytes.extend_from_slice(key.as_bytes());
+            bytes.push(b'=');
+            bytes.extend_from_slice(value.to_bytes_with_nul());
+        };
+        for module in &self.modules {
+            put("module", module);
+        }
+        put("program", &self.program);
+        for argument in &self.arguments {
+            put("argument", argument);
+        }
+        for variable in &self.environment {
+            put("variable", variable);
+        }
+        bytes
+    }
+
+    /// From a file.
+    ///
+    /// # Errors
+    /// It isn't one that [`Self::encode`] made.
+    pub fn decode(bytes: &[u8]) -> Result<Self, OrdersError> {
+        let mut orders = Self::default();
+        for record in bytes.split_inclusive(|&byte| byte == 0) {
+            orders.read(record).ok_or_else(|| OrdersError::Record {
+                record: String::from_utf8_lossy(record).into_owned(),
+            })?;
+        }
+        if orders.ports == 0 {
+            return Err(OrdersError::Missing("port"));
+        }
+        if orders.program.is_empty() {
+            return Err(OrdersError::Missing("program"));
+        }
+        Ok(orders)
+    }
+
+    fn read(&mut self, record: &[u8]) -> Option<()> {
+        let equals = record.iter().position(|&byte| byte == b'=')?;
+        let value = CString::from_vec_with_nul(record[equals + 1..].to_vec()).ok()?;
+        match &record[..equals] {
+            b"ports" => self.ports = value.to_str().ok()?.parse().ok()?,
+            b"pieces" => self.takes_pieces = value.to_str().ok()?.parse().ok()?,
+            b"input" => self.input = value.to_str().ok()?.parse().ok()?,
+            b"module" => self.modules.push(value),
+            b"program" => self.program = value,
+            b"argument" => self.arguments.push(value),
+            b"variable" => self.environment.push(value),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn strings() -> impl Strategy<Value = Vec<CString>> {
+        let string = prop::collection::vec(1_u8.., 0..20).prop_map(|b| CString::new(b).unwrap());
+        prop::collection::vec(string, 0..5)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            ports in 1_u16..,
+            takes_pieces: bool,
+            input: bool,
+            modules in strings(),
+            arguments in strings(),
+            environment in strings(),
+        ) {
+            let program = c"/program=\n".to_owned();
+            let orders = Orders { ports, takes_pieces, input, modules, program, arguments, environment };
+            prop_assert_eq!(Orders::decode(&orders.encode()), Ok(orders));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Orders::decode(&bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert_eq!(Orders::decode(b""), Err(OrdersError::Missing("port")));
+        assert_eq!(
+            Orders::decode(b"ports=9\0"),
+            Err(OrdersError::Missing("program"))
+        );
+        let error = Orders::decode(b"ports=9\0program=/x").unwrap_err();
+        assert!(error.to_string().contains("program=/x"), "{error}");
+    }
+}

@@ -1,0 +1,91 @@
+#![expect(unsafe_code, reason = "forks and execs the guest's program")]
+//! Kernel modules, and the program's start.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::kmod::{ModuleInitFlags, finit_module};
+use nix::sys::stat::Mode;
+use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, execve, fork, pipe2};
+
+use super::{InitError, Orders};
+
+/// Exit codes of a shell for a program that isn't there, and for one that can't be run.
+const NOT_FOUND: i32 = 127;
+const NOT_EXECUTABLE: i32 = 126;
+
+/// The running program, and our ends of its streams.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) pid: Pid,
+    pub(super) input: Option<OwnedFd>,
+    pub(super) output: OwnedFd,
+    pub(super) error: OwnedFd,
+}
+
+/// Loads a kernel module. One that is built in or loaded already is no failure.
+pub(super) fn load_module(path: &CString) -> Result<(), InitError> {
+    let name = path.to_string_lossy().into_owned();
+    let failed = |source| InitError::Module {
+        name: name.clone(),
+        source,
+    };
+    let file = File::open(&name).map_err(failed)?;
+    match finit_module(&file, c"", ModuleInitFlags::empty()) {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// Starts the program on pipes; its standard input is the null device unless the orders say otherwise.
+pub(super) fn start(orders: &Orders) -> Result<Program, InitError> {
+    let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(|e| InitError::Setup("making a pipe", e));
+    let (output, program_output) = pipe()?;
+    let (error, program_error) = pipe()?;
+    let (program_input, input) = if orders.input {
+        let (read, write) = pipe()?;
+        (read, Some(write))
+    } else {
+        let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
+            .map_err(|e| InitError::Setup("opening /dev/null", e))?;
+        (null, None)
+    };
+    // SAFETY: this process has one thread, so the child may do whatever it likes.
+    match unsafe { fork() }.map_err(|e| InitError::Setup("forking", e))? {
+        ForkResult::Parent { child } => Ok(Program {
+            pid: child,
+            input,
+            output,
+            error,
+        }),
+        ForkResult::Child => {
+            let failure = become_program(orders, &program_input, &program_output, &program_error);
+            let Err(reason) = failure;
+            eprintln!(
+                "init: starting {}: {reason}",
+                orders.program.to_string_lossy()
+            );
+            std::process::exit(if reason == Errno::ENOENT {
+                NOT_FOUND
+            } else {
+                NOT_EXECUTABLE
+            });
+        }
+    }
+}
+
+fn become_program(
+    orders: &Orders,
+    input: &OwnedFd,
+    output: &OwnedFd,
+    error: &OwnedFd,
+) -> Result<Infallible, Errno> {
+    dup2_stderr(error)?;
+    dup2_stdin(input)?;
+    dup2_stdout(output)?;
+    execve(&orders.program, &orders.arguments, &orders.environment)
+}
