@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn what_stands_behind_the_dashes_is_taken_as_it_is() {
         let options = parse(&["--minutes", "3", "--", "isobench", "--minutes"]).unwrap();
-        assert_eq!(options.limit, Duration::from_secs(180));
+        assert_eq!(options.limit, Duration::from_mins(3));
         assert_eq!(options.words, ["isobench", "--minutes"]);
         assert!(parse(&[]).unwrap().words.is_empty());
     }
