@@ -16,7 +16,6 @@ use isobench_workloads::protocol::Message;
 use super::{
     Bench, DISK, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, Subject,
 };
-use crate::accounting::Accounting;
 use crate::instance::{Instance, InstanceError, Stdin, unexpected};
 use crate::plan::Profile;
 use crate::target::Target;
@@ -250,15 +249,7 @@ impl Experiment for Disk {
         }
         let mut launch = bench.launch(subject, &arguments);
         launch.disk = Some(bench.disk);
-        let group = bench.accounting.map(Accounting::group).transpose()?;
-        if let Some(group) = &group {
-            launch.limits = group.limit_directories();
-        }
-        let command = subject.command(&launch)?;
-        if let Some(group) = &group {
-            group.enter()?;
-        }
-        let mut instance = Instance::start(&command, Stdin::Null, bench.limit, bench.interrupt)?;
+        let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
         let outcome = listen(&mut instance, case)?;
         let ended = instance.finished()?;
         if let Some(group) = group {

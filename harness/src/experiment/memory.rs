@@ -11,8 +11,7 @@ use procfs::ProcError;
 use super::{
     Bench, Experiment, MEMORY, MeasureError, Measured, MetricInfo, Reading, Rounds, Subject, part,
 };
-use crate::accounting::Accounting;
-use crate::instance::{Instance, Stdin};
+use crate::instance::Stdin;
 use crate::plan::Profile;
 use crate::probe::pss::Pss;
 use crate::target::Target;
@@ -96,17 +95,9 @@ impl Experiment for Memory {
         subject: &Subject,
         bench: &Bench,
     ) -> Result<Measured, MeasureError> {
-        let group = bench.accounting.map(Accounting::group).transpose()?;
         let touched = TOUCHED.as_u64().to_string();
-        let mut launch = bench.launch(subject, &["idle", "--touch", &touched]);
-        if let Some(group) = &group {
-            launch.limits = group.limit_directories();
-        }
-        let command = subject.command(&launch)?;
-        if let Some(group) = &group {
-            group.enter()?;
-        }
-        let mut instance = Instance::start(&command, Stdin::Held, bench.limit, bench.interrupt)?;
+        let launch = bench.launch(subject, &["idle", "--touch", &touched]);
+        let (group, mut instance) = bench.start(subject, launch, Stdin::Held)?;
         if let Some(group) = &group {
             // Nothing is timed here, so the harness leaves at once and charges nothing of its own.
             group.leave()?;

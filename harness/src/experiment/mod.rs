@@ -19,9 +19,9 @@ use isobench_container::{Mechanisms, is_privileged};
 use isobench_reports::model::{Better, Metric, Part, TOTAL, Unit};
 pub use net::NetError;
 
-use crate::accounting::{Accounting, AccountingError};
+use crate::accounting::{Accounting, AccountingError, Group};
 use crate::bounds::Bounds;
-use crate::instance::InstanceError;
+use crate::instance::{Instance, InstanceError, Stdin};
 use crate::interrupt::Interrupt;
 use crate::marks::MonotonicTime;
 use crate::plan::Profile;
@@ -228,6 +228,26 @@ impl Bench<'_> {
             mechanisms: Mechanisms::ALL,
             marks: true,
         }
+    }
+
+    /// Starts one instance of `subject` in a cgroup of its own, where there are cgroups; the harness is in it too until
+    /// it leaves. Of the two the instance has to be dropped first: it reaps what the group would only kill.
+    fn start(
+        &self,
+        subject: &Subject,
+        mut launch: Launch,
+        stdin: Stdin,
+    ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
+        let group = self.accounting.map(Accounting::group).transpose()?;
+        if let Some(group) = &group {
+            launch.limits = group.limit_directories();
+        }
+        let command = subject.command(&launch)?;
+        if let Some(group) = &group {
+            group.enter()?;
+        }
+        let instance = Instance::start(&command, stdin, self.limit, self.interrupt)?;
+        Ok((group, instance))
     }
 }
 

@@ -12,8 +12,7 @@ use super::{
     Bench, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, START_PARTS, Subject,
     elapsed, nanoseconds, part, waiting,
 };
-use crate::accounting::Accounting;
-use crate::instance::{Instance, Stdin};
+use crate::instance::Stdin;
 use crate::plan::Profile;
 use crate::target::Target;
 
@@ -153,17 +152,9 @@ impl Experiment for StartParts {
         if part.name == Mechanism::Cgroup.name() && bench.accounting.is_none() {
             return Ok(no_cgroup());
         }
-        let group = bench.accounting.map(Accounting::group).transpose()?;
         let mut launch = bench.launch(subject, &["ready"]);
         launch.mechanisms = *mechanisms;
-        if let Some(group) = &group {
-            launch.limits = group.limit_directories();
-        }
-        let command = subject.command(&launch)?;
-        if let Some(group) = &group {
-            group.enter()?;
-        }
-        let mut instance = Instance::start(&command, Stdin::Null, bench.limit, bench.interrupt)?;
+        let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
         let ready = instance.ready()?;
         let ended = instance.finished()?;
         if let Some(group) = group {

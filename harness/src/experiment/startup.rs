@@ -15,8 +15,7 @@ use super::{
     Bench, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, STARTUP, Subject,
     elapsed, nanoseconds, part, waiting,
 };
-use crate::accounting::Accounting;
-use crate::instance::{Instance, Stdin};
+use crate::instance::Stdin;
 use crate::marks::{Mark, MonotonicTime};
 use crate::plan::Profile;
 use crate::target::Target;
@@ -125,16 +124,8 @@ impl Experiment for Startup {
             LEAST => (READY, &["ready"]),
             _ => (READY_ORDINARY, &["ready", "--libc"]),
         };
-        let group = bench.accounting.map(Accounting::group).transpose()?;
-        let mut launch = bench.launch(subject, arguments);
-        if let Some(group) = &group {
-            launch.limits = group.limit_directories();
-        }
-        let command = subject.command(&launch)?;
-        if let Some(group) = &group {
-            group.enter()?;
-        }
-        let mut instance = Instance::start(&command, Stdin::Null, bench.limit, bench.interrupt)?;
+        let launch = bench.launch(subject, arguments);
+        let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
         let spawned = instance.spawned_at();
         let ready = instance.ready()?;
         let ended = instance.finished()?;

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use isobench_reports::model::{Part, TargetKind, Unavailable};
+use isobench_reports::model::{TargetKind, Unavailable};
 
 use super::{Launch, Target};
 use crate::experiment::STARTUP;
@@ -36,10 +36,6 @@ impl Target for NamespaceFloor {
 
     fn kind(&self) -> TargetKind {
         TargetKind::Floor
-    }
-
-    fn phases(&self) -> Vec<Part> {
-        Vec::new()
     }
 
     fn takes_part_in(&self, experiment: &str) -> bool {
@@ -87,10 +83,6 @@ impl Target for KvmFloor {
 
     fn kind(&self) -> TargetKind {
         TargetKind::Floor
-    }
-
-    fn phases(&self) -> Vec<Part> {
-        Vec::new()
     }
 
     fn takes_part_in(&self, experiment: &str) -> bool {

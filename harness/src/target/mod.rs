@@ -69,7 +69,9 @@ pub trait Target: std::fmt::Debug {
     fn kind(&self) -> TargetKind;
 
     /// The phases that its launcher marks, in order; empty if it marks none.
-    fn phases(&self) -> Vec<Part>;
+    fn phases(&self) -> Vec<Part> {
+        Vec::new()
+    }
 
     /// Version of the runtime behind it, where that isn't isobench itself.
     fn version(&self) -> Option<String> {

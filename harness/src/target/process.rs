@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use isobench_container::Network;
-use isobench_reports::model::{Part, TargetKind, Unavailable};
+use isobench_reports::model::{TargetKind, Unavailable};
 
 use super::{Launch, Target};
 use crate::host::HostReport;
@@ -24,10 +24,6 @@ impl Target for Process {
 
     fn kind(&self) -> TargetKind {
         TargetKind::Rung(0)
-    }
-
-    fn phases(&self) -> Vec<Part> {
-        Vec::new()
     }
 
     fn networks(&self) -> &'static [Network] {

@@ -22,7 +22,6 @@ pub use host_end::NetError;
 use host_end::{BLOCK, HostEnd, Line};
 
 use super::{Bench, Experiment, MeasureError, Measured, MetricInfo, NET, Reading, Rounds, Subject};
-use crate::accounting::Accounting;
 use crate::instance::{Instance, Stdin, unexpected};
 use crate::marks::MonotonicTime;
 use crate::plan::Profile;
@@ -187,15 +186,7 @@ impl Experiment for Net {
         arguments.extend(options.iter().map(String::as_str));
         let mut launch = bench.launch(subject, &arguments);
         launch.network = Some(network);
-        let group = bench.accounting.map(Accounting::group).transpose()?;
-        if let Some(group) = &group {
-            launch.limits = group.limit_directories();
-        }
-        let command = subject.command(&launch)?;
-        if let Some(group) = &group {
-            group.enter()?;
-        }
-        let mut instance = Instance::start(&command, Stdin::Null, bench.limit, bench.interrupt)?;
+        let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
         let readings = exchange(&mut instance, &host, work)?;
         let ended = instance.finished()?;
         if let Some(group) = group {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use isobench_container::seccomp;
-use isobench_reports::model::{Part, TargetKind, Unavailable};
+use isobench_reports::model::{TargetKind, Unavailable};
 
 use super::{DISK, Program, prepare_layer};
 use crate::host::{HostReport, Need};
@@ -39,10 +39,6 @@ impl Target for Bubblewrap {
 
     fn kind(&self) -> TargetKind {
         TargetKind::Peer
-    }
-
-    fn phases(&self) -> Vec<Part> {
-        Vec::new()
     }
 
     fn version(&self) -> Option<String> {

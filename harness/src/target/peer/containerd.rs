@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use isobench_reports::model::{Part, TargetKind, Unavailable};
+use isobench_reports::model::{TargetKind, Unavailable};
 
 use super::daemon::{Daemon, answers, not_running};
 use super::{
@@ -26,6 +26,8 @@ use crate::target::{Launch, Target};
 
 /// The own daemon's socket, in its mount namespace.
 const SOCKET: &str = "/run/containerd/containerd.sock";
+/// The own daemon's configuration: its plugin for Kubernetes looks for networks. All paths are given as flags.
+const CONFIGURATION: &str = "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n";
 /// How long listing and removing may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -67,18 +69,15 @@ impl Containerd {
 
     fn start_daemon(&self, root: &Path, accounting: &Accounting) -> Result<Daemon, Unavailable> {
         let config = root.join("containerd.toml");
-        // The plugin for Kubernetes looks for networks.
-        let text = format!(
-            "version = 2\nroot = \"{}\"\nstate = \"/run/containerd\"\n\
-             disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = \"{SOCKET}\"\n",
-            root.join("data").display()
-        );
-        fs::write(&config, text).map_err(|error| Unavailable {
+        fs::write(&config, CONFIGURATION).map_err(|error| Unavailable {
             reason: format!("cannot write {}: {error}", config.display()),
             fix: "see that TMPDIR is on a disk with room".to_owned(),
         })?;
         let program = find_on_path("containerd").unwrap_or_else(|| "containerd".into());
-        let mut command = CommandLine::new(program).args(["--config".as_ref(), config.as_os_str()]);
+        let mut command = CommandLine::new(program)
+            .args(["--address", SOCKET, "--state", "/run/containerd", "--root"])
+            .args([root.join("data")])
+            .args(["--config".as_ref(), config.as_os_str()]);
         command.environment = client_environment();
         command.mounts = self.mounts.get().cloned();
         let client = self.client().args(["version"]);
@@ -139,10 +138,6 @@ impl Target for Containerd {
 
     fn kind(&self) -> TargetKind {
         TargetKind::Peer
-    }
-
-    fn phases(&self) -> Vec<Part> {
-        Vec::new()
     }
 
     fn version(&self) -> Option<String> {

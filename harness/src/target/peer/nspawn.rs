@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use isobench_container::{FIRST_HOST_ID, ID_COUNT};
-use isobench_reports::model::{Part, TargetKind, Unavailable};
+use isobench_reports::model::{TargetKind, Unavailable};
 
 use super::{
     DISK, Program, bind_option, needs_root, path_variable, prepare_layer, runtime_mounts,
@@ -49,10 +49,6 @@ impl Target for Nspawn {
 
     fn kind(&self) -> TargetKind {
         TargetKind::Peer
-    }
-
-    fn phases(&self) -> Vec<Part> {
-        Vec::new()
     }
 
     fn version(&self) -> Option<String> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use isobench_reports::model::{Part, TargetKind, Unavailable};
+use isobench_reports::model::{TargetKind, Unavailable};
 
 use super::{
     DISK, Program, needs_root, oci_config, path_variable, prepare_layer, runtime_mounts,
@@ -146,10 +146,6 @@ impl Target for Runtime {
 
     fn kind(&self) -> TargetKind {
         TargetKind::Peer
-    }
-
-    fn phases(&self) -> Vec<Part> {
-        Vec::new()
     }
 
     fn version(&self) -> Option<String> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use isobench_reports::model::{Part, TargetKind, Unavailable};
+use isobench_reports::model::{TargetKind, Unavailable};
 
 use super::{DISK, Program, prepare_layer};
 use crate::experiment::DISK as DISK_EXPERIMENT;
@@ -36,10 +36,6 @@ impl Target for Unshare {
 
     fn kind(&self) -> TargetKind {
         TargetKind::Peer
-    }
-
-    fn phases(&self) -> Vec<Part> {
-        Vec::new()
     }
 
     fn version(&self) -> Option<String> {
