@@ -81,12 +81,24 @@ impl Attributes {
         if let Some((uid, gid)) = self.owner {
             fchown(file, Some(uid), Some(gid))?;
         }
+        self.set_extended(file)?;
+        fchmod(file, self.mode)?;
+        futimens(file, &self.mtime, &self.mtime)
+    }
+
+    /// Gives the extended ones to an open file or directory, and keeps the others.
+    pub fn give_extended_to(mut self, file: &File) -> nix::Result<Self> {
+        self.set_extended(file)?;
+        self.extended = Vec::new();
+        Ok(self)
+    }
+
+    fn set_extended(&self, file: &File) -> nix::Result<()> {
         for (name, value) in &self.extended {
             file.set_xattr(OsStr::from_bytes(name), value)
                 .map_err(|error| errno(&error))?;
         }
-        fchmod(file, self.mode)?;
-        futimens(file, &self.mtime, &self.mtime)
+        Ok(())
     }
 
     /// Gives them to what can't be opened: a symbolic link, which has no mode, or a named pipe. Both can't have

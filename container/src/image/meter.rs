@@ -13,6 +13,8 @@ use bytesize::ByteSize;
 const NODE_BYTES: u64 = 4096;
 /// Most files and directories of one image. A large distribution has some 300000.
 const MAX_NODES: u64 = 2_000_000;
+/// Most bytes of their paths: those of directories are remembered until the end. That distribution has 20 MiB of them.
+const MAX_NAMES: u64 = 256 << 20;
 
 /// More than an import may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +30,9 @@ pub enum TooMuch {
     /// Files and directories.
     #[error("the image has more than {MAX_NODES} files")]
     Nodes,
+    /// Their paths.
+    #[error("the image has more than {} of names", ByteSize(MAX_NAMES))]
+    Names,
 }
 
 /// What is left of an import's allowance.
@@ -36,6 +41,7 @@ pub struct Meter {
     limit: ByteSize,
     bytes: Rc<Cell<u64>>,
     nodes: Rc<Cell<u64>>,
+    names: Rc<Cell<u64>>,
 }
 
 impl Meter {
@@ -46,6 +52,7 @@ impl Meter {
             limit,
             bytes: Rc::new(Cell::new(limit.as_u64())),
             nodes: Rc::new(Cell::new(MAX_NODES)),
+            names: Rc::new(Cell::new(MAX_NAMES)),
         }
     }
 
@@ -56,10 +63,12 @@ impl Meter {
         left.map(drop).ok_or(TooMuch::Bytes { limit: self.limit })
     }
 
-    /// Takes one file or directory off it.
-    pub fn charge_node(&self) -> Result<(), TooMuch> {
+    /// Takes one file or directory off it, whose path has `length` bytes.
+    pub fn charge_node(&self, length: usize) -> Result<(), TooMuch> {
         let left = self.nodes.get().checked_sub(1).ok_or(TooMuch::Nodes)?;
         self.nodes.set(left);
+        let left = self.names.get().checked_sub(length as u64);
+        self.names.set(left.ok_or(TooMuch::Names)?);
         self.charge_bytes(NODE_BYTES)
     }
 }
@@ -103,11 +112,14 @@ mod tests {
     #[test]
     fn empty_files_are_not_free() {
         let meter = Meter::half_of(ByteSize::kib(16));
-        assert_eq!(meter.charge_node(), Ok(()));
-        assert_eq!(meter.charge_node(), Ok(()));
-        assert!(matches!(meter.charge_node(), Err(TooMuch::Bytes { .. })));
+        assert_eq!(meter.charge_node(1), Ok(()));
+        assert_eq!(meter.charge_node(1), Ok(()));
+        assert!(matches!(meter.charge_node(1), Err(TooMuch::Bytes { .. })));
         let meter = Meter::half_of(ByteSize::tib(100));
-        let made = (0..=MAX_NODES).take_while(|_| meter.charge_node().is_ok());
+        let made = (0..=MAX_NODES).take_while(|_| meter.charge_node(1).is_ok());
         assert_eq!(made.count() as u64, MAX_NODES);
+        let meter = Meter::half_of(ByteSize::tib(100));
+        let made = (0..MAX_NODES).take_while(|_| meter.charge_node(2048).is_ok());
+        assert_eq!(made.count() as u64, MAX_NAMES / 2048);
     }
 }

@@ -24,6 +24,8 @@ use super::path::SafePath;
 const MAX_JSON: u64 = 4 << 20;
 /// Most members of an archive: an image has a few for each layer.
 const MAX_MEMBERS: usize = 100_000;
+/// Longest content of a symbolic link (`PATH_MAX`).
+const MAX_LINK: usize = 4096;
 /// Most symbolic links on the way to a member.
 const MAX_LINKS: usize = 8;
 
@@ -215,7 +217,7 @@ fn index(file: &File, path: &Path) -> Result<HashMap<SafePath, Found>, ImageErro
                 position: members.position(),
                 size: member.size,
             },
-            MemberKind::SymbolicLink => {
+            MemberKind::SymbolicLink if member.link.len() <= MAX_LINK => {
                 Found::Link(std::ffi::OsStr::from_bytes(&member.link).to_owned())
             }
             _ => continue,

@@ -244,10 +244,13 @@ impl Changing<'_> {
         // Hundreds of thousands of files at once.
         syncfs(&file).map_err(|errno| failed(errno.into()))?;
         for layer in new_layers {
-            self.rename(
-                &self.new_path().join(layer.hex()),
-                &self.store.layer_path(layer),
-            )?;
+            let path = self.store.layer_path(layer);
+            // What is there has been found damaged, or it would not be made anew.
+            if path.exists() {
+                let damaged = format!("{}-damaged", layer.hex());
+                self.rename(&path, &self.new_path().join(damaged))?;
+            }
+            self.rename(&self.new_path().join(layer.hex()), &path)?;
         }
         self.rename(&record, &self.store.image_path(&image.name))
     }

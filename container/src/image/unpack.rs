@@ -166,7 +166,7 @@ impl Unpacker<'_> {
         if let Some(kind) = existing {
             parent.remove(name, kind).map_err(at(path))?;
         }
-        self.meter.charge_node()?;
+        self.charge(path)?;
         parent.make_directory(name).map_err(at(path))?;
         let replaces = existing == Some(Kind::Whiteout);
         if replaces {
@@ -174,6 +174,11 @@ impl Unpacker<'_> {
             made.make_opaque().map_err(at(path))?;
         }
         Ok(replaces)
+    }
+
+    fn charge(&self, path: &SafePath) -> Result<(), LayerFault> {
+        let length = path.as_path().as_os_str().len();
+        Ok(self.meter.charge_node(length)?)
     }
 
     /// Hides what the layers below have at `path`. It does nothing to what this layer has there.
@@ -184,7 +189,7 @@ impl Unpacker<'_> {
         let parent = self.enter(&parent)?;
         match parent.kind(name).map_err(at(path))? {
             None => {
-                self.meter.charge_node()?;
+                self.charge(path)?;
                 self.facts
                     .hiding
                     .extend(path.split().map(|(parent, _)| parent));
@@ -207,21 +212,18 @@ impl Unpacker<'_> {
         members: &mut Members<R>,
     ) -> Result<(), LayerFault> {
         let Some((parent_path, name)) = path.split() else {
-            self.directories.insert(path.clone(), attributes);
-            return Ok(());
+            return self.describe_directory(path, attributes);
         };
         let parent = self.enter(&parent_path)?;
         if *node == Node::Directory {
             self.make_directory(&parent, path, name)?;
-            self.directories.insert(path.clone(), attributes);
-            self.facts.implied.remove(path);
-            return Ok(());
+            return self.describe_directory(path, attributes);
         }
         if let Node::HardLink(target) = node {
             return self.make_hard_link(&parent, path, name, target);
         }
         self.clear(&parent, path, name)?;
-        self.meter.charge_node()?;
+        self.charge(path)?;
         match node {
             Node::File => {
                 let mut file = parent.make_file(name).map_err(at(path))?;
@@ -241,6 +243,20 @@ impl Unpacker<'_> {
         attributes
             .give_to_name(&parent, name, fifo)
             .map_err(at(path))
+    }
+
+    /// Remembers the attributes of a directory, but for the extended ones, which it gets now: they may be long.
+    fn describe_directory(
+        &mut self,
+        path: &SafePath,
+        attributes: Attributes,
+    ) -> Result<(), LayerFault> {
+        let directory = self.root.open(path).and_then(|opened| opened.file());
+        let remembered = directory.and_then(|directory| attributes.give_extended_to(&directory));
+        self.directories
+            .insert(path.clone(), remembered.map_err(at(path))?);
+        self.facts.implied.remove(path);
+        Ok(())
     }
 
     /// Makes room for something that is no directory: the last member of a name counts.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::json;
@@ -15,6 +16,11 @@ fn layers(place: &Place) -> usize {
     fs::read_dir(place.path("store").join(map).join("layers"))
         .unwrap()
         .count()
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().path()).collect()
 }
 
 fn file(name: &str) -> Layer {
@@ -144,6 +150,32 @@ fn what_a_killed_import_left_is_removed_by_the_next() {
     place.succeeds(&["image", "import", "one"]);
     assert_eq!(layers(&place), 1);
     assert_eq!(fs::read_dir(store.join("new")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_damaged_layer_is_mended_by_another_import() {
+    let place = Place::new();
+    Image::with_workload().write(&place.path("one"));
+    place.succeeds(&["image", "import", "one"]);
+    let store = place
+        .path("store")
+        .join(if is_root() { "shifted" } else { "own" });
+    let layer = entries(&store.join("layers")).remove(0);
+    fs::write(layer.join("facts.json"), "{").unwrap();
+    fs::remove_file(layer.join("root/bin/workload")).unwrap();
+    let said = place.succeeds(&["image", "import", "one"]);
+    assert!(said.contains("layers 1 (0 there already)"), "{said}");
+    assert!(layer.join("root/bin/workload").exists());
+    assert!(entries(&store.join("new")).is_empty());
+    if !can_run() {
+        return;
+    }
+    fs::remove_dir_all(&layer).unwrap();
+    let start = ["exec", "--target", "container", "--image", "one"];
+    let exec = [&start[..], &["--", "workload", "ready"]].concat();
+    place.refuses(&exec, "the image one:latest is damaged");
+    place.succeeds(&["image", "import", "one"]);
+    assert_eq!(place.succeeds(&exec), "isobench/1 ready\n");
 }
 
 #[test]
