@@ -15,6 +15,7 @@ use isobench::programs::Programs;
 use isobench::progress::Progress;
 use isobench::rig::Rig;
 use isobench::runner::Runner;
+use isobench::stop::Until;
 use isobench::target;
 use isobench_reports::model::{Sample, Status, TOTAL};
 use isobench_reports::statistics::Series;
@@ -101,6 +102,7 @@ fn measure() -> anyhow::Result<()> {
         subjects: &rig.subjects,
         profile,
         seed: 0,
+        until: Until::default(),
     };
     let taken = runner.run(&rig.bench(&interrupt), Progress::silent(), &mut |_| {});
     for goal in &GOALS {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use isobench::interrupt::Interrupt;
 use isobench::plan::Profile;
 use isobench::programs::Programs;
+use isobench::stop::Until;
 use isobench::suite::{self, Options};
 
 /// Criterion's users filter benches by name: `cargo bench -- startup/container` is not about the suite.
@@ -35,6 +36,9 @@ fn main() -> ExitCode {
             profile: Profile::Standard,
             seed: None,
             baseline: None,
+            until: Until::default(),
+            injections: Vec::new(),
+            twin: false,
             out: None,
         };
         suite::run(

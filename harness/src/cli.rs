@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,6 +10,7 @@ use isobench_container::Network;
 use isobench_reports::Format;
 
 use crate::bounds::Bounds;
+use crate::injection::{Wish, parse_duration};
 use crate::plan::Profile;
 
 /// What isolation costs, with numbers from your own machine.
@@ -67,6 +69,18 @@ pub struct RunArguments {
     /// Target that ratios refer to [default: process]
     #[arg(long, value_name = "NAME")]
     pub baseline: Option<String>,
+    /// Go on until every experiment's first figure has an interval this narrow, for every target, or the time is up
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
+    pub precision: Option<f64>,
+    /// Time for all samples, such as 90s or 5min [default: as long as the profile takes; 10min with --precision]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub max_time: Option<Duration>,
+    /// Add a delay of a known size to every start: [TARGET:]startup=+500us
+    #[arg(long, hide = true)]
+    pub inject: Vec<Wish>,
+    /// Measure the bare process twice, as two targets
+    #[arg(long, hide = true)]
+    pub twin: bool,
     /// Print the figures in this format instead of a table
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<FigureFormat>,
@@ -225,6 +239,11 @@ fn parse_percent(text: &str) -> Result<f64, String> {
         Ok(percent) if percent > 0.0 && percent <= 1000.0 => Ok(percent / 100.0),
         _ => Err("expected per cent above 0 and up to 1000, such as 5%".to_owned()),
     }
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .ok_or_else(|| "expected a time with its unit, such as 90s or 5min".to_owned())
 }
 
 /// What `isobench image` can do.

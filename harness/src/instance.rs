@@ -22,7 +22,7 @@ use crate::interrupt::Interrupt;
 use crate::leftovers::Leftovers;
 use crate::marks::{Mark, MonotonicTime, parse_marks};
 use crate::reap::{Reaped, reap};
-use crate::spawn::{Child, CommandLine, Descriptors, ProcessGroup, spawn};
+use crate::spawn::{Child, CommandLine, Descriptors, ProcessGroup, spawn_late};
 use crate::stream::Stream;
 
 pub use batch::{Started, start_together};
@@ -80,6 +80,20 @@ impl<'i> Instance<'i> {
         limit: Duration,
         interrupt: &'i Interrupt,
     ) -> Result<Self, InstanceError> {
+        Self::start_late(command, stdin, limit, interrupt, Duration::ZERO)
+    }
+
+    /// As [`Instance::start`], with a `delay` inside the time that is measured.
+    ///
+    /// # Errors
+    /// As [`Instance::start`].
+    pub fn start_late(
+        command: &CommandLine,
+        stdin: Stdin,
+        limit: Duration,
+        interrupt: &'i Interrupt,
+        delay: Duration,
+    ) -> Result<Self, InstanceError> {
         let (stdout_writer, stdout) = Stream::pipe(MOST_OUTPUT)?;
         let (stderr_writer, stderr) = Stream::pipe(MOST_ERROR_OUTPUT)?;
         let (marks_writer, marks) = Stream::pipe(MOST_MARKS)?;
@@ -90,7 +104,7 @@ impl<'i> Instance<'i> {
             stderr: stderr_writer,
             marks: Some(marks_writer),
         };
-        let child = spawn(command, descriptors, ProcessGroup::Own)?;
+        let child = spawn_late(command, descriptors, ProcessGroup::Own, delay)?;
         Ok(Self {
             arrived: child.spawned_at,
             child,

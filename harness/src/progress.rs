@@ -39,6 +39,20 @@ impl Progress {
         }
     }
 
+    /// As [`Progress::new`], for a run of which nobody knows how long it takes.
+    pub fn open_ended() -> Self {
+        let progress = Self {
+            steps: 0,
+            ..Self::new(0)
+        };
+        let style = ProgressStyle::with_template("{spinner} {elapsed}  sample {pos}  {msg:32}");
+        progress.bar.set_length(u64::MAX);
+        progress
+            .bar
+            .set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        progress
+    }
+
     /// One that shows nothing.
     pub fn silent() -> Self {
         Self {
@@ -57,12 +71,15 @@ impl Progress {
             .last_line
             .is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
         if self.lines && due {
+            let of = match self.steps {
+                0 => String::new(),
+                steps => format!(" of {steps}"),
+            };
             // A reader that has gone away must not end the run.
             let _ = writeln!(
                 std::io::stderr(),
-                "sample {} of {}: {experiment}, {target}",
+                "sample {}{of}: {experiment}, {target}",
                 number + 1,
-                self.steps
             );
             self.last_line = Some(Instant::now());
         }

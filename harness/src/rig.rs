@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytesize::ByteSize;
-use isobench_reports::model::Unavailable;
+use isobench_reports::model::{Injection, Unavailable};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -41,6 +41,8 @@ pub struct Rig {
     pub absent: Vec<Absent>,
     /// Where memory is accounted, or why it isn't.
     pub accounting: Result<Accounting, AccountingError>,
+    /// Delays to add on purpose; none unless somebody sets them.
+    pub injections: Vec<Injection>,
     disk: PathBuf,
     workload: PathBuf,
     _session: Session,
@@ -79,6 +81,7 @@ impl Rig {
             subjects,
             absent,
             accounting,
+            injections: Vec::new(),
             disk,
             workload: programs.workload.clone(),
             _session: session,
@@ -93,6 +96,7 @@ impl Rig {
             accounting: self.accounting.as_ref().ok(),
             limit: SAMPLE_LIMIT,
             interrupt,
+            injections: &self.injections,
         }
     }
 }

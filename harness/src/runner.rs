@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use isobench_reports::model::{Sample, Status, TOTAL};
+use isobench_reports::model::{Injection, Sample, Status, Stop, TOTAL};
 
 use crate::experiment::{Bench, Experiment, MeasureError, Measured, Subject};
 use crate::plan::{Profile, Step, Workload, plan};
 use crate::progress::Progress;
+use crate::stop::{Extent, MOST_ROUNDS, StopRule, Until};
 
 /// Time between two checkpoints; writing one costs some milliseconds between two samples.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
@@ -27,6 +28,8 @@ pub struct Runner<'r> {
     pub profile: Profile,
     /// Decides the order.
     pub seed: u64,
+    /// When to stop before the rounds of the profile, or after them.
+    pub until: Until,
 }
 
 /// What came of a run.
@@ -36,6 +39,8 @@ pub struct Taken {
     pub samples: Vec<Sample>,
     /// Whether the user stopped it before the end.
     pub interrupted: bool,
+    /// What stopped it otherwise, if something else than its rounds was asked for.
+    pub stop: Option<Stop>,
 }
 
 impl Runner<'_> {
@@ -49,11 +54,15 @@ impl Runner<'_> {
         let mut samples = Vec::new();
         let mut saved = Instant::now();
         let mut interrupted = false;
+        let mut rule = StopRule::new(self.until, self.extents());
         let mut hung = vec![0; self.subjects.len()];
         let mut spent = Spent::default();
         for (sequence, step) in self.steps().iter().enumerate() {
             let experiment = &self.experiments[step.experiment];
             let subject = &self.subjects[step.target];
+            if !rule.allows(step, &samples) {
+                continue;
+            }
             if !spent.allows(step, experiment.patience(self.profile)) {
                 continue;
             }
@@ -64,13 +73,15 @@ impl Runner<'_> {
                 interrupted = true;
                 break;
             }
-            samples.extend(rows(
+            let mut taken = rows(
                 experiment.as_ref(),
                 subject.target.name(),
                 step,
                 sequence as u64,
                 outcome,
-            ));
+            );
+            stamp(&mut taken, bench.injections);
+            samples.extend(taken);
             spent.add(step, begun.elapsed());
             if saved.elapsed() >= CHECKPOINT_INTERVAL {
                 checkpoint(&samples);
@@ -81,6 +92,7 @@ impl Runner<'_> {
         Taken {
             samples,
             interrupted,
+            stop: rule.outcome(),
         }
     }
 
@@ -96,11 +108,27 @@ impl Runner<'_> {
                         .map(|case| self.subjects_of(experiment.as_ref(), case))
                         .collect(),
                     warmup: rounds.warmup,
-                    measured: rounds.measured,
+                    measured: match self.until.precision {
+                        Some(_) => MOST_ROUNDS,
+                        None => rounds.measured,
+                    },
                 }
             })
             .collect();
         plan(&work, self.seed)
+    }
+
+    fn extents(&self) -> Vec<Extent> {
+        let experiments = self.experiments.iter();
+        experiments
+            .map(|experiment| Extent {
+                leading: experiment
+                    .metrics()
+                    .first()
+                    .map_or("", |metric| metric.name),
+                measured: experiment.rounds(self.profile).measured,
+            })
+            .collect()
     }
 
     fn subjects_of(&self, experiment: &dyn Experiment, case: usize) -> Vec<usize> {
@@ -162,6 +190,22 @@ impl Spent {
 
     fn key(step: &Step) -> (usize, usize) {
         (step.experiment, step.target)
+    }
+}
+
+/// Says of every row that a delay was added to that one was.
+fn stamp(rows: &mut [Sample], injections: &[Injection]) {
+    for row in rows {
+        let mut own = injections.iter().filter(|injection| {
+            (&injection.target, &injection.experiment) == (&row.target, &row.experiment)
+        });
+        if let Some(injection) = own.next() {
+            let stamp = format!("{} ns were added on purpose", injection.delay_ns);
+            row.reason = Some(match row.reason.take() {
+                Some(reason) => format!("{reason}; {stamp}"),
+                None => stamp,
+            });
+        }
     }
 }
 

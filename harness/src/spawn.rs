@@ -8,10 +8,13 @@
     reason = "clone(2) with a shared address space and execve(2)"
 )]
 
+mod error;
+
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -22,7 +25,9 @@ use nix::unistd::Pid;
 
 use crate::leftovers::Leftovers;
 use crate::marks::MonotonicTime;
+
 use crate::mounts::MountNamespace;
+pub use error::SpawnError;
 
 /// The descriptor number that a launcher finds its marks pipe at.
 pub const MARKS_DESCRIPTOR: RawFd = 3;
@@ -73,40 +78,6 @@ impl CommandLine {
             .extend(arguments.into_iter().map(|a| a.as_ref().to_owned()));
         self
     }
-}
-
-/// A program could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum SpawnError {
-    /// An argument or variable holds a NUL byte, which no exec can pass on.
-    #[error("{0:?} holds a NUL byte, which can't be passed to a program")]
-    Nul(OsString),
-    /// A descriptor could not be made.
-    #[error("cannot make a {what} for {}", program.display())]
-    Descriptor {
-        /// What was to be made.
-        what: &'static str,
-        /// The program to be started.
-        program: PathBuf,
-        /// Why not.
-        source: Errno,
-    },
-    /// clone(2) failed.
-    #[error("cannot clone a process for {}", program.display())]
-    Clone {
-        /// The program to be started.
-        program: PathBuf,
-        /// Why not.
-        source: Errno,
-    },
-    /// execve(2) failed.
-    #[error("cannot execute {}", program.display())]
-    Exec {
-        /// The program to be started.
-        program: PathBuf,
-        /// Why not.
-        source: Errno,
-    },
 }
 
 /// Which process group the child belongs to.
@@ -193,6 +164,20 @@ pub fn spawn(
     descriptors: Descriptors,
     group: ProcessGroup,
 ) -> Result<Child, SpawnError> {
+    spawn_late(command, descriptors, group, Duration::ZERO)
+}
+
+/// As [`spawn`], but lets `delay` pass between the reading of the clock and the clone: a cost of a known size, to see
+/// whether the figures show it.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn spawn_late(
+    command: &CommandLine,
+    descriptors: Descriptors,
+    group: ProcessGroup,
+    delay: Duration,
+) -> Result<Child, SpawnError> {
     let image = ExecImage::new(command)?;
     let surroundings = Surroundings::new(command, descriptors)?;
     let clone_error = |source| SpawnError::Clone {
@@ -225,6 +210,7 @@ pub fn spawn(
         127
     });
     let spawned_at = MonotonicTime::now();
+    spawned_at.busy_wait(delay);
     // SAFETY: CLONE_VFORK suspends this thread until the child has exec'd or exited, so the stack, the
     // closure and all that it borrows outlive the child's use of them, and no other code of this thread runs
     // meanwhile. The child only makes system calls: it neither allocates nor takes a lock that another

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use isobench_reports::model::{self, Run, SCHEMA_VERSION, Sample};
+use isobench_reports::model::{self, ClockOffset, Run, SCHEMA_VERSION, Sample};
 use isobench_reports::{Format, Output, render_figures, render_table};
 use jiff::Timestamp;
 use rand::RngExt as _;
@@ -12,13 +12,17 @@ use rand::RngExt as _;
 use crate::experiment::{self, Experiment};
 use crate::failure::BadInput;
 use crate::host::{HostReport, Verdict};
+use crate::injection::Wish;
+use crate::instrument;
 use crate::interrupt::Interrupt;
+use crate::marks::wall_clock_offset;
 use crate::output;
 use crate::plan::Profile;
 use crate::programs::Programs;
 use crate::progress::Progress;
 use crate::rig::Rig;
 use crate::runner::Runner;
+use crate::stop::Until;
 use crate::target::{self, Target};
 
 /// What to run.
@@ -36,6 +40,12 @@ pub struct Options {
     pub seed: Option<u64>,
     /// Name of the target that ratios refer to; the bare process if `None`.
     pub baseline: Option<String>,
+    /// When to stop, if not after the rounds of the profile.
+    pub until: Until,
+    /// Delays to add on purpose.
+    pub injections: Vec<Wish>,
+    /// Whether the bare process is measured twice, as two targets.
+    pub twin: bool,
     /// Directory to write to; a dated one if `None`.
     pub out: Option<PathBuf>,
 }
@@ -61,12 +71,8 @@ pub fn run(
     programs: &Programs,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Finished> {
-    let targets = if options.start_daemons {
-        target::all_starting_daemons(programs)
-    } else {
-        target::all(programs)
-    };
-    let targets = target::choose(targets, options.targets.as_deref())?;
+    let targets = targets(options, programs)?;
+    let injections = injections(&targets, &options.injections)?;
     check_baseline(&targets, options.baseline.as_deref())?;
     let experiments = choose(
         experiment::all(options.profile),
@@ -86,12 +92,14 @@ pub fn run(
         seed,
         started,
     );
-    let rig = Rig::assemble(
+    let mut rig = Rig::assemble(
         targets,
         &host,
         programs,
         experiment::disk_size(options.profile),
     )?;
+    rig.injections.clone_from(&injections);
+    run.conduct.injections = injections;
     if let Err(error) = &rig.accounting {
         run.warnings
             .push(format!("memory is not accounted by cgroup: {error}"));
@@ -107,7 +115,9 @@ pub fn run(
         subjects: &rig.subjects,
         profile: options.profile,
         seed,
+        until: options.until,
     };
+    measure_instrument(&mut run, programs, options.profile, interrupt);
     take_samples(&mut run, &runner, &rig, interrupt, &mut output);
     let baseline = options.baseline.clone();
     let report = output.write(&run, baseline.as_deref())?.html;
@@ -118,6 +128,18 @@ pub fn run(
     })
 }
 
+/// The targets that were asked for.
+fn targets(options: &Options, programs: &Programs) -> Result<Vec<Box<dyn Target>>, BadInput> {
+    let all = if options.start_daemons {
+        target::all_starting_daemons(programs)
+    } else {
+        target::all(programs)
+    };
+    let mut targets = target::choose(all, options.targets.as_deref())?;
+    targets.extend(options.twin.then(target::twin));
+    Ok(targets)
+}
+
 fn take_samples(
     run: &mut Run,
     runner: &Runner,
@@ -126,6 +148,7 @@ fn take_samples(
     output: &mut Output,
 ) {
     let clock = Instant::now();
+    let before_ns = wall_clock_offset();
     let mut checkpoint = |samples: &[Sample]| {
         let mut so_far = run.clone();
         so_far.partial = true;
@@ -134,11 +157,42 @@ fn take_samples(
         // A disk that is full now says so at the end of the run, where it's an error.
         let _ = output.checkpoint(&so_far);
     };
-    let progress = Progress::new(runner.steps().len());
+    let planned = runner.steps().len();
+    let progress = match runner.until.precision {
+        Some(_) => Progress::open_ended(),
+        None => Progress::new(planned),
+    };
     let taken = runner.run(&rig.bench(interrupt), progress, &mut checkpoint);
     run.partial = taken.interrupted;
+    run.conduct.stop = taken.stop;
+    run.conduct.clock = Some(ClockOffset {
+        before_ns,
+        after_ns: wall_clock_offset(),
+    });
     run.duration_seconds = clock.elapsed().as_secs_f64();
     run.samples.extend(taken.samples);
+}
+
+/// The instrument is measured in every run; what can't be measured is a warning, and no figure.
+fn measure_instrument(run: &mut Run, programs: &Programs, profile: Profile, interrupt: &Interrupt) {
+    match instrument::measure(&programs.workload, profile, interrupt) {
+        Ok(instrument) => run.conduct.instrument = Some(instrument),
+        Err(error) => run.warnings.push(format!(
+            "the instrument was not measured: {:#}",
+            anyhow::Error::new(error)
+        )),
+    }
+}
+
+fn injections(
+    targets: &[Box<dyn Target>],
+    wishes: &[Wish],
+) -> Result<Vec<model::Injection>, BadInput> {
+    let wanted: Vec<_> = wishes
+        .iter()
+        .map(|wish| wish.injections(targets))
+        .collect::<Result<_, _>>()?;
+    Ok(wanted.concat())
 }
 
 /// Picks those that were asked for, in their own order.
@@ -202,6 +256,7 @@ fn describe(
                 description: target.description().to_owned(),
                 kind: target.kind(),
                 version: target.version(),
+                floor: target.floor().map(str::to_owned),
                 differences: target.differences().iter().map(|&s| s.to_owned()).collect(),
                 unavailable: target.unavailable(host),
             })
@@ -210,6 +265,7 @@ fn describe(
             .iter()
             .map(|experiment| experiment.describe(&all))
             .collect(),
+        conduct: model::Conduct::default(),
         warnings: host
             .findings
             .iter()

@@ -7,7 +7,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 pub use self::prices::{PRICES, add_crowds, price_of, with_prices};
-use crate::model::{Run, SCHEMA_VERSION, Sample, Status, TOTAL, Unit};
+use crate::model::{Conduct, Run, SCHEMA_VERSION, Sample, Status, TOTAL, Unit};
 
 /// Rounds of every experiment.
 pub const ROUNDS: u32 = 20;
@@ -129,6 +129,7 @@ pub fn run() -> Run {
         host: declared::host(),
         targets: declared::targets(),
         experiments: declared::experiments(),
+        conduct: Conduct::default(),
         warnings: vec![
             "the load was 1.7 at the start, on 2 cores: figures may be noisy".to_owned(),
         ],

@@ -11,7 +11,9 @@
 
 mod chart;
 pub mod compare;
+pub mod conduct;
 mod export;
+pub mod guards;
 pub mod model;
 pub mod parts;
 pub mod prices;

@@ -2,9 +2,13 @@
 //!
 //! Nothing in here knows how a number was made. Every sample is kept; statistics are derived from them.
 
+mod conduct;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use conduct::{ClockOffset, Conduct, Injection, Instrument, Stop, StopReason};
 
 /// The version of the results schema that this build writes, and the only one that it reads.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -38,6 +42,9 @@ pub struct Run {
     pub targets: Vec<Target>,
     /// Every experiment that was asked for, in order.
     pub experiments: Vec<Experiment>,
+    /// How it was conducted.
+    #[serde(default)]
+    pub conduct: Conduct,
     /// Doubts about the data or the host, in plain words.
     pub warnings: Vec<String>,
     /// Every raw sample, in the order taken.
@@ -82,6 +89,9 @@ pub struct Target {
     pub version: Option<String>,
     /// What a peer does otherwise than isobench's container, a sentence each; empty for isobench's own targets.
     pub differences: Vec<String>,
+    /// Name of the target that does a part of what this one does, so that this one can't be faster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<String>,
     /// Set if this host can't run it.
     pub unavailable: Option<Unavailable>,
 }
@@ -136,6 +146,14 @@ pub struct Metric {
     pub at_once: Option<u32>,
     /// Its parts in order, each with the sentence that explains it; empty if it isn't cut into parts.
     pub parts: Vec<Part>,
+}
+
+impl Metric {
+    /// Whether its values are differences, which may be below zero: memory beyond what a program touches, time that
+    /// was not spent on a processor.
+    pub fn is_difference(&self) -> bool {
+        self.unit == Unit::Bytes || self.name == "waiting"
+    }
 }
 
 /// A phase of a start, a component of a sum, or a variant on a price list.

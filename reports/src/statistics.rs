@@ -13,6 +13,7 @@ mod joint;
 pub mod permutation;
 pub mod ranks;
 mod series;
+pub mod shape;
 
 pub use interval::{Interval, ROUNDS_FOR_95};
 pub use joint::{Estimate, Joint};

@@ -8,9 +8,11 @@ mod verdict;
 use std::collections::HashMap;
 use std::fmt;
 
+use crate::conduct::Noise;
 use crate::model::{Experiment, Metric, Run, Sample, Target, TargetKind};
 use crate::parts::PartFigure;
 use crate::prices::is_price_list;
+use crate::statistics::shape::Outliers;
 use crate::statistics::{Interval, ROUNDS_FOR_95, Series};
 
 pub use verdict::{MINIMUM_EFFECT, SIGNIFICANCE, Test, Verdict, is_large};
@@ -88,6 +90,8 @@ pub struct Figure<'a> {
     pub interval: Option<Interval>,
     /// Number of good samples.
     pub count: usize,
+    /// Those of them that lie far from the others; they count like any other.
+    pub outliers: Outliers,
     /// The median over that of the baseline, where both are positive; absent for the baseline itself.
     pub ratio: Option<Ratio>,
     /// What the whole is made of, in order; empty if it wasn't cut into parts.
@@ -219,7 +223,8 @@ impl<'a> Summary<'a> {
         });
         let section = |experiment| build::section(run, experiment, baseline, &samples);
         let mut sections: Vec<_> = run.experiments.iter().map(section).collect();
-        verdict::judge(&mut sections);
+        let floor = Noise::of(run).map_or(0.0, |noise| noise.floor());
+        verdict::judge(&mut sections, floor);
         Self {
             run,
             baseline,

@@ -9,6 +9,8 @@ use comfy_table::{
     Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width,
 };
 
+use crate::conduct;
+use crate::guards;
 use crate::model::{Metric, Run};
 use crate::prices::lists;
 use crate::summary::{self, Column, Outcome, Section, Summary, Verdict};
@@ -255,6 +257,16 @@ fn notes(summary: &Summary<'_>, options: TableOptions) -> Vec<String> {
             .map(|gap| (gap.target.to_owned(), gap.to_string())),
     );
     notes.extend(
+        guards::doubts(summary)
+            .iter()
+            .map(|doubt| ("doubt".to_owned(), doubt.to_string())),
+    );
+    notes.extend(
+        conduct::notes(summary)
+            .into_iter()
+            .map(|(subject, note)| (subject.to_owned(), note)),
+    );
+    notes.extend(
         summary
             .run
             .warnings
@@ -288,7 +300,7 @@ fn legend(summary: &Summary<'_>) -> String {
         text += "; below 6 samples it is narrower than that";
     }
     if summary.says(Verdict::NoDifference) {
-        text += "; same: no difference that chance would not explain, or one below 2 %";
+        text += "; same: chance explains the difference, or it is below 2 % or the noise floor";
     }
     if summary.says(Verdict::TooFew) {
         text += "; ?: too few samples to tell a difference from chance";

@@ -111,14 +111,18 @@ pub fn ratio_interval(interval: Interval) -> String {
 
 /// Writes how wide an interval is, relative to its median: `±4 %`, or nothing at a median of 0.
 pub fn spread(interval: Interval, median: f64) -> Option<String> {
-    let percent = interval.relative_half_width(median) * 100.0;
-    percent.is_finite().then(|| {
-        if percent < 0.05 {
-            "±0 %".to_owned()
-        } else {
-            format!("±{} %", two_digits(percent))
-        }
-    })
+    let width = interval.relative_half_width(median);
+    width.is_finite().then(|| format!("±{}", part(width)))
+}
+
+/// Writes a part of a whole in per cent: `4 %`, `0.5 %`.
+pub fn part(part: f64) -> String {
+    let percent = part * 100.0;
+    if percent < 0.05 {
+        "0 %".to_owned()
+    } else {
+        format!("{} %", two_digits(percent))
+    }
 }
 
 /// Writes a change in per cent with its sign and without the unit: `+4.2`, `-0.3`, `+120`.

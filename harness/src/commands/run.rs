@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use crate::cli::RunArguments;
 use crate::interrupt::Interrupt;
 use crate::programs::Programs;
+use crate::stop::Until;
 use crate::suite::{self, Options};
 
 /// Exit code of a run that the user stopped: 128 + SIGINT, as shells have it.
@@ -26,6 +27,12 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         profile: arguments.profile,
         seed: arguments.seed,
         baseline: arguments.baseline,
+        until: Until {
+            precision: arguments.precision,
+            time: arguments.max_time,
+        },
+        injections: arguments.inject,
+        twin: arguments.twin,
         out: arguments.out,
     };
     let finished = suite::run(&options, &programs, &interrupt)?;

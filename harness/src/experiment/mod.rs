@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use isobench_container::{Mechanisms, is_privileged};
-use isobench_reports::model::{Better, Metric, Part, TOTAL, Unit};
+use isobench_reports::model::{Better, Injection, Metric, Part, TOTAL, Unit};
 pub use net::NetError;
 
 use crate::accounting::{Accounting, AccountingError, Group};
@@ -210,9 +210,20 @@ pub struct Bench<'r> {
     pub limit: Duration,
     /// Whether the user has asked for a stop.
     pub interrupt: &'r Interrupt,
+    /// Delays that are added on purpose.
+    pub injections: &'r [Injection],
 }
 
 impl Bench<'_> {
+    /// The delay that is added on purpose to each start of `subject` in `experiment`.
+    fn injected(&self, experiment: &str, subject: &Subject) -> Duration {
+        let of = |injection: &&Injection| {
+            injection.experiment == experiment && injection.target == subject.target.name()
+        };
+        let delays = self.injections.iter().filter(of);
+        Duration::from_nanos(delays.map(|injection| injection.delay_ns).sum())
+    }
+
     /// The launch of the workload in `subject` with `arguments`.
     fn launch<'a>(&'a self, subject: &'a Subject, arguments: &[&str]) -> Launch<'a> {
         Launch {
@@ -235,8 +246,19 @@ impl Bench<'_> {
     fn start(
         &self,
         subject: &Subject,
+        launch: Launch,
+        stdin: Stdin,
+    ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
+        self.start_late(subject, launch, stdin, Duration::ZERO)
+    }
+
+    /// The same with a delay that counts as the start's.
+    fn start_late(
+        &self,
+        subject: &Subject,
         mut launch: Launch,
         stdin: Stdin,
+        delay: Duration,
     ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
         let group = self.accounting.map(Accounting::group).transpose()?;
         if let Some(group) = &group {
@@ -246,7 +268,7 @@ impl Bench<'_> {
         if let Some(group) = &group {
             group.enter()?;
         }
-        let instance = Instance::start(&command, stdin, self.limit, self.interrupt)?;
+        let instance = Instance::start_late(&command, stdin, self.limit, self.interrupt, delay)?;
         Ok((group, instance))
     }
 }

@@ -125,7 +125,8 @@ impl Experiment for Startup {
             _ => (READY_ORDINARY, &["ready", "--libc"]),
         };
         let launch = bench.launch(subject, arguments);
-        let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
+        let delay = bench.injected(STARTUP, subject);
+        let (group, mut instance) = bench.start_late(subject, launch, Stdin::Null, delay)?;
         let spawned = instance.spawned_at();
         let ready = instance.ready()?;
         let ended = instance.finished()?;

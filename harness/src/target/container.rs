@@ -104,6 +104,10 @@ impl Target for Container {
         TargetKind::Rung(1)
     }
 
+    fn floor(&self) -> Option<&'static str> {
+        Some("floor-namespaces")
+    }
+
     fn phases(&self) -> Vec<Part> {
         Phase::ALL
             .iter()

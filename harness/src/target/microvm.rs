@@ -40,6 +40,10 @@ impl Target for BareMicrovm {
         TargetKind::Rung(2)
     }
 
+    fn floor(&self) -> Option<&'static str> {
+        Some("floor-kvm")
+    }
+
     fn phases(&self) -> Vec<Part> {
         Phase::ALL
             .iter()

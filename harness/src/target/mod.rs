@@ -9,6 +9,7 @@ mod floor;
 mod microvm;
 mod peer;
 mod process;
+mod twin;
 
 use std::ffi::OsString;
 use std::fs;
@@ -71,6 +72,11 @@ pub trait Target: std::fmt::Debug {
     /// The phases that its launcher marks, in order; empty if it marks none.
     fn phases(&self) -> Vec<Part> {
         Vec::new()
+    }
+
+    /// Name of the target that does a part of what this one does, beside the bare process, which all contain.
+    fn floor(&self) -> Option<&'static str> {
+        None
     }
 
     /// Version of the runtime behind it, where that isn't isobench itself.
@@ -170,6 +176,11 @@ fn all_with(programs: &Programs, peers: Vec<Box<dyn Target>>) -> Vec<Box<dyn Tar
         Box::new(floor::KvmFloor::new(&programs.floor)),
     ];
     own.into_iter().chain(peers).collect()
+}
+
+/// The bare process once more, under the name of `process-twin`.
+pub fn twin() -> Box<dyn Target> {
+    Box::new(twin::Twin)
 }
 
 /// Names joined for a message.

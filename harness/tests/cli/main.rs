@@ -4,6 +4,7 @@ mod bad_input;
 mod compare;
 mod doctor;
 mod exec;
+mod honesty;
 mod net;
 mod peers;
 mod run;

@@ -27,7 +27,7 @@ impl fmt::Display for Obstacle {
         let shown = |value: &Option<String>| {
             value
                 .as_ref()
-                .map_or("unknown".to_owned(), |value| one_line(value, VALUE))
+                .map_or("none known".to_owned(), |value| one_line(value, VALUE))
         };
         write!(
             f,
@@ -62,5 +62,13 @@ pub fn obstacles(base: &Run, new: &Run) -> Vec<Obstacle> {
         );
     }
     compare("profile", Some(&base.profile), Some(&new.profile));
+    let injected = |run: &Run| {
+        let injections = run.conduct.injections.iter();
+        let words = injections
+            .map(|injection| format!("{} ns in {}", injection.delay_ns, injection.target));
+        words.reduce(|all, one| format!("{all}, {one}"))
+    };
+    let (old, now) = (injected(base), injected(new));
+    compare("delays added on purpose", old.as_deref(), now.as_deref());
     obstacles
 }

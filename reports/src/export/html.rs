@@ -4,14 +4,17 @@
 //! stranger is as harmless as a picture. All text from results passes through the template's escaping;
 //! drawings are the only exception, and the plotting library escapes theirs.
 
+mod cell;
 mod figures;
 mod headline;
+mod hosts;
 mod prices;
 mod view;
 
 use askama::Template;
 use thiserror::Error;
 
+use self::hosts::HostsView;
 use self::view::RunView;
 use crate::chart::ChartError;
 use crate::model::Run;
@@ -37,6 +40,7 @@ pub enum ReportError {
 #[template(path = "report.html")]
 struct Document {
     runs: Vec<RunView>,
+    hosts: Vec<HostsView>,
 }
 
 /// Renders one document over runs, a section for each; ratios are to rung 0 of the ladder, or to the target named
@@ -46,12 +50,17 @@ struct Document {
 ///
 /// When a chart can't be drawn.
 pub fn render(runs: &[Run], baseline: Option<&str>) -> Result<String, ReportError> {
-    let runs = runs
+    let summaries: Vec<_> = runs
+        .iter()
+        .map(|run| Summary::against(run, baseline))
+        .collect();
+    let hosts = hosts::compare(&summaries);
+    let runs = summaries
         .iter()
         .enumerate()
-        .map(|(index, run)| RunView::of(index + 1, &Summary::against(run, baseline), baseline))
+        .map(|(index, summary)| RunView::of(index + 1, summary, baseline))
         .collect::<Result<_, _>>()?;
-    Ok(Document { runs }.render()?)
+    Ok(Document { runs, hosts }.render()?)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::error::Category;
 use thiserror::Error;
 
-use crate::model::{Run, SCHEMA_VERSION, Sample, Status, Unit};
+use crate::model::{Metric, Run, SCHEMA_VERSION, Sample, Status};
 use crate::text::one_line;
 
 /// What `tool` says in a file of ours.
@@ -96,7 +96,7 @@ pub enum ResultsError {
 }
 
 /// A contradiction within a run.
-#[derive(Debug, PartialEq, Eq, Error)]
+#[derive(Debug, PartialEq, Error)]
 pub enum Inconsistency {
     /// Two targets, or two metrics of one experiment, have one name.
     #[error("{0:?} is declared twice")]
@@ -136,6 +136,21 @@ pub enum Inconsistency {
     /// A value is infinite or not a number.
     #[error("sample {0} has a value that is not finite")]
     NotFinite(u64),
+    /// A time or a rate is below zero.
+    #[error("sample {sequence} of {name} is {value} {unit}, which is below zero")]
+    Negative {
+        /// The sample's place in the order.
+        sequence: u64,
+        /// The experiment and metric that it is of.
+        name: String,
+        /// Its value.
+        value: f64,
+        /// Its unit.
+        unit: &'static str,
+    },
+    /// Another number is infinite, not a number or negative.
+    #[error("a number in the run's conduct is not one")]
+    Conduct,
     /// The duration of the run is infinite, not a number or negative.
     #[error("the run's duration is not a length of time")]
     Duration,
@@ -241,20 +256,20 @@ pub fn check(run: &Run) -> Result<(), Inconsistency> {
     if !run.duration_seconds.is_finite() || run.duration_seconds < 0.0 {
         return Err(Inconsistency::Duration);
     }
+    if !run.conduct.is_finite() {
+        return Err(Inconsistency::Conduct);
+    }
     let mut targets = HashSet::new();
     for target in &run.targets {
         if !targets.insert(target.name.as_str()) {
             return Err(Inconsistency::Duplicate(one_line(&target.name, QUOTE)));
         }
     }
-    let mut units = HashMap::new();
+    let mut metrics = HashMap::new();
     for experiment in &run.experiments {
         for metric in &experiment.metrics {
-            if units
-                .insert(
-                    (experiment.name.as_str(), metric.name.as_str()),
-                    metric.unit,
-                )
+            if metrics
+                .insert((experiment.name.as_str(), metric.name.as_str()), metric)
                 .is_some()
             {
                 let name = format!("{}/{}", experiment.name, metric.name);
@@ -264,13 +279,13 @@ pub fn check(run: &Run) -> Result<(), Inconsistency> {
     }
     run.samples
         .iter()
-        .try_for_each(|sample| check_sample(sample, &targets, &units))
+        .try_for_each(|sample| check_sample(sample, &targets, &metrics))
 }
 
 fn check_sample(
     sample: &Sample,
     targets: &HashSet<&str>,
-    units: &HashMap<(&str, &str), Unit>,
+    metrics: &HashMap<(&str, &str), &Metric>,
 ) -> Result<(), Inconsistency> {
     let sequence = sample.sequence;
     if !targets.contains(sample.target.as_str()) {
@@ -279,12 +294,12 @@ fn check_sample(
             name: one_line(&sample.target, QUOTE),
         });
     }
-    let Some(unit) = units.get(&(sample.experiment.as_str(), sample.metric.as_str())) else {
+    let Some(metric) = metrics.get(&(sample.experiment.as_str(), sample.metric.as_str())) else {
         let name = one_line(&format!("{}/{}", sample.experiment, sample.metric), QUOTE);
         return Err(Inconsistency::UnknownMetric { sequence, name });
     };
-    if *unit != sample.unit {
-        let (found, expected) = (sample.unit.symbol(), unit.symbol());
+    if metric.unit != sample.unit {
+        let (found, expected) = (sample.unit.symbol(), metric.unit.symbol());
         return Err(Inconsistency::WrongUnit {
             sequence,
             found,
@@ -293,6 +308,17 @@ fn check_sample(
     }
     if sample.value.is_some_and(|value| !value.is_finite()) {
         return Err(Inconsistency::NotFinite(sequence));
+    }
+    if let Some(value) = sample.value.filter(|value| *value < 0.0)
+        && !metric.is_difference()
+    {
+        let name = format!("{}/{}", sample.experiment, sample.metric);
+        return Err(Inconsistency::Negative {
+            sequence,
+            name: one_line(&name, QUOTE),
+            value,
+            unit: metric.unit.symbol(),
+        });
     }
     match sample.status {
         Status::Ok if sample.value.is_none() => Err(Inconsistency::NoValue(sequence)),

@@ -6,6 +6,7 @@ use super::{Cell, Column, Failure, Figure, Key, Outcome, Ratio, Section, Test};
 use crate::model::{Experiment, Metric, Run, Sample, Status, TOTAL, Target};
 use crate::parts::divide;
 use crate::statistics::Series;
+use crate::statistics::shape::Outliers;
 
 /// The figures of one experiment.
 pub(super) fn section<'a>(
@@ -66,6 +67,7 @@ fn cell<'a>(
             median,
             interval: series.median_interval(),
             count: series.count(),
+            outliers: Outliers::of(&series.values().collect::<Vec<_>>()),
             ratio: baseline.and_then(|baseline| {
                 series.ratio(baseline).map(|value| Ratio {
                     value,

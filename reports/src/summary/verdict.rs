@@ -11,7 +11,8 @@ use crate::statistics::{Evidence, permutation};
 /// Largest corrected p-value of a difference.
 pub const SIGNIFICANCE: f64 = 0.05;
 
-/// Smallest difference that is called one, as a part of the baseline: 2 %.
+/// Smallest difference that is called one, as a part of the baseline: 2 %, or what the bare process differs from itself
+/// by if that is more.
 pub const MINIMUM_EFFECT: f64 = 0.02;
 
 /// What a test of one ratio among those of its run says.
@@ -91,8 +92,9 @@ pub fn is_large(ratio: f64, minimum: f64) -> bool {
     ratio.max(1.0 / ratio) >= 1.0 + minimum
 }
 
-/// Corrects the tests of a run for each other, and gives each its verdict.
-pub(super) fn judge(sections: &mut [Section<'_>]) {
+/// Corrects the tests of a run for each other, and gives each its verdict; a difference of times is at least the noise
+/// `floor` that the run measured.
+pub(super) fn judge(sections: &mut [Section<'_>], floor: f64) {
     let p_values: Vec<f64> = sections
         .iter()
         .flat_map(|section| &section.columns)
@@ -103,12 +105,16 @@ pub(super) fn judge(sections: &mut [Section<'_>]) {
     let mut corrected = permutation::holm(&p_values).into_iter();
     for column in sections.iter_mut().flat_map(|section| &mut section.columns) {
         let better = column.metric.better;
+        let minimum = match column.metric.unit {
+            Unit::Nanoseconds => MINIMUM_EFFECT.max(floor),
+            _ => MINIMUM_EFFECT,
+        };
         for ratio in column.cells.iter_mut().filter_map(ratio_mut) {
             let Some(corrected) = corrected.next() else {
                 return;
             };
             let Test { p, least, .. } = ratio.test;
-            let verdict = if corrected < SIGNIFICANCE && is_large(ratio.value, MINIMUM_EFFECT) {
+            let verdict = if corrected < SIGNIFICANCE && is_large(ratio.value, minimum) {
                 Verdict::of_change(ratio.value, better)
             } else if corrected >= SIGNIFICANCE && least * tests >= SIGNIFICANCE {
                 Verdict::TooFew

@@ -1,11 +1,18 @@
 //! The figures of runs.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{Format, FormatError, csv, json, markdown, openmetrics};
+use crate::conduct;
+use crate::guards;
 use crate::model::{Better, Metric, Run, Unit};
 use crate::summary::{Cell, Figure, Outcome, Section, Summary};
 use crate::units;
+
+/// The status of a figure that a delay was added to on purpose.
+const INJECTED: &str = "injected";
 
 /// One figure, or the reason for which there is none.
 #[derive(Debug, Serialize)]
@@ -23,6 +30,7 @@ pub struct FigureRow<'a> {
     pub high: Option<f64>,
     pub samples: usize,
     pub failed: usize,
+    pub outliers: usize,
     pub baseline: Option<&'a str>,
     pub ratio: Option<f64>,
     pub ratio_low: Option<f64>,
@@ -48,8 +56,16 @@ struct RunDocument<'a> {
     seed: u64,
     host: &'a str,
     baseline: Option<&'a str>,
+    conduct: BTreeMap<&'static str, String>,
+    doubts: Vec<DoubtDocument>,
     warnings: &'a [String],
     figures: Vec<FigureRow<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct DoubtDocument {
+    kind: &'static str,
+    text: String,
 }
 
 /// Writes every figure of `runs`; ratios are to rung 0 of the ladder, or to the target named `baseline`.
@@ -83,6 +99,14 @@ fn document<'a>(summary: &Summary<'a>) -> RunDocument<'a> {
         seed: run.seed,
         host: &run.host.summary,
         baseline: summary.baseline.map(|target| target.name.as_str()),
+        conduct: conduct::notes(summary).into_iter().collect(),
+        doubts: guards::doubts(summary)
+            .iter()
+            .map(|doubt| DoubtDocument {
+                kind: doubt.name(),
+                text: doubt.to_string(),
+            })
+            .collect(),
         warnings: &run.warnings,
         figures: rows(summary),
     }
@@ -107,7 +131,12 @@ fn row<'a>(
     cell: &Cell<'a>,
 ) -> Option<FigureRow<'a>> {
     let failed = cell.failures.first().map(|failure| failure.reason);
+    let injections = &summary.run.conduct.injections;
+    let is_injected = injections.iter().any(|injection| {
+        (&injection.target, &injection.experiment) == (&cell.target.name, &section.experiment.name)
+    });
     let (status, reason) = match &cell.outcome {
+        Outcome::Measured(_) if is_injected => (INJECTED, failed),
         Outcome::Measured(_) => ("ok", failed),
         Outcome::Unavailable(reason) => ("unavailable", Some(*reason)),
         Outcome::Failed => ("failed", failed),
@@ -131,6 +160,7 @@ fn row<'a>(
         high: interval.map(|interval| interval.high),
         samples: figure.map_or(0, |figure| figure.count),
         failed: cell.failed(),
+        outliers: figure.map_or(0, |figure| figure.outliers.all),
         baseline: ratio
             .and(summary.baseline)
             .map(|target| target.name.as_str()),
@@ -158,6 +188,12 @@ fn table(rows: &[FigureRow<'_>], several: bool) -> String {
             row.metric.to_owned(),
             row.target.to_owned(),
             match (row.median, &row.reason) {
+                (Some(median), _) if row.status == INJECTED => {
+                    format!(
+                        "{} (a delay was added on purpose)",
+                        units::value(unit, median)
+                    )
+                }
                 (Some(median), _) => units::value(unit, median),
                 (None, Some(reason)) => format!("{}: {reason}", row.status),
                 (None, None) => row.status.to_owned(),

@@ -22,6 +22,7 @@ struct Labels {
     target: String,
     experiment: String,
     metric: String,
+    status: &'static str,
     host: String,
     started: String,
 }
@@ -120,6 +121,7 @@ impl Labels {
             target: label(row.target),
             experiment: label(row.experiment),
             metric: label(row.metric),
+            status: row.status,
             host: label(row.host),
             started: label(row.started),
         }

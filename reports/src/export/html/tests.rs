@@ -80,6 +80,28 @@ fn no_colour_escapes_the_style_sheet() {
 }
 
 #[test]
+fn runs_of_several_hosts_stand_beside_each_other() {
+    let (one, mut other) = (small(), small());
+    other.host.summary = "another host".to_owned();
+    other.targets.retain(|target| target.name != "docker");
+    other.samples.retain(|sample| sample.target != "docker");
+    let document = render(&[one, other], None).unwrap();
+    let section = document.split_once("The runs beside each other").unwrap().1;
+    let section = section.split_once("<main").unwrap().0;
+    assert!(section.contains("<h3>Startup: spawn to ready</h3>"));
+    assert!(section.contains("<th scope=\"col\">run 1</th><th scope=\"col\">run 2</th>"));
+    let docker = section.lines().skip_while(|line| !line.contains("docker"));
+    let cells: Vec<_> = docker.skip(1).take(2).collect();
+    assert!(cells[0].contains(" ms</b>"), "{cells:?}");
+    assert!(cells[1].contains("not measured"), "{cells:?}");
+    assert!(
+        !render(&[small()], None)
+            .unwrap()
+            .contains("The runs beside each other")
+    );
+}
+
+#[test]
 fn each_run_has_its_section() {
     let mut other = small();
     other.host.summary = "another host".to_owned();

@@ -1,14 +1,16 @@
 //! The summary as texts in the order in which the template puts them.
 
 use super::ReportError;
+use super::cell::{self, CellView};
 use super::figures::{self, FigureView};
 use super::headline;
 use super::prices::PricesView;
 use crate::chart::theme;
-use crate::model::{Fact, Metric, Run, Target, TargetKind, Unit};
+use crate::conduct;
+use crate::guards::{self, Doubt, RunDoubt};
+use crate::model::{Fact, Run, Target, TargetKind, Unit};
 use crate::prices;
-use crate::statistics::Interval;
-use crate::summary::{Cell, Column, Figure, Gap, Outcome, Section, Summary, Test};
+use crate::summary::{Column, Gap, Section, Summary};
 use crate::units;
 
 /// Most metrics that stand beside each other in a table.
@@ -22,6 +24,7 @@ pub struct RunView {
     pub findings: Vec<String>,
     pub about: Vec<(&'static str, String)>,
     pub partial: bool,
+    pub injected: Vec<String>,
     pub warnings: Vec<String>,
     pub baseline: Option<String>,
     pub thin: bool,
@@ -58,30 +61,6 @@ pub struct RowView {
     pub cells: Vec<CellView>,
 }
 
-/// One figure, or why there is none.
-pub struct CellView {
-    pub column: String,
-    pub value: Option<ValueView>,
-    pub missing: &'static str,
-    pub reason: String,
-}
-
-/// A figure in words.
-pub struct ValueView {
-    pub median: String,
-    pub interval: Option<String>,
-    pub ratio: Option<String>,
-    pub ratio_interval: Option<String>,
-    pub verdict: Option<VerdictView>,
-    pub count: String,
-}
-
-/// What can be said of a ratio: a word, and the numbers behind it.
-pub struct VerdictView {
-    pub word: &'static str,
-    pub detail: String,
-}
-
 /// A target that the host can't run.
 pub struct MissingView {
     pub ink: String,
@@ -112,6 +91,7 @@ impl RunView {
     ) -> Result<Self, ReportError> {
         let run = summary.run;
         let id = format!("run-{number}");
+        let doubts = guards::doubts(summary);
         let mut findings = headline::sentences(summary, baseline);
         let headline = findings.remove(0);
         let sections = summary.sections.iter().enumerate();
@@ -119,9 +99,14 @@ impl RunView {
             host: run.host.summary.clone(),
             headline,
             findings,
-            about: about(run),
+            about: about(summary),
             partial: run.partial,
-            warnings: run.warnings.clone(),
+            injected: doubts
+                .iter()
+                .filter(|doubt| is_injected(doubt))
+                .map(ToString::to_string)
+                .collect(),
+            warnings: warnings(run, &doubts),
             baseline: summary.baseline.map(|baseline| baseline.name.clone()),
             thin: summary.is_thin(),
             ladder: table(
@@ -145,8 +130,24 @@ impl RunView {
     }
 }
 
-fn about(run: &Run) -> Vec<(&'static str, String)> {
-    vec![
+/// What a delay added on purpose is told by: louder than a doubt.
+fn is_injected(doubt: &Doubt<'_>) -> bool {
+    matches!(doubt, Doubt::Run(RunDoubt::Injected { .. }))
+}
+
+/// Doubts about the data, and then those about the host.
+fn warnings(run: &Run, doubts: &[Doubt<'_>]) -> Vec<String> {
+    let doubts = doubts.iter().filter(|doubt| !is_injected(doubt));
+    doubts
+        .map(ToString::to_string)
+        .chain(run.warnings.iter().cloned())
+        .collect()
+}
+
+fn about(summary: &Summary<'_>) -> Vec<(&'static str, String)> {
+    let run = summary.run;
+    let notes = conduct::notes(summary).into_iter();
+    let mut about = vec![
         ("Started", run.started.clone()),
         (
             "Took",
@@ -156,7 +157,18 @@ fn about(run: &Run) -> Vec<(&'static str, String)> {
         ("Seed", run.seed.to_string()),
         ("isobench", run.version.clone()),
         ("Samples", run.samples.len().to_string()),
-    ]
+    ];
+    about.extend(notes.map(|(subject, note)| (titled(subject), note)));
+    about
+}
+
+fn titled(subject: &'static str) -> &'static str {
+    match subject {
+        "stopped" => "Stopped",
+        "noise floor" => "Noise floor",
+        "instrument" => "Instrument",
+        other => other,
+    }
 }
 
 fn missing(run: &Run) -> Vec<MissingView> {
@@ -249,7 +261,7 @@ fn table(
         description: target.description.clone(),
         cells: columns
             .iter()
-            .map(|(title, column)| cell(title, column, &column.cells[index]))
+            .map(|(title, column)| cell::view(title, column, &column.cells[index]))
             .collect(),
     };
     TableView {
@@ -264,7 +276,8 @@ fn table(
     }
 }
 
-fn place(target: &Target) -> String {
+/// Where a target stands, and the version of the runtime behind it.
+pub fn place(target: &Target) -> String {
     let kind = match target.kind {
         TargetKind::Rung(rung) => format!("rung {rung}"),
         TargetKind::Floor => "floor".to_owned(),
@@ -275,64 +288,4 @@ fn place(target: &Target) -> String {
         .as_ref()
         .map(|version| format!("{kind}, {version}"))
         .unwrap_or(kind)
-}
-
-fn cell(title: &str, column: &Column<'_>, cell: &Cell<'_>) -> CellView {
-    let (missing, reason) = match &cell.outcome {
-        Outcome::Measured(_) => ("", String::new()),
-        Outcome::Unavailable(reason) => ("unavailable", (*reason).to_owned()),
-        Outcome::Failed => (
-            "failed",
-            cell.failures
-                .iter()
-                .map(|failure| failure.reason)
-                .collect::<Vec<_>>()
-                .join("; "),
-        ),
-        Outcome::NotTaken => ("not measured", String::new()),
-    };
-    let value = cell.figure().map(|figure| value(column, cell, figure));
-    CellView {
-        column: title.to_owned(),
-        value,
-        missing,
-        reason,
-    }
-}
-
-fn value(column: &Column<'_>, cell: &Cell<'_>, figure: &Figure<'_>) -> ValueView {
-    let unit = column.metric.unit;
-    let good = format!(
-        "{} sample{}",
-        figure.count,
-        if figure.count == 1 { "" } else { "s" }
-    );
-    let failed = cell.failed();
-    let ratio_interval = figure.ratio.and_then(|ratio| ratio.interval);
-    ValueView {
-        median: units::value(unit, figure.median),
-        interval: figure
-            .interval
-            .map(|interval: Interval| units::interval(unit, interval, figure.median)),
-        ratio: figure.ratio.map(|ratio| units::ratio(ratio.value)),
-        ratio_interval: ratio_interval.map(units::ratio_interval),
-        verdict: figure
-            .ratio
-            .map(|ratio| verdict(column.metric, &ratio.test)),
-        count: if failed == 0 {
-            good
-        } else {
-            format!("{good}, {failed} failed")
-        },
-    }
-}
-
-fn verdict(metric: &Metric, test: &Test) -> VerdictView {
-    let (p, corrected) = (units::p_value(test.p), units::p_value(test.corrected));
-    VerdictView {
-        word: test.verdict.word(metric.unit, metric.better),
-        detail: format!(
-            "permutation test: p {p}; corrected for all tests of the run: p {corrected}"
-        ),
-    }
 }

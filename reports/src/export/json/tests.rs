@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::fixture;
+use crate::model::Unit;
 
 fn small() -> Run {
     let mut run = fixture::run();
@@ -70,7 +71,7 @@ fn a_missing_or_unknown_field_is_named() {
 #[test]
 fn contradictions_are_named() {
     type Change = fn(&mut Run);
-    let cases: [(Change, &str); 7] = [
+    let cases: [(Change, &str); 8] = [
         (
             |run| run.samples[0].target = "x\ny".to_owned(),
             "sample 0 is of the unknown target \"x\u{fffd}y\"",
@@ -96,6 +97,10 @@ fn contradictions_are_named() {
             "\"process\" is declared twice",
         ),
         (
+            |run| run.samples[1].value = Some(-3.5),
+            "sample 0 of startup/ready is -3.5 ns, which is below zero",
+        ),
+        (
             |run| run.duration_seconds = -1.0,
             "the run's duration is not a length of time",
         ),
@@ -115,6 +120,25 @@ fn numbers_beyond_all_bounds_are_refused() {
     let mut run = small();
     run.samples[0].value = Some(f64::INFINITY);
     assert_eq!(render(&run).unwrap_err(), Inconsistency::NotFinite(0));
+}
+
+#[test]
+fn a_difference_may_be_below_zero_and_a_number_that_is_none_is_named() {
+    let mut run = fixture::run();
+    let memory = run
+        .samples
+        .iter_mut()
+        .find(|sample| sample.experiment == "memory");
+    memory.unwrap().value = Some(-4096.0);
+    assert_eq!(check(&run), Ok(()));
+    let text = String::from_utf8(render(&small()).unwrap()).unwrap();
+    for number in ["NaN", "Infinity", "-Infinity"] {
+        let text = text.replace(
+            "\"duration_seconds\": 141.3",
+            &format!("\"duration_seconds\": {number}"),
+        );
+        assert!(refusal(text.as_bytes()).starts_with("r.json is not JSON ("));
+    }
 }
 
 #[test]

@@ -1,0 +1,201 @@
+//! How a run was conducted, in words: what stopped it, how noisy the host was, what the instrument costs.
+
+use crate::guards::FigureName;
+use crate::model::{Instrument, Run, Stop, StopReason, Unit};
+use crate::statistics::{Interval, ROUNDS_FOR_95, Series, median};
+use crate::summary::Summary;
+use crate::units;
+
+/// How the bare process compared with itself, taken in turns as if it were two targets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Noise {
+    /// Median over median.
+    pub ratio: f64,
+    /// Its 95 % interval.
+    pub interval: Option<Interval>,
+    /// Number of pairs.
+    pub pairs: usize,
+}
+
+impl Noise {
+    /// The noise of a run, if it was measured.
+    pub fn of(run: &Run) -> Option<Self> {
+        let pairs = &run.conduct.instrument.as_ref()?.pairs;
+        let side = |index: usize| Series::new((0..).zip(pairs.iter().map(|pair| pair[index])));
+        let (one, other) = (side(0), side(1));
+        Some(Self {
+            ratio: other.ratio(&one)?,
+            interval: other.ratio_interval(&one),
+            pairs: pairs.len(),
+        })
+    }
+
+    /// The difference that it shows where there is none, as a part of the whole.
+    pub fn floor(&self) -> f64 {
+        self.ratio.max(1.0 / self.ratio) - 1.0
+    }
+}
+
+/// Half the width of a median's interval as a part of it; nothing if there are too few samples for an interval to hold
+/// what it promises, or for a median of 0.
+pub fn half_width(series: &Series) -> Option<f64> {
+    let enough = series.count() >= ROUNDS_FOR_95;
+    let width = series
+        .median_interval()?
+        .relative_half_width(series.median()?);
+    (enough && width.is_finite()).then_some(width)
+}
+
+/// What a reader must know beside the figures: a subject and a sentence each.
+pub fn notes(summary: &Summary<'_>) -> Vec<(&'static str, String)> {
+    let conduct = &summary.run.conduct;
+    let mut notes = Vec::new();
+    notes.extend(conduct.stop.map(|stop| ("stopped", stopped(summary, stop))));
+    notes.extend(Noise::of(summary.run).map(|noise| ("noise floor", noisy(&noise))));
+    let instrument = conduct.instrument.as_ref();
+    notes.extend(instrument.and_then(|instrument| Some(("instrument", costs(instrument)?))));
+    notes
+}
+
+fn stopped(summary: &Summary<'_>, stop: Stop) -> String {
+    let asked = stop.precision.map(|precision| {
+        let precision = units::part(precision);
+        format!("every leading figure to ±{precision}")
+    });
+    let limit = stop
+        .max_seconds
+        .map(|seconds| units::value(Unit::Nanoseconds, seconds * 1e9));
+    let reached = match stop.reason {
+        StopReason::Precision => "all are as precise as asked".to_owned(),
+        StopReason::Time => format!("the time, {}, was up", limit.unwrap_or_default()),
+        StopReason::Rounds => "all rounds were done".to_owned(),
+    };
+    let least = least_precise(summary).map(|(name, width)| match width {
+        Some(width) => format!("; least precise: {name}, ±{}", units::part(width)),
+        None => format!("; least precise: {name}, which has too few samples to say"),
+    });
+    let asked = asked.map_or(String::new(), |asked| format!("asked for: {asked}; "));
+    format!("{asked}{reached}{}", least.unwrap_or_default())
+}
+
+/// The leading figure with the widest interval, relative to its median.
+fn least_precise<'a>(summary: &Summary<'a>) -> Option<(FigureName<'a>, Option<f64>)> {
+    let mut widths = Vec::new();
+    for section in &summary.sections {
+        let Some(column) = section.leading() else {
+            continue;
+        };
+        for cell in &column.cells {
+            let name = FigureName {
+                target: &cell.target.name,
+                experiment: &section.experiment.name,
+                metric: &column.metric.name,
+            };
+            widths.extend(
+                cell.figure()
+                    .map(|figure| (name, half_width(&figure.series))),
+            );
+        }
+    }
+    let rank = |width: Option<f64>| width.unwrap_or(f64::INFINITY);
+    widths
+        .into_iter()
+        .max_by(|(_, left), (_, right)| rank(*left).total_cmp(&rank(*right)))
+}
+
+fn noisy(noise: &Noise) -> String {
+    let interval = noise
+        .interval
+        .map(|interval| format!(" ({})", units::ratio_interval(interval)));
+    format!(
+        "the bare process beside itself: {}{} in {} pairs of starts before the first sample",
+        units::ratio(noise.ratio),
+        interval.unwrap_or_default(),
+        noise.pairs
+    )
+}
+
+fn costs(instrument: &Instrument) -> Option<String> {
+    let time = |values: &[f64]| {
+        let median = median(&mut values.to_vec())?;
+        Some(units::value(Unit::Nanoseconds, median))
+    };
+    Some(format!(
+        "waking the harness takes {} and is in every time, a mark takes {}",
+        time(&instrument.wake_ups)?,
+        time(&instrument.marks)?
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use crate::summary::Verdict;
+
+    fn conducted(stop: Stop) -> Run {
+        let mut run = fixture::run();
+        run.conduct.stop = Some(stop);
+        run.conduct.instrument = Some(Instrument {
+            pairs: (0..20)
+                .map(|i| [5e5 + f64::from(i), 5.1e5 + f64::from(i)])
+                .collect(),
+            wake_ups: vec![12e3, 14e3, 13e3],
+            marks: vec![900.0, 1100.0, 1000.0],
+        });
+        run
+    }
+
+    #[test]
+    fn what_stopped_a_run_is_said_with_its_least_precise_figure() {
+        let stop = Stop {
+            precision: Some(0.02),
+            max_seconds: Some(60.0),
+            reason: StopReason::Time,
+        };
+        let run = conducted(stop);
+        let notes = notes(&Summary::of(&run));
+        assert_eq!(
+            notes[0].1,
+            "asked for: every leading figure to ±2 %; the time, 60.0 s, was up; least precise: microvm-bare, memory overhead, ±10 %"
+        );
+        assert_eq!(
+            notes[1].1,
+            "the bare process beside itself: 1.02× (1.02 to 1.02×) in 20 pairs of starts before the first sample"
+        );
+        assert_eq!(
+            notes[2].1,
+            "waking the harness takes 13.0 µs and is in every time, a mark takes 1.00 µs"
+        );
+    }
+
+    #[test]
+    fn a_run_that_recorded_nothing_has_no_notes_and_six_samples_have_a_width() {
+        assert_eq!(notes(&Summary::of(&fixture::run())), []);
+        let series = |count: u32| Series::new((0..count).map(|i| (i, 100.0 + f64::from(i))));
+        assert_eq!(half_width(&series(5)), None);
+        assert!((half_width(&series(6)).unwrap() - 2.5 / 102.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_noise_raises_the_least_difference_of_times() {
+        let stop = Stop {
+            precision: None,
+            max_seconds: None,
+            reason: StopReason::Rounds,
+        };
+        let mut run = conducted(stop);
+        let pairs = &mut run.conduct.instrument.as_mut().unwrap().pairs;
+        for pair in pairs {
+            pair[1] *= 10.0;
+        }
+        assert!(Noise::of(&run).unwrap().floor() > 9.0);
+        let summary = Summary::of(&run);
+        let ratio = |section: usize| {
+            let column = summary.sections[section].leading().unwrap();
+            column.figure_of("container").unwrap().ratio.unwrap()
+        };
+        assert_eq!(ratio(0).test.verdict, Verdict::NoDifference);
+        assert_eq!(ratio(1).test.verdict, Verdict::Worse);
+    }
+}

@@ -1,0 +1,98 @@
+//! Several runs in one document: the leading figure of each experiment, targets down, runs across.
+
+use super::cell::{self, CellView};
+use super::headline;
+use super::view::{RowView, TableView, place};
+use crate::chart::theme;
+use crate::model::Target;
+use crate::summary::{Column, Section, Summary};
+
+/// One experiment over all runs.
+pub struct HostsView {
+    pub title: String,
+    pub table: TableView,
+}
+
+/// A table for each experiment that any run has a leading figure of.
+pub fn compare(summaries: &[Summary<'_>]) -> Vec<HostsView> {
+    let mut names: Vec<&str> = Vec::new();
+    for section in summaries.iter().flat_map(|summary| &summary.sections) {
+        let has_figures = section.leading().is_some_and(Column::has_figures);
+        if has_figures && !names.contains(&section.experiment.name.as_str()) {
+            names.push(&section.experiment.name);
+        }
+    }
+    let views = names.into_iter().filter_map(|name| view(summaries, name));
+    views.collect()
+}
+
+/// The leading column of an experiment in a run.
+fn leading<'s, 'a>(summary: &'s Summary<'a>, name: &str) -> Option<&'s Column<'a>> {
+    let mut sections = summary.sections.iter();
+    sections
+        .find(|section| section.experiment.name == name)
+        .and_then(Section::leading)
+}
+
+fn view(summaries: &[Summary<'_>], name: &str) -> Option<HostsView> {
+    let columns: Vec<_> = summaries
+        .iter()
+        .map(|summary| leading(summary, name))
+        .collect();
+    let metric = columns.iter().flatten().next()?.metric;
+    let titles: Vec<String> = (1..=summaries.len())
+        .map(|number| format!("run {number}"))
+        .collect();
+    let mut rows: Vec<RowView> = Vec::new();
+    for summary in summaries {
+        for target in &summary.run.targets {
+            let known = rows.iter().any(|row| row.name == target.name);
+            if !known && is_measured(&columns, &target.name) {
+                let ink = theme::ink_of(summary.run, target).name();
+                rows.push(row(target, ink, &columns, &titles));
+            }
+        }
+    }
+    Some(HostsView {
+        title: format!("{}: {}", headline::capital(name), metric.title),
+        table: TableView {
+            columns: titles,
+            rows,
+        },
+    })
+}
+
+fn is_measured(columns: &[Option<&Column<'_>>], target: &str) -> bool {
+    let mut columns = columns.iter().flatten();
+    columns.any(|column| column.figure_of(target).is_some())
+}
+
+fn row(
+    target: &Target,
+    ink: String,
+    columns: &[Option<&Column<'_>>],
+    titles: &[String],
+) -> RowView {
+    let cell = |(column, title): (Option<&Column<'_>>, &String)| {
+        let found = column.and_then(|column| {
+            let mut cells = column.cells.iter();
+            Some((column, cells.find(|cell| cell.target.name == target.name)?))
+        });
+        match found {
+            Some((column, cell)) => cell::view(title, column, cell),
+            None => CellView {
+                column: title.clone(),
+                value: None,
+                missing: "not measured",
+                reason: String::new(),
+            },
+        }
+    };
+    RowView {
+        ink,
+        name: target.name.clone(),
+        place: place(target),
+        description: String::new(),
+        cells: columns.iter().copied().zip(titles).map(cell).collect(),
+    }
+}
