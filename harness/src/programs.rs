@@ -11,7 +11,7 @@ pub struct Programs {
     pub workload: PathBuf,
     /// Launcher of rung 1.
     pub container: PathBuf,
-    /// Launcher of rung 2.
+    /// Launcher of rungs 2 and 3.
     pub vmm: PathBuf,
     /// The floors that rungs 1 and 2 are held against.
     pub floor: PathBuf,

@@ -57,6 +57,7 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
         arguments: program_arguments.to_vec(),
         environment: arguments.environment.clone(),
         disk: disk.as_deref(),
+        direct: false,
         memory: arguments.memory,
         network: arguments.net,
         bounds: arguments.bounds.clone(),
@@ -110,7 +111,7 @@ pub(super) fn accounting(
 ) -> anyhow::Result<Option<Accounting>> {
     let memory = arguments
         .memory
-        .filter(|_| target != "microvm-bare")
+        .filter(|_| !target.starts_with("microvm-"))
         .map(|_| "--memory");
     let needs = memory.or(arguments.bounds.given());
     let hierarchies = Hierarchies::detect_for(&arguments.bounds.controllers())?;

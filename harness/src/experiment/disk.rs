@@ -249,6 +249,7 @@ impl Experiment for Disk {
         }
         let mut launch = bench.launch(subject, &arguments);
         launch.disk = Some(bench.disk);
+        launch.direct = case.direct;
         let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
         let outcome = listen(&mut instance, case)?;
         let ended = instance.finished()?;

@@ -231,6 +231,7 @@ impl Bench<'_> {
             arguments: arguments.iter().map(OsString::from).collect(),
             environment: Vec::new(),
             disk: None,
+            direct: false,
             memory: None,
             network: None,
             bounds: Bounds::default(),

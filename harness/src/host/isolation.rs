@@ -12,18 +12,17 @@ use crate::programs::Programs;
 
 const KVM: &str = "/dev/kvm";
 
+/// What gives a host a KVM in hardware.
+const HARDWARE: &str = "use a host with VT-x or AMD-V for figures of hardware virtualization";
+
 /// How an ordinary user comes by cgroups.
 const DELEGATION: &str = "run as root, or in a session with a delegated cgroup: systemd-run --user --scope -p Delegate=yes";
 
 pub(super) fn findings(programs: &Programs) -> Vec<Finding> {
-    vec![
-        privileges(),
-        kvm(programs),
-        nested(),
-        user_namespaces(programs),
-        overlayfs(),
-        cgroups(),
-    ]
+    let mut findings = vec![privileges()];
+    findings.extend(kvm(programs));
+    findings.extend([nested(), user_namespaces(programs), overlayfs(), cgroups()]);
+    findings
 }
 
 fn privileges() -> Finding {
@@ -36,10 +35,10 @@ fn privileges() -> Finding {
     Finding::fine("user", "Running as", value)
 }
 
-fn kvm(programs: &Programs) -> Finding {
+fn kvm(programs: &Programs) -> Vec<Finding> {
     let finding = |value: &str| Finding::fine("kvm", "KVM", value);
-    match OpenOptions::new().read(true).write(true).open(KVM) {
-        Ok(_) => probed_kvm(programs),
+    let missing = match OpenOptions::new().read(true).write(true).open(KVM) {
+        Ok(_) => return probed_kvm(programs),
         Err(e) if e.kind() == ErrorKind::NotFound => finding("absent").missing(
             Need::Kvm,
             format!("there is no {KVM}"),
@@ -55,11 +54,12 @@ fn kvm(programs: &Programs) -> Finding {
             format!("{KVM} can't be opened: {e}"),
             "see the kernel's log (dmesg) for KVM's reason",
         ),
-    }
+    };
+    vec![missing]
 }
 
 /// Starts a probe VM: what the modules are called says less than what they do.
-fn probed_kvm(programs: &Programs) -> Finding {
+fn probed_kvm(programs: &Programs) -> Vec<Finding> {
     let finding = |value: &str| Finding::fine("kvm", "KVM", value);
     let output = match Command::new(&programs.vmm)
         .arg("probe")
@@ -68,36 +68,51 @@ fn probed_kvm(programs: &Programs) -> Finding {
     {
         Ok(output) => output,
         Err(e) => {
-            return finding("not probed").missing(
+            return vec![finding("not probed").missing(
                 Need::Kvm,
                 format!("{} can't be run: {e}", programs.vmm.display()),
                 "build all programs with `cargo build --release --bins`",
-            );
+            )];
         }
     };
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        return finding("a VM can't be made").missing(
+        return vec![finding("a VM can't be made").missing(
             Need::Kvm,
             stderr.trim().to_owned(),
             "see the kernel's log (dmesg) for KVM's reason",
-        );
+        )];
     }
     match serde_json::from_slice::<serde_json::Value>(&output.stdout) {
-        Ok(probe) if probe["kind"] == "hardware" => finding("hardware KVM"),
-        Ok(probe) => finding("software KVM").concern(
-            format!(
-                "no hardware virtualization: the guest's ring 0 is interpreted at {:.1} million instructions a second, \
-                 and a VM exit costs more than on hardware",
-                probe["ring0_mips"].as_f64().unwrap_or(f64::NAN)
-            ),
-            "use a host with VT-x or AMD-V for figures of hardware virtualization",
-        ),
-        Err(e) => finding("not probed").missing(
+        Ok(probe) => vec![kind_of_kvm(&probe), guest_kernel(&probe)],
+        Err(e) => vec![finding("not probed").missing(
             Need::Kvm,
             format!("the probe's answer can't be read: {e}"),
             "build all programs with `cargo build --release --bins`",
+        )],
+    }
+}
+
+fn kind_of_kvm(probe: &serde_json::Value) -> Finding {
+    let finding = |value: &str| Finding::fine("kvm", "KVM", value);
+    if probe["kind"] == "hardware" {
+        return finding("hardware KVM");
+    }
+    finding("software KVM").concern(
+        format!(
+            "no hardware virtualization: the guest's ring 0 is interpreted at {:.1} million instructions a second, \
+             and a VM exit costs more than on hardware",
+            probe["ring0_mips"].as_f64().unwrap_or(f64::NAN)
         ),
+        HARDWARE,
+    )
+}
+
+fn guest_kernel(probe: &serde_json::Value) -> Finding {
+    let finding = |value: &str| Finding::fine("guest-kernel", "Guest kernel", value);
+    match probe["guest_kernel_obstacle"].as_str() {
+        None => finding("can run"),
+        Some(obstacle) => finding("cannot run").missing(Need::GuestKernel, obstacle, HARDWARE),
     }
 }
 

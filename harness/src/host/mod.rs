@@ -20,6 +20,8 @@ use crate::programs::Programs;
 pub enum Need {
     /// A `/dev/kvm` that a VM can be made with.
     Kvm,
+    /// A KVM on which a guest can have a kernel.
+    GuestKernel,
     /// Creating user namespaces, and the six others inside one.
     UserNamespaces,
     /// A cgroup in which memory is accounted.

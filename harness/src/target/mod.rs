@@ -6,6 +6,7 @@
 mod choice;
 mod container;
 mod floor;
+mod linux;
 mod microvm;
 mod peer;
 mod process;
@@ -42,6 +43,8 @@ pub struct Launch<'a> {
     pub environment: Vec<OsString>,
     /// A file that it finds at [`Target::disk_path`].
     pub disk: Option<&'a Path>,
+    /// Whether it will go past the page cache of its own kernel, so that a VMM has to go past the host's as well.
+    pub direct: bool,
     /// Memory that it may use, where the target can limit it.
     pub memory: Option<ByteSize>,
     /// The network that it has, one of [`Target::networks`]; the first of those if `None`.
@@ -172,6 +175,7 @@ fn all_with(programs: &Programs, peers: Vec<Box<dyn Target>>) -> Vec<Box<dyn Tar
         Box::new(process::Process),
         Box::new(Container::new(&programs.container)),
         Box::new(microvm::BareMicrovm::new(&programs.vmm)),
+        Box::new(linux::LinuxMicrovm::find(&programs.vmm)),
         Box::new(floor::NamespaceFloor::new(&programs.floor)),
         Box::new(floor::KvmFloor::new(&programs.floor)),
     ];

@@ -51,6 +51,12 @@ pub enum DiskError {
         /// What the host answered.
         source: io::Error,
     },
+    /// The host can't go past its page cache.
+    #[error("disk {} is on a file system without O_DIRECT: leave it to the host's page cache, or move it", path.display())]
+    NoDirect {
+        /// The disk's path on the host.
+        path: PathBuf,
+    },
     /// Less than one sector.
     #[error("disk {} has {size} bytes, less than one sector of {SECTOR}: enlarge it with truncate(1)", path.display())]
     TooSmall {

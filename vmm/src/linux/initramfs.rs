@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::memory::Memory;
@@ -46,12 +47,15 @@ enum Content {
         file: File,
         size: u64,
     },
+    /// The same file as an entry further up: a hard link, which has no bytes of its own.
+    Link,
 }
 
 #[derive(Debug)]
 struct Entry {
     name: String,
     mode: u32,
+    inode: u32,
     content: Content,
 }
 
@@ -80,8 +84,13 @@ impl Initramfs {
 
     /// Adds a file of the host's, which everybody in the guest may read and run, with the directories it lies in.
     ///
+    /// A file that is there already gets a second name, no second copy.
+    ///
     /// # Errors
     /// It can't be opened, is no regular file, is too large, or the name can't be.
+    ///
+    /// # Panics
+    /// Never: an entry that was pushed is there.
     pub fn file(&mut self, guest: &str, host: &Path) -> Result<(), InitramfsError> {
         let failed = |source| InitramfsError::Read {
             path: host.to_owned(),
@@ -92,10 +101,22 @@ impl Initramfs {
         if !metadata.is_file() {
             return Err(failed(io::Error::other("it is no regular file")));
         }
+        let same = |entry: &&Entry| match &entry.content {
+            Content::File { file, .. } => file
+                .metadata()
+                .is_ok_and(|other| (other.dev(), other.ino()) == (metadata.dev(), metadata.ino())),
+            _ => false,
+        };
+        let linked = self.entries.iter().find(same).map(|entry| entry.inode);
         for parent in parents(guest) {
             if !self.entries.iter().any(|entry| entry.name == parent) {
                 self.push(&format!("/{parent}"), DIRECTORY, Content::Bytes(Vec::new()))?;
             }
+        }
+        if let Some(inode) = linked {
+            self.push(guest, PROGRAM, Content::Link)?;
+            self.entries.last_mut().expect("just pushed").inode = inode;
+            return Ok(());
         }
         let content = Content::File {
             host: host.to_owned(),
@@ -112,9 +133,11 @@ impl Initramfs {
         if !fits || name.is_empty() || name.contains('\0') {
             return Err(refused());
         }
+        let inode = u32::try_from(self.entries.len() + 1).map_err(|_| refused())?;
         self.entries.push(Entry {
             name,
             mode,
+            inode,
             content,
         });
         Ok(())
@@ -143,11 +166,12 @@ impl Initramfs {
     }
 
     fn write_to(&self, sink: &mut impl Sink) -> Result<(), InitramfsError> {
-        for (number, entry) in (1..).zip(&self.entries) {
+        for entry in &self.entries {
             let size = entry.content.size();
-            put(sink, &header(&entry.name, entry.mode, size, number))?;
+            put(sink, &header(entry, self.links(entry)))?;
             match &entry.content {
                 Content::Bytes(bytes) => put(sink, bytes)?,
+                Content::Link => {}
                 Content::File { host, file, size } => {
                     sink.file(file, *size)
                         .map_err(|source| InitramfsError::Read {
@@ -158,7 +182,19 @@ impl Initramfs {
             }
             put(sink, &[0; 4][..index(padded(size) - size)])?;
         }
-        put(sink, &header(TRAILER, 0, 0, 0))
+        let trailer = Entry {
+            name: TRAILER.to_owned(),
+            mode: 0,
+            inode: 0,
+            content: Content::Link,
+        };
+        put(sink, &header(&trailer, 1))
+    }
+
+    /// How many names an entry's file has.
+    fn links(&self, of: &Entry) -> usize {
+        let same = |entry: &&Entry| entry.inode == of.inode;
+        self.entries.iter().filter(same).count()
     }
 }
 
@@ -173,6 +209,7 @@ impl Content {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::File { size, .. } => *size,
+            Self::Link => 0,
         }
     }
 }
@@ -229,11 +266,14 @@ impl Sink for &File {
 }
 
 /// One entry's header with its name. All files belong to root, and have neither a time nor a device.
-fn header(name: &str, mode: u32, size: u64, number: u32) -> Vec<u8> {
-    let links = 1;
+fn header(entry: &Entry, links: usize) -> Vec<u8> {
+    let Entry {
+        name, mode, inode, ..
+    } = entry;
+    let size = entry.content.size();
     let length = name.len() + 1;
     let mut header = format!(
-        "070701{number:08x}{mode:08x}{0:08x}{0:08x}{links:08x}{0:08x}{size:08x}{0:08x}{0:08x}{0:08x}{0:08x}{length:08x}{0:08x}{name}\0",
+        "070701{inode:08x}{mode:08x}{0:08x}{0:08x}{links:08x}{0:08x}{size:08x}{0:08x}{0:08x}{0:08x}{0:08x}{length:08x}{0:08x}{name}\0",
         0
     )
     .into_bytes();
@@ -309,6 +349,20 @@ mod tests {
         let names = String::from_utf8(listed.stdout).unwrap();
         assert_eq!(names, "proc\na\na/deep\na/deep/program\nempty\n");
         assert!(listed.status.success());
+    }
+
+    #[test]
+    fn a_file_with_two_names_is_there_once() {
+        let (program, mut archive) = example();
+        let before = archive.size();
+        archive.file("/b/again", program.path()).unwrap();
+        let headers = padded(HEADER + 2) + padded(HEADER + 8);
+        assert_eq!(archive.size(), before + headers);
+        let entries = &archive.entries;
+        let (first, second) = (&entries[3], entries.last().unwrap());
+        assert_eq!(first.inode, second.inode);
+        assert_eq!((archive.links(first), archive.links(second)), (2, 2));
+        assert_eq!(&header(second, 2)[38..46], b"00000002");
     }
 
     #[test]

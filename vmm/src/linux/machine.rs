@@ -23,7 +23,6 @@ use super::phase::Phase;
 use super::vcpu::LinuxVcpu;
 use super::{cpu, layout};
 use crate::confine::{self, ConfineError};
-use crate::devices::block::BlockDevice;
 use crate::devices::bus::{Board, PhaseEnded, lock};
 use crate::devices::program_io::{self, Grant, Output};
 use crate::devices::serial::{Interrupt, SerialPort};
@@ -47,7 +46,7 @@ pub struct Config {
     /// Words for the kernel, beside what this machine needs.
     pub append: String,
     /// Its disks: `/dev/vda` and on.
-    pub disks: Vec<BlockDevice>,
+    pub disks: Vec<Block>,
     /// Whether the kernel's console is copied to standard error.
     pub show_console: bool,
     /// Standard input for the program, if any.
@@ -313,13 +312,13 @@ fn place_files(config: &Config, kernel: &Loaded, memory: &Memory) -> Result<Arch
     Ok(archive)
 }
 
-fn virtio(vm: &VmFd, disks: Vec<BlockDevice>) -> Result<Vec<Mutex<Transport>>, BootError> {
+fn virtio(vm: &VmFd, disks: Vec<Block>) -> Result<Vec<Mutex<Transport>>, BootError> {
     let interrupts = layout::VIRTIO_INTERRUPT..;
     disks
         .into_iter()
         .zip(interrupts)
         .map(|(disk, line)| {
-            let transport = Transport::new(Box::new(Block::new(disk)), interrupt(vm, line)?);
+            let transport = Transport::new(Box::new(disk), interrupt(vm, line)?);
             Ok(Mutex::new(transport))
         })
         .collect()

@@ -13,6 +13,7 @@ use super::kernel::Kernel;
 use super::layout::{EXIT_PORT, KEYBOARD, PAGE_TABLES, VIRTIO};
 use super::machine::{BootError, Config, ConfigError, Machine, RunError};
 use crate::devices::block::BlockDevice;
+use crate::devices::virtio::block::Block;
 use crate::guest_tests::elf;
 use crate::kvm::{Hypervisor, KvmError};
 
@@ -152,7 +153,7 @@ fn a_ring_outside_of_memory_ends_the_machine_with_the_reason() {
     }
     code.extend(out(EXIT_PORT, 0));
     let mut config = config(&code);
-    config.disks = vec![BlockDevice::open(disk.path()).unwrap()];
+    config.disks = vec![Block::new(BlockDevice::open(disk.path()).unwrap(), false)];
     if let Some(ended) = run(config) {
         let error = ended.unwrap_err().to_string();
         assert!(

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use isobench::launcher::Failure;
 use isobench_vmm::devices::block::{BlockDevice, DiskError};
 use isobench_vmm::devices::program_io::has_input;
+use isobench_vmm::devices::virtio::block::Block;
 use isobench_vmm::kvm::Hypervisor;
 use isobench_vmm::linux::end::Ended;
 use isobench_vmm::linux::initramfs::Initramfs;
@@ -25,10 +26,14 @@ use isobench_vmm::linux::machine::{BootError, Config, End, Machine, RunError, ch
 use isobench_vmm::linux::phase::Phase;
 use isobench_workloads::guest_init::{ORDERS, Orders};
 
-use crate::request::{Disk, Request};
+use crate::request::{Access, Disk, Request};
 
 /// Where kernel modules lie in the guest.
 const MODULES: &str = "/modules";
+/// Directories that every guest has.
+const DIRECTORIES: [&str; 4] = ["/dev", "/proc", "/sys", "/tmp"];
+/// Names in the guest's root that are not for programs.
+const RESERVED: [&str; 7] = ["/", "/init", "/dev", "/proc", "/sys", "/tmp", MODULES];
 
 /// Runs the program to its end.
 pub fn run(mut request: Request) -> Result<u8, Failure> {
@@ -100,24 +105,34 @@ fn prepare(request: &Request) -> Result<Config, Box<dyn Error>> {
     })
 }
 
-fn open(disk: &Disk) -> Result<BlockDevice, DiskError> {
-    if disk.read_only {
-        BlockDevice::open_read_only(&disk.path)
-    } else {
-        BlockDevice::open(&disk.path)
+fn open(disk: &Disk) -> Result<Block, DiskError> {
+    let path = disk.path.clone();
+    let direct = disk.access == Access::Direct;
+    let disk = match disk.access {
+        Access::ReadOnly => BlockDevice::open_read_only(&path)?,
+        Access::Buffered | Access::Direct => BlockDevice::open(&path)?,
+    };
+    if direct && !disk.supports_direct() {
+        return Err(DiskError::NoDirect { path });
     }
+    Ok(Block::new(disk, direct))
 }
 
 /// The guest's first file system: `/init`, the program, and what else was asked for.
 fn files(request: &Request, input: bool) -> Result<Initramfs, Box<dyn Error>> {
     let mut files = Initramfs::default();
-    for directory in ["/dev", "/proc", "/sys", "/tmp"] {
+    for directory in DIRECTORIES {
         files.directory(directory)?;
     }
     files.file("/init", &workload()?)?;
     let name = request.program.file_name().unwrap_or_default();
     let path = Path::new("/").join(name);
     let guest_path = path.to_str().ok_or("the program's name is not UTF-8")?;
+    if RESERVED.contains(&guest_path) {
+        return Err(
+            format!("a program can't have the guest's own name {guest_path}: rename it").into(),
+        );
+    }
     files.file(guest_path, &request.program)?;
     for (guest, host) in &request.files {
         let guest = guest.to_str().ok_or("a guest's file name is not UTF-8")?;

@@ -15,15 +15,16 @@ use lexopt::{Arg, Parser, ValueExt as _};
 pub const USAGE: &str = "\
 usage: isobench-vmm run [--guest bare|linux] [--memory SIZE] [--disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
 [--marks-fd N] [--trace] \
-[--kernel FILE] [--vcpus N] [--read-only-disk FILE]... [--module FILE]... [--append WORDS] [--show-console] [--time-limit SECONDS] \
+[--kernel FILE] [--vcpus N] [--read-only-disk FILE]... [--direct-disk FILE]... [--module FILE]... [--append WORDS] [--show-console] [--time-limit SECONDS] \
 -- PROGRAM [ARGS...] | probe";
 
 /// Options that one guest has and the other has not.
 const BARE_ONLY: [&str; 1] = ["trace"];
-const LINUX_ONLY: [&str; 7] = [
+const LINUX_ONLY: [&str; 8] = [
     "kernel",
     "vcpus",
     "read-only-disk",
+    "direct-disk",
     "module",
     "append",
     "show-console",
@@ -41,7 +42,18 @@ pub enum Guest {
 #[derive(Debug)]
 pub struct Disk {
     pub path: PathBuf,
-    pub read_only: bool,
+    pub access: Access,
+}
+
+/// How the VMM gets at a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Through the host's page cache.
+    Buffered,
+    /// The same, and the guest can't write.
+    ReadOnly,
+    /// Past the host's page cache.
+    Direct,
 }
 
 /// What `run` was asked for.
@@ -121,10 +133,9 @@ impl Request {
             "guest" => self.guest = guest(&words.value()?.string()?)?,
             "marks-fd" => self.marks = marks_to(words.value()?.parse()?)?,
             "memory" => self.memory = words.value()?.parse()?,
-            "disk" | "read-only-disk" => self.disks.push(Disk {
-                path: words.value()?.into(),
-                read_only: option == "read-only-disk",
-            }),
+            "disk" => self.add_disk(words, Access::Buffered)?,
+            "read-only-disk" => self.add_disk(words, Access::ReadOnly)?,
+            "direct-disk" => self.add_disk(words, Access::Direct)?,
             "file" => self.files.push(file_pair(&words.value()?.string()?)?),
             "env" => self.environment.push(environment_pair(words.value()?)?),
             "trace" => self.trace = true,
@@ -136,6 +147,12 @@ impl Request {
             "time-limit" => self.limit = Some(seconds(&words.value()?.string()?)?),
             _ => return Err(Arg::Long(option).unexpected().into()),
         }
+        Ok(())
+    }
+
+    fn add_disk(&mut self, words: &mut Parser, access: Access) -> Result<(), lexopt::Error> {
+        let path = words.value()?.into();
+        self.disks.push(Disk { path, access });
         Ok(())
     }
 

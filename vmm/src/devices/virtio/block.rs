@@ -17,6 +17,7 @@ use virtio_queue::{Queue, QueueT as _};
 use super::queue::{Buffers, Chain, QueueError, next};
 use super::{Device, halves};
 use crate::devices::block::{BlockDevice, Mode, SECTOR};
+use crate::devices::host_io::GuestSlices;
 use crate::linux::memory::Memory;
 
 /// Entries of the one queue, and so the most buffers of a request: two are its header and its status.
@@ -44,16 +45,18 @@ enum Refusal {
 #[derive(Debug)]
 pub struct Block {
     disk: BlockDevice,
+    direct: bool,
     configuration: [u8; 60],
     flushes: bool,
 }
 
 impl Block {
-    /// A device for `disk`.
-    pub fn new(disk: BlockDevice) -> Self {
+    /// A device for `disk`; past the host's page cache if `direct`, or through it.
+    pub fn new(disk: BlockDevice, direct: bool) -> Self {
         let configuration = configuration(disk.size() / SECTOR);
         Self {
             disk,
+            direct,
             configuration,
             flushes: false,
         }
@@ -107,8 +110,8 @@ impl Block {
         let Some(offset) = self.offset(sector, into.length()) else {
             return Ok(Err(Refusal::Failed));
         };
-        let read = self.disk.read(&mut slices, offset, self.mode());
-        Ok(all(read, into.length()))
+        let step = |slices: &mut GuestSlices<'_>, at, mode| self.disk.read(slices, at, mode);
+        Ok(self.move_all(&mut slices, offset, step))
     }
 
     fn write(
@@ -122,8 +125,8 @@ impl Block {
         let Some(offset) = offset.filter(|_| !self.disk.is_read_only()) else {
             return Ok(Err(Refusal::Failed));
         };
-        let written = self.disk.write(&mut slices, offset, self.mode());
-        Ok(all(written, from.length()).map(|_| 0))
+        let step = |slices: &mut GuestSlices<'_>, at, mode| self.disk.write(slices, at, mode);
+        Ok(self.move_all(&mut slices, offset, step).map(|_| 0))
     }
 
     /// Discards ranges, or makes them zero.
@@ -179,11 +182,31 @@ impl Block {
         (length.is_multiple_of(SECTOR) && end <= self.disk.size()).then_some(offset)
     }
 
-    /// Through the host's page cache. A driver that never flushes gets each write made durable (specification, 5.2.6.2).
-    fn mode(&self) -> Mode {
-        Mode {
-            direct: false,
+    /// Moves all bytes or fails: a disk has no short reads. What is not aligned for the host's `O_DIRECT` goes through its
+    /// page cache. A driver that never flushes gets each write made durable (specification, 5.2.6.2).
+    fn move_all(
+        &self,
+        slices: &mut GuestSlices<'_>,
+        offset: u64,
+        step: impl Fn(&mut GuestSlices<'_>, u64, Mode) -> Result<usize, Errno>,
+    ) -> Result<u64, Refusal> {
+        let length = slices.len() as u64;
+        let mut mode = Mode {
+            direct: self.direct,
             durable: !self.flushes,
+        };
+        let mut done = match step(slices, offset, mode) {
+            Err(Errno::EINVAL) if mode.direct => 0,
+            result => result.map_err(|_| Refusal::Failed)? as u64,
+        };
+        if done < length && mode.direct {
+            mode.direct = false;
+            done += step(slices, offset + done, mode).map_err(|_| Refusal::Failed)? as u64;
+        }
+        if done == length {
+            Ok(length)
+        } else {
+            Err(Refusal::Failed)
         }
     }
 }
@@ -270,12 +293,4 @@ fn words(bytes: &[u8]) -> [u32; 2] {
         let word = bytes[at..at + 4].first_chunk().expect("four bytes");
         u32::from_le_bytes(*word)
     })
-}
-
-/// All bytes or none: a disk has no short reads.
-fn all(moved: Result<usize, Errno>, length: u64) -> Result<u64, Refusal> {
-    match moved {
-        Ok(count) if count as u64 == length => Ok(length),
-        _ => Err(Refusal::Failed),
-    }
 }

@@ -7,6 +7,11 @@ pub mod block;
 pub mod mmio;
 pub mod queue;
 
+#[cfg(test)]
+mod block_tests;
+#[cfg(test)]
+mod driver;
+
 use virtio_queue::Queue;
 
 use crate::linux::memory::Memory;

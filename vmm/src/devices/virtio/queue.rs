@@ -21,8 +21,8 @@ pub enum QueueError {
     /// A ring isn't in guest memory.
     #[error("its ring is not in guest memory")]
     RingOutside,
-    /// A chain never ends, is empty, or leaves its table.
-    #[error("a descriptor chain loops or leaves its table")]
+    /// A chain never ends, is empty, leaves its table, or has 4 GiB or more.
+    #[error("a descriptor chain loops, leaves its table or is too long")]
     Chain,
     /// A buffer isn't in guest memory.
     #[error("a buffer at {address:#x} of {length} bytes is not in guest memory")]

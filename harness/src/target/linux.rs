@@ -1,0 +1,110 @@
+//! Rung 3: isobench's own KVM microVM with a Linux kernel, started by the launcher `isobench-vmm --guest linux`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytesize::ByteSize;
+use isobench_reports::model::{Part, TargetKind, Unavailable};
+use isobench_vmm::linux::phase::Phase;
+
+use super::{Launch, Target, part};
+use crate::host::{HostReport, Need};
+use crate::spawn::{CommandLine, MARKS_DESCRIPTOR};
+
+/// Guest memory unless asked otherwise; it is paged on demand, so that it costs nothing until touched.
+const MEMORY: ByteSize = ByteSize::mib(128);
+
+/// The environment variable that names the guest's kernel.
+const KERNEL: &str = "ISOBENCH_KERNEL";
+
+#[derive(Debug)]
+pub struct LinuxMicrovm {
+    launcher: PathBuf,
+    kernel: Option<PathBuf>,
+}
+
+impl LinuxMicrovm {
+    pub fn find(launcher: &Path) -> Self {
+        Self {
+            launcher: launcher.to_owned(),
+            kernel: std::env::var_os(KERNEL).map(PathBuf::from),
+        }
+    }
+
+    fn lacks_kernel(&self) -> Option<Unavailable> {
+        let reason = match &self.kernel {
+            None => "there is no kernel for the guest".to_owned(),
+            Some(kernel) if !kernel.is_file() => {
+                format!("{KERNEL} names {}, which is no file", kernel.display())
+            }
+            Some(_) => return None,
+        };
+        Some(Unavailable {
+            reason,
+            fix: format!("set {KERNEL} to a vmlinux or bzImage for x86-64"),
+        })
+    }
+}
+
+impl Target for LinuxMicrovm {
+    fn name(&self) -> &'static str {
+        "microvm-linux"
+    }
+
+    fn description(&self) -> &'static str {
+        "A KVM virtual machine with a Linux kernel: system calls stay inside, the disk is virtio."
+    }
+
+    fn kind(&self) -> TargetKind {
+        TargetKind::Rung(3)
+    }
+
+    fn phases(&self) -> Vec<Part> {
+        Phase::ALL
+            .iter()
+            .map(|phase| part(phase.name(), phase.explanation()))
+            .collect()
+    }
+
+    fn limits_memory(&self) -> bool {
+        true
+    }
+
+    fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
+        host.lacks(Need::Kvm)
+            .or_else(|| host.lacks(Need::GuestKernel))
+            .or_else(|| self.lacks_kernel())
+    }
+
+    fn disk_path(&self, _: &Path) -> PathBuf {
+        "/dev/vda".into()
+    }
+
+    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
+        let kernel = self.kernel.as_deref().ok_or(io::ErrorKind::NotFound)?;
+        let mut command = CommandLine::new(&self.launcher)
+            .args(["run", "--guest", "linux"])
+            .args(["--kernel".as_ref(), kernel.as_os_str()]);
+        let arguments = &mut command.arguments;
+        if launch.marks {
+            arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
+        }
+        let memory = launch.memory.unwrap_or(MEMORY);
+        arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
+        if let Some(disk) = launch.disk {
+            let option = if launch.direct {
+                "--direct-disk"
+            } else {
+                "--disk"
+            };
+            arguments.extend([option.into(), disk.into()]);
+        }
+        for variable in &launch.environment {
+            arguments.extend(["--env".into(), variable.clone()]);
+        }
+        arguments.push("--".into());
+        arguments.push(launch.program.into());
+        arguments.extend(launch.arguments.iter().cloned());
+        Ok(command)
+    }
+}

@@ -1,0 +1,235 @@
+//! The launcher with a Linux guest, end to end. What boots needs hardware KVM and a kernel (`ISOBENCH_KERNEL`): the lab has both.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::{NamedTempFile, TempDir};
+
+const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-vmm");
+const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+/// A guest that takes longer than this, even on an emulated processor, hangs.
+const LIMIT: [&str; 2] = ["--time-limit", "120"];
+
+/// A kernel that can boot here; says why if there is none.
+fn kernel() -> Option<PathBuf> {
+    let Some(kernel) = std::env::var_os("ISOBENCH_KERNEL") else {
+        eprintln!("skipped: ISOBENCH_KERNEL names no kernel for the guest");
+        return None;
+    };
+    let probe = Command::new(LAUNCHER).arg("probe").output().unwrap();
+    let found = String::from_utf8_lossy(&probe.stdout);
+    if found.contains(r#""guest_kernel_obstacle":null"#) {
+        return Some(kernel.into());
+    }
+    eprintln!("skipped: no guest kernel can run here: {found}{}", stderr(&probe));
+    None
+}
+
+/// The launcher's command line up to the program.
+fn launcher(kernel: &PathBuf, options: &[&str]) -> Command {
+    let mut command = Command::new(LAUNCHER);
+    command
+        .args(["run", "--guest", "linux", "--kernel"])
+        .arg(kernel)
+        .args(LIMIT)
+        .args(options)
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(options: &[&str], workload: &[&str]) -> Option<Output> {
+    let mut command = launcher(&kernel()?, options);
+    command.args(["--", WORKLOAD]).args(workload);
+    Some(command.output().unwrap())
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+#[test]
+fn the_workload_says_ready_on_one_processor_and_on_several() {
+    for processors in ["1", "2", "4"] {
+        let options = ["--vcpus", processors];
+        for workload in [&["ready"][..], &["ready", "--libc"]] {
+            let Some(output) = run(&options, workload) else { return };
+            assert_eq!(stdout(&output), "isobench/1 ready\n", "{output:?}");
+            assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
+        }
+    }
+}
+
+#[test]
+fn a_bzimage_boots_as_a_vmlinux_does() {
+    let Some(vmlinux) = kernel() else { return };
+    let image = vmlinux.with_file_name("bzImage");
+    if !image.exists() {
+        eprintln!("skipped: {} does not exist", image.display());
+        return;
+    }
+    let output = launcher(&image, &[]).args(["--", WORKLOAD, "ready"]).output();
+    assert_eq!(stdout(&output.unwrap()), "isobench/1 ready\n");
+}
+
+#[test]
+fn errors_and_exit_code_come_through() {
+    let Some(output) = run(&[], &["nonsense"]) else { return };
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(stdout(&output), "");
+    assert!(stderr(&output).starts_with("workload: unknown workload"), "{output:?}");
+}
+
+#[test]
+fn standard_input_comes_through_and_its_end_too() {
+    let Some(kernel) = kernel() else { return };
+    let mut child = launcher(&kernel, &[])
+        .args(["--", WORKLOAD, "idle", "--touch", "1MiB"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = [0; 17];
+    child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"isobench/1 ready\n");
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&[0xff; 1000]).unwrap();
+    assert!(child.try_wait().unwrap().is_none(), "it waits for the end");
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn the_disk_is_the_host_s_file() {
+    let file = NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    file.as_file().set_len(4 << 20).unwrap();
+    let path = file.path().to_str().unwrap();
+    let arguments = |operation| {
+        ["disk", "--op", operation, "--block", "64KiB", "--bytes", "4MiB", "--path", "/dev/vda"]
+    };
+    for option in ["--disk", "--direct-disk"] {
+        for operation in ["seq-write", "seq-read", "rand-read", "rand-write", "fsync"] {
+            let Some(output) = run(&[option, path], &arguments(operation)) else { return };
+            assert_eq!(output.status.code(), Some(0), "{option} {operation}: {output:?}");
+            assert!(stdout(&output).contains("isobench/1 end"), "{output:?}");
+        }
+    }
+    let mut page = [0; 4096];
+    file.as_file().read_exact_at(&mut page, 64 << 10).unwrap();
+    assert_ne!(page, [0; 4096], "the guest's writes are in the file");
+
+    let output = run(&["--read-only-disk", path], &arguments("seq-read")).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let output = run(&["--read-only-disk", path], &arguments("seq-write")).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+}
+
+#[test]
+fn marks_come_in_order() {
+    let Some(kernel) = kernel() else { return };
+    let directory = TempDir::new().unwrap();
+    let marks = directory.path().join("marks");
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("exec 9>{}; exec \"$@\"", marks.display()))
+        .arg("sh")
+        .arg(LAUNCHER)
+        .args(["run", "--guest", "linux", "--marks-fd", "9", "--kernel"])
+        .arg(&kernel)
+        .args(["--", WORKLOAD, "ready"]);
+    assert!(command.output().unwrap().status.success());
+    let text = fs::read_to_string(marks).unwrap();
+    let (names, times): (Vec<&str>, Vec<u64>) = text
+        .lines()
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(name, time)| (name, time.parse::<u64>().unwrap()))
+        .unzip();
+    let expected = ["start", "open-kvm", "create-vm", "memory", "vcpu", "load", "kernel", "ready"];
+    assert_eq!(names, expected);
+    assert!(times.is_sorted());
+}
+
+#[test]
+fn a_panic_and_a_hang_are_told_apart() {
+    let Some(output) = run(&["--append", "rdinit=/nonexistent"], &["ready"]) else { return };
+    assert_eq!(output.status.code(), Some(125));
+    assert!(stderr(&output).contains("the guest's kernel panicked: "), "{output:?}");
+
+    let mut command = launcher(&kernel().unwrap(), &["--time-limit", "20"]);
+    let mut child = command
+        .args(["--", WORKLOAD, "idle", "--touch", "1MiB"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let held = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
+    drop(held);
+    assert_eq!(output.status.code(), Some(125));
+    let message = stderr(&output);
+    assert!(message.contains("time limit of 20 s: the program was still running"), "{message}");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_guest() {
+    let Some(kernel) = kernel() else { return };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = launcher(&kernel, &[])
+        .args(["--", WORKLOAD, "ready"])
+        .stdout(writer)
+        .status();
+    assert_eq!(status.unwrap().code(), Some(141));
+}
+
+#[test]
+fn what_cannot_be_is_refused_in_one_line_that_names_it() {
+    let directory = TempDir::new().unwrap();
+    let put = |name: &str, content: &[u8]| {
+        let path = directory.path().join(name);
+        File::create(&path).unwrap().write_all(content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let no_kernel = put("notes.txt", b"not a kernel at all");
+    let truncated = put("truncated", b"\x7fELF\x02\x01\x01");
+    // As much of an ELF header as is looked at before KVM is.
+    let mut header = vec![0; 64];
+    header[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    header[18] = 62;
+    let kernel = put("vmlinux", &header);
+    let small = put("small.img", &[0; 100]);
+    for (options, words) in [
+        (&["--kernel", &no_kernel][..], "notes.txt is no x86-64 Linux kernel"),
+        (&["--kernel", &truncated], "truncated is no x86-64 Linux kernel"),
+        (&["--kernel", "/nonexistent"], "opening kernel /nonexistent"),
+        (&[], "--kernel FILE"),
+        (&["--kernel", &kernel, "--vcpus", "0"], "0 vCPUs: a guest has 1 to 32"),
+        (&["--kernel", &kernel, "--vcpus", "99"], "99 vCPUs"),
+        (&["--kernel", &kernel, "--memory", "1MiB"], "guest memory of 1.0 MiB"),
+        (&["--kernel", &kernel, "--memory", "500TiB"], "more than this host's"),
+        (&["--kernel", &kernel, "--disk", "/nonexistent"], "opening disk /nonexistent for reading and writing"),
+        (&["--kernel", &kernel, "--disk", &small], "less than one sector"),
+        (&["--kernel", &kernel, "--module", "/nonexistent"], "reading /nonexistent"),
+        (&["--kernel", &kernel, "--time-limit", "-1"], "--time-limit -1"),
+        (&["--guest", "windows"], "neither bare nor linux"),
+        (&["--trace"], "--trace is for --guest bare"),
+    ] {
+        let output = Command::new(LAUNCHER)
+            .args(["run", "--guest", "linux"])
+            .args(options)
+            .args(["--", WORKLOAD, "ready"])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{options:?}: {output:?}");
+        let message = stderr(&output);
+        assert!(message.contains(words), "{options:?}: {message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+}
