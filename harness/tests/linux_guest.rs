@@ -1,6 +1,6 @@
 //! The launcher with a Linux guest, end to end. What boots needs hardware KVM and a kernel (`ISOBENCH_KERNEL`): the lab has both.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
@@ -24,7 +24,10 @@ fn kernel() -> Option<PathBuf> {
     if found.contains(r#""guest_kernel_obstacle":null"#) {
         return Some(kernel.into());
     }
-    eprintln!("skipped: no guest kernel can run here: {found}{}", stderr(&probe));
+    eprintln!(
+        "skipped: no guest kernel can run here: {found}{}",
+        stderr(&probe)
+    );
     None
 }
 
@@ -59,7 +62,9 @@ fn the_workload_says_ready_on_one_processor_and_on_several() {
     for processors in ["1", "2", "4"] {
         let options = ["--vcpus", processors];
         for workload in [&["ready"][..], &["ready", "--libc"]] {
-            let Some(output) = run(&options, workload) else { return };
+            let Some(output) = run(&options, workload) else {
+                return;
+            };
             assert_eq!(stdout(&output), "isobench/1 ready\n", "{output:?}");
             assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
         }
@@ -74,16 +79,23 @@ fn a_bzimage_boots_as_a_vmlinux_does() {
         eprintln!("skipped: {} does not exist", image.display());
         return;
     }
-    let output = launcher(&image, &[]).args(["--", WORKLOAD, "ready"]).output();
+    let output = launcher(&image, &[])
+        .args(["--", WORKLOAD, "ready"])
+        .output();
     assert_eq!(stdout(&output.unwrap()), "isobench/1 ready\n");
 }
 
 #[test]
 fn errors_and_exit_code_come_through() {
-    let Some(output) = run(&[], &["nonsense"]) else { return };
+    let Some(output) = run(&[], &["nonsense"]) else {
+        return;
+    };
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(stdout(&output), "");
-    assert!(stderr(&output).starts_with("workload: unknown workload"), "{output:?}");
+    assert!(
+        stderr(&output).starts_with("workload: unknown workload"),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -96,7 +108,12 @@ fn standard_input_comes_through_and_its_end_too() {
         .spawn()
         .unwrap();
     let mut line = [0; 17];
-    child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut line)
+        .unwrap();
     assert_eq!(&line, b"isobench/1 ready\n");
     let mut input = child.stdin.take().unwrap();
     input.write_all(&[0xff; 1000]).unwrap();
@@ -111,12 +128,20 @@ fn the_disk_is_the_host_s_file() {
     file.as_file().set_len(4 << 20).unwrap();
     let path = file.path().to_str().unwrap();
     let arguments = |operation| {
-        ["disk", "--op", operation, "--block", "64KiB", "--bytes", "4MiB", "--path", "/dev/vda"]
+        [
+            "disk", "--op", operation, "--block", "64KiB", "--bytes", "4MiB", "--path", "/dev/vda",
+        ]
     };
     for option in ["--disk", "--direct-disk"] {
         for operation in ["seq-write", "seq-read", "rand-read", "rand-write", "fsync"] {
-            let Some(output) = run(&[option, path], &arguments(operation)) else { return };
-            assert_eq!(output.status.code(), Some(0), "{option} {operation}: {output:?}");
+            let Some(output) = run(&[option, path], &arguments(operation)) else {
+                return;
+            };
+            assert_eq!(
+                output.status.code(),
+                Some(0),
+                "{option} {operation}: {output:?}"
+            );
             assert!(stdout(&output).contains("isobench/1 end"), "{output:?}");
         }
     }
@@ -151,16 +176,30 @@ fn marks_come_in_order() {
         .map(|line| line.split_once(' ').unwrap())
         .map(|(name, time)| (name, time.parse::<u64>().unwrap()))
         .unzip();
-    let expected = ["start", "open-kvm", "create-vm", "memory", "vcpu", "load", "kernel", "ready"];
+    let expected = [
+        "start",
+        "open-kvm",
+        "create-vm",
+        "memory",
+        "vcpu",
+        "load",
+        "kernel",
+        "ready",
+    ];
     assert_eq!(names, expected);
     assert!(times.is_sorted());
 }
 
 #[test]
 fn a_panic_and_a_hang_are_told_apart() {
-    let Some(output) = run(&["--append", "rdinit=/nonexistent"], &["ready"]) else { return };
+    let Some(output) = run(&["--append", "rdinit=/nonexistent"], &["ready"]) else {
+        return;
+    };
     assert_eq!(output.status.code(), Some(125));
-    assert!(stderr(&output).contains("the guest's kernel panicked: "), "{output:?}");
+    assert!(
+        stderr(&output).contains("the guest's kernel panicked: "),
+        "{output:?}"
+    );
 
     let mut command = launcher(&kernel().unwrap(), &["--time-limit", "20"]);
     let mut child = command
@@ -174,7 +213,10 @@ fn a_panic_and_a_hang_are_told_apart() {
     drop(held);
     assert_eq!(output.status.code(), Some(125));
     let message = stderr(&output);
-    assert!(message.contains("time limit of 20 s: the program was still running"), "{message}");
+    assert!(
+        message.contains("time limit of 20 s: the program was still running"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -189,47 +231,68 @@ fn a_reader_that_goes_away_ends_the_guest() {
     assert_eq!(status.unwrap().code(), Some(141));
 }
 
+/// Asks for what can't be: one line that holds `words`, and exit code 2.
+#[track_caller]
+fn expect_refusal(options: &[&str], words: &str) {
+    let output = Command::new(LAUNCHER)
+        .args(["run", "--guest", "linux"])
+        .args(options)
+        .args(["--", WORKLOAD, "ready"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{options:?}: {output:?}");
+    let message = stderr(&output);
+    assert!(message.contains(words), "{options:?}: {message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+}
+
 #[test]
-fn what_cannot_be_is_refused_in_one_line_that_names_it() {
+fn what_is_no_kernel_is_refused_by_name() {
+    let directory = TempDir::new().unwrap();
+    for (name, content) in [
+        ("notes.txt", &b"not a kernel at all"[..]),
+        ("empty", b""),
+        ("truncated", b"\x7fELF\x02\x01\x01"),
+    ] {
+        let path = directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        let words = format!("{name} is no x86-64 Linux kernel");
+        expect_refusal(&["--kernel", path.to_str().unwrap()], &words);
+    }
+    expect_refusal(&["--kernel", "/nonexistent"], "opening kernel /nonexistent");
+    expect_refusal(&[], "--kernel FILE");
+}
+
+#[test]
+fn a_machine_that_cannot_be_is_refused_with_what_it_lacks() {
     let directory = TempDir::new().unwrap();
     let put = |name: &str, content: &[u8]| {
         let path = directory.path().join(name);
-        File::create(&path).unwrap().write_all(content).unwrap();
+        fs::write(&path, content).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let no_kernel = put("notes.txt", b"not a kernel at all");
-    let truncated = put("truncated", b"\x7fELF\x02\x01\x01");
     // As much of an ELF header as is looked at before KVM is.
     let mut header = vec![0; 64];
     header[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
     header[18] = 62;
     let kernel = put("vmlinux", &header);
     let small = put("small.img", &[0; 100]);
-    for (options, words) in [
-        (&["--kernel", &no_kernel][..], "notes.txt is no x86-64 Linux kernel"),
-        (&["--kernel", &truncated], "truncated is no x86-64 Linux kernel"),
-        (&["--kernel", "/nonexistent"], "opening kernel /nonexistent"),
-        (&[], "--kernel FILE"),
-        (&["--kernel", &kernel, "--vcpus", "0"], "0 vCPUs: a guest has 1 to 32"),
-        (&["--kernel", &kernel, "--vcpus", "99"], "99 vCPUs"),
-        (&["--kernel", &kernel, "--memory", "1MiB"], "guest memory of 1.0 MiB"),
-        (&["--kernel", &kernel, "--memory", "500TiB"], "more than this host's"),
-        (&["--kernel", &kernel, "--disk", "/nonexistent"], "opening disk /nonexistent for reading and writing"),
-        (&["--kernel", &kernel, "--disk", &small], "less than one sector"),
-        (&["--kernel", &kernel, "--module", "/nonexistent"], "reading /nonexistent"),
-        (&["--kernel", &kernel, "--time-limit", "-1"], "--time-limit -1"),
-        (&["--guest", "windows"], "neither bare nor linux"),
-        (&["--trace"], "--trace is for --guest bare"),
+    for (option, value, words) in [
+        ("--vcpus", "0", "0 vCPUs: a guest has 1 to 32"),
+        ("--vcpus", "99", "99 vCPUs"),
+        ("--memory", "1MiB", "guest memory of 1.0 MiB"),
+        ("--memory", "500TiB", "more than this host's"),
+        (
+            "--disk",
+            "/nonexistent",
+            "opening disk /nonexistent for reading and writing",
+        ),
+        ("--disk", &small, "less than one sector"),
+        ("--module", "/nonexistent", "reading /nonexistent"),
+        ("--time-limit", "-1", "--time-limit -1"),
+        ("--guest", "windows", "neither bare nor linux"),
     ] {
-        let output = Command::new(LAUNCHER)
-            .args(["run", "--guest", "linux"])
-            .args(options)
-            .args(["--", WORKLOAD, "ready"])
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(2), "{options:?}: {output:?}");
-        let message = stderr(&output);
-        assert!(message.contains(words), "{options:?}: {message}");
-        assert_eq!(message.lines().count(), 1, "{message}");
+        expect_refusal(&["--kernel", &kernel, option, value], words);
     }
+    expect_refusal(&["--trace"], "--trace is for --guest bare");
 }

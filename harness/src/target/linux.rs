@@ -9,39 +9,37 @@ use isobench_vmm::linux::phase::Phase;
 
 use super::{Launch, Target, part};
 use crate::host::{HostReport, Need};
+use crate::kernel::{self, Kernel, KernelError};
 use crate::spawn::{CommandLine, MARKS_DESCRIPTOR};
 
 /// Guest memory unless asked otherwise; it is paged on demand, so that it costs nothing until touched.
 const MEMORY: ByteSize = ByteSize::mib(128);
 
-/// The environment variable that names the guest's kernel.
-const KERNEL: &str = "ISOBENCH_KERNEL";
-
 #[derive(Debug)]
 pub struct LinuxMicrovm {
     launcher: PathBuf,
-    kernel: Option<PathBuf>,
+    kernel: Result<Kernel, KernelError>,
 }
 
 impl LinuxMicrovm {
+    /// Looks for a kernel where `isobench kernel build` leaves one, or where `ISOBENCH_KERNEL` says.
     pub fn find(launcher: &Path) -> Self {
         Self {
             launcher: launcher.to_owned(),
-            kernel: std::env::var_os(KERNEL).map(PathBuf::from),
+            kernel: kernel::locate(None),
         }
     }
 
     fn lacks_kernel(&self) -> Option<Unavailable> {
-        let reason = match &self.kernel {
-            None => "there is no kernel for the guest".to_owned(),
-            Some(kernel) if !kernel.is_file() => {
-                format!("{KERNEL} names {}, which is no file", kernel.display())
-            }
-            Some(_) => return None,
+        let error = self.kernel.as_ref().err()?;
+        let reason = match error {
+            KernelError::Absent => "there is no kernel for the guest".to_owned(),
+            other => other.to_string(),
         };
         Some(Unavailable {
             reason,
-            fix: format!("set {KERNEL} to a vmlinux or bzImage for x86-64"),
+            fix: "build one with `isobench kernel build`, or set ISOBENCH_KERNEL to a vmlinux or bzImage"
+                .to_owned(),
         })
     }
 }
@@ -66,6 +64,14 @@ impl Target for LinuxMicrovm {
             .collect()
     }
 
+    fn version(&self) -> Option<String> {
+        let record = self.kernel.as_ref().ok()?.record.as_ref()?;
+        Some(format!(
+            "Linux {}, {}, configuration {}, {}",
+            record.version, record.source, record.configuration, record.toolchain
+        ))
+    }
+
     fn limits_memory(&self) -> bool {
         true
     }
@@ -81,10 +87,11 @@ impl Target for LinuxMicrovm {
     }
 
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let kernel = self.kernel.as_deref().ok_or(io::ErrorKind::NotFound)?;
+        let kernel = self.kernel.as_ref();
+        let kernel = kernel.map_err(|error| io::Error::other(error.to_string()))?;
         let mut command = CommandLine::new(&self.launcher)
             .args(["run", "--guest", "linux"])
-            .args(["--kernel".as_ref(), kernel.as_os_str()]);
+            .args(["--kernel".as_ref(), kernel.image.as_os_str()]);
         let arguments = &mut command.arguments;
         if launch.marks {
             arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
