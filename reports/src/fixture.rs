@@ -7,7 +7,9 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 pub use self::prices::{PRICES, add_crowds, price_of, with_prices};
-use crate::model::{Conduct, Run, SCHEMA_VERSION, Sample, Status, TOTAL, Unit};
+use crate::model::{
+    Conduct, EMULATED, EMULATION, Fact, Run, SCHEMA_VERSION, Sample, Status, TOTAL, Unit,
+};
 
 /// Rounds of every experiment.
 pub const ROUNDS: u32 = 20;
@@ -108,6 +110,16 @@ const DISK: &[(&str, Unit, [f64; 4])] = &[
     ),
     ("fsync-p99", Unit::Nanoseconds, [1.9e6, 2.0e6, 2.2e6, 1.9e6]),
 ];
+
+/// The fact that a host with an emulated processor has.
+pub fn emulation() -> Fact {
+    Fact {
+        key: EMULATION.to_owned(),
+        label: "Processor is emulated".to_owned(),
+        value: EMULATED.to_owned(),
+        concern: None,
+    }
+}
 
 /// Makes the run; the same every time.
 pub fn run() -> Run {

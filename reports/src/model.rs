@@ -51,6 +51,11 @@ pub struct Run {
     pub samples: Vec<Sample>,
 }
 
+/// Key of the fact that a host has if its processor is emulated.
+pub const EMULATION: &str = "emulation";
+/// What is said of the figures of such a host.
+pub const EMULATED: &str = "emulated CPU: shapes, not absolute times";
+
 /// The host of a run: facts in a fixed order, made for reading and for comparing hosts.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +64,13 @@ pub struct Host {
     pub summary: String,
     /// Each fact found on the host.
     pub facts: Vec<Fact>,
+}
+
+impl Host {
+    /// Whether its processor is a program: such a run is stamped with [`EMULATED`] wherever its figures are shown.
+    pub fn is_emulated(&self) -> bool {
+        self.facts.iter().any(|fact| fact.key == EMULATION)
+    }
 }
 
 /// One fact about the host.

@@ -11,7 +11,7 @@ use comfy_table::{
 
 use crate::conduct;
 use crate::guards;
-use crate::model::{Metric, Run};
+use crate::model::{EMULATED, Metric, Run};
 use crate::prices::lists;
 use crate::summary::{self, Column, Outcome, Section, Summary, Verdict};
 use crate::text::one_line;
@@ -49,11 +49,10 @@ pub fn render(run: &Run, baseline: Option<&str>, options: TableOptions) -> Strin
         ..options
     };
     let summary = Summary::against(run, baseline);
-    let mut blocks: Vec<String> = summary
-        .sections
-        .iter()
-        .flat_map(|section| tables(&summary, section, options))
-        .collect();
+    let stamp = run.host.is_emulated().then(|| format!("! {EMULATED}"));
+    let mut blocks: Vec<String> = stamp.into_iter().collect();
+    let sections = summary.sections.iter();
+    blocks.extend(sections.flat_map(|section| tables(&summary, section, options)));
     blocks.extend(notes(&summary, options));
     blocks.join("\n\n") + "\n"
 }

@@ -1,6 +1,9 @@
 //! The processor, and the settings of it that make timings noisy.
 
+use isobench_reports::model::{EMULATED, EMULATION};
 use procfs::{CpuInfo, Current as _, LoadAverage};
+
+use raw_cpuid::{CpuId, Hypervisor};
 
 use super::{Finding, read_setting};
 
@@ -14,7 +17,7 @@ pub(super) fn findings() -> Vec<Finding> {
     let model = field("model name").unwrap_or_else(|| "unknown".to_owned());
     let count = info.as_ref().map_or(0, CpuInfo::num_cores);
     let flags = field("flags").unwrap_or_default();
-    vec![
+    let mut findings = vec![
         Finding::fine("cpu-model", "Processor", model),
         Finding::fine("cpus", "CPUs online", format!("{count} CPUs")),
         smt(),
@@ -22,7 +25,20 @@ pub(super) fn findings() -> Vec<Finding> {
         load(),
         mitigations(),
         virtualized(flags.split_whitespace().any(|flag| flag == "hypervisor")),
-    ]
+    ];
+    findings.extend(emulated());
+    findings
+}
+
+/// QEMU's emulator says what it is where other hypervisors give their name: no setting has to be remembered.
+fn emulated() -> Option<Finding> {
+    let hypervisor = CpuId::new().get_hypervisor_info()?.identify();
+    (hypervisor == Hypervisor::QEMU).then(|| {
+        Finding::fine(EMULATION, "Processor is emulated", EMULATED).concern(
+            "it is a program (QEMU's TCG): each kind of work is slowed by another factor",
+            "use hardware for times; the lab is for behaviour (docs/lab.md)",
+        )
+    })
 }
 
 fn smt() -> Finding {

@@ -9,7 +9,7 @@ mod kernel;
 
 use std::fs;
 
-use isobench_reports::model::{Fact, Host, Unavailable};
+use isobench_reports::model::{EMULATION, Fact, Host, Unavailable};
 use serde::Serialize;
 
 use crate::programs::Programs;
@@ -133,7 +133,7 @@ impl HostReport {
     }
 
     fn summary(&self) -> String {
-        let wanted = ["cpu-model", "cpus", "memory", "kernel", "kvm"];
+        let wanted = [EMULATION, "cpu-model", "cpus", "memory", "kernel", "kvm"];
         let values: Vec<_> = wanted
             .iter()
             .filter_map(|key| self.findings.iter().find(|f| f.key == *key))

@@ -96,6 +96,18 @@ fn colour_only_if_asked_for_and_no_escape_from_the_file() {
 }
 
 #[test]
+fn an_emulated_processor_is_told_first() {
+    let options = TableOptions {
+        width: 80,
+        colour: false,
+    };
+    let mut run = fixture::run();
+    assert!(!render(&run, None, options).contains(EMULATED));
+    run.host.facts.push(fixture::emulation());
+    assert!(render(&run, None, options).starts_with("! emulated CPU: shapes"));
+}
+
+#[test]
 fn a_run_without_anything_is_still_drawn() {
     let mut run = fixture::run();
     run.targets.clear();

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Format, FormatError, csv, json, markdown, openmetrics};
 use crate::conduct;
 use crate::guards;
-use crate::model::{Better, Metric, Run, Unit};
+use crate::model::{Better, EMULATED, Metric, Run, Unit};
 use crate::summary::{Cell, Figure, Outcome, Section, Summary};
 use crate::units;
 
@@ -82,7 +82,7 @@ pub fn render(runs: &[Run], baseline: Option<&str>, format: Format) -> Result<St
     match format {
         Format::Json => json(&summaries.iter().map(document).collect::<Vec<_>>()),
         Format::Csv => csv(&all()),
-        Format::Markdown => Ok(table(&all(), runs.len() > 1)),
+        Format::Markdown => Ok(stamp(runs) + &table(&all(), runs.len() > 1)),
         Format::OpenMetrics => openmetrics::render(&all()),
     }
 }
@@ -173,6 +173,16 @@ fn row<'a>(
         metric_unit: metric.unit,
         word: ratio.map(|ratio| ratio.test.verdict.word(metric.unit, metric.better)),
     })
+}
+
+/// What stands above a table if a processor was emulated; the other formats have it in the host of each row or run.
+fn stamp(runs: &[Run]) -> String {
+    let emulated = runs.iter().any(|run| run.host.is_emulated());
+    if emulated {
+        format!("> **{EMULATED}**\n\n")
+    } else {
+        String::new()
+    }
 }
 
 /// A table for people; the host is a column where there are several.

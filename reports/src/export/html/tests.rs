@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fixture;
-use crate::model::{Fact, Unavailable};
+use crate::model::{EMULATED, Fact, Unavailable};
 
 /// A run that is small enough to read its document, with every kind of row.
 fn small() -> Run {
@@ -28,6 +28,16 @@ fn tiny() -> Run {
 #[test]
 fn the_document_of_a_run() {
     insta::assert_snapshot!(render(&[tiny()], None).unwrap());
+}
+
+#[test]
+fn an_emulated_processor_is_told_before_any_figure() {
+    let stamped = |run: &Run| render(std::slice::from_ref(run), None).unwrap();
+    let mut run = tiny();
+    assert!(!stamped(&run).contains(EMULATED));
+    run.host.facts.push(fixture::emulation());
+    let document = stamped(&run);
+    assert!(document.find(EMULATED).unwrap() < document.find("<h1>").unwrap());
 }
 
 /// Only a price list and starts in a crowd.

@@ -8,7 +8,7 @@ use super::prices::PricesView;
 use crate::chart::theme;
 use crate::conduct;
 use crate::guards::{self, Doubt, RunDoubt};
-use crate::model::{Fact, Run, Target, TargetKind, Unit};
+use crate::model::{EMULATED, Fact, Run, Target, TargetKind, Unit};
 use crate::prices;
 use crate::summary::{Column, Gap, Section, Summary};
 use crate::units;
@@ -20,6 +20,7 @@ const ABREAST: usize = 4;
 pub struct RunView {
     pub id: String,
     pub host: String,
+    pub stamp: Option<&'static str>,
     pub headline: String,
     pub findings: Vec<String>,
     pub about: Vec<(&'static str, String)>,
@@ -97,6 +98,7 @@ impl RunView {
         let sections = summary.sections.iter().enumerate();
         Ok(Self {
             host: run.host.summary.clone(),
+            stamp: run.host.is_emulated().then_some(EMULATED),
             headline,
             findings,
             about: about(summary),
