@@ -1,8 +1,8 @@
 //! The conversation with the kernel about interfaces (rtnetlink(7)): a list of messages there, an acknowledgement back.
 //!
-//! [`configure`] allocates nothing, so that a container's first process may use it. A list of messages carries three kinds of
-//! sequence numbers: what is [`OPTIONAL`] may fail, what is [`REQUIRED`] is answered only if it fails, and the [`LAST`]
-//! is answered in any case.
+//! [`configure`] allocates nothing, so that a container's first process may use it. A list of messages carries three
+//! kinds of sequence numbers: what is [`OPTIONAL`] may fail, what is [`REQUIRED`] is answered only if it fails, and the
+//! [`LAST`] is answered in any case.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd as _, OwnedFd};
