@@ -26,6 +26,9 @@ pub struct PriceList<'a> {
     pub count: usize,
 }
 
+/// Most parts of a list. A file that has more isn't ours, and would take long to draw.
+const MOST_PARTS: usize = 64;
+
 /// One row of a list.
 #[derive(Debug)]
 pub struct Price<'a> {
@@ -54,10 +57,12 @@ pub enum Kind {
     Whole,
 }
 
-/// Whether `experiment` is a price list.
+/// Whether `experiment` is a price list: its first metric says so for all.
 pub fn is_price_list(experiment: &Experiment) -> bool {
-    let mut parts = experiment.metrics.iter().flat_map(|metric| &metric.parts);
-    parts.any(|part| part.base.is_some())
+    let parts = experiment.metrics.first().map(|metric| &metric.parts);
+    parts.is_some_and(|parts| {
+        parts.len() <= MOST_PARTS && parts.iter().any(|part| part.base.is_some())
+    })
 }
 
 /// The price lists of `experiment`: one for each target that has samples of its parts.
@@ -71,6 +76,7 @@ pub fn lists<'a>(run: &'a Run, experiment: &'a Experiment) -> Vec<PriceList<'a>>
 
 fn list<'a>(run: &'a Run, experiment: &'a Experiment, target: &'a Target) -> Option<PriceList<'a>> {
     let metrics: Vec<&Metric> = experiment.metrics.iter().collect();
+    let parts = &metrics.first()?.parts;
     let of = |sample: &&Sample| {
         sample.status == Status::Ok
             && (&sample.target, &sample.experiment) == (&target.name, &experiment.name)
@@ -78,12 +84,11 @@ fn list<'a>(run: &'a Run, experiment: &'a Experiment, target: &'a Target) -> Opt
     let samples: Vec<&Sample> = run.samples.iter().filter(of).collect();
     let columns: Vec<Vec<Priced>> = metrics
         .iter()
-        .map(|metric| column(metric, &samples))
+        .map(|metric| column(metric, parts, &samples))
         .collect();
     let counts = columns.iter().flatten().flatten().map(|(_, count)| *count);
     let count = counts.min()?;
-    let first = metrics.first()?;
-    let mut rows: Vec<Price<'a>> = heads(&first.parts);
+    let mut rows: Vec<Price<'a>> = heads(parts);
     for (place, row) in rows.iter_mut().enumerate() {
         let cost = |column: &Vec<Priced>| Some((*column.get(place)?)?.0);
         row.costs = columns.iter().map(cost).collect();
@@ -128,15 +133,15 @@ fn heads(parts: &[Part]) -> Vec<Price<'_>> {
 /// A cost, and the number of samples behind it; nothing if it wasn't measured.
 type Priced = Option<(Estimate, usize)>;
 
-/// The costs of the rows of [`heads`] in one metric.
-fn column(metric: &Metric, samples: &[&Sample]) -> Vec<Priced> {
+/// The costs in one metric of the rows that [`heads`] makes of `parts`.
+fn column(metric: &Metric, parts: &[Part], samples: &[&Sample]) -> Vec<Priced> {
     let series = |part: &str| {
         let of = samples
             .iter()
             .filter(|sample| sample.metric == metric.name && sample.part == part);
         Series::new(of.filter_map(|sample| Some((sample.round, sample.value?))))
     };
-    let names: Vec<&str> = metric.parts.iter().map(|part| part.name.as_str()).collect();
+    let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
     let all: Vec<(&str, Series)> = names
         .into_iter()
         .chain([TOTAL])
@@ -145,7 +150,7 @@ fn column(metric: &Metric, samples: &[&Sample]) -> Vec<Priced> {
         .collect();
     let place = |name: &str| all.iter().position(|(known, _)| *known == name);
     let joint = Joint::of(&all.iter().map(|(_, series)| series).collect::<Vec<_>>());
-    let rows = heads(&metric.parts);
+    let rows = heads(parts);
     let start = place(rows.first().map_or("", |row| row.name));
     let mut left = start
         .zip(place(TOTAL))
@@ -254,6 +259,24 @@ mod tests {
         assert_eq!(costs(&lists[0], INTERACTION), [None, None]);
         assert_eq!(costs(&lists[0], WHOLE), [None, None]);
         assert_eq!(costs(&lists[0], "net")[0], Some(8e5));
+    }
+
+    #[test]
+    fn the_first_metric_s_parts_are_the_rows_of_all() {
+        let mut run = exact();
+        run.experiments.last_mut().unwrap().metrics[1]
+            .parts
+            .reverse();
+        let lists = lists(&run, run.experiments.last().unwrap());
+        assert_eq!(costs(&lists[0], "net"), [Some(8e5), Some(8e5)]);
+    }
+
+    #[test]
+    fn a_list_without_end_is_none() {
+        let mut run = exact();
+        let parts = &mut run.experiments.last_mut().unwrap().metrics[0].parts;
+        parts.resize(MOST_PARTS + 1, parts[1].clone());
+        assert!(lists(&run, run.experiments.last().unwrap()).is_empty());
     }
 
     #[test]
