@@ -42,6 +42,8 @@ enum Bound {
 }
 
 const READY: &[&str] = &["ready"];
+/// What hyperfine measures.
+const SPAWN_TO_EXIT: &[&str] = &["ready", "exit"];
 /// From the ready line until nothing is left.
 const END: &[&str] = &["exit", "teardown"];
 
@@ -229,7 +231,7 @@ fn harness_against_hyperfine(
             let whole = measured
                 .readings
                 .iter()
-                .filter(|r| r.part == TOTAL && r.metric != "teardown");
+                .filter(|r| r.part == TOTAL && SPAWN_TO_EXIT.contains(&r.metric));
             ours.push((round, whole.map(|reading| reading.value).sum()));
         }
     }
