@@ -18,7 +18,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::stat::{Mode, SFlag, mknod};
+use nix::sys::stat::{Mode, SFlag, mknod, umask};
 use nix::unistd::{chdir, chroot, fchdir, mkdir, pivot_root, symlinkat};
 
 use crate::handshake::{Failure, Step};
@@ -139,6 +139,14 @@ pub struct RootPlan {
 
 /// Assembles the root and makes it the working directory.
 pub fn assemble(plan: &mut RootPlan) -> Result<(), Failure> {
+    // The container's ordinary users have to get through these directories, whatever the caller hides from his.
+    let callers = umask(Mode::empty());
+    let assembled = assemble_openly(plan);
+    umask(callers);
+    assembled
+}
+
+fn assemble_openly(plan: &mut RootPlan) -> Result<(), Failure> {
     enter_base(plan.base.as_mut()).map_err(Failure::at(Step::Scratch))?;
     make_directories().map_err(Failure::at(Step::Scratch))?;
     if plan.proc_and_devices {

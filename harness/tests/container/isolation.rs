@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::process::{Command, Stdio};
 
 use super::{Fixture, as_nobody, fixture, inside, lines, stderr, text};
 
@@ -72,6 +73,21 @@ fn dev_has_what_programs_expect_and_no_more() {
     assert_eq!(fixture.report(&[], "list /dev"), names);
     let expected = ["zero true", "urandom false", "random false", "28"];
     assert_eq!(fixture.report(&[], "devices"), expected);
+}
+
+#[test]
+fn an_ordinary_user_gets_everywhere_whatever_the_callers_umask() {
+    let Some(fixture) = fixture() else { return };
+    let task = "write /dev/shm/segment";
+    let launcher = fixture.command(&["--user", "1000:1000"], task);
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"umask 077 && exec "$0" "$@""#]);
+    command
+        .arg(launcher.get_program())
+        .args(launcher.get_args());
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(lines(&output), ["true"]);
 }
 
 #[test]
