@@ -1,0 +1,225 @@
+//! The bare guest's system calls: any call with any arguments over any memory.
+//!
+//! Wrong is a panic, a hang, a change to memory that the program may only read, and a disk of another size.
+
+#![no_main]
+
+use std::fs::File;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use arbitrary::Arbitrary;
+use bytesize::ByteSize;
+use isobench_vmm::bare::address_space::{AddressSpace, Backing, Placement, Protection};
+use isobench_vmm::bare::syscalls::{FileTree, Personality, Settings, SystemCall};
+use isobench_vmm::devices::block::BlockDevice;
+use isobench_vmm::devices::console::Console;
+use isobench_vmm::memory::GuestRam;
+use libfuzzer_sys::fuzz_target;
+use nix::libc::{self, c_long};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
+/// Calls whose purpose is to wait, which would take the fuzzer's time; they have tests of their own.
+const WAITING: [c_long; 8] = [
+    libc::SYS_pause,
+    libc::SYS_nanosleep,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_futex,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_select,
+    libc::SYS_pselect6,
+];
+
+/// Calls that change what is mapped, and so what may be read and written.
+const MAPPING: [c_long; 6] = [
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mprotect,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+];
+
+/// Bytes that the program may read and write, and such that it may only read.
+const DATA: u64 = 256 << 10;
+const READ_ONLY: usize = 8192;
+const SECRET: [u8; READ_ONLY] = [0x5a; READ_ONLY];
+const DISK: u64 = 8192;
+
+#[derive(Debug, Arbitrary)]
+struct Program<'a> {
+    /// Whether it may change what is mapped.
+    maps: bool,
+    steps: Vec<Step<'a>>,
+}
+
+#[derive(Debug, Arbitrary)]
+enum Step<'a> {
+    Fill {
+        word: u16,
+        bytes: &'a [u8],
+    },
+    /// A path, by its number.
+    Path {
+        word: u16,
+        path: u8,
+    },
+    /// A pointer to `to` and a length, as in a vector of buffers.
+    Buffer {
+        word: u16,
+        to: u16,
+        length: u64,
+    },
+    Call {
+        number: Number,
+        arguments: [Argument; 6],
+    },
+}
+
+#[derive(Debug, Arbitrary)]
+enum Number {
+    Known(u16),
+    Any(u64),
+}
+
+#[derive(Debug, Arbitrary)]
+enum Argument {
+    Small(u8),
+    /// `AT_FDCWD` as a register holds it.
+    Here,
+    Data(u16),
+    Page(u8),
+    ReadOnly(u16),
+    Any(u64),
+}
+
+const PATHS: [&[u8]; 10] = [
+    b"/data/text\0",
+    b"/dev/vda\0",
+    b"/dev\0",
+    b"/proc/self/exe\0",
+    b"/dev/urandom\0",
+    b"/dev/stdin\0",
+    b"/\0",
+    b"..\0",
+    b"text\0",
+    b"\0",
+];
+
+struct Machine {
+    memory: AddressSpace,
+    personality: Personality,
+    data: u64,
+    read_only: u64,
+    disk: File,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let disk = file("disk", DISK);
+        let text = file("text", 19);
+        let program = File::open("/proc/self/exe").expect("this program");
+        let mut tree = FileTree::new(Path::new("/bin/program"), program).expect("a tree");
+        tree.add_file(Path::new("/data/text"), &path(&text))
+            .expect("a file");
+        let null = || {
+            let null = File::options().read(true).write(true).open("/dev/null");
+            OwnedFd::from(null.expect("the null device"))
+        };
+        let personality = Personality::new(Settings {
+            tree,
+            console: Console::new(null(), null(), null()),
+            disk: Some(BlockDevice::open(&path(&disk)).expect("a disk")),
+            memory: ByteSize::mib(4),
+            stack: ByteSize::mib(1),
+            // Traces go to standard error, where they would drown the fuzzer's words.
+            trace: false,
+        });
+        let ram = GuestRam::new(ByteSize::mib(4)).expect("memory");
+        let mut memory = AddressSpace::new(ram);
+        let place = Placement::Anywhere { hint: 0 };
+        let data = memory.map(place, DATA, Protection::READ_WRITE, Backing::Anonymous);
+        let secret = Backing::Bytes(&SECRET);
+        let read_only = memory.map(place, READ_ONLY as u64, Protection::READ, secret);
+        Self {
+            memory,
+            personality: personality.expect("a personality"),
+            data: data.expect("memory"),
+            read_only: read_only.expect("memory"),
+            disk,
+        }
+    }
+
+    fn step(&mut self, step: Step, maps: bool) {
+        match step {
+            Step::Fill { word, bytes } => self.put(word, bytes),
+            Step::Path { word, path } => self.put(word, PATHS[usize::from(path) % PATHS.len()]),
+            Step::Buffer { word, to, length } => {
+                let to = self.data + u64::from(to);
+                self.put(word, &[to.to_le_bytes(), length.to_le_bytes()].concat());
+            }
+            Step::Call { number, arguments } => {
+                let number = match number {
+                    Number::Known(number) => u64::from(number % 470),
+                    Number::Any(number) => number,
+                };
+                let is_one_of = |calls: &[c_long]| {
+                    c_long::try_from(number).is_ok_and(|number| calls.contains(&number))
+                };
+                if is_one_of(&WAITING) || !maps && is_one_of(&MAPPING) {
+                    return;
+                }
+                let arguments = arguments.map(|argument| self.value(&argument));
+                let call = SystemCall { number, arguments };
+                self.personality.call(&call, &mut self.memory);
+            }
+        }
+    }
+
+    /// It is the program that writes: what it may not write stays as it is.
+    fn put(&mut self, word: u16, bytes: &[u8]) {
+        let _ = self.memory.write(self.data + u64::from(word) * 4, bytes);
+    }
+
+    fn value(&self, argument: &Argument) -> u64 {
+        match *argument {
+            Argument::Small(value) => value.into(),
+            Argument::Here => 0xffff_ff9c,
+            Argument::Data(word) => self.data + u64::from(word) * 4,
+            Argument::Page(page) => self.data + u64::from(page) * 4096,
+            Argument::ReadOnly(offset) => self.read_only + u64::from(offset),
+            Argument::Any(value) => value,
+        }
+    }
+
+    /// Nothing has changed that must not.
+    fn check(&self, maps: bool) {
+        if !maps {
+            let mut bytes = [0; READ_ONLY];
+            let read = self.memory.read(self.read_only, &mut bytes);
+            read.expect("mapped");
+            assert!(bytes == SECRET, "memory that may only be read has changed");
+        }
+        let size = self.disk.metadata().expect("a file").len();
+        assert_eq!(size, DISK, "the disk's size has changed");
+    }
+}
+
+fn file(name: &str, size: u64) -> File {
+    let file = File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC).expect("a file"));
+    file.set_len(size).expect("a file");
+    file
+}
+
+fn path(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+fuzz_target!(|program: Program| {
+    let mut machine = Machine::new();
+    for step in program.steps {
+        machine.step(step, program.maps);
+    }
+    machine.check(program.maps);
+});
