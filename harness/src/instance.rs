@@ -35,6 +35,9 @@ const MOST_ERROR_OUTPUT: usize = 4096;
 /// Bytes of marks that are kept.
 const MOST_MARKS: usize = 16 * 1024;
 
+/// How long a launcher has, once its workload is set up, to come to rest: what it does then isn't the workload's.
+const REST: Duration = Duration::from_millis(5);
+
 /// What the instance finds on its standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stdin {
@@ -159,6 +162,28 @@ impl<'i> Instance<'i> {
             (Message::Ready, at) => Ok(at),
             (other, _) => Err(unexpected(&other, "ready line")),
         }
+    }
+
+    /// Waits until a workload that was started with `--wait` is set up, has it begin its work, and says when.
+    ///
+    /// # Errors
+    /// As [`Instance::next_message`], and [`InstanceError::Unexpected`].
+    pub fn begin(&mut self) -> Result<MonotonicTime, InstanceError> {
+        match self.next_message("begin line")? {
+            (Message::Begin, _) => {}
+            (other, _) => return Err(unexpected(&other, "begin line")),
+        }
+        std::thread::sleep(REST);
+        self.stdout.drain()?;
+        if let Some((hasty, _)) = self.said()? {
+            return Err(unexpected(&hasty, "waiting"));
+        }
+        let told = MonotonicTime::now();
+        if let Some(stdin) = &self.stdin {
+            // One that has gone can't be told, and what is awaited next says how it ended.
+            let _ = nix::unistd::write(stdin, b"\n");
+        }
+        Ok(told)
     }
 
     /// Closes its standard input: an idle workload then exits.

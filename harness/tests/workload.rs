@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use isobench_workloads::protocol::Message;
 
@@ -91,6 +92,28 @@ fn loops_say_what_they_did() {
         };
         assert_eq!(bytes.as_u64(), 0);
     }
+}
+
+#[test]
+fn work_that_waits_begins_with_a_line() {
+    let mut child = workload("--wait syscall --iterations 5")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line.parse(), Ok(Message::Begin));
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"not yet").unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(child.try_wait().unwrap().is_none());
+    input.write_all(b"\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    line.clear();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "isobench/1 end operations=5 bytes=0\n");
 }
 
 #[test]
@@ -208,7 +231,11 @@ fn bad_usage_is_told_from_bad_luck() {
     }
     let output = run("--help");
     assert!(output.status.success());
-    assert!(output.stdout.starts_with(b"usage: workload ready"));
+    assert!(
+        output
+            .stdout
+            .starts_with(b"usage: workload [--wait] WORKLOAD")
+    );
 }
 
 #[test]

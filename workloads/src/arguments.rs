@@ -12,16 +12,21 @@ use crate::run::{Disk, DiskOperation, Net, NetOperation, Workload};
 
 /// What `workload --help` prints.
 pub const USAGE: &str = "\
-usage: workload ready [--libc]
-       workload idle --touch SIZE
-       workload disk --op seq-write|seq-read|rand-read|rand-write|fsync
-                     --block SIZE --bytes SIZE --path FILE [--direct]
-       workload net --op receive|send --peer ADDRESS:PORT --bytes SIZE
-       workload net --op echo|connect --peer ADDRESS:PORT --count N
-       workload cpu --iterations N
-       workload syscall --iterations N
-       workload page-fault --bytes SIZE
-       workload inspect
+usage: workload [--wait] WORKLOAD
+
+WORKLOAD is one of
+       ready [--libc]
+       idle --touch SIZE
+       disk --op seq-write|seq-read|rand-read|rand-write|fsync
+            --block SIZE --bytes SIZE --path FILE [--direct]
+       net --op receive|send --peer ADDRESS:PORT --bytes SIZE
+       net --op echo|connect --peer ADDRESS:PORT --count N
+       cpu --iterations N
+       syscall --iterations N
+       page-fault --bytes SIZE
+       inspect
+
+With --wait the work between the messages `begin` and `end` starts when standard input has a line, or ends.
 ";
 
 /// Largest block of one disk operation: a mistyped unit shall not be a demand for memory.
@@ -37,7 +42,12 @@ pub enum Command {
     /// `inspect`: see [`crate::inspect`].
     Inspect,
     /// One of the workloads.
-    Run(Workload),
+    Run {
+        /// Which.
+        workload: Workload,
+        /// Whether its work waits for a line of standard input.
+        waits: bool,
+    },
 }
 
 /// The command line names no workload.
@@ -84,7 +94,12 @@ pub enum UsageError {
 /// # Errors
 /// Anything that [`USAGE`] does not show.
 pub fn parse(mut parser: Parser) -> Result<Command, UsageError> {
-    let workload = match parser.next()? {
+    let mut first = parser.next()?;
+    let waits = first == Some(Arg::Long("wait"));
+    if waits {
+        first = parser.next()?;
+    }
+    let workload = match first {
         None => return Err(UsageError::NoWorkload),
         Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Command::Help),
         Some(Arg::Value(name)) => match name.to_str() {
@@ -113,7 +128,7 @@ pub fn parse(mut parser: Parser) -> Result<Command, UsageError> {
         },
         Some(option) => return Err(option.unexpected().into()),
     };
-    Ok(Command::Run(workload))
+    Ok(Command::Run { workload, waits })
 }
 
 /// `ready`, with or without `--libc`: the program's entry point serves it without, if it can, and never gets here.

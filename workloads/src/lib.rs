@@ -48,7 +48,10 @@ pub fn main() -> u8 {
         Command::Inspect => {
             inspect::run(&mut output, &mut io::stdin()).map_err(run::WorkloadError::Output)
         }
-        Command::Run(workload) => workload.run(&mut output, &mut io::stdin()),
+        Command::Run { workload, waits } if waits || workload.ends_with_input() => {
+            workload.run(&mut output, &mut io::stdin())
+        }
+        Command::Run { workload, .. } => workload.run(&mut output, &mut io::empty()),
     };
     done.map_or_else(|error| fail(&error, EXIT_FAILURE), |()| 0)
 }

@@ -40,7 +40,7 @@ const SHOWN: usize = 80;
 pub enum Message {
     /// The workload runs and is set up. The end of a start-up.
     Ready,
-    /// The timed window opens.
+    /// Set up for work that is timed. With `--wait` the window opens when the workload is told so, else at once.
     Begin,
     /// The timed window closes.
     End {

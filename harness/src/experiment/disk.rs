@@ -1,6 +1,6 @@
 //! Disk: throughput, rate and flush latency of one file, the same for every target.
 //!
-//! One fresh instance a case. Throughput is timed on the host, from the arrival of the workload's begin line to that
+//! One fresh instance a case. Throughput is timed on the host, from the byte that has the workload begin to the arrival
 //! of its end line, so that no guest's clock is trusted; only the latency of single flushes comes from inside.
 
 use std::fs::File;
@@ -234,6 +234,7 @@ impl Experiment for Disk {
         let (block_text, bytes_text) = (block.as_u64().to_string(), bytes.as_u64().to_string());
         let path_text = path.to_string_lossy();
         let mut arguments = vec![
+            "--wait",
             "disk",
             "--op",
             case.operation,
@@ -250,7 +251,7 @@ impl Experiment for Disk {
         let mut launch = bench.launch(subject, &arguments);
         launch.disk = Some(bench.disk);
         launch.direct = case.direct;
-        let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
+        let (group, mut instance) = bench.start(subject, launch, Stdin::Held)?;
         let outcome = listen(&mut instance, case)?;
         let ended = instance.finished()?;
         if let Some(group) = group {
@@ -275,10 +276,7 @@ struct Outcome {
 }
 
 fn listen(instance: &mut Instance, case: &Case) -> Result<Outcome, MeasureError> {
-    let begun = match instance.next_message("begin line")? {
-        (Message::Begin, at) => at,
-        (other, _) => return Err(unexpected(&other, "begin line").into()),
-    };
+    let begun = instance.begin()?;
     let (operations, bytes, ended) = match instance.next_message("end line")? {
         (Message::End { operations, bytes }, at) => (operations, bytes, at),
         (other, _) => return Err(unexpected(&other, "end line").into()),

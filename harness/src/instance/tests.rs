@@ -27,6 +27,22 @@ fn a_good_instance_is_ready_and_finishes() {
 }
 
 #[test]
+fn work_begins_when_told_to() {
+    let interrupt = Interrupt::never().unwrap();
+    let script = "echo isobench/1 begin; read line; echo isobench/1 end operations=1 bytes=0";
+    let mut instance = start(script, LONG, &interrupt);
+    let told = instance.begin().unwrap();
+    let (_, ended) = instance.next_message("end line").unwrap();
+    assert!(ended.since(told).is_some_and(|took| !took.is_zero()));
+    instance.finished().unwrap();
+
+    let hasty = "echo isobench/1 begin; echo isobench/1 end operations=1 bytes=0; sleep 9";
+    let error = start(hasty, LONG, &interrupt).begin().unwrap_err();
+    let message = "said `isobench/1 end operations=1 bytes=0` where its waiting was due";
+    assert_eq!(error.to_string(), message);
+}
+
+#[test]
 fn one_that_hangs_is_killed_with_its_children() {
     let interrupt = Interrupt::never().unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -52,7 +52,11 @@ fn each_workload_is_read() {
             },
         ),
     ] {
-        assert_eq!(parsed(line).unwrap(), Command::Run(workload), "{line}");
+        for (before, waits) in [("", false), ("--wait ", true)] {
+            let workload = workload.clone();
+            let command = parsed(&format!("{before}{line}")).unwrap();
+            assert_eq!(command, Command::Run { workload, waits }, "{line}");
+        }
     }
     assert_eq!(parsed("--help").unwrap(), Command::Help);
 }
@@ -71,7 +75,9 @@ fn work_on_the_network_is_read() {
             let command = parsed(&format!("net --peer {peer} {line}")).unwrap();
             let peer = peer.parse().unwrap();
             let net = Net { peer, operation };
-            assert_eq!(command, Command::Run(Workload::Net(net)), "{line}");
+            let workload = Workload::Net(net);
+            let waits = false;
+            assert_eq!(command, Command::Run { workload, waits }, "{line}");
         }
     }
 }
@@ -81,6 +87,8 @@ fn a_bad_command_line_says_what_is_needed() {
     for (line, words) in [
         ("", "no workload"),
         ("redy", "\"redy\""),
+        ("--wait", "no workload"),
+        ("--wait --wait ready", "bad command line"),
         ("--frob", "bad command line"),
         ("ready set", "bad command line"),
         ("ready --libc --libc", "bad command line"),

@@ -4,13 +4,17 @@
 //! sharing its processor with something.
 
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::num::NonZeroU64;
 
 use super::{WorkloadError, timed};
 
-pub(super) fn run(iterations: NonZeroU64, output: &mut dyn Write) -> Result<(), WorkloadError> {
-    timed(output, || {
+pub(super) fn run(
+    iterations: NonZeroU64,
+    output: &mut dyn Write,
+    input: &mut dyn Read,
+) -> Result<(), WorkloadError> {
+    timed(output, input, || {
         let mut state = black_box(0x9e37_79b9_7f4a_7c15);
         for _ in 0..iterations.get() {
             state = step(state);

@@ -16,7 +16,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::hint::black_box;
-use std::io::{self, Seek as _, SeekFrom, Write};
+use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -25,7 +25,7 @@ use bytesize::ByteSize;
 use nix::fcntl::OFlag;
 
 use super::block::{Block, Random};
-use super::{WorkloadError, send};
+use super::{WorkloadError, begin, send};
 use crate::latencies::Latencies;
 use crate::protocol::Message;
 
@@ -86,14 +86,18 @@ impl DiskOperation {
 }
 
 impl Disk {
-    pub(super) fn run(&self, output: &mut dyn Write) -> Result<(), WorkloadError> {
+    pub(super) fn run(
+        &self,
+        output: &mut dyn Write,
+        input: &mut dyn Read,
+    ) -> Result<(), WorkloadError> {
         let mut session = Session {
             disk: self,
             file: self.open()?,
             buffer: Block::new(self.block)?,
         };
         let mut latencies = Latencies::new();
-        send(&Message::Begin, output)?;
+        begin(output, input)?;
         session.work(&mut latencies)?;
         let end = Message::End {
             operations: self.operations(),

@@ -57,7 +57,13 @@ pub enum Workload {
 }
 
 impl Workload {
-    /// Runs to the end. Messages go to `output`; only [`Workload::Idle`] reads `input`.
+    /// Whether the end of standard input ends it, rather than its own work.
+    pub const fn ends_with_input(&self) -> bool {
+        matches!(self, Self::Idle { .. })
+    }
+
+    /// Runs to the end. Messages go to `output`. The work after a `begin` starts when `input` has a line, or ends; a
+    /// [`Workload::Idle`] lasts as long as `input`.
     ///
     /// # Errors
     /// The first input or output that failed, or memory that was not to be had.
@@ -65,11 +71,11 @@ impl Workload {
         match self {
             Self::Ready => ready::run(output),
             Self::Idle { touch } => idle::run(*touch, output, input),
-            Self::Disk(disk) => disk.run(output),
+            Self::Disk(disk) => disk.run(output, input),
             Self::Net(net) => net.run(output),
-            Self::Cpu { iterations } => cpu::run(*iterations, output),
-            Self::Syscall { iterations } => syscall::run(*iterations, output),
-            Self::PageFault { bytes } => page_fault::run(*bytes, output),
+            Self::Cpu { iterations } => cpu::run(*iterations, output, input),
+            Self::Syscall { iterations } => syscall::run(*iterations, output, input),
+            Self::PageFault { bytes } => page_fault::run(*bytes, output, input),
         }
     }
 }
@@ -134,12 +140,22 @@ fn send(message: &Message, output: &mut dyn Write) -> Result<(), WorkloadError> 
     message.send(output).map_err(WorkloadError::Output)
 }
 
+/// Says that the work can begin, and waits for the line that has it begin. The listener's clock runs from there: a
+/// time from the arrival of `begin` would be short by as long as a busy host lets the listener wait for a processor.
+fn begin(output: &mut dyn Write, input: &mut dyn Read) -> Result<(), WorkloadError> {
+    send(&Message::Begin, output)?;
+    let mut byte = [0];
+    while input.read(&mut byte).map_err(WorkloadError::Input)? == 1 && byte != *b"\n" {}
+    Ok(())
+}
+
 /// Sends the messages around a loop that counts operations and moves no bytes.
 fn timed(
     output: &mut dyn Write,
+    input: &mut dyn Read,
     work: impl FnOnce() -> Result<u64, WorkloadError>,
 ) -> Result<(), WorkloadError> {
-    send(&Message::Begin, output)?;
+    begin(output, input)?;
     let operations = work()?;
     let bytes = ByteSize(0);
     send(&Message::End { operations, bytes }, output)

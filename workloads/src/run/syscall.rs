@@ -4,13 +4,17 @@
 //! caches the answer, and no vDSO has it.
 
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::num::NonZeroU64;
 
 use super::{WorkloadError, timed};
 
-pub(super) fn run(iterations: NonZeroU64, output: &mut dyn Write) -> Result<(), WorkloadError> {
-    timed(output, || {
+pub(super) fn run(
+    iterations: NonZeroU64,
+    output: &mut dyn Write,
+    input: &mut dyn Read,
+) -> Result<(), WorkloadError> {
+    timed(output, input, || {
         for _ in 0..iterations.get() {
             black_box(nix::unistd::getppid());
         }
