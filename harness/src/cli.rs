@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use isobench_container::Network;
-use isobench_reports::Format;
+use isobench_reports::{Format, Language};
 
 use crate::bounds::Bounds;
 use crate::injection::{Wish, parse_duration};
@@ -162,6 +162,9 @@ pub struct ReportArguments {
     /// Print the figures in this format instead of writing a report
     #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "out")]
     pub format: Option<FigureFormat>,
+    /// Language of the report
+    #[arg(long, hide = true, value_enum, value_name = "LANGUAGE", default_value_t = ReportLanguage::En)]
+    pub language: ReportLanguage,
     /// File to write
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     pub out: PathBuf,
@@ -198,6 +201,24 @@ pub enum FigureFormat {
     Markdown,
     /// For Prometheus and its like
     Openmetrics,
+}
+
+/// Languages of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportLanguage {
+    /// English
+    En,
+    /// Chinese
+    Zh,
+}
+
+impl From<ReportLanguage> for Language {
+    fn from(language: ReportLanguage) -> Self {
+        match language {
+            ReportLanguage::En => Self::English,
+            ReportLanguage::Zh => Self::Chinese,
+        }
+    }
 }
 
 /// Formats of a comparison for other programs.

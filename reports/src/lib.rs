@@ -17,11 +17,13 @@ pub mod guards;
 pub mod model;
 pub mod parts;
 pub mod prices;
+mod quiet;
 pub mod statistics;
 pub mod summary;
 mod table;
 mod text;
 pub mod units;
+mod words;
 
 #[cfg(test)]
 mod fixture;
@@ -29,6 +31,7 @@ mod fixture;
 pub use export::csv::write as write_csv;
 pub use export::files::{Output, ResultFiles, WriteError, write_new};
 pub use export::format::{Format, FormatError, render_changes, render_figures};
-pub use export::html::{ReportError, render as render_html};
+pub use export::html::{ReportError, ReportOptions, render as render_html};
 pub use export::json::{Inconsistency, ResultsError, read as read_results};
 pub use table::{TableOptions, render as render_table};
+pub use words::Language;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use isobench_reports::model::Run;
-use isobench_reports::{read_results, render_figures, render_html, write_new};
+use isobench_reports::{ReportOptions, read_results, render_figures, render_html, write_new};
 
 use crate::cli::ReportArguments;
 use crate::failure::BadInput;
@@ -26,7 +26,11 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
         print(render_figures(&runs, baseline, format.into())?);
         return Ok(ExitCode::SUCCESS);
     }
-    let document = render_html(&runs, baseline).context("cannot draw the report")?;
+    let options = ReportOptions {
+        baseline,
+        language: arguments.language.into(),
+    };
+    let document = render_html(&runs, options).context("cannot draw the report")?;
     write_new(&arguments.out, document.as_bytes())?;
     say(format_args!("report: {}", arguments.out.display()));
     Ok(ExitCode::SUCCESS)

@@ -94,6 +94,15 @@ impl Axis {
             .unwrap_or_default()
     }
 
+    /// The value that stands in the middle between two.
+    pub fn middle(&self, values: Range<f64>) -> f64 {
+        if self.logarithmic {
+            (values.start * values.end).sqrt()
+        } else {
+            f64::midpoint(values.start, values.end)
+        }
+    }
+
     /// Where the axis begins.
     pub fn start(&self) -> f64 {
         self.range.start

@@ -3,6 +3,7 @@
 //! The library has no fonts here and guesses a text's extent, so labels are placed by the layouts below,
 //! which leave room for the widest that [`label`] lets through.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use plotters::backend::SVGBackend;
@@ -15,7 +16,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, FontDesc, FontFamily, FontStyle, ShapeStyle, TextStyle};
 
 use super::axis::{Axis, Rows};
-use super::theme::Ink;
+use super::theme::{Ink, escape};
 use super::{ChartError, Size};
 use crate::text::one_line;
 
@@ -128,6 +129,8 @@ pub struct Frame<'a> {
     axis: Axis,
     /// The extent of each row's bar, from the top of the plot; empty for headings.
     bars: Vec<Range<i32>>,
+    /// What a pointer is told, as SVG.
+    told: String,
 }
 
 /// Draws a chart: labels, axis and values by itself, and what belongs into the rows by `body`.
@@ -141,7 +144,7 @@ pub fn draw(
     let layout = size.layout();
     let (bars, height) = arrange(rows, layout);
     let mut svg = String::new();
-    {
+    let told = {
         let extent = (
             layout.width.cast_unsigned(),
             (height + AXIS).cast_unsigned(),
@@ -162,10 +165,17 @@ pub fn draw(
             .x_label_style(text(TICK, Ink::Muted, HPos::Center, VPos::Top))
             .draw()?;
         label(&root, rows, &bars, layout)?;
-        body(&mut Frame { plot, axis, bars })?;
+        let mut frame = Frame {
+            plot,
+            axis,
+            bars,
+            told: String::new(),
+        };
+        body(&mut frame)?;
         root.present()?;
-    }
-    Ok(svg)
+        frame.told
+    };
+    Ok(svg.replace("</svg>", &format!("{told}</svg>")))
 }
 
 /// The extent of each row's bar, and the height of all rows.
@@ -295,13 +305,26 @@ impl Frame<'_> {
         }
         let bar = self.bars[row].clone();
         let style = text(11, Ink::OnPart, HPos::Center, VPos::Center);
-        let centre = (
-            f64::midpoint(values.start, values.end),
-            i32::midpoint(bar.start, bar.end),
-        );
+        let centre = (self.axis.middle(values), i32::midpoint(bar.start, bar.end));
         self.plot
             .draw_series([Text::new(words.to_owned(), centre, style)])?;
         Ok(())
+    }
+
+    /// Tells a pointer over a piece of a row's bar what it is.
+    pub fn tell(&mut self, row: usize, values: Range<f64>, words: &str) {
+        let values = self.within(values);
+        let bar = self.bars[row].clone();
+        let (left, top) = self.plot.backend_coord(&(values.start, bar.start));
+        let width = self.pixels(values.end) - left;
+        let (height, words) = (bar.end - bar.start, escape(words));
+        // A piece too thin to be pointed at has its words in the legend.
+        if width > 0 {
+            let _ = writeln!(
+                self.told,
+                "<rect x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{height}\" fill=\"none\" pointer-events=\"all\"><title>{words}</title></rect>"
+            );
+        }
     }
 
     /// Writes a note where a row's bar would begin.

@@ -1,9 +1,17 @@
-//! Wholes cut into parts: a stacked bar per target.
+//! Wholes cut into parts: for each target its parts, one after the other, on one axis.
+//!
+//! On the linear axis lengths can be compared and a target far slower than the ladder is cut off; the logarithmic axis holds
+//! all of them whole, from microseconds to seconds, and what is long there is long by a factor.
 
-use super::frame::{Row, draw};
+use std::ops::Range;
+
+use super::axis::Axis;
+use super::frame::{Frame, Row, draw};
 use super::theme::Ink;
-use super::{Chart, ChartError, Values, describe, row, shown};
-use crate::summary::{Cell, Column};
+use super::{Chart, ChartError, Size, Values, describe, row, shown};
+use crate::model::Unit;
+use crate::summary::{Cell, Column, Figure};
+use crate::units;
 
 /// The names of a column's parts: in the metric's order, then whatever else samples have.
 pub fn part_names<'a>(column: &Column<'a>) -> Vec<&'a str> {
@@ -23,45 +31,128 @@ pub fn part_names<'a>(column: &Column<'a>) -> Vec<&'a str> {
     names
 }
 
-/// Draws a column's figures as bars made of their parts.
+/// Draws a column's figures as bars made of their parts, on a linear axis.
 ///
 /// # Errors
 ///
 /// When the plotting library refuses.
 pub fn render(column: &Column<'_>) -> Result<Chart, ChartError> {
-    let cells = shown(column);
     let values = Values::of(&[column]);
+    let tick = values.tick();
+    stack(
+        column,
+        &tick,
+        |size| values.axis(size),
+        |figure| values.exceeded_by(figure.median),
+    )
+}
+
+/// The same on a logarithmic axis; none if nothing is above zero.
+///
+/// # Errors
+///
+/// When the plotting library refuses.
+pub fn render_logarithmic(column: &Column<'_>) -> Result<Option<Chart>, ChartError> {
+    let Some(range) = extent(column) else {
+        return Ok(None);
+    };
+    let tick = |value: &f64| units::tick(column.metric.unit, *value);
+    let axis = |size: Size| Axis::logarithmic(range.start, range.end, size.ticks());
+    stack(column, &tick, axis, |_| false).map(Some)
+}
+
+/// From the end of the shortest first part to the longest whole: what comes before has no length on such an axis.
+fn extent(column: &Column<'_>) -> Option<Range<f64>> {
+    /// Smallest part of the longest whole that the axis begins at.
+    const LEAST: f64 = 1e-5;
+    let figures = || column.cells.iter().filter_map(Cell::figure);
+    let longest = figures().map(|figure| figure.median).reduce(f64::max)?;
+    let first = |figure: &Figure<'_>| {
+        let mut parts = figure.parts.iter().map(|part| part.typical);
+        parts.find(|part| *part > 0.0).unwrap_or(figure.median)
+    };
+    let ends = figures().map(first).filter(|end| *end > 0.0);
+    let shortest = ends.reduce(f64::min)?;
+    (longest > 0.0).then(|| (shortest * 0.7).max(longest * LEAST)..longest)
+}
+
+fn stack(
+    column: &Column<'_>,
+    tick: &dyn Fn(&f64) -> String,
+    axis: impl Fn(Size) -> Axis,
+    is_broken: impl Fn(&Figure<'_>) -> bool,
+) -> Result<Chart, ChartError> {
+    let cells = shown(column);
+    let unit = column.metric.unit;
     let names = part_names(column);
-    let rows: Vec<Row> = cells
-        .iter()
-        .map(|cell| row(column.metric.unit, cell))
-        .collect();
+    let rows: Vec<Row> = cells.iter().map(|cell| row(unit, cell)).collect();
     Chart::draw(&describe(&[column]), |size| {
-        let (axis, tick) = (values.axis(size), values.tick());
-        draw(size, &rows, axis, &tick, |frame| {
+        draw(size, &rows, axis(size), tick, |frame| {
             for (index, cell) in cells.iter().enumerate() {
                 let Some(figure) = cell.figure() else {
                     continue;
                 };
-                let mut start = 0.0;
-                for part in figure.parts.iter().filter(|part| part.typical > 0.0) {
-                    let piece = start..start + part.typical;
-                    let place = names
-                        .iter()
-                        .position(|name| *name == part.name)
-                        .unwrap_or_default();
-                    frame.bar(index, piece.clone(), Ink::of_part(place))?;
-                    frame.write_into(index, piece.clone(), part.name)?;
-                    start = piece.end;
-                }
-                if figure.parts.is_empty() {
-                    frame.bar(index, 0.0..figure.median, Ink::Plain)?;
-                }
-                if values.exceeded_by(figure.median) {
+                bar(frame, index, unit, figure, &names)?;
+                if is_broken(figure) {
                     frame.broken(index)?;
                 }
             }
             Ok(())
         })
     })
+}
+
+/// One target's parts, each named where there is room, and explained to a pointer.
+fn bar(
+    frame: &mut Frame<'_>,
+    row: usize,
+    unit: Unit,
+    figure: &Figure<'_>,
+    names: &[&str],
+) -> Result<(), ChartError> {
+    if figure.parts.is_empty() {
+        return frame.bar(row, 0.0..figure.median, Ink::Plain);
+    }
+    let mut start = 0.0;
+    for part in figure.parts.iter().filter(|part| part.typical > 0.0) {
+        let piece = start..start + part.typical;
+        let place = names.iter().position(|name| *name == part.name);
+        frame.bar(row, piece.clone(), Ink::of_part(place.unwrap_or_default()))?;
+        frame.write_into(row, piece.clone(), part.name)?;
+        let share = units::part(part.typical / figure.median);
+        let value = units::value(unit, part.typical);
+        let told = format!("{}: {} ({value}, {share})", part.name, part.explanation);
+        frame.tell(row, piece.clone(), &told);
+        start = piece.end;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use crate::summary::Summary;
+
+    #[test]
+    fn the_logarithmic_axis_holds_every_target_whole_and_parts_explain_themselves() {
+        let run = fixture::run();
+        let summary = Summary::of(&run);
+        let column = &summary.sections[0].columns[0];
+        let range = extent(column).unwrap();
+        // From within the process's first phase to docker's whole start.
+        assert!(range.start < 0.28e6 && range.end > 300e6, "{range:?}");
+        let logarithmic = render_logarithmic(column).unwrap().unwrap();
+        let breaks = |chart: &Chart| chart.wide.matches("stroke-width=\"3\"").count();
+        assert_eq!(
+            (breaks(&render(column).unwrap()), breaks(&logarithmic)),
+            (2, 0)
+        );
+        for chart in [&logarithmic.wide, &logarithmic.narrow] {
+            assert!(
+                chart.contains("<title>clone: one clone3 with seven namespaces ("),
+                "{chart}"
+            );
+        }
+    }
 }

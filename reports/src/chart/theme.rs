@@ -35,7 +35,7 @@ pub enum Ink {
 pub const TARGETS: u8 = RUNGS + 1 + PEERS;
 
 /// Colours of parts.
-pub const PARTS: u8 = 14;
+pub const PARTS: u8 = 20;
 
 const RUNGS: u8 = 4;
 const PEERS: u8 = 6;
@@ -148,7 +148,8 @@ pub fn apply(svg: &str, class: &str, description: &str) -> String {
     document
 }
 
-fn escape(text: &str) -> String {
+/// Text as it has to be written in SVG, in an attribute too.
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -115,6 +115,10 @@ impl Output {
     /// When the run contradicts itself, the disk is full or refuses, or one of the files has come to exist.
     pub fn write(&self, run: &Run, baseline: Option<&str>) -> Result<ResultFiles, WriteError> {
         let files = self.files();
+        let options = html::ReportOptions {
+            baseline,
+            ..html::ReportOptions::default()
+        };
         let mut table = Vec::new();
         csv::write(run, &mut table).map_err(|source| WriteError::Write {
             path: files.csv.clone(),
@@ -125,7 +129,7 @@ impl Output {
             (&files.csv, table),
             (
                 &files.html,
-                html::render(std::slice::from_ref(run), baseline)?.into_bytes(),
+                html::render(std::slice::from_ref(run), options)?.into_bytes(),
             ),
             (&files.json, json::render(run)?),
         ];

@@ -6,9 +6,11 @@
 
 mod cell;
 mod figures;
+mod first;
 mod headline;
 mod hosts;
 mod prices;
+mod table;
 mod view;
 
 use askama::Template;
@@ -19,6 +21,7 @@ use self::view::RunView;
 use crate::chart::ChartError;
 use crate::model::Run;
 use crate::summary::Summary;
+use crate::words::{Language, Words};
 
 /// Why a report can't be drawn.
 #[derive(Debug, Error)]
@@ -38,18 +41,29 @@ pub enum ReportError {
 
 #[derive(Template)]
 #[template(path = "report.html")]
-struct Document {
+struct Document<'w> {
+    words: &'w Words,
     runs: Vec<RunView>,
     hosts: Vec<HostsView>,
 }
 
-/// Renders one document over runs, a section for each; ratios are to rung 0 of the ladder, or to the target named
-/// `baseline`.
+/// How a report is to be drawn.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReportOptions<'o> {
+    /// Name of the target that ratios are to; rung 0 of the ladder if there is none.
+    pub baseline: Option<&'o str>,
+    /// Its language.
+    pub language: Language,
+}
+
+/// Renders one document over runs, a section for each.
 ///
 /// # Errors
 ///
 /// When a chart can't be drawn.
-pub fn render(runs: &[Run], baseline: Option<&str>) -> Result<String, ReportError> {
+pub fn render(runs: &[Run], options: ReportOptions<'_>) -> Result<String, ReportError> {
+    let words = &Words::of(options.language);
+    let baseline = options.baseline;
     let summaries: Vec<_> = runs
         .iter()
         .map(|run| Summary::against(run, baseline))
@@ -58,9 +72,9 @@ pub fn render(runs: &[Run], baseline: Option<&str>) -> Result<String, ReportErro
     let runs = summaries
         .iter()
         .enumerate()
-        .map(|(index, summary)| RunView::of(index + 1, summary, baseline))
+        .map(|(index, summary)| RunView::of(index + 1, summary, baseline, words))
         .collect::<Result<_, _>>()?;
-    Ok(Document { runs, hosts }.render()?)
+    Ok(Document { words, runs, hosts }.render()?)
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub struct FigureView {
     pub title: String,
     /// The drawing.
     pub chart: Chart,
+    /// The same on a logarithmic axis, for the reader to switch to.
+    pub logarithmic: Option<Chart>,
     /// How to read it.
     pub caption: String,
     /// Its parts; empty if it has none.
@@ -55,7 +57,9 @@ pub fn draw(summary: &Summary<'_>, section: &Section<'_>) -> Result<Vec<FigureVi
         figures.extend(crowded(summary, &crowds)?);
     }
     for column in measured().filter(|column| column.has_parts()) {
-        figures.push(stacked(column)?);
+        if !is_waterfall(section, column) {
+            figures.push(stacked(column)?);
+        }
         if column.metric.unit == Unit::Nanoseconds {
             figures.extend(samples(summary, column)?);
         }
@@ -69,6 +73,19 @@ pub fn draw(summary: &Summary<'_>, section: &Section<'_>) -> Result<Vec<FigureVi
         }
     }
     Ok(figures)
+}
+
+/// Whether a column stands above all experiments, in the waterfalls: the leading one, if it is cut into parts.
+fn is_waterfall(section: &Section<'_>, column: &Column<'_>) -> bool {
+    let leading = section.leading();
+    leading.is_some_and(|leading| leading.metric.name == column.metric.name && leading.has_parts())
+}
+
+/// The leading figure of each experiment that is cut into parts.
+pub fn waterfalls(summary: &Summary<'_>) -> Result<Vec<FigureView>, ChartError> {
+    let leading = summary.sections.iter().filter_map(Section::leading);
+    let cut = leading.filter(|column| column.has_parts());
+    cut.map(stacked).collect()
 }
 
 /// Columns of one unit, each for another number of instances started at once.
@@ -102,6 +119,7 @@ fn crowded(
             _ => "Starts a second in a crowd".to_owned(),
         },
         chart,
+        logarithmic: None,
         caption: "Lines join medians, bands hold the middle half of the samples, against the number of instances that \
                   were started at once. Both axes are logarithmic: equal distances are equal ratios. Beneath it are the \
                   medians at each number."
@@ -110,7 +128,7 @@ fn crowded(
     }))
 }
 
-fn stacked(column: &Column<'_>) -> Result<FigureView, ChartError> {
+pub fn stacked(column: &Column<'_>) -> Result<FigureView, ChartError> {
     let mut caption = "Each bar is as long as the median. Medians of parts don't add up to it, so it is divided as the middle half of \
                        the samples were, on average; beneath it are the parts' own medians."
         .to_owned();
@@ -125,6 +143,7 @@ fn stacked(column: &Column<'_>) -> Result<FigureView, ChartError> {
     Ok(FigureView {
         title: format!("{}, by part", column.metric.title),
         chart: phases::render(column)?,
+        logarithmic: phases::render_logarithmic(column)?,
         caption: caption + broken(&[column]),
         legend: legend(column),
     })
@@ -151,6 +170,7 @@ fn samples(summary: &Summary<'_>, column: &Column<'_>) -> Result<Option<FigureVi
     Ok(chart.map(|chart| FigureView {
         title,
         chart,
+        logarithmic: None,
         caption,
         legend: Vec::new(),
     }))
@@ -192,6 +212,7 @@ fn grouped(summary: &Summary<'_>, columns: &[&Column<'_>]) -> Result<FigureView,
     Ok(FigureView {
         title: title.to_owned(),
         chart,
+        logarithmic: None,
         caption,
         legend: Vec::new(),
     })

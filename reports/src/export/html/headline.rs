@@ -4,6 +4,7 @@ use crate::model::{Better, Metric, Run, Target, TargetKind, Unit};
 use crate::prices::{self, Kind, PriceList};
 use crate::summary::{Cell, Column, Figure, Section, Summary, Verdict};
 use crate::units;
+use crate::words::together;
 
 /// The metric of an ordinary program's start.
 const ORDINARY: &str = "ready-ordinary";
@@ -182,17 +183,12 @@ fn phrase(
 }
 
 /// Whether a figure may as well be the baseline's; with too few samples for a test, its interval decides.
-fn is_equal(figure: &Figure<'_>) -> bool {
+pub fn is_equal(figure: &Figure<'_>) -> bool {
     figure.ratio.is_some_and(|ratio| match ratio.test.verdict {
         Verdict::NoDifference => true,
         Verdict::TooFew => ratio.interval.is_some_and(|interval| interval.holds(1.0)),
         Verdict::Better | Verdict::Worse => false,
     })
-}
-
-/// A value that no line end comes into.
-fn together(unit: Unit, value: f64) -> String {
-    units::value(unit, value).replace(' ', "\u{a0}")
 }
 
 fn join(phrases: &[String]) -> String {

@@ -2,7 +2,7 @@
 
 use super::cell::{self, CellView};
 use super::headline;
-use super::view::{RowView, TableView, place};
+use super::table::{RowView, TableView, place};
 use crate::chart::theme;
 use crate::model::Target;
 use crate::summary::{Column, Section, Summary};

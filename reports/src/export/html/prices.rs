@@ -99,6 +99,7 @@ fn figure(run: &Run, list: &PriceList<'_>) -> Result<FigureView, ChartError> {
     Ok(FigureView {
         title: format!("{title}: what each mechanism adds in {}", list.target.name),
         chart: prices::render(run, list)?,
+        logarithmic: None,
         caption: "Bars are differences of medians, whiskers their 95 % intervals. What the mechanisms cost together beyond \
                   the sum of the bars above is the last bar."
             .to_owned(),

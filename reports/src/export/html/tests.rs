@@ -6,6 +6,14 @@ use super::*;
 use crate::fixture;
 use crate::model::{EMULATED, Fact, Unavailable};
 
+fn render(runs: &[Run], baseline: Option<&str>) -> Result<String, ReportError> {
+    let options = ReportOptions {
+        baseline,
+        ..ReportOptions::default()
+    };
+    super::render(runs, options)
+}
+
 /// A run that is small enough to read its document, with every kind of row.
 fn small() -> Run {
     let mut run = fixture::run();

@@ -1,17 +1,19 @@
 //! The summary as texts in the order in which the template puts them.
 
 use super::ReportError;
-use super::cell::{self, CellView};
 use super::figures::{self, FigureView};
+use super::first::FirstView;
 use super::headline;
 use super::prices::PricesView;
+use super::table::{TableView, leading, table};
 use crate::chart::theme;
 use crate::conduct;
 use crate::guards::{self, Doubt, RunDoubt};
-use crate::model::{EMULATED, Fact, Run, Target, TargetKind, Unit};
+use crate::model::{EMULATED, Fact, Run, Target, Unit};
 use crate::prices;
-use crate::summary::{Column, Gap, Section, Summary};
+use crate::summary::{Gap, Section, Summary};
 use crate::units;
+use crate::words::Words;
 
 /// Most metrics that stand beside each other in a table.
 const ABREAST: usize = 4;
@@ -21,8 +23,8 @@ pub struct RunView {
     pub id: String,
     pub host: String,
     pub stamp: Option<&'static str>,
-    pub headline: String,
-    pub findings: Vec<String>,
+    pub first: FirstView,
+    pub waterfalls: Vec<FigureView>,
     pub about: Vec<(&'static str, String)>,
     pub partial: bool,
     pub injected: Vec<String>,
@@ -45,21 +47,6 @@ pub struct SectionView {
     pub figures: Vec<FigureView>,
     pub prices: Vec<PricesView>,
     pub tables: Vec<TableView>,
-}
-
-/// Targets down, metrics across.
-pub struct TableView {
-    pub columns: Vec<String>,
-    pub rows: Vec<RowView>,
-}
-
-/// A target with its figures.
-pub struct RowView {
-    pub ink: String,
-    pub name: String,
-    pub place: String,
-    pub description: String,
-    pub cells: Vec<CellView>,
 }
 
 /// A target that the host can't run.
@@ -89,18 +76,20 @@ impl RunView {
         number: usize,
         summary: &Summary<'_>,
         baseline: Option<&str>,
+        words: &Words,
     ) -> Result<Self, ReportError> {
         let run = summary.run;
         let id = format!("run-{number}");
         let doubts = guards::doubts(summary);
-        let mut findings = headline::sentences(summary, baseline);
-        let headline = findings.remove(0);
         let sections = summary.sections.iter().enumerate();
         Ok(Self {
             host: run.host.summary.clone(),
             stamp: run.host.is_emulated().then_some(EMULATED),
-            headline,
-            findings,
+            waterfalls: figures::waterfalls(summary).map_err(|source| ReportError::Chart {
+                experiment: "the ladder".to_owned(),
+                source,
+            })?,
+            first: FirstView::of(summary, baseline, &doubts, words),
             about: about(summary),
             partial: run.partial,
             injected: doubts
@@ -235,59 +224,4 @@ fn view(
             .map(|columns| table(summary, columns, |index| summary.has_row(section, index)))
             .collect(),
     })
-}
-
-/// The column that stands for an experiment, with its heading.
-fn leading<'a, 'b>(section: &'b Section<'a>) -> Option<(String, &'b Column<'a>)> {
-    let column = section.leading()?;
-    Some((
-        format!(
-            "{}: {}",
-            headline::capital(&section.experiment.name),
-            column.metric.title
-        ),
-        column,
-    ))
-}
-
-fn table(
-    summary: &Summary<'_>,
-    columns: &[(String, &Column<'_>)],
-    has_row: impl Fn(usize) -> bool,
-) -> TableView {
-    let run = summary.run;
-    let row = |(index, target): (usize, &Target)| RowView {
-        ink: theme::ink_of(run, target).name(),
-        name: target.name.clone(),
-        place: place(target),
-        description: target.description.clone(),
-        cells: columns
-            .iter()
-            .map(|(title, column)| cell::view(title, column, &column.cells[index]))
-            .collect(),
-    };
-    TableView {
-        columns: columns.iter().map(|(title, _)| title.clone()).collect(),
-        rows: run
-            .targets
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| has_row(*index))
-            .map(row)
-            .collect(),
-    }
-}
-
-/// Where a target stands, and the version of the runtime behind it.
-pub fn place(target: &Target) -> String {
-    let kind = match target.kind {
-        TargetKind::Rung(rung) => format!("rung {rung}"),
-        TargetKind::Floor => "floor".to_owned(),
-        TargetKind::Peer => "peer".to_owned(),
-    };
-    target
-        .version
-        .as_ref()
-        .map(|version| format!("{kind}, {version}"))
-        .unwrap_or(kind)
 }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::export::html;
 use crate::fixture;
 use crate::model::Unit;
 
@@ -208,7 +209,7 @@ proptest! {
         bytes[index] = byte;
         for bytes in [bytes, value.to_string().into_bytes()] {
             match parse(&bytes, Path::new("r.json")) {
-                Ok(run) => drop(crate::export::html::render(&[run], None).unwrap()),
+                Ok(run) => drop(html::render(&[run], html::ReportOptions::default()).unwrap()),
                 Err(error) => prop_assert!(!error.to_string().contains(char::is_control)),
             }
         }

@@ -1,0 +1,76 @@
+//! Tables of figures: targets down, metrics across.
+
+use super::cell::{self, CellView};
+use super::headline;
+use crate::chart::theme;
+use crate::model::{Target, TargetKind};
+use crate::summary::{Column, Section, Summary};
+
+/// Targets down, metrics across.
+pub struct TableView {
+    pub columns: Vec<String>,
+    pub rows: Vec<RowView>,
+}
+
+/// A target with its figures.
+pub struct RowView {
+    pub ink: String,
+    pub name: String,
+    pub place: String,
+    pub description: String,
+    pub cells: Vec<CellView>,
+}
+
+/// The column that stands for an experiment, with its heading.
+pub fn leading<'a, 'b>(section: &'b Section<'a>) -> Option<(String, &'b Column<'a>)> {
+    let column = section.leading()?;
+    Some((
+        format!(
+            "{}: {}",
+            headline::capital(&section.experiment.name),
+            column.metric.title
+        ),
+        column,
+    ))
+}
+
+/// A table of those targets for which `has_row` says so by their index.
+pub fn table(
+    summary: &Summary<'_>,
+    columns: &[(String, &Column<'_>)],
+    has_row: impl Fn(usize) -> bool,
+) -> TableView {
+    let run = summary.run;
+    let row = |(index, target): (usize, &Target)| RowView {
+        ink: theme::ink_of(run, target).name(),
+        name: target.name.clone(),
+        place: place(target),
+        description: target.description.clone(),
+        cells: columns
+            .iter()
+            .map(|(title, column)| cell::view(title, column, &column.cells[index]))
+            .collect(),
+    };
+    let targets = run.targets.iter().enumerate();
+    TableView {
+        columns: columns.iter().map(|(title, _)| title.clone()).collect(),
+        rows: targets
+            .filter(|(index, _)| has_row(*index))
+            .map(row)
+            .collect(),
+    }
+}
+
+/// Where a target stands, and the version of the runtime behind it.
+pub fn place(target: &Target) -> String {
+    let kind = match target.kind {
+        TargetKind::Rung(rung) => format!("rung {rung}"),
+        TargetKind::Floor => "floor".to_owned(),
+        TargetKind::Peer => "peer".to_owned(),
+    };
+    target
+        .version
+        .as_ref()
+        .map(|version| format!("{kind}, {version}"))
+        .unwrap_or(kind)
+}
