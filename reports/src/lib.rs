@@ -10,6 +10,7 @@
 //! have measured it.
 
 mod chart;
+mod claims;
 pub mod compare;
 pub mod conduct;
 mod export;

@@ -9,6 +9,7 @@ use std::fmt::Display;
 use std::fmt::Write as _;
 
 use crate::model::Unit;
+use crate::statistics::Interval;
 use crate::units;
 
 /// A language of reports.
@@ -96,6 +97,20 @@ impl Words {
                 format!("{first}{}{last}", self.text("list.and"))
             }
         }
+    }
+
+    /// An interval with its unit.
+    pub fn interval(&self, unit: Unit, interval: Interval, centre: f64) -> String {
+        self.range(&units::interval(unit, interval, centre))
+    }
+
+    /// An interval of ratios.
+    pub fn ratio_interval(&self, interval: Interval) -> String {
+        self.range(&units::ratio_interval(interval))
+    }
+
+    fn range(&self, english: &str) -> String {
+        english.replace(" to ", self.text("list.to"))
     }
 }
 

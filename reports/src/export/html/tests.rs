@@ -93,7 +93,10 @@ fn no_colour_escapes_the_style_sheet() {
     for run in [small(), priced()] {
         let document = render(&[run], None).unwrap();
         let body = document.split_once("<body>").unwrap().1;
-        assert!(!body.contains("=\"#"), "drawings name their colours");
+        for attribute in ["fill", "stroke"] {
+            let fixed = format!(" {attribute}=\"#");
+            assert!(!body.contains(&fixed), "drawings name their colours");
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use super::headline;
 use super::prices::PricesView;
 use super::table::{TableView, leading, table};
 use crate::chart::theme;
+use crate::claims::{self, Card};
 use crate::conduct;
 use crate::guards::{self, Doubt, RunDoubt};
 use crate::model::{EMULATED, Fact, Run, Target, Unit};
@@ -25,6 +26,7 @@ pub struct RunView {
     pub stamp: Option<&'static str>,
     pub first: FirstView,
     pub waterfalls: Vec<FigureView>,
+    pub claims: Vec<Card>,
     pub about: Vec<(&'static str, String)>,
     pub partial: bool,
     pub injected: Vec<String>,
@@ -42,6 +44,7 @@ pub struct RunView {
 /// An experiment.
 pub struct SectionView {
     pub id: String,
+    pub experiment: String,
     pub title: String,
     pub method: String,
     pub figures: Vec<FigureView>,
@@ -85,6 +88,7 @@ impl RunView {
         Ok(Self {
             host: run.host.summary.clone(),
             stamp: run.host.is_emulated().then_some(EMULATED),
+            claims: claims::cards(summary, words),
             waterfalls: figures::waterfalls(summary).map_err(|source| ReportError::Chart {
                 experiment: "the ladder".to_owned(),
                 source,
@@ -118,6 +122,15 @@ impl RunView {
             facts: run.host.facts.clone(),
             id,
         })
+    }
+}
+
+impl RunView {
+    /// The section with the figures that a card quotes.
+    pub fn section_of(&self, card: &Card) -> Option<&str> {
+        let mut sections = self.sections.iter();
+        let of = |section: &&SectionView| card.experiment == Some(section.experiment.as_str());
+        sections.find(of).map(|section| section.id.as_str())
     }
 }
 
@@ -212,6 +225,7 @@ fn view(
     let tabled = if lists.is_empty() { &columns[..] } else { &[] };
     Ok(SectionView {
         id: format!("{run}-{index}"),
+        experiment: name.clone(),
         title: headline::capital(name),
         method: section.experiment.method.clone(),
         figures: figures::draw(summary, section).map_err(|source| ReportError::Chart {

@@ -1,0 +1,243 @@
+//! What the claims ask of a run, and how they quote it.
+
+use super::family::Family;
+use super::{Finding, Verdict};
+use crate::model::{Better, Unit};
+use crate::statistics::Interval;
+use crate::summary::{Column, Figure, MINIMUM_EFFECT, Section, Summary};
+use crate::units;
+use crate::words::{Words, together};
+
+/// The parts that are named as most of a whole are at least so much of it together.
+const MOST: f64 = 0.5;
+
+/// An interval of a ratio within this of 1 is called the same.
+const SAME: f64 = 1.1;
+
+/// A run, and the words to quote it in.
+pub struct Evidence<'s, 'a> {
+    /// Its figures.
+    pub summary: &'s Summary<'a>,
+    /// The language.
+    pub words: &'s Words,
+}
+
+/// A figure with the target that it is of.
+pub struct Measured<'s, 'a> {
+    /// The target's name.
+    pub target: &'a str,
+    /// The figure.
+    pub figure: &'s Figure<'a>,
+}
+
+/// How one side stands to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Its whole interval is above, by as much as is called a difference.
+    Above,
+    /// Its whole interval is below.
+    Below,
+    /// Its whole interval is within what would be called the same.
+    Alike,
+    /// Its interval is too wide to tell.
+    Unknown,
+}
+
+impl<'s, 'a> Evidence<'s, 'a> {
+    /// An experiment's figures.
+    pub fn section(&self, experiment: &str) -> Option<&'s Section<'a>> {
+        let mut sections = self.summary.sections.iter();
+        sections.find(|section| section.experiment.name == experiment)
+    }
+
+    /// One metric's figures.
+    pub fn column(&self, experiment: &str, metric: &str) -> Option<&'s Column<'a>> {
+        let mut columns = self.section(experiment)?.columns.iter();
+        columns.find(|column| column.metric.name == metric)
+    }
+
+    /// A figure as it is quoted: target, median, interval.
+    pub fn quote(&self, unit: Unit, one: &Measured<'_, '_>) -> String {
+        let value = together(unit, one.figure.median);
+        match one.figure.interval {
+            Some(interval) => {
+                let interval = self.words.interval(unit, interval, one.figure.median);
+                let values: [(&str, &dyn std::fmt::Display); 3] = [
+                    ("target", &one.target),
+                    ("value", &value),
+                    ("interval", &interval),
+                ];
+                self.words.say("quote.figure", &values)
+            }
+            None => self.words.say(
+                "quote.single",
+                &[("target", &one.target), ("value", &value)],
+            ),
+        }
+    }
+
+    /// How a machine stands to the container in one metric, as it is quoted.
+    pub fn quote_ratio(
+        &self,
+        column: &Column<'_>,
+        machine: &Measured<'_, '_>,
+        container: &Measured<'_, '_>,
+    ) -> Option<String> {
+        let (machine_series, container_series) = (&machine.figure.series, &container.figure.series);
+        let ratio = units::ratio(machine_series.ratio(container_series)?);
+        let interval = machine_series.ratio_interval(container_series);
+        let interval = interval.map_or_else(
+            || self.words.text("quote.no-interval").to_owned(),
+            |interval| self.words.ratio_interval(interval),
+        );
+        Some(self.words.say(
+            "quote.ratio",
+            &[
+                ("metric", &column.metric.title),
+                ("machine", &machine.target),
+                ("ratio", &ratio),
+                ("container", &container.target),
+                ("interval", &interval),
+            ],
+        ))
+    }
+
+    /// The parts that make most of a figure, with their shares; nothing if it isn't cut into parts.
+    pub fn dominant(&self, unit: Unit, one: &Measured<'_, '_>) -> Option<String> {
+        let whole = one.figure.median;
+        let mut parts: Vec<_> = one.figure.parts.iter().collect();
+        parts.sort_by(|left, right| right.typical.total_cmp(&left.typical));
+        let mut told = Vec::new();
+        let mut sum = 0.0;
+        for part in parts {
+            if sum >= MOST * whole || part.typical <= 0.0 {
+                break;
+            }
+            sum += part.typical;
+            told.push(format!(
+                "{} ({})",
+                part.name,
+                units::part(part.typical / whole)
+            ));
+        }
+        let (parts, whole) = (self.words.list(&told), together(unit, whole));
+        // That a whole is its only part says nothing.
+        (!told.is_empty() && one.figure.parts.len() > 1).then(|| {
+            self.words.say(
+                "nuance.dominant",
+                &[
+                    ("whole", &whole),
+                    ("target", &one.target),
+                    ("parts", &parts),
+                ],
+            )
+        })
+    }
+
+    /// What is said where a run has no such experiment, or one without what is asked for.
+    pub fn without(&self, experiment: &str) -> Finding {
+        let because = match self.section(experiment) {
+            Some(_) => self
+                .words
+                .say("undecided.no-figures", &[("experiment", &experiment)]),
+            None => self
+                .words
+                .say("undecided.no-experiment", &[("experiment", &experiment)]),
+        };
+        let wanted = self
+            .words
+            .say("wanted.experiment", &[("experiment", &experiment)]);
+        Finding::undecided(because, wanted)
+    }
+
+    /// What is said where no container or no virtual machine was measured: the reasons of those that can't run.
+    pub fn without_targets(&self, is_wanted: impl Fn(Family) -> bool, side: &str) -> Finding {
+        let targets = self.summary.run.targets.iter();
+        let reasons = targets.filter(|target| is_wanted(Family::of(&target.name)));
+        let reasons: Vec<String> = reasons
+            .filter_map(|target| {
+                let unavailable = target.unavailable.as_ref()?;
+                Some(format!("{}: {}", target.name, unavailable.reason))
+            })
+            .collect();
+        let side = self.words.text(side);
+        let because = if reasons.is_empty() {
+            self.words.say("undecided.no-targets", &[("side", &side)])
+        } else {
+            reasons.join(self.words.text("list.semicolon"))
+        };
+        Finding::undecided(
+            because,
+            self.words.say("wanted.targets", &[("side", &side)]),
+        )
+    }
+}
+
+/// The targets of some families that have a figure.
+pub fn measured_of<'s, 'a>(
+    column: &'s Column<'a>,
+    is_wanted: impl Fn(Family) -> bool,
+) -> Vec<Measured<'s, 'a>> {
+    let cells = column.cells.iter();
+    let wanted = cells.filter(|cell| is_wanted(Family::of(&cell.target.name)));
+    let measured = wanted.filter_map(|cell| {
+        let target = cell.target.name.as_str();
+        Some(Measured {
+            target,
+            figure: cell.figure()?,
+        })
+    });
+    measured.collect()
+}
+
+/// The container that stands for all: isobench's own, or else the first that was measured.
+pub fn container_of<'s, 'a>(column: &'s Column<'a>) -> Option<Measured<'s, 'a>> {
+    let mut containers = measured_of(column, |family| family == Family::Container);
+    let own = containers.iter().position(|one| one.target == "container");
+    (!containers.is_empty()).then(|| containers.swap_remove(own.unwrap_or(0)))
+}
+
+/// The virtual machines that have a figure.
+pub fn machines_of<'s, 'a>(column: &'s Column<'a>) -> Vec<Measured<'s, 'a>> {
+    measured_of(column, Family::is_machine)
+}
+
+/// How `one` stands to `other`, by the interval of their ratio.
+pub fn standing(one: &Figure<'_>, other: &Figure<'_>) -> Standing {
+    let Some(Interval { low, high }) = one.series.ratio_interval(&other.series) else {
+        return Standing::Unknown;
+    };
+    if low >= 1.0 + MINIMUM_EFFECT {
+        Standing::Above
+    } else if high <= 1.0 / (1.0 + MINIMUM_EFFECT) {
+        Standing::Below
+    } else if low >= 1.0 / SAME && high <= SAME {
+        Standing::Alike
+    } else {
+        Standing::Unknown
+    }
+}
+
+/// Whether the container is better than a machine in a metric; nothing if that isn't known.
+pub fn is_container_better(
+    better: Better,
+    machine: &Figure<'_>,
+    container: &Figure<'_>,
+) -> Option<bool> {
+    match (standing(machine, container), better) {
+        (Standing::Unknown, _) => None,
+        (Standing::Above, Better::Lower) | (Standing::Below, Better::Higher) => Some(true),
+        _ => Some(false),
+    }
+}
+
+/// What comparisons say together to a sentence by which the container is better.
+pub fn together_say(container_is_better: &[bool]) -> Verdict {
+    let count = container_is_better.iter().filter(|better| **better).count();
+    match count {
+        _ if container_is_better.is_empty() => Verdict::Undecided,
+        0 => Verdict::Refuted,
+        _ if count == container_is_better.len() => Verdict::Supported,
+        _ => Verdict::Depends,
+    }
+}

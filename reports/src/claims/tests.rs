@@ -1,0 +1,232 @@
+//! Each claim with runs that bring each of its verdicts.
+
+use super::*;
+use crate::fixture;
+use crate::model::{Metric, Run, Sample, Unit};
+use crate::words::Language;
+
+fn card(run: &Run, number: usize) -> Card {
+    let mut cards = cards(&Summary::of(run), &Words::of(Language::English));
+    cards.swap_remove(number - 1)
+}
+
+/// The run with every sample of a target in an experiment times `factor`.
+fn scaled(mut run: Run, target: &str, experiment: &str, factor: f64) -> Run {
+    let of = |sample: &&mut Sample| sample.target == target && sample.experiment == experiment;
+    for sample in run.samples.iter_mut().filter(of) {
+        sample.value = sample.value.map(|value| value * factor);
+    }
+    run
+}
+
+/// The run without a target's samples.
+fn without(mut run: Run, targets: &[&str]) -> Run {
+    run.samples
+        .retain(|sample| !targets.contains(&sample.target.as_str()));
+    run.targets
+        .retain(|target| !targets.contains(&target.name.as_str()));
+    run
+}
+
+/// The run with a target called otherwise.
+fn renamed(mut run: Run, from: &str, to: &str) -> Run {
+    for target in run.targets.iter_mut().filter(|target| target.name == from) {
+        to.clone_into(&mut target.name);
+    }
+    for sample in run
+        .samples
+        .iter_mut()
+        .filter(|sample| sample.target == from)
+    {
+        to.clone_into(&mut sample.target);
+    }
+    run
+}
+
+/// The run with its disk's figures as those of programs.
+fn with_programs() -> Run {
+    let mut run = fixture::run();
+    for experiment in run.experiments.iter_mut().filter(|one| one.name == "disk") {
+        "cpu".clone_into(&mut experiment.name);
+    }
+    for sample in run
+        .samples
+        .iter_mut()
+        .filter(|one| one.experiment == "disk")
+    {
+        "cpu".clone_into(&mut sample.experiment);
+    }
+    run
+}
+
+#[test]
+fn a_machine_takes_minutes_if_one_with_firmware_does() {
+    let bare = card(&fixture::run(), 1);
+    assert_eq!(bare.verdict, Verdict::Depends);
+    assert!(bare.wanted.is_some() && bare.said.starts_with("Depends on what"));
+    assert!(
+        bare.figures[0].starts_with("microvm-bare: 2."),
+        "{:?}",
+        bare.figures
+    );
+    assert!(
+        bare.nuance[0].contains("vcpu") || bare.nuance[0].contains("load"),
+        "{:?}",
+        bare.nuance
+    );
+
+    let pc = renamed(fixture::run(), "microvm-bare", "qemu-pc");
+    assert_eq!(card(&pc, 1).verdict, Verdict::Refuted);
+    let slow = scaled(pc.clone(), "qemu-pc", "startup", 5e4);
+    assert_eq!(card(&slow, 1).verdict, Verdict::Supported);
+    let middling = scaled(pc, "qemu-pc", "startup", 60e9 / 2.2e6);
+    assert_eq!(card(&middling, 1).verdict, Verdict::Undecided);
+
+    let none = without(fixture::run(), &["microvm-bare"]);
+    let none = card(&none, 1);
+    assert_eq!(none.verdict, Verdict::Undecided);
+    assert!(
+        none.said
+            .contains("microvm-linux: the host has software KVM"),
+        "{}",
+        none.said
+    );
+}
+
+#[test]
+fn a_container_starts_in_milliseconds_unless_its_runtime_takes_minutes() {
+    let run = fixture::run();
+    let fast = card(&run, 2);
+    assert_eq!(fast.verdict, Verdict::Supported);
+    assert!(
+        fast.nuance[1].starts_with("docker takes "),
+        "{:?}",
+        fast.nuance
+    );
+    let slow = scaled(fixture::run(), "docker", "startup", 1e3);
+    assert_eq!(card(&slow, 2).verdict, Verdict::Depends);
+    let mut all = fixture::run();
+    for target in ["container", "bwrap", "docker"] {
+        all = scaled(all, target, "startup", 1e5);
+    }
+    assert_eq!(card(&all, 2).verdict, Verdict::Refuted);
+    let none = without(fixture::run(), &["container", "bwrap", "docker"]);
+    assert_eq!(
+        card(&none, 2).said,
+        "Not measurable here: this run has no container"
+    );
+}
+
+#[test]
+fn memory_is_judged_by_what_the_cgroup_is_charged() {
+    let mut run = fixture::run();
+    for metric in run.experiments.iter_mut().flat_map(|one| &mut one.metrics) {
+        if metric.name == "overhead" {
+            "charge".clone_into(&mut metric.name);
+        }
+    }
+    for sample in run
+        .samples
+        .iter_mut()
+        .filter(|one| one.metric == "overhead")
+    {
+        "charge".clone_into(&mut sample.metric);
+    }
+    for number in [3, 5] {
+        let more = card(&run, number);
+        assert_eq!(more.verdict, Verdict::Supported);
+        assert!(
+            more.figures[1].contains("microvm-bare is 2."),
+            "{:?}",
+            more.figures
+        );
+        assert!(more.nuance[0].contains("kernel ("), "{:?}", more.nuance);
+        let less = scaled(run.clone(), "microvm-bare", "memory", 0.1);
+        assert_eq!(card(&less, number).verdict, Verdict::Refuted);
+        assert_eq!(
+            card(&without(run.clone(), &["microvm-bare"]), number).verdict,
+            Verdict::Undecided
+        );
+    }
+    let mut both = run.clone();
+    add_processor_time(&mut both, 0.2);
+    assert_eq!(card(&both, 3).verdict, Verdict::Depends);
+    assert_eq!(card(&both, 5).verdict, Verdict::Supported);
+    assert_eq!(card(&fixture::run(), 5).verdict, Verdict::Undecided);
+}
+
+/// Processor time of starts, of which the machine takes `share` of what the container does.
+fn add_processor_time(run: &mut Run, share: f64) {
+    let teardown: Vec<Sample> = run
+        .samples
+        .iter()
+        .filter(|one| one.metric == "teardown")
+        .cloned()
+        .collect();
+    run.samples
+        .extend(teardown.into_iter().map(|sample| Sample {
+            value: sample.value.map(|value| {
+                if sample.target == "microvm-bare" {
+                    value * share
+                } else {
+                    value
+                }
+            }),
+            metric: "cpu".to_owned(),
+            ..sample
+        }));
+    let startup = &mut run.experiments[0].metrics;
+    let cpu = Metric {
+        name: "cpu".to_owned(),
+        unit: Unit::Nanoseconds,
+        ..startup[1].clone()
+    };
+    startup.push(cpu);
+}
+
+#[test]
+fn speed_depends_on_what_is_done_unless_all_figures_agree() {
+    for (number, make) in [(6, fixture::run as fn() -> Run), (4, with_programs)] {
+        let experiment = if number == 6 { "disk" } else { "cpu" };
+        let run = make();
+        let mixed = scaled(run.clone(), "microvm-bare", experiment, 0.5);
+        // Half of everything: half the throughput, and half the time of a flush.
+        let mixed = card(&mixed, number);
+        assert_eq!(mixed.verdict, Verdict::Depends, "{mixed:?}");
+        assert!(
+            mixed.figures.len() <= 6 && mixed.nuance.len() >= 2,
+            "{mixed:?}"
+        );
+        let mut rates = run.clone();
+        rates.experiments[2].metrics.truncate(3);
+        rates.samples.retain(|one| !one.metric.starts_with("fsync"));
+        let slow = scaled(rates.clone(), "microvm-bare", experiment, 0.5);
+        assert_eq!(card(&slow, number).verdict, Verdict::Supported);
+        let fast = scaled(rates, "microvm-bare", experiment, 2.0);
+        assert_eq!(card(&fast, number).verdict, Verdict::Refuted);
+        let mut few = run.clone();
+        few.samples.retain(|one| one.round == 1);
+        assert_eq!(card(&few, number).verdict, Verdict::Undecided);
+        let alone = card(&without(run, &["microvm-bare"]), number);
+        assert_eq!(alone.verdict, Verdict::Undecided);
+    }
+    assert!(
+        card(&fixture::run(), 4)
+            .wanted
+            .unwrap()
+            .contains("--experiments cpu")
+    );
+}
+
+#[test]
+fn what_a_run_can_t_decide_says_what_would() {
+    let mut empty = fixture::run();
+    empty.samples.clear();
+    empty.experiments.clear();
+    let cards = cards(&Summary::of(&empty), &Words::of(Language::English));
+    assert_eq!(cards.len(), 11);
+    for card in cards {
+        assert_eq!(card.verdict, Verdict::Undecided);
+        assert!(card.wanted.is_some() && card.figures.is_empty(), "{card:?}");
+    }
+}
