@@ -1,14 +1,17 @@
 //! Takes the samples of a plan, one after the other, and turns each into rows of the results.
 
+mod rows;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use isobench_reports::model::{Injection, Sample, Status, Stop, TOTAL};
+use isobench_reports::model::{Sample, Stop};
 
 use crate::experiment::{Bench, Experiment, MeasureError, Measured, Subject};
 use crate::plan::{Profile, Step, Workload, plan};
 use crate::progress::Progress;
 use crate::stop::{Extent, MOST_ROUNDS, StopRule, Until};
+use rows::{rows, stamp, unavailable};
 
 /// Time between two checkpoints; writing one costs some milliseconds between two samples.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
@@ -51,7 +54,7 @@ impl Runner<'_> {
         mut progress: Progress,
         checkpoint: &mut dyn FnMut(&[Sample]),
     ) -> Taken {
-        let mut samples = Vec::new();
+        let mut samples = self.reasons();
         let mut saved = Instant::now();
         let mut interrupted = false;
         let mut rule = StopRule::new(self.until, self.extents());
@@ -135,9 +138,28 @@ impl Runner<'_> {
         (0..self.subjects.len())
             .filter(|&index| {
                 let target = self.subjects[index].target.as_ref();
-                target.takes_part_in(experiment.name()) && experiment.applies(case, target)
+                target.takes_part_in(experiment.name())
+                    && experiment.applies(case, target)
+                    && experiment.why_not(case, target).is_none()
             })
             .collect()
+    }
+
+    /// A row for each figure that a target can't have, with the reason.
+    fn reasons(&self) -> Vec<Sample> {
+        let mut rows = Vec::new();
+        for experiment in self.experiments {
+            for (case, metrics) in experiment.cases().iter().enumerate() {
+                for subject in self.subjects {
+                    let target = subject.target.as_ref();
+                    let takes_part = target.takes_part_in(experiment.name());
+                    if let Some(reason) = experiment.why_not(case, target).filter(|_| takes_part) {
+                        rows.extend(unavailable(experiment.as_ref(), target, metrics, reason));
+                    }
+                }
+            }
+        }
+        rows
     }
 }
 
@@ -193,84 +215,9 @@ impl Spent {
     }
 }
 
-/// Says of every row that a delay was added to that one was.
-fn stamp(rows: &mut [Sample], injections: &[Injection]) {
-    for row in rows {
-        let mut own = injections.iter().filter(|injection| {
-            (&injection.target, &injection.experiment) == (&row.target, &row.experiment)
-        });
-        if let Some(injection) = own.next() {
-            let stamp = format!("{} ns were added on purpose", injection.delay_ns);
-            row.reason = Some(match row.reason.take() {
-                Some(reason) => format!("{reason}; {stamp}"),
-                None => stamp,
-            });
-        }
-    }
-}
-
-/// The rows of one sample: its values, and a failure for each metric that it did not give.
-fn rows(
-    experiment: &dyn Experiment,
-    target: &str,
-    step: &Step,
-    sequence: u64,
-    outcome: Result<Measured, MeasureError>,
-) -> Vec<Sample> {
-    let measured = outcome.unwrap_or_else(|error| {
-        let reason = format!("{:#}", anyhow::Error::new(error));
-        let metrics = experiment.cases().swap_remove(step.case);
-        let missing = metrics.into_iter().map(|metric| (metric, reason.clone()));
-        Measured {
-            readings: Vec::new(),
-            missing: missing.collect(),
-        }
-    });
-    let (good, note) = if step.warmup {
-        (Status::Warmup, Some("taken to warm up".to_owned()))
-    } else {
-        (Status::Ok, None)
-    };
-    let metrics = experiment.metrics();
-    let row = |name: &str, part: String, value, status, reason| {
-        let metric = metrics.iter().find(|metric| metric.name == name)?;
-        Some(Sample {
-            target: target.to_owned(),
-            experiment: experiment.name().to_owned(),
-            metric: metric.name.to_owned(),
-            part,
-            unit: metric.unit,
-            round: step.round,
-            sequence,
-            value,
-            status,
-            reason,
-        })
-    };
-    let values = measured.readings.into_iter().filter_map(|reading| {
-        let value = Some(reading.value);
-        row(reading.metric, reading.part, value, good, note.clone())
-    });
-    let part = experiment.part(step.case);
-    let failures = measured.missing.into_iter().filter_map(|(metric, reason)| {
-        let reason = match part {
-            TOTAL => reason,
-            part => format!("{part}: {reason}"),
-        };
-        row(metric, part.to_owned(), None, Status::Failed, Some(reason))
-    });
-    values.chain(failures).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{self, MEMORY, Reading, START_PARTS};
-
-    fn experiment(name: &str) -> Box<dyn Experiment> {
-        let mut all = experiment::all(Profile::Quick).into_iter();
-        all.find(|experiment| experiment.name() == name).unwrap()
-    }
 
     #[test]
     fn a_slow_target_gets_whole_rounds_and_at_least_one() {
@@ -299,84 +246,5 @@ mod tests {
         assert_eq!(taken(Some(Duration::ZERO)), 4);
         assert_eq!(taken(Some(short)), 4);
         assert_eq!(taken(Some(short * 2)), 6);
-    }
-
-    #[test]
-    fn a_metric_that_cannot_be_had_spoils_no_other() {
-        let memory = &experiment(MEMORY);
-        let step = Step {
-            experiment: 0,
-            case: 0,
-            target: 0,
-            round: 3,
-            warmup: false,
-        };
-        let charge = Reading {
-            metric: "charge",
-            part: TOTAL.to_owned(),
-            value: 5.0,
-        };
-        let measured = Measured {
-            readings: vec![charge],
-            missing: vec![("pss", "not root".to_owned())],
-        };
-        let rows = rows(memory.as_ref(), "container", &step, 7, Ok(measured));
-        let seen: Vec<_> = rows
-            .iter()
-            .map(|row| {
-                (
-                    row.metric.as_str(),
-                    row.value,
-                    row.status,
-                    row.reason.as_deref(),
-                )
-            })
-            .collect();
-        assert_eq!(
-            seen,
-            [
-                ("charge", Some(5.0), Status::Ok, None),
-                ("pss", None, Status::Failed, Some("not root"))
-            ]
-        );
-    }
-
-    #[test]
-    fn a_sample_that_failed_has_a_row_for_each_of_its_metrics() {
-        let memory = &experiment(MEMORY);
-        let step = Step {
-            experiment: 0,
-            case: 0,
-            target: 0,
-            round: 0,
-            warmup: true,
-        };
-        let rows = rows(
-            memory.as_ref(),
-            "container",
-            &step,
-            0,
-            Err(MeasureError::Untimed),
-        );
-        assert_eq!(rows.len(), 2);
-        assert!(rows.iter().all(|row| row.status == Status::Failed));
-    }
-    #[test]
-    fn a_failure_of_a_part_is_the_part_s() {
-        let start_parts = experiment(START_PARTS);
-        let mut cases = 0..start_parts.cases().len();
-        let case = cases.find(|case| start_parts.part(*case) == "net").unwrap();
-        let step = Step {
-            experiment: 0,
-            case,
-            target: 0,
-            round: 1,
-            warmup: false,
-        };
-        let outcome = Err(MeasureError::Untimed);
-        let rows = rows(start_parts.as_ref(), "container", &step, 0, outcome);
-        let named =
-            |row: &Sample| row.part == "net" && row.reason.as_ref().unwrap().starts_with("net: ");
-        assert!(rows.len() == 4 && rows.iter().all(named), "{rows:?}");
     }
 }

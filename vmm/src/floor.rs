@@ -30,7 +30,7 @@ pub enum FloorError {
     #[error("mapping the guest's code")]
     Map(#[from] MapError),
     /// The guest came out otherwise than by its port write.
-    #[error("the guest stopped at its first instruction: {0}")]
+    #[error("the guest stopped otherwise than by its port write: {0}")]
     Exit(VmExit),
 }
 
@@ -40,7 +40,7 @@ pub enum FloorError {
 #[must_use = "dropped at once, it is taken down before the floor is ready"]
 pub struct StoppedVm {
     // In the order in which they must go.
-    _vcpu: Vcpu,
+    vcpu: Vcpu,
     _vm: VmFd,
     _memory: AddressSpace,
 }
@@ -62,23 +62,36 @@ pub fn first_exit(ended: &dyn Fn(Phase)) -> Result<StoppedVm, FloorError> {
     let mut memory = AddressSpace::new(ram);
     trampoline::install(&mut memory, hypervisor.kind());
     let code = Backing::Bytes(match hypervisor.kind() {
-        // syscall: the port is ring 0's, and ring 0 is one instruction away.
-        KvmKind::Hardware => &[0x0f, 0x05],
-        // out %al, $SYSTEM_CALL_PORT
-        KvmKind::Software => &[0xe6, SYSTEM_CALL_PORT],
+        // 1: syscall; jmp 1b: the port is ring 0's, and ring 0 is one instruction away.
+        KvmKind::Hardware => &[0x0f, 0x05, 0xeb, 0xfc],
+        // 1: out %al, $SYSTEM_CALL_PORT; jmp 1b
+        KvmKind::Software => &[0xe6, SYSTEM_CALL_PORT, 0xeb, 0xfc],
     });
-    memory.map(Placement::Fixed(PROGRAM), 2, Protection::READ_EXECUTE, code)?;
+    memory.map(Placement::Fixed(PROGRAM), 4, Protection::READ_EXECUTE, code)?;
     vcpu.start(memory.root(), PROGRAM, STACK_END)?;
     ended(Phase::Load);
+    to_exit(&mut vcpu)?;
+    ended(Phase::FirstExit);
+    Ok(StoppedVm {
+        vcpu,
+        _vm: vm,
+        _memory: memory,
+    })
+}
+
+impl StoppedVm {
+    /// Enters the guest again, which comes out at once: nothing is in it but the way in and out.
+    ///
+    /// # Errors
+    /// See [`FloorError`].
+    pub fn exit_again(&mut self) -> Result<(), FloorError> {
+        to_exit(&mut self.vcpu)
+    }
+}
+
+fn to_exit(vcpu: &mut Vcpu) -> Result<(), FloorError> {
     match vcpu.run()? {
-        VmExit::PortWrite(port) if port == u16::from(SYSTEM_CALL_PORT) => {
-            ended(Phase::FirstExit);
-            Ok(StoppedVm {
-                _vcpu: vcpu,
-                _vm: vm,
-                _memory: memory,
-            })
-        }
+        VmExit::PortWrite(port) if port == u16::from(SYSTEM_CALL_PORT) => Ok(()),
         exit => Err(FloorError::Exit(exit)),
     }
 }

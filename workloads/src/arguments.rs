@@ -1,5 +1,7 @@
 //! The command line of the program `workload`.
 
+mod price;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -24,6 +26,7 @@ WORKLOAD is one of
        cpu --iterations N
        syscall --iterations N
        page-fault --bytes SIZE
+       price --op OPERATION --milliseconds N [--path FILE]
        inspect
 
 With --wait the work between the messages `begin` and `end` starts when standard input has a line, or ends.
@@ -55,12 +58,12 @@ pub enum Command {
 pub enum UsageError {
     /// No subcommand at all.
     #[error(
-        "no workload is named: one of ready, idle, disk, net, cpu, syscall, page-fault, inspect is needed"
+        "no workload is named: one of ready, idle, disk, net, cpu, syscall, page-fault, price, inspect is needed"
     )]
     NoWorkload,
     /// A subcommand that does not exist.
     #[error(
-        "unknown workload {name:?}: one of ready, idle, disk, net, cpu, syscall, page-fault, inspect is needed"
+        "unknown workload {name:?}: one of ready, idle, disk, net, cpu, syscall, page-fault, price, inspect is needed"
     )]
     UnknownWorkload {
         /// As given.
@@ -124,6 +127,7 @@ pub fn parse(mut parser: Parser) -> Result<Command, UsageError> {
             Some("page-fault") => Workload::PageFault {
                 bytes: only("page-fault", "--bytes", size, &mut parser)?,
             },
+            Some("price") => Workload::Price(price::parse(&mut parser)?),
             _ => return Err(UsageError::UnknownWorkload { name }),
         },
         Some(option) => return Err(option.unexpected().into()),

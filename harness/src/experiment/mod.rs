@@ -3,7 +3,9 @@
 //! An experiment is a list of *cases*; measuring a case once takes one fresh instance of one target and gives the
 //! values of its metrics. The runner decides when each case is measured on which target.
 
+mod cpu;
 mod disk;
+mod error;
 mod memory;
 mod net;
 mod parallel;
@@ -11,17 +13,17 @@ mod start_parts;
 mod startup;
 
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use error::MeasureError;
 use isobench_container::{Mechanisms, is_privileged};
 use isobench_reports::model::{Better, Injection, Metric, Part, TOTAL, Unit};
 pub use net::NetError;
 
-use crate::accounting::{Accounting, AccountingError, Group};
+use crate::accounting::{Accounting, Group};
 use crate::bounds::Bounds;
-use crate::instance::{Instance, InstanceError, Stdin};
+use crate::instance::{Instance, Stdin};
 use crate::interrupt::Interrupt;
 use crate::marks::MonotonicTime;
 use crate::plan::Profile;
@@ -36,6 +38,8 @@ pub const START_PARTS: &str = "start-parts";
 pub const PARALLEL: &str = "parallel";
 /// Name of the memory experiment.
 pub const MEMORY: &str = "memory";
+/// Name of the experiment that prices what a running program does.
+pub const CPU: &str = "cpu";
 /// Name of the disk experiment.
 pub const DISK: &str = "disk";
 /// Name of the network experiment.
@@ -111,73 +115,6 @@ fn waiting(life: Duration, cpu_time: Duration) -> f64 {
 
 fn nanoseconds(duration: Duration) -> f64 {
     duration.as_nanos() as f64
-}
-
-/// A case gave no values.
-#[derive(Debug, thiserror::Error)]
-pub enum MeasureError {
-    /// The instance misbehaved.
-    #[error(transparent)]
-    Instance(#[from] InstanceError),
-    /// The network, or the instance at the other end, did.
-    #[error(transparent)]
-    Net(#[from] NetError),
-    /// It has none.
-    #[error("the target has no network by which an instance could reach the host")]
-    NoNetwork,
-    /// Its cgroup could not be used.
-    #[error(transparent)]
-    Accounting(#[from] AccountingError),
-    /// A file that it needs could not be made.
-    #[error("cannot make what the instance needs")]
-    Command(#[source] io::Error),
-    /// It would most probably have used up its time again.
-    #[error("not taken: {hung} samples of {target} in a row had used up their time")]
-    GivenUp {
-        /// The target.
-        target: &'static str,
-        /// How many.
-        hung: u32,
-    },
-    /// Time ran backwards, or a launcher lies.
-    #[error("phase `{phase}` ends before the one that precedes it")]
-    NegativePhase {
-        /// The phase.
-        phase: String,
-    },
-    /// The harness did not get to read the line that starts the clock before there was the one that stops it.
-    #[error(
-        "the begin line and the end line were read at once: the host was too busy to time the work between them"
-    )]
-    Untimed,
-    /// The workload did another amount of work than it was asked for.
-    #[error("the workload says that it did {did} {unit}, and was asked for {asked}")]
-    OtherAmount {
-        /// What it says.
-        did: u64,
-        /// What it was asked for.
-        asked: u64,
-        /// Of what.
-        unit: &'static str,
-    },
-}
-
-impl MeasureError {
-    /// Whether the instance used up its time.
-    pub fn is_timeout(&self) -> bool {
-        matches!(
-            self,
-            Self::Instance(InstanceError::Timeout { .. } | InstanceError::Closed { .. })
-        )
-    }
-
-    /// Whether the user stopped the run, so that this isn't the instance's failure.
-    pub fn is_interrupt(&self) -> bool {
-        matches!(
-            self,
-            Self::Instance(InstanceError::Interrupted) | Self::Net(NetError::Interrupted)
-        )
-    }
 }
 
 /// A target that is ready to be measured.
@@ -309,6 +246,12 @@ pub trait Experiment: std::fmt::Debug {
         true
     }
 
+    /// Why a case can't be asked of a target of which a reader would expect it; the reason is a row of the results.
+    fn why_not(&self, case: usize, target: &dyn Target) -> Option<&'static str> {
+        let _ = (case, target);
+        None
+    }
+
     /// Rounds to warm up and to measure under `profile`.
     fn rounds(&self, profile: Profile) -> Rounds;
 
@@ -366,6 +309,7 @@ pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
         Box::new(start_parts::StartParts::new(is_privileged())),
         Box::new(parallel::Parallel),
         Box::new(memory::Memory),
+        Box::new(cpu::Cpu::new(profile)),
         Box::new(disk::Disk::new(profile)),
         Box::new(net::Net::new(profile)),
     ]

@@ -1,5 +1,5 @@
 //! Floors: the least work that a mechanism needs. A rung is held against its floor, so that a reader sees what is
-//! the mechanism's and what is isobench's. They know start-up alone.
+//! the mechanism's and what is isobench's. They know start-up alone, and that of KVM the price of an exit.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use isobench_reports::model::{TargetKind, Unavailable};
 
 use super::{Launch, Target};
-use crate::experiment::STARTUP;
+use crate::experiment::{CPU, STARTUP};
 use crate::host::{HostReport, Need};
 use crate::spawn::CommandLine;
 
@@ -86,11 +86,15 @@ impl Target for KvmFloor {
     }
 
     fn takes_part_in(&self, experiment: &str) -> bool {
-        experiment == STARTUP
+        [STARTUP, CPU].contains(&experiment)
     }
 
     fn runs_programs(&self) -> bool {
         false
+    }
+
+    fn prices_exits(&self) -> bool {
+        true
     }
 
     fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
@@ -101,7 +105,14 @@ impl Target for KvmFloor {
         disk.to_owned()
     }
 
-    fn command(&self, _: &Launch) -> io::Result<CommandLine> {
-        Ok(CommandLine::new(&self.launcher).args(["kvm"]))
+    /// Of a program's arguments it knows those of `workload price --op exit`; without, it is ready at the first exit.
+    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
+        let command = CommandLine::new(&self.launcher).args(["kvm"]);
+        Ok(match &launch.arguments[..] {
+            [_, price, _, _, _, milliseconds] if price == "price" => {
+                command.args(["--exits-for".as_ref(), milliseconds.as_os_str()])
+            }
+            _ => command,
+        })
     }
 }

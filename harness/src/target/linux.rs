@@ -72,6 +72,10 @@ impl Target for LinuxMicrovm {
         ))
     }
 
+    fn prices_exits(&self) -> bool {
+        true
+    }
+
     fn limits_memory(&self) -> bool {
         true
     }

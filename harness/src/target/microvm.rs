@@ -51,6 +51,10 @@ impl Target for BareMicrovm {
             .collect()
     }
 
+    fn has_kernel(&self) -> bool {
+        false
+    }
+
     fn limits_memory(&self) -> bool {
         true
     }

@@ -108,6 +108,16 @@ pub trait Target: std::fmt::Debug {
         true
     }
 
+    /// Whether a program in it finds the services of a kernel that the bare guest leaves out: threads, mapped files.
+    fn has_kernel(&self) -> bool {
+        true
+    }
+
+    /// Whether what it runs can leave a virtual machine on purpose, so that an exit has a price.
+    fn prices_exits(&self) -> bool {
+        false
+    }
+
     /// The networks that it can give an instance.
     fn networks(&self) -> &'static [Network] {
         &[Network::None]

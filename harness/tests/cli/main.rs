@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod compare;
+mod cpu;
 mod doctor;
 mod exec;
 mod honesty;

@@ -25,7 +25,7 @@ pub(super) fn run(
 }
 
 /// One step of xorshift64 (Marsaglia 2003) and a multiplication.
-fn step(mut state: u64) -> u64 {
+pub(super) fn step(mut state: u64) -> u64 {
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;

@@ -7,11 +7,13 @@ mod idle;
 mod memory;
 mod net;
 mod page_fault;
+mod price;
 mod ready;
 mod syscall;
 
 pub use disk::{Disk, DiskOperation};
 pub use net::{Net, NetOperation};
+pub use price::{Price, PriceOperation, SLEEP};
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -54,6 +56,8 @@ pub enum Workload {
         /// Memory to touch.
         bytes: ByteSize,
     },
+    /// Does one operation over and over.
+    Price(Price),
 }
 
 impl Workload {
@@ -76,6 +80,7 @@ impl Workload {
             Self::Cpu { iterations } => cpu::run(*iterations, output, input),
             Self::Syscall { iterations } => syscall::run(*iterations, output, input),
             Self::PageFault { bytes } => page_fault::run(*bytes, output, input),
+            Self::Price(price) => price.run(output, input),
         }
     }
 }
@@ -125,6 +130,17 @@ pub enum WorkloadError {
         /// Why.
         source: io::Error,
     },
+    /// The kernel refused what is neither a disk's nor a network's.
+    #[error("{operation} failed")]
+    Kernel {
+        /// What was done.
+        operation: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A mapping is to be touched, and of what isn't said.
+    #[error("page-fault-file needs --path, the file to map")]
+    NoFile,
     /// The memory to touch is not to be had.
     #[error("no memory for {0}")]
     Memory(ByteSize),

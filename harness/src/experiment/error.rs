@@ -1,0 +1,74 @@
+//! Why a sample has no value.
+
+use std::io;
+
+use super::NetError;
+use crate::accounting::AccountingError;
+use crate::instance::InstanceError;
+
+/// A case gave no values.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasureError {
+    /// The instance misbehaved.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// The network, or the instance at the other end, did.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// It has none.
+    #[error("the target has no network by which an instance could reach the host")]
+    NoNetwork,
+    /// Its cgroup could not be used.
+    #[error(transparent)]
+    Accounting(#[from] AccountingError),
+    /// A file that it needs could not be made.
+    #[error("cannot make what the instance needs")]
+    Command(#[source] io::Error),
+    /// It would most probably have used up its time again.
+    #[error("not taken: {hung} samples of {target} in a row had used up their time")]
+    GivenUp {
+        /// The target.
+        target: &'static str,
+        /// How many.
+        hung: u32,
+    },
+    /// Time ran backwards, or a launcher lies.
+    #[error("phase `{phase}` ends before the one that precedes it")]
+    NegativePhase {
+        /// The phase.
+        phase: String,
+    },
+    /// The harness did not get to read the line that starts the clock before there was the one that stops it.
+    #[error(
+        "the begin line and the end line were read at once: the host was too busy to time the work between them"
+    )]
+    Untimed,
+    /// The workload did another amount of work than it was asked for.
+    #[error("the workload says that it did {did} {unit}, and was asked for {asked}")]
+    OtherAmount {
+        /// What it says.
+        did: u64,
+        /// What it was asked for.
+        asked: u64,
+        /// Of what.
+        unit: &'static str,
+    },
+}
+
+impl MeasureError {
+    /// Whether the instance used up its time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(
+            self,
+            Self::Instance(InstanceError::Timeout { .. } | InstanceError::Closed { .. })
+        )
+    }
+
+    /// Whether the user stopped the run, so that this isn't the instance's failure.
+    pub fn is_interrupt(&self) -> bool {
+        matches!(
+            self,
+            Self::Instance(InstanceError::Interrupted) | Self::Net(NetError::Interrupted)
+        )
+    }
+}
