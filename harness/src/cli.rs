@@ -162,6 +162,9 @@ pub struct ReportArguments {
     /// Print the figures in this format instead of writing a report
     #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "out")]
     pub format: Option<FigureFormat>,
+    /// Have the reader guess first: figures stay hidden until they are asked for
+    #[arg(long, conflicts_with = "format")]
+    pub exercise: bool,
     /// Language of the report
     #[arg(long, hide = true, value_enum, value_name = "LANGUAGE", default_value_t = ReportLanguage::En)]
     pub language: ReportLanguage,

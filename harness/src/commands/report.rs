@@ -29,6 +29,7 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
     let options = ReportOptions {
         baseline,
         language: arguments.language.into(),
+        exercise: arguments.exercise,
     };
     let document = render_html(&runs, options).context("cannot draw the report")?;
     write_new(&arguments.out, document.as_bytes())?;

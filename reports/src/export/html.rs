@@ -1,10 +1,11 @@
 //! The report: one document that needs nothing but a browser.
 //!
 //! It holds no script, loads nothing, and forbids the browser to load anything, so that a report from a
-//! stranger is as harmless as a picture. All text from results passes through the template's escaping;
+//! stranger is as harmless as a picture; only an exercise has a script, which the document names by its digest. All text from results passes through the template's escaping;
 //! drawings are the only exception, and the plotting library escapes theirs.
 
 mod cell;
+mod exercise;
 mod figures;
 mod first;
 mod headline;
@@ -43,6 +44,9 @@ pub enum ReportError {
 #[template(path = "report.html")]
 struct Document<'w> {
     words: &'w Words,
+    exercise: bool,
+    digest: &'static str,
+    script: &'static str,
     runs: Vec<RunView>,
     hosts: Vec<HostsView>,
 }
@@ -54,6 +58,8 @@ pub struct ReportOptions<'o> {
     pub baseline: Option<&'o str>,
     /// Its language.
     pub language: Language,
+    /// Whether the reader is to guess before the figures are shown.
+    pub exercise: bool,
 }
 
 /// Renders one document over runs, a section for each.
@@ -72,9 +78,17 @@ pub fn render(runs: &[Run], options: ReportOptions<'_>) -> Result<String, Report
     let runs = summaries
         .iter()
         .enumerate()
-        .map(|(index, summary)| RunView::of(index + 1, summary, baseline, words))
+        .map(|(index, summary)| RunView::of(index + 1, summary, options, words))
         .collect::<Result<_, _>>()?;
-    Ok(Document { words, runs, hosts }.render()?)
+    let document = Document {
+        words,
+        exercise: options.exercise,
+        digest: exercise::DIGEST,
+        script: exercise::SCRIPT,
+        runs,
+        hosts,
+    };
+    Ok(document.render()?)
 }
 
 #[cfg(test)]

@@ -89,6 +89,32 @@ fn it_loads_nothing_and_runs_nothing() {
 }
 
 #[test]
+fn an_exercise_hides_every_figure_behind_what_the_reader_opens() {
+    let options = ReportOptions {
+        exercise: true,
+        ..ReportOptions::default()
+    };
+    let document = super::render(&[tiny()], options).unwrap();
+    assert_eq!(document.matches("<script>").count(), 1);
+    assert!(document.contains(&format!("script-src '{}'", exercise::DIGEST)));
+    // What stands outside of all details, the words of their summaries aside.
+    let open = document.split("<details").enumerate().map(|(index, part)| {
+        let after = part.split_once("</details>").map(|(_, after)| after);
+        after.unwrap_or(if index == 0 { part } else { "" })
+    });
+    let open: String = open.collect();
+    let body = open.split_once("<body>").unwrap().1;
+    assert!(
+        body.contains("<label") && !body.contains("2.45 ms"),
+        "{body}"
+    );
+    assert!(
+        document.contains("<b>2.45 ms</b>"),
+        "behind the answers it is"
+    );
+}
+
+#[test]
 fn no_colour_escapes_the_style_sheet() {
     for run in [small(), priced()] {
         let document = render(&[run], None).unwrap();

@@ -1,11 +1,12 @@
 //! The summary as texts in the order in which the template puts them.
 
-use super::ReportError;
+use super::exercise::{self, QuestionView};
 use super::figures::{self, FigureView};
 use super::first::FirstView;
 use super::headline;
 use super::prices::PricesView;
 use super::table::{TableView, leading, table};
+use super::{ReportError, ReportOptions};
 use crate::chart::theme;
 use crate::claims::{self, Card};
 use crate::conduct;
@@ -24,6 +25,7 @@ pub struct RunView {
     pub id: String,
     pub host: String,
     pub stamp: Option<&'static str>,
+    pub questions: Vec<QuestionView>,
     pub first: FirstView,
     pub waterfalls: Vec<FigureView>,
     pub claims: Vec<Card>,
@@ -74,11 +76,11 @@ pub struct GapView {
 }
 
 impl RunView {
-    /// Puts a summary into words and pictures; `baseline` was asked for by name.
+    /// Puts a summary into words and pictures.
     pub fn of(
         number: usize,
         summary: &Summary<'_>,
-        baseline: Option<&str>,
+        options: ReportOptions<'_>,
         words: &Words,
     ) -> Result<Self, ReportError> {
         let run = summary.run;
@@ -88,12 +90,17 @@ impl RunView {
         Ok(Self {
             host: run.host.summary.clone(),
             stamp: run.host.is_emulated().then_some(EMULATED),
+            questions: if options.exercise {
+                exercise::questions(summary, words)
+            } else {
+                Vec::new()
+            },
             claims: claims::cards(summary, words),
             waterfalls: figures::waterfalls(summary).map_err(|source| ReportError::Chart {
                 experiment: "the ladder".to_owned(),
                 source,
             })?,
-            first: FirstView::of(summary, baseline, &doubts, words),
+            first: FirstView::of(summary, options.baseline, &doubts, words),
             about: about(summary),
             partial: run.partial,
             injected: doubts
