@@ -162,8 +162,11 @@ pub struct ReportArguments {
     /// Print the figures in this format instead of writing a report
     #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "out")]
     pub format: Option<FigureFormat>,
+    /// Write each plot as SVG and PNG to this directory instead of writing a report
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "out"])]
+    pub plots: Option<PathBuf>,
     /// Have the reader guess first: figures stay hidden until they are asked for
-    #[arg(long, conflicts_with = "format")]
+    #[arg(long, conflicts_with_all = ["format", "plots"])]
     pub exercise: bool,
     /// Language of the report
     #[arg(long, hide = true, value_enum, value_name = "LANGUAGE", default_value_t = ReportLanguage::En)]

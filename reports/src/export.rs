@@ -5,3 +5,4 @@ pub mod files;
 pub mod format;
 pub mod html;
 pub mod json;
+pub mod plots;

@@ -34,5 +34,6 @@ pub use export::files::{Output, ResultFiles, WriteError, write_new};
 pub use export::format::{Format, FormatError, render_changes, render_figures};
 pub use export::html::{ReportError, ReportOptions, render as render_html};
 pub use export::json::{Inconsistency, ResultsError, read as read_results};
+pub use export::plots::{Plot, PlotError, plots};
 pub use table::{TableOptions, render as render_table};
 pub use words::Language;

@@ -1,10 +1,14 @@
 //! `isobench report`
 
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use isobench_reports::model::Run;
-use isobench_reports::{ReportOptions, read_results, render_figures, render_html, write_new};
+use isobench_reports::{
+    ReportOptions, plots, read_results, render_figures, render_html, write_new,
+};
 
 use crate::cli::ReportArguments;
 use crate::failure::BadInput;
@@ -26,6 +30,9 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
         print(render_figures(&runs, baseline, format.into())?);
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(directory) = &arguments.plots {
+        return write_plots(&runs, directory);
+    }
     let options = ReportOptions {
         baseline,
         language: arguments.language.into(),
@@ -34,6 +41,26 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
     let document = render_html(&runs, options).context("cannot draw the report")?;
     write_new(&arguments.out, document.as_bytes())?;
     say(format_args!("report: {}", arguments.out.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes every plot twice; all are drawn before the first is written.
+fn write_plots(runs: &[Run], directory: &Path) -> anyhow::Result<ExitCode> {
+    let mut files = Vec::new();
+    for plot in plots(runs)? {
+        files.push((format!("{}.png", plot.name), plot.png()?));
+        files.push((format!("{}.svg", plot.name), plot.svg.into_bytes()));
+    }
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot make the directory {}", directory.display()))?;
+    for (name, bytes) in &files {
+        write_new(&directory.join(name), bytes)?;
+    }
+    say(format_args!(
+        "plots: {} files in {}",
+        files.len(),
+        directory.display()
+    ));
     Ok(ExitCode::SUCCESS)
 }
 

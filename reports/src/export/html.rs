@@ -6,7 +6,7 @@
 
 mod cell;
 mod exercise;
-mod figures;
+pub(super) mod figures;
 mod first;
 mod headline;
 mod hosts;
@@ -17,6 +17,7 @@ mod view;
 use askama::Template;
 use thiserror::Error;
 
+pub(super) use self::figures::FigureView;
 use self::hosts::HostsView;
 use self::view::RunView;
 use crate::chart::ChartError;

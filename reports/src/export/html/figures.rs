@@ -1,5 +1,6 @@
 //! The charts of an experiment, with their captions and legends.
 
+use super::ReportError;
 use crate::chart::{self, Chart, ChartError, bars, curves, distribution, phases, theme};
 use crate::model::{Better, Target, Unit};
 use crate::parts::OTHER;
@@ -86,6 +87,28 @@ pub fn waterfalls(summary: &Summary<'_>) -> Result<Vec<FigureView>, ChartError> 
     let leading = summary.sections.iter().filter_map(Section::leading);
     let cut = leading.filter(|column| column.has_parts());
     cut.map(stacked).collect()
+}
+
+/// Every figure of a report with the name of its experiment.
+pub fn all(summary: &Summary<'_>) -> Result<Vec<(String, FigureView)>, ReportError> {
+    let mut all = Vec::new();
+    for section in &summary.sections {
+        let name = &section.experiment.name;
+        let failed = |source| ReportError::Chart {
+            experiment: name.clone(),
+            source,
+        };
+        let leading = section.leading().filter(|column| column.has_parts());
+        let waterfall = leading.map(stacked).transpose().map_err(failed)?;
+        let figures = draw(summary, section).map_err(failed)?;
+        all.extend(
+            waterfall
+                .into_iter()
+                .chain(figures)
+                .map(|figure| (name.clone(), figure)),
+        );
+    }
+    Ok(all)
 }
 
 /// Columns of one unit, each for another number of instances started at once.

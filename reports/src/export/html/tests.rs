@@ -1,10 +1,12 @@
 //! The document as a whole.
 
+mod numbers;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::fixture;
-use crate::model::{EMULATED, Fact, Unavailable};
+use crate::model::{EMULATED, Fact, Injection, Unavailable};
 
 fn render(runs: &[Run], baseline: Option<&str>) -> Result<String, ReportError> {
     let options = ReportOptions {
@@ -170,6 +172,29 @@ fn partial_runs_and_empty_runs_say_so() {
     assert!(render(&[], None).unwrap().contains("</html>"));
 }
 
+/// Puts a text wherever a price list has one.
+fn poison_prices(run: &mut Run, text: &str) {
+    let poisoned = || text.to_owned();
+    let priced = &mut run.experiments[3].metrics[0];
+    priced.title = poisoned();
+    for part in &mut priced.parts {
+        part.explanation = poisoned();
+        if part.base.as_deref() == Some("none") {
+            part.base = Some(poisoned());
+        }
+        if part.name == "none" {
+            part.name = poisoned();
+        }
+    }
+    for sample in run
+        .samples
+        .iter_mut()
+        .filter(|sample| sample.part == "none")
+    {
+        sample.part = poisoned();
+    }
+}
+
 /// Puts a text wherever a results file has one.
 fn poison(text: &str) -> Run {
     let mut run = fixture::with_prices();
@@ -193,28 +218,25 @@ fn poison(text: &str) -> Run {
         fix: poisoned(),
     });
     run.targets[5].version = Some(poisoned());
+    run.targets[5].differences.push(poisoned());
+    run.experiments[2].name = poisoned();
+    for sample in run
+        .samples
+        .iter_mut()
+        .filter(|sample| sample.experiment == "disk")
+    {
+        sample.experiment = poisoned();
+    }
+    run.conduct.injections.push(Injection {
+        target: poisoned(),
+        experiment: poisoned(),
+        delay_ns: 7,
+    });
     run.experiments[0].method = poisoned();
     run.experiments[0].metrics[0].title = poisoned();
     run.experiments[0].metrics[0].parts[0].explanation = poisoned();
     run.experiments[2].metrics[0].title = poisoned();
-    let priced = &mut run.experiments[3].metrics[0];
-    priced.title = poisoned();
-    for part in &mut priced.parts {
-        part.explanation = poisoned();
-        if part.base.as_deref() == Some("none") {
-            part.base = Some(poisoned());
-        }
-        if part.name == "none" {
-            part.name = poisoned();
-        }
-    }
-    for sample in run
-        .samples
-        .iter_mut()
-        .filter(|sample| sample.part == "none")
-    {
-        sample.part = poisoned();
-    }
+    poison_prices(&mut run, text);
     run.host.summary = poisoned();
     run.host.facts.push(Fact {
         key: poisoned(),
@@ -239,6 +261,12 @@ fn markup_in_results_is_text_in_the_report() {
         "&lt;",
         "\u{0}\u{1b}",
     ] {
+        let exercise = ReportOptions {
+            exercise: true,
+            ..ReportOptions::default()
+        };
+        let document = super::render(&[poison(text)], exercise).unwrap();
+        assert_eq!(document.matches("<script").count(), 1, "{text}");
         let document = render(&[poison(text)], None).unwrap();
         // As long as the poison, for a name is written into a bar only where it fits.
         let harmless = render(&[poison(&"x".repeat(text.chars().count()))], None).unwrap();

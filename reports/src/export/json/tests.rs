@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::*;
 use crate::export::html;
 use crate::fixture;
-use crate::model::Unit;
+use crate::model::{TOTAL, Unit};
 
 fn small() -> Run {
     let mut run = fixture::run();
@@ -214,4 +214,27 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_value_that_can_t_be_is_a_failure_with_its_reason() {
+    let mut run = fixture::run();
+    let good = |run: &Run| {
+        let of = |one: &&Sample| (one.target.as_str(), one.metric.as_str()) == ("process", "ready");
+        let wholes = run
+            .samples
+            .iter()
+            .filter(of)
+            .filter(|one| one.part == TOTAL);
+        wholes.filter(|one| one.status == Status::Ok).count()
+    };
+    let count = good(&run);
+    let is_whole =
+        |one: &&mut Sample| one.part == TOTAL && one.metric == "ready" && one.status == Status::Ok;
+    let absurd = run.samples.iter_mut().find(is_whole).unwrap();
+    absurd.value = Some(1e300);
+    let read = parse(&render(&run).unwrap(), Path::new("r.json")).unwrap();
+    assert_eq!(good(&read), count - 1);
+    let document = html::render(&[read], html::ReportOptions::default()).unwrap();
+    assert!(document.contains("1 sample failed: the file says 1e300 ns, and more than"));
 }
