@@ -11,6 +11,7 @@ mod disk;
 mod distribution;
 mod machine;
 mod programs;
+mod skips;
 mod steps;
 mod tree;
 
@@ -23,6 +24,7 @@ use anyhow::{Context as _, bail};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::plan::{OUTCOMES, Outcome, PLAN};
+use skips::Skips;
 
 /// Exit code for what was asked wrongly, or can't be done here.
 pub const BAD_INPUT: u8 = 2;
@@ -87,6 +89,10 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let cache = cache()?;
     let system = distribution::prepare(&cache)?;
     let built = programs::build(&workspace, &options.words)?;
+    if options.words.is_empty() && built.guest_kernel.is_none() {
+        let what = "the whole lab boots Linux guests, and there is no kernel for them; first: cargo run --release -- kernel build";
+        return Err(BadInput(what.into()).into());
+    }
     let plan = steps::plan(&built, &options.words)?;
 
     say("copying programs and what they need");
@@ -121,7 +127,23 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         );
     }
     print_failures(&outcomes, &output.directory);
+    let skips = Skips::find(&outcomes, &output.directory);
+    say_skips(&skips);
+    if !skips.wrong.is_empty() {
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(exit_code(&outcomes))
+}
+
+fn say_skips(skips: &Skips) {
+    for reason in &skips.believed {
+        say(&format!("a test skipped itself: {reason}"));
+    }
+    for reason in &skips.wrong {
+        say(&format!(
+            "a failure: a test skipped itself for want of what the lab has: {reason}"
+        ));
+    }
 }
 
 /// Prints a line to standard error: standard output is for a program in the lab.

@@ -66,6 +66,7 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
             .as_ref()
             .map_or_else(Vec::new, Group::limit_directories),
         mechanisms: Mechanisms::ALL,
+        holds_input: false,
         marks: false,
     };
     let command = target

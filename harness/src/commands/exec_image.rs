@@ -54,6 +54,7 @@ pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
         limits: group
             .as_ref()
             .map_or_else(Vec::new, Group::limit_directories),
+        holds_input: false,
         marks: false,
     };
     let in_image = InImage {

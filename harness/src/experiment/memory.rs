@@ -12,6 +12,7 @@ use super::{
     Bench, Experiment, MEMORY, MeasureError, Measured, MetricInfo, Reading, Rounds, Subject, part,
 };
 use crate::instance::Stdin;
+use crate::marks::MonotonicTime;
 use crate::plan::Profile;
 use crate::probe::pss::Pss;
 use crate::target::Target;
@@ -128,8 +129,14 @@ impl Experiment for Memory {
             Err(error) => measured.missing.push((PSS, why_no_pss(&error))),
         }
 
-        instance.close_stdin();
-        let ended = instance.finished()?;
+        let ended = if subject.target.passes_input() {
+            instance.close_stdin();
+            instance.finished()?
+        } else {
+            // It can't be told that its input has ended, so it's killed.
+            drop(instance);
+            MonotonicTime::now()
+        };
         if let Some(group) = group {
             group.remove(ended)?;
         }

@@ -175,6 +175,7 @@ impl Bench<'_> {
             root: &subject.root,
             limits: Vec::new(),
             mechanisms: Mechanisms::ALL,
+            holds_input: false,
             marks: true,
         }
     }
@@ -198,6 +199,7 @@ impl Bench<'_> {
         stdin: Stdin,
         delay: Duration,
     ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
+        launch.holds_input = matches!(stdin, Stdin::Held);
         let group = self.accounting.map(Accounting::group).transpose()?;
         if let Some(group) = &group {
             launch.limits = group.limit_directories();

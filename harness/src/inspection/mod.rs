@@ -73,6 +73,7 @@ pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<F
         },
         root: &root,
         limits: limits.clone(),
+        holds_input: false,
         marks: false,
     };
     let command = target.command(&launch)?;

@@ -7,9 +7,9 @@ use bytesize::ByteSize;
 use isobench_reports::model::{Part, TargetKind, Unavailable};
 use isobench_vmm::linux::phase::Phase;
 
+use super::guest_kernel::GuestKernel;
 use super::{Launch, Target, part};
-use crate::host::{HostReport, Need};
-use crate::kernel::{self, Kernel, KernelError};
+use crate::host::HostReport;
 use crate::spawn::{CommandLine, MARKS_DESCRIPTOR};
 
 /// Guest memory unless asked otherwise; it is paged on demand, so that it costs nothing until touched.
@@ -18,29 +18,15 @@ const MEMORY: ByteSize = ByteSize::mib(128);
 #[derive(Debug)]
 pub struct LinuxMicrovm {
     launcher: PathBuf,
-    kernel: Result<Kernel, KernelError>,
+    kernel: GuestKernel,
 }
 
 impl LinuxMicrovm {
-    /// Looks for a kernel where `isobench kernel build` leaves one, or where `ISOBENCH_KERNEL` says.
-    pub fn find(launcher: &Path) -> Self {
+    pub fn new(launcher: &Path) -> Self {
         Self {
             launcher: launcher.to_owned(),
-            kernel: kernel::locate(None),
+            kernel: GuestKernel::find(),
         }
-    }
-
-    fn lacks_kernel(&self) -> Option<Unavailable> {
-        let error = self.kernel.as_ref().err()?;
-        let reason = match error {
-            KernelError::Absent => "there is no kernel for the guest".to_owned(),
-            other => other.to_string(),
-        };
-        Some(Unavailable {
-            reason,
-            fix: "build one with `isobench kernel build`, or set ISOBENCH_KERNEL to a vmlinux or bzImage"
-                .to_owned(),
-        })
     }
 }
 
@@ -65,11 +51,7 @@ impl Target for LinuxMicrovm {
     }
 
     fn version(&self) -> Option<String> {
-        let record = self.kernel.as_ref().ok()?.record.as_ref()?;
-        Some(format!(
-            "Linux {}, {}, configuration {}, {}",
-            record.version, record.source, record.configuration, record.toolchain
-        ))
+        self.kernel.version()
     }
 
     fn prices_exits(&self) -> bool {
@@ -81,9 +63,7 @@ impl Target for LinuxMicrovm {
     }
 
     fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
-        host.lacks(Need::Kvm)
-            .or_else(|| host.lacks(Need::GuestKernel))
-            .or_else(|| self.lacks_kernel())
+        self.kernel.unavailable(host)
     }
 
     fn disk_path(&self, _: &Path) -> PathBuf {
@@ -91,8 +71,7 @@ impl Target for LinuxMicrovm {
     }
 
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let kernel = self.kernel.as_ref();
-        let kernel = kernel.map_err(|error| io::Error::other(error.to_string()))?;
+        let kernel = self.kernel.get()?;
         let mut command = CommandLine::new(&self.launcher)
             .args(["run", "--guest", "linux"])
             .args(["--kernel".as_ref(), kernel.image.as_os_str()]);

@@ -6,6 +6,7 @@
 mod choice;
 mod container;
 mod floor;
+mod guest_kernel;
 mod linux;
 mod microvm;
 mod peer;
@@ -57,6 +58,8 @@ pub struct Launch<'a> {
     pub limits: Vec<PathBuf>,
     /// What isolates it, where the target can leave a part of that out.
     pub mechanisms: Mechanisms,
+    /// Whether its standard input is to stay open, for a target that can't pass the real one on.
+    pub holds_input: bool,
     /// Whether the launcher reports its phases.
     pub marks: bool,
 }
@@ -118,6 +121,11 @@ pub trait Target: std::fmt::Debug {
         false
     }
 
+    /// Whether a program in it reads the launcher's standard input, and so learns of its end.
+    fn passes_input(&self) -> bool {
+        true
+    }
+
     /// The networks that it can give an instance.
     fn networks(&self) -> &'static [Network] {
         &[Network::None]
@@ -172,12 +180,12 @@ pub trait Target: std::fmt::Debug {
 /// Every target that this build knows, in the order of the report: the ladder, its floors, the peers. A peer that needs a
 /// daemon asks the one that runs.
 pub fn all(programs: &Programs) -> Vec<Box<dyn Target>> {
-    all_with(programs, peer::all(false))
+    all_with(programs, peer::all(programs, false))
 }
 
 /// As [`all`], but a peer that needs a daemon starts one of its own.
 pub fn all_starting_daemons(programs: &Programs) -> Vec<Box<dyn Target>> {
-    all_with(programs, peer::all(true))
+    all_with(programs, peer::all(programs, true))
 }
 
 fn all_with(programs: &Programs, peers: Vec<Box<dyn Target>>) -> Vec<Box<dyn Target>> {
@@ -185,7 +193,7 @@ fn all_with(programs: &Programs, peers: Vec<Box<dyn Target>>) -> Vec<Box<dyn Tar
         Box::new(process::Process),
         Box::new(Container::new(&programs.container)),
         Box::new(microvm::BareMicrovm::new(&programs.vmm)),
-        Box::new(linux::LinuxMicrovm::find(&programs.vmm)),
+        Box::new(linux::LinuxMicrovm::new(&programs.vmm)),
         Box::new(floor::NamespaceFloor::new(&programs.floor)),
         Box::new(floor::KvmFloor::new(&programs.floor)),
     ];

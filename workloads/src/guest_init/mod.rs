@@ -10,7 +10,7 @@ mod ports;
 mod relay;
 mod start;
 
-pub use orders::{ORDERS, Orders};
+pub use orders::{ORDERS, Orders, PowerOff, Wire};
 
 use std::io;
 use std::process;
@@ -89,7 +89,7 @@ pub fn run() -> ! {
 /// Gives the program's exit code, with the ports to tell it by, or why there is none.
 fn follow(bytes: &[u8]) -> Result<(Ports, u8), (Option<Ports>, InitError)> {
     let orders = Orders::decode(bytes).map_err(|error| (None, error.into()))?;
-    let ports = Ports::open(orders.ports, orders.takes_pieces)
+    let ports = Ports::open(orders.ports, orders.wire, orders.power_off)
         .map_err(|error| (None, InitError::Ports(error)))?;
     ports.mark();
     match carry_out(&orders, &ports) {

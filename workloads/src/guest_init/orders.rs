@@ -21,13 +21,48 @@ pub enum OrdersError {
     Missing(&'static str),
 }
 
+/// How what a guest says gets out of its machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wire {
+    /// isobench's own ports: one write names a piece of memory.
+    #[default]
+    Pieces,
+    /// A device of another VMM's at each port takes bytes one by one: a debug console, a debug exit.
+    Bytes,
+    /// The data register of a serial port, byte by byte: the VMM has no other way out.
+    Serial,
+}
+
+impl Wire {
+    const ALL: [Self; 3] = [Self::Pieces, Self::Bytes, Self::Serial];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Pieces => "pieces",
+            Self::Bytes => "bytes",
+            Self::Serial => "serial",
+        }
+    }
+}
+
+/// A byte that, written to a port, switches the machine off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PowerOff {
+    /// The port.
+    pub port: u16,
+    /// The byte.
+    pub value: u8,
+}
+
 /// What to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Orders {
     /// The first of the VMM's ports: output, error, mark, input and exit follow each other.
     pub ports: u16,
-    /// Whether the VMM takes output by address, isobench's own way; another's debug console takes it byte by byte.
-    pub takes_pieces: bool,
+    /// What listens there.
+    pub wire: Wire,
+    /// How a machine is switched off that neither has a port for the exit code nor ends with a reset.
+    pub power_off: Option<PowerOff>,
     /// Whether standard input comes over the serial port; there is none otherwise.
     pub input: bool,
     /// Kernel modules to load first, in order.
@@ -47,9 +82,14 @@ impl Orders {
         // Writing to a string can't fail.
         let _ = write!(
             head,
-            "ports={}\0pieces={}\0input={}\0",
-            self.ports, self.takes_pieces, self.input
+            "ports={}\0wire={}\0input={}\0",
+            self.ports,
+            self.wire.name(),
+            self.input
         );
+        if let Some(PowerOff { port, value }) = self.power_off {
+            let _ = write!(head, "off={port} {value}\0");
+        }
         let mut bytes = head.into_bytes();
         let mut put = |key: &str, value: &CString| {
             bytes.extend_from_slice(key.as_bytes());
@@ -94,7 +134,17 @@ impl Orders {
         let value = CString::from_vec_with_nul(record[equals + 1..].to_vec()).ok()?;
         match &record[..equals] {
             b"ports" => self.ports = value.to_str().ok()?.parse().ok()?,
-            b"pieces" => self.takes_pieces = value.to_str().ok()?.parse().ok()?,
+            b"wire" => {
+                let name = value.to_str().ok()?;
+                self.wire = Wire::ALL.into_iter().find(|wire| wire.name() == name)?;
+            }
+            b"off" => {
+                let (port, value) = value.to_str().ok()?.split_once(' ')?;
+                self.power_off = Some(PowerOff {
+                    port: port.parse().ok()?,
+                    value: value.parse().ok()?,
+                });
+            }
             b"input" => self.input = value.to_str().ok()?.parse().ok()?,
             b"module" => self.modules.push(value),
             b"program" => self.program = value,
@@ -120,14 +170,17 @@ mod tests {
         #[test]
         fn what_is_written_is_read_back(
             ports in 1_u16..,
-            takes_pieces: bool,
+            wire in prop::sample::select(&Wire::ALL[..]),
+            power_off in prop::option::of(any::<(u16, u8)>()),
             input: bool,
             modules in strings(),
             arguments in strings(),
             environment in strings(),
         ) {
             let program = c"/program=\n".to_owned();
-            let orders = Orders { ports, takes_pieces, input, modules, program, arguments, environment };
+            let power_off = power_off.map(|(port, value)| PowerOff { port, value });
+            let orders =
+                Orders { ports, wire, power_off, input, modules, program, arguments, environment };
             prop_assert_eq!(Orders::decode(&orders.encode()), Ok(orders));
         }
 

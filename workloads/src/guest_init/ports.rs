@@ -6,6 +6,8 @@ use std::arch::asm;
 use nix::errno::Errno;
 use nix::libc;
 
+use super::orders::{PowerOff, Wire};
+
 /// Ports in a row: output, error, mark, input, and four for the exit code.
 const COUNT: u16 = 8;
 const ERROR: u16 = 1;
@@ -20,15 +22,22 @@ const MOST_TRANSFERRED: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Ports {
     base: u16,
-    takes_pieces: bool,
+    wire: Wire,
+    power_off: Option<PowerOff>,
 }
 
 impl Ports {
     /// Asks the kernel for access (`ioperm(2)`).
-    pub(super) fn open(base: u16, takes_pieces: bool) -> Result<Self, Errno> {
-        // SAFETY: from here on this process may use eight ports, which the orders say are the VMM's.
-        let result = unsafe { libc::ioperm(base.into(), COUNT.into(), 1) };
-        Errno::result(result).map(|_| Self { base, takes_pieces })
+    pub(super) fn open(base: u16, wire: Wire, power_off: Option<PowerOff>) -> Result<Self, Errno> {
+        permit(base, COUNT)?;
+        if let Some(PowerOff { port, .. }) = power_off {
+            permit(port, 1)?;
+        }
+        Ok(Self {
+            base,
+            wire,
+            power_off,
+        })
     }
 
     /// Writes to the program's standard output.
@@ -51,20 +60,35 @@ impl Ports {
         self.write(INPUT, &[count]);
     }
 
-    /// Ends the machine.
+    /// Ends the machine. Comes back where only a reset does that.
     pub(super) fn exit(&self, code: u8) {
-        self.write(EXIT, &[code]);
+        match (self.wire, code) {
+            // A debug exit can't say 0, so that a reset has to.
+            (Wire::Bytes | Wire::Serial, 0) => {}
+            (Wire::Pieces | Wire::Bytes, code) => self.write(EXIT, &[code]),
+            // There is no other way to tell, and no protocol takes it for its own.
+            (Wire::Serial, code) => self.error(format!("init: exit code {code}\n").as_bytes()),
+        }
+        if let Some(PowerOff { port, value }) = self.power_off {
+            write_byte(port, value);
+        }
     }
 
     fn write(&self, offset: u16, bytes: &[u8]) {
-        for piece in bytes.chunks(MOST_TRANSFERRED) {
-            if offset <= ERROR && self.takes_pieces {
-                self.hand_over(offset, piece);
-            } else {
-                for byte in piece {
-                    self.write_byte(offset, *byte);
+        match self.wire {
+            Wire::Pieces if offset <= ERROR => {
+                for piece in bytes.chunks(MOST_TRANSFERRED) {
+                    self.hand_over(offset, piece);
                 }
             }
+            Wire::Pieces | Wire::Bytes => bytes.iter().for_each(|&byte| {
+                write_byte(self.base + offset, byte);
+            }),
+            Wire::Serial if offset <= ERROR => bytes.iter().for_each(|&byte| {
+                write_byte(self.base, byte);
+            }),
+            // Its other registers are no marks.
+            Wire::Serial => {}
         }
     }
 
@@ -82,16 +106,22 @@ impl Ports {
             );
         }
     }
+}
 
-    fn write_byte(&self, offset: u16, byte: u8) {
-        // SAFETY: writes to a port that `open` got; a machine without a device there ignores it.
-        unsafe {
-            asm!(
-                "out dx, al",
-                in("dx") self.base + offset,
-                in("al") byte,
-                options(nostack, nomem, preserves_flags),
-            );
-        }
+fn permit(first: u16, count: u16) -> Result<(), Errno> {
+    // SAFETY: from here on this process may use these ports, which the orders say are the VMM's.
+    let result = unsafe { libc::ioperm(first.into(), count.into(), 1) };
+    Errno::result(result).map(drop)
+}
+
+fn write_byte(port: u16, byte: u8) {
+    // SAFETY: writes to a port that `open` got; a machine without a device there ignores it.
+    unsafe {
+        asm!(
+            "out dx, al",
+            in("dx") port,
+            in("al") byte,
+            options(nostack, nomem, preserves_flags),
+        );
     }
 }

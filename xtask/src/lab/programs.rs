@@ -14,9 +14,10 @@ use super::{find, say};
 /// Packages whose tests look at what the lab has and hosts lack.
 const TESTED: [&str; 3] = ["isobench-container", "isobench-vmm", "isobench"];
 /// Programs of the host that tests and targets use where they find them.
-const HELPERS: [&str; 13] = [
+const HELPERS: [&str; 14] = [
     "sh",
     "cat",
+    "cpio",
     "dmesg",
     "env",
     "ip",

@@ -12,7 +12,23 @@ const TEST_LIMIT: u64 = 300;
 /// Seconds that a run or a command may take.
 const RUN_LIMIT: u64 = 600;
 
-/// The plan for `words`: all tests and a quick run if there are none.
+/// The runs of a whole lab: the ladder, then the VMMs beside each other, which boot a kernel for each sample.
+const RUNS: [(&str, &[&str]); 2] = [
+    ("quick", &[]),
+    (
+        "machines",
+        &[
+            "--targets",
+            "process,microvm-linux,qemu-microvm,qemu-pc",
+            "--experiments",
+            "startup,disk",
+            "--max-time",
+            "60s",
+        ],
+    ),
+];
+
+/// The plan for `words`: all tests and the runs if there are none.
 pub fn plan(built: &Built, words: &[String]) -> anyhow::Result<Plan> {
     let mut steps: Vec<Step> = Vec::new();
     match words.first() {
@@ -28,29 +44,25 @@ pub fn plan(built: &Built, words: &[String]) -> anyhow::Result<Plan> {
         Some(_) => steps.extend(built.tests.iter().map(|test| test_step(test, built, words))),
         None => {
             steps.extend(built.tests.iter().map(|test| test_step(test, built, &[])));
-            let Some(isobench) = built.programs.get("isobench") else {
-                bail!("cargo built no isobench")
-            };
-            let out = format!("{OUT}/quick");
-            let command = [
-                &isobench.to_string_lossy(),
-                "run",
-                "--profile",
-                "quick",
-                "--out",
-                &out,
-            ];
-            let command = command.iter().map(|word| (*word).to_owned()).collect();
-            steps.push(step(
-                "quick-run",
-                command,
-                Path::new("/root"),
-                built,
-                RUN_LIMIT,
-            ));
+            for (name, arguments) in RUNS {
+                steps.push(run_step(name, arguments, built)?);
+            }
         }
     }
     Ok(Plan { steps })
+}
+
+/// A run of `isobench` whose results come out under the step's name.
+fn run_step(name: &str, arguments: &[&str], built: &Built) -> anyhow::Result<Step> {
+    let Some(isobench) = built.programs.get("isobench") else {
+        bail!("cargo built no isobench")
+    };
+    let isobench = isobench.to_string_lossy();
+    let out = format!("{OUT}/{name}");
+    let mut command = vec![&*isobench, "run", "--profile", "quick", "--out", &out];
+    command.extend(arguments);
+    let command = command.into_iter().map(str::to_owned).collect();
+    Ok(step(name, command, Path::new("/root"), built, RUN_LIMIT))
 }
 
 fn test_step(test: &TestProgram, built: &Built, filter: &[String]) -> Step {

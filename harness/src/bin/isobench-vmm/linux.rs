@@ -5,14 +5,13 @@
 //! The guest with a Linux kernel.
 
 use std::error::Error;
-use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::ffi::OsStringExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use isobench::guest_files::GuestFiles;
 use isobench::launcher::Failure;
 use isobench_vmm::devices::block::{BlockDevice, DiskError};
 use isobench_vmm::devices::program_io::has_input;
@@ -24,16 +23,9 @@ use isobench_vmm::linux::kernel::Kernel;
 use isobench_vmm::linux::layout::OUTPUT_PORT;
 use isobench_vmm::linux::machine::{BootError, Config, End, Machine, RunError, check_host};
 use isobench_vmm::linux::phase::Phase;
-use isobench_workloads::guest_init::{ORDERS, Orders};
+use isobench_workloads::guest_init::{Orders, Wire};
 
 use crate::request::{Access, Disk, Request};
-
-/// Where kernel modules lie in the guest.
-const MODULES: &str = "/modules";
-/// Directories that every guest has.
-const DIRECTORIES: [&str; 4] = ["/dev", "/proc", "/sys", "/tmp"];
-/// Names in the guest's root that are not for programs.
-const RESERVED: [&str; 7] = ["/", "/init", "/dev", "/proc", "/sys", "/tmp", MODULES];
 
 /// Runs the program to its end.
 pub fn run(mut request: Request) -> Result<u8, Failure> {
@@ -120,40 +112,22 @@ fn open(disk: &Disk) -> Result<Block, DiskError> {
 
 /// The guest's first file system: `/init`, the program, and what else was asked for.
 fn files(request: &Request, input: bool) -> Result<Initramfs, Box<dyn Error>> {
-    let mut files = Initramfs::default();
-    for directory in DIRECTORIES {
-        files.directory(directory)?;
-    }
-    files.file("/init", &workload()?)?;
-    let name = request.program.file_name().unwrap_or_default();
-    let path = Path::new("/").join(name);
-    let guest_path = path.to_str().ok_or("the program's name is not UTF-8")?;
-    if RESERVED.contains(&guest_path) {
-        return Err(
-            format!("a program can't have the guest's own name {guest_path}: rename it").into(),
-        );
-    }
-    files.file(guest_path, &request.program)?;
-    for (guest, host) in &request.files {
-        let guest = guest.to_str().ok_or("a guest's file name is not UTF-8")?;
-        files.file(guest, host)?;
-    }
-    let mut orders = Orders {
+    let init = workload()?;
+    let files = GuestFiles {
+        init: &init,
+        program: &request.program,
+        files: &request.files,
+        modules: &request.modules,
+    };
+    let orders = Orders {
         ports: OUTPUT_PORT,
-        takes_pieces: true,
+        wire: Wire::Pieces,
         input,
-        program: CString::new(path.clone().into_os_string().into_vec())?,
         arguments: request.arguments.clone(),
         environment: request.environment.clone(),
         ..Orders::default()
     };
-    for (number, module) in request.modules.iter().enumerate() {
-        let guest = format!("{MODULES}/{number}.ko");
-        files.file(&guest, module)?;
-        orders.modules.push(CString::new(guest)?);
-    }
-    files.bytes(ORDERS, orders.encode())?;
-    Ok(files)
+    Ok(files.archive(orders)?)
 }
 
 /// The workload, which is `/init` as well: beside this program.

@@ -14,6 +14,7 @@ mod oci;
 mod oci_config;
 mod podman;
 mod unshare;
+mod vmm;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -31,6 +32,7 @@ use crate::accounting::{elsewhere, path_in_hierarchy};
 use crate::aside;
 use crate::host::{HostReport, Need};
 use crate::mounts::MountNamespace;
+use crate::programs::Programs;
 use crate::spawn::CommandLine;
 
 /// Where the disk file is bound to.
@@ -39,7 +41,7 @@ const DISK: &str = "/disk";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// All peers, those that start fast first; those that need a daemon with one of the run's own, if `start_daemons`.
-pub(super) fn all(start_daemons: bool) -> Vec<Box<dyn Target>> {
+pub(super) fn all(programs: &Programs, start_daemons: bool) -> Vec<Box<dyn Target>> {
     vec![
         Box::new(unshare::Unshare::default()),
         Box::new(bwrap::Bubblewrap::default()),
@@ -52,6 +54,12 @@ pub(super) fn all(start_daemons: bool) -> Vec<Box<dyn Target>> {
         Box::new(containerd::Containerd::new(start_daemons)),
         Box::new(podman::Podman::default()),
         Box::new(docker::Docker::new(start_daemons)),
+        Box::new(vmm::firecracker::Firecracker::new(&programs.workload)),
+        Box::new(vmm::cloud_hypervisor::CloudHypervisor::new(
+            &programs.workload,
+        )),
+        Box::new(vmm::qemu::Qemu::microvm(&programs.workload)),
+        Box::new(vmm::qemu::Qemu::pc(&programs.workload)),
     ]
 }
 
