@@ -63,9 +63,10 @@ impl Sum for Pss {
 /// # Errors
 /// `/proc` can't be read.
 pub fn process_tree(root: Pid) -> ProcResult<Vec<Process>> {
-    let mut others: Vec<(i32, Process)> = all_processes()?
+    // A `Process` holds a descriptor, of which there may be fewer than processes on a host: only those of the tree are kept.
+    let mut others: Vec<(i32, i32)> = all_processes()?
         .flatten()
-        .filter_map(|process| Some((process.stat().ok()?.ppid, process)))
+        .filter_map(|process| Some((process.stat().ok()?.ppid, process.pid)))
         .collect();
     let mut tree = vec![Process::new(root.as_raw())?];
     let mut next = 0;
@@ -73,7 +74,12 @@ pub fn process_tree(root: Pid) -> ProcResult<Vec<Process>> {
         let parent = tree[next].pid;
         let (children, rest): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|(ppid, _)| *ppid == parent);
-        tree.extend(children.into_iter().map(|(_, process)| process));
+        // One that has ended meanwhile is no longer in it.
+        tree.extend(
+            children
+                .into_iter()
+                .filter_map(|(_, pid)| Process::new(pid).ok()),
+        );
         others = rest;
         next += 1;
     }

@@ -14,17 +14,22 @@ use super::{find, say};
 /// Packages whose tests look at what the lab has and hosts lack.
 const TESTED: [&str; 3] = ["isobench-container", "isobench-vmm", "isobench"];
 /// Programs of the host that tests and targets use where they find them.
-const HELPERS: [&str; 14] = [
+const HELPERS: [&str; 19] = [
     "sh",
+    "busybox",
     "cat",
     "cpio",
     "dmesg",
     "env",
+    "false",
+    "head",
     "ip",
     "kill",
     "ls",
     "mount",
+    "setpriv",
     "sleep",
+    "stat",
     "true",
     "unshare",
     "bwrap",
@@ -197,7 +202,7 @@ pub fn place(tree: &Tree, built: &Built) -> anyhow::Result<()> {
     }
     // Tests make their files where cargo says.
     for program in built.tested.values() {
-        if let Some(target) = program.ancestors().nth(3) {
+        if let Some(target) = program.ancestors().nth(2) {
             tree.directory(&target.join("tmp"))?;
         }
     }

@@ -14,7 +14,7 @@ const RUN_LIMIT: u64 = 600;
 
 /// The runs of a whole lab: the ladder, then the VMMs beside each other, which boot a kernel for each sample.
 const RUNS: [(&str, &[&str]); 2] = [
-    ("quick", &[]),
+    ("quick", &["--max-time", "120s"]),
     (
         "machines",
         &[
