@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context as _;
 use isobench::experiment::{self, DISK, Experiment, MEMORY, STARTUP};
+use isobench::goal::{Bound, Goal, series};
 use isobench::host::HostReport;
 use isobench::interrupt::Interrupt;
 use isobench::plan::Profile;
@@ -17,29 +18,13 @@ use isobench::rig::Rig;
 use isobench::runner::Runner;
 use isobench::stop::Until;
 use isobench::target;
-use isobench_reports::model::{Sample, Status, TOTAL};
-use isobench_reports::statistics::{Interval, Series};
+use isobench_reports::model::TOTAL;
+use isobench_reports::statistics::Series;
 
 /// Rounds in which hyperfine and the harness take turns.
 const ROUNDS: u32 = 8;
 /// Starts in each.
 const STARTS: usize = 25;
-
-/// A ratio that is to hold.
-struct Goal {
-    experiment: &'static str,
-    /// What is compared; the sum, if they are several.
-    metrics: &'static [&'static str],
-    target: &'static str,
-    baseline: &'static str,
-    bound: Bound,
-}
-
-#[derive(Clone, Copy)]
-enum Bound {
-    AtMost(f64),
-    AtLeast(f64),
-}
 
 const READY: &[&str] = &["ready"];
 /// What hyperfine measures.
@@ -81,21 +66,6 @@ const fn startup(
         target,
         baseline,
         bound: Bound::AtMost(most),
-    }
-}
-
-impl Bound {
-    /// What an interval says of it: one that holds the bound itself leaves it open.
-    fn verdict(self, interval: Interval) -> &'static str {
-        let (holds, fails) = match self {
-            Self::AtMost(most) => (interval.high < most, interval.low > most),
-            Self::AtLeast(least) => (interval.low > least, interval.high < least),
-        };
-        match (holds, fails) {
-            (true, _) => "holds",
-            (_, true) => "fails",
-            _ => "undecided",
-        }
     }
 }
 
@@ -149,7 +119,7 @@ fn measure() -> anyhow::Result<()> {
     };
     let taken = runner.run(&rig.bench(&interrupt), Progress::silent(), &mut |_| {});
     for goal in &GOALS {
-        print_goal(goal, &taken.samples);
+        println!("{}", goal.held_against(&taken.samples));
     }
     for (target, most) in [("container", 1.0), ("microvm-bare", 3.0)] {
         let charge = series(&taken.samples, MEMORY, &["charge"], target);
@@ -162,50 +132,6 @@ fn measure() -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-fn print_goal(goal: &Goal, samples: &[Sample]) {
-    let of = |target| series(samples, goal.experiment, goal.metrics, target);
-    let metrics = goal.metrics.join(" + ");
-    let name = format!("{}: {metrics} of {}", goal.target, goal.baseline);
-    print_ratio(&name, goal.bound, &of(goal.target), &of(goal.baseline));
-}
-
-fn print_ratio(name: &str, bound: Bound, series: &Series, baseline: &Series) {
-    let goal = match bound {
-        Bound::AtMost(most) => format!("{name}, at most {most}x"),
-        Bound::AtLeast(least) => format!("{name}, at least {least}x"),
-    };
-    let measured = match (series.ratio(baseline), series.ratio_interval(baseline)) {
-        (Some(ratio), Some(interval)) => {
-            let verdict = bound.verdict(interval);
-            let (low, high) = (interval.low, interval.high);
-            format!("{ratio:.2}x [{low:.2}, {high:.2}] {verdict}")
-        }
-        _ => "not measured on this host".to_owned(),
-    };
-    println!("{goal:<56} {measured}");
-}
-
-/// The sums of `metrics` of each instance.
-fn series(samples: &[Sample], experiment: &str, metrics: &[&str], target: &str) -> Series {
-    let wanted = samples.iter().filter(|sample| {
-        sample.experiment == experiment
-            && metrics.contains(&sample.metric.as_str())
-            && sample.target == target
-            && sample.part == TOTAL
-            && sample.status == Status::Ok
-    });
-    let wanted: Vec<&Sample> = wanted.collect();
-    let instances = wanted.chunk_by(|left, right| left.sequence == right.sequence);
-    Series::new(
-        instances
-            .filter(|rows| rows.len() == metrics.len())
-            .map(|rows| {
-                let sum = rows.iter().filter_map(|row| row.value).sum();
-                (rows[0].round, sum)
-            }),
-    )
 }
 
 /// The same program from spawn to exit, by hyperfine and by the harness, in turns.
@@ -236,12 +162,8 @@ fn harness_against_hyperfine(
         }
     }
     let (ours, theirs) = (Series::new(ours), Series::new(theirs));
-    print_ratio(
-        "harness: process, spawn to exit, of hyperfine",
-        Bound::AtMost(1.05),
-        &ours,
-        &theirs,
-    );
+    let name = "harness: process, spawn to exit, of hyperfine";
+    println!("{}", Bound::AtMost(1.05).line(name, &ours, &theirs));
     Ok(())
 }
 

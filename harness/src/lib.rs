@@ -13,6 +13,7 @@ pub mod cli;
 pub mod commands;
 pub mod experiment;
 pub mod failure;
+pub mod goal;
 pub mod guest_files;
 pub mod host;
 pub mod injection;

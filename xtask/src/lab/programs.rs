@@ -13,6 +13,8 @@ use super::{find, say};
 
 /// Packages whose tests look at what the lab has and hosts lack.
 const TESTED: [&str; 3] = ["isobench-container", "isobench-vmm", "isobench"];
+/// The bench that wants what the lab has; it's run by its name.
+const BENCH: &str = "machines";
 /// Programs of the host that tests and targets use where they find them.
 const HELPERS: [&str; 19] = [
     "sh",
@@ -98,7 +100,18 @@ pub fn build(workspace: &Path, words: &[String]) -> anyhow::Result<Built> {
         workspace,
         &["build", "--release", "--package", "isobench", "--bins"],
     )?;
-    let programs = binaries(&release);
+    let mut programs = binaries(&release);
+    if words.first().is_some_and(|word| word == BENCH) {
+        let arguments = [
+            "bench",
+            "--no-run",
+            "--package",
+            "isobench",
+            "--bench",
+            BENCH,
+        ];
+        programs.extend(benches(&cargo(workspace, &arguments)?));
+    }
     let command = words
         .first()
         .is_some_and(|word| is_program(word, &programs));
@@ -153,6 +166,19 @@ fn binaries(messages: &[Message]) -> BTreeMap<String, PathBuf> {
         Some((
             target.name.clone(),
             message.executable.clone().filter(|_| binary)?,
+        ))
+    };
+    messages.iter().filter_map(of_message).collect()
+}
+
+/// The benches, by name.
+fn benches(messages: &[Message]) -> BTreeMap<String, PathBuf> {
+    let of_message = |message: &Message| {
+        let target = message.target.as_ref()?;
+        let is_bench = target.kind.iter().any(|kind| kind == "bench");
+        Some((
+            target.name.clone(),
+            message.executable.clone().filter(|_| is_bench)?,
         ))
     };
     messages.iter().filter_map(of_message).collect()

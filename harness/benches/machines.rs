@@ -1,0 +1,182 @@
+//! The goals of the Linux guest, against QEMU with the same kernel and the same files. They want hardware KVM, a guest kernel
+//! and QEMU, all of which the lab has: `cargo xtask lab -- machines --bench`, or `cargo bench --bench machines` on such a host.
+//!
+//! Printed, not asserted, as all goals are.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use anyhow::Context as _;
+use bytesize::ByteSize;
+use isobench::experiment::{self, DISK, Experiment, STARTUP};
+use isobench::goal::{Bound, Goal};
+use isobench::host::HostReport;
+use isobench::interrupt::Interrupt;
+use isobench::kernel;
+use isobench::plan::Profile;
+use isobench::programs::Programs;
+use isobench::progress::Progress;
+use isobench::rig::Rig;
+use isobench::runner::Runner;
+use isobench::stop::Until;
+use isobench::target;
+use isobench_reports::model::{Sample, Status, TOTAL};
+use isobench_reports::statistics::Series;
+use procfs::process::{MMapPath, Process};
+
+const TARGET: &str = "microvm-linux";
+const PEER: &str = "qemu-microvm";
+
+/// Memory of the idle guest.
+const MEMORY: ByteSize = ByteSize::mib(128);
+
+/// What the VMM does before it enters the guest's kernel.
+const OWN_PHASES: [&str; 6] = ["start", "open-kvm", "create-vm", "memory", "vcpu", "load"];
+
+const GOALS: [Goal; 4] = [
+    against_qemu(STARTUP, &["ready"], Bound::AtMost(1.0 / 1.3)),
+    against_qemu(STARTUP, &["ready-ordinary"], Bound::AtMost(1.0 / 1.3)),
+    against_qemu(DISK, &["seq-read-direct"], Bound::AtLeast(0.9)),
+    against_qemu(DISK, &["seq-read-cached"], Bound::AtLeast(0.9)),
+];
+
+const fn against_qemu(
+    experiment: &'static str,
+    metrics: &'static [&'static str],
+    bound: Bound,
+) -> Goal {
+    Goal {
+        experiment,
+        metrics,
+        target: TARGET,
+        baseline: PEER,
+        bound,
+    }
+}
+
+fn main() -> ExitCode {
+    let is_asked = std::env::args().any(|argument| argument == "--bench");
+    let mut filters = std::env::args().skip(1).filter(|a| !a.starts_with('-'));
+    if !is_asked || filters.any(|filter| !"machines".contains(filter.as_str())) {
+        return ExitCode::SUCCESS;
+    }
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => isobench::failure::report(&error),
+    }
+}
+
+fn measure() -> anyhow::Result<()> {
+    let isobench = Path::new(env!("CARGO_BIN_EXE_isobench"));
+    let programs = Programs::in_directory(isobench.parent().unwrap_or(Path::new(".")))?;
+    let interrupt = Interrupt::install()?;
+    let host = HostReport::inspect(&programs);
+    let profile = Profile::Quick;
+    let compared = [TARGET, PEER, "qemu-pc"].map(str::to_owned);
+    let rig = Rig::assemble(
+        target::choose(target::all(&programs), Some(&compared))?,
+        &host,
+        &programs,
+        experiment::disk_size(profile),
+    )?;
+    for absent in &rig.absent {
+        println!("{}: {}", absent.target.name(), absent.why.reason);
+    }
+    let mut experiments: Vec<Box<dyn Experiment>> = experiment::all(profile);
+    experiments.retain(|experiment| [STARTUP, DISK].contains(&experiment.name()));
+    let runner = Runner {
+        experiments: &experiments,
+        subjects: &rig.subjects,
+        profile,
+        seed: 0,
+        until: Until::default(),
+    };
+    let taken = runner.run(&rig.bench(&interrupt), Progress::silent(), &mut |_| {});
+    println!("goal                                                     measured");
+    for goal in &GOALS {
+        println!("{}", goal.held_against(&taken.samples));
+    }
+    print_medians(&taken.samples);
+    print_own_part(&taken.samples);
+    if rig.subjects.iter().any(|s| s.target.name() == TARGET) {
+        print_overhead(&programs)?;
+    }
+    Ok(())
+}
+
+/// The whole starts, for scale.
+fn print_medians(samples: &[Sample]) {
+    for target in [TARGET, PEER, "qemu-pc"] {
+        let series = isobench::goal::series(samples, STARTUP, &["ready"], target);
+        if let Some(median) = series.median() {
+            let name = format!("{target}: ready, median");
+            println!("{name:<56} {:.1} ms", median / 1e6);
+        }
+    }
+}
+
+/// The VMM's own phases as a part of the whole start.
+fn print_own_part(samples: &[Sample]) {
+    let of_target = samples.iter().filter(|sample| {
+        sample.target == TARGET && sample.metric == "ready" && sample.status == Status::Ok
+    });
+    let rows: Vec<&Sample> = of_target.collect();
+    let parts = rows
+        .chunk_by(|left, right| left.sequence == right.sequence)
+        .filter_map(|rows| {
+            let value = |part: &str| rows.iter().find(|row| row.part == part)?.value;
+            let own = OWN_PHASES.map(value).into_iter().sum::<Option<f64>>()?;
+            Some((rows[0].round, own / value(TOTAL)?))
+        });
+    let measured = Series::new(parts)
+        .median()
+        .map_or("not measured on this host".to_owned(), |part| {
+            format!("{:.1} %", part * 100.0)
+        });
+    let goal = format!("{TARGET}: before kernel entry, under 10 % of ready");
+    println!("{goal:<56} {measured}");
+}
+
+/// An idle guest, killed when it goes out of scope.
+struct Idle(Child);
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The memory of the VMM of an idle guest, without that of the guest.
+fn print_overhead(programs: &Programs) -> anyhow::Result<()> {
+    let kernel = kernel::locate(None)?;
+    let mut idle = Idle(
+        Command::new(&programs.vmm)
+            .args(["run", "--guest", "linux", "--kernel"])
+            .arg(&kernel.image)
+            .args(["--memory", &format!("{}B", MEMORY.as_u64())])
+            .arg("--")
+            .arg(&programs.workload)
+            .args(["idle", "--touch", "1MiB"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start the launcher")?,
+    );
+    let mut line = String::new();
+    let output = idle.0.stdout.take().context("no output")?;
+    BufReader::new(output).read_line(&mut line)?;
+    let mut own = 0;
+    for map in Process::new(idle.0.id().try_into()?)?.smaps()? {
+        // A kernel without names for anonymous memory shows the guest's by its size alone.
+        let is_named = matches!(&map.pathname, MMapPath::Other(name) if name.contains("guest-ram"));
+        let is_guest = is_named || map.address.1 - map.address.0 >= MEMORY.as_u64();
+        if !is_guest {
+            own += map.extension.map.get("Pss").copied().unwrap_or(0);
+        }
+    }
+    let goal = format!("{TARGET}: the VMM's own memory, under 3 MiB");
+    println!("{goal:<56} {}", ByteSize(own));
+    Ok(())
+}
