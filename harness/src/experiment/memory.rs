@@ -129,7 +129,7 @@ impl Experiment for Memory {
             Err(error) => measured.missing.push((PSS, why_no_pss(&error))),
         }
 
-        let ended = if subject.target.passes_input() {
+        let ended = if subject.target.tells_end_of_input() {
             instance.close_stdin();
             instance.finished()?
         } else {

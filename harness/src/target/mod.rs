@@ -121,8 +121,8 @@ pub trait Target: std::fmt::Debug {
         false
     }
 
-    /// Whether a program in it reads the launcher's standard input, and so learns of its end.
-    fn passes_input(&self) -> bool {
+    /// Whether a program in it learns that the launcher's standard input has ended.
+    fn tells_end_of_input(&self) -> bool {
         true
     }
 

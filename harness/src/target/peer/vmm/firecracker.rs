@@ -58,7 +58,7 @@ impl Target for Firecracker {
             "the adapter follows the documented interface and is untested on the real program",
             "output leaves the guest a byte an exit, by the serial port, standard error with it",
             "the guest's files are in an archive that was written ahead of the start, not made in it",
-            "no standard input, and no exit code: one other than 0 is a line on the output",
+            "standard input never ends, and there is no exit code: one other than 0 is a line on the output",
             "no disk past the host's page cache",
         ]
     }
@@ -67,7 +67,7 @@ impl Target for Firecracker {
         false
     }
 
-    fn passes_input(&self) -> bool {
+    fn tells_end_of_input(&self) -> bool {
         false
     }
 

@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use isobench_reports::model::{TargetKind, Unavailable};
@@ -25,7 +26,7 @@ macro_rules! differences {
         &[
             "output leaves the guest a byte an exit, by QEMU's debug console",
             "the guest's files are in an archive that was written ahead of the start, not made in it",
-            "no standard input; exit code N other than 0 comes out as 2N + 1",
+            "standard input never ends; exit code N other than 0 comes out as 2N + 1",
             "no seccomp filter",
             $($own),*
         ]
@@ -138,7 +139,7 @@ impl Target for Qemu {
         false
     }
 
-    fn passes_input(&self) -> bool {
+    fn tells_end_of_input(&self) -> bool {
         false
     }
 
@@ -175,7 +176,7 @@ impl Target for Qemu {
             .args(debug_console("out", OUTPUT_PORT))
             .args(stream("err", 2))
             .args(debug_console("err", ERROR_PORT))
-            .args(stream("console", 2))
+            .args(console(launch, &boot)?)
             .args(["-serial", "chardev:console", "-device"])
             .args([format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4")]);
         if let Some(disk) = launch.disk {
@@ -197,22 +198,36 @@ fn stream(name: &str, descriptor: u8) -> [String; 2] {
     ["-chardev".to_owned(), options]
 }
 
+/// The serial port: the kernel's console goes to standard error, and standard input comes from it, if there is one. QEMU
+/// takes the two from a pair of pipes with names.
+fn console(launch: &Launch, boot: &Boot) -> io::Result<Vec<OsString>> {
+    if !launch.holds_input {
+        return Ok(stream("console", 2).map(OsString::from).to_vec());
+    }
+    let pipes = boot.directory.join("serial");
+    symlink("/proc/self/fd/0", pipes.with_extension("in"))?;
+    symlink("/proc/self/fd/2", pipes.with_extension("out"))?;
+    let mut options = OsString::from("pipe,id=console,path=");
+    options.push(escaped(&pipes));
+    Ok(vec!["-chardev".into(), options])
+}
+
 fn debug_console(stream: &str, port: u16) -> [String; 2] {
     let options = format!("isa-debugcon,iobase={port:#x},chardev={stream}");
     ["-device".to_owned(), options]
 }
 
-/// A comma in a path is doubled, since it separates options.
 fn drive(disk: &Path, cache: &str) -> OsString {
     let mut option = OsString::from(format!("if=none,id=disk,format=raw,cache={cache},file="));
-    let pieces: Vec<_> = disk
-        .as_os_str()
-        .as_encoded_bytes()
-        .split(|&b| b == b',')
-        .collect();
-    let doubled = pieces.join(&b",,"[..]);
-    option.push(OsString::from_vec(doubled));
+    option.push(escaped(disk));
     option
+}
+
+/// A comma in a path is doubled, since it separates options.
+fn escaped(path: &Path) -> OsString {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let pieces: Vec<_> = bytes.split(|&byte| byte == b',').collect();
+    OsString::from_vec(pieces.join(&b",,"[..]))
 }
 
 #[cfg(test)]

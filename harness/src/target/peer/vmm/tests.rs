@@ -77,7 +77,7 @@ impl Place {
             root: self.directory.path(),
             limits: Vec::new(),
             mechanisms: Mechanisms::ALL,
-            holds_input: false,
+            holds_input: true,
             marks: true,
         })?;
         let said = aside::run(&command, Duration::from_secs(20)).unwrap();
@@ -197,7 +197,17 @@ fn qemu_boots_the_kernel_that_each_machine_takes() {
             "{called:?}"
         );
         let archive = place.archive();
-        for words in ["wire=bytes\0", "argument=ready\0", "variable=KEY=value\0"] {
+        let serial = format!(
+            "pipe,id=console,path={}",
+            place.path("instance-0/serial").display()
+        );
+        assert!(has(&called, &["-chardev", &serial]), "{called:?}");
+        for words in [
+            "wire=bytes\0",
+            "input=true\0",
+            "argument=ready\0",
+            "variable=KEY=value\0",
+        ] {
             assert!(archive.contains(words), "{words}");
         }
     }
