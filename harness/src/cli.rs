@@ -169,7 +169,7 @@ pub struct ReportArguments {
     #[arg(long, conflicts_with_all = ["format", "plots"])]
     pub exercise: bool,
     /// Language of the report
-    #[arg(long, hide = true, value_enum, value_name = "LANGUAGE", default_value_t = ReportLanguage::En)]
+    #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t = ReportLanguage::En)]
     pub language: ReportLanguage,
     /// File to write
     #[arg(long, value_name = "FILE", default_value = "report.html")]

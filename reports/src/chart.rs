@@ -23,6 +23,7 @@ use self::frame::{Row, Value};
 use crate::model::{TargetKind, Unit};
 use crate::summary::{Cell, Column, Outcome};
 use crate::units::{self, Scale};
+use crate::words::Words;
 
 /// Why a chart can't be drawn.
 #[derive(Debug, Error)]
@@ -158,31 +159,33 @@ fn shown<'a, 'b>(column: &'b Column<'a>) -> Vec<&'b Cell<'a>> {
         .collect()
 }
 
-fn row(unit: Unit, cell: &Cell<'_>) -> Row {
+fn row(unit: Unit, cell: &Cell<'_>, words: &Words) -> Row {
     Row::Target {
         label: cell.target.name.clone(),
-        value: value(unit, cell),
+        value: value(unit, cell, words),
     }
 }
 
-fn value(unit: Unit, cell: &Cell<'_>) -> Value {
+fn value(unit: Unit, cell: &Cell<'_>, words: &Words) -> Value {
+    let missing = |name| Value::Missing(words.text(name).to_owned());
     match &cell.outcome {
         Outcome::Measured(figure) => Value::Figure(units::value(unit, figure.median)),
-        Outcome::Unavailable(_) => Value::Missing("unavailable on this host"),
-        Outcome::Failed => Value::Missing("every sample failed"),
-        Outcome::NotTaken => Value::Missing("not measured"),
+        Outcome::Unavailable(_) => missing("chart.unavailable"),
+        Outcome::Failed => missing("chart.failed"),
+        Outcome::NotTaken => missing("cell.not-measured"),
     }
 }
 
 /// What a chart shows, in words.
-fn describe(columns: &[&Column<'_>]) -> String {
+fn describe(columns: &[&Column<'_>], words: &Words) -> String {
     let column = |column: &&Column<'_>| {
-        let cells = shown(column)
-            .into_iter()
-            .map(|cell| match value(column.metric.unit, cell) {
-                Value::Figure(text) => format!("{} {text}", cell.target.name),
-                Value::Missing(why) => format!("{} {why}", cell.target.name),
-            });
+        let cells =
+            shown(column)
+                .into_iter()
+                .map(|cell| match value(column.metric.unit, cell, words) {
+                    Value::Figure(text) => format!("{} {text}", cell.target.name),
+                    Value::Missing(why) => format!("{} {why}", cell.target.name),
+                });
         format!(
             "{}: {}",
             column.metric.title,

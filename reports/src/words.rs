@@ -4,6 +4,8 @@
 //! language puts them where its grammar wants them. A test holds the languages against each other and against the
 //! code: every text that is used exists in each, with the same values, and none is left over.
 
+pub mod given;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fmt::Write as _;
@@ -81,9 +83,18 @@ impl Words {
         said
     }
 
+    /// The text of this name with its only value.
+    pub fn say_one(&self, name: &str, key: &str, value: impl Display) -> String {
+        self.say(name, &[(key, &value)])
+    }
+
     /// The text of this name if there is one: for names that come from results.
     pub fn find(&self, name: &str) -> Option<&str> {
         let (subject, key) = name.split_once('.')?;
+        self.entry(subject, key)
+    }
+
+    fn entry(&self, subject: &str, key: &str) -> Option<&str> {
         self.subjects.get(subject)?.get(key).map(String::as_str)
     }
 

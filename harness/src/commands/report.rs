@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use isobench_reports::model::Run;
 use isobench_reports::{
-    ReportOptions, plots, read_results, render_figures, render_html, write_new,
+    Language, ReportOptions, plots, read_results, render_figures, render_html, write_new,
 };
 
 use crate::cli::ReportArguments;
@@ -31,7 +31,7 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(directory) = &arguments.plots {
-        return write_plots(&runs, directory);
+        return write_plots(&runs, directory, arguments.language.into());
     }
     let options = ReportOptions {
         baseline,
@@ -45,9 +45,9 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Writes every plot twice; all are drawn before the first is written.
-fn write_plots(runs: &[Run], directory: &Path) -> anyhow::Result<ExitCode> {
+fn write_plots(runs: &[Run], directory: &Path, language: Language) -> anyhow::Result<ExitCode> {
     let mut files = Vec::new();
-    for plot in plots(runs)? {
+    for plot in plots(runs, language)? {
         files.push((format!("{}.png", plot.name), plot.png()?));
         files.push((format!("{}.svg", plot.name), plot.svg.into_bytes()));
     }

@@ -5,13 +5,14 @@ use super::theme::ink_of;
 use super::{Chart, ChartError, Values, describe, row, shown};
 use crate::model::Run;
 use crate::summary::{Column, Outcome};
+use crate::words::Words;
 
 /// Draws columns of one unit on one axis; a target that can't run has no row, for it would come back in every group.
 ///
 /// # Errors
 ///
 /// When the plotting library refuses.
-pub fn render(run: &Run, columns: &[&Column<'_>]) -> Result<Chart, ChartError> {
+pub fn render(run: &Run, columns: &[&Column<'_>], words: &Words) -> Result<Chart, ChartError> {
     let values = Values::of(columns);
     let mut rows = Vec::new();
     let mut cells = Vec::new();
@@ -22,11 +23,11 @@ pub fn render(run: &Run, columns: &[&Column<'_>]) -> Result<Chart, ChartError> {
             .into_iter()
             .filter(|cell| !matches!(cell.outcome, Outcome::Unavailable(_)))
         {
-            rows.push(row(column.metric.unit, cell));
+            rows.push(row(column.metric.unit, cell, words));
             cells.push(Some(cell));
         }
     }
-    Chart::draw(&describe(columns), |size| {
+    Chart::draw(&describe(columns, words), |size| {
         let (axis, tick) = (values.axis(size), values.tick());
         draw(size, &rows, axis, &tick, |frame| {
             for (index, cell) in cells.iter().enumerate() {

@@ -18,6 +18,7 @@ use crate::statistics::quantile;
 use crate::summary::Column;
 use crate::text::one_line;
 use crate::units;
+use crate::words::Words;
 
 /// One target's samples for one number of instances.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,7 +77,11 @@ const NAME: usize = 17;
 /// # Errors
 ///
 /// When the plotting library refuses.
-pub fn render(run: &Run, columns: &[&Column<'_>]) -> Result<Option<Chart>, ChartError> {
+pub fn render(
+    run: &Run,
+    columns: &[&Column<'_>],
+    words: &Words,
+) -> Result<Option<Chart>, ChartError> {
     let Some(first) = columns.first() else {
         return Ok(None);
     };
@@ -91,14 +96,14 @@ pub fn render(run: &Run, columns: &[&Column<'_>]) -> Result<Option<Chart>, Chart
     let mut numbers: Vec<f64> = points().map(|point| point.at_once).collect();
     numbers.sort_by(f64::total_cmp);
     numbers.dedup();
-    let chart = Chart::draw(&describe(columns, &curves), |size| {
+    let chart = Chart::draw(&describe(columns, &curves, words), |size| {
         let layout = match size {
             Size::Wide => &WIDE,
             Size::Narrow => &NARROW,
         };
         let across = Axis::at(numbers.clone());
         let up = Axis::logarithmic(lowest, highest, layout.ticks);
-        draw(layout, unit, &curves, across, up)
+        draw(layout, unit, &curves, (across, up), words)
     })?;
     Ok(Some(chart))
 }
@@ -134,8 +139,8 @@ fn draw(
     layout: &Layout,
     unit: Unit,
     curves: &[Curve],
-    across: Axis,
-    up: Axis,
+    (across, up): (Axis, Axis),
+    words: &Words,
 ) -> Result<String, ChartError> {
     let mut svg = String::new();
     {
@@ -151,7 +156,7 @@ fn draw(
             .light_line_style(Ink::Grid.stand_in())
             .bold_line_style(Ink::Grid.stand_in())
             .axis_style(Ink::Grid.stand_in())
-            .x_desc("started at once")
+            .x_desc(words.text("chart.at-once"))
             .axis_desc_style(text(TICK, Ink::Muted, HPos::Center, VPos::Top))
             .x_label_formatter(&|number| format!("{number:.0}"))
             .x_label_style(text(TICK, Ink::Muted, HPos::Center, VPos::Top))
@@ -206,7 +211,7 @@ fn spread(places: &[(i32, i32)]) -> Vec<(i32, i32)> {
 }
 
 /// What the chart shows, in words.
-fn describe(columns: &[&Column<'_>], curves: &[Curve]) -> String {
+fn describe(columns: &[&Column<'_>], curves: &[Curve], words: &Words) -> String {
     let unit = columns.first().map(|column| column.metric.unit);
     let point = |point: &Point| {
         let value = unit.map_or_else(String::new, |unit| units::value(unit, point.median));
@@ -217,10 +222,7 @@ fn describe(columns: &[&Column<'_>], curves: &[Curve]) -> String {
         format!("{} {}", curve.name, points.join(", "))
     };
     let curves: Vec<String> = curves.iter().map(curve).collect();
-    format!(
-        "Medians by instances started at once: {}",
-        curves.join("; ")
-    )
+    format!("{}: {}", words.text("chart.at-once"), curves.join("; "))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::model::Run;
 use crate::statistics::quantile;
 use crate::summary::{Cell, Column};
 use crate::units;
+use crate::words::Words;
 
 /// Most dots of a strip; more of them only hide each other.
 pub const DOTS: usize = 300;
@@ -17,7 +18,7 @@ pub const DOTS: usize = 300;
 /// # Errors
 ///
 /// When the plotting library refuses.
-pub fn render(run: &Run, column: &Column<'_>) -> Result<Option<Chart>, ChartError> {
+pub fn render(run: &Run, column: &Column<'_>, words: &Words) -> Result<Option<Chart>, ChartError> {
     let cells = shown(column);
     let strips: Vec<Vec<f64>> = cells.iter().map(|cell| strip(cell)).collect();
     let values = Values::of(&[column]);
@@ -35,9 +36,9 @@ pub fn render(run: &Run, column: &Column<'_>) -> Result<Option<Chart>, ChartErro
         return Ok(None);
     };
     let unit = column.metric.unit;
-    let rows: Vec<Row> = cells.iter().map(|cell| row(unit, cell)).collect();
+    let rows: Vec<Row> = cells.iter().map(|cell| row(unit, cell, words)).collect();
     let tick = |value: &f64| units::tick(unit, *value);
-    let chart = Chart::draw(&describe(&[column]), |size| {
+    let chart = Chart::draw(&describe(&[column], words), |size| {
         draw(
             size,
             &rows,
@@ -49,7 +50,7 @@ pub fn render(run: &Run, column: &Column<'_>) -> Result<Option<Chart>, ChartErro
                         continue;
                     };
                     if !drawn[index] {
-                        frame.note(index, "beyond this axis")?;
+                        frame.note(index, words.text("chart.beyond"))?;
                         continue;
                     }
                     frame.dots(

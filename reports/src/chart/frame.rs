@@ -41,7 +41,7 @@ pub enum Value {
     /// A figure.
     Figure(String),
     /// The reason for which there is none.
-    Missing(&'static str),
+    Missing(String),
 }
 
 /// Extents in pixels of the drawing.
@@ -230,11 +230,11 @@ fn label(
                 match value {
                     Value::Missing(why) if beside => {
                         let style = text(layout.font, Ink::Muted, HPos::Left, VPos::Center);
-                        root.draw(&Text::new(*why, (layout.gutter + 8, middle), style))?;
+                        root.draw(&Text::new(why.as_str(), (layout.gutter + 8, middle), style))?;
                     }
                     Value::Missing(why) => {
                         let style = text(layout.font, Ink::Muted, HPos::Right, VPos::Center);
-                        root.draw(&Text::new(*why, (layout.width - 2, middle), style))?;
+                        root.draw(&Text::new(why.as_str(), (layout.width - 2, middle), style))?;
                     }
                     Value::Figure(figure) => {
                         let style = text(layout.font, Ink::Text, HPos::Right, VPos::Center);

@@ -12,6 +12,7 @@ use super::{Chart, ChartError, Size, Values, describe, row, shown};
 use crate::model::Unit;
 use crate::summary::{Cell, Column, Figure};
 use crate::units;
+use crate::words::Words;
 
 /// The names of a column's parts: in the metric's order, then whatever else samples have.
 pub fn part_names<'a>(column: &Column<'a>) -> Vec<&'a str> {
@@ -36,11 +37,12 @@ pub fn part_names<'a>(column: &Column<'a>) -> Vec<&'a str> {
 /// # Errors
 ///
 /// When the plotting library refuses.
-pub fn render(column: &Column<'_>) -> Result<Chart, ChartError> {
+pub fn render(column: &Column<'_>, words: &Words) -> Result<Chart, ChartError> {
     let values = Values::of(&[column]);
     let tick = values.tick();
     stack(
         column,
+        words,
         &tick,
         |size| values.axis(size),
         |figure| values.exceeded_by(figure.median),
@@ -52,13 +54,13 @@ pub fn render(column: &Column<'_>) -> Result<Chart, ChartError> {
 /// # Errors
 ///
 /// When the plotting library refuses.
-pub fn render_logarithmic(column: &Column<'_>) -> Result<Option<Chart>, ChartError> {
+pub fn render_logarithmic(column: &Column<'_>, words: &Words) -> Result<Option<Chart>, ChartError> {
     let Some(range) = extent(column) else {
         return Ok(None);
     };
     let tick = |value: &f64| units::tick(column.metric.unit, *value);
     let axis = |size: Size| Axis::logarithmic(range.start, range.end, size.ticks());
-    stack(column, &tick, axis, |_| false).map(Some)
+    stack(column, words, &tick, axis, |_| false).map(Some)
 }
 
 /// From the end of the shortest first part to the longest whole: what comes before has no length on such an axis.
@@ -78,6 +80,7 @@ fn extent(column: &Column<'_>) -> Option<Range<f64>> {
 
 fn stack(
     column: &Column<'_>,
+    words: &Words,
     tick: &dyn Fn(&f64) -> String,
     axis: impl Fn(Size) -> Axis,
     is_broken: impl Fn(&Figure<'_>) -> bool,
@@ -85,8 +88,8 @@ fn stack(
     let cells = shown(column);
     let unit = column.metric.unit;
     let names = part_names(column);
-    let rows: Vec<Row> = cells.iter().map(|cell| row(unit, cell)).collect();
-    Chart::draw(&describe(&[column]), |size| {
+    let rows: Vec<Row> = cells.iter().map(|cell| row(unit, cell, words)).collect();
+    Chart::draw(&describe(&[column], words), |size| {
         draw(size, &rows, axis(size), tick, |frame| {
             for (index, cell) in cells.iter().enumerate() {
                 let Some(figure) = cell.figure() else {
@@ -133,19 +136,24 @@ mod tests {
     use super::*;
     use crate::fixture;
     use crate::summary::Summary;
+    use crate::words::Language;
 
     #[test]
     fn the_logarithmic_axis_holds_every_target_whole_and_parts_explain_themselves() {
         let run = fixture::run();
         let summary = Summary::of(&run);
         let column = &summary.sections[0].columns[0];
+        let words = Words::of(Language::English);
         let range = extent(column).unwrap();
         // From within the process's first phase to docker's whole start.
         assert!(range.start < 0.28e6 && range.end > 300e6, "{range:?}");
-        let logarithmic = render_logarithmic(column).unwrap().unwrap();
+        let logarithmic = render_logarithmic(column, &words).unwrap().unwrap();
         let breaks = |chart: &Chart| chart.wide.matches("stroke-width=\"3\"").count();
         assert_eq!(
-            (breaks(&render(column).unwrap()), breaks(&logarithmic)),
+            (
+                breaks(&render(column, &words).unwrap()),
+                breaks(&logarithmic)
+            ),
             (2, 0)
         );
         for chart in [&logarithmic.wide, &logarithmic.narrow] {

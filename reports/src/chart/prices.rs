@@ -9,13 +9,14 @@ use crate::model::Run;
 use crate::prices::{Kind, PriceList};
 use crate::statistics::Estimate;
 use crate::units::{self, Scale};
+use crate::words::Words;
 
 /// Draws the prices in the list's first metric, and what they leave of the whole.
 ///
 /// # Errors
 ///
 /// When the plotting library refuses.
-pub fn render(run: &Run, list: &PriceList<'_>) -> Result<Chart, ChartError> {
+pub fn render(run: &Run, list: &PriceList<'_>, words: &Words) -> Result<Chart, ChartError> {
     let unit = list.metrics[0].unit;
     let shown: Vec<(&str, Option<Estimate>)> = list
         .rows
@@ -31,21 +32,27 @@ pub fn render(run: &Run, list: &PriceList<'_>) -> Result<Chart, ChartError> {
     let text = |cost: Estimate| units::value(unit, cost.value);
     let row = |(name, cost): &(&str, Option<Estimate>)| Row::Target {
         label: (*name).to_owned(),
-        value: cost.map_or(Value::Missing("not measured"), |cost| {
-            Value::Figure(text(cost))
-        }),
+        value: cost.map_or(
+            Value::Missing(words.text("cell.not-measured").to_owned()),
+            |cost| Value::Figure(text(cost)),
+        ),
     };
     let rows: Vec<Row> = shown.iter().map(row).collect();
-    let words = shown.iter().map(|(name, cost)| {
-        let cost = cost.map_or_else(|| "not measured".to_owned(), text);
+    let told = shown.iter().map(|(name, cost)| {
+        let cost = cost.map_or_else(|| words.text("cell.not-measured").to_owned(), text);
         format!("{name} {cost}")
     });
-    let words: Vec<String> = words.collect();
+    let told: Vec<String> = told.collect();
     let description = format!(
-        "{}, what each adds in {}: {}",
-        list.metrics[0].title,
-        list.target.name,
-        words.join(", ")
+        "{}: {}",
+        words.say(
+            "prices.figure",
+            &[
+                ("metric", &list.metrics[0].title),
+                ("target", &list.target.name)
+            ]
+        ),
+        told.join(", ")
     );
     let ink = ink_of(run, list.target);
     Chart::draw(&description, |size| {

@@ -23,6 +23,7 @@ use self::view::RunView;
 use crate::chart::ChartError;
 use crate::model::Run;
 use crate::summary::Summary;
+use crate::words::given::translate;
 use crate::words::{Language, Words};
 
 /// Why a report can't be drawn.
@@ -71,11 +72,12 @@ pub struct ReportOptions<'o> {
 pub fn render(runs: &[Run], options: ReportOptions<'_>) -> Result<String, ReportError> {
     let words = &Words::of(options.language);
     let baseline = options.baseline;
+    let runs: Vec<_> = runs.iter().map(|run| translate(run, words)).collect();
     let summaries: Vec<_> = runs
         .iter()
         .map(|run| Summary::against(run, baseline))
         .collect();
-    let hosts = hosts::compare(&summaries);
+    let hosts = hosts::compare(&summaries, words);
     let runs = summaries
         .iter()
         .enumerate()

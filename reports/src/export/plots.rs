@@ -14,6 +14,8 @@ use thiserror::Error;
 use crate::export::html::{FigureView, ReportError, figures};
 use crate::model::Run;
 use crate::summary::Summary;
+use crate::words::given::translate;
+use crate::words::{Language, Words};
 
 /// The style sheet that has the colours.
 const STYLE: &str = include_str!("../../templates/report.css");
@@ -100,7 +102,8 @@ impl Plot {
 /// # Errors
 ///
 /// When one can't be drawn.
-pub fn plots(runs: &[Run]) -> Result<Vec<Plot>, PlotError> {
+pub fn plots(runs: &[Run], language: Language) -> Result<Vec<Plot>, PlotError> {
+    let words = &Words::of(language);
     let mut plots = Vec::new();
     let mut taken = HashSet::new();
     for (index, run) in runs.iter().enumerate() {
@@ -109,7 +112,7 @@ pub fn plots(runs: &[Run]) -> Result<Vec<Plot>, PlotError> {
         } else {
             String::new()
         };
-        for (experiment, figure) in figures::all(&Summary::of(run))? {
+        for (experiment, figure) in figures::all(&Summary::of(&translate(run, words)), words)? {
             for (ending, svg) in drawings(&figure) {
                 let name = format!("{prefix}{experiment}-{}{ending}", figure.title);
                 let svg = standalone(svg);
@@ -195,7 +198,7 @@ mod tests {
         let mut run = fixture::with_prices();
         fixture::add_crowds(&mut run);
         run.samples.retain(|sample| sample.round < 4);
-        let plots = plots(&[run]).unwrap();
+        let plots = plots(&[run], Language::English).unwrap();
         let names: HashSet<&str> = plots.iter().map(|plot| plot.name.as_str()).collect();
         assert_eq!(names.len(), plots.len());
         assert!(
@@ -215,7 +218,7 @@ mod tests {
     fn a_plot_becomes_a_picture_of_twice_its_size() {
         let mut run = fixture::run();
         run.samples.retain(|sample| sample.round < 4);
-        let plot = plots(&[run]).unwrap().remove(0);
+        let plot = plots(&[run], Language::English).unwrap().remove(0);
         match plot.png() {
             Ok(png) => {
                 assert!(png.starts_with(b"\x89PNG"));

@@ -9,7 +9,9 @@ use super::*;
 fn texts(language: Language) -> BTreeMap<String, String> {
     let read: BTreeMap<String, BTreeMap<String, String>> =
         basic_toml::from_str(language.file()).unwrap();
-    let named = read.into_iter().flat_map(|(subject, texts)| {
+    // What a results file brings is English already.
+    let own = read.into_iter().filter(|(subject, _)| subject != "given");
+    let named = own.flat_map(|(subject, texts)| {
         let texts = texts.into_iter();
         texts.map(move |(key, text)| (format!("{subject}.{key}"), text))
     });
@@ -64,7 +66,7 @@ fn every_text_is_used_and_every_used_text_exists() {
     sources(&root.join("templates"), &mut code);
     let known = texts(Language::English);
     // These subjects are looked up by names that come from results or are put together.
-    let looked_up = ["place."];
+    let looked_up = ["place.", "word.", "note."];
     for name in known.keys() {
         let is_looked_up = looked_up.iter().any(|subject| name.starts_with(subject));
         assert!(
@@ -72,7 +74,7 @@ fn every_text_is_used_and_every_used_text_exists() {
             "{name} is not used"
         );
     }
-    for call in ["words.text(\"", "words.say(\""] {
+    for call in ["words.text(\"", "words.say(\"", "words.say_one(\""] {
         for used in code.split(call).skip(1) {
             let name = used.split('"').next().unwrap();
             assert!(known.contains_key(name), "{name} does not exist");

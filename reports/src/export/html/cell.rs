@@ -4,12 +4,13 @@ use crate::model::Metric;
 use crate::statistics::Interval;
 use crate::summary::{Cell, Column, Figure, Outcome, Test};
 use crate::units;
+use crate::words::Words;
 
 /// One figure, or why there is none.
 pub struct CellView {
     pub column: String,
     pub value: Option<ValueView>,
-    pub missing: &'static str,
+    pub missing: String,
     pub reason: String,
 }
 
@@ -25,79 +26,83 @@ pub struct ValueView {
 
 /// What can be said of a ratio: a word, and the numbers behind it.
 pub struct VerdictView {
-    pub word: &'static str,
+    pub word: String,
     pub detail: String,
 }
 
 /// Puts a figure, or the reason for which there is none, into words.
-pub fn view(title: &str, column: &Column<'_>, cell: &Cell<'_>) -> CellView {
+pub fn view(title: &str, column: &Column<'_>, cell: &Cell<'_>, words: &Words) -> CellView {
     let (missing, reason) = match &cell.outcome {
-        Outcome::Measured(_) => ("", String::new()),
-        Outcome::Unavailable(reason) => ("unavailable", (*reason).to_owned()),
+        Outcome::Unavailable(reason) => ("cell.unavailable", (*reason).to_owned()),
         Outcome::Failed => (
-            "failed",
+            "cell.failed",
             cell.failures
                 .iter()
                 .map(|failure| failure.reason)
                 .collect::<Vec<_>>()
                 .join("; "),
         ),
-        Outcome::NotTaken => ("not measured", String::new()),
+        Outcome::Measured(_) | Outcome::NotTaken => ("cell.not-measured", String::new()),
     };
-    let value = cell.figure().map(|figure| value(column, cell, figure));
+    let value = cell
+        .figure()
+        .map(|figure| value(column, cell, figure, words));
     CellView {
         column: title.to_owned(),
         value,
-        missing,
+        missing: words.text(missing).to_owned(),
         reason,
     }
 }
 
-fn value(column: &Column<'_>, cell: &Cell<'_>, figure: &Figure<'_>) -> ValueView {
+fn value(column: &Column<'_>, cell: &Cell<'_>, figure: &Figure<'_>, words: &Words) -> ValueView {
     let unit = column.metric.unit;
-    let good = format!(
-        "{} sample{}",
-        figure.count,
-        if figure.count == 1 { "" } else { "s" }
-    );
+    let good = count(words, ["cell.sample", "cell.samples"], figure.count);
     let failed = cell.failed();
     let ratio_interval = figure.ratio.and_then(|ratio| ratio.interval);
     ValueView {
         median: units::value(unit, figure.median),
         interval: figure
             .interval
-            .map(|interval: Interval| units::interval(unit, interval, figure.median)),
+            .map(|interval: Interval| words.interval(unit, interval, figure.median)),
         ratio: figure.ratio.map(|ratio| units::ratio(ratio.value)),
-        ratio_interval: ratio_interval.map(units::ratio_interval),
+        ratio_interval: ratio_interval.map(|interval| words.ratio_interval(interval)),
         verdict: figure
             .ratio
-            .map(|ratio| verdict(column.metric, &ratio.test)),
+            .map(|ratio| verdict(column.metric, &ratio.test, words)),
         count: [
             Some(good),
-            (failed > 0).then(|| format!("{failed} failed")),
-            outliers(figure),
+            (failed > 0).then(|| words.say("cell.failures", &[("count", &failed)])),
+            (figure.outliers.all > 0).then(|| {
+                count(
+                    words,
+                    ["cell.outlier", "cell.outliers"],
+                    figure.outliers.all,
+                )
+            }),
         ]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()
-        .join(", "),
+        .join(words.text("list.comma")),
     }
 }
 
-fn outliers(figure: &Figure<'_>) -> Option<String> {
-    match figure.outliers.all {
-        0 => None,
-        1 => Some("1 outlier".to_owned()),
-        several => Some(format!("{several} outliers")),
-    }
+/// A count with the word for one or that for several.
+fn count(words: &Words, [one, several]: [&str; 2], count: usize) -> String {
+    words.say(if count == 1 { one } else { several }, &[("count", &count)])
 }
 
-fn verdict(metric: &Metric, test: &Test) -> VerdictView {
+fn verdict(metric: &Metric, test: &Test, words: &Words) -> VerdictView {
     let (p, corrected) = (units::p_value(test.p), units::p_value(test.corrected));
     VerdictView {
-        word: test.verdict.word(metric.unit, metric.better),
-        detail: format!(
-            "permutation test: p {p}; corrected for all tests of the run: p {corrected}"
-        ),
+        word: word(test.verdict.word(metric.unit, metric.better), words),
+        detail: words.say("cell.test", &[("p", &p), ("corrected", &corrected)]),
     }
+}
+
+/// The word of a verdict in the report's language.
+fn word(english: &str, words: &Words) -> String {
+    let known = words.find(&format!("word.{}", english.replace(' ', "-")));
+    known.unwrap_or(english).to_owned()
 }

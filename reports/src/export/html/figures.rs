@@ -7,6 +7,7 @@ use crate::parts::OTHER;
 use crate::prices;
 use crate::summary::{Column, Section, Summary};
 use crate::units;
+use crate::words::Words;
 
 /// A chart with the words around it.
 pub struct FigureView {
@@ -43,10 +44,14 @@ const UNITS: [Unit; 4] = [
 
 /// Draws an experiment: metrics with parts as stacked bars, times among them as samples too, and all others
 /// as bars by unit.
-pub fn draw(summary: &Summary<'_>, section: &Section<'_>) -> Result<Vec<FigureView>, ChartError> {
+pub fn draw(
+    summary: &Summary<'_>,
+    section: &Section<'_>,
+    words: &Words,
+) -> Result<Vec<FigureView>, ChartError> {
     let lists = prices::lists(summary.run, section.experiment);
     if !lists.is_empty() {
-        return super::prices::figures(summary.run, &lists);
+        return super::prices::figures(summary.run, &lists, words);
     }
     let all = || section.columns.iter().filter(|column| column.has_figures());
     let measured = || all().filter(|column| column.metric.at_once.is_none());
@@ -55,14 +60,14 @@ pub fn draw(summary: &Summary<'_>, section: &Section<'_>) -> Result<Vec<FigureVi
     for unit in UNITS.into_iter().rev() {
         let crowds = all().filter(|column| column.metric.at_once.is_some());
         let crowds: Vec<_> = crowds.filter(|column| column.metric.unit == unit).collect();
-        figures.extend(crowded(summary, &crowds)?);
+        figures.extend(crowded(summary, &crowds, words)?);
     }
     for column in measured().filter(|column| column.has_parts()) {
         if !is_waterfall(section, column) {
-            figures.push(stacked(column)?);
+            figures.push(stacked(column, words)?);
         }
         if column.metric.unit == Unit::Nanoseconds {
-            figures.extend(samples(summary, column)?);
+            figures.extend(samples(summary, column, words)?);
         }
     }
     for unit in UNITS {
@@ -70,7 +75,7 @@ pub fn draw(summary: &Summary<'_>, section: &Section<'_>) -> Result<Vec<FigureVi
             .filter(|column| !column.has_parts() && column.metric.unit == unit)
             .collect();
         for group in comparable(&columns) {
-            figures.push(grouped(summary, &group)?);
+            figures.push(grouped(summary, &group, words)?);
         }
     }
     Ok(figures)
@@ -83,14 +88,14 @@ fn is_waterfall(section: &Section<'_>, column: &Column<'_>) -> bool {
 }
 
 /// The leading figure of each experiment that is cut into parts.
-pub fn waterfalls(summary: &Summary<'_>) -> Result<Vec<FigureView>, ChartError> {
+pub fn waterfalls(summary: &Summary<'_>, words: &Words) -> Result<Vec<FigureView>, ChartError> {
     let leading = summary.sections.iter().filter_map(Section::leading);
     let cut = leading.filter(|column| column.has_parts());
-    cut.map(stacked).collect()
+    cut.map(|column| stacked(column, words)).collect()
 }
 
 /// Every figure of a report with the name of its experiment.
-pub fn all(summary: &Summary<'_>) -> Result<Vec<(String, FigureView)>, ReportError> {
+pub fn all(summary: &Summary<'_>, words: &Words) -> Result<Vec<(String, FigureView)>, ReportError> {
     let mut all = Vec::new();
     for section in &summary.sections {
         let name = &section.experiment.name;
@@ -99,8 +104,11 @@ pub fn all(summary: &Summary<'_>) -> Result<Vec<(String, FigureView)>, ReportErr
             source,
         };
         let leading = section.leading().filter(|column| column.has_parts());
-        let waterfall = leading.map(stacked).transpose().map_err(failed)?;
-        let figures = draw(summary, section).map_err(failed)?;
+        let waterfall = leading
+            .map(|column| stacked(column, words))
+            .transpose()
+            .map_err(failed)?;
+        let figures = draw(summary, section, words).map_err(failed)?;
         all.extend(
             waterfall
                 .into_iter()
@@ -115,8 +123,9 @@ pub fn all(summary: &Summary<'_>) -> Result<Vec<(String, FigureView)>, ReportErr
 fn crowded(
     summary: &Summary<'_>,
     columns: &[&Column<'_>],
+    words: &Words,
 ) -> Result<Option<FigureView>, ChartError> {
-    let Some(chart) = curves::render(summary.run, columns)? else {
+    let Some(chart) = curves::render(summary.run, columns, words)? else {
         return Ok(None);
     };
     let unit = columns[0].metric.unit;
@@ -124,7 +133,10 @@ fn crowded(
         let medians = columns.iter().filter_map(|column| {
             let figure = column.cells[index].figure()?;
             let at_once = column.metric.at_once?;
-            Some((format!("at {at_once}"), units::value(unit, figure.median)))
+            Some((
+                words.say("crowd.at", &[("count", &at_once)]),
+                units::value(unit, figure.median),
+            ))
         });
         let medians: Vec<_> = medians.collect();
         let item = LegendItem {
@@ -138,41 +150,40 @@ fn crowded(
     let targets = summary.run.targets.iter().enumerate();
     Ok(Some(FigureView {
         title: match unit {
-            Unit::Nanoseconds => "Start-up in a crowd".to_owned(),
-            _ => "Starts a second in a crowd".to_owned(),
+            Unit::Nanoseconds => words.text("crowd.time").to_owned(),
+            _ => words.text("crowd.rate").to_owned(),
         },
         chart,
         logarithmic: None,
-        caption: "Lines join medians, bands hold the middle half of the samples, against the number of instances that \
-                  were started at once. Both axes are logarithmic: equal distances are equal ratios. Beneath it are the \
-                  medians at each number."
-            .to_owned(),
+        caption: words.text("crowd.caption").to_owned(),
         legend: targets.filter_map(item).collect(),
     }))
 }
 
-pub fn stacked(column: &Column<'_>) -> Result<FigureView, ChartError> {
-    let mut caption = "Each bar is as long as the median. Medians of parts don't add up to it, so it is divided as the middle half of \
-                       the samples were, on average; beneath it are the parts' own medians."
-        .to_owned();
+pub fn stacked(column: &Column<'_>, words: &Words) -> Result<FigureView, ChartError> {
+    let mut caption = words.text("parts.caption").to_owned();
     if column
         .cells
         .iter()
         .filter_map(|cell| cell.figure())
         .any(|figure| figure.parts.is_empty())
     {
-        caption.push_str(" A grey bar comes from a launcher that doesn't report its parts.");
+        caption += words.text("parts.none");
     }
     Ok(FigureView {
-        title: format!("{}, by part", column.metric.title),
-        chart: phases::render(column)?,
-        logarithmic: phases::render_logarithmic(column)?,
-        caption: caption + broken(&[column]),
+        title: words.say("parts.title", &[("metric", &column.metric.title)]),
+        chart: phases::render(column, words)?,
+        logarithmic: phases::render_logarithmic(column, words)?,
+        caption: caption + broken(&[column], words),
         legend: legend(column),
     })
 }
 
-fn samples(summary: &Summary<'_>, column: &Column<'_>) -> Result<Option<FigureView>, ChartError> {
+fn samples(
+    summary: &Summary<'_>,
+    column: &Column<'_>,
+    words: &Words,
+) -> Result<Option<FigureView>, ChartError> {
     let most = column
         .cells
         .iter()
@@ -181,15 +192,13 @@ fn samples(summary: &Summary<'_>, column: &Column<'_>) -> Result<Option<FigureVi
         .max()
         .unwrap_or_default();
     let which = if most > distribution::DOTS {
-        "Samples, at most 300 a target"
+        words.text("samples.some")
     } else {
-        "Every sample"
+        words.text("samples.every")
     };
-    let caption = format!(
-        "{which}, on a logarithmic axis: equal distances are equal ratios. The tall line is the median, the bar through it its 95 % interval."
-    );
-    let chart = distribution::render(summary.run, column)?;
-    let title = format!("{}, sample by sample", column.metric.title);
+    let caption = words.say("samples.caption", &[("which", &which)]);
+    let chart = distribution::render(summary.run, column, words)?;
+    let title = words.say("samples.title", &[("metric", &column.metric.title)]);
     Ok(chart.map(|chart| FigureView {
         title,
         chart,
@@ -218,20 +227,25 @@ fn comparable<'a, 'b>(columns: &[&'b Column<'a>]) -> Vec<Vec<&'b Column<'a>>> {
     groups
 }
 
-fn grouped(summary: &Summary<'_>, columns: &[&Column<'_>]) -> Result<FigureView, ChartError> {
-    let title = heading(columns[0].metric.unit);
+fn grouped(
+    summary: &Summary<'_>,
+    columns: &[&Column<'_>],
+    words: &Words,
+) -> Result<FigureView, ChartError> {
+    let title = words.text(heading(columns[0].metric.unit));
     let is = |better| columns.iter().all(|column| column.metric.better == better);
     let direction = match (is(Better::Higher), is(Better::Lower)) {
-        (true, _) => " Longer is better.",
-        (_, true) => " Shorter is better.",
+        (true, _) => words.text("bars.longer"),
+        (_, true) => words.text("bars.shorter"),
         _ => "",
     };
     let caption = format!(
-        "Bars are medians, whiskers their 95 % intervals.{direction}{}{}",
-        broken(columns),
-        absent(summary)
+        "{}{direction}{}{}",
+        words.text("bars.caption"),
+        broken(columns, words),
+        absent(summary, words)
     );
-    let chart = bars::render(summary.run, columns)?;
+    let chart = bars::render(summary.run, columns, words)?;
     Ok(FigureView {
         title: title.to_owned(),
         chart,
@@ -243,15 +257,15 @@ fn grouped(summary: &Summary<'_>, columns: &[&Column<'_>]) -> Result<FigureView,
 
 fn heading(unit: Unit) -> &'static str {
     match unit {
-        Unit::BytesPerSecond => "Throughput",
-        Unit::OperationsPerSecond => "Operations",
-        Unit::Nanoseconds => "Times",
-        Unit::Bytes => "Sizes",
+        Unit::BytesPerSecond => "bars.throughput",
+        Unit::OperationsPerSecond => "bars.operations",
+        Unit::Nanoseconds => "bars.times",
+        Unit::Bytes => "bars.sizes",
     }
 }
 
 /// Names the targets that grouped bars leave out.
-fn absent(summary: &Summary<'_>) -> String {
+fn absent(summary: &Summary<'_>, words: &Words) -> String {
     let names: Vec<&str> = summary
         .run
         .targets
@@ -262,13 +276,13 @@ fn absent(summary: &Summary<'_>) -> String {
     if names.is_empty() {
         String::new()
     } else {
-        format!(" Unavailable on this host: {}.", names.join(", "))
+        words.say("bars.absent", &[("names", &names.join(", "))])
     }
 }
 
-fn broken(columns: &[&Column<'_>]) -> &'static str {
+fn broken<'w>(columns: &[&Column<'_>], words: &'w Words) -> &'w str {
     if chart::has_broken_bars(columns) {
-        " A bar with a break is longer than drawn."
+        words.text("bars.broken")
     } else {
         ""
     }

@@ -38,7 +38,7 @@ impl FirstView {
         doubts: &[Doubt<'_>],
         words: &Words,
     ) -> Self {
-        let mut findings = headline::sentences(summary, asked);
+        let mut findings = headline::sentences(summary, asked, words);
         let verdict = verdict(summary, words).unwrap_or_else(|| findings.remove(0));
         let quiet = Quiet::of(summary, doubts);
         Self {
@@ -46,7 +46,7 @@ impl FirstView {
             findings,
             disturbed: matches!(quiet, Quiet::No(_)),
             quiet: tell(&quiet, words),
-            ladder: ladder(summary),
+            ladder: ladder(summary, words),
         }
     }
 }
@@ -122,7 +122,7 @@ fn place(target: &Target, words: &Words) -> String {
 }
 
 /// The rungs, with the leading figure of each experiment.
-fn ladder(summary: &Summary<'_>) -> TableView {
+fn ladder(summary: &Summary<'_>, words: &Words) -> TableView {
     let columns: Vec<_> = summary
         .sections
         .iter()
@@ -138,7 +138,9 @@ fn ladder(summary: &Summary<'_>) -> TableView {
         let mut cells = columns.iter().map(|(_, column)| &column.cells[index]);
         cells.any(has_cell)
     };
-    table(summary, &columns, |index| is_rung(index) && has_any(index))
+    table(summary, &columns, words, |index| {
+        is_rung(index) && has_any(index)
+    })
 }
 
 /// Whether the host was quiet: a word, and what says so.

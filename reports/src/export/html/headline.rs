@@ -4,41 +4,36 @@ use crate::model::{Better, Metric, Run, Target, TargetKind, Unit};
 use crate::prices::{self, Kind, PriceList};
 use crate::summary::{Cell, Column, Figure, Section, Summary, Verdict};
 use crate::units;
-use crate::words::together;
+use crate::words::{Words, together};
 
 /// The metric of an ordinary program's start.
 const ORDINARY: &str = "ready-ordinary";
 
 /// One sentence per experiment that the baseline, which may have been `asked` for by name, and some other rung have
 /// figures for.
-pub fn sentences(summary: &Summary<'_>, asked: Option<&str>) -> Vec<String> {
+pub fn sentences(summary: &Summary<'_>, asked: Option<&str>, words: &Words) -> Vec<String> {
     let Some(baseline) = summary.baseline else {
-        let wanted = asked.unwrap_or("bare process");
-        return vec![format!(
-            "This run has no {wanted} to hold the others against."
-        )];
+        let wanted = asked.unwrap_or(words.text("finding.bare-process"));
+        return vec![words.say("finding.no-baseline", &[("baseline", &wanted)])];
     };
     let sentences: Vec<_> = summary
         .sections
         .iter()
         .flat_map(|section| {
             let told = section.leading().into_iter().chain(ordinary(section));
-            let told = told.filter_map(|column| sentence(section, column, baseline));
-            told.chain(dearest(summary.run, section))
-                .chain(crowd(section))
+            let told = told.filter_map(|column| sentence(section, column, baseline, words));
+            told.chain(dearest(summary.run, section, words))
+                .chain(crowd(section, words))
         })
         .collect();
     if sentences.is_empty() {
-        return vec![format!(
-            "This run has no figures that could be held against {}.",
-            baseline.name
-        )];
+        return vec![words.say("finding.no-figures", &[("baseline", &baseline.name)])];
     }
     sentences
 }
 
 /// The prices that stand out of a price list: the highest of those that can't be nothing.
-fn dearest(run: &Run, section: &Section<'_>) -> Vec<String> {
+fn dearest(run: &Run, section: &Section<'_>, words: &Words) -> Vec<String> {
     const MOST: usize = 3;
     let of_list = |list: PriceList<'_>| {
         let unit = list.metrics.first()?.unit;
@@ -54,9 +49,9 @@ fn dearest(run: &Run, section: &Section<'_>) -> Vec<String> {
         let phrases: Vec<String> = sure.iter().map(phrase).collect();
         let target = &list.target.name;
         (!phrases.is_empty()).then(|| {
-            format!(
-                "Of its mechanisms, {} add most to the start of a {target}.",
-                join(&phrases)
+            words.say(
+                "finding.dearest",
+                &[("prices", &words.list(&phrases)), ("target", target)],
             )
         })
     };
@@ -65,7 +60,7 @@ fn dearest(run: &Run, section: &Section<'_>) -> Vec<String> {
 }
 
 /// How much longer a start takes in the largest crowd than in the smallest, on the ladder.
-fn crowd(section: &Section<'_>) -> Option<String> {
+fn crowd(section: &Section<'_>, words: &Words) -> Option<String> {
     let crowds = section.columns.iter().filter(|column| {
         column.metric.at_once.is_some() && column.metric.unit == Unit::Nanoseconds
     });
@@ -76,7 +71,10 @@ fn crowd(section: &Section<'_>) -> Option<String> {
         let (small, large) = (smallest.figure_of(name)?, large.figure()?);
         let ratio = units::ratio(large.series.ratio(&small.series)?);
         let value = together(largest.metric.unit, large.median);
-        Some(format!("{value} in {name} ({ratio})"))
+        Some(words.say(
+            "finding.in-with-ratio",
+            &[("value", &value), ("target", name), ("ratio", &ratio)],
+        ))
     };
     let phrases: Vec<String> = largest
         .cells
@@ -86,9 +84,13 @@ fn crowd(section: &Section<'_>) -> Option<String> {
         .collect();
     let (few, many) = (smallest.metric.at_once?, largest.metric.at_once?);
     (few < many && !phrases.is_empty()).then(|| {
-        format!(
-            "With {many} started at once, a start takes {}, each against {few} at once.",
-            join(&phrases)
+        words.say(
+            "finding.crowd",
+            &[
+                ("many", &many),
+                ("few", &few),
+                ("costs", &words.list(&phrases)),
+            ],
         )
     })
 }
@@ -101,7 +103,12 @@ fn ordinary<'s, 'a>(section: &'s Section<'a>) -> Option<&'s Column<'a>> {
         .find(|column| column.metric.name == ORDINARY)
 }
 
-fn sentence(section: &Section<'_>, column: &Column<'_>, baseline: &Target) -> Option<String> {
+fn sentence(
+    section: &Section<'_>,
+    column: &Column<'_>,
+    baseline: &Target,
+    words: &Words,
+) -> Option<String> {
     let base = column.figure_of(&baseline.name)?;
     let floor = baseline.kind == TargetKind::Rung(0);
     let rungs = column
@@ -111,12 +118,13 @@ fn sentence(section: &Section<'_>, column: &Column<'_>, baseline: &Target) -> Op
         .filter(|cell| cell.target.name != baseline.name);
     let phrases: Vec<String> = rungs
         .filter_map(|cell| {
+            let figure = cell.figure()?;
             Some(phrase(
                 &cell.target.name,
                 column.metric,
-                base,
-                cell.figure()?,
+                (base, figure),
                 floor,
+                words,
             ))
         })
         .collect();
@@ -127,44 +135,31 @@ fn sentence(section: &Section<'_>, column: &Column<'_>, baseline: &Target) -> Op
         section.experiment.name.as_str(),
         together(column.metric.unit, base.median),
     );
-    let (title, costs) = (&column.metric.title, join(&phrases));
-    Some(match (name, column.metric.better) {
-        (_, Better::Lower) if !floor => format!(
-            "{}, {title}: {base} in {}; {costs}.",
-            capital(name),
-            baseline.name
-        ),
-        ("startup", _) if column.metric.name == ORDINARY => format!(
-            "An ordinary program starts its C library first: it takes {base} as a bare process, and isolation adds {costs}."
-        ),
-        ("startup", Better::Lower) => {
-            format!("Isolation adds {costs} to the {base} in which a bare process starts.")
-        }
-        ("memory", Better::Lower) => {
-            format!(
-                "It adds {costs} to the {base} that an idle process takes beyond what its program touches."
-            )
-        }
-        (_, Better::Lower) => format!(
-            "{}, {title}: it adds {costs} to the {base} of {}.",
-            capital(name),
-            baseline.name
-        ),
-        (_, Better::Higher) => format!(
-            "{}, {title}: {base} in {}; {costs}.",
-            capital(name),
-            baseline.name
-        ),
-    })
+    let text = match (name, column.metric.better) {
+        (_, Better::Lower) if !floor => "finding.beside",
+        ("startup", _) if column.metric.name == ORDINARY => "finding.ordinary",
+        ("startup", Better::Lower) => "finding.startup",
+        ("memory", Better::Lower) => "finding.memory",
+        (_, Better::Lower) => "finding.adds",
+        (_, Better::Higher) => "finding.beside",
+    };
+    let values: [(&str, &dyn std::fmt::Display); 5] = [
+        ("experiment", &capital(name)),
+        ("metric", &column.metric.title),
+        ("base", &base),
+        ("baseline", &baseline.name),
+        ("costs", &words.list(&phrases)),
+    ];
+    Some(words.say(text, &values))
 }
 
 /// How a target stands to the baseline in one metric: what it adds to a `floor`, what it has beside anything else.
 fn phrase(
     target: &str,
     metric: &Metric,
-    base: &Figure<'_>,
-    figure: &Figure<'_>,
+    (base, figure): (&Figure<'_>, &Figure<'_>),
     floor: bool,
+    words: &Words,
 ) -> String {
     let ratio = figure.ratio.map(|ratio| units::ratio(ratio.value));
     let added = match metric.better {
@@ -172,12 +167,26 @@ fn phrase(
         _ => figure.median,
     };
     match (metric.better, is_equal(figure), ratio) {
-        (Better::Lower, true, _) if floor => format!("nothing measurable in {target}"),
-        (_, true, _) => format!("no measurable difference in {target}"),
-        (Better::Higher, false, Some(ratio)) => format!("{ratio} of that in {target}"),
+        (Better::Lower, true, _) if floor => {
+            words.say("finding.nothing-in", &[("target", &target)])
+        }
+        (_, true, _) => words.say("finding.no-difference-in", &[("target", &target)]),
+        (Better::Higher, false, Some(ratio)) => words.say(
+            "finding.of-that-in",
+            &[("ratio", &ratio), ("target", &target)],
+        ),
         (_, false, ratio) => {
-            let ratio = ratio.map(|ratio| format!(" ({ratio})")).unwrap_or_default();
-            format!("{} in {target}{ratio}", together(metric.unit, added))
+            let value = together(metric.unit, added);
+            let values: [(&str, &dyn std::fmt::Display); 3] = [
+                ("value", &value),
+                ("target", &target),
+                ("ratio", &ratio.as_deref().unwrap_or_default()),
+            ];
+            let text = match ratio {
+                Some(_) => "finding.in-with-ratio",
+                None => "finding.in",
+            };
+            words.say(text, &values)
         }
     }
 }
@@ -189,14 +198,6 @@ pub fn is_equal(figure: &Figure<'_>) -> bool {
         Verdict::TooFew => ratio.interval.is_some_and(|interval| interval.holds(1.0)),
         Verdict::Better | Verdict::Worse => false,
     })
-}
-
-fn join(phrases: &[String]) -> String {
-    match phrases {
-        [] => String::new(),
-        [only] => only.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
 }
 
 /// A name with a capital, as a title.
@@ -213,6 +214,11 @@ mod tests {
     use super::*;
     use crate::fixture;
     use crate::model::Sample;
+    use crate::words::Language;
+
+    fn sentences(summary: &Summary<'_>, asked: Option<&str>) -> Vec<String> {
+        super::sentences(summary, asked, &Words::of(Language::English))
+    }
 
     #[test]
     fn sentences_of_a_run() {

@@ -6,6 +6,7 @@ use super::table::{RowView, TableView, place};
 use crate::chart::theme;
 use crate::model::Target;
 use crate::summary::{Column, Section, Summary};
+use crate::words::Words;
 
 /// One experiment over all runs.
 pub struct HostsView {
@@ -14,7 +15,7 @@ pub struct HostsView {
 }
 
 /// A table for each experiment that any run has a leading figure of.
-pub fn compare(summaries: &[Summary<'_>]) -> Vec<HostsView> {
+pub fn compare(summaries: &[Summary<'_>], words: &Words) -> Vec<HostsView> {
     let mut names: Vec<&str> = Vec::new();
     for section in summaries.iter().flat_map(|summary| &summary.sections) {
         let has_figures = section.leading().is_some_and(Column::has_figures);
@@ -22,7 +23,9 @@ pub fn compare(summaries: &[Summary<'_>]) -> Vec<HostsView> {
             names.push(&section.experiment.name);
         }
     }
-    let views = names.into_iter().filter_map(|name| view(summaries, name));
+    let views = names
+        .into_iter()
+        .filter_map(|name| view(summaries, name, words));
     views.collect()
 }
 
@@ -34,14 +37,14 @@ fn leading<'s, 'a>(summary: &'s Summary<'a>, name: &str) -> Option<&'s Column<'a
         .and_then(Section::leading)
 }
 
-fn view(summaries: &[Summary<'_>], name: &str) -> Option<HostsView> {
+fn view(summaries: &[Summary<'_>], name: &str, words: &Words) -> Option<HostsView> {
     let columns: Vec<_> = summaries
         .iter()
         .map(|summary| leading(summary, name))
         .collect();
     let metric = columns.iter().flatten().next()?.metric;
     let titles: Vec<String> = (1..=summaries.len())
-        .map(|number| format!("run {number}"))
+        .map(|number| words.say("hosts.run", &[("number", &number)]))
         .collect();
     let mut rows: Vec<RowView> = Vec::new();
     for summary in summaries {
@@ -49,7 +52,7 @@ fn view(summaries: &[Summary<'_>], name: &str) -> Option<HostsView> {
             let known = rows.iter().any(|row| row.name == target.name);
             if !known && is_measured(&columns, &target.name) {
                 let ink = theme::ink_of(summary.run, target).name();
-                rows.push(row(target, ink, &columns, &titles));
+                rows.push(row(target, ink, &columns, &titles, words));
             }
         }
     }
@@ -72,6 +75,7 @@ fn row(
     ink: String,
     columns: &[Option<&Column<'_>>],
     titles: &[String],
+    words: &Words,
 ) -> RowView {
     let cell = |(column, title): (Option<&Column<'_>>, &String)| {
         let found = column.and_then(|column| {
@@ -79,11 +83,11 @@ fn row(
             Some((column, cells.find(|cell| cell.target.name == target.name)?))
         });
         match found {
-            Some((column, cell)) => cell::view(title, column, cell),
+            Some((column, cell)) => cell::view(title, column, cell, words),
             None => CellView {
                 column: title.clone(),
                 value: None,
-                missing: "not measured",
+                missing: words.text("cell.not-measured").to_owned(),
                 reason: String::new(),
             },
         }
@@ -91,7 +95,7 @@ fn row(
     RowView {
         ink,
         name: target.name.clone(),
-        place: place(target),
+        place: place(target, words),
         description: String::new(),
         cells: columns.iter().copied().zip(titles).map(cell).collect(),
     }

@@ -6,6 +6,7 @@ use crate::model::{Run, Unit};
 use crate::prices::{Kind, Price, PriceList};
 use crate::statistics::Estimate;
 use crate::units;
+use crate::words::Words;
 
 /// A price list.
 pub struct PricesView {
@@ -43,18 +44,13 @@ pub struct PriceCell {
 
 impl PricesView {
     /// Puts a list into words.
-    pub fn of(list: &PriceList<'_>) -> Self {
+    pub fn of(list: &PriceList<'_>, words: &Words) -> Self {
         let columns = list.metrics.iter().map(|metric| metric.title.clone());
         Self {
             target: list.target.name.clone(),
             columns: columns.collect(),
             rows: list.rows.iter().map(|row| view(list, row)).collect(),
-            caption: format!(
-                "Each price is the median with one part less the median without, with its 95\u{a0}% interval; both were \
-                 measured in the same rounds, at least {} samples of each. A price whose interval holds zero may be nothing. \
-                 Rows add up: the first, the prices and the interaction make the last.",
-                list.count
-            ),
+            caption: words.say("prices.caption", &[("count", &list.count)]),
         }
     }
 }
@@ -90,19 +86,24 @@ fn value(unit: Unit, kind: Kind, cost: Estimate) -> (String, String) {
 }
 
 /// Draws lists.
-pub fn figures(run: &Run, lists: &[PriceList<'_>]) -> Result<Vec<FigureView>, ChartError> {
-    lists.iter().map(|list| figure(run, list)).collect()
+pub fn figures(
+    run: &Run,
+    lists: &[PriceList<'_>],
+    words: &Words,
+) -> Result<Vec<FigureView>, ChartError> {
+    lists.iter().map(|list| figure(run, list, words)).collect()
 }
 
-fn figure(run: &Run, list: &PriceList<'_>) -> Result<FigureView, ChartError> {
+fn figure(run: &Run, list: &PriceList<'_>, words: &Words) -> Result<FigureView, ChartError> {
     let title = list.metrics.first().map_or("", |metric| &metric.title);
     Ok(FigureView {
-        title: format!("{title}: what each mechanism adds in {}", list.target.name),
-        chart: prices::render(run, list)?,
+        title: words.say(
+            "prices.figure",
+            &[("metric", &title), ("target", &list.target.name)],
+        ),
+        chart: prices::render(run, list, words)?,
         logarithmic: None,
-        caption: "Bars are differences of medians, whiskers their 95 % intervals. What the mechanisms cost together beyond \
-                  the sum of the bars above is the last bar."
-            .to_owned(),
+        caption: words.text("prices.bars").to_owned(),
         legend: Vec::new(),
     })
 }

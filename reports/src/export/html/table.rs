@@ -5,6 +5,7 @@ use super::headline;
 use crate::chart::theme;
 use crate::model::{Target, TargetKind};
 use crate::summary::{Column, Section, Summary};
+use crate::words::Words;
 
 /// Targets down, metrics across.
 pub struct TableView {
@@ -38,17 +39,18 @@ pub fn leading<'a, 'b>(section: &'b Section<'a>) -> Option<(String, &'b Column<'
 pub fn table(
     summary: &Summary<'_>,
     columns: &[(String, &Column<'_>)],
+    words: &Words,
     has_row: impl Fn(usize) -> bool,
 ) -> TableView {
     let run = summary.run;
     let row = |(index, target): (usize, &Target)| RowView {
         ink: theme::ink_of(run, target).name(),
         name: target.name.clone(),
-        place: place(target),
+        place: place(target, words),
         description: target.description.clone(),
         cells: columns
             .iter()
-            .map(|(title, column)| cell::view(title, column, &column.cells[index]))
+            .map(|(title, column)| cell::view(title, column, &column.cells[index], words))
             .collect(),
     };
     let targets = run.targets.iter().enumerate();
@@ -62,11 +64,11 @@ pub fn table(
 }
 
 /// Where a target stands, and the version of the runtime behind it.
-pub fn place(target: &Target) -> String {
+pub fn place(target: &Target, words: &Words) -> String {
     let kind = match target.kind {
-        TargetKind::Rung(rung) => format!("rung {rung}"),
-        TargetKind::Floor => "floor".to_owned(),
-        TargetKind::Peer => "peer".to_owned(),
+        TargetKind::Rung(rung) => words.say("place-of.rung", &[("rung", &rung)]),
+        TargetKind::Floor => words.text("place-of.floor").to_owned(),
+        TargetKind::Peer => words.text("place-of.peer").to_owned(),
     };
     target
         .version

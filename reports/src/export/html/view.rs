@@ -29,7 +29,7 @@ pub struct RunView {
     pub first: FirstView,
     pub waterfalls: Vec<FigureView>,
     pub claims: Vec<Card>,
-    pub about: Vec<(&'static str, String)>,
+    pub about: Vec<(String, String)>,
     pub partial: bool,
     pub injected: Vec<String>,
     pub warnings: Vec<String>,
@@ -96,12 +96,14 @@ impl RunView {
                 Vec::new()
             },
             claims: claims::cards(summary, words),
-            waterfalls: figures::waterfalls(summary).map_err(|source| ReportError::Chart {
-                experiment: "the ladder".to_owned(),
-                source,
+            waterfalls: figures::waterfalls(summary, words).map_err(|source| {
+                ReportError::Chart {
+                    experiment: "the ladder".to_owned(),
+                    source,
+                }
             })?,
             first: FirstView::of(summary, options.baseline, &doubts, words),
-            about: about(summary),
+            about: about(summary, words),
             partial: run.partial,
             injected: doubts
                 .iter()
@@ -118,13 +120,14 @@ impl RunView {
                     .iter()
                     .filter_map(leading)
                     .collect::<Vec<_>>(),
+                words,
                 |_| true,
             ),
             missing: missing(run),
             differences: differences(run),
             gaps: summary.gaps().iter().map(gap).collect(),
             sections: sections
-                .map(|(index, section)| view(summary, section, &id, index))
+                .map(|(index, section)| view(summary, section, (&id, index), words))
                 .collect::<Result<_, _>>()?,
             facts: run.host.facts.clone(),
             id,
@@ -155,31 +158,24 @@ fn warnings(run: &Run, doubts: &[Doubt<'_>]) -> Vec<String> {
         .collect()
 }
 
-fn about(summary: &Summary<'_>) -> Vec<(&'static str, String)> {
+fn about(summary: &Summary<'_>, words: &Words) -> Vec<(String, String)> {
     let run = summary.run;
     let notes = conduct::notes(summary).into_iter();
-    let mut about = vec![
-        ("Started", run.started.clone()),
-        (
-            "Took",
-            units::value(Unit::Nanoseconds, run.duration_seconds * 1e9),
-        ),
-        ("Profile", run.profile.clone()),
-        ("Seed", run.seed.to_string()),
-        ("isobench", run.version.clone()),
-        ("Samples", run.samples.len().to_string()),
+    let seconds = units::value(Unit::Nanoseconds, run.duration_seconds * 1e9);
+    let facts = [
+        ("about.started", run.started.clone()),
+        ("about.took", seconds),
+        ("about.profile", run.profile.clone()),
+        ("about.seed", run.seed.to_string()),
+        ("about.version", run.version.clone()),
+        ("about.samples", run.samples.len().to_string()),
     ];
-    about.extend(notes.map(|(subject, note)| (titled(subject), note)));
-    about
-}
-
-fn titled(subject: &'static str) -> &'static str {
-    match subject {
-        "stopped" => "Stopped",
-        "noise floor" => "Noise floor",
-        "instrument" => "Instrument",
-        other => other,
-    }
+    let facts = facts.map(|(name, value)| (words.text(name).to_owned(), value));
+    let conduct = notes.map(|(subject, note)| {
+        let known = words.find(&format!("note.{}", subject.replace(' ', "-")));
+        (known.unwrap_or(subject).to_owned(), note)
+    });
+    facts.into_iter().chain(conduct).collect()
 }
 
 fn missing(run: &Run) -> Vec<MissingView> {
@@ -218,8 +214,8 @@ fn gap(gap: &Gap<'_>) -> GapView {
 fn view(
     summary: &Summary<'_>,
     section: &Section<'_>,
-    run: &str,
-    index: usize,
+    (run, index): (&str, usize),
+    words: &Words,
 ) -> Result<SectionView, ReportError> {
     let name = &section.experiment.name;
     let columns: Vec<_> = section
@@ -235,14 +231,21 @@ fn view(
         experiment: name.clone(),
         title: headline::capital(name),
         method: section.experiment.method.clone(),
-        figures: figures::draw(summary, section).map_err(|source| ReportError::Chart {
+        figures: figures::draw(summary, section, words).map_err(|source| ReportError::Chart {
             experiment: name.clone(),
             source,
         })?,
-        prices: lists.iter().map(PricesView::of).collect(),
+        prices: lists
+            .iter()
+            .map(|list| PricesView::of(list, words))
+            .collect(),
         tables: tabled
             .chunks(ABREAST)
-            .map(|columns| table(summary, columns, |index| summary.has_row(section, index)))
+            .map(|columns| {
+                table(summary, columns, words, |index| {
+                    summary.has_row(section, index)
+                })
+            })
             .collect(),
     })
 }
