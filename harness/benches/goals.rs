@@ -2,11 +2,9 @@
 //!
 //! Printed, not asserted: a shared or busy host must not fail a build by its timing. `cargo bench --bench goals`
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::ExitCode;
 
-use anyhow::Context as _;
 use isobench::experiment::{self, DISK, Experiment, MEMORY, STARTUP};
 use isobench::goal::{Bound, Goal, series};
 use isobench::host::HostReport;
@@ -18,17 +16,8 @@ use isobench::rig::Rig;
 use isobench::runner::Runner;
 use isobench::stop::Until;
 use isobench::target;
-use isobench_reports::model::TOTAL;
-use isobench_reports::statistics::Series;
-
-/// Rounds in which hyperfine and the harness take turns.
-const ROUNDS: u32 = 8;
-/// Starts in each.
-const STARTS: usize = 25;
 
 const READY: &[&str] = &["ready"];
-/// What hyperfine measures.
-const SPAWN_TO_EXIT: &[&str] = &["ready", "exit"];
 /// From the ready line until nothing is left.
 const END: &[&str] = &["exit", "teardown"];
 
@@ -107,7 +96,6 @@ fn measure() -> anyhow::Result<()> {
     )?;
 
     println!("goal                                                     measured");
-    harness_against_hyperfine(&rig, &programs, &interrupt)?;
     let mut experiments: Vec<Box<dyn Experiment>> = experiment::all(profile);
     experiments.retain(|experiment| [STARTUP, MEMORY, DISK].contains(&experiment.name()));
     let runner = Runner {
@@ -132,65 +120,4 @@ fn measure() -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// The same program from spawn to exit, by hyperfine and by the harness, in turns.
-fn harness_against_hyperfine(
-    rig: &Rig,
-    programs: &Programs,
-    interrupt: &Interrupt,
-) -> anyhow::Result<()> {
-    if Command::new("hyperfine").arg("--version").output().is_err() {
-        println!("harness against hyperfine: hyperfine is not installed");
-        return Ok(());
-    }
-    let startup = &experiment::all(Profile::Quick)[0];
-    let process = &rig.subjects[0];
-    let bench = rig.bench(interrupt);
-    let directory = tempfile::tempdir()?;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        let times = hyperfine(&programs.workload, directory.path().join("times.json"))?;
-        theirs.extend(times.into_iter().map(|seconds| (round, seconds * 1e9)));
-        for _ in 0..STARTS {
-            let measured = startup.measure(0, process, &bench)?;
-            let whole = measured
-                .readings
-                .iter()
-                .filter(|r| r.part == TOTAL && SPAWN_TO_EXIT.contains(&r.metric));
-            ours.push((round, whole.map(|reading| reading.value).sum()));
-        }
-    }
-    let (ours, theirs) = (Series::new(ours), Series::new(theirs));
-    let name = "harness: process, spawn to exit, of hyperfine";
-    println!("{}", Bound::AtMost(1.05).line(name, &ours, &theirs));
-    Ok(())
-}
-
-/// Seconds of each run.
-fn hyperfine(workload: &Path, json: PathBuf) -> anyhow::Result<Vec<f64>> {
-    let status = Command::new("hyperfine")
-        .args([
-            "-N",
-            "--warmup",
-            "2",
-            "--style",
-            "none",
-            "--output=pipe",
-            "--runs",
-        ])
-        .arg(STARTS.to_string())
-        .arg("--export-json")
-        .arg(&json)
-        .arg(format!("{} ready", workload.display()))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .context("cannot run hyperfine")?;
-    anyhow::ensure!(status.success(), "hyperfine failed with {status}");
-    let results: serde_json::Value = serde_json::from_slice(&fs::read(json)?)?;
-    let times = results["results"][0]["times"]
-        .as_array()
-        .context("hyperfine's JSON has no times")?;
-    Ok(times.iter().filter_map(serde_json::Value::as_f64).collect())
 }

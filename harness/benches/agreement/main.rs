@@ -1,0 +1,148 @@
+//! Whether isobench's figures are those of tools that people trust: start-up beside hyperfine, the disk beside fio, system
+//! calls beside `perf bench`, memory beside smem and a sum over /proc by hand. All of the bare process, on this host, in
+//! turns, so that both see the same drift.
+//!
+//! `scripts/agreement [--rounds N]`. A tool that isn't installed is a row that says so. The exit code is 1 only if a whole
+//! interval lies outside of its allowance: a busy host widens intervals, and so decides nothing.
+
+mod fio;
+mod hyperfine;
+mod memory;
+mod own;
+mod perf;
+mod rows;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use isobench_reports::statistics::{Interval, Series};
+
+use own::Own;
+use rows::Row;
+
+/// Turns of each tool, unless told otherwise.
+const ROUNDS: u32 = 12;
+
+/// Fewest turns from which an interval promises anything.
+const FEWEST_ROUNDS: u32 = 6;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo test --benches` and a filter for another bench.
+    let filters: Vec<_> = rounds_and_filters(&arguments).1;
+    let asked = filters.is_empty() || filters.iter().any(|filter| "agreement".contains(*filter));
+    if !arguments.iter().any(|argument| argument == "--bench") || !asked {
+        return ExitCode::SUCCESS;
+    }
+    match compare(&arguments) {
+        Ok(code) => code,
+        Err(error) => isobench::failure::report(&error),
+    }
+}
+
+/// What follows `--rounds`, and the arguments that are no options.
+fn rounds_and_filters(arguments: &[String]) -> (Option<&str>, Vec<&str>) {
+    let mut rounds = None;
+    let mut filters = Vec::new();
+    let mut rest = arguments.iter().map(String::as_str);
+    while let Some(argument) = rest.next() {
+        if argument == "--rounds" {
+            rounds = Some(rest.next().unwrap_or_default());
+        } else if !argument.starts_with('-') {
+            filters.push(argument);
+        }
+    }
+    (rounds, filters)
+}
+
+fn compare(arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let rounds = match rounds_and_filters(arguments).0 {
+        None => ROUNDS,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|rounds| *rounds >= FEWEST_ROUNDS)
+            .with_context(|| {
+                format!("--rounds takes a number from {FEWEST_ROUNDS} on, not {text:?}")
+            })?,
+    };
+    let own = Own::assemble()?;
+    println!(
+        "{:<44} {:>9} {:>16}  {:<8} ours, theirs",
+        "figure of the bare process, and the tool", "ratio", "95 % interval", "allowed"
+    );
+    let mut disagrees = false;
+    for row in rows::all(&own) {
+        disagrees |= take_turns(&row, rounds)?;
+    }
+    Ok(ExitCode::from(u8::from(disagrees)))
+}
+
+/// Takes both sides' figures in turns and prints their row; whether they disagree.
+fn take_turns(row: &Row<'_>, rounds: u32) -> anyhow::Result<bool> {
+    if let Some(missing) = row.missing() {
+        println!("{:<44} not compared: {missing}", row.name());
+        return Ok(false);
+    }
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        // Whoever comes first finds other caches: that is shared out.
+        for own_turn in [round % 2 == 0, round % 2 == 1] {
+            let (side, taken) = if own_turn {
+                (&mut ours, (row.ours)())
+            } else {
+                (&mut theirs, (row.theirs)())
+            };
+            let values = taken.with_context(|| row.name())?;
+            side.extend(values.into_iter().map(|value| (round, value)));
+        }
+    }
+    let (ours, theirs) = (Series::new(ours), Series::new(theirs));
+    let (Some(ratio), Some(interval)) = (ours.ratio(&theirs), ours.ratio_interval(&theirs)) else {
+        anyhow::bail!("{}: one side gave no figure", row.name());
+    };
+    let verdict = Verdict::of(interval, row.allowance);
+    let [low, high] = [interval.low, interval.high].map(|value| format!("{value:.3}"));
+    println!(
+        "{:<44} {ratio:>9.3} {:>16}  ±{:<7} {}, {}: {}",
+        row.name(),
+        format!("[{low}, {high}]"),
+        format!("{:.0} %", row.allowance * 100.0),
+        row.shown(&ours),
+        row.shown(&theirs),
+        verdict.name()
+    );
+    Ok(verdict == Verdict::Disagree)
+}
+
+/// What an interval says of an allowance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// It lies within.
+    Agree,
+    /// It reaches beyond.
+    Undecided,
+    /// All of it is beyond.
+    Disagree,
+}
+
+impl Verdict {
+    fn of(interval: Interval, allowance: f64) -> Self {
+        let (least, most) = (1.0 - allowance, 1.0 + allowance);
+        if interval.low >= least && interval.high <= most {
+            Self::Agree
+        } else if interval.high < least || interval.low > most {
+            Self::Disagree
+        } else {
+            Self::Undecided
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Agree => "agree",
+            Self::Undecided => "undecided",
+            Self::Disagree => "DISAGREE",
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! isobench's side: the bare process, measured by the experiments that `isobench run` has.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use isobench::experiment::{self, Experiment};
+use isobench::host::HostReport;
+use isobench::instance::{Instance, Stdin};
+use isobench::interrupt::Interrupt;
+use isobench::plan::Profile;
+use isobench::programs::Programs;
+use isobench::rig::Rig;
+use isobench::spawn::CommandLine;
+use isobench::target;
+use isobench_reports::model::TOTAL;
+
+/// The amounts of work: those of a run whose figures are worth quoting.
+pub const PROFILE: Profile = Profile::Standard;
+
+/// What isobench measures with.
+pub struct Own {
+    /// Prepared for the bare process alone.
+    pub rig: Rig,
+    /// The program that is started.
+    pub workload: PathBuf,
+    /// Never fires: Ctrl-C ends the comparison, and what is left goes with the next run.
+    pub interrupt: Interrupt,
+    experiments: Vec<Box<dyn Experiment>>,
+}
+
+impl Own {
+    pub fn assemble() -> anyhow::Result<Self> {
+        let isobench = Path::new(env!("CARGO_BIN_EXE_isobench"));
+        let programs = Programs::in_directory(isobench.parent().unwrap_or(Path::new(".")))?;
+        let host = HostReport::inspect(&programs);
+        let process = target::choose(target::all(&programs), Some(&["process".to_owned()]))?;
+        Ok(Self {
+            rig: Rig::assemble(process, &host, &programs, experiment::disk_size(PROFILE))?,
+            workload: programs.workload,
+            interrupt: Interrupt::never()?,
+            experiments: experiment::all(PROFILE),
+        })
+    }
+
+    /// The values of `metrics`, in their order, of one sample of an experiment's case that has them.
+    pub fn sample(&self, experiment: &str, metrics: &[&str]) -> anyhow::Result<Vec<f64>> {
+        let mut known = self.experiments.iter();
+        let experiment = known
+            .find(|known| known.name() == experiment)
+            .with_context(|| format!("no experiment {experiment}"))?;
+        let has_all = |case: &Vec<&str>| metrics.iter().all(|metric| case.contains(metric));
+        let case = experiment.cases().iter().position(has_all);
+        let case = case.with_context(|| format!("no case has {metrics:?}"))?;
+        let bench = self.rig.bench(&self.interrupt);
+        let measured = experiment.measure(case, &self.rig.subjects[0], &bench)?;
+        let value = |metric: &&str| {
+            let mut readings = measured.readings.iter();
+            let reading = readings.find(|r| r.part == TOTAL && r.metric == *metric);
+            reading
+                .map(|reading| reading.value)
+                .with_context(|| format!("no value of {metric}"))
+        };
+        metrics.iter().map(value).collect()
+    }
+
+    /// The file that disk figures are of.
+    pub fn disk(&self) -> &Path {
+        self.rig.bench(&self.interrupt).disk
+    }
+
+    /// Starts the workload as a bare process.
+    pub fn start(&self, arguments: &[&str], stdin: Stdin) -> anyhow::Result<Instance<'_>> {
+        let command = CommandLine::new(&self.workload).args(arguments);
+        let limit = self.rig.bench(&self.interrupt).limit;
+        Ok(Instance::start(&command, stdin, limit, &self.interrupt)?)
+    }
+}
