@@ -39,6 +39,7 @@ fn main() -> ExitCode {
             until: Until::default(),
             injections: Vec::new(),
             twin: false,
+            limit: None,
             out: None,
         };
         suite::run(

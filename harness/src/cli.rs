@@ -57,7 +57,7 @@ pub struct RunArguments {
     /// it with the run; without this they are measured only where their daemons run already
     #[arg(long)]
     pub start_daemons: bool,
-    /// Experiments to do, separated by commas [default: all]
+    /// Experiments to do, separated by commas [default: all but start-cold, start-gaps and start-beside]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub experiments: Option<Vec<String>>,
     /// How much time to take
@@ -78,6 +78,9 @@ pub struct RunArguments {
     /// Add a delay of a known size to every start: [TARGET:]startup=+500us
     #[arg(long, hide = true)]
     pub inject: Vec<Wish>,
+    /// How long one instance may take before its sample counts as failed
+    #[arg(long, hide = true, value_name = "TIME", value_parser = parse_time)]
+    pub sample_limit: Option<Duration>,
     /// Measure the bare process twice, as two targets
     #[arg(long, hide = true)]
     pub twin: bool,

@@ -5,6 +5,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -47,6 +51,20 @@ impl Interrupt {
             wake,
             _writer: writer,
         })
+    }
+
+    /// Sleeps for `time`, unless a stop is asked for before: whether it was.
+    pub fn comes_within(&self, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        loop {
+            // It returns early when any signal comes.
+            let left = end.saturating_duration_since(Instant::now());
+            if self.asked() || left.is_zero() {
+                return self.asked();
+            }
+            let mut polled = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+            let _ = ppoll(&mut polled, Some(TimeSpec::from(left)), None);
+        }
     }
 
     /// Whether a stop has been asked for.

@@ -27,6 +27,7 @@ pub mod leftovers;
 pub mod marks;
 pub mod mounts;
 pub mod output;
+pub mod page_cache;
 pub mod plan;
 pub mod probe;
 pub mod programs;

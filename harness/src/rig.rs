@@ -20,7 +20,7 @@ use crate::programs::Programs;
 use crate::session::Session;
 use crate::target::Target;
 
-/// How long one instance may take before its sample counts as failed.
+/// How long one instance may take before its sample counts as failed, unless told otherwise.
 const SAMPLE_LIMIT: Duration = Duration::from_secs(20);
 
 /// A target that can't run here.
@@ -43,6 +43,8 @@ pub struct Rig {
     pub accounting: Result<Accounting, AccountingError>,
     /// Delays to add on purpose; none unless somebody sets them.
     pub injections: Vec<Injection>,
+    /// How long one instance may take before its sample counts as failed.
+    pub limit: Duration,
     disk: PathBuf,
     workload: PathBuf,
     _session: Session,
@@ -82,6 +84,7 @@ impl Rig {
             absent,
             accounting,
             injections: Vec::new(),
+            limit: SAMPLE_LIMIT,
             disk,
             workload: programs.workload.clone(),
             _session: session,
@@ -94,7 +97,7 @@ impl Rig {
             workload: &self.workload,
             disk: &self.disk,
             accounting: self.accounting.as_ref().ok(),
-            limit: SAMPLE_LIMIT,
+            limit: self.limit,
             interrupt,
             injections: &self.injections,
         }

@@ -2,8 +2,9 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use bytesize::ByteSize;
 use isobench_reports::model::{self, ClockOffset, Run, SCHEMA_VERSION, Sample};
 use isobench_reports::{Format, Output, render_figures, render_table};
 use jiff::Timestamp;
@@ -32,7 +33,7 @@ pub struct Options {
     pub targets: Option<Vec<String>>,
     /// Whether peers that need a daemon may start one.
     pub start_daemons: bool,
-    /// Names of experiments; all if `None`.
+    /// Names of experiments; those that a run has unasked if `None`.
     pub experiments: Option<Vec<String>>,
     /// How much time to take.
     pub profile: Profile,
@@ -44,6 +45,8 @@ pub struct Options {
     pub until: Until,
     /// Delays to add on purpose.
     pub injections: Vec<Wish>,
+    /// How long one instance may take; as long as is usual if `None`.
+    pub limit: Option<Duration>,
     /// Whether the bare process is measured twice, as two targets.
     pub twin: bool,
     /// Directory to write to; a dated one if `None`.
@@ -74,12 +77,7 @@ pub fn run(
     let targets = targets(options, programs)?;
     let injections = injections(&targets, &options.injections)?;
     check_baseline(&targets, options.baseline.as_deref())?;
-    let experiments = choose(
-        experiment::all(options.profile),
-        options.experiments.as_deref(),
-        "experiment",
-        |e| e.name(),
-    )?;
+    let experiments = experiments(options)?;
     let started = Timestamp::now();
     let mut output = output::claim(options.out.as_deref(), started)?;
     let seed = options.seed.unwrap_or_else(|| rand::rng().random());
@@ -92,24 +90,17 @@ pub fn run(
         seed,
         started,
     );
-    let mut rig = Rig::assemble(
-        targets,
-        &host,
-        programs,
-        experiment::disk_size(options.profile),
-    )?;
+    // Writing the file takes a while, and many runs don't want it.
+    let disk_size = if experiments.iter().any(|experiment| experiment.uses_disk()) {
+        experiment::disk_size(options.profile)
+    } else {
+        ByteSize(0)
+    };
+    let mut rig = Rig::assemble(targets, &host, programs, disk_size)?;
     rig.injections.clone_from(&injections);
+    rig.limit = options.limit.unwrap_or(rig.limit);
     run.conduct.injections = injections;
-    if let Err(error) = &rig.accounting {
-        run.warnings
-            .push(format!("memory is not accounted by cgroup: {error}"));
-    }
-    for absent in &rig.absent {
-        let of_target = |target: &&mut model::Target| target.name == absent.target.name();
-        if let Some(target) = run.targets.iter_mut().find(of_target) {
-            target.unavailable = Some(absent.why.clone());
-        }
-    }
+    tell_what_is_amiss(&mut run, &rig);
     let runner = Runner {
         experiments: &experiments,
         subjects: &rig.subjects,
@@ -128,6 +119,20 @@ pub fn run(
     })
 }
 
+/// Tells of what this host can't run or account.
+fn tell_what_is_amiss(run: &mut Run, rig: &Rig) {
+    if let Err(error) = &rig.accounting {
+        run.warnings
+            .push(format!("memory is not accounted by cgroup: {error}"));
+    }
+    for absent in &rig.absent {
+        let of_target = |target: &&mut model::Target| target.name == absent.target.name();
+        if let Some(target) = run.targets.iter_mut().find(of_target) {
+            target.unavailable = Some(absent.why.clone());
+        }
+    }
+}
+
 /// The targets that were asked for.
 fn targets(options: &Options, programs: &Programs) -> Result<Vec<Box<dyn Target>>, BadInput> {
     let all = if options.start_daemons {
@@ -138,6 +143,16 @@ fn targets(options: &Options, programs: &Programs) -> Result<Vec<Box<dyn Target>
     let mut targets = target::choose(all, options.targets.as_deref())?;
     targets.extend(options.twin.then(target::twin));
     Ok(targets)
+}
+
+/// The experiments that were asked for, or those that need not be.
+fn experiments(options: &Options) -> Result<Vec<Box<dyn Experiment>>, BadInput> {
+    let mut all = experiment::all(options.profile);
+    if options.experiments.is_none() {
+        all.retain(|experiment| experiment.is_default());
+    }
+    let wanted = options.experiments.as_deref();
+    choose(all, wanted, "experiment", |experiment| experiment.name())
 }
 
 fn take_samples(

@@ -156,6 +156,9 @@ pub struct Metric {
     pub better: Better,
     /// Instances that are started at once for each of its samples, where that is what it is about.
     pub at_once: Option<u32>,
+    /// Milliseconds for which the host was left idle before each start, where it is of starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_gap_ms: Option<u64>,
     /// Its parts in order, each with the sentence that explains it; empty if it isn't cut into parts.
     pub parts: Vec<Part>,
 }

@@ -32,6 +32,7 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
             time: arguments.max_time,
         },
         injections: arguments.inject,
+        limit: arguments.sample_limit,
         twin: arguments.twin,
         out: arguments.out,
     };

@@ -90,6 +90,10 @@ impl Experiment for Cpu {
         Vec::new()
     }
 
+    fn uses_disk(&self) -> bool {
+        true
+    }
+
     fn cases(&self) -> Vec<Vec<&'static str>> {
         let operations = PriceOperation::ALL.iter();
         operations.map(|operation| vec![operation.name()]).collect()

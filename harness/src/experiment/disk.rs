@@ -195,6 +195,10 @@ impl Experiment for Disk {
         Vec::new()
     }
 
+    fn uses_disk(&self) -> bool {
+        true
+    }
+
     fn cases(&self) -> Vec<Vec<&'static str>> {
         CASES
             .iter()

@@ -2,9 +2,12 @@
 
 use std::io;
 
+use bytesize::ByteSize;
+
 use super::NetError;
 use crate::accounting::AccountingError;
 use crate::instance::InstanceError;
+use crate::page_cache::PageCacheError;
 
 /// A case gave no values.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +27,21 @@ pub enum MeasureError {
     /// A file that it needs could not be made.
     #[error("cannot make what the instance needs")]
     Command(#[source] io::Error),
+    /// Its files could not be brought out of memory, or into it.
+    #[error(transparent)]
+    PageCache(#[from] PageCacheError),
+    /// Further instances could have brought the host down.
+    #[error(
+        "not taken: {running} instances run, and {available} of the host's {total} of memory are left"
+    )]
+    HostFull {
+        /// How many run.
+        running: u32,
+        /// Memory that programs could still have.
+        available: ByteSize,
+        /// The host's memory.
+        total: ByteSize,
+    },
     /// It would most probably have used up its time again.
     #[error("not taken: {hung} samples of {target} in a row had used up their time")]
     GivenUp {

@@ -9,6 +9,9 @@ mod error;
 mod memory;
 mod net;
 mod parallel;
+mod start_beside;
+mod start_cold;
+mod start_gaps;
 mod start_parts;
 mod startup;
 
@@ -16,6 +19,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytesize::ByteSize;
 pub use error::MeasureError;
 use isobench_container::{Mechanisms, is_privileged};
 use isobench_reports::model::{Better, Injection, Metric, Part, TOTAL, Unit};
@@ -36,6 +40,12 @@ pub const STARTUP: &str = "startup";
 pub const START_PARTS: &str = "start-parts";
 /// Name of the experiment that starts several instances at once.
 pub const PARALLEL: &str = "parallel";
+/// Name of the experiment that starts targets whose files are not in memory.
+pub const START_COLD: &str = "start-cold";
+/// Name of the experiment that lets the host be idle before each start.
+pub const START_GAPS: &str = "start-gaps";
+/// Name of the experiment that starts instances beside others that run.
+pub const START_BESIDE: &str = "start-beside";
 /// Name of the memory experiment.
 pub const MEMORY: &str = "memory";
 /// Name of the experiment that prices what a running program does.
@@ -44,6 +54,10 @@ pub const CPU: &str = "cpu";
 pub const DISK: &str = "disk";
 /// Name of the network experiment.
 pub const NET: &str = "net";
+
+/// The gap before starts that follow each other: the harness waits for nothing, and what it does between two of them is all
+/// that the host is idle for.
+const BACK_TO_BACK: Duration = Duration::ZERO;
 
 /// A figure that an experiment takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,16 +202,18 @@ impl Bench<'_> {
         launch: Launch,
         stdin: Stdin,
     ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
-        self.start_late(subject, launch, stdin, Duration::ZERO)
+        self.start_after(subject, launch, stdin, Duration::ZERO, |_| Ok(()))
     }
 
-    /// The same with a delay that counts as the start's.
-    fn start_late(
+    /// The same with a delay that counts as the start's, once `before` is done, which doesn't: by then all is prepared and
+    /// the cgroup is joined, so that only the start itself follows.
+    fn start_after(
         &self,
         subject: &Subject,
         mut launch: Launch,
         stdin: Stdin,
         delay: Duration,
+        before: impl FnOnce(&CommandLine) -> Result<(), MeasureError>,
     ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
         launch.holds_input = matches!(stdin, Stdin::Held);
         let group = self.accounting.map(Accounting::group).transpose()?;
@@ -208,6 +224,7 @@ impl Bench<'_> {
         if let Some(group) = &group {
             group.enter()?;
         }
+        before(&command)?;
         let instance = Instance::start_late(&command, stdin, self.limit, self.interrupt, delay)?;
         Ok((group, instance))
     }
@@ -231,6 +248,22 @@ pub trait Experiment: std::fmt::Debug {
     fn at_once(&self, metric: &str) -> Option<u32> {
         let _ = metric;
         None
+    }
+
+    /// How long the host is left idle before each start that `metric` is of; nothing for what isn't of starts.
+    fn idle_gap(&self, metric: &str) -> Option<Duration> {
+        let _ = metric;
+        None
+    }
+
+    /// Whether a run that names no experiments has it.
+    fn is_default(&self) -> bool {
+        true
+    }
+
+    /// Whether it works on the file at [`Bench::disk`].
+    fn uses_disk(&self) -> bool {
+        false
     }
 
     /// The cases, each with the metrics that it gives.
@@ -288,6 +321,9 @@ pub trait Experiment: std::fmt::Debug {
                     unit: metric.unit,
                     better: metric.better,
                     at_once: self.at_once(metric.name),
+                    idle_gap_ms: self
+                        .idle_gap(metric.name)
+                        .map(|gap| u64::try_from(gap.as_millis()).unwrap_or(u64::MAX)),
                     parts: self.parts(metric.name, targets),
                 })
                 .collect(),
@@ -310,6 +346,9 @@ pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
         Box::new(startup::Startup),
         Box::new(start_parts::StartParts::new(is_privileged())),
         Box::new(parallel::Parallel),
+        Box::new(start_cold::StartCold),
+        Box::new(start_gaps::StartGaps),
+        Box::new(start_beside::StartBeside),
         Box::new(memory::Memory),
         Box::new(cpu::Cpu::new(profile)),
         Box::new(disk::Disk::new(profile)),
@@ -318,7 +357,7 @@ pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
 }
 
 /// Bytes that the disk experiment's file has under `profile`.
-pub fn disk_size(profile: Profile) -> bytesize::ByteSize {
+pub fn disk_size(profile: Profile) -> ByteSize {
     disk::file_size(profile)
 }
 

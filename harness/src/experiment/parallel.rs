@@ -9,8 +9,8 @@ use std::time::Duration;
 use isobench_reports::model::{Better, Part, Unit};
 
 use super::{
-    Bench, Experiment, MeasureError, Measured, MetricInfo, PARALLEL, Reading, Rounds, Subject,
-    elapsed,
+    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, MetricInfo, PARALLEL, Reading, Rounds,
+    Subject, elapsed,
 };
 use crate::accounting::Accounting;
 use crate::instance::{InstanceError, Started, start_together};
@@ -81,6 +81,10 @@ impl Experiment for Parallel {
         let mut crowds = CROWDS.iter();
         let crowd = crowds.find(|crowd| [crowd.ready.name, crowd.rate.name].contains(&metric))?;
         Some(crowd.at_once)
+    }
+
+    fn idle_gap(&self, _: &str) -> Option<Duration> {
+        Some(BACK_TO_BACK)
     }
 
     fn cases(&self) -> Vec<Vec<&'static str>> {

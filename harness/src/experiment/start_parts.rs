@@ -5,12 +5,14 @@
 //! just those, one is added. Prices add up only where mechanisms don't share work: what all of them together cost beyond
 //! their sum is a row of the report, not a rounding.
 
+use std::time::Duration;
+
 use isobench_container::{Mechanism, Mechanisms};
 use isobench_reports::model::{Better, Part, TOTAL, Unit};
 
 use super::{
-    Bench, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, START_PARTS, Subject,
-    elapsed, nanoseconds, part, waiting,
+    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds,
+    START_PARTS, Subject, elapsed, nanoseconds, part, waiting,
 };
 use crate::instance::Stdin;
 use crate::plan::Profile;
@@ -111,6 +113,10 @@ impl Experiment for StartParts {
     fn parts(&self, _: &str, _: &[&dyn Target]) -> Vec<Part> {
         let parts = self.variants.iter().map(|variant| &variant.part);
         parts.filter(|part| part.name != TOTAL).cloned().collect()
+    }
+
+    fn idle_gap(&self, _: &str) -> Option<Duration> {
+        Some(BACK_TO_BACK)
     }
 
     fn cases(&self) -> Vec<Vec<&'static str>> {

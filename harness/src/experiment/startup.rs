@@ -9,13 +9,16 @@
 //! The instance's accounting cgroup is made and joined before the clock starts: the first write to a
 //! `cgroup.procs` after an idle moment waits for an RCU grace period of up to 18 ms, which isn't the target's.
 
+use std::time::Duration;
+
 use isobench_reports::model::{Better, Part, TOTAL, Unit};
 
 use super::{
-    Bench, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, STARTUP, Subject,
-    elapsed, nanoseconds, part, waiting,
+    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, STARTUP,
+    Subject, elapsed, nanoseconds, part, waiting,
 };
-use crate::instance::Stdin;
+use crate::accounting::Group;
+use crate::instance::{Instance, Stdin};
 use crate::marks::{Mark, MonotonicTime};
 use crate::plan::Profile;
 use crate::target::Target;
@@ -73,17 +76,11 @@ impl Experiment for Startup {
         if ![READY, READY_ORDINARY].contains(&metric) {
             return Vec::new();
         }
-        let mut parts: Vec<Part> = Vec::new();
-        for phase in targets.iter().flat_map(|target| target.phases()) {
-            if parts.iter().all(|known| known.name != phase.name) {
-                parts.push(phase);
-            }
-        }
-        parts.push(part(
-            WORKLOAD,
-            "the rest up to the arrival of the ready line; for a target that marks no phases, everything",
-        ));
-        parts
+        phases_of(targets)
+    }
+
+    fn idle_gap(&self, _: &str) -> Option<Duration> {
+        Some(BACK_TO_BACK)
     }
 
     fn cases(&self) -> Vec<Vec<&'static str>> {
@@ -126,14 +123,12 @@ impl Experiment for Startup {
         };
         let launch = bench.launch(subject, arguments);
         let delay = bench.injected(STARTUP, subject);
-        let (group, mut instance) = bench.start_late(subject, launch, Stdin::Null, delay)?;
+        let (group, mut instance) =
+            bench.start_after(subject, launch, Stdin::Null, delay, |_| Ok(()))?;
         let spawned = instance.spawned_at();
         let ready = instance.ready()?;
         let ended = instance.finished()?;
-        let mut marks = instance.marks()?;
-        // A container's parent and child mark what they do at the same time.
-        marks.sort_by_key(|mark| mark.at);
-
+        let marks = sorted_marks(&mut instance)?;
         let mut readings = phases(metric, spawned, &marks, ready)?;
         readings.push(Reading::duration(EXIT, elapsed(EXIT, ready, ended)?));
         if let Some(cpu_time) = instance.cpu_time() {
@@ -149,6 +144,44 @@ impl Experiment for Startup {
         }
         Ok(readings.into())
     }
+}
+
+/// The phases that the launchers of `targets` mark, and the rest.
+pub(super) fn phases_of(targets: &[&dyn Target]) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for phase in targets.iter().flat_map(|target| target.phases()) {
+        if parts.iter().all(|known| known.name != phase.name) {
+            parts.push(phase);
+        }
+    }
+    parts.push(part(
+        WORKLOAD,
+        "the rest up to the arrival of the ready line; for a target that marks no phases, everything",
+    ));
+    parts
+}
+
+/// Waits until `instance` has ended, and cuts its start into phases; `metric` is the start's name.
+pub(super) fn until_ready(
+    metric: &'static str,
+    group: Option<Group>,
+    mut instance: Instance,
+) -> Result<Vec<Reading>, MeasureError> {
+    let spawned = instance.spawned_at();
+    let ready = instance.ready()?;
+    let ended = instance.finished()?;
+    let readings = phases(metric, spawned, &sorted_marks(&mut instance)?, ready)?;
+    if let Some(group) = group {
+        group.remove(ended)?;
+    }
+    Ok(readings)
+}
+
+/// The marks in the order of time: a container's parent and child mark what they do at the same time.
+fn sorted_marks(instance: &mut Instance) -> Result<Vec<Mark>, MeasureError> {
+    let mut marks = instance.marks()?;
+    marks.sort_by_key(|mark| mark.at);
+    Ok(marks)
 }
 
 /// The whole start and its parts: each mark ends a phase, and the workload's own lasts from the last mark to

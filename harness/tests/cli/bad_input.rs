@@ -15,7 +15,7 @@ fn unknown_names_are_refused_with_the_known_ones() {
     let output = place.run(&["run", "--experiments", "boot", "--out", "out"]);
     assert_refused(
         &output,
-        "unknown experiment `boot`; choose among startup, start-parts, parallel, memory, cpu, disk, net",
+        "unknown experiment `boot`; choose among startup, start-parts, parallel, start-cold, start-gaps, start-beside, memory,",
     );
     let output = place.run(&[
         "run",

@@ -1,10 +1,12 @@
 //! The command `isobench` as a new user tries it: good input, bad input, bad luck.
 
 mod bad_input;
+mod bad_results;
 mod compare;
 mod cpu;
 mod doctor;
 mod exec;
+mod factors;
 mod honesty;
 mod net;
 mod peers;

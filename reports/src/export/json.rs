@@ -183,10 +183,13 @@ pub fn read(path: &Path) -> Result<Run, ResultsError> {
         path: path.clone(),
         source,
     };
+    let file = File::open(&path).map_err(cannot_read)?;
+    // Of a pipe this says nothing, so that what is read is counted as well.
+    if file.metadata().map_err(cannot_read)?.len() > LIMIT {
+        return Err(ResultsError::TooLarge { path });
+    }
     let mut bytes = Vec::new();
-    File::open(&path)
-        .map_err(cannot_read)?
-        .take(LIMIT + 1)
+    file.take(LIMIT + 1)
         .read_to_end(&mut bytes)
         .map_err(cannot_read)?;
     if bytes.len() as u64 > LIMIT {

@@ -1,7 +1,10 @@
 //! containerd by its own client, `ctr`: a shim and runc, on the `config.json` of the OCI runtimes.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -119,6 +122,14 @@ impl Containerd {
     }
 }
 
+/// Whether anybody listens where the client looks: by itself, `ctr` goes on trying for as long as it is let.
+fn listens() -> bool {
+    let address = std::env::var_os("CONTAINERD_ADDRESS").unwrap_or_else(|| SOCKET.into());
+    let path = address.as_bytes();
+    let path = path.strip_prefix(b"unix://").unwrap_or(path);
+    UnixStream::connect(OsStr::from_bytes(path)).is_ok()
+}
+
 impl Drop for Containerd {
     fn drop(&mut self) {
         if let Some(namespace) = self.namespace.get().filter(|_| !self.own) {
@@ -171,7 +182,8 @@ impl Target for Containerd {
         if let Some(missing) = self.program.missing() {
             return Some(missing);
         }
-        let unreachable = || !self.own && !answers(&self.client().args(["version"]));
+        let reachable = || listens() && answers(&self.client().args(["version"]));
+        let unreachable = || !self.own && !reachable();
         needs_root("containerd", host)
             .or_else(|| unreachable().then(|| not_running("containerd", "containerd")))
     }
