@@ -40,6 +40,7 @@ fn main() -> ExitCode {
             injections: Vec::new(),
             twin: false,
             limit: None,
+            tune: None,
             out: None,
         };
         suite::run(

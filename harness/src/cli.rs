@@ -44,6 +44,13 @@ pub enum Command {
     Image(ImageCommand),
     /// Build the kernel of the Linux guests, or say where it is.
     Kernel(KernelArguments),
+    /// The process beside a run with `--tune`.
+    #[command(hide = true)]
+    KeepSettings {
+        /// Where the kernel's files are.
+        #[arg(long)]
+        root: PathBuf,
+    },
 }
 
 /// Arguments of `isobench run`.
@@ -75,6 +82,13 @@ pub struct RunArguments {
     /// Time for all samples, such as 90s or 5min [default: as long as the profile takes; 10min with --precision]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub max_time: Option<Duration>,
+    /// Change what makes timings noisy for the time of the run: frequency governor, turbo, huge pages, same-page merging. All
+    /// is put back at the end, however the run ends
+    #[arg(long)]
+    pub tune: bool,
+    /// Where `--tune` finds the kernel's files
+    #[arg(long, hide = true, value_name = "DIR", default_value = "/")]
+    pub tune_root: PathBuf,
     /// Add a delay of a known size to every start: [TARGET:]startup=+500us
     #[arg(long, hide = true)]
     pub inject: Vec<Wish>,

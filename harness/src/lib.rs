@@ -41,3 +41,4 @@ pub mod stop;
 pub mod stream;
 pub mod suite;
 pub mod target;
+pub mod tune;

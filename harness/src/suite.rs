@@ -8,11 +8,13 @@ use bytesize::ByteSize;
 use isobench_reports::model::{self, ClockOffset, Run, SCHEMA_VERSION, Sample};
 use isobench_reports::{Format, Output, render_figures, render_table};
 use jiff::Timestamp;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 use rand::RngExt as _;
 
 use crate::experiment::{self, Experiment};
 use crate::failure::BadInput;
-use crate::host::{HostReport, Verdict};
+use crate::host::{HostReport, Interference, Verdict};
 use crate::injection::Wish;
 use crate::instrument;
 use crate::interrupt::Interrupt;
@@ -25,6 +27,7 @@ use crate::rig::Rig;
 use crate::runner::Runner;
 use crate::stop::Until;
 use crate::target::{self, Target};
+use crate::tune::Tuned;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -43,6 +46,8 @@ pub struct Options {
     pub baseline: Option<String>,
     /// When to stop, if not after the rounds of the profile.
     pub until: Until,
+    /// Where the kernel's files are, if settings of the host may be changed for the run.
+    pub tune: Option<PathBuf>,
     /// Delays to add on purpose.
     pub injections: Vec<Wish>,
     /// How long one instance may take; as long as is usual if `None`.
@@ -81,6 +86,8 @@ pub fn run(
     let started = Timestamp::now();
     let mut output = output::claim(options.out.as_deref(), started)?;
     let seed = options.seed.unwrap_or_else(|| rand::rng().random());
+    // Before the host is looked at: the report says what the figures were taken with.
+    let tuned = options.tune.as_deref().map(Tuned::begin).transpose()?;
     let host = HostReport::inspect(programs);
     let mut run = describe(
         &targets,
@@ -100,7 +107,7 @@ pub fn run(
     rig.injections.clone_from(&injections);
     rig.limit = options.limit.unwrap_or(rig.limit);
     run.conduct.injections = injections;
-    tell_what_is_amiss(&mut run, &rig);
+    tell_what_is_amiss(&mut run, &rig, tuned.as_ref());
     let runner = Runner {
         experiments: &experiments,
         subjects: &rig.subjects,
@@ -110,6 +117,9 @@ pub fn run(
     };
     measure_instrument(&mut run, programs, options.profile, interrupt);
     take_samples(&mut run, &runner, &rig, interrupt, &mut output);
+    if let Some(error) = tuned.and_then(|tuned| tuned.end().err()) {
+        run.warnings.push(error.to_string());
+    }
     let baseline = options.baseline.clone();
     let report = output.write(&run, baseline.as_deref())?.html;
     Ok(Finished {
@@ -119,8 +129,8 @@ pub fn run(
     })
 }
 
-/// Tells of what this host can't run or account.
-fn tell_what_is_amiss(run: &mut Run, rig: &Rig) {
+/// Tells of what this host can't run, account or tune, and of what was tuned.
+fn tell_what_is_amiss(run: &mut Run, rig: &Rig, tuned: Option<&Tuned>) {
     if let Err(error) = &rig.accounting {
         run.warnings
             .push(format!("memory is not accounted by cgroup: {error}"));
@@ -130,6 +140,12 @@ fn tell_what_is_amiss(run: &mut Run, rig: &Rig) {
         if let Some(target) = run.targets.iter_mut().find(of_target) {
             target.unavailable = Some(absent.why.clone());
         }
+    }
+    if let Some(tuned) = tuned {
+        run.conduct.tuned.clone_from(&tuned.changed);
+        let refused = tuned.refused.iter();
+        run.warnings
+            .extend(refused.map(|reason| format!("not tuned: {reason}")));
     }
 }
 
@@ -163,6 +179,8 @@ fn take_samples(
     output: &mut Output,
 ) {
     let clock = Instant::now();
+    let own_before = own_cpu_time();
+    let interference = Interference::now();
     let before_ns = wall_clock_offset();
     let mut checkpoint = |samples: &[Sample]| {
         let mut so_far = run.clone();
@@ -185,7 +203,23 @@ fn take_samples(
         after_ns: wall_clock_offset(),
     });
     run.duration_seconds = clock.elapsed().as_secs_f64();
+    let own = own_cpu_time().zip(own_before);
+    run.conduct.harness_cpu_seconds =
+        own.map(|(after, before)| after.saturating_sub(before).as_secs_f64());
+    run.warnings.extend(Interference::now().since(interference));
     run.samples.extend(taken.samples);
+}
+
+/// The processor time of this process so far: its instances are processes of their own.
+fn own_cpu_time() -> Option<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+    let times = [usage.user_time(), usage.system_time()];
+    Some(
+        times
+            .map(|time| Duration::from_micros(time.num_microseconds().unsigned_abs()))
+            .iter()
+            .sum(),
+    )
 }
 
 /// The instrument is measured in every run; what can't be measured is a warning, and no figure.

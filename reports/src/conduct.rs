@@ -1,7 +1,7 @@
 //! How a run was conducted, in words: what stopped it, how noisy the host was, what the instrument costs.
 
 use crate::guards::FigureName;
-use crate::model::{Instrument, Run, Stop, StopReason, Unit};
+use crate::model::{Instrument, Run, Setting, Stop, StopReason, Unit};
 use crate::statistics::{Interval, ROUNDS_FOR_95, Series, median};
 use crate::summary::Summary;
 use crate::units;
@@ -54,7 +54,47 @@ pub fn notes(summary: &Summary<'_>) -> Vec<(&'static str, String)> {
     notes.extend(Noise::of(summary.run).map(|noise| ("noise floor", noisy(&noise))));
     let instrument = conduct.instrument.as_ref();
     notes.extend(instrument.and_then(|instrument| Some(("instrument", costs(instrument)?))));
+    notes.extend(own_time(summary.run).map(|note| ("harness", note)));
+    notes.extend(tuned(&conduct.tuned).map(|note| ("tuned", note)));
     notes
+}
+
+/// The harness's own share of the run.
+fn own_time(run: &Run) -> Option<String> {
+    let seconds = run.conduct.harness_cpu_seconds?;
+    let share = seconds / run.duration_seconds;
+    share.is_finite().then(|| {
+        format!(
+            "the harness itself took {} of one processor's time",
+            units::part(share)
+        )
+    })
+}
+
+/// What was changed on the host, settings of the same kind together.
+fn tuned(settings: &[Setting]) -> Option<String> {
+    let kind = |setting: &Setting| {
+        let name = setting
+            .path
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        (name, setting.from.clone(), setting.to.clone())
+    };
+    let kinds = settings.chunk_by(|left, right| kind(left) == kind(right));
+    let phrases: Vec<String> = kinds
+        .map(|same| {
+            let (name, from, to) = kind(&same[0]);
+            let times = if same.len() > 1 {
+                format!(" ({}×)", same.len())
+            } else {
+                String::new()
+            };
+            format!("{name}{times} from {from} to {to}")
+        })
+        .collect();
+    (!phrases.is_empty()).then(|| format!("for the run alone: {}", phrases.join(", ")))
 }
 
 fn stopped(summary: &Summary<'_>, stop: Stop) -> String {

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use conduct::{ClockOffset, Conduct, Injection, Instrument, Stop, StopReason};
+pub use conduct::{ClockOffset, Conduct, Injection, Instrument, Setting, Stop, StopReason};
 
 /// The version of the results schema that this build writes, and the only one that it reads.
 pub const SCHEMA_VERSION: u32 = 2;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use isobench::cli::{Cli, Command};
-use isobench::{commands, failure};
+use isobench::{commands, failure, tune};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => commands::compare::compare(&arguments),
         Command::Image(command) => commands::image::image(&command),
         Command::Kernel(arguments) => commands::kernel::kernel(&arguments),
+        Command::KeepSettings { root } => tune::guardian::keep(&root).map_err(Into::into),
     };
     outcome.unwrap_or_else(|error| failure::report(&error))
 }

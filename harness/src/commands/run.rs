@@ -31,6 +31,7 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
             precision: arguments.precision,
             time: arguments.max_time,
         },
+        tune: arguments.tune.then_some(arguments.tune_root),
         injections: arguments.inject,
         limit: arguments.sample_limit,
         twin: arguments.twin,

@@ -1,14 +1,17 @@
 //! The processor, and the settings of it that make timings noisy.
 
+use std::time::Duration;
+
 use isobench_reports::model::{EMULATED, EMULATION};
 use procfs::{CpuInfo, Current as _, LoadAverage};
-
 use raw_cpuid::{CpuId, Hypervisor};
 
 use super::{Finding, read_setting};
 
 /// Load above which another program is probably competing for the processors.
 const BUSY_LOAD: f32 = 0.5;
+/// Processors that are asked for their governor.
+const MOST_CPUS: usize = 1024;
 
 pub(super) fn findings() -> Vec<Finding> {
     let info = CpuInfo::current().ok();
@@ -22,6 +25,8 @@ pub(super) fn findings() -> Vec<Finding> {
         Finding::fine("cpus", "CPUs online", format!("{count} CPUs")),
         smt(),
         governor(),
+        turbo(),
+        idle_states(),
         load(),
         mitigations(),
         virtualized(flags.split_whitespace().any(|flag| flag == "hypervisor")),
@@ -60,18 +65,74 @@ fn smt() -> Finding {
 }
 
 fn governor() -> Finding {
-    let governor = read_setting("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
-    match governor.as_deref() {
-        None => Finding::fine(
-            "governor",
-            "Frequency governor",
-            "none (fixed, or set by the hypervisor)",
+    // They may differ, core by core.
+    let setting = |cpu: usize| {
+        let path = format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor");
+        read_setting(&path)
+    };
+    let mut governors: Vec<_> = (0..MOST_CPUS).map_while(setting).collect();
+    governors.sort();
+    governors.dedup();
+    let finding = |value: &str| Finding::fine("governor", "Frequency governor", value);
+    if governors.is_empty() {
+        return finding("none (fixed, or set by the hypervisor)");
+    }
+    if governors == ["performance"] {
+        return finding("performance");
+    }
+    finding(&governors.join(", ")).concern(
+        "the clock rate changes with the load while measuring",
+        "isobench run --tune, or cpupower frequency-set -g performance",
+    )
+}
+
+fn turbo() -> Finding {
+    let setting = |file: &str| read_setting(&format!("/sys/devices/system/cpu/{file}"));
+    let on = match (setting("intel_pstate/no_turbo"), setting("cpufreq/boost")) {
+        (Some(off), _) => Some(off == "0"),
+        (None, Some(on)) => Some(on == "1"),
+        (None, None) => None,
+    };
+    let finding = |value: &str| Finding::fine("turbo", "Turbo", value);
+    match on {
+        None => finding("no switch (none, or set by the hypervisor)"),
+        Some(false) => finding("off"),
+        Some(true) => finding("on").concern(
+            "the clock rate depends on heat and on what the other cores do",
+            "isobench run --tune switches it off for the run",
         ),
-        Some("performance") => Finding::fine("governor", "Frequency governor", "performance"),
-        Some(other) => Finding::fine("governor", "Frequency governor", other).concern(
-            "the clock rate changes with the load while measuring",
-            "cpupower frequency-set -g performance",
-        ),
+    }
+}
+
+/// Waking up from a deep state takes this and longer.
+const DEEP: Duration = Duration::from_micros(50);
+
+fn idle_states() -> Finding {
+    let finding = |value: String| Finding::fine("idle-states", "Idle states", value);
+    let states = (0..16).map_while(|number| {
+        let read = |file: &str| {
+            let state = "/sys/devices/system/cpu/cpu0/cpuidle/state";
+            read_setting(&format!("{state}{number}/{file}"))
+        };
+        let latency = Duration::from_micros(read("latency")?.parse().ok()?);
+        let usable = read("disable").as_deref() == Some("0");
+        Some((read("name")?, latency, usable))
+    });
+    let usable: Vec<_> = states.filter(|(_, _, usable)| *usable).collect();
+    let names: Vec<_> = usable.iter().map(|(name, _, _)| name.as_str()).collect();
+    let deepest = usable.iter().map(|(_, latency, _)| *latency).max();
+    match deepest {
+        None => finding("none (set by the hypervisor)".to_owned()),
+        Some(latency) => {
+            let value = format!("{}: up to {latency:?} to wake up", names.join(", "));
+            if latency < DEEP {
+                return finding(value);
+            }
+            finding(value).concern(
+                "a processor that was idle takes that long to begin, which is in each start after a gap",
+                "cpupower idle-set -D 50, or boot with intel_idle.max_cstate=1",
+            )
+        }
     }
 }
 

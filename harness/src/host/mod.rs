@@ -4,6 +4,7 @@
 //! every results file. Nothing on the host is changed.
 
 mod cpu;
+mod interference;
 mod isolation;
 mod kernel;
 
@@ -11,6 +12,8 @@ use std::fs;
 
 use isobench_reports::model::{EMULATION, Fact, Host, Unavailable};
 use serde::Serialize;
+
+pub use interference::Interference;
 
 use crate::programs::Programs;
 
@@ -101,6 +104,7 @@ impl HostReport {
     /// Looks at this host. Trying out namespaces and KVM takes some tens of milliseconds.
     pub fn inspect(programs: &Programs) -> Self {
         let mut findings = cpu::findings();
+        findings.extend(interference::findings());
         findings.extend(kernel::findings());
         findings.extend(isolation::findings(programs));
         Self { findings }
@@ -149,7 +153,7 @@ fn read_setting(path: &str) -> Option<String> {
 }
 
 /// The choice in brackets of a setting such as `always [madvise] never`.
-fn bracketed(setting: &str) -> &str {
+pub(crate) fn bracketed(setting: &str) -> &str {
     setting
         .split_once('[')
         .and_then(|(_, rest)| rest.split_once(']'))

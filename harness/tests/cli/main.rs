@@ -12,3 +12,4 @@ mod net;
 mod peers;
 mod run;
 mod support;
+mod tune;

@@ -19,6 +19,12 @@ pub struct Conduct {
     /// Delays that were added to targets on purpose, to see whether they are found again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub injections: Vec<Injection>,
+    /// Settings of the host that were changed for the run, and put back after it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tuned: Vec<Setting>,
+    /// Processor time that the harness itself took while samples were taken, in seconds; without that of the instances.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub harness_cpu_seconds: Option<f64>,
 }
 
 /// When a run was to stop.
@@ -79,6 +85,18 @@ pub struct Injection {
     pub delay_ns: u64,
 }
 
+/// A setting of the host that was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// Its file, without the slash in front.
+    pub path: String,
+    /// What it was.
+    pub from: String,
+    /// What it was during the run.
+    pub to: String,
+}
+
 impl Conduct {
     /// Whether every number in it is one.
     pub fn is_finite(&self) -> bool {
@@ -90,6 +108,7 @@ impl Conduct {
         });
         limits
             .chain(instrument)
+            .chain(self.harness_cpu_seconds)
             .all(|value| value.is_finite() && value >= 0.0)
     }
 }

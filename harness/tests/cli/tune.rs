@@ -1,0 +1,183 @@
+//! `isobench run --tune`, on files that pass for the kernel's: whatever ends a run, they are as they were.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use crate::support::{Place, text, wait_for_first_sample};
+use isobench::probe::pss::process_tree;
+use isobench_reports::model::Run;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A setting, what it is before and after, and what it is during a run.
+const SETTINGS: [(&str, &str, &str); 5] = [
+    (
+        "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+        "powersave",
+        "performance",
+    ),
+    (
+        "sys/devices/system/cpu/cpu1/cpufreq/scaling_governor",
+        "powersave",
+        "performance",
+    ),
+    ("sys/devices/system/cpu/intel_pstate/no_turbo", "0", "1"),
+    (
+        "sys/kernel/mm/transparent_hugepage/enabled",
+        "always",
+        "madvise",
+    ),
+    ("sys/kernel/mm/ksm/run", "1", "0"),
+];
+
+const RUN: [&str; 9] = [
+    "run",
+    "--tune",
+    "--tune-root",
+    "root",
+    "--targets",
+    "process",
+    "--experiments",
+    "startup",
+    "--profile",
+];
+
+fn place() -> Place {
+    let place = Place::new();
+    for cpu in 0..2 {
+        let directory = place.path(&format!("root/sys/devices/system/cpu/cpu{cpu}/cpufreq"));
+        fs::create_dir_all(&directory).unwrap();
+        let offered = directory.join("scaling_available_governors");
+        fs::write(offered, "performance powersave\n").unwrap();
+    }
+    for (path, before, _) in SETTINGS {
+        let path = file(&place, path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, before).unwrap();
+    }
+    place
+}
+
+fn file(place: &Place, path: &str) -> PathBuf {
+    place.path("root").join(path)
+}
+
+fn now(place: &Place) -> Vec<String> {
+    let read = |path| fs::read_to_string(file(place, path)).unwrap();
+    SETTINGS.iter().map(|(path, _, _)| read(path)).collect()
+}
+
+fn before() -> Vec<&'static str> {
+    SETTINGS.iter().map(|(_, before, _)| *before).collect()
+}
+
+fn during() -> Vec<&'static str> {
+    SETTINGS.iter().map(|(_, _, during)| *during).collect()
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(child.id().try_into().unwrap())
+}
+
+/// The process beside a run that puts its settings back.
+fn guardian_of(run: Pid) -> Pid {
+    let tree = process_tree(run).unwrap();
+    let is_guardian = |process: &procfs::process::Process| {
+        let arguments = process.cmdline().unwrap_or_default();
+        arguments.iter().any(|argument| argument == "keep-settings")
+    };
+    let guardian = tree.into_iter().find(is_guardian).unwrap();
+    Pid::from_raw(guardian.pid())
+}
+
+/// Whether the settings come to be as they were, in a moment.
+fn come_back(place: &Place) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while now(place) != before() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+#[test]
+fn a_run_tells_what_it_changed_and_puts_it_back() {
+    let place = place();
+    let output = place.run(&[&RUN[..], &["quick", "--out", "out"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(now(&place), before());
+    let json = fs::read(place.path("out/results.json")).unwrap();
+    let run: Run = serde_json::from_slice(&json).unwrap();
+    let changed = run.conduct.tuned.iter();
+    let changed: Vec<_> = changed
+        .map(|setting| (&*setting.path, &*setting.from, &*setting.to))
+        .collect();
+    assert_eq!(changed, SETTINGS);
+    let said = text(&output.stdout)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        said.contains("scaling_governor (2×) from powersave to performance"),
+        "{said}"
+    );
+}
+
+#[test]
+fn settings_are_put_back_whatever_ends_the_run() {
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGKILL,
+    ] {
+        let place = place();
+        let mut child = place.start(&[&RUN[..], &["thorough"]].concat());
+        wait_for_first_sample(&mut child);
+        assert_eq!(now(&place), during(), "{signal}");
+        kill(pid_of(&child), signal).unwrap();
+        child.wait().unwrap();
+        assert!(come_back(&place), "{signal}: {:?}", now(&place));
+    }
+}
+
+#[test]
+fn what_is_meant_for_the_run_does_not_end_the_process_that_puts_settings_back() {
+    let place = place();
+    let mut child = place.start(&[&RUN[..], &["thorough"]].concat());
+    wait_for_first_sample(&mut child);
+    let guardian = guardian_of(pid_of(&child));
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        kill(guardian, signal).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(now(&place), during());
+    kill(pid_of(&child), Signal::SIGKILL).unwrap();
+    child.wait().unwrap();
+    assert!(come_back(&place), "{:?}", now(&place));
+}
+
+#[test]
+fn a_run_whose_guardian_was_killed_puts_settings_back_itself() {
+    let place = place();
+    let mut child = place.start(&[&RUN[..], &["thorough"]].concat());
+    wait_for_first_sample(&mut child);
+    kill(guardian_of(pid_of(&child)), Signal::SIGKILL).unwrap();
+    kill(pid_of(&child), Signal::SIGINT).unwrap();
+    child.wait().unwrap();
+    assert_eq!(now(&place), before());
+}
+
+#[test]
+fn a_host_with_nothing_to_tune_is_measured_as_it_is() {
+    let place = Place::new();
+    fs::create_dir(place.path("root")).unwrap();
+    let output = place.run(&[&RUN[..], &["quick", "--out", "out"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json = fs::read_to_string(place.path("out/results.json")).unwrap();
+    assert!(!json.contains("\"tuned\""));
+}
