@@ -96,7 +96,7 @@ pub fn cards(summary: &Summary<'_>, words: &Words) -> Vec<Card> {
         ("claim.4", speed::programs(&evidence)),
         ("claim.5", resources::memory(&evidence)),
         ("claim.6", speed::storage(&evidence)),
-        ("claim.7", evidence.without("density")),
+        ("claim.7", resources::density(&evidence)),
         ("claim.8", evidence.without("image")),
         ("claim.9", evidence.without("image")),
         ("claim.10", elsewhere(&evidence, "wanted.sight")),

@@ -1,7 +1,8 @@
-//! Claims 3 and 5: what a container and a virtual machine take of the host.
+//! Claims 3, 5 and 7: what a container and a virtual machine take of the host.
 
 use super::evidence::{
-    Evidence, Measured, container_of, is_container_better, machines_of, together_say,
+    Evidence, Measured, Standing, container_of, is_container_better, machines_of, standing,
+    together_say,
 };
 use super::family::Family;
 use super::{Finding, Verdict};
@@ -9,6 +10,7 @@ use crate::model::Better;
 use crate::summary::Column;
 
 const MEMORY: &str = "memory";
+const DENSITY: &str = "density";
 
 /// Claim 3: containers use resources better, in memory and in processor time.
 pub fn all(evidence: &Evidence<'_, '_>) -> Finding {
@@ -20,6 +22,80 @@ pub fn memory(evidence: &Evidence<'_, '_>) -> Finding {
     let mut finding = hold(evidence, &[(MEMORY, "charge")]);
     finding.nuance.extend(kernel_memory(evidence));
     finding
+}
+
+/// Claim 7: one host runs many more containers, by what one more idle instance takes of its memory.
+pub fn density(evidence: &Evidence<'_, '_>) -> Finding {
+    let Some(column) = evidence
+        .column(DENSITY, "per-instance")
+        .filter(|column| column.has_figures())
+    else {
+        return evidence.without(DENSITY);
+    };
+    let Some(container) = container_of(column) else {
+        return evidence.without_targets(|family| family == Family::Container, "side.container");
+    };
+    let machines = machines_of(column);
+    if machines.is_empty() {
+        return evidence.without_targets(Family::is_machine, "side.machine");
+    }
+    let many = machines
+        .iter()
+        .map(|machine| many_more(machine, &container));
+    let many: Vec<Many> = many.collect();
+    let all = |wanted: Many| many.iter().all(|many| *many == wanted);
+    let (verdict, because) = if all(Many::Unknown) {
+        (Verdict::Undecided, evidence.words.text("undecided.wide"))
+    } else if all(Many::Yes) {
+        (Verdict::Supported, "")
+    } else if all(Many::No) {
+        (Verdict::Refuted, "")
+    } else {
+        (Verdict::Depends, evidence.words.text("depends.machine"))
+    };
+    let unit = column.metric.unit;
+    let ratios = machines
+        .iter()
+        .filter_map(|machine| evidence.quote_ratio(column, machine, &container));
+    Finding {
+        verdict,
+        because: because.to_owned(),
+        figures: [evidence.quote(unit, &container)]
+            .into_iter()
+            .chain(ratios)
+            .collect(),
+        nuance: vec![evidence.words.text("nuance.idle").to_owned()],
+        wanted: (verdict == Verdict::Undecided)
+            .then(|| evidence.words.text("wanted.rounds").to_owned()),
+        experiment: Some(DENSITY),
+    }
+}
+
+/// Whether a host has room for many more containers than machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Many {
+    /// For at least twice as many.
+    Yes,
+    /// For more, but not for twice as many; or that can't be told.
+    Some,
+    /// For as many, or for fewer.
+    No,
+    /// Nothing can be told.
+    Unknown,
+}
+
+fn many_more(machine: &Measured<'_, '_>, container: &Measured<'_, '_>) -> Many {
+    const MANY: f64 = 2.0;
+    let interval = machine
+        .figure
+        .series
+        .ratio_interval(&container.figure.series);
+    match (standing(machine.figure, container.figure), interval) {
+        (_, Some(interval)) if interval.low >= MANY => Many::Yes,
+        (Standing::Alike | Standing::Below, _) => Many::No,
+        (Standing::Above, _) => Many::Some,
+        (Standing::Unknown, _) => Many::Unknown,
+    }
 }
 
 /// Holds every virtual machine against the container in these metrics, of which less is better.

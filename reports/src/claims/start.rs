@@ -67,6 +67,7 @@ pub fn machine(evidence: &Evidence<'_, '_>) -> Finding {
             machines
                 .first()
                 .and_then(|one| virtualization(evidence, one)),
+            traditional.map(|one| words.say_one("nuance.traditional", "target", one.target)),
         ]
         .into_iter()
         .flatten()

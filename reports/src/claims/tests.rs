@@ -184,6 +184,57 @@ fn add_processor_time(run: &mut Run, share: f64) {
     startup.push(cpu);
 }
 
+/// The run whose memory's figures are those of one more idle instance.
+fn with_density() -> Run {
+    let mut run = fixture::run();
+    let memory = run
+        .experiments
+        .iter_mut()
+        .find(|one| one.name == "memory")
+        .unwrap();
+    "density".clone_into(&mut memory.name);
+    "per-instance".clone_into(&mut memory.metrics[0].name);
+    for sample in run
+        .samples
+        .iter_mut()
+        .filter(|one| one.experiment == "memory")
+    {
+        "density".clone_into(&mut sample.experiment);
+        "per-instance".clone_into(&mut sample.metric);
+    }
+    run
+}
+
+#[test]
+fn many_more_containers_fit_where_a_machine_takes_twice_as_much() {
+    let verdict = |factor: f64| {
+        let run = scaled(with_density(), "microvm-bare", "density", factor);
+        card(&run, 7).verdict
+    };
+    // A machine takes some three times what the container does.
+    let verdicts = [1.0, 0.5, 0.35, 0.1].map(verdict);
+    assert_eq!(
+        verdicts,
+        [
+            Verdict::Supported,
+            Verdict::Depends,
+            Verdict::Refuted,
+            Verdict::Refuted
+        ]
+    );
+    let mut few = with_density();
+    few.samples.retain(|one| one.round == 1);
+    assert_eq!(card(&few, 7).verdict, Verdict::Undecided);
+    let alone = without(with_density(), &["microvm-bare"]);
+    assert_eq!(card(&alone, 7).verdict, Verdict::Undecided);
+    assert!(
+        card(&fixture::run(), 7)
+            .wanted
+            .unwrap()
+            .contains("--experiments density")
+    );
+}
+
 #[test]
 fn speed_depends_on_what_is_done_unless_all_figures_agree() {
     for (number, make) in [(6, fixture::run as fn() -> Run), (4, with_programs)] {
