@@ -125,8 +125,12 @@ impl Directory {
 
     /// Whether it is marked so.
     pub fn is_opaque(&self) -> nix::Result<bool> {
-        let value = self.file()?.get_xattr(OPAQUE).map_err(|e| errno(&e))?;
-        Ok(value.as_deref() == Some(b"y"))
+        match self.file()?.get_xattr(OPAQUE).map_err(|e| errno(&e)) {
+            Ok(value) => Ok(value.as_deref() == Some(b"y")),
+            // A file system that can't say so, such as the tmpfs of a Linux before 6.6, hasn't been told so.
+            Err(Errno::EOPNOTSUPP) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives what is called `from` in the directory `other` the name `name` in this one, too.

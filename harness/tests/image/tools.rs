@@ -28,6 +28,21 @@ fn has(programs: &[&str]) -> bool {
     can_run()
 }
 
+/// Whether overlayfs can remove a directory of a layer: it marks what covers that by an attribute of a file in memory.
+fn upper_can_hide_directories() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release
+        .split('.')
+        .map(|word| word.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version < (6, 6) {
+        println!(
+            "skipped: this kernel's tmpfs has no user attributes, as those from Linux 6.6 on have"
+        );
+    }
+    version >= (6, 6)
+}
+
 /// Runs a tool, which has to succeed.
 fn run(place: &Place, program: &str, arguments: &[&str]) -> String {
     let output = place.command(program, arguments).output().unwrap();
@@ -202,6 +217,9 @@ fn a_whiteout_of_nothing_is_not_seen() {
     Image::new().gzip(layer).write(&place.path("one"));
     let said = place.succeeds(&["image", "import", "one"]);
     assert!(said.ends_with("\ndevice nodes left out: 1\n"), "{said}");
+    if !upper_can_hide_directories() {
+        return;
+    }
     let script = "busybox find /d | busybox sort; busybox rm -r /d && busybox ls /";
     let said = place.prints("one", &["busybox", "sh", "-c", script]);
     assert_eq!(said, "/d\n/d/e\n/d/e/here\nbin\ndev\nproc\n");

@@ -19,6 +19,8 @@ use crate::plan::{Outcome, Step};
 const LOOK: Duration = Duration::from_millis(20);
 /// What a step that was killed for its time gets as its code, as `timeout` has it.
 const TIMED_OUT: i32 = 124;
+/// How long a killed program may take to be gone: one that hangs in the kernel must not hold up the rest of the plan.
+const GRACE: Duration = Duration::from_secs(15);
 /// What is taken down by the kernel may take a moment.
 const SETTLE: Duration = Duration::from_secs(3);
 
@@ -77,6 +79,9 @@ fn wait_for(pid: Pid, deadline: Instant) -> i32 {
         if Instant::now() > deadline && !timed_out {
             timed_out = true;
             let _ = killpg(pid, Signal::SIGKILL);
+        }
+        if Instant::now() > deadline + GRACE {
+            return TIMED_OUT;
         }
     }
 }

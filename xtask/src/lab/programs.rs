@@ -16,22 +16,27 @@ const TESTED: [&str; 3] = ["isobench-container", "isobench-vmm", "isobench"];
 /// The bench that wants what the lab has; it's run by its name.
 const BENCH: &str = "machines";
 /// Programs of the host that tests and targets use where they find them.
-const HELPERS: [&str; 19] = [
+const HELPERS: [&str; 24] = [
     "sh",
     "busybox",
     "cat",
     "cpio",
+    "diff",
     "dmesg",
     "env",
     "false",
+    "find",
     "head",
     "ip",
     "kill",
     "ls",
     "mount",
+    "rm",
     "setpriv",
     "sleep",
+    "sort",
     "stat",
+    "tar",
     "true",
     "unshare",
     "bwrap",

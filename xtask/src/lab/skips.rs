@@ -8,8 +8,13 @@ use crate::plan::Outcome;
 
 /// Precedes the reason on a test's output.
 const MARK: &str = "skipped: ";
-/// What the lab doesn't have either: programs that nobody put there, and what QEMU's processor lacks.
-const LACKED: [&str; 3] = ["is not installed", "no C compiler", "has no constant rate"];
+/// What the lab doesn't have either: programs that nobody put there, what QEMU's processor lacks and what Debian's kernel.
+const LACKED: [&str; 4] = [
+    "is not installed",
+    "no C compiler",
+    "has no constant rate",
+    "tmpfs has no user attributes",
+];
 
 /// What skipped itself.
 #[derive(Debug, Default, PartialEq, Eq)]

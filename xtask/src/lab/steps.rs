@@ -43,10 +43,11 @@ pub fn plan(built: &Built, words: &[String]) -> anyhow::Result<Plan> {
         }
         Some(_) => steps.extend(built.tests.iter().map(|test| test_step(test, built, words))),
         None => {
-            steps.extend(built.tests.iter().map(|test| test_step(test, built, &[])));
+            // The runs come first: a test that takes the machine down leaves them their results.
             for (name, arguments) in RUNS {
                 steps.push(run_step(name, arguments, built)?);
             }
+            steps.extend(built.tests.iter().map(|test| test_step(test, built, &[])));
         }
     }
     Ok(Plan { steps })
