@@ -43,7 +43,7 @@ const PATIENCE_FOR_FIGURES: Duration = Duration::from_secs(5);
 const READING_INTERVAL: Duration = Duration::from_millis(20);
 /// Pages that the kernel charges ahead of need for each CPU (`MEMCG_CHARGE_BATCH`), in bytes.
 const CHARGE_BATCH: u64 = 64 * 4096;
-/// Batches that may be out on each CPU: one for the pages and one for the objects of the launcher's group and of the
+/// Batches that may be out on each CPU for one instance: one for the pages and one for the objects of the launcher's group and of the
 /// limits' group.
 const BATCHES: u64 = 4;
 
@@ -209,7 +209,8 @@ impl Group {
     /// The figures can't be read, or never settle.
     pub fn memory(&self) -> Result<MemoryCharge, AccountingError> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let tolerance = BATCHES * CHARGE_BATCH * cpus as u64;
+        let instances = self.members.len().max(1);
+        let tolerance = BATCHES * CHARGE_BATCH * cpus as u64 * instances as u64;
         let deadline = Instant::now() + PATIENCE_FOR_FIGURES;
         let mut before = None;
         loop {

@@ -6,7 +6,7 @@ mod prices;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-pub use self::prices::{PRICES, add_crowds, price_of, with_prices};
+pub use self::prices::{PRICES, add_crowds, add_density, price_of, with_prices};
 use crate::model::{
     Conduct, EMULATED, EMULATION, Fact, Run, SCHEMA_VERSION, Sample, Status, TOTAL, Unit,
 };

@@ -13,6 +13,7 @@ mod chart;
 mod claims;
 pub mod compare;
 pub mod conduct;
+pub mod density;
 mod export;
 pub mod guards;
 pub mod model;

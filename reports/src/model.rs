@@ -154,7 +154,8 @@ pub struct Metric {
     pub unit: Unit,
     /// Which way is better.
     pub better: Better,
-    /// Instances that are started at once for each of its samples, where that is what it is about.
+    /// Instances that are started at once for each of its samples, or that stay beside each other, where that is what it is
+    /// about.
     pub at_once: Option<u32>,
     /// Milliseconds for which the host was left idle before each start, where it is of starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ mod bootstrap;
 mod coverage;
 mod interval;
 mod joint;
+mod line;
 pub mod permutation;
 pub mod ranks;
 mod series;
@@ -17,6 +18,7 @@ pub mod shape;
 
 pub use interval::{Interval, ROUNDS_FOR_95};
 pub use joint::{Estimate, Joint};
+pub use line::Line;
 pub use series::{Evidence, Series};
 
 /// The median of `values`, which it reorders; nothing if there are none.

@@ -10,6 +10,7 @@ use comfy_table::{
 };
 
 use crate::conduct;
+use crate::density;
 use crate::guards;
 use crate::model::{EMULATED, Metric, Run};
 use crate::prices::lists;
@@ -277,6 +278,9 @@ fn notes(summary: &Summary<'_>, options: TableOptions) -> Vec<String> {
     for list in experiments.flat_map(|experiment| lists(summary.run, experiment)) {
         notes.push(("prices".to_owned(), prices::note(&list)));
     }
+    let fits = summary.sections.iter();
+    let fits = fits.filter_map(|section| density::note(summary, section));
+    notes.extend(fits.map(|note| ("would fit".to_owned(), note)));
     let mut table = table(options);
     table.load_style(NOTHING);
     for (subject, note) in notes {

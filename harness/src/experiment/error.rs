@@ -21,6 +21,9 @@ pub enum MeasureError {
     /// It has none.
     #[error("the target has no network by which an instance could reach the host")]
     NoNetwork,
+    /// Without cgroups nothing is charged to anything.
+    #[error("no cgroup can be made here: see the warning about memory")]
+    NoAccounting,
     /// Its cgroup could not be used.
     #[error(transparent)]
     Accounting(#[from] AccountingError),

@@ -4,6 +4,7 @@
 //! values of its metrics. The runner decides when each case is measured on which target.
 
 mod cpu;
+mod density;
 mod disk;
 mod error;
 mod memory;
@@ -48,6 +49,8 @@ pub const START_GAPS: &str = "start-gaps";
 pub const START_BESIDE: &str = "start-beside";
 /// Name of the memory experiment.
 pub const MEMORY: &str = "memory";
+/// Name of the experiment that keeps more and more instances.
+pub const DENSITY: &str = "density";
 /// Name of the experiment that prices what a running program does.
 pub const CPU: &str = "cpu";
 /// Name of the disk experiment.
@@ -244,7 +247,7 @@ pub trait Experiment: std::fmt::Debug {
     /// The parts of `metric`, in order, each explained; `subjects` add the phases of their launchers.
     fn parts(&self, metric: &str, subjects: &[&dyn Target]) -> Vec<Part>;
 
-    /// How many instances are started at once for a sample of `metric`, if that is what it is about.
+    /// How many instances are started at once for a sample of `metric`, or stay, if that is what it is about.
     fn at_once(&self, metric: &str) -> Option<u32> {
         let _ = metric;
         None
@@ -350,6 +353,7 @@ pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
         Box::new(start_gaps::StartGaps),
         Box::new(start_beside::StartBeside),
         Box::new(memory::Memory),
+        Box::new(density::Density::new(profile)),
         Box::new(cpu::Cpu::new(profile)),
         Box::new(disk::Disk::new(profile)),
         Box::new(net::Net::new(profile)),

@@ -4,6 +4,7 @@ mod bad_input;
 mod bad_results;
 mod compare;
 mod cpu;
+mod density;
 mod doctor;
 mod exec;
 mod factors;

@@ -14,7 +14,7 @@ use super::frame::{TICK, text};
 use super::theme::{Ink, ink_of};
 use super::{Chart, ChartError, Size};
 use crate::model::{Run, Target, Unit};
-use crate::statistics::quantile;
+use crate::statistics::{Line, quantile};
 use crate::summary::Column;
 use crate::text::one_line;
 use crate::units;
@@ -29,11 +29,19 @@ struct Point {
     upper: f64,
 }
 
+impl Point {
+    fn place(&self) -> (f64, f64) {
+        (self.at_once, self.median)
+    }
+}
+
 /// A target's points, in the order of their numbers.
 struct Curve {
     name: String,
     ink: Ink,
     points: Vec<Point>,
+    /// What is drawn through the points.
+    line: Vec<(f64, f64)>,
 }
 
 /// Extents in pixels of the drawing.
@@ -69,6 +77,8 @@ const NARROW: Layout = Layout {
 const FOOT: i32 = 46;
 /// Between two names at the ends of curves.
 const LINE: i32 = 15;
+/// Pieces of a bent line from one point to the next.
+const PIECES: u32 = 8;
 /// The longest name that fits beside the plot.
 const NAME: usize = 17;
 
@@ -82,11 +92,53 @@ pub fn render(
     columns: &[&Column<'_>],
     words: &Words,
 ) -> Result<Option<Chart>, ChartError> {
+    let across_is = words.text("chart.at-once");
+    draw_curves(columns, &curves(run, columns), across_is)
+}
+
+/// The same for instances that stay, with the straight line of each target that has one instead of one from median to
+/// median. On logarithmic axes a straight line is bent.
+///
+/// # Errors
+///
+/// When the plotting library refuses.
+pub fn render_lines(
+    run: &Run,
+    columns: &[&Column<'_>],
+    line: &dyn Fn(&str) -> Option<Line>,
+    words: &Words,
+) -> Result<Option<Chart>, ChartError> {
+    let mut curves = curves(run, columns);
+    for curve in &mut curves {
+        if let Some(line) = line(&curve.name) {
+            curve.line = bent(line, &curve.points);
+        }
+    }
+    draw_curves(columns, &curves, words.text("density.across"))
+}
+
+/// Places on `line` from the first of `points` to the last, as far as they are above zero.
+fn bent(line: Line, points: &[Point]) -> Vec<(f64, f64)> {
+    let numbers = points.windows(2).flat_map(|pair| {
+        let (from, to) = (pair[0].at_once, pair[1].at_once);
+        (0..PIECES).map(move |piece| from + (to - from) * f64::from(piece) / f64::from(PIECES))
+    });
+    let last = points.last().map(|point| point.at_once);
+    let places = numbers
+        .chain(last)
+        .map(|number| (number, line.slope.mul_add(number, line.intercept)));
+    places.filter(|(_, value)| *value > 0.0).collect()
+}
+
+fn draw_curves(
+    columns: &[&Column<'_>],
+    curves: &[Curve],
+    across_is: &str,
+) -> Result<Option<Chart>, ChartError> {
     let Some(first) = columns.first() else {
         return Ok(None);
     };
     let unit = first.metric.unit;
-    let curves = curves(run, columns);
     let points = || curves.iter().flat_map(|curve| &curve.points);
     let lowest = points().map(|point| point.lower).reduce(f64::min);
     let highest = points().map(|point| point.upper).reduce(f64::max);
@@ -96,14 +148,14 @@ pub fn render(
     let mut numbers: Vec<f64> = points().map(|point| point.at_once).collect();
     numbers.sort_by(f64::total_cmp);
     numbers.dedup();
-    let chart = Chart::draw(&describe(columns, &curves, words), |size| {
+    let chart = Chart::draw(&describe(columns, curves, across_is), |size| {
         let layout = match size {
             Size::Wide => &WIDE,
             Size::Narrow => &NARROW,
         };
         let across = Axis::at(numbers.clone());
         let up = Axis::logarithmic(lowest, highest, layout.ticks);
-        draw(layout, unit, &curves, (across, up), words)
+        draw(layout, (unit, across_is), curves, across, up)
     })?;
     Ok(Some(chart))
 }
@@ -128,6 +180,7 @@ fn curves(run: &Run, columns: &[&Column<'_>]) -> Vec<Curve> {
         Curve {
             name: run.targets[index].name.clone(),
             ink: ink_of(run, target),
+            line: points.iter().map(Point::place).collect(),
             points,
         }
     };
@@ -137,10 +190,10 @@ fn curves(run: &Run, columns: &[&Column<'_>]) -> Vec<Curve> {
 
 fn draw(
     layout: &Layout,
-    unit: Unit,
+    (unit, across_is): (Unit, &str),
     curves: &[Curve],
-    (across, up): (Axis, Axis),
-    words: &Words,
+    across: Axis,
+    up: Axis,
 ) -> Result<String, ChartError> {
     let mut svg = String::new();
     {
@@ -156,7 +209,7 @@ fn draw(
             .light_line_style(Ink::Grid.stand_in())
             .bold_line_style(Ink::Grid.stand_in())
             .axis_style(Ink::Grid.stand_in())
-            .x_desc(words.text("chart.at-once"))
+            .x_desc(across_is)
             .axis_desc_style(text(TICK, Ink::Muted, HPos::Center, VPos::Top))
             .x_label_formatter(&|number| format!("{number:.0}"))
             .x_label_style(text(TICK, Ink::Muted, HPos::Center, VPos::Top))
@@ -172,15 +225,10 @@ fn draw(
             plot.draw_series([Polygon::new(outline.collect::<Vec<_>>(), colour.mix(0.16))])?;
         }
         for curve in curves {
-            let line = curve
-                .points
-                .iter()
-                .map(|point| (point.at_once, point.median));
-            let line: Vec<(f64, f64)> = line.collect();
             let style = ShapeStyle::from(curve.ink.stand_in()).stroke_width(2);
-            plot.draw_series([PathElement::new(line.clone(), style)])?;
+            plot.draw_series([PathElement::new(curve.line.clone(), style)])?;
             let dot = |place| Circle::new(place, 4, curve.ink.stand_in().filled());
-            plot.draw_series(line.into_iter().map(dot))?;
+            plot.draw_series(curve.points.iter().map(Point::place).map(dot))?;
         }
         if layout.names {
             let ends: Vec<(i32, i32)> = curves
@@ -211,7 +259,7 @@ fn spread(places: &[(i32, i32)]) -> Vec<(i32, i32)> {
 }
 
 /// What the chart shows, in words.
-fn describe(columns: &[&Column<'_>], curves: &[Curve], words: &Words) -> String {
+fn describe(columns: &[&Column<'_>], curves: &[Curve], across_is: &str) -> String {
     let unit = columns.first().map(|column| column.metric.unit);
     let point = |point: &Point| {
         let value = unit.map_or_else(String::new, |unit| units::value(unit, point.median));
@@ -222,12 +270,31 @@ fn describe(columns: &[&Column<'_>], curves: &[Curve], words: &Words) -> String 
         format!("{} {}", curve.name, points.join(", "))
     };
     let curves: Vec<String> = curves.iter().map(curve).collect();
-    format!("{}: {}", words.text("chart.at-once"), curves.join("; "))
+    let curves = curves.join("; ");
+    format!("{across_is}: {curves}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bent_line_goes_through_all_numbers_and_stays_above_zero() {
+        let point = |at_once| Point {
+            at_once,
+            lower: 1.0,
+            median: 1.0,
+            upper: 1.0,
+        };
+        let line = Line {
+            slope: 3.0,
+            intercept: -4.0,
+        };
+        let places = bent(line, &[1.0, 2.0, 4.0].map(point));
+        assert_eq!(places.last(), Some(&(4.0, 8.0)));
+        assert!(places.contains(&(2.0, 2.0)));
+        assert!(places.iter().all(|(_, value)| *value > 0.0));
+    }
 
     #[test]
     fn names_leave_each_other_room_and_keep_their_order() {

@@ -5,6 +5,7 @@
 //! drawings are the only exception, and the plotting library escapes theirs.
 
 mod cell;
+mod density;
 mod exercise;
 pub(super) mod figures;
 mod first;

@@ -60,7 +60,10 @@ pub fn draw(
     for unit in UNITS.into_iter().rev() {
         let crowds = all().filter(|column| column.metric.at_once.is_some());
         let crowds: Vec<_> = crowds.filter(|column| column.metric.unit == unit).collect();
-        figures.extend(crowded(summary, &crowds, words)?);
+        figures.extend(match unit {
+            Unit::Bytes => super::density::figure(summary, section, &crowds, words)?,
+            _ => crowded(summary, &crowds, words)?,
+        });
     }
     for column in measured().filter(|column| column.has_parts()) {
         if !is_waterfall(section, column) {

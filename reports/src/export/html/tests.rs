@@ -36,6 +36,16 @@ fn tiny() -> Run {
 }
 
 #[test]
+fn instances_that_stay_have_lines_and_a_number_that_would_fit() {
+    let mut run = fixture::run();
+    fixture::add_density(&mut run);
+    let html = render(&[run], None).unwrap();
+    for words in ["Memory of idle instances", "one more", "that stay"] {
+        assert!(html.contains(words), "{words}");
+    }
+}
+
+#[test]
 fn the_document_of_a_run() {
     insta::assert_snapshot!(render(&[tiny()], None).unwrap());
 }
