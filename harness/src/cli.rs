@@ -11,6 +11,7 @@ use isobench_reports::{Format, Language};
 
 use crate::bounds::Bounds;
 use crate::injection::{Wish, parse_duration};
+use crate::pin::Processors;
 use crate::plan::Profile;
 
 /// What isolation costs, with numbers from your own machine.
@@ -86,6 +87,9 @@ pub struct RunArguments {
     /// is put back at the end, however the run ends
     #[arg(long)]
     pub tune: bool,
+    /// Keep isobench and all that it starts, virtual CPUs and load threads too, on these processors, such as 2 or 0,2-3
+    #[arg(long, value_name = "CPUS")]
+    pub pin: Option<Processors>,
     /// Where `--tune` finds the kernel's files
     #[arg(long, hide = true, value_name = "DIR", default_value = "/")]
     pub tune_root: PathBuf,

@@ -28,6 +28,7 @@ pub mod marks;
 pub mod mounts;
 pub mod output;
 pub mod page_cache;
+pub mod pin;
 pub mod plan;
 pub mod probe;
 pub mod programs;

@@ -68,7 +68,7 @@ fn compare(arguments: &[String]) -> anyhow::Result<ExitCode> {
     };
     let own = Own::assemble()?;
     println!(
-        "{:<44} {:>9} {:>16}  {:<8} ours, theirs",
+        "{:<52} {:>9} {:>16}  {:<8} ours, theirs",
         "figure of the bare process, and the tool", "ratio", "95 % interval", "allowed"
     );
     let mut disagrees = false;
@@ -81,7 +81,7 @@ fn compare(arguments: &[String]) -> anyhow::Result<ExitCode> {
 /// Takes both sides' figures in turns and prints their row; whether they disagree.
 fn take_turns(row: &Row<'_>, rounds: u32) -> anyhow::Result<bool> {
     if let Some(missing) = row.missing() {
-        println!("{:<44} not compared: {missing}", row.name());
+        println!("{:<52} not compared: {missing}", row.name());
         return Ok(false);
     }
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -104,7 +104,7 @@ fn take_turns(row: &Row<'_>, rounds: u32) -> anyhow::Result<bool> {
     let verdict = Verdict::of(interval, row.allowance);
     let [low, high] = [interval.low, interval.high].map(|value| format!("{value:.3}"));
     println!(
-        "{:<44} {ratio:>9.3} {:>16}  ±{:<7} {}, {}: {}",
+        "{:<52} {ratio:>9.3} {:>16}  ±{:<7} {}, {}: {}",
         row.name(),
         format!("[{low}, {high}]"),
         format!("{:.0} %", row.allowance * 100.0),

@@ -18,6 +18,9 @@ const INTERRUPTED: u8 = 130;
 /// # Errors
 /// As [`suite::run`].
 pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
+    if let Some(processors) = &arguments.pin {
+        processors.keep_to()?;
+    }
     let interrupt = Interrupt::install().context("cannot catch signals")?;
     let programs = Programs::find()?;
     let options = Options {

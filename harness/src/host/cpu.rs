@@ -23,6 +23,7 @@ pub(super) fn findings() -> Vec<Finding> {
     let mut findings = vec![
         Finding::fine("cpu-model", "Processor", model),
         Finding::fine("cpus", "CPUs online", format!("{count} CPUs")),
+        affinity(),
         smt(),
         governor(),
         turbo(),
@@ -62,6 +63,18 @@ fn smt() -> Finding {
     } else {
         finding
     }
+}
+
+/// Where isobench may run, and with it all that it starts.
+fn affinity() -> Finding {
+    let status = read_setting("/proc/self/status").unwrap_or_default();
+    let list = |line: &str| Some(line.strip_prefix("Cpus_allowed_list:")?.trim().to_owned());
+    let allowed = status.lines().find_map(list);
+    Finding::fine(
+        "affinity",
+        "CPUs that isobench keeps to",
+        allowed.unwrap_or_else(|| "unknown".to_owned()),
+    )
 }
 
 fn governor() -> Finding {

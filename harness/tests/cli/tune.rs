@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use crate::support::{Place, text, wait_for_first_sample};
+use crate::support::{Place, assert_refused, text, wait_for_first_sample};
 use isobench::probe::pss::process_tree;
 use isobench_reports::model::Run;
 use nix::sys::signal::{Signal, kill};
@@ -170,6 +170,22 @@ fn a_run_whose_guardian_was_killed_puts_settings_back_itself() {
     kill(pid_of(&child), Signal::SIGINT).unwrap();
     child.wait().unwrap();
     assert_eq!(now(&place), before());
+}
+
+#[test]
+fn a_run_keeps_to_the_processors_that_it_is_given() {
+    let place = Place::new();
+    let arguments = ["run", "--targets", "process", "--experiments", "startup"];
+    let quick = ["--profile", "quick", "--out", "out", "--pin"];
+    let run = |processors| place.run(&[&arguments[..], &quick, &[processors]].concat());
+    assert_refused(&run("1000-1001"), "--pin 1000-1001");
+    let output = run("0");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json = fs::read(place.path("out/results.json")).unwrap();
+    let run: Run = serde_json::from_slice(&json).unwrap();
+    let mut facts = run.host.facts.iter();
+    let affinity = facts.find(|fact| fact.key == "affinity").unwrap();
+    assert_eq!(affinity.value, "0");
 }
 
 #[test]
