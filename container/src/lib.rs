@@ -59,7 +59,7 @@ pub use config::{Bind, BindSyntaxError, Config, ConfigError, RootPolicy, Spec};
 pub use handshake::ProgramEnd;
 pub use launch::{Container, LaunchError};
 pub use mechanism::{Mechanism, Mechanisms, UnknownMechanism};
-pub use network::{HOST_ADDRESS, Network, NetworkError, NetworkSyntaxError};
+pub use network::{HOST_ADDRESS, Network, NetworkError, NetworkSyntaxError, Tap, TapError};
 pub use phase::Phase;
 pub use plan::RootKind;
 pub use running::{Exited, ForwardedSignals, Running, WaitError};

@@ -1,10 +1,13 @@
 //! The launcher with a Linux guest, end to end. What boots needs hardware KVM and a kernel (`ISOBENCH_KERNEL`): the lab has both.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::{NamedTempFile, TempDir};
 
@@ -155,6 +158,62 @@ fn the_disk_is_the_host_s_file() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
+/// Takes the guest's connection, for which even an emulated processor need not take longer than a guest may.
+fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    let start = Instant::now();
+    listener.set_nonblocking(true).unwrap();
+    loop {
+        match listener.accept() {
+            Ok((stream, peer)) => {
+                stream.set_nonblocking(false).unwrap();
+                return (stream, peer);
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+        assert!(start.elapsed() < Duration::from_mins(2), "nobody came");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Sends each of these to a guest that echoes them.
+fn expect_echoes(stream: &mut TcpStream, bytes: Range<u8>) {
+    for sent in bytes {
+        stream.write_all(&[sent]).unwrap();
+        let mut answer = [0];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, [sent]);
+    }
+}
+
+#[test]
+fn the_guest_reaches_the_host_and_its_link_goes_with_it() {
+    let Some(kernel) = kernel() else { return };
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for (processors, is_killed) in [("1", false), ("2", true)] {
+        let mut child = launcher(&kernel, &["--net", "tap", "--vcpus", processors])
+            .args(["--", WORKLOAD, "net", "--op", "echo", "--count", "200"])
+            .args(["--peer", &format!("198.18.0.1:{port}")])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut stream, peer) = accept(&listener);
+        assert!(peer.ip().to_string().starts_with("198.19."), "{peer}");
+        expect_echoes(&mut stream, 0..100);
+        let place = format!("/sys/class/net/isobench-{:04x}", child.id() & 0xffff);
+        assert!(Path::new(&place).exists(), "{place}");
+        if is_killed {
+            child.kill().unwrap();
+        } else {
+            expect_echoes(&mut stream, 100..200);
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.success(), !is_killed, "{output:?}");
+        assert!(!Path::new(&place).exists(), "{place}");
+    }
+}
+
 #[test]
 fn marks_come_in_order() {
     let Some(kernel) = kernel() else { return };
@@ -277,6 +336,10 @@ fn a_machine_that_cannot_be_is_refused_with_what_it_lacks() {
     header[18] = 62;
     let kernel = put("vmlinux", &header);
     let small = put("small.img", &[0; 100]);
+    let large = directory.path().join("large");
+    let file = fs::File::create(&large).unwrap();
+    file.set_len(1 << 30).unwrap();
+    let large = format!("/large={}", large.display());
     for (option, value, words) in [
         ("--vcpus", "0", "0 vCPUs: a guest has 1 to 32"),
         ("--vcpus", "99", "99 vCPUs"),
@@ -291,6 +354,13 @@ fn a_machine_that_cannot_be_is_refused_with_what_it_lacks() {
         ("--module", "/nonexistent", "reading /nonexistent"),
         ("--time-limit", "-1", "--time-limit -1"),
         ("--guest", "windows", "neither bare nor linux"),
+        (
+            "--disk",
+            "/sys/kernel/uevent_seqnum",
+            "for reading and writing (is it one that may only be read?)",
+        ),
+        ("--file", &large, "the guest's files take "),
+        ("--net", "veth", "--net veth is neither none nor tap"),
     ] {
         expect_refusal(&["--kernel", &kernel, option, value], words);
     }

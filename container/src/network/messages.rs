@@ -56,6 +56,17 @@ pub fn host_end(link: Link) -> Vec<u8> {
     messages
 }
 
+/// Gives the host's end of `link`, a TAP device, the address that a pair's is made with, and sets it up.
+pub fn tap_end(link: Link) -> Vec<u8> {
+    let mut messages = Vec::new();
+    let mut named = message_of(link.index());
+    let address = link.host_hardware_address().to_vec();
+    named.attributes = vec![LinkAttribute::Address(address)];
+    push(&mut messages, RTM_NEWLINK, 0, REQUIRED, &named);
+    push_end(&mut messages, link.index(), HOST_ADDRESS, link.address());
+    messages
+}
+
 /// Sets up the container's end of `link`, and its loopback.
 pub fn inside_end(link: Link) -> Vec<u8> {
     let mut messages = Vec::new();
@@ -220,7 +231,13 @@ mod tests {
         #[test]
         fn every_list_can_be_taken_apart(launcher in 1..i32::MAX, inside in 1..i32::MAX) {
             let link = Link::of_process(Pid::from_raw(launcher));
-            for messages in [pair(link, Pid::from_raw(inside)), inside_end(link), host_end(link), query(link.index())] {
+            for messages in [
+                pair(link, Pid::from_raw(inside)),
+                inside_end(link),
+                host_end(link),
+                tap_end(link),
+                query(link.index()),
+            ] {
                 let sequences: Vec<u32> = split(&messages).iter().map(|message| message.2).collect();
                 prop_assert!(!sequences[..sequences.len() - 1].contains(&LAST));
             }

@@ -9,6 +9,7 @@
 mod link;
 mod messages;
 mod rtnetlink;
+mod tap;
 
 use std::net::Ipv4Addr;
 use std::str::FromStr;
@@ -19,6 +20,7 @@ use nix::unistd::Pid;
 use link::{INSIDE_INDEX, Link};
 use rtnetlink::Rtnetlink;
 pub use rtnetlink::configure;
+pub use tap::{Tap, TapError};
 
 /// Where a program in a container with [`Network::Veth`] finds the host. Of the range for benchmarks (RFC 2544).
 pub const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);

@@ -7,6 +7,7 @@ pub mod mount;
 pub mod process;
 pub mod signal;
 pub mod socket;
+pub mod tap;
 
 use nix::errno::Errno;
 

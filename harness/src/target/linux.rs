@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
+use isobench_container::Network;
 use isobench_reports::model::{Part, TargetKind, Unavailable};
 use isobench_vmm::linux::phase::Phase;
 
@@ -58,6 +59,11 @@ impl Target for LinuxMicrovm {
         true
     }
 
+    /// A TAP device makes a link to the host as a veth pair does.
+    fn networks(&self) -> &'static [Network] {
+        &[Network::None, Network::Veth]
+    }
+
     fn limits_memory(&self) -> bool {
         true
     }
@@ -88,6 +94,9 @@ impl Target for LinuxMicrovm {
                 "--disk"
             };
             arguments.extend([option.into(), disk.into()]);
+        }
+        if launch.network == Some(Network::Veth) {
+            arguments.extend(["--net".into(), "tap".into()]);
         }
         for variable in &launch.environment {
             arguments.extend(["--env".into(), variable.clone()]);

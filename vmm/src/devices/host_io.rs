@@ -138,6 +138,37 @@ pub fn write_all(to: BorrowedFd<'_>, from: &mut GuestSlices<'_>) -> Result<usize
     })
 }
 
+/// Writes what one call takes, and no more: a packet. `writev`.
+///
+/// # Errors
+/// What the host says.
+pub fn write_packet(to: BorrowedFd<'_>, from: &GuestSlices<'_>) -> Result<usize, Errno> {
+    let pieces = from.next();
+    // SAFETY: the pieces are mapped (`GuestSlices`).
+    moved(unsafe { libc::writev(to.as_raw_fd(), pieces.as_ptr(), length(pieces)) })
+}
+
+/// What a TAP device may leave to the reader of its packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offloads {
+    /// To compute checksums.
+    pub checksums: bool,
+    /// To cut what TCP sends over IPv4 into segments.
+    pub segments: bool,
+}
+
+/// Has a TAP device leave this much to its reader.
+///
+/// # Errors
+/// What the host says.
+pub fn set_offloads(tap: BorrowedFd<'_>, offloads: Offloads) -> Result<(), Errno> {
+    let bit = |bit, is_set| if is_set { bit } else { 0 };
+    let bits = bit(libc::TUN_F_CSUM, offloads.checksums) | bit(libc::TUN_F_TSO4, offloads.segments);
+    // SAFETY: the argument is a number.
+    let result = unsafe { libc::ioctl(tap.as_raw_fd(), libc::TUNSETOFFLOAD, bits) };
+    Errno::result(result).map(drop)
+}
+
 /// Reads from `offset` until the slices are full or the file ends: `preadv`.
 ///
 /// # Errors

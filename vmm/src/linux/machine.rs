@@ -2,9 +2,8 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier, Mutex};
-use std::thread;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -20,14 +19,17 @@ use super::kernel::{Kernel, KernelError, Loaded};
 use super::memory::{self, Memory};
 use super::mp_table::{self, MOST_PROCESSORS};
 use super::phase::Phase;
+use super::threads::Others;
 use super::vcpu::LinuxVcpu;
 use super::{cpu, layout};
-use crate::confine::{self, ConfineError};
-use crate::devices::bus::{Board, PhaseEnded, lock};
-use crate::devices::program_io::{self, Grant, Output};
+use crate::confine::ConfineError;
+use crate::devices::bus::{Board, PhaseEnded};
+use crate::devices::program_io::{Grant, Output};
 use crate::devices::serial::{Interrupt, SerialPort};
+use crate::devices::virtio::Device;
 use crate::devices::virtio::block::Block;
 use crate::devices::virtio::mmio::{Transport, ViolationError};
+use crate::devices::virtio::net::{Net, Reader};
 use crate::kvm::{Hypervisor, KvmError, KvmKind};
 use crate::memory::{PAGE, RamError};
 use crate::probe::{self, ProbeError};
@@ -47,6 +49,8 @@ pub struct Config {
     pub append: String,
     /// Its disks: `/dev/vda` and on.
     pub disks: Vec<Block>,
+    /// Its network card, if any: `eth0`.
+    pub network: Option<Net>,
     /// Whether the kernel's console is copied to standard error.
     pub show_console: bool,
     /// Standard input for the program, if any.
@@ -69,14 +73,24 @@ pub enum ConfigError {
     #[error("{0} vCPUs: a guest has 1 to {MOST_PROCESSORS}")]
     Processors(u8),
     /// Too many disks.
-    #[error("{0} disks: a guest has at most {most}", most = layout::VIRTIO_COUNT)]
-    Disks(usize),
+    #[error("{0} disks and network cards: a guest has at most {most}", most = layout::VIRTIO_COUNT)]
+    Devices(usize),
     /// Too many words for the kernel.
     #[error(transparent)]
     CommandLine(#[from] TooLong),
     /// The kernel can't be loaded.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// The files alone don't fit.
+    #[error(
+        "the guest's files take {files}, and its memory is {memory}: ask for more, or give it less"
+    )]
+    Files {
+        /// Guest memory.
+        memory: ByteSize,
+        /// Size of the archive.
+        files: ByteSize,
+    },
     /// Kernel and files don't fit.
     #[error(
         "guest memory of {memory} is too small: the kernel takes {kernel}, the guest's files {files}"
@@ -132,6 +146,9 @@ pub enum RunError {
     /// The guest breaks a device's rules.
     #[error(transparent)]
     Violation(#[from] ViolationError),
+    /// A thread of the VMM can't be confined.
+    #[error("confining the VMM")]
+    Confine(#[from] ConfineError),
     /// The guest came out in a way that this VMM has no answer to.
     #[error("the guest stopped at rip={rip:#x}: {what}")]
     Stopped {
@@ -153,6 +170,7 @@ pub struct Machine {
     vcpus: Vec<LinuxVcpu>,
     _vm: VmFd,
     board: Arc<Board>,
+    reader: Option<Reader>,
     limit: Option<Duration>,
 }
 
@@ -182,10 +200,22 @@ impl Config {
         if !(1..=MOST_PROCESSORS).contains(&self.processors) {
             return Err(ConfigError::Processors(self.processors));
         }
-        if self.disks.len() > layout::VIRTIO_COUNT {
-            return Err(ConfigError::Disks(self.disks.len()));
+        if self.devices() > layout::VIRTIO_COUNT {
+            return Err(ConfigError::Devices(self.devices()));
+        }
+        let files = ByteSize(self.files.size());
+        if files >= self.memory {
+            return Err(ConfigError::Files {
+                memory: self.memory,
+                files,
+            });
         }
         Ok(())
+    }
+
+    /// How many virtio devices it has.
+    fn devices(&self) -> usize {
+        self.disks.len() + usize::from(self.network.is_some())
     }
 }
 
@@ -200,7 +230,7 @@ impl Machine {
         mut config: Config,
         ended: PhaseEnded,
     ) -> Result<Self, BootError> {
-        let command_line = command_line::command_line(config.disks.len(), &config.append)
+        let command_line = command_line::command_line(config.devices(), &config.append)
             .map_err(ConfigError::from)?;
         let vm = create_vm(hypervisor)?;
         ended(Phase::CreateVm);
@@ -227,6 +257,8 @@ impl Machine {
         memory.write_slice(&table, GuestAddress(layout::MP_TABLE))?;
         cpu::write_tables(&memory)?;
         vcpus[0].start(loaded.entry)?;
+        let reader = config.network.as_ref().map(Net::reader).transpose();
+        let reader = reader.map_err(|error| BootError::Host("a descriptor", error))?;
         let board = Board {
             serial: Mutex::new(SerialPort::new(
                 interrupt(&vm, layout::SERIAL_INTERRUPT)?,
@@ -236,7 +268,7 @@ impl Machine {
             output: Output::new(config.output),
             error: Output::new(config.error),
             grant: Grant::default(),
-            virtio: virtio(&vm, config.disks)?,
+            virtio: virtio(&vm, config.disks, config.network)?,
             ended,
             started: AtomicBool::new(false),
             ready: AtomicBool::new(false),
@@ -246,6 +278,7 @@ impl Machine {
             vcpus,
             _vm: vm,
             board: Arc::new(board),
+            reader,
             limit: config.limit,
         })
     }
@@ -256,20 +289,12 @@ impl Machine {
     /// A thread can't be started, or the VMM not be confined.
     pub fn run(mut self, end: &End) -> Result<(), BootError> {
         let mut first = self.vcpus.remove(0);
-        let mut jobs: Vec<Job> = Vec::new();
-        for mut vcpu in self.vcpus.drain(..) {
-            let (board, end) = (self.board.clone(), end.clone());
-            jobs.push(("vcpu", Box::new(move || end(vcpu.run(&board)))));
-        }
-        if self.board.input.is_some() {
-            let board = self.board.clone();
-            jobs.push(("input", Box::new(move || forward_input(&board))));
-        }
-        if let Some(limit) = self.limit {
-            let (board, end) = (self.board.clone(), end.clone());
-            jobs.push(("limit", Box::new(move || end(Ok(time_out(limit, &board))))));
-        }
-        start_confined(jobs)?;
+        let others = Others {
+            vcpus: self.vcpus.drain(..).collect(),
+            reader: self.reader.take(),
+            limit: self.limit,
+        };
+        others.start(&self.board, end)?;
         (self.board.ended)(Phase::Load);
         end(first.run(&self.board));
         Ok(())
@@ -312,15 +337,21 @@ fn place_files(config: &Config, kernel: &Loaded, memory: &Memory) -> Result<Arch
     Ok(archive)
 }
 
-fn virtio(vm: &VmFd, disks: Vec<Block>) -> Result<Vec<Mutex<Transport>>, BootError> {
-    let interrupts = layout::VIRTIO_INTERRUPT..;
-    disks
+/// The disks, and the network card as the last.
+fn virtio(
+    vm: &VmFd,
+    disks: Vec<Block>,
+    network: Option<Net>,
+) -> Result<Vec<Mutex<Transport>>, BootError> {
+    let boxed = |disk| -> Box<dyn Device> { Box::new(disk) };
+    let mut devices: Vec<_> = disks.into_iter().map(boxed).collect();
+    if let Some(network) = network {
+        devices.push(Box::new(network));
+    }
+    devices
         .into_iter()
-        .zip(interrupts)
-        .map(|(disk, line)| {
-            let transport = Transport::new(Box::new(disk), interrupt(vm, line)?);
-            Ok(Mutex::new(transport))
-        })
+        .zip(layout::VIRTIO_INTERRUPT..)
+        .map(|(device, line)| Ok(Mutex::new(Transport::new(device, interrupt(vm, line)?))))
         .collect()
 }
 
@@ -339,48 +370,4 @@ fn random_seed() -> Result<[u8; 32], BootError> {
         .and_then(|mut random| io::Read::read_exact(&mut random, &mut seed))
         .map_err(|error| BootError::Host("random numbers", error))?;
     Ok(seed)
-}
-
-/// What a thread does, and its name.
-type Job = (&'static str, Box<dyn FnOnce() + Send>);
-
-/// Starts a thread for each job, and confines all threads before one begins. A thread's own start takes calls that the
-/// filter refuses, so each is waited for first.
-fn start_confined(jobs: Vec<Job>) -> Result<(), BootError> {
-    let gate = Arc::new(Barrier::new(jobs.len() + 1));
-    for (name, work) in jobs {
-        let gate = gate.clone();
-        thread::Builder::new()
-            .name(name.to_owned())
-            .stack_size(128 * 1024)
-            .spawn(move || {
-                gate.wait();
-                gate.wait();
-                work();
-            })
-            .map_err(|error| BootError::Host("a thread", error))?;
-    }
-    gate.wait();
-    confine::confine_all_threads()?;
-    gate.wait();
-    Ok(())
-}
-
-/// Forwards standard input to the serial port until it ends.
-fn forward_input(board: &Board) {
-    if let Some(input) = &board.input {
-        program_io::forward(input, &board.grant, |bytes| {
-            lock(&board.serial).receive(bytes);
-        });
-    }
-}
-
-/// Waits until the guest's time is up.
-fn time_out(limit: Duration, board: &Board) -> Ended {
-    thread::sleep(limit);
-    Ended::TimedOut {
-        limit,
-        started: board.started.load(Ordering::Relaxed),
-        console: board.console(),
-    }
 }

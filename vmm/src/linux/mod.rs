@@ -21,8 +21,11 @@ pub mod machine;
 pub mod memory;
 pub mod mp_table;
 pub mod phase;
+mod threads;
 mod translate;
 mod vcpu;
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 pub(crate) mod machine_tests;

@@ -5,6 +5,7 @@
 //! code. It is the workload's own binary, so that a guest needs no file beside it, but the program is always exec'd, as
 //! in every other target.
 
+mod network;
 mod orders;
 mod ports;
 mod relay;
@@ -102,6 +103,9 @@ fn carry_out(orders: &Orders, ports: &Ports) -> Result<u8, InitError> {
     mount_all()?;
     for module in &orders.modules {
         start::load_module(module)?;
+    }
+    if let Some(address) = orders.address {
+        network::set_up(address).map_err(|e| InitError::Setup("setting up the network", e))?;
     }
     let program = start::start(orders)?;
     relay::relay(program, orders.input, ports)

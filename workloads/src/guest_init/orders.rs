@@ -3,6 +3,7 @@
 
 use std::ffi::CString;
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 
 /// Where the orders lie in the guest.
 pub const ORDERS: &str = "/.isobench";
@@ -65,6 +66,8 @@ pub struct Orders {
     pub power_off: Option<PowerOff>,
     /// Whether standard input comes over the serial port; there is none otherwise.
     pub input: bool,
+    /// Its address, if there is a network card.
+    pub address: Option<Ipv4Addr>,
     /// Kernel modules to load first, in order.
     pub modules: Vec<CString>,
     /// The program's path.
@@ -89,6 +92,9 @@ impl Orders {
         );
         if let Some(PowerOff { port, value }) = self.power_off {
             let _ = write!(head, "off={port} {value}\0");
+        }
+        if let Some(address) = self.address {
+            let _ = write!(head, "address={address}\0");
         }
         let mut bytes = head.into_bytes();
         let mut put = |key: &str, value: &CString| {
@@ -146,6 +152,7 @@ impl Orders {
                 });
             }
             b"input" => self.input = value.to_str().ok()?.parse().ok()?,
+            b"address" => self.address = Some(value.to_str().ok()?.parse().ok()?),
             b"module" => self.modules.push(value),
             b"program" => self.program = value,
             b"argument" => self.arguments.push(value),
@@ -173,14 +180,16 @@ mod tests {
             wire in prop::sample::select(&Wire::ALL[..]),
             power_off in prop::option::of(any::<(u16, u8)>()),
             input: bool,
+            address: Option<Ipv4Addr>,
             modules in strings(),
             arguments in strings(),
             environment in strings(),
         ) {
             let program = c"/program=\n".to_owned();
             let power_off = power_off.map(|(port, value)| PowerOff { port, value });
-            let orders =
-                Orders { ports, wire, power_off, input, modules, program, arguments, environment };
+            let orders = Orders {
+                ports, wire, power_off, input, address, modules, program, arguments, environment,
+            };
             prop_assert_eq!(Orders::decode(&orders.encode()), Ok(orders));
         }
 

@@ -6,6 +6,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,9 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use isobench::guest_files::GuestFiles;
 use isobench::launcher::Failure;
+use isobench_container::Tap;
 use isobench_vmm::devices::block::{BlockDevice, DiskError};
 use isobench_vmm::devices::program_io::has_input;
 use isobench_vmm::devices::virtio::block::Block;
+use isobench_vmm::devices::virtio::net::Net;
 use isobench_vmm::kvm::Hypervisor;
 use isobench_vmm::linux::end::Ended;
 use isobench_vmm::linux::initramfs::Initramfs;
@@ -32,7 +35,9 @@ pub fn run(mut request: Request) -> Result<u8, Failure> {
     let marks = std::mem::take(&mut request.marks);
     let ended = move |phase: Phase| marks.mark(phase.name());
     ended(Phase::Start);
-    let config = prepare(&request).map_err(Failure::bad_request)?;
+    let tap = request.has_network.then(Tap::open).transpose();
+    let tap = tap.map_err(Failure::of_launcher)?;
+    let config = prepare(&request, tap).map_err(Failure::bad_request)?;
     config.check().map_err(Failure::bad_request)?;
     let hypervisor = Hypervisor::open().map_err(Failure::of_launcher)?;
     check_host(&hypervisor).map_err(Failure::of_launcher)?;
@@ -71,7 +76,7 @@ fn finish(result: Result<Ended, RunError>) {
 }
 
 /// Opens all that the guest is given.
-fn prepare(request: &Request) -> Result<Config, Box<dyn Error>> {
+fn prepare(request: &Request, tap: Option<Tap>) -> Result<Config, Box<dyn Error>> {
     let kernel = request
         .kernel
         .as_deref()
@@ -86,9 +91,14 @@ fn prepare(request: &Request) -> Result<Config, Box<dyn Error>> {
         memory: request.memory,
         processors: request.processors,
         kernel: Kernel::open(kernel)?,
-        files: files(request, input.is_some())?,
+        files: files(
+            request,
+            input.is_some(),
+            tap.as_ref().map(|tap| tap.address),
+        )?,
         append: request.append.clone(),
         disks: request.disks.iter().map(open).collect::<Result<_, _>>()?,
+        network: tap.map(|tap| Net::new(tap.descriptor, tap.hardware_address)),
         show_console: request.show_console,
         input,
         output: duplicate(&io::stdout())?,
@@ -111,7 +121,11 @@ fn open(disk: &Disk) -> Result<Block, DiskError> {
 }
 
 /// The guest's first file system: `/init`, the program, and what else was asked for.
-fn files(request: &Request, input: bool) -> Result<Initramfs, Box<dyn Error>> {
+fn files(
+    request: &Request,
+    input: bool,
+    address: Option<Ipv4Addr>,
+) -> Result<Initramfs, Box<dyn Error>> {
     let init = workload()?;
     let files = GuestFiles {
         init: &init,
@@ -123,6 +137,7 @@ fn files(request: &Request, input: bool) -> Result<Initramfs, Box<dyn Error>> {
         ports: OUTPUT_PORT,
         wire: Wire::Pieces,
         input,
+        address,
         arguments: request.arguments.clone(),
         environment: request.environment.clone(),
         ..Orders::default()

@@ -15,12 +15,13 @@ use lexopt::{Arg, Parser, ValueExt as _};
 pub const USAGE: &str = "\
 usage: isobench-vmm run [--guest bare|linux] [--memory SIZE] [--disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
 [--marks-fd N] [--trace] \
-[--kernel FILE] [--vcpus N] [--read-only-disk FILE]... [--direct-disk FILE]... [--module FILE]... [--append WORDS] [--show-console] [--time-limit SECONDS] \
+[--kernel FILE] [--vcpus N] [--read-only-disk FILE]... [--direct-disk FILE]... [--module FILE]... [--net none|tap] [--append WORDS] [--show-console] [--time-limit SECONDS] \
 -- PROGRAM [ARGS...] | probe";
 
 /// Options that one guest has and the other has not.
 const BARE_ONLY: [&str; 1] = ["trace"];
-const LINUX_ONLY: [&str; 8] = [
+const LINUX_ONLY: [&str; 9] = [
+    "net",
     "kernel",
     "vcpus",
     "read-only-disk",
@@ -69,6 +70,7 @@ pub struct Request {
     pub kernel: Option<PathBuf>,
     pub processors: u8,
     pub modules: Vec<PathBuf>,
+    pub has_network: bool,
     pub append: String,
     pub show_console: bool,
     pub limit: Option<Duration>,
@@ -89,6 +91,7 @@ impl Default for Request {
             kernel: None,
             processors: 1,
             modules: Vec::new(),
+            has_network: false,
             append: String::new(),
             show_console: false,
             limit: None,
@@ -142,6 +145,7 @@ impl Request {
             "kernel" => self.kernel = Some(words.value()?.into()),
             "vcpus" => self.processors = words.value()?.parse()?,
             "module" => self.modules.push(words.value()?.into()),
+            "net" => self.has_network = has_network(&words.value()?.string()?)?,
             "append" => self.append = words.value()?.string()?,
             "show-console" => self.show_console = true,
             "time-limit" => self.limit = Some(seconds(&words.value()?.string()?)?),
@@ -179,6 +183,14 @@ fn guest(word: &str) -> Result<Guest, String> {
         "bare" => Ok(Guest::Bare),
         "linux" => Ok(Guest::Linux),
         _ => Err(format!("--guest {word} is neither bare nor linux")),
+    }
+}
+
+fn has_network(word: &str) -> Result<bool, String> {
+    match word {
+        "none" => Ok(false),
+        "tap" => Ok(true),
+        _ => Err(format!("--net {word} is neither none nor tap")),
     }
 }
 

@@ -105,8 +105,8 @@ impl Experiment for Net {
          host, at its own end of the socket: throughput from the first byte until all have been read at the other end \
          (`in` is towards the instance), each round trip of one byte by itself, connections one after the other until \
          the last is accepted and closed. The path is the target's own, and it is what differs: a bare process \
-         reaches the host over the host's loopback, the container over a veth pair, with a network stack of its own \
-         at the other end. A target without a network to the host takes no part. Instance and harness share the \
+         reaches the host over the host's loopback, the container over a veth pair and the Linux guest over a TAP \
+         device, with a network stack of its own at the other end. A target without a network to the host takes no part. Instance and harness share the \
          processors of the host, so throughput is what both together can do."
     }
 

@@ -12,9 +12,9 @@ use virtio_bindings::virtio_blk::{
 };
 use virtio_bindings::virtio_ids::VIRTIO_ID_BLOCK;
 use virtio_bindings::virtio_ring::VIRTIO_RING_F_INDIRECT_DESC;
-use virtio_queue::{Queue, QueueT as _};
+use virtio_queue::Queue;
 
-use super::queue::{Buffers, Chain, QueueError, next};
+use super::queue::{Buffers, Chain, QueueError, serve_all};
 use super::{Device, halves};
 use crate::devices::block::{BlockDevice, Mode, SECTOR};
 use crate::devices::host_io::GuestSlices;
@@ -244,26 +244,8 @@ impl Device for Block {
         self.flushes = features & 1 << VIRTIO_BLK_F_FLUSH != 0;
     }
 
-    fn serve(&mut self, queue: &mut Queue, memory: &Memory) -> Result<bool, QueueError> {
-        loop {
-            queue
-                .disable_notification(memory)
-                .map_err(QueueError::Ring)?;
-            while let Some(chain) = next(queue, memory)? {
-                let head = chain.head;
-                let written = self.request(chain, memory)?;
-                queue
-                    .add_used(memory, head, written)
-                    .map_err(QueueError::Ring)?;
-            }
-            let more = queue
-                .enable_notification(memory)
-                .map_err(QueueError::Ring)?;
-            if !more {
-                break;
-            }
-        }
-        queue.needs_notification(memory).map_err(QueueError::Ring)
+    fn serve(&mut self, _: usize, queue: &mut Queue, memory: &Memory) -> Result<bool, QueueError> {
+        serve_all(queue, memory, |chain| self.request(chain, memory))
     }
 }
 

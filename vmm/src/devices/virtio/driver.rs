@@ -36,6 +36,7 @@ pub(crate) struct Entry {
 pub(crate) struct Driver {
     pub memory: Memory,
     pub transport: Transport,
+    queue: u32,
     size: u16,
     index: u16,
 }
@@ -43,10 +44,16 @@ pub(crate) struct Driver {
 impl Driver {
     /// A driver that has negotiated `features` beside version 1, and set up one queue of `size` entries.
     pub(crate) fn new(device: Box<dyn Device>, features: u64, size: u16) -> Self {
+        Self::of_queue(0, device, features, size)
+    }
+
+    /// The same with queue `queue`, of several.
+    pub(crate) fn of_queue(queue: u32, device: Box<dyn Device>, features: u64, size: u16) -> Self {
         let interrupt = Interrupt::new(EventFd::new(0).unwrap());
         let mut driver = Self {
             memory: map(MEMORY).unwrap(),
             transport: Transport::new(device, interrupt),
+            queue,
             size,
             index: 0,
         };
@@ -65,7 +72,7 @@ impl Driver {
             (0x24, 1),
             (0x20, high),
             (0x70, 11),
-            (0x30, 0),
+            (0x30, self.queue),
             (0x38, self.size.into()),
             (0x80, u32::try_from(TABLE).unwrap()),
             (0x90, u32::try_from(AVAILABLE).unwrap()),
@@ -105,7 +112,7 @@ impl Driver {
         self.memory.write_obj(head, GuestAddress(slot)).unwrap();
         self.index = self.index.wrapping_add(1);
         self.set_available_index(self.index);
-        self.write(0x50, 0)
+        self.write(0x50, self.queue)
     }
 
     pub(crate) fn set_available_index(&self, index: u16) {

@@ -144,8 +144,8 @@ impl Transport {
             VIRTIO_MMIO_DRIVER_FEATURES_SEL => self.driver_features_half = value,
             VIRTIO_MMIO_DRIVER_FEATURES if self.is_negotiating() => self.set_features(value),
             VIRTIO_MMIO_QUEUE_SEL => self.selected_queue = value,
-            VIRTIO_MMIO_QUEUE_NOTIFY if self.status & DRIVER_OK != 0 => {
-                return self.notified(value, memory);
+            VIRTIO_MMIO_QUEUE_NOTIFY => {
+                return self.serve(value as usize, memory);
             }
             VIRTIO_MMIO_INTERRUPT_ACK => self.interrupts &= !value,
             VIRTIO_MMIO_STATUS => self.set_status(value),
@@ -214,6 +214,7 @@ impl Transport {
     }
 
     fn reset(&mut self) {
+        self.device.reset();
         for queue in &mut self.queues {
             queue.reset();
         }
@@ -264,12 +265,17 @@ impl Transport {
         Ok(())
     }
 
-    fn notified(&mut self, value: u32, memory: &Memory) -> Result<(), ViolationError> {
-        let index = value as usize;
-        let Some(queue) = self.queues.get_mut(index).filter(|queue| queue.ready()) else {
+    /// Has the device serve a queue, on the driver's notice or since something has come from the host.
+    ///
+    /// # Errors
+    /// The driver breaks the rules of the queues.
+    pub fn serve(&mut self, index: usize, memory: &Memory) -> Result<(), ViolationError> {
+        let has_driver = self.status & DRIVER_OK != 0;
+        let queue = self.queues.get_mut(index);
+        let Some(queue) = queue.filter(|queue| has_driver && queue.ready()) else {
             return Ok(());
         };
-        match self.device.serve(queue, memory) {
+        match self.device.serve(index, queue, memory) {
             Ok(false) => Ok(()),
             Ok(true) => {
                 self.interrupts |= USED_BUFFER;

@@ -1,16 +1,20 @@
 //! Virtio devices (Virtual I/O Device specification 1.2): one transport, and the devices behind it.
 //!
 //! A request is served in the exit that announces it, on the vCPU's own thread: no thread to wake, no state
-//! to share, and the answer lies ready when the guest goes on. docs/adr/0004 has the figures.
+//! to share, and the answer lies ready when the guest goes on (docs/adr/0005). What comes from the host unasked, a network's
+//! packets, has a thread.
 
 pub mod block;
 pub mod mmio;
+pub mod net;
 pub mod queue;
 
 #[cfg(test)]
 mod block_tests;
 #[cfg(test)]
-mod driver;
+pub(crate) mod driver;
+#[cfg(test)]
+mod net_tests;
 
 use virtio_queue::Queue;
 
@@ -37,11 +41,19 @@ pub trait Device: std::fmt::Debug + Send {
     /// A driver has settled on `features`, among those offered.
     fn accept(&mut self, features: u64);
 
-    /// Serves what is in `queue`, and says whether the driver wants to hear of it.
+    /// The driver starts over.
+    fn reset(&mut self) {}
+
+    /// Serves what is in `queue`, its number `index`, and says whether the driver wants to hear of it.
     ///
     /// # Errors
     /// The driver breaks the rules.
-    fn serve(&mut self, queue: &mut Queue, memory: &Memory) -> Result<bool, QueueError>;
+    fn serve(
+        &mut self,
+        index: usize,
+        queue: &mut Queue,
+        memory: &Memory,
+    ) -> Result<bool, QueueError>;
 }
 
 /// The low and the high half of 64 bits, which registers hold apart.

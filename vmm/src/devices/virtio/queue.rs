@@ -77,6 +77,37 @@ pub fn next(queue: &mut Queue, memory: &Memory) -> Result<Option<Chain>, QueueEr
     collect(chain).map(Some)
 }
 
+/// Serves each request in turn until there is none, and says whether the driver wants to hear of it. `request` gives how
+/// many bytes of the buffers it has written.
+///
+/// # Errors
+/// The driver breaks the rules.
+pub fn serve_all(
+    queue: &mut Queue,
+    memory: &Memory,
+    mut request: impl FnMut(Chain) -> Result<u32, QueueError>,
+) -> Result<bool, QueueError> {
+    loop {
+        queue
+            .disable_notification(memory)
+            .map_err(QueueError::Ring)?;
+        while let Some(chain) = next(queue, memory)? {
+            let head = chain.head;
+            let written = request(chain)?;
+            queue
+                .add_used(memory, head, written)
+                .map_err(QueueError::Ring)?;
+        }
+        let more = queue
+            .enable_notification(memory)
+            .map_err(QueueError::Ring)?;
+        if !more {
+            break;
+        }
+    }
+    queue.needs_notification(memory).map_err(QueueError::Ring)
+}
+
 fn collect(chain: DescriptorChain<&Memory>) -> Result<Chain, QueueError> {
     let mut collected = Chain {
         head: chain.head_index(),

@@ -1,0 +1,187 @@
+//! A link between the host and a virtual machine: a TAP device of the host's, whose other end the machine's network card is.
+//!
+//! It is numbered and addressed as a container's link is, so that the two never meet, and it is gone with the last
+//! descriptor to it, however the machine's process ends.
+
+use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
+use super::link::Link;
+use super::rtnetlink::Rtnetlink;
+use super::{TRIES, messages};
+use crate::sys::tap::{self, DEVICE};
+
+/// No TAP device is to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TapError {
+    /// The kernel gives none.
+    #[error("cannot make a TAP device: {errno}{}", advice(*errno))]
+    Open {
+        /// Why.
+        errno: Errno,
+    },
+    /// Too many others want the same.
+    #[error("cannot make a TAP device: {TRIES} links from {first} on are in use")]
+    NoneFree {
+        /// Name of the first one tried.
+        first: String,
+    },
+    /// It can't be set up.
+    #[error("cannot set up the TAP device {name}: {errno}")]
+    SetUp {
+        /// Which.
+        name: String,
+        /// Why.
+        errno: Errno,
+    },
+}
+
+fn advice(errno: Errno) -> String {
+    match errno {
+        Errno::EPERM => "; it takes CAP_NET_ADMIN: run as root".to_owned(),
+        Errno::EACCES => format!("; {DEVICE} is not yours to open: run as root"),
+        Errno::ENOENT | Errno::ENODEV | Errno::ENXIO => {
+            format!("; {DEVICE} leads to no driver: modprobe tun")
+        }
+        _ => String::new(),
+    }
+}
+
+/// A TAP device that is up.
+#[derive(Debug)]
+pub struct Tap {
+    /// Its other end: a packet a read or write, behind a header of virtio's; it does not block.
+    pub descriptor: OwnedFd,
+    /// The machine's address. It finds the host at [`HOST_ADDRESS`](super::HOST_ADDRESS).
+    pub address: Ipv4Addr,
+    /// The Ethernet address of the machine's network card.
+    pub hardware_address: [u8; 6],
+}
+
+impl Tap {
+    /// Makes the first free one, counted from this process's id.
+    ///
+    /// # Errors
+    /// See [`TapError`].
+    pub fn open() -> Result<Self, TapError> {
+        let first = Link::of_process(Pid::this());
+        for link in first.candidates(TRIES) {
+            match tap::open(&link.name(), link.index()) {
+                Ok(descriptor) => return Self::set_up(link, descriptor),
+                Err(Errno::EEXIST | Errno::EBUSY) => {}
+                Err(errno) => return Err(TapError::Open { errno }),
+            }
+        }
+        Err(TapError::NoneFree {
+            first: first.name(),
+        })
+    }
+
+    fn set_up(link: Link, descriptor: OwnedFd) -> Result<Self, TapError> {
+        Rtnetlink::open()
+            .and_then(|kernel| kernel.request(&messages::tap_end(link)))
+            .map_err(|errno| TapError::SetUp {
+                name: link.name(),
+                errno,
+            })?;
+        Ok(Self {
+            descriptor,
+            address: link.address(),
+            hardware_address: link.inside_hardware_address(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd as _;
+    use std::path::Path;
+
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use nix::unistd::{read, write};
+
+    use super::*;
+
+    /// Bytes before each packet.
+    const HEADER: usize = 12;
+
+    /// A device; `None` where there can be none.
+    fn open() -> Option<Tap> {
+        match Tap::open() {
+            Ok(tap) => Some(tap),
+            Err(error @ TapError::Open { .. }) => {
+                println!("skipped: {error}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The next ARP packet from the host, without what is before it.
+    fn next_arp(tap: &Tap) -> Vec<u8> {
+        let mut packet = [0; 2048];
+        loop {
+            let mut awaited = [PollFd::new(tap.descriptor.as_fd(), PollFlags::POLLIN)];
+            assert_eq!(poll(&mut awaited, PollTimeout::from(5000_u16)), Ok(1));
+            let length = read(&tap.descriptor, &mut packet).unwrap();
+            let ethernet = &packet[HEADER..length];
+            if ethernet[12..14] == [8, 6] {
+                return ethernet.to_vec();
+            }
+        }
+    }
+
+    fn place(tap: &Tap) -> String {
+        let [.., high, low] = tap.address.octets();
+        format!("/sys/class/net/isobench-{high:02x}{low:02x}")
+    }
+
+    #[test]
+    fn what_the_host_sends_to_the_machine_comes_out_of_the_device() {
+        let Some(tap) = open() else { return };
+        let socket = UdpSocket::bind((super::super::HOST_ADDRESS, 0)).unwrap();
+        socket.send_to(b"hello", (tap.address, 9)).unwrap();
+        // Whoever has this address, tell the host.
+        let question = next_arp(&tap);
+        assert_eq!(question[20..22], [0, 1]);
+        assert_eq!(question[38..42], tap.address.octets());
+    }
+
+    #[test]
+    fn the_host_answers_the_machine() {
+        let Some(tap) = open() else { return };
+        let mut question = vec![0; HEADER];
+        question.extend([0xff; 6]);
+        question.extend(tap.hardware_address);
+        // ARP for Ethernet and IPv4, a question.
+        question.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+        question.extend(tap.hardware_address);
+        question.extend(tap.address.octets());
+        question.extend([0; 6]);
+        question.extend(super::super::HOST_ADDRESS.octets());
+        assert_eq!(write(&tap.descriptor, &question), Ok(question.len()));
+        let answer = next_arp(&tap);
+        assert_eq!(answer[20..22], [0, 2]);
+        assert_eq!(answer[28..32], super::super::HOST_ADDRESS.octets());
+        assert_eq!(answer[..6], tap.hardware_address);
+    }
+
+    #[test]
+    fn two_devices_differ_and_go_with_their_descriptors() {
+        let (Some(first), Some(second)) = (open(), open()) else {
+            return;
+        };
+        assert_ne!(first.address, second.address);
+        assert_ne!(first.hardware_address, second.hardware_address);
+        for tap in [first, second] {
+            let place = place(&tap);
+            assert!(Path::new(&place).exists(), "{place}");
+            drop(tap);
+            assert!(!Path::new(&place).exists(), "{place}");
+        }
+    }
+}

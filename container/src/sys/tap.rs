@@ -1,0 +1,56 @@
+//! TAP devices: an Ethernet interface of the host's whose other end is a descriptor.
+
+#![expect(unsafe_code, reason = "tuntap's ioctls")]
+
+use std::fs::File;
+use std::mem;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use libc::{c_int, c_ulong};
+use nix::errno::Errno;
+
+use super::checked;
+
+/// Where the kernel has them.
+pub const DEVICE: &str = "/dev/net/tun";
+/// Bytes before each packet: virtio's own header (`struct virtio_net_hdr_v1`), which the kernel understands.
+const HEADER: c_int = 12;
+
+/// Makes an interface that lasts until the descriptor is closed. It does not block.
+///
+/// `EBUSY` or `EEXIST` if the name or the index is taken.
+pub fn open(name: &str, index: u32) -> nix::Result<OwnedFd> {
+    let tap = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(DEVICE)
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    // SAFETY: `ifreq` is plain data, for which zero is a valid value.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    // The last byte stays zero.
+    let space = request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1);
+    for (to, from) in space.zip(name.bytes()) {
+        *to = from.cast_signed();
+    }
+    let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_TUN_EXCL;
+    request.ifr_ifru.ifru_flags = low_half(flags);
+    control(&tap, libc::TUNSETIFINDEX, &mut { index })?;
+    control(&tap, libc::TUNSETIFF, &mut request)?;
+    control(&tap, libc::TUNSETVNETHDRSZ, &mut { HEADER })?;
+    Ok(tap.into())
+}
+
+/// `ifr_flags` has 16 bits; `IFF_TUN_EXCL` is the highest.
+fn low_half(flags: c_int) -> i16 {
+    let [low, high, ..] = flags.to_le_bytes();
+    i16::from_le_bytes([low, high])
+}
+
+/// An ioctl that takes a pointer to `argument`, and keeps none.
+fn control<T>(tap: &File, request: c_ulong, argument: &mut T) -> nix::Result<()> {
+    // SAFETY: each request above reads what it is called with here, and at most writes the same back.
+    let result = unsafe { libc::ioctl(tap.as_raw_fd(), request, std::ptr::from_mut(argument)) };
+    checked(result.into()).map(drop)
+}

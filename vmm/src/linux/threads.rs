@@ -1,0 +1,115 @@
+//! The threads of a Linux guest's VMM beside the first vCPU's, each confined before the guest runs.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use super::end::Ended;
+use super::machine::{BootError, End, RunError};
+use super::vcpu::LinuxVcpu;
+use crate::confine;
+use crate::devices::bus::{Board, lock};
+use crate::devices::program_io;
+use crate::devices::virtio::net::Reader;
+
+/// What a thread does, until it knows how the guest ended or has nothing more to do.
+type Work = Box<dyn FnOnce(&Board) -> Option<Result<Ended, RunError>> + Send>;
+
+/// What has a thread of its own.
+pub(super) struct Others {
+    /// The vCPUs but the first.
+    pub(super) vcpus: Vec<LinuxVcpu>,
+    /// Who awaits the network card's packets.
+    pub(super) reader: Option<Reader>,
+    /// The guest's time limit.
+    pub(super) limit: Option<Duration>,
+}
+
+impl Others {
+    /// Starts them, and confines all threads of the process.
+    pub(super) fn start(self, board: &Arc<Board>, end: &End) -> Result<(), BootError> {
+        let has_network = self.reader.is_some();
+        let mut jobs: Vec<Job> = Vec::new();
+        let mut add = |name, work: Work| {
+            let (board, end) = (board.clone(), end.clone());
+            let job = move || {
+                if let Some(ended) = work(&board) {
+                    end(ended);
+                }
+            };
+            jobs.push((name, Box::new(job)));
+        };
+        for mut vcpu in self.vcpus {
+            add("vcpu", Box::new(move |board| Some(vcpu.run(board))));
+        }
+        if board.input.is_some() {
+            add("input", Box::new(forward_input));
+        }
+        if let Some(reader) = self.reader {
+            add(
+                "network",
+                Box::new(move |board| Some(read_network(&reader, board))),
+            );
+        }
+        if let Some(limit) = self.limit {
+            add(
+                "limit",
+                Box::new(move |board| Some(Ok(time_out(limit, board)))),
+            );
+        }
+        start_confined(jobs, has_network)
+    }
+}
+
+/// What a thread does, and its name.
+type Job = (&'static str, Box<dyn FnOnce() + Send>);
+
+/// Starts a thread for each job, and confines all threads before one begins. A thread's own start takes calls that the
+/// filter refuses, so each is waited for first.
+fn start_confined(jobs: Vec<Job>, has_network: bool) -> Result<(), BootError> {
+    let gate = Arc::new(Barrier::new(jobs.len() + 1));
+    for (name, work) in jobs {
+        let gate = gate.clone();
+        thread::Builder::new()
+            .name(name.to_owned())
+            .stack_size(128 * 1024)
+            .spawn(move || {
+                gate.wait();
+                gate.wait();
+                work();
+            })
+            .map_err(|error| BootError::Host("a thread", error))?;
+    }
+    gate.wait();
+    confine::confine_all_threads(has_network)?;
+    gate.wait();
+    Ok(())
+}
+
+/// Forwards standard input to the serial port until it ends.
+fn forward_input(board: &Board) -> Option<Result<Ended, RunError>> {
+    if let Some(input) = &board.input {
+        program_io::forward(input, &board.grant, |bytes| {
+            lock(&board.serial).receive(bytes);
+        });
+    }
+    None
+}
+
+/// Has the network card receive, until its driver breaks the rules.
+fn read_network(reader: &Reader, board: &Board) -> Result<Ended, RunError> {
+    confine::confine_network_reader()?;
+    let card = board.virtio.last().expect("there is a card if a reader");
+    Err(reader.run(card, &board.memory).into())
+}
+
+/// Waits until the guest's time is up.
+fn time_out(limit: Duration, board: &Board) -> Ended {
+    thread::sleep(limit);
+    Ended::TimedOut {
+        limit,
+        started: board.started.load(Ordering::Relaxed),
+        console: board.console(),
+    }
+}
