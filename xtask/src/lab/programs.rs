@@ -16,7 +16,7 @@ const TESTED: [&str; 3] = ["isobench-container", "isobench-vmm", "isobench"];
 /// The bench that wants what the lab has; it's run by its name.
 const BENCH: &str = "machines";
 /// Programs of the host that tests and targets use where they find them.
-const HELPERS: [&str; 24] = [
+const HELPERS: [&str; 25] = [
     "sh",
     "busybox",
     "cat",
@@ -31,6 +31,7 @@ const HELPERS: [&str; 24] = [
     "kill",
     "ls",
     "mount",
+    "prlimit",
     "rm",
     "setpriv",
     "sleep",
