@@ -11,6 +11,7 @@ mod factors;
 mod honesty;
 mod net;
 mod peers;
+mod report;
 mod run;
 mod support;
 mod tune;

@@ -1,7 +1,7 @@
 //! The first screen: one sentence with the run's answer, the ladder in a few rows, and whether the host was quiet.
 
 use super::headline;
-use super::table::{TableView, leading, table};
+use super::table::{TableView, kind, leading, table};
 use crate::guards::Doubt;
 use crate::model::{Target, TargetKind, Unit};
 use crate::quiet::{Disturbance, Quiet};
@@ -138,9 +138,19 @@ fn ladder(summary: &Summary<'_>, words: &Words) -> TableView {
         let mut cells = columns.iter().map(|(_, column)| &column.cells[index]);
         cells.any(has_cell)
     };
-    table(summary, &columns, words, |index| {
+    let mut ladder = table(summary, &columns, words, |index| {
         is_rung(index) && has_any(index)
-    })
+    });
+    // A version can be long; it stands in the table of all targets.
+    for row in &mut ladder.rows {
+        let target = summary
+            .run
+            .targets
+            .iter()
+            .find(|target| target.name == row.name);
+        row.place = target.map(|target| kind(target, words)).unwrap_or_default();
+    }
+    ladder
 }
 
 /// Whether the host was quiet: a word, and what says so.

@@ -65,14 +65,18 @@ pub fn table(
 
 /// Where a target stands, and the version of the runtime behind it.
 pub fn place(target: &Target, words: &Words) -> String {
-    let kind = match target.kind {
+    let kind = kind(target, words);
+    let version = target.version.as_ref();
+    version
+        .map(|version| format!("{kind}, {version}"))
+        .unwrap_or(kind)
+}
+
+/// Where a target stands.
+pub fn kind(target: &Target, words: &Words) -> String {
+    match target.kind {
         TargetKind::Rung(rung) => words.say("place-of.rung", &[("rung", &rung)]),
         TargetKind::Floor => words.text("place-of.floor").to_owned(),
         TargetKind::Peer => words.text("place-of.peer").to_owned(),
-    };
-    target
-        .version
-        .as_ref()
-        .map(|version| format!("{kind}, {version}"))
-        .unwrap_or(kind)
+    }
 }
