@@ -1,6 +1,6 @@
 //! The kernel's command line: what makes this machine known to a kernel that can't ask a firmware.
 //!
-//! Each word is here because a start without it is slower or does not end well; what each gains is listed in
+//! Each word is here because a start without it may be slower or does not end well; why is said in
 //! docs/guest.md. The user's own words come last, and so have the last say.
 
 use super::layout::{self, VIRTIO, VIRTIO_INTERRUPT, VIRTIO_SIZE};
