@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use isobench_reports::model::{Run, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Place, can_run, cgroups_of, text, wait_for_first_sample};
+use crate::support::{Place, can_run, cgroups_of, first_sample, text};
 
 /// Peers that are to give a program what isobench's container gives it; whether youki does is up to its build.
 const ALIKE: [&str; 6] = ["container", "bwrap", "crun", "lxc", "runc", "podman"];
@@ -218,9 +219,8 @@ fn ends_without_a_trace(target: &str, signal: Signal) {
             "--targets",
             target,
         ];
-        let mut child = place.start(&[&arguments[..], &["--out", "ended"]].concat());
+        let mut child = start_sampling(&place, &arguments);
         let pid = child.id();
-        wait_for_first_sample(&mut child);
         std::thread::sleep(Duration::from_millis(300 + moment));
         kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
         child.wait().unwrap();
@@ -235,6 +235,20 @@ fn ends_without_a_trace(target: &str, signal: Signal) {
         assert_eq!(mounts_in(&place), Vec::<String>::new(), "{what}");
         assert_eq!(place.left_behind(), Vec::<PathBuf>::new(), "{what}");
     }
+}
+
+/// Starts a run that takes samples. A daemon that a busy host didn't let start in time is tried again.
+fn start_sampling(place: &Place, arguments: &[&str]) -> Child {
+    let mut said = String::new();
+    for out in ["ended-1", "ended-2", "ended-3"] {
+        let mut child = place.start(&[arguments, &["--out", out]].concat());
+        match first_sample(&mut child) {
+            Ok(()) => return child,
+            Err(reason) => said = reason,
+        }
+        child.wait().unwrap();
+    }
+    panic!("no sample was announced: {said}");
 }
 
 #[test]

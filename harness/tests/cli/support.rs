@@ -119,10 +119,20 @@ pub fn can_run(target: &str) -> bool {
 
 /// Waits until the run has begun to take samples.
 pub fn wait_for_first_sample(child: &mut Child) {
+    if let Err(said) = first_sample(child) {
+        panic!("no sample was announced: {said}");
+    }
+}
+
+/// Waits until the run has begun to take samples, or returns what it said instead.
+pub fn first_sample(child: &mut Child) -> Result<(), String> {
     let stderr = BufReader::new(child.stderr.take().unwrap());
-    let line = stderr
-        .lines()
-        .map_while(Result::ok)
-        .find(|line| line.starts_with("sample "));
-    assert!(line.is_some(), "no sample was announced");
+    let mut said = String::new();
+    for line in stderr.lines().map_while(Result::ok) {
+        if line.starts_with("sample ") {
+            return Ok(());
+        }
+        said = said + &line + "\n";
+    }
+    Err(said)
 }
