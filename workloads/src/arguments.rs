@@ -20,7 +20,7 @@ WORKLOAD is one of
        ready [--libc]
        idle --touch SIZE
        disk --op seq-write|seq-read|rand-read|rand-write|fsync
-            --block SIZE --bytes SIZE --path FILE [--direct]
+            --block SIZE --bytes SIZE --path FILE [--direct] [--depth N]
        net --op receive|send --peer ADDRESS:PORT --bytes SIZE
        net --op echo|connect --peer ADDRESS:PORT --count N
        cpu --iterations N
@@ -36,6 +36,9 @@ With --wait the work between the messages `begin` and `end` starts when standard
 const LARGEST_BLOCK: ByteSize = ByteSize::mib(64);
 /// `O_DIRECT`'s alignment on the coarsest common device (a disk with 512-byte sectors is content with less).
 const DIRECT_ALIGNMENT: u64 = 512;
+
+/// Most operations at once: each has a thread and a block.
+const DEEPEST: NonZeroU64 = NonZeroU64::new(256).unwrap();
 
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +171,7 @@ fn only<T>(
 
 fn disk(parser: &mut Parser) -> Result<Disk, UsageError> {
     let (mut operation, mut block, mut bytes, mut path) = (None, None, None, None);
-    let mut direct = false;
+    let (mut direct, mut depth) = (false, NonZeroU64::MIN);
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("op") => operation = Some(disk_operation(parser.value()?)?),
@@ -176,6 +179,7 @@ fn disk(parser: &mut Parser) -> Result<Disk, UsageError> {
             Arg::Long("bytes") => bytes = Some(size("--bytes", parser.value()?)?),
             Arg::Long("path") => path = Some(PathBuf::from(parser.value()?)),
             Arg::Long("direct") => direct = true,
+            Arg::Long("depth") => depth = count("--depth", parser.value()?)?,
             _ => return Err(argument.unexpected().into()),
         }
     }
@@ -189,6 +193,7 @@ fn disk(parser: &mut Parser) -> Result<Disk, UsageError> {
         bytes: bytes.ok_or(missing("--bytes"))?,
         path: path.ok_or(missing("--path"))?,
         direct,
+        depth,
     };
     check_sizes(&disk)?;
     Ok(disk)
@@ -256,6 +261,13 @@ fn check_sizes(disk: &Disk) -> Result<(), UsageError> {
             disk.block,
             "with --direct a multiple of 512 bytes is needed",
         );
+    }
+    if disk.depth > DEEPEST || disk.depth.get() > 1 && !disk.operation.is_random() {
+        return Err(UsageError::Value {
+            option: "--depth",
+            value: disk.depth.to_string(),
+            needed: "1 is needed, or up to 256 with rand-read and rand-write",
+        });
     }
     if !bytes.is_multiple_of(block) {
         return refuse("--bytes", disk.bytes, "a multiple of --block is needed");

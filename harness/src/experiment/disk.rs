@@ -3,13 +3,15 @@
 //! One fresh instance a case. Throughput is timed on the host, from the byte that has the workload begin to the arrival
 //! of its end line, so that no guest's clock is trusted; only the latency of single flushes comes from inside.
 
+mod cases;
+
 use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use isobench_reports::model::{Better, Part, Unit};
+use isobench_reports::model::{Part, Unit};
 use isobench_workloads::latencies::Latencies;
 use isobench_workloads::protocol::Message;
 
@@ -19,110 +21,12 @@ use super::{
 use crate::instance::{Instance, InstanceError, Stdin, unexpected};
 use crate::plan::Profile;
 use crate::target::Target;
+use cases::{CASES, Case, FSYNC_MEDIAN};
 
 /// Size of one transfer of a sequential case.
 const SEQUENTIAL_BLOCK: ByteSize = ByteSize::mib(1);
 /// Size of one transfer of a random case, and of a write that is flushed.
 const SMALL_BLOCK: ByteSize = ByteSize::kib(4);
-
-/// One kind of access.
-#[derive(Debug)]
-struct Case {
-    operation: &'static str,
-    direct: bool,
-    sequential: bool,
-    metrics: &'static [MetricInfo],
-}
-
-const fn throughput(name: &'static str, title: &'static str) -> [MetricInfo; 1] {
-    [MetricInfo {
-        name,
-        title,
-        unit: Unit::BytesPerSecond,
-        better: Better::Higher,
-    }]
-}
-
-const fn rate(name: &'static str, title: &'static str) -> [MetricInfo; 1] {
-    [MetricInfo {
-        name,
-        title,
-        unit: Unit::OperationsPerSecond,
-        better: Better::Higher,
-    }]
-}
-
-const fn latency(name: &'static str, title: &'static str) -> MetricInfo {
-    MetricInfo {
-        name,
-        title,
-        unit: Unit::Nanoseconds,
-        better: Better::Lower,
-    }
-}
-
-const FSYNC_MEDIAN: &str = "fsync-p50";
-const FSYNC_TAIL: &str = "fsync-p99";
-
-const CASES: [Case; 7] = [
-    Case {
-        operation: "seq-read",
-        direct: true,
-        sequential: true,
-        metrics: &throughput("seq-read-direct", "Sequential read, 1 MiB, O_DIRECT"),
-    },
-    Case {
-        operation: "seq-write",
-        direct: true,
-        sequential: true,
-        metrics: &throughput("seq-write-direct", "Sequential write, 1 MiB, O_DIRECT"),
-    },
-    Case {
-        operation: "seq-read",
-        direct: false,
-        sequential: true,
-        metrics: &throughput(
-            "seq-read-cached",
-            "Sequential read, 1 MiB, buffered, from the page cache",
-        ),
-    },
-    Case {
-        operation: "seq-write",
-        direct: false,
-        sequential: true,
-        metrics: &throughput(
-            "seq-write-buffered",
-            "Sequential write, 1 MiB, buffered, with one flush at the end",
-        ),
-    },
-    Case {
-        operation: "rand-read",
-        direct: true,
-        sequential: false,
-        metrics: &rate(
-            "rand-read-direct",
-            "Random read, 4 KiB, O_DIRECT, one at a time",
-        ),
-    },
-    Case {
-        operation: "rand-write",
-        direct: true,
-        sequential: false,
-        metrics: &rate(
-            "rand-write-direct",
-            "Random write, 4 KiB, O_DIRECT, one at a time",
-        ),
-    },
-    Case {
-        operation: "fsync",
-        direct: false,
-        sequential: false,
-        metrics: &[
-            latency(FSYNC_MEDIAN, "Flush of a 4 KiB write, median"),
-            latency(FSYNC_TAIL, "Flush of a 4 KiB write, 99th percentile"),
-        ],
-    },
-];
 
 /// Bytes of the backing file.
 pub(super) fn file_size(profile: Profile) -> ByteSize {
@@ -132,6 +36,9 @@ pub(super) fn file_size(profile: Profile) -> ByteSize {
         Profile::Thorough => ByteSize::mib(512),
     }
 }
+
+/// By how much more operations are done where several are under way at once.
+const MORE_WHEN_DEEP: u64 = 4;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -165,7 +72,9 @@ impl Disk {
             Case {
                 operation: "fsync", ..
             } => (SMALL_BLOCK, self.flushed),
-            Case { .. } => (SMALL_BLOCK, self.random),
+            Case { depth: 1, .. } => (SMALL_BLOCK, self.random),
+            // Several at once are done sooner, and there shall be as much to time.
+            Case { .. } => (SMALL_BLOCK, self.random * MORE_WHEN_DEEP),
         }
     }
 }
@@ -177,10 +86,11 @@ impl Experiment for Disk {
 
     fn method(&self) -> &'static str {
         "One file on a disk, never in memory, the same for every target: the process opens it, the container has it \
-         bound in, the microVM as its block device. Throughput and rate are timed on the host from the workload's \
-         begin line to its end line; the latency of single flushes is measured inside. O_DIRECT figures bypass the \
-         page cache on the host; buffered ones are labelled as such, and `cached` means that the file was read into \
-         the page cache just before. No figure says more about durability than the host's own disk does."
+         bound in, the microVM as its block device. Several at once are threads, each with one operation under way. \
+         Throughput and rate are timed on the host from the workload's begin line to its end line; the latency of \
+         single flushes is measured inside. O_DIRECT figures bypass the page cache on the host; buffered ones are \
+         labelled as such, and `cached` means that the file was read into the page cache just before. No figure says \
+         more about durability than the host's own disk does."
     }
 
     fn metrics(&self) -> Vec<MetricInfo> {
@@ -204,6 +114,11 @@ impl Experiment for Disk {
             .iter()
             .map(|case| case.metrics.iter().map(|metric| metric.name).collect())
             .collect()
+    }
+
+    fn why_not(&self, case: usize, target: &dyn Target) -> Option<&'static str> {
+        let lacks_threads = CASES[case].depth > 1 && !target.has_kernel();
+        lacks_threads.then_some("without a kernel there is one thread, and one operation at a time")
     }
 
     fn rounds(&self, profile: Profile) -> Rounds {
@@ -252,6 +167,10 @@ impl Experiment for Disk {
         if case.direct {
             arguments.push("--direct");
         }
+        let depth = case.depth.to_string();
+        if case.depth > 1 {
+            arguments.extend(["--depth", &depth]);
+        }
         let mut launch = bench.launch(subject, &arguments);
         launch.disk = Some(bench.disk);
         launch.direct = case.direct;
@@ -286,7 +205,7 @@ fn listen(instance: &mut Instance, case: &Case) -> Result<Outcome, MeasureError>
         (Message::End { operations, bytes }, at) => (operations, bytes, at),
         (other, _) => return Err(unexpected(&other, "end line").into()),
     };
-    let latencies = if case.sequential {
+    let latencies = if case.sequential || case.depth > 1 {
         None
     } else {
         match instance.next_message("latencies")? {

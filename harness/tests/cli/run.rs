@@ -314,6 +314,12 @@ fn disk_and_memory_figures_come_from_every_rung() {
                 );
             }
             for metric in &disk.metrics {
+                if target == "microvm-bare" && metric.name.ends_with("-16") {
+                    let mut samples = run.samples.iter();
+                    let row = samples.find(|s| s.target == target && s.metric == metric.name);
+                    assert_eq!(row.unwrap().status, Status::Unavailable);
+                    continue;
+                }
                 let failed: Vec<_> = run
                     .samples
                     .iter()

@@ -13,6 +13,7 @@ fn each_workload_is_read() {
             bytes: ByteSize::mib(64),
             path: "/dev/vda".into(),
             direct,
+            depth: NonZeroU64::MIN,
         })
     };
     let thousand = NonZeroU64::new(1000).unwrap();
@@ -117,6 +118,14 @@ fn a_bad_command_line_says_what_is_needed() {
         (
             "disk --op fsync --block 100 --bytes 1000 --path f --direct",
             "a multiple of 512",
+        ),
+        (
+            "disk --op fsync --block 4KiB --bytes 4KiB --path f --depth 2",
+            "up to 256 with rand-read",
+        ),
+        (
+            "disk --op rand-read --block 4KiB --bytes 4KiB --path f --depth 257",
+            "up to 256 with rand-read",
         ),
         (
             "disk --op fsync --block 1TiB --bytes 1TiB --path f",

@@ -12,11 +12,14 @@
 //!
 //! **The latencies.** Random operations are timed from the end of one to the end of the next (one
 //! reading of the clock each: in a guest it may cost a VM exit, and the work between is nanoseconds);
-//! `fsync` times the fdatasync alone. Sequential operations are not timed singly.
+//! `fsync` times the fdatasync alone. Sequential operations, and several at once, are not timed singly.
+
+mod deep;
 
 use std::fs::{File, OpenOptions};
 use std::hint::black_box;
 use std::io::{self, Read, Seek as _, SeekFrom, Write};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -42,6 +45,8 @@ pub struct Disk {
     pub path: PathBuf,
     /// Past the page cache, with `O_DIRECT`.
     pub direct: bool,
+    /// Random operations at once; each has a thread.
+    pub depth: NonZeroU64,
 }
 
 /// Kinds of disk operation.
@@ -80,6 +85,11 @@ impl DiskOperation {
         }
     }
 
+    /// Whether several can be under way at once.
+    pub const fn is_random(self) -> bool {
+        matches!(self, Self::RandomRead | Self::RandomWrite)
+    }
+
     const fn reads(self) -> bool {
         matches!(self, Self::SequentialRead | Self::RandomRead)
     }
@@ -97,8 +107,12 @@ impl Disk {
             buffer: Block::new(self.block)?,
         };
         let mut latencies = Latencies::new();
-        begin(output, input)?;
-        session.work(&mut latencies)?;
+        if self.depth.get() > 1 {
+            deep::run(&session, self.depth, output, input)?;
+        } else {
+            begin(output, input)?;
+            session.work(&mut latencies)?;
+        }
         let end = Message::End {
             operations: self.operations(),
             bytes: self.bytes,
