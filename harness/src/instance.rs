@@ -20,7 +20,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 
 use crate::interrupt::Interrupt;
 use crate::leftovers::Leftovers;
-use crate::marks::{Mark, MonotonicTime, parse_marks};
+use crate::marks::{Count, Mark, MonotonicTime, parse_marks};
 use crate::reap::{Reaped, reap};
 use crate::spawn::{Child, CommandLine, Descriptors, ProcessGroup, spawn_late};
 use crate::stream::Stream;
@@ -169,10 +169,26 @@ impl<'i> Instance<'i> {
     /// # Errors
     /// As [`Instance::next_message`], and [`InstanceError::Unexpected`].
     pub fn begin(&mut self) -> Result<MonotonicTime, InstanceError> {
+        self.set_up()?;
+        self.go()
+    }
+
+    /// The first half of [`Instance::begin`]: waits until it is set up.
+    ///
+    /// # Errors
+    /// As [`Instance::begin`].
+    pub fn set_up(&mut self) -> Result<(), InstanceError> {
         match self.next_message("begin line")? {
-            (Message::Begin, _) => {}
-            (other, _) => return Err(unexpected(&other, "begin line")),
+            (Message::Begin, _) => Ok(()),
+            (other, _) => Err(unexpected(&other, "begin line")),
         }
+    }
+
+    /// The second half: has it begin.
+    ///
+    /// # Errors
+    /// As [`Instance::begin`].
+    pub fn go(&mut self) -> Result<MonotonicTime, InstanceError> {
         std::thread::sleep(REST);
         self.stdout.drain()?;
         if let Some((hasty, _)) = self.said()? {
@@ -221,6 +237,18 @@ impl<'i> Instance<'i> {
     /// # Errors
     /// [`InstanceError::Marks`] or [`InstanceError::Pipe`].
     pub fn marks(&mut self) -> Result<Vec<Mark>, InstanceError> {
+        Ok(self.told()?.0)
+    }
+
+    /// What its launcher has counted and told so far.
+    ///
+    /// # Errors
+    /// As [`Instance::marks`].
+    pub fn counts(&mut self) -> Result<Vec<Count>, InstanceError> {
+        Ok(self.told()?.1)
+    }
+
+    fn told(&mut self) -> Result<(Vec<Mark>, Vec<Count>), InstanceError> {
         self.marks.drain()?;
         Ok(parse_marks(&self.marks.text())?)
     }

@@ -42,4 +42,5 @@ pub mod stop;
 pub mod stream;
 pub mod suite;
 pub mod target;
+pub mod tracer;
 pub mod tune;

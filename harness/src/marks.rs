@@ -3,6 +3,8 @@
 //! A launcher inherits a pipe and writes one line a phase to it, `NAME NANOSECONDS\n`, the
 //! host's `CLOCK_MONOTONIC` at the *end* of that phase. A line is written by one `write(2)` far below
 //! `PIPE_BUF`, so lines of several processes never interleave (pipe(7)).
+//!
+//! The same pipe takes what a launcher has counted, `count NAME NUMBER\n` each.
 
 use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -12,6 +14,8 @@ use nix::time::{ClockId, clock_gettime};
 
 /// Longest phase name accepted, in bytes.
 const MAX_NAME: usize = 32;
+/// The first word of a line that counts.
+const COUNT: &str = "count";
 
 /// A reading of the host's `CLOCK_MONOTONIC` (`clock_gettime(2)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,10 +88,24 @@ impl MarkWriter {
 
     /// Marks the end of `phase`, now. A reader that has gone away is not the launcher's concern.
     pub fn mark(&self, phase: &str) {
+        if self.pipe.is_some() {
+            self.write(format_args!(
+                "{phase} {}",
+                MonotonicTime::now().0.as_nanos()
+            ));
+        }
+    }
+
+    /// Tells how many of `name` there were.
+    pub fn count(&self, name: &str, number: u64) {
+        self.write(format_args!("{COUNT} {name} {number}"));
+    }
+
+    fn write(&self, text: std::fmt::Arguments<'_>) {
         let Some(pipe) = &self.pipe else { return };
         let mut line = [0_u8; MAX_NAME + 32];
         let mut rest = line.as_mut_slice();
-        if writeln!(rest, "{phase} {}", MonotonicTime::now().0.as_nanos()).is_ok() {
+        if writeln!(rest, "{text}").is_ok() {
             let unused = rest.len();
             let used = line.len() - unused;
             let _ = nix::unistd::write(pipe.as_fd(), &line[..used]);
@@ -104,38 +122,52 @@ pub struct Mark {
     pub at: MonotonicTime,
 }
 
-/// What a launcher wrote is not a list of marks.
+/// Something that a launcher has counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// Of what.
+    pub name: String,
+    /// How many.
+    pub number: u64,
+}
+
+/// What a launcher wrote is neither a mark nor a count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the launcher's phase mark {line:?} is not `NAME NANOSECONDS`")]
+#[error("the launcher's phase mark {line:?} is not `NAME NANOSECONDS`, nor `count NAME NUMBER`")]
 pub struct MarkError {
     line: String,
 }
 
-/// Reads all marks of one launch, in the order written.
+/// Reads all marks and counts of one launch, each in the order written.
 ///
 /// # Errors
-/// A line that is not `NAME NANOSECONDS`, with a name of 1 to 32 lower-case letters, digits and hyphens.
-pub fn parse_marks(text: &str) -> Result<Vec<Mark>, MarkError> {
-    text.lines()
-        .map(|line| {
-            parse_mark(line).ok_or_else(|| MarkError {
-                line: line.chars().take(80).collect(),
-            })
-        })
-        .collect()
+/// A line that is neither, with a name of 1 to 32 lower-case letters, digits and hyphens.
+pub fn parse_marks(text: &str) -> Result<(Vec<Mark>, Vec<Count>), MarkError> {
+    let (mut marks, mut counts) = (Vec::new(), Vec::new());
+    for line in text.lines() {
+        let error = || MarkError {
+            line: line.chars().take(80).collect(),
+        };
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            [phase, nanoseconds] => marks.push(Mark {
+                phase: name(phase).ok_or_else(error)?,
+                at: MonotonicTime::from_nanos(nanoseconds.parse().map_err(|_| error())?),
+            }),
+            [COUNT, of, number] => counts.push(Count {
+                name: name(of).ok_or_else(error)?,
+                number: number.parse().map_err(|_| error())?,
+            }),
+            _ => return Err(error()),
+        }
+    }
+    Ok((marks, counts))
 }
 
-fn parse_mark(line: &str) -> Option<Mark> {
-    let (phase, nanoseconds) = line.split_once(' ')?;
-    let named = (1..=MAX_NAME).contains(&phase.len())
-        && phase
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    let at = MonotonicTime::from_nanos(nanoseconds.parse().ok()?);
-    named.then(|| Mark {
-        phase: phase.to_owned(),
-        at,
-    })
+/// A name as launchers give them.
+fn name(text: &str) -> Option<String> {
+    let is_of_names = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_name = (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(is_of_names);
+    is_name.then(|| text.to_owned())
 }
 
 #[cfg(test)]
@@ -160,10 +192,16 @@ mod tests {
         let (reader, writer) = nix::unistd::pipe().unwrap();
         let marks = MarkWriter::new(writer);
         marks.mark("clone");
+        marks.count("port-write", 12);
         marks.mark("pivot-root");
         drop(marks);
         let text = std::io::read_to_string(std::fs::File::from(reader)).unwrap();
-        let read = parse_marks(&text).unwrap();
+        let (read, counts) = parse_marks(&text).unwrap();
+        let written = Count {
+            name: "port-write".to_owned(),
+            number: 12,
+        };
+        assert_eq!(counts, [written]);
         assert_eq!(read.len(), 2);
         assert_eq!(read[0].phase, "clone");
         assert_eq!(read[1].phase, "pivot-root");
@@ -172,7 +210,17 @@ mod tests {
 
     #[test]
     fn a_garbled_mark_is_named() {
-        for line in ["clone", "clone x", " 5", "Clone 5", "clone -1", "a b 5"] {
+        for line in [
+            "clone",
+            "clone x",
+            " 5",
+            "Clone 5",
+            "clone -1",
+            "a b 5",
+            "count a x",
+            "count A 1",
+            "count a 1 2",
+        ] {
             let error = parse_marks(line).unwrap_err();
             assert!(error.to_string().contains(line), "{error}");
         }

@@ -15,6 +15,8 @@ pub struct Programs {
     pub vmm: PathBuf,
     /// The floors that rungs 1 and 2 are held against.
     pub floor: PathBuf,
+    /// What counts the host's system calls of a target.
+    pub tracer: PathBuf,
 }
 
 /// A program is not where it should be.
@@ -82,6 +84,7 @@ impl Programs {
             container: program("isobench-container")?,
             vmm: program("isobench-vmm")?,
             floor: program("isobench-floor")?,
+            tracer: program("isobench-tracer")?,
         })
     }
 }

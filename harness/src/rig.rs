@@ -47,6 +47,7 @@ pub struct Rig {
     pub limit: Duration,
     disk: PathBuf,
     workload: PathBuf,
+    tracer: PathBuf,
     _session: Session,
 }
 
@@ -87,6 +88,7 @@ impl Rig {
             limit: SAMPLE_LIMIT,
             disk,
             workload: programs.workload.clone(),
+            tracer: programs.tracer.clone(),
             _session: session,
         })
     }
@@ -96,6 +98,7 @@ impl Rig {
         Bench {
             workload: &self.workload,
             disk: &self.disk,
+            tracer: &self.tracer,
             accounting: self.accounting.as_ref().ok(),
             limit: self.limit,
             interrupt,

@@ -13,7 +13,7 @@ mod error;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -69,6 +69,20 @@ impl CommandLine {
             holds_sigchld: false,
             leftovers: Leftovers::default(),
         }
+    }
+
+    /// The same command run by `tracer`, which tells where marks go.
+    #[must_use]
+    pub fn through(mut self, tracer: &Path) -> Self {
+        let program = std::mem::replace(&mut self.program, tracer.to_owned());
+        let own = [
+            "--marks-fd".into(),
+            MARKS_DESCRIPTOR.to_string().into(),
+            "--".into(),
+            program.into(),
+        ];
+        self.arguments.splice(0..0, own);
+        self
     }
 
     /// Adds arguments.

@@ -197,6 +197,8 @@ pub enum Unit {
     BytesPerSecond,
     /// Rate in operations a second.
     OperationsPerSecond,
+    /// How many of something; the metric says of what.
+    Count,
 }
 
 impl Unit {
@@ -207,6 +209,7 @@ impl Unit {
             Self::Bytes => "B",
             Self::BytesPerSecond => "B/s",
             Self::OperationsPerSecond => "1/s",
+            Self::Count => "1",
         }
     }
 }

@@ -31,6 +31,7 @@ const THROUGHPUT: [Scale; 4] = [
     scale(1e9, "GB/s"),
 ];
 const RATE: [Scale; 1] = [scale(1.0, "/s")];
+const COUNT: [Scale; 1] = [scale(1.0, "")];
 
 const fn scale(divisor: f64, symbol: &'static str) -> Scale {
     Scale { divisor, symbol }
@@ -46,6 +47,7 @@ impl Scale {
             Unit::Bytes => &SIZE,
             Unit::BytesPerSecond => &THROUGHPUT,
             Unit::OperationsPerSecond => &RATE,
+            Unit::Count => &COUNT,
         };
         let fits = |scale: &&Self| value.abs() / scale.divisor < 999.5;
         scales
@@ -68,19 +70,27 @@ impl Scale {
         } else {
             text
         };
-        format!("{text} {}", self.symbol)
+        self.behind(&text)
     }
 
-    /// The number in front of the symbol.
+    /// The number in front of the symbol. What is counted is whole, and all its digits are known.
     pub fn number(self, value: f64) -> String {
+        if self.symbol.is_empty() && value.fract() == 0.0 {
+            return thousands(&format!("{value:.0}"));
+        }
         digits(value / self.divisor)
+    }
+
+    /// The symbol behind a number, if there is one.
+    fn behind(self, number: &str) -> String {
+        format!("{number} {}", self.symbol).trim_end().to_owned()
     }
 }
 
 /// Writes a value with its unit, such as `1.23 ms`, `12.3 MiB`, `84,000 /s`.
 pub fn value(unit: Unit, value: f64) -> String {
     let scale = Scale::of(unit, value);
-    format!("{} {}", scale.number(value), scale.symbol)
+    scale.behind(&scale.number(value))
 }
 
 /// Writes a round value of an axis in the unit that fits it, such as `20 ms`.
@@ -91,12 +101,8 @@ pub fn tick(unit: Unit, value: f64) -> String {
 /// Writes an interval in the unit that fits `centre`, such as `1.20 to 1.31 ms`.
 pub fn interval(unit: Unit, interval: Interval, centre: f64) -> String {
     let scale = Scale::of(unit, centre);
-    format!(
-        "{} to {} {}",
-        scale.number(interval.low),
-        scale.number(interval.high),
-        scale.symbol
-    )
+    let (low, high) = (scale.number(interval.low), scale.number(interval.high));
+    scale.behind(&format!("{low} to {high}"))
 }
 
 /// Writes a ratio, such as `3.21×`.
@@ -209,6 +215,9 @@ mod tests {
             (Unit::OperationsPerSecond, 84_044.0, "84,000 /s"),
             (Unit::OperationsPerSecond, 1_234_567.0, "1,230,000 /s"),
             (Unit::OperationsPerSecond, 12.34, "12.3 /s"),
+            (Unit::Count, 1.0, "1"),
+            (Unit::Count, 12_345.0, "12,345"),
+            (Unit::Count, 3.5, "3.50"),
         ];
         for (unit, number, text) in cases {
             assert_eq!(value(unit, number), text);

@@ -15,6 +15,7 @@ pub mod bare;
 pub mod config;
 pub mod confine;
 pub mod devices;
+pub mod exits;
 pub mod floor;
 pub mod kvm;
 pub mod layout;

@@ -11,6 +11,7 @@ use crate::bare::program::Image;
 use crate::bare::syscalls::{Outcome, Personality, SystemCall};
 use crate::bare::trampoline;
 use crate::config::Config;
+use crate::exits::ExitCounts;
 use crate::kvm::{Hypervisor, KvmError, KvmKind};
 use crate::layout::{EXCEPTION_PORTS, SYSTEM_CALL_PORT};
 use crate::memory::{GuestRam, RamError};
@@ -81,6 +82,7 @@ pub struct MicroVm {
     memory: AddressSpace,
     /// The program's layout, until its code has been made ready.
     cold: Option<Image>,
+    exits: ExitCounts,
 }
 
 impl MicroVm {
@@ -107,7 +109,13 @@ impl MicroVm {
             _vm: vm,
             memory,
             cold: Some(config.program.image.clone()),
+            exits: ExitCounts::default(),
         })
+    }
+
+    /// How often the guest has come out so far.
+    pub const fn exits(&self) -> &ExitCounts {
+        &self.exits
     }
 
     /// Makes the program's code ready at its first `brk`, where a fault is dear: see [`loader::warm_code`].
@@ -132,6 +140,7 @@ impl MicroVm {
         let mut waits_for = Some(Phase::FirstExit);
         loop {
             let exit = self.vcpu.run()?;
+            self.exits.add(exit.reason());
             if waits_for == Some(Phase::FirstExit) {
                 ended(Phase::FirstExit);
                 waits_for = Some(Phase::Ready);

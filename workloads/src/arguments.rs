@@ -27,6 +27,7 @@ WORKLOAD is one of
        syscall --iterations N
        page-fault --bytes SIZE
        price --op OPERATION --milliseconds N [--path FILE]
+       calls
        inspect
 
 With --wait the work between the messages `begin` and `end` starts when standard input has a line, or ends.
@@ -61,12 +62,12 @@ pub enum Command {
 pub enum UsageError {
     /// No subcommand at all.
     #[error(
-        "no workload is named: one of ready, idle, disk, net, cpu, syscall, page-fault, price, inspect is needed"
+        "no workload is named: one of ready, idle, disk, net, cpu, syscall, page-fault, price, calls, inspect is needed"
     )]
     NoWorkload,
     /// A subcommand that does not exist.
     #[error(
-        "unknown workload {name:?}: one of ready, idle, disk, net, cpu, syscall, page-fault, price, inspect is needed"
+        "unknown workload {name:?}: one of ready, idle, disk, net, cpu, syscall, page-fault, price, calls, inspect is needed"
     )]
     UnknownWorkload {
         /// As given.
@@ -116,6 +117,10 @@ pub fn parse(mut parser: Parser) -> Result<Command, UsageError> {
                 };
             }
             Some("ready") => ready(&mut parser)?,
+            Some("calls") => match parser.next()? {
+                None => Workload::Calls,
+                Some(argument) => return Err(argument.unexpected().into()),
+            },
             Some("idle") => Workload::Idle {
                 touch: only("idle", "--touch", size, &mut parser)?,
             },

@@ -6,12 +6,14 @@
 //! and does nothing that its subcommand does not ask for.
 //!
 //! - [`protocol`] is what it says on standard output, and the one place where that is parsed;
+//! - [`calls`] is what it says of system calls;
 //! - [`arguments`] is its command line;
 //! - [`run`] holds one module a workload;
 //! - [`inspect`] says what a program in its place can see;
 //! - [`guest_init`] is what it is as the first process of a guest with a kernel.
 
 pub mod arguments;
+pub mod calls;
 pub mod guest_init;
 pub mod inspect;
 pub mod latencies;

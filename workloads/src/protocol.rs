@@ -7,6 +7,7 @@
 //! isobench/1 begin
 //! isobench/1 end operations=16384 bytes=67108864
 //! isobench/1 latencies unit=ns count=3 values=1004:2,20096:1
+//! isobench/1 calls kernel=6.1.0 boot=... answered=0-14,... refused=... unknown=... untried=...
 //! ```
 //!
 //! What arrives may come from a hostile guest or a program of the user's own, so parsing trusts nothing: a
@@ -19,6 +20,7 @@ use std::str::FromStr;
 
 use bytesize::ByteSize;
 
+use crate::calls::Calls;
 use crate::latencies::Latencies;
 
 /// Longest line accepted, in bytes, with its `\n`.
@@ -51,6 +53,8 @@ pub enum Message {
     },
     /// The latency of each operation of the window, sent after [`Message::End`] so as not to disturb it.
     Latencies(Latencies),
+    /// What became of every system call that was tried.
+    Calls(Box<Calls>),
 }
 
 impl Message {
@@ -85,7 +89,7 @@ impl Message {
         match self {
             Self::Ready => output.write_all(READY_LINE.as_bytes()),
             Self::Begin => output.write_all(BEGIN_LINE.as_bytes()),
-            Self::End { .. } | Self::Latencies(_) => {
+            Self::End { .. } | Self::Latencies(_) | Self::Calls(_) => {
                 output.write_all(format!("{self}\n").as_bytes())
             }
         }
@@ -109,6 +113,7 @@ fn parse_body(body: &str) -> Option<Message> {
                 parse_values(values).filter(|read| unit == "ns" && read.count() == count)?,
             )
         }
+        "calls" => return Some(Message::Calls(Box::new(Calls::parse(words)?))),
         _ => return None,
     };
     words.next().is_none().then_some(message)
@@ -172,6 +177,7 @@ impl fmt::Display for Message {
                 }
                 Ok(())
             }
+            Self::Calls(calls) => write!(formatter, "{PREFIX}{VERSION} {calls}"),
         }
     }
 }

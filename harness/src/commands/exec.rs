@@ -25,7 +25,7 @@ use crate::host::HostReport;
 use crate::programs::Programs;
 use crate::session::{Session, SessionName};
 use crate::spawn::{CommandLine, Descriptors, ProcessGroup, spawn};
-use crate::target::{self, Launch, Target};
+use crate::target::{self, Launch, Marks, Target};
 
 /// Runs the program and gives its exit code, or 128 + the signal that ended it.
 ///
@@ -67,7 +67,7 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
             .map_or_else(Vec::new, Group::limit_directories),
         mechanisms: Mechanisms::ALL,
         holds_input: false,
-        marks: false,
+        marks: Marks::None,
     };
     let command = target
         .command(&launch)

@@ -12,7 +12,7 @@ use crate::cli::ExecArguments;
 use crate::failure::BadInput;
 use crate::programs::Programs;
 use crate::session::Session;
-use crate::target::{Container, InImage, Launch, Target as _};
+use crate::target::{Container, InImage, Launch, Marks, Target as _};
 
 /// Runs a program of the image called `name` and gives its exit code.
 ///
@@ -55,7 +55,7 @@ pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
             .as_ref()
             .map_or_else(Vec::new, Group::limit_directories),
         holds_input: false,
-        marks: false,
+        marks: Marks::None,
     };
     let in_image = InImage {
         layers: &layers.paths,

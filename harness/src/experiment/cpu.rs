@@ -16,7 +16,7 @@ use super::{
 };
 use crate::instance::{Instance, InstanceError, Stdin, unexpected};
 use crate::plan::Profile;
-use crate::target::Target;
+use crate::target::{Marks, Target};
 
 /// What each operation's figure is called, for people.
 const fn title(operation: PriceOperation) -> &'static str {
@@ -169,7 +169,7 @@ impl Experiment for Cpu {
         }
         let mut launch = bench.launch(subject, &arguments);
         launch.disk = with_file.then_some(bench.disk);
-        launch.marks = false;
+        launch.marks = Marks::None;
         let (group, mut instance) = bench.start(subject, launch, Stdin::Held)?;
         let outcome = listen(&mut instance)?;
         let ended = instance.finished()?;
@@ -276,6 +276,7 @@ mod tests {
             container: nowhere(),
             vmm: nowhere(),
             floor: nowhere(),
+            tracer: nowhere(),
         };
         let targets = target::all(&programs);
         let cpu = Cpu::new(Profile::Quick);

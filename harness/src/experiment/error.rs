@@ -53,6 +53,12 @@ pub enum MeasureError {
         /// How many.
         hung: u32,
     },
+    /// The tracer never said that it had heard.
+    #[error("the tracer doesn't say that it watches")]
+    NotWatched,
+    /// What it should have counted isn't there.
+    #[error("the launcher doesn't say how many {0} there were")]
+    NotCounted(&'static str),
     /// Time ran backwards, or a launcher lies.
     #[error("phase `{phase}` ends before the one that precedes it")]
     NegativePhase {

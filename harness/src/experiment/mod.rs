@@ -7,6 +7,7 @@ mod cpu;
 mod density;
 mod disk;
 mod error;
+mod isolation;
 mod memory;
 mod net;
 mod parallel;
@@ -33,7 +34,7 @@ use crate::interrupt::Interrupt;
 use crate::marks::MonotonicTime;
 use crate::plan::Profile;
 use crate::spawn::CommandLine;
-use crate::target::{Launch, Target};
+use crate::target::{Launch, Marks, Target};
 
 /// Name of the start-up experiment.
 pub const STARTUP: &str = "startup";
@@ -53,6 +54,8 @@ pub const MEMORY: &str = "memory";
 pub const DENSITY: &str = "density";
 /// Name of the experiment that prices what a running program does.
 pub const CPU: &str = "cpu";
+/// Name of the experiment that looks how much is isolated.
+pub const ISOLATION: &str = "isolation";
 /// Name of the disk experiment.
 pub const DISK: &str = "disk";
 /// Name of the network experiment.
@@ -158,6 +161,8 @@ pub struct Bench<'r> {
     pub workload: &'r Path,
     /// The file that disk experiments work on.
     pub disk: &'r Path,
+    /// What counts the host's system calls of an instance.
+    pub tracer: &'r Path,
     /// Where memory is accounted, if this host can.
     pub accounting: Option<&'r Accounting>,
     /// How long one instance may take.
@@ -193,7 +198,7 @@ impl Bench<'_> {
             limits: Vec::new(),
             mechanisms: Mechanisms::ALL,
             holds_input: false,
-            marks: true,
+            marks: Marks::Phases,
         }
     }
 
@@ -208,22 +213,49 @@ impl Bench<'_> {
         self.start_after(subject, launch, stdin, Duration::ZERO, |_| Ok(()))
     }
 
-    /// The same with a delay that counts as the start's, once `before` is done, which doesn't: by then all is prepared and
-    /// the cgroup is joined, so that only the start itself follows.
-    fn start_after(
+    /// Starts one as [`Bench::start`] does, with the calls counted that it makes of the host's kernel.
+    fn start_traced(
+        &self,
+        subject: &Subject,
+        launch: Launch,
+        stdin: Stdin,
+    ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
+        let (group, command) = self.prepare(subject, launch, stdin)?;
+        let command = command.through(self.tracer);
+        if let Some(group) = &group {
+            group.enter()?;
+        }
+        let instance = Instance::start(&command, stdin, self.limit, self.interrupt)?;
+        Ok((group, instance))
+    }
+
+    /// A cgroup for an instance, where there are cgroups, and the instance's command line.
+    fn prepare(
         &self,
         subject: &Subject,
         mut launch: Launch,
         stdin: Stdin,
-        delay: Duration,
-        before: impl FnOnce(&CommandLine) -> Result<(), MeasureError>,
-    ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
+    ) -> Result<(Option<Group>, CommandLine), MeasureError> {
         launch.holds_input = matches!(stdin, Stdin::Held);
         let group = self.accounting.map(Accounting::group).transpose()?;
         if let Some(group) = &group {
             launch.limits = group.limit_directories();
         }
         let command = subject.command(&launch)?;
+        Ok((group, command))
+    }
+
+    /// The same with a delay that counts as the start's, once `before` is done, which doesn't: by then all is prepared and
+    /// the cgroup is joined, so that only the start itself follows.
+    fn start_after(
+        &self,
+        subject: &Subject,
+        launch: Launch,
+        stdin: Stdin,
+        delay: Duration,
+        before: impl FnOnce(&CommandLine) -> Result<(), MeasureError>,
+    ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
+        let (group, command) = self.prepare(subject, launch, stdin)?;
         if let Some(group) = &group {
             group.enter()?;
         }
@@ -357,6 +389,7 @@ pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
         Box::new(cpu::Cpu::new(profile)),
         Box::new(disk::Disk::new(profile)),
         Box::new(net::Net::new(profile)),
+        Box::new(isolation::Isolation),
     ]
 }
 

@@ -16,7 +16,7 @@ use crate::accounting::Accounting;
 use crate::instance::{InstanceError, Started, start_together};
 use crate::marks::MonotonicTime;
 use crate::plan::Profile;
-use crate::target::Target;
+use crate::target::{Marks, Target};
 
 /// A number of instances, and the metrics that it has.
 struct Crowd {
@@ -131,7 +131,7 @@ impl Experiment for Parallel {
         };
         let command = |limits| {
             let mut launch = bench.launch(subject, &["ready"]);
-            launch.marks = false;
+            launch.marks = Marks::None;
             launch.limits = limits;
             subject.command(&launch)
         };

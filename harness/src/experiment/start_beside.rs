@@ -17,7 +17,7 @@ use crate::accounting::{Accounting, Group};
 use crate::instance::{Instance, InstanceError, Stdin};
 use crate::marks::MonotonicTime;
 use crate::plan::Profile;
-use crate::target::Target;
+use crate::target::{Marks, Target};
 
 /// Starts that are timed beside one crowd: making it takes far longer than they do.
 const STARTS: u32 = 5;
@@ -133,7 +133,7 @@ fn start_one(
     bench: &Bench,
 ) -> Result<Reading, MeasureError> {
     let mut launch = bench.launch(subject, &["ready"]);
-    launch.marks = false;
+    launch.marks = Marks::None;
     let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
     let took = elapsed(metric, instance.spawned_at(), instance.ready()?)?;
     let ended = instance.finished()?;
@@ -163,7 +163,7 @@ impl<'r> Crowd<'r> {
         for (number, limits) in (0..).zip(limits) {
             check_memory(number)?;
             let mut launch = bench.launch(subject, &["idle", "--touch", "4KiB"]);
-            launch.marks = false;
+            launch.marks = Marks::None;
             launch.limits = limits;
             let command = subject.command(&launch)?;
             if let Some(group) = &crowd.group {

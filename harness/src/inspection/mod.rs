@@ -29,7 +29,7 @@ use crate::programs::Programs;
 use crate::session::Session;
 use crate::spawn::{Descriptors, ProcessGroup, spawn};
 use crate::stream::Stream;
-use crate::target::{Launch, Target};
+use crate::target::{Launch, Marks, Target};
 
 use sight::Sight;
 
@@ -74,7 +74,7 @@ pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<F
         root: &root,
         limits: limits.clone(),
         holds_input: false,
-        marks: false,
+        marks: Marks::None,
     };
     let command = target.command(&launch)?;
     let (stdout, mut output) = Stream::pipe(MOST)?;

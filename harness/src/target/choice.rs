@@ -62,6 +62,7 @@ mod tests {
             container: PathBuf::new(),
             vmm: PathBuf::new(),
             floor: PathBuf::new(),
+            tracer: PathBuf::new(),
         };
         let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
         let wanted = (!words.is_empty()).then_some(words.as_slice());

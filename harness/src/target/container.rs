@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use isobench_container::{Mechanism, Mechanisms, Network, Phase, User};
 use isobench_reports::model::{Part, TargetKind, Unavailable};
 
-use super::{Launch, Target, file_name, inside_path, part, place_program};
+use super::{Launch, Marks, Target, file_name, inside_path, part, place_program};
 use crate::host::{HostReport, Need};
 use crate::spawn::{CommandLine, MARKS_DESCRIPTOR};
 
@@ -57,7 +57,7 @@ impl Container {
     fn options(&self, launch: &Launch, layers: &[PathBuf]) -> CommandLine {
         let mut command = CommandLine::new(&self.launcher);
         let arguments = &mut command.arguments;
-        if launch.marks {
+        if launch.marks != Marks::None {
             arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
         }
         let has = |mechanism| launch.mechanisms.contains(mechanism);

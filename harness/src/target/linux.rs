@@ -9,7 +9,7 @@ use isobench_reports::model::{Part, TargetKind, Unavailable};
 use isobench_vmm::linux::phase::Phase;
 
 use super::guest_kernel::GuestKernel;
-use super::{Launch, Target, part};
+use super::{Launch, Marks, Target, part};
 use crate::host::HostReport;
 use crate::spawn::{CommandLine, MARKS_DESCRIPTOR};
 
@@ -55,6 +55,10 @@ impl Target for LinuxMicrovm {
         self.kernel.version()
     }
 
+    fn counts_exits(&self) -> bool {
+        true
+    }
+
     fn prices_exits(&self) -> bool {
         true
     }
@@ -82,8 +86,11 @@ impl Target for LinuxMicrovm {
             .args(["run", "--guest", "linux"])
             .args(["--kernel".as_ref(), kernel.image.as_os_str()]);
         let arguments = &mut command.arguments;
-        if launch.marks {
+        if launch.marks != Marks::None {
             arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
+        }
+        if launch.marks == Marks::PhasesAndExits {
+            arguments.push("--count-exits".into());
         }
         let memory = launch.memory.unwrap_or(MEMORY);
         arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);

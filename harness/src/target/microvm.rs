@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use isobench_reports::model::{Part, TargetKind, Unavailable};
 use isobench_vmm::phase::Phase;
 
-use super::{Launch, Target, part};
+use super::{Launch, Marks, Target, part};
 use crate::host::{HostReport, Need};
 use crate::spawn::{CommandLine, MARKS_DESCRIPTOR};
 
@@ -55,6 +55,10 @@ impl Target for BareMicrovm {
         false
     }
 
+    fn counts_exits(&self) -> bool {
+        true
+    }
+
     fn limits_memory(&self) -> bool {
         true
     }
@@ -70,8 +74,11 @@ impl Target for BareMicrovm {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let mut command = CommandLine::new(&self.launcher).args(["run"]);
         let arguments = &mut command.arguments;
-        if launch.marks {
+        if launch.marks != Marks::None {
             arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
+        }
+        if launch.marks == Marks::PhasesAndExits {
+            arguments.push("--count-exits".into());
         }
         let memory = launch.memory.unwrap_or(MEMORY);
         arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);

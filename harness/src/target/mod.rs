@@ -60,8 +60,19 @@ pub struct Launch<'a> {
     pub mechanisms: Mechanisms,
     /// Whether its standard input is to stay open, for a target that can't pass the real one on.
     pub holds_input: bool,
-    /// Whether the launcher reports its phases.
-    pub marks: bool,
+    /// What the launcher reports.
+    pub marks: Marks,
+}
+
+/// What a launcher reports beside the program's own output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marks {
+    /// Nothing.
+    None,
+    /// Its phases.
+    Phases,
+    /// Its phases, and the exits that it handled, where [`Target::counts_exits`].
+    PhasesAndExits,
 }
 
 /// A way to isolate.
@@ -118,6 +129,11 @@ pub trait Target: std::fmt::Debug {
 
     /// Whether what it runs can leave a virtual machine on purpose, so that an exit has a price.
     fn prices_exits(&self) -> bool {
+        false
+    }
+
+    /// Whether its VMM tells how often its guest came out, and why.
+    fn counts_exits(&self) -> bool {
         false
     }
 

@@ -173,7 +173,7 @@ fn a_network_is_a_phase_of_its_own() {
     fixture.command(&flags, "nothing").output().unwrap();
     drop(writer);
     let text = std::io::read_to_string(fs::File::from(reader)).unwrap();
-    let marks = parse_marks(&text).unwrap();
+    let (marks, _) = parse_marks(&text).unwrap();
     let names: Vec<_> = marks.iter().map(|mark| mark.phase.as_str()).collect();
     assert_eq!(names[3..6], ["pivot", "network", "seccomp"]);
 }
@@ -187,7 +187,7 @@ fn marks_name_the_phases_in_order() {
     let output = command.output().unwrap();
     drop(writer);
     let text = std::io::read_to_string(fs::File::from(reader)).unwrap();
-    let marks = parse_marks(&text).unwrap();
+    let (marks, _) = parse_marks(&text).unwrap();
     let expected: Vec<_> = Phase::ALL
         .into_iter()
         .filter(|phase| ![Phase::Cgroup, Phase::Network].contains(phase))

@@ -120,13 +120,14 @@ fn above_device<'a>(
     (interval.low > ABOVE).then(|| Doubt::Figure(name(section, metric, cell.target), doubt))
 }
 
-/// Sizes come in pages and may well be equal.
+/// Sizes come in pages, and what is counted may well be the same each time.
 fn all_equal<'a>(section: &Section<'a>, column: &Column<'a>, cell: &Cell<'a>) -> Option<Doubt<'a>> {
     let figure = cell.figure()?;
     let mut values = figure.series.values();
     let first = values.next()?;
     let equal = values.all(|value| value.total_cmp(&first).is_eq());
-    let suspicious = equal && figure.count >= FEWEST_EQUAL && column.metric.unit != Unit::Bytes;
+    let may_be = matches!(column.metric.unit, Unit::Bytes | Unit::Count);
+    let suspicious = equal && figure.count >= FEWEST_EQUAL && !may_be;
     let doubt = FigureDoubt::AllEqual {
         samples: figure.count,
     };

@@ -5,7 +5,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vm_memory::{GuestAddress, GuestMemoryBackend as _};
 
@@ -13,6 +13,7 @@ use super::host_io::GuestSlices;
 use super::program_io::{Grant, Output, ReaderGone};
 use super::serial::SerialPort;
 use super::virtio::mmio::{Transport, ViolationError};
+use crate::exits::ExitCounts;
 use crate::linux::layout::{
     ERROR_PORT, EXIT_PORT, INPUT_PORT, KEYBOARD, MARK_PORT, SERIAL, VIRTIO, VIRTIO_SIZE,
 };
@@ -63,6 +64,8 @@ pub struct Board {
     pub started: AtomicBool,
     /// Whether the program has written to its standard output.
     pub ready: AtomicBool,
+    /// How often its vCPUs came out.
+    pub exits: Arc<ExitCounts>,
 }
 
 impl std::fmt::Debug for Board {

@@ -30,6 +30,7 @@ use crate::devices::virtio::Device;
 use crate::devices::virtio::block::Block;
 use crate::devices::virtio::mmio::{Transport, ViolationError};
 use crate::devices::virtio::net::{Net, Reader};
+use crate::exits::ExitCounts;
 use crate::kvm::{Hypervisor, KvmError, KvmKind};
 use crate::memory::{PAGE, RamError};
 use crate::probe::{self, ProbeError};
@@ -61,6 +62,8 @@ pub struct Config {
     pub error: OwnedFd,
     /// How long it may take.
     pub limit: Option<Duration>,
+    /// Where its exits are counted.
+    pub exits: Arc<ExitCounts>,
 }
 
 /// What was asked for can't be a machine.
@@ -272,6 +275,7 @@ impl Machine {
             ended,
             started: AtomicBool::new(false),
             ready: AtomicBool::new(false),
+            exits: config.exits,
             memory,
         };
         Ok(Self {

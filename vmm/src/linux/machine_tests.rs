@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use bytesize::ByteSize;
 
@@ -39,6 +40,7 @@ pub(super) fn config(code: &[u8]) -> Config {
         output: null(),
         error: null(),
         limit: None,
+        exits: Arc::default(),
     }
 }
 

@@ -9,6 +9,7 @@ use super::layout::{ERROR_PORT, OUTPUT_PORT};
 use super::machine::RunError;
 use super::translate::PageTables;
 use crate::devices::bus::{Board, Request};
+use crate::exits::ExitReason;
 use crate::kvm::{Hypervisor, KvmError};
 use crate::memory::PAGE;
 use crate::vcpu::{VmExit, internal_error};
@@ -62,9 +63,10 @@ impl LinuxVcpu {
     fn step(&mut self, board: &Board) -> Result<Option<Request>, RunError> {
         let exit = match self.fd.run() {
             Ok(exit) => exit,
-            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => return Ok(None),
+            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => VcpuExit::Intr,
             Err(error) => return Err(KvmError::from_ioctl("KVM_RUN")(error).into()),
         };
+        board.exits.add(reason(&exit));
         let stopped = match exit {
             VcpuExit::IoOut(port @ (OUTPUT_PORT | ERROR_PORT), _) => {
                 return self.transfer(board, port);
@@ -123,5 +125,17 @@ impl LinuxVcpu {
             rip: self.fd.get_regs().map_or(0, |registers| registers.rip),
             what: exit.to_string(),
         }
+    }
+}
+
+/// What an exit is counted as.
+const fn reason(exit: &VcpuExit<'_>) -> ExitReason {
+    match exit {
+        VcpuExit::IoOut(..) => ExitReason::PortWrite,
+        VcpuExit::IoIn(..) => ExitReason::PortRead,
+        VcpuExit::MmioWrite(..) => ExitReason::AddressWrite,
+        VcpuExit::MmioRead(..) => ExitReason::AddressRead,
+        VcpuExit::Intr => ExitReason::Interrupted,
+        _ => ExitReason::Other,
     }
 }

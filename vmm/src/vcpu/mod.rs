@@ -13,6 +13,7 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd, VmFd};
 
+use crate::exits::ExitReason;
 use crate::kvm::{Hypervisor, KvmError, KvmKind};
 
 /// Why the guest came out.
@@ -40,6 +41,17 @@ pub enum VmExit {
     },
     /// Anything else: it cannot come from this guest.
     Unexpected(String),
+}
+
+impl VmExit {
+    /// What it is counted as.
+    pub const fn reason(&self) -> ExitReason {
+        match self {
+            Self::PortWrite(_) => ExitReason::PortWrite,
+            Self::PortRead(_) => ExitReason::PortRead,
+            _ => ExitReason::Other,
+        }
+    }
 }
 
 impl std::fmt::Display for VmExit {

@@ -1,6 +1,7 @@
 //! The workloads, one a module. Each says its messages on the output it is given and does nothing else.
 
 mod block;
+mod calls;
 mod cpu;
 mod disk;
 mod idle;
@@ -58,6 +59,8 @@ pub enum Workload {
     },
     /// Does one operation over and over.
     Price(Price),
+    /// Tries every system call.
+    Calls,
 }
 
 impl Workload {
@@ -81,6 +84,7 @@ impl Workload {
             Self::Syscall { iterations } => syscall::run(*iterations, output, input),
             Self::PageFault { bytes } => page_fault::run(*bytes, output, input),
             Self::Price(price) => price.run(output, input),
+            Self::Calls => calls::run(output, input),
         }
     }
 }

@@ -37,6 +37,9 @@ pub fn run(request: &Request) -> Result<u8, Failure> {
     let end = vm
         .run(&mut personality, &ended)
         .map_err(Failure::of_launcher)?;
+    if request.counts_exits {
+        super::tell_exits(marks, vm.exits());
+    }
     if let Ended::Died(death) = &end {
         eprintln!("isobench-vmm: {death}");
     }

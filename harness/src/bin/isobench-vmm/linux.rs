@@ -32,7 +32,8 @@ use crate::request::{Access, Disk, Request};
 
 /// Runs the program to its end.
 pub fn run(mut request: Request) -> Result<u8, Failure> {
-    let marks = std::mem::take(&mut request.marks);
+    let marks = Arc::new(std::mem::take(&mut request.marks));
+    let told = request.counts_exits.then(|| marks.clone());
     let ended = move |phase: Phase| marks.mark(phase.name());
     ended(Phase::Start);
     let tap = request.has_network.then(Tap::open).transpose();
@@ -42,6 +43,7 @@ pub fn run(mut request: Request) -> Result<u8, Failure> {
     let hypervisor = Hypervisor::open().map_err(Failure::of_launcher)?;
     check_host(&hypervisor).map_err(Failure::of_launcher)?;
     ended(Phase::OpenKvm);
+    let exits = config.exits.clone();
     let machine =
         Machine::boot(&hypervisor, config, Box::new(ended)).map_err(|error| match error {
             BootError::Config(error) => Failure::bad_request(error),
@@ -51,6 +53,9 @@ pub fn run(mut request: Request) -> Result<u8, Failure> {
     let end: End = Arc::new(move |result| {
         // The first thread to find out has the word.
         if !is_over.swap(true, Ordering::SeqCst) {
+            if let Some(marks) = &told {
+                super::tell_exits(marks, &exits);
+            }
             finish(result);
         }
     });
@@ -104,6 +109,7 @@ fn prepare(request: &Request, tap: Option<Tap>) -> Result<Config, Box<dyn Error>
         output: duplicate(&io::stdout())?,
         error: duplicate(&io::stderr())?,
         limit: request.limit,
+        exits: Arc::default(),
     })
 }
 

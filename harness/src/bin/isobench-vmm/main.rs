@@ -7,6 +7,8 @@ mod request;
 use std::process::ExitCode;
 
 use isobench::launcher::{self, Failure};
+use isobench::marks::MarkWriter;
+use isobench_vmm::exits::ExitCounts;
 use isobench_vmm::probe;
 
 use request::{Guest, Request, USAGE};
@@ -33,6 +35,13 @@ fn run() -> Result<u8, Failure> {
     match request.guest {
         Guest::Bare => bare::run(&request),
         Guest::Linux => linux::run(request),
+    }
+}
+
+/// Tells how often the guest came out, by reason, where marks go.
+fn tell_exits(marks: &MarkWriter, exits: &ExitCounts) {
+    for (reason, count) in exits.each() {
+        marks.count(reason.name(), count);
     }
 }
 

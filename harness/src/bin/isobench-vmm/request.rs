@@ -14,7 +14,7 @@ use lexopt::{Arg, Parser, ValueExt as _};
 
 pub const USAGE: &str = "\
 usage: isobench-vmm run [--guest bare|linux] [--memory SIZE] [--disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
-[--marks-fd N] [--trace] \
+[--marks-fd N] [--count-exits] [--trace] \
 [--kernel FILE] [--vcpus N] [--read-only-disk FILE]... [--direct-disk FILE]... [--module FILE]... [--net none|tap] [--append WORDS] [--show-console] [--time-limit SECONDS] \
 -- PROGRAM [ARGS...] | probe";
 
@@ -59,9 +59,14 @@ pub enum Access {
 
 /// What `run` was asked for.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct Request {
     pub guest: Guest,
     pub marks: MarkWriter,
+    pub counts_exits: bool,
     pub memory: ByteSize,
     pub disks: Vec<Disk>,
     pub files: Vec<(PathBuf, PathBuf)>,
@@ -83,6 +88,7 @@ impl Default for Request {
         Self {
             guest: Guest::Bare,
             marks: MarkWriter::default(),
+            counts_exits: false,
             memory: DEFAULT_MEMORY,
             disks: Vec::new(),
             files: Vec::new(),
@@ -135,6 +141,7 @@ impl Request {
         match option {
             "guest" => self.guest = guest(&words.value()?.string()?)?,
             "marks-fd" => self.marks = marks_to(words.value()?.parse()?)?,
+            "count-exits" => self.counts_exits = true,
             "memory" => self.memory = words.value()?.parse()?,
             "disk" => self.add_disk(words, Access::Buffered)?,
             "read-only-disk" => self.add_disk(words, Access::ReadOnly)?,

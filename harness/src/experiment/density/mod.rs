@@ -21,7 +21,7 @@ use super::{
 use crate::accounting::{Accounting, Group};
 use crate::instance::{Instance, Stdin};
 use crate::plan::Profile;
-use crate::target::Target;
+use crate::target::{Marks, Target};
 use reserve::{Reserve, Step};
 
 /// A number of instances, and the metric of their memory.
@@ -208,7 +208,7 @@ impl<'b> Series<'b> {
         let missing = self.instances.len()..wanted;
         let command = |place: usize| {
             let mut launch = bench.launch(subject, &["idle", "--touch", "4KiB"]);
-            launch.marks = false;
+            launch.marks = Marks::None;
             launch.limits.clone_from(&self.limits[place]);
             subject.command(&launch)
         };

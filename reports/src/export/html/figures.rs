@@ -35,7 +35,8 @@ pub struct LegendItem {
     pub medians: Vec<(String, String)>,
 }
 
-const UNITS: [Unit; 4] = [
+const UNITS: [Unit; 5] = [
+    Unit::Count,
     Unit::BytesPerSecond,
     Unit::OperationsPerSecond,
     Unit::Nanoseconds,
@@ -262,6 +263,7 @@ fn heading(unit: Unit) -> &'static str {
     match unit {
         Unit::BytesPerSecond => "bars.throughput",
         Unit::OperationsPerSecond => "bars.operations",
+        Unit::Count => "bars.counts",
         Unit::Nanoseconds => "bars.times",
         Unit::Bytes => "bars.sizes",
     }

@@ -12,7 +12,7 @@ fn limit(unit: Unit) -> f64 {
     match unit {
         Unit::Nanoseconds => 100.0 * 86_400e9,
         Unit::Bytes | Unit::BytesPerSecond => PEBIBYTE,
-        Unit::OperationsPerSecond => 1e12,
+        Unit::OperationsPerSecond | Unit::Count => 1e12,
     }
 }
 

@@ -12,8 +12,8 @@ use super::*;
 use crate::aside;
 use crate::bounds::Bounds;
 use crate::kernel::Record;
-use crate::target::Target;
 use crate::target::peer::{Found, Program};
+use crate::target::{Marks, Target};
 
 /// A place with a stub for the VMM, a kernel in both formats and a workload.
 struct Place {
@@ -78,7 +78,7 @@ impl Place {
             limits: Vec::new(),
             mechanisms: Mechanisms::ALL,
             holds_input: true,
-            marks: true,
+            marks: Marks::Phases,
         })?;
         let said = aside::run(&command, Duration::from_secs(20)).unwrap();
         command.leftovers.remove(said.well);

@@ -1,0 +1,258 @@
+//! What a program inside gets for an answer when it tries every system call, as it is said and parsed.
+//!
+//! ```text
+//! isobench/1 calls kernel=6.1.0-13-amd64 boot=0d9b...-... answered=0-14,16-161 refused=163 unknown=335-423 untried=15,162
+//! ```
+//!
+//! Each number below [`CALLS`] is in exactly one of the four sets, so a line that leaves one out, or says two things of it,
+//! is none.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// One above the highest number that is tried. Linux 6.17 has calls up to 469.
+pub const CALLS: u16 = 512;
+
+/// Longest kernel release that is passed on, in bytes.
+const MOST_RELEASE: usize = 64;
+/// Length of a boot's identity, a UUID (random(4)).
+const BOOT: usize = 36;
+
+/// A set of system-call numbers below [`CALLS`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallSet([u64; CALLS as usize / 64]);
+
+impl CallSet {
+    /// Adds `number`; one that is too high is in no set.
+    pub fn insert(&mut self, number: u16) {
+        if let Some(word) = self.0.get_mut(usize::from(number / 64)) {
+            *word |= 1 << (number % 64);
+        }
+    }
+
+    /// Whether `number` is in it.
+    pub fn contains(&self, number: u16) -> bool {
+        let word = self.0.get(usize::from(number / 64));
+        word.is_some_and(|word| word & 1 << (number % 64) != 0)
+    }
+
+    /// How many are in it.
+    pub fn count(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// Its numbers, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        (0..CALLS).filter(|number| self.contains(*number))
+    }
+
+    /// Its numbers as ranges, as long as they can be.
+    fn ranges(&self) -> Vec<RangeInclusive<u16>> {
+        let mut ranges: Vec<RangeInclusive<u16>> = Vec::new();
+        for number in self.iter() {
+            match ranges.last_mut() {
+                Some(last) if *last.end() + 1 == number => *last = *last.start()..=number,
+                _ => ranges.push(number..=number),
+            }
+        }
+        ranges
+    }
+
+    /// Reads what [`fmt::Display`] writes, and nothing else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut set = Self::default();
+        for range in text.split(',').filter(|_| !text.is_empty()) {
+            let (first, last) = range.split_once('-').unwrap_or((range, range));
+            let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
+            if last >= CALLS {
+                return None;
+            }
+            (first..=last).for_each(|number| set.insert(number));
+        }
+        // Whatever is written otherwise, out of order say, or with a sign, isn't ours.
+        (set.to_string() == text).then_some(set)
+    }
+}
+
+impl FromIterator<u16> for CallSet {
+    fn from_iter<I: IntoIterator<Item = u16>>(numbers: I) -> Self {
+        let mut set = Self::default();
+        numbers.into_iter().for_each(|number| set.insert(number));
+        set
+    }
+}
+
+impl fmt::Display for CallSet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, range) in self.ranges().iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(formatter, "{comma}{}", range.start())?;
+            if range.start() < range.end() {
+                write!(formatter, "-{}", range.end())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What became of every system call that a program tried, and on which kernel.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// The release that uname(2) tells, a word.
+    pub kernel: String,
+    /// The identity of the kernel's boot; empty if the program is told none.
+    pub boot: String,
+    /// Those that gave a result, or an error that says why not this time.
+    pub answered: CallSet,
+    /// Those that failed with `EPERM`, or had the program killed for the mere number (`SIGSYS`).
+    pub refused: CallSet,
+    /// Those that failed with `ENOSYS`.
+    pub unknown: CallSet,
+    /// Those that the program would not have survived, or the host not unchanged.
+    pub untried: CallSet,
+}
+
+impl Calls {
+    /// Reads the words after `calls`.
+    pub fn parse<'l>(mut words: impl Iterator<Item = &'l str>) -> Option<Self> {
+        let mut field = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=');
+        let calls = Self {
+            kernel: field("kernel")?.to_owned(),
+            boot: field("boot")?.to_owned(),
+            answered: CallSet::parse(field("answered")?)?,
+            refused: CallSet::parse(field("refused")?)?,
+            unknown: CallSet::parse(field("unknown")?)?,
+            untried: CallSet::parse(field("untried")?)?,
+        };
+        let sound = is_release(&calls.kernel) && is_boot(&calls.boot) && calls.is_partition();
+        (words.next().is_none() && sound).then_some(calls)
+    }
+
+    /// Whether each number is in exactly one set.
+    fn is_partition(&self) -> bool {
+        let sets = [self.answered, self.refused, self.unknown, self.untried];
+        (0..CALLS).all(|number| sets.iter().filter(|set| set.contains(number)).count() == 1)
+    }
+}
+
+impl fmt::Display for Calls {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kernel,
+            boot,
+            answered,
+            refused,
+            unknown,
+            untried,
+        } = self;
+        write!(
+            formatter,
+            "calls kernel={kernel} boot={boot} answered={answered} refused={refused} unknown={unknown} untried={untried}"
+        )
+    }
+}
+
+/// What of `text` a release is made of, as far as it is passed on.
+pub fn release(text: &str) -> String {
+    let known = text.bytes().filter(|byte| is_of_release(*byte));
+    known.take(MOST_RELEASE).map(char::from).collect()
+}
+
+fn is_of_release(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-_+~".contains(&byte)
+}
+
+fn is_release(text: &str) -> bool {
+    text.len() <= MOST_RELEASE && text.bytes().all(is_of_release)
+}
+
+/// Whether this is a boot's identity, or none.
+pub fn is_boot(text: &str) -> bool {
+    let is_uuid = |text: &str| {
+        text.len() == BOOT
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    };
+    text.is_empty() || is_uuid(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn set(numbers: impl IntoIterator<Item = u16>) -> CallSet {
+        numbers.into_iter().collect()
+    }
+
+    fn some() -> Calls {
+        Calls {
+            kernel: "6.1.0-13-amd64".to_owned(),
+            boot: "01234567-89ab-cdef-0123-456789abcdef".to_owned(),
+            answered: set(0..=14),
+            refused: set([163]),
+            unknown: set((16..162).chain(164..CALLS)),
+            untried: set([15, 162]),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Calls> {
+        Calls::parse(text.strip_prefix("calls ")?.split(' '))
+    }
+
+    #[test]
+    fn sets_are_ranges() {
+        assert_eq!(set([0, 1, 2, 5, 511, 512]).to_string(), "0-2,5,511");
+        assert_eq!(set([0, 1, 2, 5]).count(), 4);
+        assert_eq!(CallSet::parse(""), Some(CallSet::default()));
+        for bad in [
+            "1,0", "0,1", "2-1", "+1", "01", "512", "0-512", "1,", ",", "1-", "-1", "a", "1 2",
+        ] {
+            assert_eq!(CallSet::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_read_and_what_does_not_add_up_is_not() {
+        let text = some().to_string();
+        assert_eq!(parse(&text), Some(some()));
+        for (from, to) in [
+            ("refused=163", "refused=163,164"),
+            ("refused=163", "refused="),
+            ("kernel=6", "kernel=<b>"),
+            ("boot=0", "boot="),
+            ("boot=0", "boot=x"),
+            ("untried=", "tried="),
+            ("untried=15", "untried=15 15"),
+        ] {
+            let changed = text.replacen(from, to, 1);
+            assert_eq!(parse(&changed), None, "{changed}");
+        }
+        let silent = Calls {
+            boot: String::new(),
+            kernel: String::new(),
+            ..some()
+        };
+        assert_eq!(parse(&silent.to_string()), Some(silent));
+    }
+
+    #[test]
+    fn a_release_is_a_word() {
+        assert_eq!(release("6.1.0-rc1+ <script>\n"), "6.1.0-rc1+script");
+        assert_eq!(release(&"x".repeat(200)).len(), MOST_RELEASE);
+    }
+
+    proptest! {
+        #[test]
+        fn every_set_is_read_back(numbers in prop::collection::vec(0..CALLS, 0..300)) {
+            let set = set(numbers);
+            prop_assert_eq!(CallSet::parse(&set.to_string()), Some(set));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "[0-9,+-]{0,60}") {
+            let _ = CallSet::parse(&text);
+        }
+    }
+}
