@@ -48,7 +48,7 @@ pub struct Rig {
     disk: PathBuf,
     workload: PathBuf,
     tracer: PathBuf,
-    _session: Session,
+    session: Session,
 }
 
 impl Rig {
@@ -89,7 +89,7 @@ impl Rig {
             disk,
             workload: programs.workload.clone(),
             tracer: programs.tracer.clone(),
-            _session: session,
+            session,
         })
     }
 
@@ -99,6 +99,7 @@ impl Rig {
             workload: &self.workload,
             disk: &self.disk,
             tracer: &self.tracer,
+            scratch: self.session.scratch(),
             accounting: self.accounting.as_ref().ok(),
             limit: self.limit,
             interrupt,

@@ -21,6 +21,7 @@ WORKLOAD is one of
        idle --touch SIZE
        disk --op seq-write|seq-read|rand-read|rand-write|fsync
             --block SIZE --bytes SIZE --path FILE [--direct] [--depth N]
+       disk --op create|unlink --block SIZE --bytes SIZE --path DIRECTORY
        net --op receive|send --peer ADDRESS:PORT --bytes SIZE
        net --op echo|connect --peer ADDRESS:PORT --count N
        cpu --iterations N
@@ -267,6 +268,13 @@ fn check_sizes(disk: &Disk) -> Result<(), UsageError> {
             "with --direct a multiple of 512 bytes is needed",
         );
     }
+    if disk.direct && disk.operation.is_of_files() {
+        return Err(UsageError::Value {
+            option: "--op",
+            value: disk.operation.name().to_owned(),
+            needed: "small files are made through the page cache: leave out --direct",
+        });
+    }
     if disk.depth > DEEPEST || disk.depth.get() > 1 && !disk.operation.is_random() {
         return Err(UsageError::Value {
             option: "--depth",
@@ -288,7 +296,7 @@ fn disk_operation(value: OsString) -> Result<DiskOperation, UsageError> {
         .ok_or(UsageError::Value {
             option: "--op",
             value,
-            needed: "one of seq-write, seq-read, rand-read, rand-write, fsync is needed",
+            needed: "one of seq-write, seq-read, rand-read, rand-write, fsync, create, unlink is needed",
         })
 }
 

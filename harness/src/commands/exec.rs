@@ -57,6 +57,7 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
         arguments: program_arguments.to_vec(),
         environment: arguments.environment.clone(),
         disk: disk.as_deref(),
+        files: None,
         direct: false,
         memory: arguments.memory,
         network: arguments.net,

@@ -45,6 +45,7 @@ pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
         arguments: program.arguments,
         environment: program.environment,
         disk: disk.as_deref(),
+        files: None,
         direct: false,
         memory: arguments.memory,
         network: arguments.net,

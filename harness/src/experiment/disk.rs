@@ -1,12 +1,14 @@
-//! Disk: throughput, rate and flush latency of one file, the same for every target.
+//! Disk: throughput, rate and flush latency of one file, the same for every target, and the rate at which small files come
+//! and go.
 //!
 //! One fresh instance a case. Throughput is timed on the host, from the byte that has the workload begin to the arrival
 //! of its end line, so that no guest's clock is trusted; only the latency of single flushes comes from inside.
 
 mod cases;
 
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use bytesize::ByteSize;
 use isobench_reports::model::{Part, Unit};
 use isobench_workloads::latencies::Latencies;
 use isobench_workloads::protocol::Message;
+use tempfile::TempDir;
 
 use super::{
     Bench, DISK, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, Subject,
@@ -77,6 +80,25 @@ impl Disk {
             Case { .. } => (SMALL_BLOCK, self.random * MORE_WHEN_DEEP),
         }
     }
+
+    /// What the workload is told to do for `case` at `path`.
+    fn arguments(&self, case: &Case, path: &Path) -> Vec<String> {
+        let (block, bytes) = self.amounts(case);
+        let mut arguments: Vec<String> = ["--wait", "disk", "--op", case.operation]
+            .map(str::to_owned)
+            .into();
+        let mut add = |option: &str, value: String| arguments.extend([option.to_owned(), value]);
+        add("--block", block.as_u64().to_string());
+        add("--bytes", bytes.as_u64().to_string());
+        add("--path", path.to_string_lossy().into_owned());
+        if case.depth > 1 {
+            add("--depth", case.depth.to_string());
+        }
+        if case.direct {
+            arguments.push("--direct".to_owned());
+        }
+        arguments
+    }
 }
 
 impl Experiment for Disk {
@@ -86,7 +108,9 @@ impl Experiment for Disk {
 
     fn method(&self) -> &'static str {
         "One file on a disk, never in memory, the same for every target: the process opens it, the container has it \
-         bound in, the microVM as its block device. Several at once are threads, each with one operation under way. \
+         bound in, the microVM as its block device. Several at once are threads, each with one operation under way. Small \
+         files are made and removed in an empty directory beside it, which a container has bound in too; a block device \
+         has none. \
          Throughput and rate are timed on the host from the workload's begin line to its end line; the latency of \
          single flushes is measured inside. O_DIRECT figures bypass the page cache on the host; buffered ones are \
          labelled as such, and `cached` means that the file was read into the page cache just before. No figure says \
@@ -117,8 +141,18 @@ impl Experiment for Disk {
     }
 
     fn why_not(&self, case: usize, target: &dyn Target) -> Option<&'static str> {
-        let lacks_threads = CASES[case].depth > 1 && !target.has_kernel();
-        lacks_threads.then_some("without a kernel there is one thread, and one operation at a time")
+        let case = &CASES[case];
+        let lacks_directory = case.is_of_files() && target.files_path(Path::new("/")).is_none();
+        match target.has_kernel() {
+            false if case.depth > 1 => {
+                Some("without a kernel there is one thread, and one operation at a time")
+            }
+            false if lacks_directory => Some("without a kernel no file system takes new files"),
+            true if lacks_directory => Some(
+                "its disk is a block device without a file system: files of its own would be in its memory alone",
+            ),
+            _ => None,
+        }
     }
 
     fn rounds(&self, profile: Profile) -> Rounds {
@@ -145,34 +179,20 @@ impl Experiment for Disk {
         bench: &Bench,
     ) -> Result<Measured, MeasureError> {
         let case = &CASES[case];
-        let (block, bytes) = self.amounts(case);
         if case.operation == "seq-read" && !case.direct {
             warm_page_cache(bench.disk).map_err(InstanceError::Pipe)?;
         }
-        let path = subject.target.disk_path(bench.disk);
-        let (block_text, bytes_text) = (block.as_u64().to_string(), bytes.as_u64().to_string());
-        let path_text = path.to_string_lossy();
-        let mut arguments = vec![
-            "--wait",
-            "disk",
-            "--op",
-            case.operation,
-            "--block",
-            &block_text,
-            "--bytes",
-            &bytes_text,
-            "--path",
-            &path_text,
-        ];
-        if case.direct {
-            arguments.push("--direct");
-        }
-        let depth = case.depth.to_string();
-        if case.depth > 1 {
-            arguments.extend(["--depth", &depth]);
-        }
+        // Made anew each time, so that what a killed instance has left in it is in nobody's way.
+        let files = case.is_of_files().then(|| directory_for_all(bench.scratch));
+        let files = files.transpose().map_err(MeasureError::Command)?;
+        let files = files.as_ref().map(TempDir::path);
+        let path = files.and_then(|files| subject.target.files_path(files));
+        let path = path.unwrap_or_else(|| subject.target.disk_path(bench.disk));
+        let arguments = self.arguments(case, &path);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut launch = bench.launch(subject, &arguments);
-        launch.disk = Some(bench.disk);
+        launch.disk = files.is_none().then_some(bench.disk);
+        launch.files = files;
         launch.direct = case.direct;
         let (group, mut instance) = bench.start(subject, launch, Stdin::Held)?;
         let outcome = listen(&mut instance, case)?;
@@ -180,8 +200,18 @@ impl Experiment for Disk {
         if let Some(group) = group {
             group.remove(ended)?;
         }
-        Ok(outcome.readings(case, bytes)?.into())
+        Ok(outcome.readings(case, self.amounts(case))?.into())
     }
+}
+
+/// An empty directory on a disk in which the mapped root of a container may make files as well.
+fn directory_for_all(scratch: &Path) -> io::Result<TempDir> {
+    let all = Permissions::from_mode(0o777);
+    let directory = tempfile::Builder::new()
+        .prefix("files-")
+        .tempdir_in(scratch)?;
+    fs::set_permissions(directory.path(), all)?;
+    Ok(directory)
 }
 
 /// Reads `file` into the page cache.
@@ -205,13 +235,13 @@ fn listen(instance: &mut Instance, case: &Case) -> Result<Outcome, MeasureError>
         (Message::End { operations, bytes }, at) => (operations, bytes, at),
         (other, _) => return Err(unexpected(&other, "end line").into()),
     };
-    let latencies = if case.sequential || case.depth > 1 {
-        None
-    } else {
+    let latencies = if case.is_timed_singly() {
         match instance.next_message("latencies")? {
             (Message::Latencies(latencies), _) => Some(latencies),
             (other, _) => return Err(unexpected(&other, "latencies").into()),
         }
+    } else {
+        None
     };
     let took = ended.since(begun).filter(|took| !took.is_zero());
     Ok(Outcome {
@@ -223,13 +253,26 @@ fn listen(instance: &mut Instance, case: &Case) -> Result<Outcome, MeasureError>
 }
 
 impl Outcome {
-    fn readings(&self, case: &Case, asked: ByteSize) -> Result<Vec<Reading>, MeasureError> {
-        if self.bytes != asked.as_u64() {
-            return Err(MeasureError::OtherAmount {
-                did: self.bytes,
-                asked: asked.as_u64(),
-                unit: "bytes",
-            });
+    /// The values, if the workload has done what it was asked for: blocks of one size, some bytes in all.
+    fn readings(
+        &self,
+        case: &Case,
+        (block, bytes): (ByteSize, ByteSize),
+    ) -> Result<Vec<Reading>, MeasureError> {
+        let operations = bytes.as_u64() / block.as_u64();
+        // A file that is removed moves none.
+        let moved = if case.operation == "unlink" {
+            0
+        } else {
+            bytes.as_u64()
+        };
+        for (did, asked, unit) in [
+            (self.bytes, moved, "bytes"),
+            (self.operations, operations, "operations"),
+        ] {
+            if did != asked {
+                return Err(MeasureError::OtherAmount { did, asked, unit });
+            }
         }
         if let Some(latencies) = self
             .latencies

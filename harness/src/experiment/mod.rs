@@ -163,6 +163,8 @@ pub struct Bench<'r> {
     pub disk: &'r Path,
     /// What counts the host's system calls of an instance.
     pub tracer: &'r Path,
+    /// A directory on a disk, for what a measurement has to make; it ends with the run.
+    pub scratch: &'r Path,
     /// Where memory is accounted, if this host can.
     pub accounting: Option<&'r Accounting>,
     /// How long one instance may take.
@@ -190,6 +192,7 @@ impl Bench<'_> {
             arguments: arguments.iter().map(OsString::from).collect(),
             environment: Vec::new(),
             disk: None,
+            files: None,
             direct: false,
             memory: None,
             network: None,

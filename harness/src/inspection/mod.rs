@@ -63,6 +63,7 @@ pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<F
         arguments: vec!["inspect".into()],
         environment: Vec::new(),
         disk: None,
+        files: None,
         direct: false,
         memory: group.as_ref().map(|_| MEMORY),
         network: None,

@@ -12,6 +12,8 @@ use crate::spawn::{CommandLine, MARKS_DESCRIPTOR};
 
 /// Where the disk file is bound to.
 const DISK: &str = "/disk";
+/// Where the directory for files is bound to.
+const FILES: &str = "/files";
 
 /// Rung 1.
 #[derive(Debug)]
@@ -68,10 +70,12 @@ impl Container {
         for layer in layers.iter().filter(|_| has(Mechanism::Overlay)) {
             arguments.extend(["--layer".into(), layer.into()]);
         }
-        if let Some(disk) = launch.disk {
-            let mut bind = disk.as_os_str().to_owned();
+        let binds = [(launch.disk, DISK), (launch.files, FILES)];
+        for (source, place) in binds {
+            let Some(source) = source else { continue };
+            let mut bind = source.as_os_str().to_owned();
             bind.push(":");
-            bind.push(DISK);
+            bind.push(place);
             arguments.extend(["--bind".into(), bind]);
         }
         for directory in launch.limits.iter().filter(|_| has(Mechanism::Cgroup)) {
@@ -141,6 +145,10 @@ impl Target for Container {
 
     fn disk_path(&self, _: &Path) -> PathBuf {
         DISK.into()
+    }
+
+    fn files_path(&self, _: &Path) -> Option<PathBuf> {
+        Some(FILES.into())
     }
 
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {

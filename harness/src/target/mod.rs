@@ -44,6 +44,8 @@ pub struct Launch<'a> {
     pub environment: Vec<OsString>,
     /// A file that it finds at [`Target::disk_path`].
     pub disk: Option<&'a Path>,
+    /// A directory that it finds at [`Target::files_path`], to make files in.
+    pub files: Option<&'a Path>,
     /// Whether it will go past the page cache of its own kernel, so that a VMM has to go past the host's as well.
     pub direct: bool,
     /// Memory that it may use, where the target can limit it.
@@ -185,6 +187,12 @@ pub trait Target: std::fmt::Debug {
 
     /// Where a program in this target finds the file given as [`Launch::disk`].
     fn disk_path(&self, disk: &Path) -> PathBuf;
+
+    /// Where a program in this target finds the directory given as [`Launch::files`]; none if it can't have one.
+    fn files_path(&self, files: &Path) -> Option<PathBuf> {
+        let _ = files;
+        None
+    }
 
     /// The command line of one instance, with the files that this instance needs made.
     ///

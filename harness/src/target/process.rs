@@ -38,6 +38,10 @@ impl Target for Process {
         disk.to_owned()
     }
 
+    fn files_path(&self, files: &Path) -> Option<PathBuf> {
+        Some(files.to_owned())
+    }
+
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let mut command = CommandLine::new(launch.program).args(&launch.arguments);
         command.environment.clone_from(&launch.environment);

@@ -42,6 +42,10 @@ impl Target for Twin {
         Process.disk_path(disk)
     }
 
+    fn files_path(&self, files: &Path) -> Option<PathBuf> {
+        Process.files_path(files)
+    }
+
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         Process.command(launch)
     }

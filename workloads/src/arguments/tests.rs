@@ -35,6 +35,10 @@ fn each_workload_is_read() {
             disk(DiskOperation::SequentialRead, true),
         ),
         (
+            "disk --op create --block 4KiB --bytes 64MiB --path /dev/vda",
+            disk(DiskOperation::Create, false),
+        ),
+        (
             "cpu --iterations 1000",
             Workload::Cpu {
                 iterations: thousand,
@@ -121,6 +125,14 @@ fn a_bad_command_line_says_what_is_needed() {
         ),
         (
             "disk --op fsync --block 4KiB --bytes 4KiB --path f --depth 2",
+            "up to 256 with rand-read",
+        ),
+        (
+            "disk --op create --block 4KiB --bytes 4KiB --path d --direct",
+            "leave out --direct",
+        ),
+        (
+            "disk --op unlink --block 4KiB --bytes 4KiB --path d --depth 2",
             "up to 256 with rand-read",
         ),
         (

@@ -1,4 +1,4 @@
-//! `disk`: reads or writes a range of a file or block device that exists already.
+//! `disk`: reads or writes a range of a file or block device that exists already, or makes and removes small files.
 //!
 //! **The window.** Before `begin`: the file is opened, its size checked, the buffer filled. Between `begin` and
 //! `end`: the operations and, for writes through the page cache, one fdatasync(2) at the end. Without that
@@ -15,6 +15,7 @@
 //! `fsync` times the fdatasync alone. Sequential operations, and several at once, are not timed singly.
 
 mod deep;
+mod files;
 
 use std::fs::{File, OpenOptions};
 use std::hint::black_box;
@@ -37,11 +38,11 @@ use crate::protocol::Message;
 pub struct Disk {
     /// The kind of operation.
     pub operation: DiskOperation,
-    /// Bytes an operation.
+    /// Bytes an operation; of each file, where files are made.
     pub block: ByteSize,
-    /// Bytes in all, and the range of the file that is used.
+    /// Bytes in all, and the range of the file that is used; of all files, where files are made.
     pub bytes: ByteSize,
-    /// The file or block device; it exists and holds at least `bytes`.
+    /// The file or block device, which exists and holds at least `bytes`; an empty directory, where files are made.
     pub path: PathBuf,
     /// Past the page cache, with `O_DIRECT`.
     pub direct: bool,
@@ -62,16 +63,22 @@ pub enum DiskOperation {
     RandomWrite,
     /// Block after block is written, each made durable before the next.
     Fsync,
+    /// File after file of one block is made.
+    Create,
+    /// File after file is removed.
+    Unlink,
 }
 
 impl DiskOperation {
     /// Every kind.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::SequentialWrite,
         Self::SequentialRead,
         Self::RandomRead,
         Self::RandomWrite,
         Self::Fsync,
+        Self::Create,
+        Self::Unlink,
     ];
 
     /// The name on the command line.
@@ -82,12 +89,19 @@ impl DiskOperation {
             Self::RandomRead => "rand-read",
             Self::RandomWrite => "rand-write",
             Self::Fsync => "fsync",
+            Self::Create => "create",
+            Self::Unlink => "unlink",
         }
     }
 
     /// Whether several can be under way at once.
     pub const fn is_random(self) -> bool {
         matches!(self, Self::RandomRead | Self::RandomWrite)
+    }
+
+    /// Whether it is about files rather than about what is in one.
+    pub const fn is_of_files(self) -> bool {
+        matches!(self, Self::Create | Self::Unlink)
     }
 
     const fn reads(self) -> bool {
@@ -101,6 +115,9 @@ impl Disk {
         output: &mut dyn Write,
         input: &mut dyn Read,
     ) -> Result<(), WorkloadError> {
+        if self.operation.is_of_files() {
+            return files::run(self, output, input);
+        }
         let mut session = Session {
             disk: self,
             file: self.open()?,
@@ -113,11 +130,18 @@ impl Disk {
             begin(output, input)?;
             session.work(&mut latencies)?;
         }
-        let end = Message::End {
-            operations: self.operations(),
-            bytes: self.bytes,
-        };
-        send(&end, output)?;
+        self.end(self.bytes, latencies, output)
+    }
+
+    /// Says what was done, and how long each took if that is known.
+    fn end(
+        &self,
+        bytes: ByteSize,
+        latencies: Latencies,
+        output: &mut dyn Write,
+    ) -> Result<(), WorkloadError> {
+        let operations = self.operations();
+        send(&Message::End { operations, bytes }, output)?;
         if latencies.count() > 0 {
             send(&Message::Latencies(latencies), output)?;
         }
@@ -198,6 +222,8 @@ impl Session<'_> {
                 latencies.record(start.elapsed());
                 Ok(())
             }),
+            // Never of a session, which has one file.
+            DiskOperation::Create | DiskOperation::Unlink => Ok(()),
         }
     }
 

@@ -124,6 +124,16 @@ pub enum WorkloadError {
         /// Why.
         source: io::Error,
     },
+    /// A file can't be made or removed.
+    #[error("{operation} {path} failed")]
+    File {
+        /// What was done.
+        operation: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The network failed.
     #[error("{operation} with {peer} failed")]
     Net {

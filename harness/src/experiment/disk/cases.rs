@@ -19,6 +19,18 @@ pub(super) struct Case {
     pub metrics: &'static [MetricInfo],
 }
 
+impl Case {
+    /// Whether it is about files in a directory, rather than about what is in the one file.
+    pub(super) fn is_of_files(&self) -> bool {
+        matches!(self.operation, "create" | "unlink")
+    }
+
+    /// Whether the workload tells how long each operation took.
+    pub(super) fn is_timed_singly(&self) -> bool {
+        !self.sequential && self.depth == 1
+    }
+}
+
 const fn throughput(name: &'static str, title: &'static str) -> [MetricInfo; 1] {
     [MetricInfo {
         name,
@@ -49,7 +61,7 @@ const fn latency(name: &'static str, title: &'static str) -> MetricInfo {
 pub(super) const FSYNC_MEDIAN: &str = "fsync-p50";
 const FSYNC_TAIL: &str = "fsync-p99";
 
-pub(super) const CASES: [Case; 9] = [
+pub(super) const CASES: [Case; 11] = [
     Case {
         operation: "seq-read",
         direct: true,
@@ -142,5 +154,25 @@ pub(super) const CASES: [Case; 9] = [
                 "Flush (fdatasync) of a buffered 4 KiB write, 99th percentile",
             ),
         ],
+    },
+    Case {
+        operation: "create",
+        direct: false,
+        sequential: false,
+        depth: 1,
+        metrics: &rate(
+            "file-create",
+            "Making of a 4 KiB file, buffered, not flushed",
+        ),
+    },
+    Case {
+        operation: "unlink",
+        direct: false,
+        sequential: false,
+        depth: 1,
+        metrics: &rate(
+            "file-unlink",
+            "Removal of a 4 KiB file just made, cached, not flushed",
+        ),
     },
 ];

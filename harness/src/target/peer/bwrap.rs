@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use isobench_container::seccomp;
 use isobench_reports::model::{TargetKind, Unavailable};
 
-use super::{DISK, Program, prepare_layer};
+use super::{DISK, FILES, Program, binds, prepare_layer};
 use crate::host::{HostReport, Need};
 use crate::spawn::{CommandLine, INPUT_DESCRIPTOR};
 use crate::target::{Launch, Target, inside_path};
@@ -70,6 +70,10 @@ impl Target for Bubblewrap {
         DISK.into()
     }
 
+    fn files_path(&self, _: &Path) -> Option<PathBuf> {
+        Some(FILES.into())
+    }
+
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let mut command = CommandLine::new(self.program.path())
             .args(["--unshare-all", "--hostname", "isobench"])
@@ -77,8 +81,8 @@ impl Target for Bubblewrap {
             .args([INPUT_DESCRIPTOR.to_string()])
             .args(["--ro-bind".into(), launch.root.join("layer"), "/".into()])
             .args(["--proc", "/proc", "--dev", "/dev"]);
-        if let Some(disk) = launch.disk {
-            command = command.args(["--bind".as_ref(), disk.as_os_str(), DISK.as_ref()]);
+        for (source, place) in binds(launch) {
+            command = command.args(["--bind".as_ref(), source.as_os_str(), place.as_ref()]);
         }
         command.input = Some(launch.root.join(FILTER));
         command.environment.clone_from(&launch.environment);

@@ -14,7 +14,7 @@ use isobench_reports::model::{TargetKind, Unavailable};
 
 use super::daemon::{Daemon, answers, not_running};
 use super::{
-    DISK, Program, client_environment, find_on_path, needs_root, oci_config, prepare_layer,
+    DISK, FILES, Program, client_environment, find_on_path, needs_root, oci_config, prepare_layer,
     runtime_mounts, stray_cgroups,
 };
 use crate::accounting::Accounting;
@@ -217,6 +217,10 @@ impl Target for Containerd {
 
     fn disk_path(&self, _: &Path) -> PathBuf {
         DISK.into()
+    }
+
+    fn files_path(&self, _: &Path) -> Option<PathBuf> {
+        Some(FILES.into())
     }
 
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {

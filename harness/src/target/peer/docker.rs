@@ -10,8 +10,8 @@ use isobench_reports::model::{TargetKind, Unavailable};
 
 use super::daemon::{Daemon, answers, not_running};
 use super::{
-    DISK, Program, bind_option, client_environment, find_on_path, instance_cgroup, needs_root,
-    oci_config, prepare_layer, runtime_mounts, stray_cgroups,
+    DISK, FILES, Program, bind_option, binds, client_environment, find_on_path, instance_cgroup,
+    needs_root, oci_config, prepare_layer, runtime_mounts, stray_cgroups,
 };
 use crate::accounting::Accounting;
 use crate::aside;
@@ -236,6 +236,10 @@ impl Target for Docker {
         DISK.into()
     }
 
+    fn files_path(&self, _: &Path) -> Option<PathBuf> {
+        Some(FILES.into())
+    }
+
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let image = self.image.get().map_or("", String::as_str);
         let number = self.instances.fetch_add(1, Ordering::Relaxed);
@@ -258,8 +262,8 @@ impl Target for Docker {
         for variable in &launch.environment {
             command = command.args(["--env".as_ref(), variable.as_os_str()]);
         }
-        if let Some(disk) = launch.disk {
-            command = command.args(["--volume".into(), bind_option(disk)]);
+        for bind in binds(launch) {
+            command = command.args(["--volume".into(), bind_option(bind)]);
         }
         command.leftovers = Leftovers {
             deletion: Some(Box::new(self.client().args(["rm", "--force", &name]))),

@@ -11,8 +11,8 @@ use isobench_container::{FIRST_HOST_ID, ID_COUNT};
 use isobench_reports::model::{TargetKind, Unavailable};
 
 use super::{
-    DISK, Program, hidden_places, instance_cgroup, needs_root, oci_config, prepare_layer,
-    stray_cgroups, utf8,
+    DISK, FILES, Program, binds, hidden_places, instance_cgroup, needs_root, oci_config,
+    prepare_layer, stray_cgroups, utf8,
 };
 use crate::accounting::hierarchies;
 use crate::host::HostReport;
@@ -98,6 +98,10 @@ impl Target for Lxc {
         DISK.into()
     }
 
+    fn files_path(&self, _: &Path) -> Option<PathBuf> {
+        Some(FILES.into())
+    }
+
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let number = self.instances.fetch_add(1, Ordering::Relaxed);
         let name = format!("isobench-{number}");
@@ -159,11 +163,11 @@ fn config(launch: &Launch) -> io::Result<String> {
     for variable in &launch.environment {
         lines.push(format!("environment = {}", utf8(variable)?));
     }
-    if let Some(disk) = launch.disk {
+    for (source, place) in binds(launch) {
         // As in fstab(5).
-        let disk = path(disk)?.replace(' ', "\\040");
-        let point = DISK.trim_start_matches('/');
-        lines.push(format!("mount.entry = {disk} {point} none bind 0 0"));
+        let source = path(source)?.replace(' ', "\\040");
+        let point = place.trim_start_matches('/');
+        lines.push(format!("mount.entry = {source} {point} none bind 0 0"));
     }
     Ok(lines.iter().fold(String::new(), |mut text, line| {
         // Writing to a string can't fail.

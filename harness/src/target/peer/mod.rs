@@ -27,7 +27,7 @@ use std::time::Duration;
 use isobench_reports::model::Unavailable;
 use nix::unistd::geteuid;
 
-use super::{Target, place_program};
+use super::{Launch, Target, place_program};
 use crate::accounting::{elsewhere, path_in_hierarchy};
 use crate::aside;
 use crate::host::{HostReport, Need};
@@ -37,6 +37,8 @@ use crate::spawn::CommandLine;
 
 /// Where the disk file is bound to.
 const DISK: &str = "/disk";
+/// Where the directory for files is bound to.
+const FILES: &str = "/files";
 /// How long a peer may take to tell its version.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -196,6 +198,7 @@ fn prepare_layer(program: &Path, root: &Path, mount_points: &[&str]) -> io::Resu
         fs::create_dir(layer.join(mount_point))?;
     }
     fs::write(layer.join(DISK.trim_start_matches('/')), "")?;
+    fs::create_dir(layer.join(FILES.trim_start_matches('/')))?;
     fs::set_permissions(root, fs::Permissions::from_mode(0o711))?;
     fs::set_permissions(&layer, fs::Permissions::from_mode(0o755))?;
     Ok(layer)
@@ -219,12 +222,20 @@ fn instance_cgroup(limits: &[PathBuf]) -> Option<PathBuf> {
     path_in_hierarchy(limits.first()?.parent()?)
 }
 
-/// The disk file and its place inside, as options of several runtimes have it. Neither path holds a colon: the command
+/// What is bound into an instance, each with its place inside: the disk file, the directory for files.
+fn binds<'a>(launch: &Launch<'a>) -> impl Iterator<Item = (&'a Path, &'static str)> {
+    let binds = [(launch.disk, DISK), (launch.files, FILES)];
+    binds
+        .into_iter()
+        .filter_map(|(source, place)| Some((source?, place)))
+}
+
+/// What is bound and its place inside, as options of several runtimes have it. Neither path holds a colon: the command
 /// checks the user's, and the run's own has none.
-fn bind_option(disk: &Path) -> PathBuf {
-    let mut option = disk.as_os_str().to_owned();
+fn bind_option((source, place): (&Path, &str)) -> PathBuf {
+    let mut option = source.as_os_str().to_owned();
     option.push(":");
-    option.push(DISK);
+    option.push(place);
     option.into()
 }
 

@@ -9,8 +9,8 @@ use isobench_container::{FIRST_HOST_ID, ID_COUNT};
 use isobench_reports::model::{TargetKind, Unavailable};
 
 use super::{
-    DISK, Program, bind_option, needs_root, path_variable, prepare_layer, runtime_mounts,
-    stray_cgroups,
+    DISK, FILES, Program, bind_option, binds, needs_root, path_variable, prepare_layer,
+    runtime_mounts, stray_cgroups,
 };
 use crate::host::HostReport;
 use crate::leftovers::Leftovers;
@@ -89,6 +89,10 @@ impl Target for Nspawn {
         DISK.into()
     }
 
+    fn files_path(&self, _: &Path) -> Option<PathBuf> {
+        Some(FILES.into())
+    }
+
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let number = self.instances.fetch_add(1, Ordering::Relaxed);
         let mut command = CommandLine::new(self.program.path())
@@ -110,8 +114,8 @@ impl Target for Nspawn {
         for variable in &launch.environment {
             command = command.args(["--setenv".as_ref(), variable.as_os_str()]);
         }
-        if let Some(disk) = launch.disk {
-            command = command.args(["--bind".into(), bind_option(disk)]);
+        for bind in binds(launch) {
+            command = command.args(["--bind".into(), bind_option(bind)]);
         }
         Ok(command
             .args(["--"])

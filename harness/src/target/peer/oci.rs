@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use isobench_reports::model::{TargetKind, Unavailable};
 
 use super::{
-    DISK, Program, needs_root, oci_config, path_variable, prepare_layer, runtime_mounts,
+    DISK, FILES, Program, needs_root, oci_config, path_variable, prepare_layer, runtime_mounts,
     stray_cgroups,
 };
 use crate::host::HostReport;
@@ -181,6 +181,10 @@ impl Target for Runtime {
 
     fn disk_path(&self, _: &Path) -> PathBuf {
         DISK.into()
+    }
+
+    fn files_path(&self, _: &Path) -> Option<PathBuf> {
+        Some(FILES.into())
     }
 
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {

@@ -19,7 +19,7 @@ use oci_spec::runtime::{
 };
 use syscalls::Sysno;
 
-use super::{DISK, utf8};
+use super::{binds, utf8};
 use crate::accounting::path_in_hierarchy;
 use crate::target::{Launch, inside_path};
 
@@ -120,7 +120,7 @@ fn ids() -> Result<LinuxIdMapping, OciSpecError> {
         .build()
 }
 
-/// /proc and /dev, whose few devices every runtime adds by itself, and the disk file.
+/// /proc and /dev, whose few devices every runtime adds by itself, and what is bound.
 fn mounts(launch: &Launch) -> Result<Vec<Mount>, OciSpecError> {
     let mount = |destination: &str, kind: &str, source: PathBuf, options: &[&str]| {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
@@ -136,8 +136,8 @@ fn mounts(launch: &Launch) -> Result<Vec<Mount>, OciSpecError> {
         mount("/proc", "proc", "proc".into(), &hardened)?,
         mount("/dev", "tmpfs", "tmpfs".into(), &["nosuid", "mode=755"])?,
     ];
-    if let Some(disk) = launch.disk {
-        mounts.push(mount(DISK, "bind", disk.to_owned(), &["bind", "rw"])?);
+    for (source, place) in binds(launch) {
+        mounts.push(mount(place, "bind", source.to_owned(), &["bind", "rw"])?);
     }
     Ok(mounts)
 }

@@ -11,8 +11,8 @@ use isobench_container::{FIRST_HOST_ID, ID_COUNT};
 use isobench_reports::model::{TargetKind, Unavailable};
 
 use super::{
-    DISK, Program, bind_option, instance_cgroup, needs_root, oci_config, path_variable,
-    prepare_layer, runtime_mounts, stray_cgroups,
+    DISK, FILES, Program, bind_option, binds, instance_cgroup, needs_root, oci_config,
+    path_variable, prepare_layer, runtime_mounts, stray_cgroups,
 };
 use crate::host::HostReport;
 use crate::leftovers::Leftovers;
@@ -120,6 +120,10 @@ impl Target for Podman {
         DISK.into()
     }
 
+    fn files_path(&self, _: &Path) -> Option<PathBuf> {
+        Some(FILES.into())
+    }
+
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let number = self.instances.fetch_add(1, Ordering::Relaxed);
         let name = format!("isobench-{number}");
@@ -144,8 +148,8 @@ impl Target for Podman {
         for variable in &launch.environment {
             command = command.args(["--env".as_ref(), variable.as_os_str()]);
         }
-        if let Some(disk) = launch.disk {
-            command = command.args(["--volume".into(), bind_option(disk)]);
+        for bind in binds(launch) {
+            command = command.args(["--volume".into(), bind_option(bind)]);
         }
         let delete = self
             .base(launch.root)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use isobench_reports::model::{TargetKind, Unavailable};
 
-use super::{DISK, Program, prepare_layer};
+use super::{DISK, FILES, Program, prepare_layer};
 use crate::experiment::DISK as DISK_EXPERIMENT;
 use crate::host::{HostReport, Need};
 use crate::spawn::CommandLine;
@@ -65,7 +65,8 @@ impl Target for Unshare {
 
     fn prepare(&self, program: &Path, root: &Path) -> io::Result<()> {
         let layer = prepare_layer(program, root, &["proc"])?;
-        fs::remove_file(layer.join(DISK.trim_start_matches('/')))
+        fs::remove_file(layer.join(DISK.trim_start_matches('/')))?;
+        fs::remove_dir(layer.join(FILES.trim_start_matches('/')))
     }
 
     fn disk_path(&self, disk: &Path) -> PathBuf {

@@ -70,6 +70,7 @@ impl Place {
             arguments: vec!["ready".into()],
             environment: vec![OsString::from("KEY=value")],
             disk: Some(&disk),
+            files: None,
             direct,
             memory: None,
             network: None,
