@@ -12,6 +12,7 @@ mod frame;
 pub mod phases;
 pub mod prices;
 pub mod theme;
+pub mod tradeoff;
 
 use std::ops::Range;
 

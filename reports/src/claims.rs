@@ -6,6 +6,7 @@
 
 mod evidence;
 mod family;
+mod reach;
 mod resources;
 mod speed;
 mod start;
@@ -100,7 +101,7 @@ pub fn cards(summary: &Summary<'_>, words: &Words) -> Vec<Card> {
         ("claim.8", evidence.without("image")),
         ("claim.9", evidence.without("image")),
         ("claim.10", elsewhere(&evidence, "wanted.sight")),
-        ("claim.11", elsewhere(&evidence, "wanted.isolation")),
+        ("claim.11", reach::isolation(&evidence)),
     ];
     let numbered = findings.into_iter().enumerate();
     numbered

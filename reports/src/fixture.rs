@@ -1,11 +1,13 @@
 //! A synthetic run for tests: three rungs, one that the host can't run, a floor, two peers, a failed sample.
 
 mod declared;
+mod isolation;
 mod prices;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+pub use self::isolation::add_isolation;
 pub use self::prices::{PRICES, add_crowds, add_density, price_of, with_prices};
 use crate::model::{
     Conduct, EMULATED, EMULATION, Fact, Run, SCHEMA_VERSION, Sample, Status, TOTAL, Unit,

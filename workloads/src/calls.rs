@@ -1,20 +1,24 @@
 //! What a program inside gets for an answer when it tries every system call, as it is said and parsed.
 //!
 //! ```text
-//! isobench/1 calls kernel=6.1.0-13-amd64 boot=0d9b...-... answered=0-14,16-161 refused=163 unknown=335-423 untried=15,162
+//! isobench/1 calls kernel=6.1.0-13-amd64_SMP boot=0d9b...-... uptime=7200 answered=0-14,16-161 refused=163 unknown=335-423 untried=15,162
 //! ```
 //!
 //! Each number below [`CALLS`] is in exactly one of the four sets, so a line that leaves one out, or says two things of it,
 //! is none.
 
 use std::fmt;
+use std::fs;
 use std::ops::RangeInclusive;
+
+use nix::sys::utsname::uname;
+use nix::time::{ClockId, clock_gettime};
 
 /// One above the highest number that is tried. Linux 6.17 has calls up to 469.
 pub const CALLS: u16 = 512;
 
-/// Longest kernel release that is passed on, in bytes.
-const MOST_RELEASE: usize = 64;
+/// Longest name of a kernel that is passed on, in bytes: two fields of uname(2).
+const MOST_NAME: usize = 129;
 /// Length of a boot's identity, a UUID (random(4)).
 const BOOT: usize = 36;
 
@@ -95,13 +99,52 @@ impl fmt::Display for CallSet {
     }
 }
 
+/// What a program is told of the kernel that it runs on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KernelSeen {
+    /// Release and version that uname(2) tells, as a word.
+    pub name: String,
+    /// The identity of its boot; empty if the program is told none.
+    pub boot: String,
+    /// How long ago it booted, in seconds.
+    pub uptime: u64,
+}
+
+impl KernelSeen {
+    /// What this program is told, now.
+    pub fn now() -> Self {
+        let name = uname().map_or_else(
+            |_| String::new(),
+            |name| {
+                let fields = [name.release(), name.version()];
+                fields.map(|field| field.to_string_lossy()).join(" ")
+            },
+        );
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let boot = Some(boot.trim()).filter(|boot| is_boot(boot));
+        let uptime = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |time| time.tv_sec());
+        Self {
+            name: word(&name),
+            boot: boot.unwrap_or_default().to_owned(),
+            uptime: u64::try_from(uptime).unwrap_or(0),
+        }
+    }
+
+    /// Whether `other`, seen at the same time, is the same kernel. A boot's identity settles it if it is the same; some
+    /// runtimes give their containers another, but not another age and name.
+    pub fn is_same(&self, other: &Self) -> bool {
+        /// Seconds that may lie between two looks.
+        const APART: u64 = 2;
+        let same_boot = !self.boot.is_empty() && self.boot == other.boot;
+        same_boot || self.name == other.name && self.uptime.abs_diff(other.uptime) <= APART
+    }
+}
+
 /// What became of every system call that a program tried, and on which kernel.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Calls {
-    /// The release that uname(2) tells, a word.
-    pub kernel: String,
-    /// The identity of the kernel's boot; empty if the program is told none.
-    pub boot: String,
+    /// Who answered, or says that he did.
+    pub kernel: KernelSeen,
     /// Those that gave a result, or an error that says why not this time.
     pub answered: CallSet,
     /// Those that failed with `EPERM`, or had the program killed for the mere number (`SIGSYS`).
@@ -117,14 +160,18 @@ impl Calls {
     pub fn parse<'l>(mut words: impl Iterator<Item = &'l str>) -> Option<Self> {
         let mut field = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=');
         let calls = Self {
-            kernel: field("kernel")?.to_owned(),
-            boot: field("boot")?.to_owned(),
+            kernel: KernelSeen {
+                name: field("kernel")?.to_owned(),
+                boot: field("boot")?.to_owned(),
+                uptime: number(field("uptime")?)?,
+            },
             answered: CallSet::parse(field("answered")?)?,
             refused: CallSet::parse(field("refused")?)?,
             unknown: CallSet::parse(field("unknown")?)?,
             untried: CallSet::parse(field("untried")?)?,
         };
-        let sound = is_release(&calls.kernel) && is_boot(&calls.boot) && calls.is_partition();
+        let sound =
+            is_name(&calls.kernel.name) && is_boot(&calls.kernel.boot) && calls.is_partition();
         (words.next().is_none() && sound).then_some(calls)
     }
 
@@ -138,8 +185,7 @@ impl Calls {
 impl fmt::Display for Calls {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            kernel,
-            boot,
+            kernel: KernelSeen { name, boot, uptime },
             answered,
             refused,
             unknown,
@@ -147,27 +193,36 @@ impl fmt::Display for Calls {
         } = self;
         write!(
             formatter,
-            "calls kernel={kernel} boot={boot} answered={answered} refused={refused} unknown={unknown} untried={untried}"
+            "calls kernel={name} boot={boot} uptime={uptime} answered={answered} refused={refused} unknown={unknown} untried={untried}"
         )
     }
 }
 
-/// What of `text` a release is made of, as far as it is passed on.
-pub fn release(text: &str) -> String {
-    let known = text.bytes().filter(|byte| is_of_release(*byte));
-    known.take(MOST_RELEASE).map(char::from).collect()
+/// `text` as one word of what names are made of, as far as it is passed on.
+fn word(text: &str) -> String {
+    let bytes = text
+        .bytes()
+        .map(|byte| if byte == b' ' { b'_' } else { byte });
+    let known = bytes.filter(|byte| is_of_name(*byte));
+    known.take(MOST_NAME).map(char::from).collect()
 }
 
-fn is_of_release(byte: u8) -> bool {
+fn is_of_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b".-_+~".contains(&byte)
 }
 
-fn is_release(text: &str) -> bool {
-    text.len() <= MOST_RELEASE && text.bytes().all(is_of_release)
+fn is_name(text: &str) -> bool {
+    text.len() <= MOST_NAME && text.bytes().all(is_of_name)
+}
+
+/// A number of digits alone.
+fn number(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
 }
 
 /// Whether this is a boot's identity, or none.
-pub fn is_boot(text: &str) -> bool {
+fn is_boot(text: &str) -> bool {
     let is_uuid = |text: &str| {
         text.len() == BOOT
             && text
@@ -188,8 +243,11 @@ mod tests {
 
     fn some() -> Calls {
         Calls {
-            kernel: "6.1.0-13-amd64".to_owned(),
-            boot: "01234567-89ab-cdef-0123-456789abcdef".to_owned(),
+            kernel: KernelSeen {
+                name: "6.1.0-13-amd64".to_owned(),
+                boot: "01234567-89ab-cdef-0123-456789abcdef".to_owned(),
+                uptime: 7200,
+            },
             answered: set(0..=14),
             refused: set([163]),
             unknown: set((16..162).chain(164..CALLS)),
@@ -223,6 +281,7 @@ mod tests {
             ("kernel=6", "kernel=<b>"),
             ("boot=0", "boot="),
             ("boot=0", "boot=x"),
+            ("uptime=7", "uptime=+7"),
             ("untried=", "tried="),
             ("untried=15", "untried=15 15"),
         ] {
@@ -230,17 +289,33 @@ mod tests {
             assert_eq!(parse(&changed), None, "{changed}");
         }
         let silent = Calls {
-            boot: String::new(),
-            kernel: String::new(),
+            kernel: KernelSeen::default(),
             ..some()
         };
         assert_eq!(parse(&silent.to_string()), Some(silent));
     }
 
     #[test]
-    fn a_release_is_a_word() {
-        assert_eq!(release("6.1.0-rc1+ <script>\n"), "6.1.0-rc1+script");
-        assert_eq!(release(&"x".repeat(200)).len(), MOST_RELEASE);
+    fn a_name_is_a_word() {
+        assert_eq!(word("6.1.0-rc1+ #1 <script>\n"), "6.1.0-rc1+_1_script");
+        assert_eq!(word(&"x".repeat(200)).len(), MOST_NAME);
+    }
+
+    #[test]
+    fn a_kernel_is_the_same_by_its_boot_or_by_its_age_and_name() {
+        let seen = |name: &str, boot: &str, uptime| KernelSeen {
+            name: name.to_owned(),
+            boot: boot.to_owned(),
+            uptime,
+        };
+        let host = seen("6.1.0", "a", 7200);
+        assert!(seen("4.4.0", "a", 3).is_same(&host));
+        assert!(seen("6.1.0", "made up", 7201).is_same(&host));
+        assert!(seen("6.1.0", "", 7201).is_same(&host));
+        assert!(!seen("6.1.0", "b", 3).is_same(&host));
+        assert!(!seen("bare", "", 7200).is_same(&host));
+        let own = KernelSeen::now();
+        assert!(own.is_same(&KernelSeen::now()) && own.uptime > 0 && !own.name.is_empty());
     }
 
     proptest! {

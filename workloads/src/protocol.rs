@@ -7,7 +7,7 @@
 //! isobench/1 begin
 //! isobench/1 end operations=16384 bytes=67108864
 //! isobench/1 latencies unit=ns count=3 values=1004:2,20096:1
-//! isobench/1 calls kernel=6.1.0 boot=... answered=0-14,... refused=... unknown=... untried=...
+//! isobench/1 calls kernel=6.1.0 boot=... uptime=7200 answered=0-14,... refused=... unknown=... untried=...
 //! ```
 //!
 //! What arrives may come from a hostile guest or a program of the user's own, so parsing trusts nothing: a

@@ -4,7 +4,6 @@
 //! whose kernel; from outside, which calls of the host's kernel the target makes meanwhile, launcher and all; and from
 //! the VMM, for what its guest came out.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use isobench_reports::isolation::{
@@ -12,7 +11,7 @@ use isobench_reports::isolation::{
 };
 use isobench_reports::model::{Better, Part, Unit};
 use isobench_vmm::exits::ExitReason;
-use isobench_workloads::calls::{Calls, release};
+use isobench_workloads::calls::{Calls, KernelSeen};
 use isobench_workloads::protocol::Message;
 use nix::sys::signal::kill;
 
@@ -52,7 +51,7 @@ impl Experiment for Isolation {
          calls of the host's kernel that the target makes from the moment that this program begins, its launcher and all its \
          processes included, as ptrace sees them and by the same rule; `host-calls-made` is how many, `host-calls-whole` how many different \
          ones with the start. A virtual machine's are those that its VMM happened to need. `host-kernel` is 1 if the \
-         program is told the host's boot identity. `exits` are those that isobench's own VMM handled from the start on, by reason. \
+         program is told the host's boot identity, or the host kernel's name and age. `exits` are those that isobench's own VMM handled from the start on, by reason. \
          What a daemon does for a target can't be followed."
     }
 
@@ -154,7 +153,7 @@ impl Experiment for Isolation {
         }
         match case {
             OUTSIDE => outside(&counts),
-            INSIDE => Ok(inside(&calls, &HostKernel::read())),
+            INSIDE => Ok(inside(&calls, &KernelSeen::now()).into()),
             _ => exits(&counts),
         }
     }
@@ -215,50 +214,13 @@ fn exits(counts: &[Count]) -> Result<Measured, MeasureError> {
     Ok(whole.into_iter().chain(parts).collect::<Vec<_>>().into())
 }
 
-/// What the host's kernel says of itself.
-struct HostKernel {
-    release: String,
-    boot: String,
-}
-
-impl HostKernel {
-    fn read() -> Self {
-        let read = |name: &str| {
-            let text = fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
-            text.trim().to_owned()
-        };
-        Self {
-            release: release(&read("osrelease")),
-            boot: read("random/boot_id"),
-        }
-    }
-
-    /// Whether whoever answered `calls` is this kernel; nothing if that can't be told. A program that is told no boot
-    /// identity may still be told another release.
-    fn is(&self, calls: &Calls) -> Option<bool> {
-        if !calls.boot.is_empty() && !self.boot.is_empty() {
-            return Some(calls.boot == self.boot);
-        }
-        (calls.kernel != self.release).then_some(false)
-    }
-}
-
-fn inside(calls: &Calls, host: &HostKernel) -> Measured {
-    let mut measured = Measured::from(vec![
+fn inside(calls: &Calls, host: &KernelSeen) -> Vec<Reading> {
+    let shared = calls.kernel.is_same(host);
+    vec![
         Reading::total(ANSWERED, calls.answered.count().into()),
         Reading::total(REFUSED, calls.refused.count().into()),
-    ]);
-    match host.is(calls) {
-        Some(shared) => {
-            let reading = Reading::total(HOST_KERNEL, f64::from(u8::from(shared)));
-            measured.readings.push(reading);
-        }
-        None => measured.missing.push((
-            HOST_KERNEL,
-            "the program is told no boot identity, and the release of the host's kernel".to_owned(),
-        )),
-    }
-    measured
+        Reading::total(HOST_KERNEL, f64::from(u8::from(shared))),
+    ]
 }
 
 #[cfg(test)]
@@ -299,24 +261,5 @@ mod tests {
         counts.pop();
         let error = exits(&counts).unwrap_err().to_string();
         assert_eq!(error, "the launcher doesn't say how many other there were");
-    }
-
-    #[test]
-    fn a_kernel_is_the_host_s_by_its_boot_or_another_by_its_release() {
-        let host = HostKernel {
-            release: "6.1.0".to_owned(),
-            boot: "a".to_owned(),
-        };
-        let calls = |kernel: &str, boot: &str| Calls {
-            kernel: kernel.to_owned(),
-            boot: boot.to_owned(),
-            ..Calls::default()
-        };
-        assert_eq!(host.is(&calls("6.1.0", "a")), Some(true));
-        assert_eq!(host.is(&calls("6.1.0", "b")), Some(false));
-        assert_eq!(host.is(&calls("6.2.0", "")), Some(false));
-        assert_eq!(host.is(&calls("6.1.0", "")), None);
-        let readings = inside(&calls("6.1.0", ""), &host);
-        assert_eq!(readings.missing[0].0, HOST_KERNEL);
     }
 }

@@ -45,7 +45,7 @@ fn a_bare_process_reaches_most_of_the_host_s_kernel() {
     let calls = tried_in("process");
     assert!(calls.answered.count() > 300, "{calls}");
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    assert_eq!(calls.boot, boot.trim());
+    assert_eq!(calls.kernel.boot, boot.trim());
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn the_container_refuses_what_its_policy_does_not_allow_and_nothing_else() {
             .iter()
             .all(|number| free.answered.contains(number))
     );
-    assert_eq!(calls.boot, free.boot);
+    assert_eq!(calls.kernel.boot, free.kernel.boot);
 }
 
 /// What the VMM itself says to the same calls, without a VM.
@@ -129,7 +129,10 @@ fn without_a_guest_os_what_answers_is_the_vmm_s_dispatcher() {
         );
     }
     assert!(calls.untried.count() <= 5, "{calls}");
-    assert_eq!(calls.boot, "", "there is no kernel that could have booted");
+    assert_eq!(
+        calls.kernel.boot, "",
+        "there is no kernel that could have booted"
+    );
 }
 
 #[test]

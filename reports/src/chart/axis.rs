@@ -5,6 +5,8 @@ use std::ops::Range;
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::coord::types::{RangedCoordf64, RangedCoordi32};
 
+use crate::model::Unit;
+
 /// An axis with ticks of our choosing: the library's logarithmic axis has none between powers of ten.
 #[derive(Clone)]
 pub struct Axis {
@@ -66,6 +68,25 @@ impl Axis {
             range: start..end,
             logarithmic: true,
             ticks,
+        }
+    }
+
+    /// The same for values of `unit`: sizes have their ticks at powers of two, as their units are.
+    pub fn logarithmic_of(unit: Unit, lowest: f64, highest: f64, count: usize) -> Self {
+        if unit != Unit::Bytes {
+            return Self::logarithmic(lowest, highest, count);
+        }
+        let (start, end) = (lowest / 1.15, highest * 1.15);
+        let doublings = || std::iter::successors(Some(1.0), |tick| Some(tick * 2.0));
+        let within: Vec<f64> = doublings()
+            .skip_while(|tick| *tick < start)
+            .take_while(|tick| *tick <= end)
+            .collect();
+        let step = within.len().div_ceil(count.max(1)).max(1);
+        Self {
+            range: start..end,
+            logarithmic: true,
+            ticks: within.into_iter().step_by(step).collect(),
         }
     }
 
@@ -189,6 +210,20 @@ impl Ranged for Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_their_ticks_at_powers_of_two() {
+        const KIB: f64 = 1024.0;
+        let axis = Axis::logarithmic_of(Unit::Bytes, 200.0 * KIB, 17_000.0 * KIB, 4);
+        assert_eq!(
+            axis.ticks,
+            [256.0, 1024.0, 4096.0, 16384.0].map(|size| size * KIB)
+        );
+        let narrow = Axis::logarithmic_of(Unit::Bytes, 5.0, 5.1, 4);
+        assert!(narrow.ticks.is_empty() && narrow.start() < 5.0);
+        let times = Axis::logarithmic_of(Unit::Nanoseconds, 1e3, 1e6, 4);
+        assert_eq!(times.ticks, Axis::logarithmic(1e3, 1e6, 4).ticks);
+    }
 
     #[test]
     fn linear_ticks_are_round_and_few() {

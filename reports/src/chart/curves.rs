@@ -154,7 +154,7 @@ fn draw_curves(
             Size::Narrow => &NARROW,
         };
         let across = Axis::at(numbers.clone());
-        let up = Axis::logarithmic(lowest, highest, layout.ticks);
+        let up = Axis::logarithmic_of(unit, lowest, highest, layout.ticks);
         draw(layout, (unit, across_is), curves, across, up)
     })?;
     Ok(Some(chart))

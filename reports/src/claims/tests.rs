@@ -281,3 +281,34 @@ fn what_a_run_can_t_decide_says_what_would() {
         assert!(card.wanted.is_some() && card.figures.is_empty(), "{card:?}");
     }
 }
+
+#[test]
+fn isolation_is_decided_by_what_is_within_reach_and_by_whose_kernel_it_is() {
+    let mut run = fixture::run();
+    assert_eq!(card(&run, 11).verdict, Verdict::Undecided);
+    assert!(
+        card(&run, 11)
+            .wanted
+            .unwrap()
+            .contains("--experiments isolation")
+    );
+    fixture::add_isolation(&mut run);
+    let found = card(&run, 11);
+    assert_eq!(found.verdict, Verdict::Depends);
+    assert_eq!(
+        found.figures[..3],
+        [
+            "process: 355 system calls of the host's kernel within reach, on which it runs",
+            "container: 293 system calls of the host's kernel within reach, on which it runs",
+            "microvm-bare: 5 system calls of the host's kernel, made for it; it doesn't run on that",
+        ]
+    );
+    assert!(found.nuance[0].starts_with("container leaves 293 of the 355 system calls"));
+    // A container that reaches as much as a process isolates nothing that is counted here.
+    let free = scaled(run.clone(), "container", "isolation", 356.0 / 293.0);
+    assert_eq!(card(&free, 11).verdict, Verdict::Refuted);
+    assert_eq!(
+        card(&without(run, &["container", "docker"]), 11).verdict,
+        Verdict::Undecided
+    );
+}

@@ -13,6 +13,7 @@ mod headline;
 mod hosts;
 mod prices;
 mod table;
+mod tradeoff;
 mod view;
 
 use askama::Template;

@@ -35,6 +35,9 @@ pub struct LegendItem {
     pub medians: Vec<(String, String)>,
 }
 
+/// Stands for an experiment in the names of the plots that are of several.
+const TRADEOFF: &str = "trade-off";
+
 const UNITS: [Unit; 5] = [
     Unit::Count,
     Unit::BytesPerSecond,
@@ -101,6 +104,16 @@ pub fn waterfalls(summary: &Summary<'_>, words: &Words) -> Result<Vec<FigureView
 /// Every figure of a report with the name of its experiment.
 pub fn all(summary: &Summary<'_>, words: &Words) -> Result<Vec<(String, FigureView)>, ReportError> {
     let mut all = Vec::new();
+    let tradeoff = super::tradeoff::figures(summary, words);
+    let tradeoff = tradeoff.map_err(|source| ReportError::Chart {
+        experiment: TRADEOFF.to_owned(),
+        source,
+    })?;
+    all.extend(
+        tradeoff
+            .into_iter()
+            .map(|figure| (TRADEOFF.to_owned(), figure)),
+    );
     for section in &summary.sections {
         let name = &section.experiment.name;
         let failed = |source| ReportError::Chart {

@@ -46,6 +46,44 @@ fn instances_that_stay_have_lines_and_a_number_that_would_fit() {
 }
 
 #[test]
+fn cost_stands_against_isolation_where_a_run_has_looked() {
+    let mut run = small();
+    fixture::add_isolation(&mut run);
+    let document = render(&[run.clone()], None).unwrap();
+    let section = document.split("id=\"run-1-tradeoff\">").nth(1).unwrap();
+    let section = section.split("</section>").next().unwrap();
+    assert_eq!(
+        section.matches("<figure>").count(),
+        2,
+        "start-up and memory"
+    );
+    for words in [
+        "process 355, ",
+        "290, as seen inside",
+        "not the host&#39;s",
+        "1,030 port-write and 6 port-read",
+    ] {
+        assert!(section.contains(words), "{words}");
+    }
+    // What wasn't looked at isn't in it, and neither is a number in its place.
+    assert!(!section.contains("bwrap"));
+    // The memory of one whose processes are a daemon's.
+    assert_eq!(section.matches("not measured").count(), 1);
+    assert_eq!(section.matches("no VM").count(), 3);
+    let chinese = ReportOptions {
+        language: Language::Chinese,
+        ..ReportOptions::default()
+    };
+    let translated = super::render(&[run], chinese).unwrap();
+    assert!(translated.contains("290，从内部看"));
+    assert!(
+        render(&[tiny()], None)
+            .unwrap()
+            .contains("adds it, with plots of cost")
+    );
+}
+
+#[test]
 fn the_document_of_a_run() {
     insta::assert_snapshot!(render(&[tiny()], None).unwrap());
 }

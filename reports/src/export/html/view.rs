@@ -6,6 +6,7 @@ use super::first::FirstView;
 use super::headline;
 use super::prices::PricesView;
 use super::table::{TableView, leading, table};
+use super::tradeoff::TradeoffView;
 use super::{ReportError, ReportOptions};
 use crate::chart::theme;
 use crate::claims::{self, Card};
@@ -28,6 +29,7 @@ pub struct RunView {
     pub questions: Vec<QuestionView>,
     pub first: FirstView,
     pub waterfalls: Vec<FigureView>,
+    pub tradeoff: Option<TradeoffView>,
     pub claims: Vec<Card>,
     pub about: Vec<(String, String)>,
     pub partial: bool,
@@ -87,7 +89,12 @@ impl RunView {
         let id = format!("run-{number}");
         let doubts = guards::doubts(summary);
         let sections = summary.sections.iter().enumerate();
+        let failed = |experiment: &str| {
+            let experiment = experiment.to_owned();
+            |source| ReportError::Chart { experiment, source }
+        };
         Ok(Self {
+            tradeoff: TradeoffView::of(summary, words).map_err(failed("the trade-off"))?,
             host: run.host.summary.clone(),
             stamp: run.host.is_emulated().then_some(EMULATED),
             questions: if options.exercise {
@@ -96,12 +103,7 @@ impl RunView {
                 Vec::new()
             },
             claims: claims::cards(summary, words),
-            waterfalls: figures::waterfalls(summary, words).map_err(|source| {
-                ReportError::Chart {
-                    experiment: "the ladder".to_owned(),
-                    source,
-                }
-            })?,
+            waterfalls: figures::waterfalls(summary, words).map_err(failed("the ladder"))?,
             first: FirstView::of(summary, options.baseline, &doubts, words),
             about: about(summary, words),
             partial: run.partial,
