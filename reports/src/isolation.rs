@@ -52,33 +52,33 @@ impl<'s, 'a> Looks<'s, 'a> {
     }
 
     /// The leading column of an experiment.
-    pub fn leading(&self, experiment: &str) -> Option<&'s Column<'a>> {
+    pub fn leading(self, experiment: &str) -> Option<&'s Column<'a>> {
         self.section(experiment)?.leading()
     }
 
     /// One of this experiment's columns.
-    pub fn column(&self, metric: &str) -> Option<&'s Column<'a>> {
+    pub fn column(self, metric: &str) -> Option<&'s Column<'a>> {
         let mut columns = self.section(ISOLATION)?.columns.iter();
         columns.find(|column| column.metric.name == metric)
     }
 
-    fn section(&self, experiment: &str) -> Option<&'s Section<'a>> {
+    fn section(self, experiment: &str) -> Option<&'s Section<'a>> {
         let mut sections = self.summary.sections.iter();
         sections.find(|section| section.experiment.name == experiment)
     }
 
     /// A figure of the experiment.
-    pub fn figure(&self, metric: &str, target: &str) -> Option<&'s Figure<'a>> {
+    pub fn figure(self, metric: &str, target: &str) -> Option<&'s Figure<'a>> {
         self.column(metric)?.figure_of(target)
     }
 
     /// Whether the target's program runs on the host's kernel, if that is known.
-    pub fn is_on_host_kernel(&self, target: &str) -> Option<bool> {
+    pub fn is_on_host_kernel(self, target: &str) -> Option<bool> {
         Some(self.figure(HOST_KERNEL, target)?.median > 0.5)
     }
 
     /// How much of the host's kernel is within the target's reach.
-    pub fn reach(&self, target: &str) -> Option<Reach> {
+    pub fn reach(self, target: &str) -> Option<Reach> {
         if let Some(figure) = self.figure(HOST_CALLS, target) {
             return Some(Reach {
                 calls: figure.median,
@@ -93,11 +93,10 @@ impl<'s, 'a> Looks<'s, 'a> {
     }
 
     /// The targets of which anything was seen, in the run's order.
-    pub fn targets(&self) -> impl Iterator<Item = &'a Target> + 's {
-        let looks = *self;
+    pub fn targets(self) -> impl Iterator<Item = &'a Target> + 's {
         let run = self.summary.run;
         run.targets.iter().filter(move |target| {
-            let of = |metric| looks.figure(metric, &target.name).is_some();
+            let of = |metric| self.figure(metric, &target.name).is_some();
             of(HOST_CALLS) || of(ANSWERED)
         })
     }

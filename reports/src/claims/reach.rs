@@ -36,7 +36,7 @@ pub fn isolation(evidence: &Evidence<'_, '_>) -> Finding {
     Finding {
         verdict,
         because: because.to_owned(),
-        figures: figures(evidence, looks),
+        figures: figures(evidence, looks, container.target),
         nuance: vec![
             words.say(
                 "nuance.reach",
@@ -59,16 +59,17 @@ fn process<'a>(summary: &Summary<'a>) -> Option<&'a str> {
     Some(process.name.as_str())
 }
 
-/// What of the host's kernel each target reaches: the process, the containers and the machines.
-fn figures(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>) -> Vec<String> {
+/// What of the host's kernel is within reach: of the process, of `container`, and of the machines.
+fn figures(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &str) -> Vec<String> {
     let Some(column) = looks.column(HOST_KERNEL) else {
         return Vec::new();
     };
     let process = process(evidence.summary);
     let mut told = Vec::new();
     for one in measured_of(column, |_| true) {
-        let family = Family::of(one.target);
-        let counts = Some(one.target) == process || family != Family::Other;
+        let counts = Some(one.target) == process
+            || one.target == container
+            || Family::of(one.target).is_machine();
         let Some(reach) = looks.reach(one.target).filter(|_| counts) else {
             continue;
         };

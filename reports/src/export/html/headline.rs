@@ -110,7 +110,8 @@ fn sentence(
     words: &Words,
 ) -> Option<String> {
     let base = column.figure_of(&baseline.name)?;
-    let floor = baseline.kind == TargetKind::Rung(0);
+    // A cost is added to the baseline's; what is counted stands beside its count.
+    let floor = baseline.kind == TargetKind::Rung(0) && column.metric.unit != Unit::Count;
     let rungs = column
         .cells
         .iter()
