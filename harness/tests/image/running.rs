@@ -110,6 +110,7 @@ fn common_ground() -> TempDir {
         "isobench-container",
         "isobench-vmm",
         "isobench-floor",
+        "isobench-tracer",
         "workload",
     ] {
         let place = directory.path().join(name);
