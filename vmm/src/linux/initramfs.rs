@@ -1,19 +1,25 @@
 //! The guest's first file system: a cpio archive in the "newc" format (Documentation/driver-api/early-userspace/buffer-format.rst),
 //! which the kernel unpacks into memory.
 //!
-//! The archive is never in the VMM's own memory: headers and files go straight to where the guest finds them.
+//! The archive is never in the VMM's own memory: headers and files go straight to where the guest finds them. The content of a
+//! file of some size begins on a page, so that it can be mapped there: the zeros behind its name are as many as that takes.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::mapped_file::MappedFile;
 use super::memory::Memory;
 use crate::memory::PAGE;
 use vm_memory::{Bytes as _, GuestAddress};
 
 /// Bytes of a header in front of the name.
 const HEADER: u64 = 110;
+/// The longest name with its zeros that a kernel takes (`PATH_MAX`).
+const LONGEST_NAME: u64 = 4096;
+/// From which size on a file begins on a page: with less there would be more padding than content.
+const WORTH_A_PAGE: u64 = 4 * PAGE;
 /// The name of the entry that ends an archive.
 const TRAILER: &str = "TRAILER!!!";
 
@@ -54,6 +60,8 @@ enum Content {
 #[derive(Debug)]
 struct Entry {
     name: String,
+    /// Bytes of the name with the zeros behind it.
+    name_size: u64,
     mode: u32,
     inode: u32,
     content: Content,
@@ -135,6 +143,7 @@ impl Initramfs {
         }
         let inode = u32::try_from(self.entries.len() + 1).map_err(|_| refused())?;
         self.entries.push(Entry {
+            name_size: name_size(&name, &content, self.end()),
             name,
             mode,
             inode,
@@ -145,8 +154,12 @@ impl Initramfs {
 
     /// Bytes of the archive.
     pub fn size(&self) -> u64 {
-        let entries = self.entries.iter();
-        entries.map(Entry::size).sum::<u64>() + padded(HEADER + TRAILER.len() as u64 + 1)
+        self.end() + padded(HEADER + TRAILER.len() as u64 + 1)
+    }
+
+    /// Bytes of the entries so far.
+    fn end(&self) -> u64 {
+        self.entries.iter().map(Entry::size).sum()
     }
 
     /// Writes the archive into guest memory, and gives the address behind it.
@@ -184,6 +197,7 @@ impl Initramfs {
         }
         let trailer = Entry {
             name: TRAILER.to_owned(),
+            name_size: TRAILER.len() as u64 + 1,
             mode: 0,
             inode: 0,
             content: Content::Link,
@@ -200,7 +214,7 @@ impl Initramfs {
 
 impl Entry {
     fn size(&self) -> u64 {
-        padded(HEADER + self.name.len() as u64 + 1) + padded(self.content.size())
+        padded(HEADER + self.name_size) + padded(self.content.size())
     }
 }
 
@@ -239,7 +253,8 @@ impl Sink for Window<'_> {
         Ok(())
     }
 
-    fn file(&mut self, mut file: &File, size: u64) -> io::Result<()> {
+    fn file(&mut self, file: &File, size: u64) -> io::Result<()> {
+        let mut file = MappedFile::new(file, self.memory)?;
         io::Seek::rewind(&mut file)?;
         self.memory
             .read_exact_volatile_from(GuestAddress(self.at), &mut file, index(size))
@@ -268,17 +283,33 @@ impl Sink for &File {
 /// One entry's header with its name. All files belong to root, and have neither a time nor a device.
 fn header(entry: &Entry, links: usize) -> Vec<u8> {
     let Entry {
-        name, mode, inode, ..
+        name,
+        name_size,
+        mode,
+        inode,
+        ..
     } = entry;
     let size = entry.content.size();
-    let length = name.len() + 1;
     let mut header = format!(
-        "070701{inode:08x}{mode:08x}{0:08x}{0:08x}{links:08x}{0:08x}{size:08x}{0:08x}{0:08x}{0:08x}{0:08x}{length:08x}{0:08x}{name}\0",
+        "070701{inode:08x}{mode:08x}{0:08x}{0:08x}{links:08x}{0:08x}{size:08x}{0:08x}{0:08x}{0:08x}{0:08x}{name_size:08x}{0:08x}{name}",
         0
     )
     .into_bytes();
-    header.resize(index(padded(header.len() as u64)), 0);
+    header.resize(index(padded(HEADER + name_size)), 0);
     header
+}
+
+/// Bytes that the name of an entry at `start` takes: with as many zeros that its content can be mapped, if that is of use.
+fn name_size(name: &str, content: &Content, start: u64) -> u64 {
+    let least = name.len() as u64 + 1;
+    let content_at = start + HEADER + least;
+    let aligned = least + content_at.next_multiple_of(PAGE) - content_at;
+    let is_worth_it = matches!(content, Content::File { size, .. } if *size >= WORTH_A_PAGE);
+    if is_worth_it && aligned <= LONGEST_NAME {
+        aligned
+    } else {
+        least
+    }
 }
 
 /// The directories above a path, the outermost first, without the leading slash.
@@ -349,6 +380,39 @@ mod tests {
         let names = String::from_utf8(listed.stdout).unwrap();
         assert_eq!(names, "proc\na\na/deep\na/deep/program\nempty\n");
         assert!(listed.status.success());
+    }
+
+    #[test]
+    fn a_file_of_some_size_begins_on_a_page() {
+        let (_small, mut archive) = example();
+        let program = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(program.path(), vec![0x5a; 20_000]).unwrap();
+        archive.file("/large", program.path()).unwrap();
+        let stored = tempfile::tempfile().unwrap();
+        archive.save(&stored).unwrap();
+        let mut saved = vec![0; index(archive.size())];
+        std::os::unix::fs::FileExt::read_exact_at(&stored, &mut saved, 0).unwrap();
+        let content = saved.iter().position(|&byte| byte == 0x5a).unwrap();
+        assert_eq!(content % index(PAGE), 0);
+        assert!(saved[content..][..20_000].iter().all(|&byte| byte == 0x5a));
+    }
+
+    #[test]
+    fn no_name_is_longer_than_a_kernel_takes() {
+        let content = |size| Content::File {
+            host: PathBuf::new(),
+            file: tempfile::tempfile().unwrap(),
+            size,
+        };
+        for start in (0..PAGE).step_by(4) {
+            let taken = name_size("init", &content(WORTH_A_PAGE), start);
+            let is_aligned = (start + HEADER + taken).is_multiple_of(PAGE);
+            assert!(
+                taken <= LONGEST_NAME && (is_aligned || taken == 5),
+                "{start}: {taken}"
+            );
+        }
+        assert_eq!(name_size("init", &content(WORTH_A_PAGE - 1), 0), 5);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use linux_loader::loader::{self, KernelLoader as _};
 use vm_memory::GuestAddress;
 
 use super::layout::HIGH_MEMORY;
+use super::mapped_file::MappedFile;
 use super::memory::Memory;
 
 /// `HdrS`, which every kernel with a boot protocol has at [`MAGIC_OFFSET`] (Documentation/arch/x86/boot.rst).
@@ -90,15 +91,19 @@ impl Kernel {
         }
     }
 
-    /// Copies the kernel to where it wants to be.
+    /// Puts the kernel where it wants to be: pages of its file as far as they can be mapped, copies else.
     ///
     /// # Errors
     /// [`KernelError::Load`].
-    pub fn load(&mut self, memory: &Memory) -> Result<Loaded, KernelError> {
+    pub fn load(&self, memory: &Memory) -> Result<Loaded, KernelError> {
         let low = Some(GuestAddress(HIGH_MEMORY));
+        let mut file = MappedFile::new(&self.file, memory).map_err(|source| KernelError::Open {
+            path: self.path.clone(),
+            source,
+        })?;
         let loaded = match self.format {
-            Format::Elf => Elf::load(memory, None, &mut self.file, low),
-            Format::BzImage => BzImage::load(memory, None, &mut self.file, low),
+            Format::Elf => Elf::load(memory, None, &mut file, low),
+            Format::BzImage => BzImage::load(memory, None, &mut file, low),
         };
         let loaded = loaded.map_err(|source| KernelError::Load {
             path: self.path.clone(),
@@ -195,7 +200,7 @@ mod tests {
         let memory = map(ByteSize::mib(16)).unwrap();
         let whole = kernel_of(&[0xf4; 100]);
         for length in 20..whole.len() {
-            let mut kernel = opened(&whole[..length]).unwrap();
+            let kernel = opened(&whole[..length]).unwrap();
             let error = kernel.load(&memory).unwrap_err();
             assert!(error.to_string().contains("damaged"), "{length}: {error}");
         }

@@ -230,7 +230,7 @@ impl Machine {
     /// See [`BootError`].
     pub fn boot(
         hypervisor: &Hypervisor,
-        mut config: Config,
+        config: Config,
         ended: PhaseEnded,
     ) -> Result<Self, BootError> {
         let command_line = command_line::command_line(config.devices(), &config.append)

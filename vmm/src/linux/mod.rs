@@ -18,6 +18,7 @@ pub mod initramfs;
 pub mod kernel;
 pub mod layout;
 pub mod machine;
+mod mapped_file;
 pub mod memory;
 pub mod mp_table;
 pub mod phase;

@@ -1,0 +1,229 @@
+#![expect(unsafe_code, reason = "maps pages of files over guest memory")]
+//! A file that goes into guest memory without being copied: a reader that maps whole pages where it is asked to read them.
+//!
+//! A kernel and an initramfs are megabytes of which a guest writes to little. Mapped, they cost neither the time of a copy nor
+//! memory of the guest's own: all guests share the pages that the host's page cache holds anyway, until one writes to its own
+//! (mmap(2), `MAP_PRIVATE`). Pages are mapped where place and offset agree modulo a page; everything else is copied.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd as _;
+
+use vm_memory::bitmap::BitmapSlice;
+use vm_memory::{
+    GuestMemoryBackend as _, GuestMemoryRegion as _, ReadVolatile, VolatileMemoryError,
+    VolatileSlice,
+};
+
+use super::memory::Memory;
+use crate::memory::PAGE;
+
+/// A file to be put into `memory`.
+///
+/// It must not become shorter while a guest runs: a page that is gone ends the guest (`SIGBUS`).
+#[derive(Debug)]
+pub struct MappedFile<'f> {
+    file: &'f File,
+    length: u64,
+    memory: &'f Memory,
+}
+
+impl<'f> MappedFile<'f> {
+    /// A reader of `file` from where it stands.
+    ///
+    /// # Errors
+    /// The file can't be asked for its length.
+    pub fn new(file: &'f File, memory: &'f Memory) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        Ok(Self {
+            file,
+            length,
+            memory,
+        })
+    }
+
+    /// [`Self::map`] where the file stands, which is then behind what was mapped.
+    fn map_next<B: BitmapSlice>(&self, into: &VolatileSlice<B>) -> io::Result<u64> {
+        let mut file = self.file;
+        let offset = file.stream_position()?;
+        let mapped = self.map(into, offset)?;
+        file.seek(SeekFrom::Start(offset + mapped))?;
+        Ok(mapped)
+    }
+
+    /// Maps the whole pages at the start of `into` over it, and gives their bytes: none if it is no guest memory, doesn't
+    /// start on a page, or the file has no whole page there.
+    fn map<B: BitmapSlice>(&self, into: &VolatileSlice<B>, offset: u64) -> io::Result<u64> {
+        let host = into.ptr_guard_mut().as_ptr();
+        let left = self.length.saturating_sub(offset);
+        let length = left.min(into.len() as u64) / PAGE * PAGE;
+        let is_aligned = (host as u64).is_multiple_of(PAGE) && offset.is_multiple_of(PAGE);
+        if !is_aligned || length == 0 || !self.is_guest_memory(host, length) {
+            return Ok(0);
+        }
+        // SAFETY: MAP_FIXED replaces whole pages of guest memory (both checked above) and nothing else; it is the VMM's own
+        // mapping, to which no Rust reference exists, and the mapping is private: no write of the guest's reaches the file.
+        let mapped = unsafe {
+            libc::mmap(
+                host.cast(),
+                usize::try_from(length).map_err(io::Error::other)?,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_FIXED,
+                self.file.as_raw_fd(),
+                libc::off_t::try_from(offset).map_err(io::Error::other)?,
+            )
+        };
+        if mapped == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(length)
+    }
+
+    /// Maps what can be mapped at the start of `into`, or copies up to where that can be. None is left at the file's end.
+    fn read_some<B: BitmapSlice>(
+        &self,
+        into: &VolatileSlice<B>,
+    ) -> Result<usize, VolatileMemoryError> {
+        let failed = VolatileMemoryError::IOError;
+        let mapped = self.map_next(into).map_err(failed)?;
+        if mapped > 0 {
+            return usize::try_from(mapped).map_err(|error| failed(io::Error::other(error)));
+        }
+        let mut file = self.file;
+        let offset = file.stream_position().map_err(failed)? % PAGE;
+        let host = into.ptr_guard_mut().as_ptr() as u64;
+        let rest = usize::try_from(PAGE - offset).unwrap_or(usize::MAX);
+        let most = if host % PAGE == offset {
+            rest
+        } else {
+            usize::MAX
+        };
+        file.read_volatile(&mut into.subslice(0, most.min(into.len()))?)
+    }
+
+    fn is_guest_memory(&self, host: *const u8, length: u64) -> bool {
+        self.memory.iter().any(|region| {
+            let start = region.get_mmap().as_ptr() as u64;
+            let offset = (host as u64).checked_sub(start);
+            offset.is_some_and(|offset| offset + length <= region.len())
+        })
+    }
+}
+
+impl ReadVolatile for MappedFile<'_> {
+    fn read_volatile<B: BitmapSlice>(
+        &mut self,
+        into: &mut VolatileSlice<B>,
+    ) -> Result<usize, VolatileMemoryError> {
+        // The whole of it: `GuestMemoryBackend` asks once for each of its regions.
+        let mut done = 0;
+        while done < into.len() {
+            match self.read_some(&into.offset(done)?)? {
+                0 => break,
+                more => done += more,
+            }
+        }
+        Ok(done)
+    }
+}
+
+impl Read for MappedFile<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.file.read(into)
+    }
+}
+
+impl Seek for MappedFile<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use bytesize::ByteSize;
+    use proptest::prelude::*;
+    use vm_memory::{Bytes as _, GuestAddress};
+
+    use super::*;
+    use crate::linux::memory::map;
+
+    /// A file of `length` bytes, of which no two pages are alike.
+    fn file_of(length: usize) -> (File, Vec<u8>) {
+        let bytes: Vec<u8> = (0..length)
+            .map(|at| u8::try_from((at / 7 + at / 4096) % 251).unwrap())
+            .collect();
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        (file, bytes)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+        #[test]
+        fn memory_holds_what_the_file_does_and_nothing_around_it(
+            page in 0..4_u64, inside in prop_oneof![Just(0_u64), 0..4096_u64],
+            offset in prop_oneof![Just(0_u64), Just(4096), 0..9000_u64], length in 0..20_000_usize,
+        ) {
+            let memory = map(ByteSize::mib(16)).unwrap();
+            let (file, bytes) = file_of(30_000);
+            let mut reader = MappedFile::new(&file, &memory).unwrap();
+            reader.seek(SeekFrom::Start(offset)).unwrap();
+            let at = 4096 * (page + 1) + inside;
+            memory
+                .read_exact_volatile_from(GuestAddress(at), &mut reader, length)
+                .unwrap();
+            let from = usize::try_from(offset).unwrap();
+            let mut found = vec![0; length + 2];
+            memory.read_slice(&mut found, GuestAddress(at - 1)).unwrap();
+            prop_assert_eq!(&found[1..=length], &bytes[from..from + length]);
+            prop_assert_eq!((found[0], found[length + 1]), (0, 0));
+            prop_assert_eq!(reader.stream_position().unwrap(), offset + length as u64);
+        }
+    }
+
+    #[test]
+    fn what_a_guest_writes_stays_out_of_the_file() {
+        let memory = map(ByteSize::mib(16)).unwrap();
+        let (file, bytes) = file_of(8192);
+        let mut reader = MappedFile::new(&file, &memory).unwrap();
+        reader.rewind().unwrap();
+        let at = GuestAddress(0x10_0000);
+        memory
+            .read_exact_volatile_from(at, &mut reader, 8192)
+            .unwrap();
+        memory.write_slice(&[0xaa; 8192], at).unwrap();
+        let mut stored = vec![0; 8192];
+        file.read_exact_at(&mut stored, 0).unwrap();
+        assert_eq!(stored, bytes);
+    }
+
+    #[test]
+    fn a_file_that_ends_too_early_is_an_error() {
+        let memory = map(ByteSize::mib(16)).unwrap();
+        let (file, _) = file_of(5000);
+        let mut reader = MappedFile::new(&file, &memory).unwrap();
+        reader.rewind().unwrap();
+        let read = memory.read_exact_volatile_from(GuestAddress(0), &mut reader, 5001);
+        read.unwrap_err();
+    }
+
+    #[test]
+    fn memory_that_is_not_the_guest_s_is_never_mapped_over() {
+        let memory = map(ByteSize::mib(16)).unwrap();
+        let other = map(ByteSize::mib(16)).unwrap();
+        let (file, bytes) = file_of(8192);
+        let mut reader = MappedFile::new(&file, &memory).unwrap();
+        let slice = other.get_slice(GuestAddress(0), 8192).unwrap();
+        assert_eq!(reader.map(&slice, 0).unwrap(), 0);
+        reader.rewind().unwrap();
+        other
+            .read_exact_volatile_from(GuestAddress(0), &mut reader, 8192)
+            .unwrap();
+        let mut copied = vec![0; 8192];
+        other.read_slice(&mut copied, GuestAddress(0)).unwrap();
+        assert_eq!(copied, bytes);
+    }
+}
