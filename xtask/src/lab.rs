@@ -4,11 +4,12 @@
 //! 2. Programs and tests are built as ever, and copied with all that they need into a directory ([`programs`], [`tree`]).
 //! 3. That becomes an ext4 file system without anybody's being root, and is deleted before the machine starts, so that
 //!    nothing can be left of it ([`disk`]).
-//! 4. QEMU boots the kernel with this program as `/init` ([`machine`]), which does the plan ([`steps`]).
+//! 4. QEMU ([`emulator`]) boots the kernel with this program as `/init` ([`machine`]), which does the plan ([`steps`]).
 //! 5. What it left in `/lab/out` is read out of the file system into `target/lab`.
 
 mod disk;
 mod distribution;
+mod emulator;
 mod machine;
 mod programs;
 mod skips;
@@ -88,6 +89,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let output = claim(&workspace)?;
     let cache = cache()?;
     let system = distribution::prepare(&cache)?;
+    let emulator = emulator::prepare(&cache)?;
     let built = programs::build(&workspace, &options.words)?;
     if options.words.is_empty() && built.guest_kernel.is_none() {
         let what = "the whole lab boots Linux guests, and there is no kernel for them; first: cargo run --release -- kernel build";
@@ -107,7 +109,14 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 
     say("booting");
     let log = output.directory.join("console.log");
-    let ended = machine::run(&system.kernel, &initramfs, &image, &log, options.limit);
+    let ended = machine::run(
+        &emulator,
+        &system.kernel,
+        &initramfs,
+        &image,
+        &log,
+        options.limit,
+    );
     disk::bring_out(&image, &output.directory)?;
     ended?;
     let outcomes = read_outcomes(&output.directory)?;
@@ -265,6 +274,22 @@ fn find(program: &str) -> Option<PathBuf> {
     directories
         .map(|directory| directory.join(program))
         .find(|candidate| candidate.is_file())
+}
+
+/// The file of a package whose name begins so.
+fn only_file(directory: &Path, start: &str) -> anyhow::Result<PathBuf> {
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    entries
+        .flatten()
+        .find(|entry| entry.file_name().to_string_lossy().starts_with(start))
+        .map(|entry| entry.path())
+        .with_context(|| {
+            format!(
+                "there is no {start}* in {}; delete that directory",
+                directory.display()
+            )
+        })
 }
 
 /// Runs a program of the host to its end, and gives its output; a failure has its words.

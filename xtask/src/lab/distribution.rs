@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use super::{run_tool, say};
+use super::{only_file, run_tool, say};
 
 /// The package whose dependency is the newest kernel.
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
@@ -76,21 +76,6 @@ fn unpack(package: &str, cache: &Path, directory: &Path) -> anyhow::Result<()> {
     fs::remove_file(archive)?;
     fs::rename(&aside, directory)?;
     Ok(())
-}
-
-fn only_file(directory: &Path, start: &str) -> anyhow::Result<PathBuf> {
-    let entries =
-        fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    entries
-        .flatten()
-        .find(|entry| entry.file_name().to_string_lossy().starts_with(start))
-        .map(|entry| entry.path())
-        .with_context(|| {
-            format!(
-                "there is no {start}* in {}; delete that directory",
-                directory.display()
-            )
-        })
 }
 
 /// Every module of the package by its name, where `-` and `_` are one.

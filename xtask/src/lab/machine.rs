@@ -16,6 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::disk::Image;
 use super::distribution::System;
+use super::emulator::Emulator;
 use crate::init::MODULES;
 use crate::plan::PREFIX;
 
@@ -65,6 +66,7 @@ pub fn initramfs(init: &Path, system: &System) -> anyhow::Result<File> {
 
 /// Runs the machine to its end.
 pub fn run(
+    emulator: &Emulator,
     kernel: &Path,
     initramfs: &File,
     image: &Image,
@@ -78,7 +80,7 @@ pub fn run(
     let mut log = File::create(log)?;
     let mut screen = Screen { plan_begun: false };
     let mut qemu = Killed(
-        command(kernel, initramfs, image)
+        command(emulator, kernel, initramfs, image)
             .spawn()
             .context("cannot start QEMU")?,
     );
@@ -121,19 +123,17 @@ impl Drop for Killed {
     }
 }
 
-fn command(kernel: &Path, initramfs: &File, image: &Image) -> Command {
+fn command(emulator: &Emulator, kernel: &Path, initramfs: &File, image: &Image) -> Command {
     // setpriv has the kernel kill QEMU when this program dies, however that comes.
     let mut command = Command::new("setpriv");
+    let firmware = emulator.firmware.iter();
+    let firmware = firmware.flat_map(|directory| ["-L".as_ref(), directory.as_os_str()]);
     command
-        .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
-        .args([
-            "-M",
-            "q35",
-            "-accel",
-            "tcg,thread=multi,tb-size=512",
-            "-cpu",
-            "max,+svm,+npt",
-        ])
+        .args(["--pdeathsig", "KILL"])
+        .arg(&emulator.program)
+        .args(firmware)
+        .args(["-M", "q35", "-accel", "tcg,thread=multi,tb-size=512"])
+        .args(["-cpu", "max,+svm,+npt"])
         .args(["-smp", "2", "-m", MEMORY])
         .args([
             "-nodefaults",
