@@ -5,7 +5,7 @@ use std::iter::Sum;
 use bytesize::ByteSize;
 use nix::unistd::Pid;
 use procfs::ProcResult;
-use procfs::process::{Process, all_processes};
+use procfs::process::{Process, StatFlags, all_processes};
 
 /// Memory that processes map; a page shared by `n` processes counts as `1/n` of itself for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,14 +25,21 @@ impl Pss {
         process_tree(root)?.iter().map(Self::of_process).sum()
     }
 
-    /// The sum of the sets of `processes`.
+    /// The sum of the sets of `processes`, of which a thread of the kernel's has none: KVM puts one for each VM into the
+    /// cgroup of its process.
     ///
     /// # Errors
     /// One has gone meanwhile, or isn't ours to look at.
     pub fn of_processes(processes: Vec<Pid>) -> ProcResult<Self> {
         let each = processes.into_iter();
-        each.map(|pid| Self::of_process(&Process::new(pid.as_raw())?))
-            .sum()
+        each.map(|pid| {
+            let process = Process::new(pid.as_raw())?;
+            if process.stat()?.flags()?.contains(StatFlags::PF_KTHREAD) {
+                return Ok(Self::default());
+            }
+            Self::of_process(&process)
+        })
+        .sum()
     }
 
     /// The set of one process.
@@ -89,6 +96,20 @@ pub fn process_tree(root: Pid) -> ProcResult<Vec<Process>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_of_the_kernel_has_no_memory() {
+        // The second process of a host is the kernel's parent of its threads; a PID namespace has another one.
+        let kernel = Process::new(2).and_then(|process| process.stat());
+        if !kernel.is_ok_and(|stat| stat.comm == "kthreadd") {
+            println!("skipped: no thread of the kernel's is in sight");
+            return;
+        }
+        let own = Pss::of_processes(vec![Pid::this()]).unwrap();
+        let both = Pss::of_processes(vec![Pid::this(), Pid::from_raw(2)]).unwrap();
+        assert!(own.anon > ByteSize::kib(16));
+        assert!(both.anon.as_u64().abs_diff(own.anon.as_u64()) < own.anon.as_u64() / 2);
+    }
 
     #[test]
     fn a_tree_holds_children_and_has_a_size() {

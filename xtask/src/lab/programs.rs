@@ -16,10 +16,11 @@ const TESTED: [&str; 3] = ["isobench-container", "isobench-vmm", "isobench"];
 /// The bench that wants what the lab has; it's run by its name.
 const BENCH: &str = "machines";
 /// Programs of the host that tests and targets use where they find them.
-const HELPERS: [&str; 25] = [
+const HELPERS: [&str; 26] = [
     "sh",
     "busybox",
     "cat",
+    "cp",
     "cpio",
     "diff",
     "dmesg",
