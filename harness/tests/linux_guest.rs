@@ -69,7 +69,13 @@ fn the_workload_says_ready_on_one_processor_and_on_several() {
                 return;
             };
             assert_eq!(stdout(&output), "isobench/1 ready\n", "{output:?}");
-            assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
+            let ended = (output.status.code(), stderr(&output));
+            assert_eq!(
+                ended,
+                (Some(0), ""),
+                "{processors} vCPUs: {}",
+                output.status
+            );
         }
     }
 }
