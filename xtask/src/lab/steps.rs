@@ -21,9 +21,9 @@ const RUNS: [(&str, &[&str]); 2] = [
             "--targets",
             "process,container,microvm-bare,microvm-linux",
             "--experiments",
-            "startup,memory,cpu,disk,net",
+            "startup,memory,disk,net",
             "--max-time",
-            "60s",
+            "30s",
         ],
     ),
     (
@@ -34,7 +34,7 @@ const RUNS: [(&str, &[&str]); 2] = [
             "--experiments",
             "startup,disk",
             "--max-time",
-            "60s",
+            "30s",
         ],
     ),
 ];
