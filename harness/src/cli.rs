@@ -65,7 +65,7 @@ pub struct RunArguments {
     /// it with the run; without this they are measured only where their daemons run already
     #[arg(long)]
     pub start_daemons: bool,
-    /// Experiments to do, separated by commas [default: all but start-cold, start-gaps, start-beside and density]
+    /// Experiments to do, separated by commas [default: all but start-cold, start-gaps, start-beside, density, image and isolation]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub experiments: Option<Vec<String>>,
     /// How much time to take

@@ -115,7 +115,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         // What can't be removed now is removed by the next run.
-        let _ = fs::remove_dir_all(&self.scratch);
+        remove_all(&self.scratch);
         if let Some(named) = self.scratch.parent() {
             let _ = fs::remove_dir(named);
         }
@@ -173,7 +173,27 @@ fn remove_stale(base: &Path) {
             .is_some_and(|session| !session.is_alive());
         if stale {
             // Another user's is theirs to remove.
-            let _ = fs::remove_dir_all(entry.path());
+            remove_all(&entry.path());
+        }
+    }
+}
+
+/// Removes a directory with all that is in it, as far as this user may.
+fn remove_all(directory: &Path) {
+    if fs::remove_dir_all(directory).is_err() {
+        // A container that was killed leaves overlayfs's directory, which not even its owner may list.
+        open_up(directory);
+        let _ = fs::remove_dir_all(directory);
+    }
+}
+
+/// Lets the owner list `directory` and all below it.
+fn open_up(directory: &Path) {
+    let _ = fs::set_permissions(directory, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        // Of a symbolic link this says that it is none.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
         }
     }
 }
@@ -223,6 +243,26 @@ mod tests {
         assert!(base.path().join(own.to_string()).exists());
         assert!(base.path().join("isobench-results").exists());
         assert!(!base.path().join(dead.to_string()).exists());
+    }
+
+    #[test]
+    fn what_its_owner_may_not_list_is_removed_and_links_lead_nowhere() {
+        let base = tempfile::tempdir().unwrap();
+        let (scratch, other) = (base.path().join("scratch"), base.path().join("other"));
+        let closed = scratch.join("written/w/work");
+        fs::create_dir_all(closed.join("inside")).unwrap();
+        fs::create_dir(&other).unwrap();
+        std::os::unix::fs::symlink(&other, scratch.join("written/link")).unwrap();
+        for directory in [&closed, &other] {
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o0)).unwrap();
+        }
+        open_up(&scratch);
+        remove_all(&scratch);
+        assert!(!scratch.exists());
+        assert_eq!(
+            fs::metadata(&other).unwrap().permissions().mode() & 0o777,
+            0
+        );
     }
 
     #[test]

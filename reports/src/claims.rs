@@ -6,6 +6,7 @@
 
 mod evidence;
 mod family;
+mod image;
 mod reach;
 mod resources;
 mod speed;
@@ -98,8 +99,8 @@ pub fn cards(summary: &Summary<'_>, words: &Words) -> Vec<Card> {
         ("claim.5", resources::memory(&evidence)),
         ("claim.6", speed::storage(&evidence)),
         ("claim.7", resources::density(&evidence)),
-        ("claim.8", evidence.without("image")),
-        ("claim.9", evidence.without("image")),
+        ("claim.8", image::size(&evidence)),
+        ("claim.9", image::sharing(&evidence)),
         ("claim.10", elsewhere(&evidence, "wanted.sight")),
         ("claim.11", reach::isolation(&evidence)),
     ];

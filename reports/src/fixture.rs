@@ -1,12 +1,14 @@
 //! A synthetic run for tests: three rungs, one that the host can't run, a floor, two peers, a failed sample.
 
 mod declared;
+mod image;
 mod isolation;
 mod prices;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+pub use self::image::add_image;
 pub use self::isolation::add_isolation;
 pub use self::prices::{PRICES, add_crowds, add_density, price_of, with_prices};
 use crate::model::{

@@ -16,6 +16,7 @@ pub mod conduct;
 pub mod density;
 mod export;
 pub mod guards;
+pub mod image;
 pub mod isolation;
 pub mod model;
 pub mod parts;

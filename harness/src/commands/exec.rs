@@ -25,7 +25,7 @@ use crate::host::HostReport;
 use crate::programs::Programs;
 use crate::session::{Session, SessionName};
 use crate::spawn::{CommandLine, Descriptors, ProcessGroup, spawn};
-use crate::target::{self, Launch, Marks, Target};
+use crate::target::{self, DiskAccess, Launch, Marks, Target};
 
 /// Runs the program and gives its exit code, or 128 + the signal that ended it.
 ///
@@ -58,7 +58,9 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
         environment: arguments.environment.clone(),
         disk: disk.as_deref(),
         files: None,
-        direct: false,
+        access: DiskAccess::Buffered,
+        layer: None,
+        scratch: None,
         memory: arguments.memory,
         network: arguments.net,
         bounds: arguments.bounds.clone(),

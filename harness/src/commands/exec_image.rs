@@ -12,7 +12,7 @@ use crate::cli::ExecArguments;
 use crate::failure::BadInput;
 use crate::programs::Programs;
 use crate::session::Session;
-use crate::target::{Container, InImage, Launch, Marks, Target as _};
+use crate::target::{Container, DiskAccess, InImage, Launch, Marks, Target as _};
 
 /// Runs a program of the image called `name` and gives its exit code.
 ///
@@ -46,7 +46,9 @@ pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
         environment: program.environment,
         disk: disk.as_deref(),
         files: None,
-        direct: false,
+        access: DiskAccess::Buffered,
+        layer: None,
+        scratch: None,
         memory: arguments.memory,
         network: arguments.net,
         mechanisms: Mechanisms::ALL,

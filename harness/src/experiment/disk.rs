@@ -23,7 +23,7 @@ use super::{
 };
 use crate::instance::{Instance, InstanceError, Stdin, unexpected};
 use crate::plan::Profile;
-use crate::target::Target;
+use crate::target::{DiskAccess, Target};
 use cases::{CASES, Case, FSYNC_MEDIAN};
 
 /// Size of one transfer of a sequential case.
@@ -193,7 +193,9 @@ impl Experiment for Disk {
         let mut launch = bench.launch(subject, &arguments);
         launch.disk = files.is_none().then_some(bench.disk);
         launch.files = files;
-        launch.direct = case.direct;
+        if case.direct {
+            launch.access = DiskAccess::Direct;
+        }
         let (group, mut instance) = bench.start(subject, launch, Stdin::Held)?;
         let outcome = listen(&mut instance, case)?;
         let ended = instance.finished()?;

@@ -1,6 +1,7 @@
 //! Why a sample has no value.
 
 use std::io;
+use std::path::PathBuf;
 
 use bytesize::ByteSize;
 
@@ -8,6 +9,7 @@ use super::NetError;
 use crate::accounting::AccountingError;
 use crate::instance::InstanceError;
 use crate::page_cache::PageCacheError;
+use crate::probe::disk_use::DiskUseError;
 
 /// A case gave no values.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,17 @@ pub enum MeasureError {
     /// Its files could not be brought out of memory, or into it.
     #[error(transparent)]
     PageCache(#[from] PageCacheError),
+    /// What its files take can't be found out.
+    #[error(transparent)]
+    DiskUse(#[from] DiskUseError),
+    /// What stands for an image, or a copy of it, could not be made.
+    #[error("cannot make {}, which stands for an image", path.display())]
+    Base {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// Further instances could have brought the host down.
     #[error(
         "not taken: {running} instances run, and {available} of the host's {total} of memory are left"

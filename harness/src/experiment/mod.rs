@@ -7,6 +7,7 @@ mod cpu;
 mod density;
 mod disk;
 mod error;
+mod image;
 mod isolation;
 mod memory;
 mod net;
@@ -34,7 +35,7 @@ use crate::interrupt::Interrupt;
 use crate::marks::MonotonicTime;
 use crate::plan::Profile;
 use crate::spawn::CommandLine;
-use crate::target::{Launch, Marks, Target};
+use crate::target::{DiskAccess, Launch, Marks, Target};
 
 /// Name of the start-up experiment.
 pub const STARTUP: &str = "startup";
@@ -60,6 +61,8 @@ pub const ISOLATION: &str = "isolation";
 pub const DISK: &str = "disk";
 /// Name of the network experiment.
 pub const NET: &str = "net";
+/// Name of the experiment that adds up what instances take on the disk.
+pub const IMAGE: &str = isobench_reports::image::IMAGE;
 
 /// The gap before starts that follow each other: the harness waits for nothing, and what it does between two of them is all
 /// that the host is idle for.
@@ -193,7 +196,9 @@ impl Bench<'_> {
             environment: Vec::new(),
             disk: None,
             files: None,
-            direct: false,
+            access: DiskAccess::Buffered,
+            layer: None,
+            scratch: None,
             memory: None,
             network: None,
             bounds: Bounds::default(),
@@ -282,7 +287,7 @@ pub trait Experiment: std::fmt::Debug {
     /// The parts of `metric`, in order, each explained; `subjects` add the phases of their launchers.
     fn parts(&self, metric: &str, subjects: &[&dyn Target]) -> Vec<Part>;
 
-    /// How many instances are started at once for a sample of `metric`, or stay, if that is what it is about.
+    /// How many instances are started at once for a sample of `metric`, stay or have run, if that is what it is about.
     fn at_once(&self, metric: &str) -> Option<u32> {
         let _ = metric;
         None
@@ -392,6 +397,7 @@ pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
         Box::new(cpu::Cpu::new(profile)),
         Box::new(disk::Disk::new(profile)),
         Box::new(net::Net::new(profile)),
+        Box::new(image::Image::new(profile)),
         Box::new(isolation::Isolation),
     ]
 }

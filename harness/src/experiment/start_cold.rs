@@ -134,11 +134,16 @@ impl Experiment for StartCold {
 
 /// The files that only this target's instances use.
 fn own_files(command: &CommandLine, subject: &Subject) -> Vec<PathBuf> {
+    files_of(own_places(command, subject))
+}
+
+/// The same, as files and the directory that holds the others.
+pub(super) fn own_places(command: &CommandLine, subject: &Subject) -> Vec<PathBuf> {
     let named = command.arguments.iter().map(PathBuf::from);
     let named = named.filter(|path| path.is_absolute() && path.is_file());
     let program = [command.program.clone()].into_iter();
     let places = program.chain(command.input.clone()).chain(named);
     // A program may be found through a link, as alternatives are.
     let places = places.map(|path| path.canonicalize().unwrap_or(path));
-    files_of(places.chain([subject.root.clone()]))
+    places.chain([subject.root.clone()]).collect()
 }

@@ -29,7 +29,7 @@ use crate::programs::Programs;
 use crate::session::Session;
 use crate::spawn::{Descriptors, ProcessGroup, spawn};
 use crate::stream::Stream;
-use crate::target::{Launch, Marks, Target};
+use crate::target::{DiskAccess, Launch, Marks, Target};
 
 use sight::Sight;
 
@@ -64,7 +64,9 @@ pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<F
         environment: Vec::new(),
         disk: None,
         files: None,
-        direct: false,
+        access: DiskAccess::Buffered,
+        layer: None,
+        scratch: None,
         memory: group.as_ref().map(|_| MEMORY),
         network: None,
         mechanisms: Mechanisms::ALL,

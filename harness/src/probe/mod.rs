@@ -1,3 +1,4 @@
-//! Probes: the places that read what the kernel says of running instances.
+//! Probes: the places that read what the kernel says of running instances, and of their files.
 
+pub mod disk_use;
 pub mod pss;

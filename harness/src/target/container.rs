@@ -70,6 +70,9 @@ impl Container {
         for layer in layers.iter().filter(|_| has(Mechanism::Overlay)) {
             arguments.extend(["--layer".into(), layer.into()]);
         }
+        if let Some(scratch) = launch.scratch.filter(|_| has(Mechanism::Overlay)) {
+            arguments.extend(["--scratch".into(), scratch.into()]);
+        }
         let binds = [(launch.disk, DISK), (launch.files, FILES)];
         for (source, place) in binds {
             let Some(source) = source else { continue };
@@ -135,6 +138,14 @@ impl Target for Container {
         true
     }
 
+    fn stacks_layers(&self) -> bool {
+        true
+    }
+
+    fn shows_its_files(&self) -> bool {
+        true
+    }
+
     fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
         host.lacks(Need::UserNamespaces)
     }
@@ -153,7 +164,10 @@ impl Target for Container {
 
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let layer = launch.root.join("layer");
-        let mut command = self.options(launch, std::slice::from_ref(&layer));
+        let layers: Vec<PathBuf> = std::iter::once(layer.clone())
+            .chain(launch.layer.map(Path::to_owned))
+            .collect();
+        let mut command = self.options(launch, &layers);
         let arguments = &mut command.arguments;
         arguments.push("--".into());
         let program = if launch.mechanisms.contains(Mechanism::Pivot) {

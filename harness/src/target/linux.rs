@@ -9,7 +9,7 @@ use isobench_reports::model::{Part, TargetKind, Unavailable};
 use isobench_vmm::linux::phase::Phase;
 
 use super::guest_kernel::GuestKernel;
-use super::{Launch, Marks, Target, part};
+use super::{DiskAccess, Launch, Marks, Target, part};
 use crate::host::HostReport;
 use crate::spawn::{CommandLine, MARKS_DESCRIPTOR};
 
@@ -72,6 +72,10 @@ impl Target for LinuxMicrovm {
         true
     }
 
+    fn shows_its_files(&self) -> bool {
+        true
+    }
+
     fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
         self.kernel.unavailable(host)
     }
@@ -95,10 +99,10 @@ impl Target for LinuxMicrovm {
         let memory = launch.memory.unwrap_or(MEMORY);
         arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
         if let Some(disk) = launch.disk {
-            let option = if launch.direct {
-                "--direct-disk"
-            } else {
-                "--disk"
+            let option = match launch.access {
+                DiskAccess::ReadOnly => "--read-only-disk",
+                DiskAccess::Direct => "--direct-disk",
+                DiskAccess::Buffered => "--disk",
             };
             arguments.extend([option.into(), disk.into()]);
         }

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use isobench_reports::model::{Part, TargetKind, Unavailable};
 use isobench_vmm::phase::Phase;
 
-use super::{Launch, Marks, Target, part};
+use super::{DiskAccess, Launch, Marks, Target, part};
 use crate::host::{HostReport, Need};
 use crate::spawn::{CommandLine, MARKS_DESCRIPTOR};
 
@@ -63,6 +63,10 @@ impl Target for BareMicrovm {
         true
     }
 
+    fn shows_its_files(&self) -> bool {
+        true
+    }
+
     fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
         host.lacks(Need::Kvm)
     }
@@ -83,7 +87,12 @@ impl Target for BareMicrovm {
         let memory = launch.memory.unwrap_or(MEMORY);
         arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
         if let Some(disk) = launch.disk {
-            arguments.extend(["--disk".into(), disk.into()]);
+            let option = if launch.access == DiskAccess::ReadOnly {
+                "--read-only-disk"
+            } else {
+                "--disk"
+            };
+            arguments.extend([option.into(), disk.into()]);
         }
         for variable in &launch.environment {
             arguments.extend(["--env".into(), variable.clone()]);

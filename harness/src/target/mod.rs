@@ -46,8 +46,12 @@ pub struct Launch<'a> {
     pub disk: Option<&'a Path>,
     /// A directory that it finds at [`Target::files_path`], to make files in.
     pub files: Option<&'a Path>,
-    /// Whether it will go past the page cache of its own kernel, so that a VMM has to go past the host's as well.
-    pub direct: bool,
+    /// What it will do with its disk, as far as a VMM has to know.
+    pub access: DiskAccess,
+    /// A directory whose files it finds at its root, where [`Target::stacks_layers`].
+    pub layer: Option<&'a Path>,
+    /// A directory on a disk for what it writes to its root, under the same condition; without one it's kept in memory.
+    pub scratch: Option<&'a Path>,
     /// Memory that it may use, where the target can limit it.
     pub memory: Option<ByteSize>,
     /// The network that it has, one of [`Target::networks`]; the first of those if `None`.
@@ -75,6 +79,17 @@ pub enum Marks {
     Phases,
     /// Its phases, and the exits that it handled, where [`Target::counts_exits`].
     PhasesAndExits,
+}
+
+/// How the workload gets at its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskAccess {
+    /// Through the page cache.
+    Buffered,
+    /// Past the page cache of its own kernel, so that a VMM has to go past the host's as well.
+    Direct,
+    /// As buffered, and only to read: others may read at the same time.
+    ReadOnly,
 }
 
 /// A way to isolate.
@@ -161,6 +176,17 @@ pub trait Target: std::fmt::Debug {
 
     /// Whether it can do with less than all of [`Launch::mechanisms`].
     fn leaves_out_mechanisms(&self) -> bool {
+        false
+    }
+
+    /// Whether its root is made of layers, so that it has a use for [`Launch::layer`] and [`Launch::scratch`].
+    fn stacks_layers(&self) -> bool {
+        false
+    }
+
+    /// Whether its command line and the directory prepared for it hold every file of its instances that isn't the host's
+    /// own, so that these can be added up: no daemon keeps others elsewhere.
+    fn shows_its_files(&self) -> bool {
         false
     }
 

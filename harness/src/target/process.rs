@@ -30,6 +30,10 @@ impl Target for Process {
         &[Network::Host]
     }
 
+    fn shows_its_files(&self) -> bool {
+        true
+    }
+
     fn unavailable(&self, _: &HostReport) -> Option<Unavailable> {
         None
     }

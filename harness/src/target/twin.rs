@@ -30,6 +30,10 @@ impl Target for Twin {
         Process.phases()
     }
 
+    fn shows_its_files(&self) -> bool {
+        Process.shows_its_files()
+    }
+
     fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
         Process.unavailable(host)
     }

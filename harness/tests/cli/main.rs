@@ -9,6 +9,7 @@ mod doctor;
 mod exec;
 mod factors;
 mod honesty;
+mod image;
 mod isolation;
 mod net;
 mod peers;

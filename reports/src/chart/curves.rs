@@ -96,6 +96,19 @@ pub fn render(
     draw_curves(columns, &curves(run, columns), across_is)
 }
 
+/// The same for instances that have run.
+///
+/// # Errors
+///
+/// When the plotting library refuses.
+pub fn render_ran(
+    run: &Run,
+    columns: &[&Column<'_>],
+    words: &Words,
+) -> Result<Option<Chart>, ChartError> {
+    draw_curves(columns, &curves(run, columns), words.text("image.across"))
+}
+
 /// The same for instances that stay, with the straight line of each target that has one instead of one from median to
 /// median. On logarithmic axes a straight line is bent.
 ///

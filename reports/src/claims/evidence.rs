@@ -202,6 +202,22 @@ pub fn machines_of<'s, 'a>(column: &'s Column<'a>) -> Vec<Measured<'s, 'a>> {
     measured_of(column, Family::is_machine)
 }
 
+/// Whether a figure is surely at least `limit`, or surely less; nothing if its interval holds it.
+pub fn reaches(limit: f64, figure: &Figure<'_>) -> Option<bool> {
+    let (low, high) = figure
+        .interval
+        .map_or((figure.median, figure.median), |interval| {
+            (interval.low, interval.high)
+        });
+    if low >= limit {
+        Some(true)
+    } else if high < limit {
+        Some(false)
+    } else {
+        None
+    }
+}
+
 /// How `one` stands to `other`, by the interval of their ratio.
 pub fn standing(one: &Figure<'_>, other: &Figure<'_>) -> Standing {
     let Some(Interval { low, high }) = one.series.ratio_interval(&other.series) else {

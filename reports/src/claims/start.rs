@@ -1,10 +1,9 @@
 //! Claims 1 and 2: how long a virtual machine and a container take to start.
 
-use super::evidence::{Evidence, Measured, container_of, machines_of, measured_of};
+use super::evidence::{Evidence, Measured, container_of, machines_of, measured_of, reaches};
 use super::family::Family;
 use super::{Finding, Verdict};
 use crate::model::Unit;
-use crate::summary::Figure;
 use crate::units;
 
 const STARTUP: &str = "startup";
@@ -17,22 +16,6 @@ const SECOND: f64 = 1e9;
 
 /// The phases in which a virtual machine comes to be, before anything runs in it.
 const VIRTUALIZATION: [&str; 4] = ["open-kvm", "create-vm", "memory", "vcpu"];
-
-/// Whether a start surely takes at least `limit`, or surely less; nothing if its interval holds it.
-fn reaches(limit: f64, figure: &Figure<'_>) -> Option<bool> {
-    let (low, high) = figure
-        .interval
-        .map_or((figure.median, figure.median), |interval| {
-            (interval.low, interval.high)
-        });
-    if low >= limit {
-        Some(true)
-    } else if high < limit {
-        Some(false)
-    } else {
-        None
-    }
-}
 
 /// Claim 1: a traditional virtual machine takes minutes.
 pub fn machine(evidence: &Evidence<'_, '_>) -> Finding {

@@ -5,6 +5,8 @@ use crate::fixture;
 use crate::model::{Metric, Run, Sample, Unit};
 use crate::words::Language;
 
+mod image;
+
 fn card(run: &Run, number: usize) -> Card {
     let mut cards = cards(&Summary::of(run), &Words::of(Language::English));
     cards.swap_remove(number - 1)

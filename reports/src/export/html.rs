@@ -11,6 +11,7 @@ pub(super) mod figures;
 mod first;
 mod headline;
 mod hosts;
+mod image;
 mod prices;
 mod table;
 mod tradeoff;

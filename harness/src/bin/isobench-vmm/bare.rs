@@ -23,7 +23,7 @@ use isobench_vmm::memory::GuestRam;
 use isobench_vmm::microvm::{Ended, MicroVm};
 use isobench_vmm::phase::Phase;
 
-use crate::request::Request;
+use crate::request::{Access, Request};
 
 /// Runs the program to its end.
 pub fn run(request: &Request) -> Result<u8, Failure> {
@@ -60,8 +60,11 @@ fn prepare(request: &Request) -> Result<(Config, Personality), Box<dyn Error>> {
     if request.disks.len() > 1 {
         return Err("the bare guest has one disk at most".into());
     }
-    let disk = request.disks.first();
-    let disk = disk.map(|disk| BlockDevice::open(&disk.path)).transpose()?;
+    let disk = request.disks.first().map(|disk| match disk.access {
+        Access::ReadOnly => BlockDevice::open_read_only(&disk.path),
+        Access::Buffered | Access::Direct => BlockDevice::open(&disk.path),
+    });
+    let disk = disk.transpose()?;
     let stack = loader::stack_size(request.memory.as_u64());
     let personality = Personality::new(Settings {
         tree,

@@ -13,18 +13,17 @@ use isobench_vmm::config::DEFAULT_MEMORY;
 use lexopt::{Arg, Parser, ValueExt as _};
 
 pub const USAGE: &str = "\
-usage: isobench-vmm run [--guest bare|linux] [--memory SIZE] [--disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
+usage: isobench-vmm run [--guest bare|linux] [--memory SIZE] [--disk FILE] [--read-only-disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
 [--marks-fd N] [--count-exits] [--trace] \
-[--kernel FILE] [--vcpus N] [--read-only-disk FILE]... [--direct-disk FILE]... [--module FILE]... [--net none|tap] [--append WORDS] [--show-console] [--time-limit SECONDS] \
+[--kernel FILE] [--vcpus N] [--direct-disk FILE]... [--module FILE]... [--net none|tap] [--append WORDS] [--show-console] [--time-limit SECONDS] \
 -- PROGRAM [ARGS...] | probe";
 
 /// Options that one guest has and the other has not.
 const BARE_ONLY: [&str; 1] = ["trace"];
-const LINUX_ONLY: [&str; 9] = [
+const LINUX_ONLY: [&str; 8] = [
     "net",
     "kernel",
     "vcpus",
-    "read-only-disk",
     "direct-disk",
     "module",
     "append",

@@ -2,6 +2,7 @@
 
 use super::ReportError;
 use crate::chart::{self, Chart, ChartError, bars, curves, distribution, phases, theme};
+use crate::image::IMAGE;
 use crate::model::{Better, Target, Unit};
 use crate::parts::OTHER;
 use crate::prices;
@@ -64,10 +65,16 @@ pub fn draw(
     for unit in UNITS.into_iter().rev() {
         let crowds = all().filter(|column| column.metric.at_once.is_some());
         let crowds: Vec<_> = crowds.filter(|column| column.metric.unit == unit).collect();
-        figures.extend(match unit {
-            Unit::Bytes => super::density::figure(summary, section, &crowds, words)?,
-            _ => crowded(summary, &crowds, words)?,
-        });
+        let is_image = section.experiment.name == IMAGE;
+        match unit {
+            Unit::Bytes if is_image => {
+                figures.extend(super::image::figures(summary, &crowds, words)?);
+            }
+            Unit::Bytes => {
+                figures.extend(super::density::figure(summary, section, &crowds, words)?);
+            }
+            _ => figures.extend(crowded(summary, &crowds, words)?),
+        }
     }
     for column in measured().filter(|column| column.has_parts()) {
         if !is_waterfall(section, column) {
@@ -145,14 +152,27 @@ fn crowded(
     let Some(chart) = curves::render(summary.run, columns, words)? else {
         return Ok(None);
     };
-    let unit = columns[0].metric.unit;
+    Ok(Some(FigureView {
+        title: match columns[0].metric.unit {
+            Unit::Nanoseconds => words.text("crowd.time").to_owned(),
+            _ => words.text("crowd.rate").to_owned(),
+        },
+        chart,
+        logarithmic: None,
+        caption: words.text("crowd.caption").to_owned(),
+        legend: by_number(summary, columns, words),
+    }))
+}
+
+/// Each target with its median at each number of instances.
+pub fn by_number(summary: &Summary<'_>, columns: &[&Column<'_>], words: &Words) -> Vec<LegendItem> {
     let item = |(index, target): (usize, &Target)| {
         let medians = columns.iter().filter_map(|column| {
             let figure = column.cells[index].figure()?;
             let at_once = column.metric.at_once?;
             Some((
                 words.say("crowd.at", &[("count", &at_once)]),
-                units::value(unit, figure.median),
+                units::value(column.metric.unit, figure.median),
             ))
         });
         let medians: Vec<_> = medians.collect();
@@ -165,16 +185,7 @@ fn crowded(
         (!item.medians.is_empty()).then_some(item)
     };
     let targets = summary.run.targets.iter().enumerate();
-    Ok(Some(FigureView {
-        title: match unit {
-            Unit::Nanoseconds => words.text("crowd.time").to_owned(),
-            _ => words.text("crowd.rate").to_owned(),
-        },
-        chart,
-        logarithmic: None,
-        caption: words.text("crowd.caption").to_owned(),
-        legend: targets.filter_map(item).collect(),
-    }))
+    targets.filter_map(item).collect()
 }
 
 pub fn stacked(column: &Column<'_>, words: &Words) -> Result<FigureView, ChartError> {

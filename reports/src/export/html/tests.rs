@@ -87,6 +87,34 @@ fn cost_stands_against_isolation_where_a_run_has_looked() {
 }
 
 #[test]
+fn what_is_shared_and_what_is_copied_have_plots_and_cards() {
+    let mut run = fixture::run();
+    fixture::add_image(&mut run);
+    for (language, words) in [
+        (
+            Language::English,
+            [
+                "In the page cache, a copy for each",
+                "One more container adds",
+            ],
+        ),
+        (
+            Language::Chinese,
+            ["页缓存中，每个实例一份副本", "每多一个 container"],
+        ),
+    ] {
+        let options = ReportOptions {
+            language,
+            ..ReportOptions::default()
+        };
+        let html = super::render(std::slice::from_ref(&run), options).unwrap();
+        for words in words {
+            assert!(html.contains(words), "{words}");
+        }
+    }
+}
+
+#[test]
 fn the_document_of_a_run() {
     insta::assert_snapshot!(render(&[tiny()], None).unwrap());
 }

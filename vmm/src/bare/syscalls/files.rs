@@ -144,12 +144,19 @@ impl Personality {
             Node::Device(Device::Random) => Ok(Object::Random),
             Node::Device(Device::Stream(stream)) => Ok(Object::Stream(*stream)),
             Node::Device(Device::Block) if direct && !self.has_direct_disk() => Err(Errno::EINVAL),
+            Node::Device(Device::Block) if writes && self.has_read_only_disk() => {
+                Err(Errno::EACCES)
+            }
             Node::Device(Device::Block) => Ok(Object::Block),
         }
     }
 
     fn has_direct_disk(&self) -> bool {
         self.disk.as_ref().is_some_and(BlockDevice::supports_direct)
+    }
+
+    fn has_read_only_disk(&self) -> bool {
+        self.disk.as_ref().is_some_and(BlockDevice::is_read_only)
     }
 
     fn close_range(&mut self, call: &SystemCall) -> Served {
@@ -291,7 +298,7 @@ impl Personality {
             disk_request::BYTES => long(disk.size()),
             disk_request::SECTORS => long(disk.size() / SECTOR),
             disk_request::LOGICAL_SECTOR | disk_request::PHYSICAL_SECTOR => int(sector),
-            disk_request::READ_ONLY => int(0),
+            disk_request::READ_ONLY => int(disk.is_read_only().into()),
             disk_request::FLUSH => {
                 disk.flush(false)?;
                 return Ok(0);

@@ -14,7 +14,7 @@ use super::{COMMAND_LINE, DISK, Guest, refused};
 use crate::host::HostReport;
 use crate::spawn::CommandLine;
 use crate::target::peer::{Program, path_variable};
-use crate::target::{Launch, Target};
+use crate::target::{DiskAccess, Launch, Target};
 
 /// Sleep state 5 and "sleep enable", as its ACPI tables have them (devices/src/acpi.rs).
 const POWER_OFF: PowerOff = PowerOff {
@@ -104,7 +104,10 @@ impl Target for CloudHypervisor {
             .args([format!("size={}", boot.memory.as_u64())])
             .args(["--serial", "tty", "--console", "off"]);
         if let Some(disk) = launch.disk {
-            command = command.args(["--disk".into(), disk_option(disk, launch.direct)?]);
+            command = command.args([
+                "--disk".into(),
+                disk_option(disk, launch.access == DiskAccess::Direct)?,
+            ]);
         }
         command.environment = path_variable();
         command.leftovers = boot.leftovers();

@@ -16,7 +16,7 @@ use super::{COMMAND_LINE, DISK, Guest, refused};
 use crate::host::HostReport;
 use crate::spawn::CommandLine;
 use crate::target::peer::{Program, path_variable, utf8};
-use crate::target::{Launch, Target};
+use crate::target::{DiskAccess, Launch, Target};
 
 #[derive(Debug)]
 pub struct Firecracker {
@@ -86,7 +86,7 @@ impl Target for Firecracker {
     }
 
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        if launch.direct {
+        if launch.access == DiskAccess::Direct {
             let what = "Firecracker has no disk that goes past the host's page cache";
             return Err(refused(what.to_owned()));
         }

@@ -18,7 +18,7 @@ use super::{Boot, COMMAND_LINE, DISK, Guest};
 use crate::host::HostReport;
 use crate::spawn::CommandLine;
 use crate::target::peer::{Program, path_variable};
-use crate::target::{Launch, Target};
+use crate::target::{DiskAccess, Launch, Target};
 
 /// What both machines do otherwise than isobench's VMM.
 macro_rules! differences {
@@ -187,7 +187,11 @@ impl Target for Qemu {
             .args([format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4")]);
         if let Some(disk) = launch.disk {
             // The cache of a disk that its guest flushes, with or without the host's page cache.
-            let cache = if launch.direct { "none" } else { "writeback" };
+            let cache = if launch.access == DiskAccess::Direct {
+                "none"
+            } else {
+                "writeback"
+            };
             command = command
                 .args(["-drive".into(), drive(disk, cache)])
                 .args(["-device", &format!("{},drive=disk", self.machine.disk)]);

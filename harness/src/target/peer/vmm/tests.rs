@@ -13,7 +13,7 @@ use crate::aside;
 use crate::bounds::Bounds;
 use crate::kernel::Record;
 use crate::target::peer::{Found, Program};
-use crate::target::{Marks, Target};
+use crate::target::{DiskAccess, Marks, Target};
 
 /// A place with a stub for the VMM, a kernel in both formats and a workload.
 struct Place {
@@ -71,7 +71,13 @@ impl Place {
             environment: vec![OsString::from("KEY=value")],
             disk: Some(&disk),
             files: None,
-            direct,
+            access: if direct {
+                DiskAccess::Direct
+            } else {
+                DiskAccess::Buffered
+            },
+            layer: None,
+            scratch: None,
             memory: None,
             network: None,
             bounds: Bounds::default(),

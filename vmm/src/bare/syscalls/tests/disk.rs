@@ -141,6 +141,35 @@ fn it_is_a_block_device_to_the_guest() {
     );
 }
 
+#[test]
+fn a_disk_that_may_only_be_read_is_shared_and_never_written() {
+    let (_folder, path, bytes) = disk();
+    let other = BlockDevice::open_read_only(&path).unwrap();
+    let mut machine = Machine::with_disk(Some(BlockDevice::open_read_only(&path).unwrap()));
+    for flags in [libc::O_RDWR, libc::O_WRONLY, libc::O_TRUNC] {
+        assert_eq!(open(&mut machine, flags), Err(Errno::EACCES), "{flags}");
+    }
+    let vda = open(&mut machine, libc::O_RDONLY).unwrap();
+    let data = machine.data;
+    let size = SIZE as u64;
+    assert_eq!(
+        machine.call(libc::SYS_pread64, &[vda, data, size, 0]),
+        Ok(size)
+    );
+    assert_eq!(machine.bytes(0, SIZE), bytes);
+    assert_eq!(
+        machine.call(libc::SYS_write, &[vda, data, 1]),
+        Err(Errno::EBADF)
+    );
+    let asks_whether_it_is_read_only = [vda, 0x125e, data];
+    assert_eq!(
+        machine.call(libc::SYS_ioctl, &asks_whether_it_is_read_only),
+        Ok(0)
+    );
+    assert_eq!(machine.bytes(0, 4), 1_u32.to_le_bytes());
+    drop(other);
+}
+
 /// A machine whose disk's file system has `O_DIRECT`.
 fn direct_machine() -> Option<(TempDir, Machine, Vec<u8>)> {
     let (folder, path, bytes) = disk();
