@@ -8,6 +8,8 @@
 mod base;
 mod series;
 
+use std::time::Duration;
+
 use isobench_reports::image::{self, ONE};
 use isobench_reports::model::{Better, Part, Unit};
 
@@ -123,7 +125,7 @@ impl Experiment for Image {
          launcher, a guest's kernel, the bases, and what instances have written while they lived; each file counts once. \
          In the page cache is what mincore finds of these files afterwards: the programs were read into it before, the bases \
          dropped from it. What a guest's own kernel caches is in the guest's memory, and not in these figures. No copies \
-         are made that would take over half of the free disk."
+         are made that would take over half of the free disk. A target that is slow gets fewer rounds."
     }
 
     fn metrics(&self) -> Vec<MetricInfo> {
@@ -189,6 +191,14 @@ impl Experiment for Image {
             warmup: 0,
             measured,
         }
+    }
+
+    fn patience(&self, profile: Profile) -> Option<Duration> {
+        Some(match profile {
+            Profile::Quick => Duration::from_secs(5),
+            Profile::Standard => Duration::from_secs(30),
+            Profile::Thorough => Duration::from_mins(3),
+        })
     }
 
     fn measure(
