@@ -101,7 +101,7 @@ pub fn cards(summary: &Summary<'_>, words: &Words) -> Vec<Card> {
         ("claim.7", resources::density(&evidence)),
         ("claim.8", image::size(&evidence)),
         ("claim.9", image::sharing(&evidence)),
-        ("claim.10", elsewhere(&evidence, "wanted.sight")),
+        ("claim.10", reach::environment(&evidence)),
         ("claim.11", reach::isolation(&evidence)),
     ];
     let numbered = findings.into_iter().enumerate();
@@ -119,13 +119,6 @@ fn thin(evidence: &Evidence<'_, '_>, finding: &Finding) -> Option<String> {
     let mut cells = columns.iter().flat_map(|column| &column.cells);
     let is_thin = cells.any(|cell| cell.figure().is_some_and(Figure::is_thin));
     is_thin.then(|| evidence.words.text("nuance.thin").to_owned())
-}
-
-/// A sentence about something that is looked at, not timed, and so is in no results file.
-fn elsewhere(evidence: &Evidence<'_, '_>, wanted: &str) -> Finding {
-    let words = evidence.words;
-    let because = words.text("undecided.not-timed").to_owned();
-    Finding::undecided(because, words.text(wanted).to_owned())
 }
 
 fn card(number: usize, claim: &str, finding: Finding, words: &Words) -> Card {

@@ -1,4 +1,4 @@
-//! Claim 11: how far a program in a container is isolated, by what of the host's kernel is within its reach.
+//! Claims 10 and 11: what a program in a container finds of a kernel, and how far it is isolated from the host's.
 
 use super::evidence::{Evidence, container_of, measured_of};
 use super::family::Family;
@@ -7,6 +7,89 @@ use crate::isolation::{ANSWERED, HOST_CALLS, HOST_KERNEL, ISOLATION, Looks};
 use crate::model::{TargetKind, Unit};
 use crate::summary::Summary;
 use crate::units;
+
+/// Claim 10: a program finds the same environment everywhere.
+pub fn environment(evidence: &Evidence<'_, '_>) -> Finding {
+    let Some(looks) = Looks::of(evidence.summary) else {
+        return evidence.without(ISOLATION);
+    };
+    let container = looks.column(ANSWERED).and_then(container_of);
+    let Some(container) = container else {
+        return evidence.without_targets(|family| family == Family::Container, "side.container");
+    };
+    let Some(shared) = looks.is_on_host_kernel(container.target) else {
+        return evidence.without(ISOLATION);
+    };
+    let words = evidence.words;
+    let (verdict, because) = if shared {
+        (Verdict::Depends, words.text("depends.carried").to_owned())
+    } else {
+        (Verdict::Supported, String::new())
+    };
+    Finding {
+        verdict,
+        because,
+        figures: answers(evidence, looks, container.target),
+        nuance: runtimes(evidence, looks)
+            .into_iter()
+            .chain([words.text("nuance.carried").to_owned()])
+            .collect(),
+        wanted: None,
+        experiment: Some(ISOLATION),
+    }
+}
+
+/// Whether a target is quoted: the process, the container and the machines.
+fn is_quoted(evidence: &Evidence<'_, '_>, target: &str, container: &str) -> bool {
+    let is_process = process(evidence.summary) == Some(target);
+    is_process || target == container || Family::of(target).is_machine()
+}
+
+/// Who answers how many system calls.
+fn answers(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &str) -> Vec<String> {
+    let Some(column) = looks.column(ANSWERED) else {
+        return Vec::new();
+    };
+    let mut told = Vec::new();
+    for one in measured_of(column, |_| true) {
+        let quoted = is_quoted(evidence, one.target, container);
+        let Some(is_host_s) = looks.is_on_host_kernel(one.target).filter(|_| quoted) else {
+            continue;
+        };
+        let name = if is_host_s {
+            "quote.answers-host"
+        } else {
+            "quote.answers-other"
+        };
+        let calls = units::value(Unit::Count, one.figure.median);
+        let values: [(&str, &dyn std::fmt::Display); 2] =
+            [("target", &one.target), ("calls", &calls)];
+        told.push(evidence.words.say(name, &values));
+    }
+    told
+}
+
+/// How far the runtimes of one host are apart.
+fn runtimes(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>) -> Option<String> {
+    let mut containers = measured_of(looks.column(ANSWERED)?, |family| {
+        family == Family::Container
+    });
+    containers.sort_by(|one, other| one.figure.median.total_cmp(&other.figure.median));
+    let (least, most) = (containers.first()?, containers.last()?);
+    let count = |value| units::value(Unit::Count, value);
+    (least.figure.median < most.figure.median).then(|| {
+        let (low, high) = (count(least.figure.median), count(most.figure.median));
+        evidence.words.say(
+            "nuance.answers",
+            &[
+                ("most", &most.target),
+                ("high", &high),
+                ("least", &least.target),
+                ("low", &low),
+            ],
+        )
+    })
+}
 
 /// Claim 11: processes in a container are isolated.
 pub fn isolation(evidence: &Evidence<'_, '_>) -> Finding {
@@ -64,13 +147,10 @@ fn figures(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &str) -
     let Some(column) = looks.column(HOST_KERNEL) else {
         return Vec::new();
     };
-    let process = process(evidence.summary);
     let mut told = Vec::new();
     for one in measured_of(column, |_| true) {
-        let counts = Some(one.target) == process
-            || one.target == container
-            || Family::of(one.target).is_machine();
-        let Some(reach) = looks.reach(one.target).filter(|_| counts) else {
+        let quoted = is_quoted(evidence, one.target, container);
+        let Some(reach) = looks.reach(one.target).filter(|_| quoted) else {
             continue;
         };
         let name = if one.figure.median > 0.5 {

@@ -314,3 +314,27 @@ fn isolation_is_decided_by_what_is_within_reach_and_by_whose_kernel_it_is() {
         Verdict::Undecided
     );
 }
+
+#[test]
+fn the_environment_depends_on_the_kernel_that_is_not_carried() {
+    let mut run = fixture::run();
+    assert_eq!(card(&run, 10).verdict, Verdict::Undecided);
+    fixture::add_isolation(&mut run);
+    let found = card(&run, 10);
+    assert_eq!(found.verdict, Verdict::Depends);
+    assert_eq!(
+        found.figures[1..3],
+        [
+            "container: 294 system calls are answered, by the host's kernel",
+            "microvm-bare: 128 system calls are answered, not by the host's kernel",
+        ]
+    );
+    assert!(found.nuance[0].starts_with("On this one host container answers 294"));
+    // One that brings its kernel carries all of its environment.
+    for sample in &mut run.samples {
+        if sample.metric == "host-kernel" && sample.target == "container" {
+            sample.value = Some(0.0);
+        }
+    }
+    assert_eq!(card(&run, 10).verdict, Verdict::Supported);
+}
