@@ -162,7 +162,7 @@ fn base_unit(unit: Unit) -> (MetricUnit, f64) {
         Unit::Bytes => (MetricUnit::Bytes, 1.0),
         Unit::BytesPerSecond => other("bytes_per_second"),
         Unit::OperationsPerSecond => other("operations_per_second"),
-        // What it counts is in the metric's name.
-        Unit::Count => other("count"),
+        // What it counts is in the metric's name; `_count` belongs to histograms.
+        Unit::Count => other("number"),
     }
 }
