@@ -1,6 +1,7 @@
 //! The life of a Linux guest: [`Config`] -> [`Machine`] (booted, not yet entered) -> [`Ended`].
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -292,7 +293,8 @@ impl Machine {
     /// # Errors
     /// A thread can't be started, or the VMM not be confined.
     pub fn run(mut self, end: &End) -> Result<(), BootError> {
-        let mut first = self.vcpus.remove(0);
+        // As with the other threads': it goes with the process.
+        let mut first = ManuallyDrop::new(self.vcpus.remove(0));
         let others = Others {
             vcpus: self.vcpus.drain(..).collect(),
             reader: self.reader.take(),

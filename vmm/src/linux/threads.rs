@@ -1,5 +1,6 @@
 //! The threads of a Linux guest's VMM beside the first vCPU's, each confined before the guest runs.
 
+use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -36,17 +37,23 @@ impl Others {
             let job = move || {
                 if let Some(ended) = work(&board) {
                     end(ended);
+                    // Another thread knew before, and is about to end the process.
+                    loop {
+                        thread::park();
+                    }
                 }
             };
             jobs.push((name, Box::new(job)));
         };
-        for mut vcpu in self.vcpus {
+        // What a thread has goes with the process: the filter doesn't let it be taken down before that.
+        for vcpu in self.vcpus {
+            let mut vcpu = ManuallyDrop::new(vcpu);
             add("vcpu", Box::new(move |board| Some(vcpu.run(board))));
         }
         if board.input.is_some() {
             add("input", Box::new(forward_input));
         }
-        if let Some(reader) = self.reader {
+        if let Some(reader) = self.reader.map(ManuallyDrop::new) {
             add(
                 "network",
                 Box::new(move |board| Some(read_network(&reader, board))),

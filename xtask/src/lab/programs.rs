@@ -13,8 +13,8 @@ use super::{find, say};
 
 /// Packages whose tests look at what the lab has and hosts lack.
 const TESTED: [&str; 3] = ["isobench-container", "isobench-vmm", "isobench"];
-/// The bench that wants what the lab has; it's run by its name.
-const BENCH: &str = "machines";
+/// The benches that want what the lab has; each is run by its name.
+const BENCHES: [&str; 2] = ["machines", "knobs"];
 /// Programs of the host that tests and targets use where they find them.
 const HELPERS: [&str; 26] = [
     "sh",
@@ -108,14 +108,15 @@ pub fn build(workspace: &Path, words: &[String]) -> anyhow::Result<Built> {
         &["build", "--release", "--package", "isobench", "--bins"],
     )?;
     let mut programs = binaries(&release);
-    if words.first().is_some_and(|word| word == BENCH) {
+    let asked = words.first();
+    if let Some(bench) = asked.and_then(|word| BENCHES.iter().find(|bench| *bench == word)) {
         let arguments = [
             "bench",
             "--no-run",
             "--package",
             "isobench",
             "--bench",
-            BENCH,
+            bench,
         ];
         programs.extend(benches(&cargo(workspace, &arguments)?));
     }
