@@ -70,13 +70,13 @@ pub fn plan(built: &Built, words: &[String]) -> anyhow::Result<Plan> {
     let mut steps: Vec<Step> = Vec::new();
     match words.first() {
         Some(first) if is_program(first, &built.programs) => {
-            steps.push(step(
-                "command",
-                words.to_vec(),
-                Path::new("/root"),
-                built,
-                RUN_LIMIT,
-            ));
+            let mut command = words.to_vec();
+            // A bench is not found by its name: cargo adds a hash to it.
+            if let Some(path) = built.programs.get(first) {
+                command[0] = path.to_string_lossy().into_owned();
+            }
+            let root = Path::new("/root");
+            steps.push(step("command", command, root, built, RUN_LIMIT));
         }
         Some(_) => steps.extend(built.tests.iter().map(|test| test_step(test, built, words))),
         None => {
