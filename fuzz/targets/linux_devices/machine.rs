@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use isobench_vmm::devices::block::BlockDevice;
 use isobench_vmm::devices::bus::Board;
@@ -101,6 +101,7 @@ impl Machine {
             ended: Box::new(|_| ()),
             started: AtomicBool::new(false),
             ready: AtomicBool::new(false),
+            exits: Arc::default(),
         };
         Self {
             board,
