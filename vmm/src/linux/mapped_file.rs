@@ -103,7 +103,7 @@ impl<'f> MappedFile<'f> {
 
     fn is_guest_memory(&self, host: *const u8, length: u64) -> bool {
         self.memory.iter().any(|region| {
-            let start = region.get_mmap().as_ptr() as u64;
+            let start = region.host_base() as u64;
             let offset = (host as u64).checked_sub(start);
             offset.is_some_and(|offset| offset + length <= region.len())
         })
