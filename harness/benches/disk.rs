@@ -6,14 +6,16 @@ use std::time::Duration;
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use isobench::bench::BenchRig;
 use isobench::experiment::DISK;
+use isobench_reports::model::Unit;
 
-/// Time per MiB, per operation or per flush: whatever the metric's rate is turned into a time.
-fn time_of(metric: &str, value: f64) -> Duration {
+/// A rate turned into the time per MiB or per operation.
+fn time_of(unit: Unit, value: f64) -> Duration {
     const MIB: f64 = 1024.0 * 1024.0;
-    Duration::from_secs_f64(match metric {
-        flush if flush.starts_with("fsync") => value / 1e9,
-        random if random.starts_with("rand") => 1.0 / value,
-        _ => MIB / value,
+    Duration::from_secs_f64(match unit {
+        Unit::Nanoseconds => value / 1e9,
+        Unit::OperationsPerSecond => 1.0 / value,
+        Unit::BytesPerSecond => MIB / value,
+        other => panic!("{other:?} is no unit of disk figures"),
     })
 }
 
@@ -22,17 +24,18 @@ fn disk(criterion: &mut Criterion) {
         BenchRig::assemble(DISK, env!("CARGO_BIN_EXE_isobench")).expect("the rig can be assembled");
     for (case, metrics) in rig.cases().iter().enumerate() {
         let metric = metrics[0];
+        let unit = rig.unit(metric);
         let mut group = criterion.benchmark_group(format!("{DISK}/{metric}"));
         group
             .sampling_mode(SamplingMode::Flat)
             .sample_size(10)
             .warm_up_time(Duration::from_millis(100))
             .measurement_time(Duration::from_millis(500));
-        for subject in &rig.rig.subjects {
+        for subject in rig.subjects(case) {
             group.bench_function(subject.target.name(), |bencher| {
                 bencher.iter_custom(|times| {
                     (0..times)
-                        .map(|_| time_of(metric, rig.sample(case, metric, subject)))
+                        .map(|_| time_of(unit, rig.sample(case, metric, subject)))
                         .sum()
                 });
             });

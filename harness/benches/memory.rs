@@ -76,7 +76,7 @@ fn memory(criterion: &mut Criterion<Bytes>) {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_secs(1));
-    for subject in &rig.rig.subjects {
+    for subject in rig.subjects(0) {
         group.bench_function(subject.target.name(), |bencher| {
             bencher.iter_custom(|times| (0..times).map(|_| rig.sample(0, metric, subject)).sum());
         });

@@ -16,7 +16,7 @@ fn startup(criterion: &mut Criterion) {
         .sample_size(50)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    for subject in &rig.rig.subjects {
+    for subject in rig.subjects(0) {
         group.bench_function(subject.target.name(), |bencher| {
             bencher.iter_custom(|times| {
                 let nanoseconds: f64 = (0..times).map(|_| rig.sample(0, "ready", subject)).sum();

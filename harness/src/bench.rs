@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use isobench_reports::model::{TOTAL, Unit};
+
 use crate::experiment::{self, Experiment, Subject};
 use crate::host::HostReport;
 use crate::interrupt::Interrupt;
@@ -65,6 +67,29 @@ impl BenchRig {
         self.experiment.cases()
     }
 
+    /// What the values of `metric` are in.
+    ///
+    /// # Panics
+    /// The experiment has no such metric.
+    pub fn unit(&self, metric: &str) -> Unit {
+        let metrics = self.experiment.metrics();
+        let known = metrics.iter().find(|known| known.name == metric);
+        known.unwrap_or_else(|| panic!("no metric {metric}")).unit
+    }
+
+    /// The targets that can do `case`. The others are named on standard error.
+    pub fn subjects(&self, case: usize) -> Vec<&Subject> {
+        let can = |subject: &&Subject| {
+            let target = subject.target.as_ref();
+            let why_not = self.experiment.why_not(case, target);
+            if let Some(why_not) = why_not {
+                eprintln!("{} is left out: {why_not}", target.name());
+            }
+            why_not.is_none()
+        };
+        self.rig.subjects.iter().filter(can).collect()
+    }
+
     /// One sample: the value of `metric` as a whole, from one fresh instance of `subject`.
     ///
     /// # Panics
@@ -77,7 +102,7 @@ impl BenchRig {
         };
         let whole = readings
             .iter()
-            .find(|r| r.metric == metric && r.part == isobench_reports::model::TOTAL);
+            .find(|r| r.metric == metric && r.part == TOTAL);
         whole.map_or_else(
             || panic!("{} gave no {metric}", subject.target.name()),
             |reading| reading.value,
