@@ -51,7 +51,7 @@ fn memory() -> Memory {
     // SAFETY: the middle third of a mapping that is never unmapped.
     let middle = unsafe { MmapRegion::build_raw(start, MEMORY, protection, flags) };
     let region = GuestRegionMmap::new(middle.expect("memory"), GuestAddress(0));
-    let memory = Memory::from_regions(vec![region.expect("memory")]).expect("memory");
+    let memory = Memory::from_regions(vec![region.expect("memory").into()]).expect("memory");
     let zero = memory.write_slice(&[0; MEMORY], GuestAddress(0));
     zero.expect("inside");
     memory

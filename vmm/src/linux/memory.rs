@@ -87,9 +87,19 @@ fn region(start: u64, length: u64) -> Result<Region, RamError> {
 /// One of its mappings.
 #[derive(Debug)]
 pub struct Region {
-    /// The part from the first huge page's boundary on. It must go before what it is a part of.
+    /// The part from the first huge page on. It must go before what it is a part of.
     aligned: GuestRegionMmap<()>,
-    _mapping: MmapRegion<()>,
+    _mapping: Option<MmapRegion<()>>,
+}
+
+impl From<GuestRegionMmap<()>> for Region {
+    /// A mapping that somebody else has made, wherever it begins.
+    fn from(region: GuestRegionMmap<()>) -> Self {
+        Self {
+            aligned: region,
+            _mapping: None,
+        }
+    }
 }
 
 impl Region {
@@ -115,7 +125,7 @@ impl Region {
             .ok_or_else(|| io::Error::other("it ends past the address space"))?;
         Ok(Self {
             aligned,
-            _mapping: mapping,
+            _mapping: Some(mapping),
         })
     }
 
