@@ -116,20 +116,32 @@ pub fn confine() -> Result<(), ConfineError> {
     Ok(apply_filter(&filter(calls, &IOCTLS)?)?)
 }
 
-/// Confines all threads of this process, for a Linux guest, with a network card or without.
+/// What a Linux guest's devices need beside what all do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// It has a network card.
+    pub network: bool,
+    /// A disk of its has an `io_uring`, restricted to that disk.
+    pub ring: bool,
+}
+
+/// Confines all threads of this process, for a Linux guest.
 ///
 /// # Errors
 /// See [`ConfineError`].
-pub fn confine_all_threads(has_network: bool) -> Result<(), ConfineError> {
-    Ok(apply_filter_all_threads(&linux_filter(has_network)?)?)
+pub fn confine_all_threads(needs: Needs) -> Result<(), ConfineError> {
+    Ok(apply_filter_all_threads(&linux_filter(needs)?)?)
 }
 
-fn linux_filter(has_network: bool) -> Result<BpfProgram, seccompiler::BackendError> {
+fn linux_filter(needs: Needs) -> Result<BpfProgram, seccompiler::BackendError> {
     let mut calls = [&LINUX_CALLS[..], &OWN_CALLS].concat();
     let mut ioctls = LINUX_IOCTLS.to_vec();
-    if has_network {
+    if needs.network {
         calls.extend(NETWORK_CALLS);
         ioctls.push(libc::TUNSETOFFLOAD);
+    }
+    if needs.ring {
+        calls.push(libc::SYS_io_uring_enter);
     }
     filter(calls.into_iter(), &ioctls)
 }
@@ -186,6 +198,16 @@ fn rule(
     SeccompRule::new(vec![condition])
 }
 
+/// Confines this thread alone as a Linux guest's threads are.
+#[cfg(test)]
+pub(crate) fn confine_thread_of_linux_guest() {
+    let needs = Needs {
+        network: true,
+        ring: true,
+    };
+    apply_filter(&linux_filter(needs).unwrap()).unwrap();
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixDatagram;
@@ -226,7 +248,7 @@ mod tests {
         driver.submit(1).unwrap();
         let memory = driver.memory.clone();
         std::thread::spawn(move || {
-            apply_filter(&linux_filter(true).unwrap()).unwrap();
+            confine_thread_of_linux_guest();
             confine_network_reader().unwrap();
             reader.run(&Mutex::new(driver.transport), &driver.memory)
         });
@@ -244,6 +266,10 @@ mod tests {
                 .len()
                 > 30
         );
-        assert!(linux_filter(false).unwrap().len() > 20);
+        let needs = Needs {
+            network: false,
+            ring: false,
+        };
+        assert!(linux_filter(needs).unwrap().len() > 20);
     }
 }

@@ -162,6 +162,11 @@ impl BlockDevice {
         self.direct.is_some()
     }
 
+    /// What leads past the host's page cache, if it can.
+    pub fn direct(&self) -> Option<BorrowedFd<'_>> {
+        self.direct.as_ref().map(File::as_fd)
+    }
+
     /// Reads from `offset` on; the caller keeps within [`Self::size`].
     ///
     /// # Errors
@@ -253,7 +258,7 @@ impl BlockDevice {
 
     fn descriptor(&self, mode: Mode) -> Result<BorrowedFd<'_>, Errno> {
         if mode.direct {
-            self.direct.as_ref().map(File::as_fd).ok_or(Errno::EINVAL)
+            self.direct().ok_or(Errno::EINVAL)
         } else {
             Ok(self.buffered.as_fd())
         }

@@ -68,6 +68,16 @@ impl<'m> GuestSlices<'m> {
             .map(|piece| (piece.iov_base as usize, piece.iov_len))
     }
 
+    /// Address and length of each piece that is left. Nobody else may be given more than [`IOV_MAX`] of them.
+    pub(super) fn all(&self) -> Vec<iovec> {
+        self.pieces[self.done..].to_vec()
+    }
+
+    /// Skips bytes that have been moved.
+    pub fn skip(&mut self, count: usize) {
+        self.advance(count);
+    }
+
     /// What one host call can take.
     fn next(&self) -> &[iovec] {
         let left = &self.pieces[self.done..];

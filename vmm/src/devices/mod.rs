@@ -6,6 +6,7 @@
 pub mod block;
 pub mod bus;
 pub mod console;
+pub mod disk_ring;
 pub mod host_io;
 pub mod program_io;
 pub mod serial;

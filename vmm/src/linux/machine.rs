@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use kvm_ioctls::VmFd;
+use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
+use virtio_bindings::virtio_mmio::VIRTIO_MMIO_QUEUE_NOTIFY;
 use vm_memory::{Bytes as _, GuestAddress, GuestMemoryError};
 use vmm_sys_util::eventfd::EventFd;
 
@@ -31,6 +32,7 @@ use crate::devices::virtio::Device;
 use crate::devices::virtio::block::Block;
 use crate::devices::virtio::mmio::{Transport, ViolationError};
 use crate::devices::virtio::net::{Net, Reader};
+use crate::devices::virtio::transfer::Awaiter;
 use crate::exits::ExitCounts;
 use crate::kvm::{Hypervisor, KvmError, KvmKind};
 use crate::memory::{PAGE, RamError};
@@ -175,6 +177,8 @@ pub struct Machine {
     _vm: VmFd,
     board: Arc<Board>,
     reader: Option<Reader>,
+    /// Of each disk, if it has one.
+    awaiters: Vec<Option<Awaiter>>,
     limit: Option<Duration>,
 }
 
@@ -261,8 +265,13 @@ impl Machine {
         memory.write_slice(&table, GuestAddress(layout::MP_TABLE))?;
         cpu::write_tables(&memory)?;
         vcpus[0].start(loaded.entry)?;
+        let descriptor = |error| BootError::Host("a descriptor", error);
         let reader = config.network.as_ref().map(Net::reader).transpose();
-        let reader = reader.map_err(|error| BootError::Host("a descriptor", error))?;
+        let reader = reader.map_err(descriptor)?;
+        let awaiters = config.disks.iter().map(Block::awaiter);
+        let awaiters = awaiters
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(descriptor)?;
         let board = Board {
             serial: Mutex::new(SerialPort::new(
                 interrupt(&vm, layout::SERIAL_INTERRUPT)?,
@@ -272,7 +281,7 @@ impl Machine {
             output: Output::new(config.output),
             error: Output::new(config.error),
             grant: Grant::default(),
-            virtio: virtio(&vm, config.disks, config.network)?,
+            virtio: virtio(&vm, config.disks, &awaiters, config.network)?,
             ended,
             started: AtomicBool::new(false),
             ready: AtomicBool::new(false),
@@ -284,6 +293,7 @@ impl Machine {
             _vm: vm,
             board: Arc::new(board),
             reader,
+            awaiters,
             limit: config.limit,
         })
     }
@@ -298,6 +308,7 @@ impl Machine {
         let others = Others {
             vcpus: self.vcpus.drain(..).collect(),
             reader: self.reader.take(),
+            awaiters: std::mem::take(&mut self.awaiters),
             limit: self.limit,
         };
         others.start(&self.board, end)?;
@@ -343,12 +354,25 @@ fn place_files(config: &Config, kernel: &Loaded, memory: &Memory) -> Result<Arch
     Ok(archive)
 }
 
-/// The disks, and the network card as the last.
+/// The disks, and the network card as the last. The notices of a disk that somebody awaits go to that thread at once, without a
+/// VMM in between (`KVM_IOEVENTFD`).
 fn virtio(
     vm: &VmFd,
     disks: Vec<Block>,
+    awaiters: &[Option<Awaiter>],
     network: Option<Net>,
 ) -> Result<Vec<Mutex<Transport>>, BootError> {
+    for (place, awaiter) in (0..).zip(awaiters) {
+        let Some(awaiter) = awaiter else { continue };
+        let register =
+            layout::VIRTIO + place * layout::VIRTIO_SIZE + u64::from(VIRTIO_MMIO_QUEUE_NOTIFY);
+        vm.register_ioevent(
+            awaiter.event(),
+            &IoEventAddress::Mmio(register),
+            NoDatamatch,
+        )
+        .map_err(KvmError::from_ioctl("KVM_IOEVENTFD"))?;
+    }
     let boxed = |disk| -> Box<dyn Device> { Box::new(disk) };
     let mut devices: Vec<_> = disks.into_iter().map(boxed).collect();
     if let Some(network) = network {

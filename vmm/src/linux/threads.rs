@@ -9,10 +9,11 @@ use std::time::Duration;
 use super::end::Ended;
 use super::machine::{BootError, End, RunError};
 use super::vcpu::LinuxVcpu;
-use crate::confine;
+use crate::confine::{self, Needs};
 use crate::devices::bus::{Board, lock};
 use crate::devices::program_io;
 use crate::devices::virtio::net::Reader;
+use crate::devices::virtio::transfer::Awaiter;
 
 /// What a thread does, until it knows how the guest ended or has nothing more to do.
 type Work = Box<dyn FnOnce(&Board) -> Option<Result<Ended, RunError>> + Send>;
@@ -23,6 +24,8 @@ pub(super) struct Others {
     pub(super) vcpus: Vec<LinuxVcpu>,
     /// Who awaits the network card's packets.
     pub(super) reader: Option<Reader>,
+    /// Who awaits what each disk is asked for, if somebody does.
+    pub(super) awaiters: Vec<Option<Awaiter>>,
     /// The guest's time limit.
     pub(super) limit: Option<Duration>,
 }
@@ -30,7 +33,10 @@ pub(super) struct Others {
 impl Others {
     /// Starts them, and confines all threads of the process.
     pub(super) fn start(self, board: &Arc<Board>, end: &End) -> Result<(), BootError> {
-        let has_network = self.reader.is_some();
+        let needs = Needs {
+            network: self.reader.is_some(),
+            ring: self.awaiters.iter().any(Option::is_some),
+        };
         let mut jobs: Vec<Job> = Vec::new();
         let mut add = |name, work: Work| {
             let (board, end) = (board.clone(), end.clone());
@@ -59,13 +65,22 @@ impl Others {
                 Box::new(move |board| Some(read_network(&reader, board))),
             );
         }
+        for (disk, awaiter) in self.awaiters.into_iter().enumerate() {
+            if let Some(awaiter) = awaiter.map(ManuallyDrop::new) {
+                let work = move |board: &Board| {
+                    let violation = awaiter.run(&board.virtio[disk], &board.memory);
+                    Some(Err(violation.into()))
+                };
+                add("disk", Box::new(work));
+            }
+        }
         if let Some(limit) = self.limit {
             add(
                 "limit",
                 Box::new(move |board| Some(Ok(time_out(limit, board)))),
             );
         }
-        start_confined(jobs, has_network)
+        start_confined(jobs, needs)
     }
 }
 
@@ -74,7 +89,7 @@ type Job = (&'static str, Box<dyn FnOnce() + Send>);
 
 /// Starts a thread for each job, and confines all threads before one begins. A thread's own start takes calls that the
 /// filter refuses, so each is waited for first.
-fn start_confined(jobs: Vec<Job>, has_network: bool) -> Result<(), BootError> {
+fn start_confined(jobs: Vec<Job>, needs: Needs) -> Result<(), BootError> {
     let gate = Arc::new(Barrier::new(jobs.len() + 1));
     for (name, work) in jobs {
         let gate = gate.clone();
@@ -92,7 +107,7 @@ fn start_confined(jobs: Vec<Job>, has_network: bool) -> Result<(), BootError> {
             .map_err(|error| BootError::Host("a thread", error))?;
     }
     gate.wait();
-    confine::confine_all_threads(has_network)?;
+    confine::confine_all_threads(needs)?;
     gate.wait();
     Ok(())
 }

@@ -3,7 +3,8 @@
 //! What a driver may get wrong within a request (a sector past the end, a write to a disk that it may only read, an unknown
 //! kind) is answered by a status, as a disk does. Only what leaves nowhere to put the status is a [`QueueError`].
 
-use nix::errno::Errno;
+use std::io;
+
 use virtio_bindings::virtio_blk::{
     VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX,
     VIRTIO_BLK_F_WRITE_ZEROES, VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP,
@@ -12,12 +13,12 @@ use virtio_bindings::virtio_blk::{
 };
 use virtio_bindings::virtio_ids::VIRTIO_ID_BLOCK;
 use virtio_bindings::virtio_ring::VIRTIO_RING_F_INDIRECT_DESC;
-use virtio_queue::Queue;
+use virtio_queue::{Queue, QueueT as _};
 
 use super::queue::{Buffers, Chain, QueueError, serve_all};
+use super::transfer::{Awaiter, Done, Mover, Transfer};
 use super::{Device, halves};
-use crate::devices::block::{BlockDevice, Mode, SECTOR};
-use crate::devices::host_io::GuestSlices;
+use crate::devices::block::{BlockDevice, SECTOR};
 use crate::linux::memory::Memory;
 
 /// Entries of the one queue, and so the most buffers of a request: two are its header and its status.
@@ -44,10 +45,8 @@ enum Refusal {
 /// A disk behind a virtqueue.
 #[derive(Debug)]
 pub struct Block {
-    disk: BlockDevice,
-    direct: bool,
+    mover: Mover,
     configuration: [u8; 60],
-    flushes: bool,
 }
 
 impl Block {
@@ -55,19 +54,29 @@ impl Block {
     pub fn new(disk: BlockDevice, direct: bool) -> Self {
         let configuration = configuration(disk.size() / SECTOR);
         Self {
-            disk,
-            direct,
+            mover: Mover::new(disk, direct),
             configuration,
-            flushes: false,
         }
     }
 
-    /// Serves one request, and gives how many bytes of its buffers were written.
-    fn request(&self, chain: Chain, memory: &Memory) -> Result<u32, QueueError> {
+    /// Who waits for requests that are not served in their exit, if any are.
+    ///
+    /// # Errors
+    /// The host has no descriptor left.
+    pub fn awaiter(&self) -> io::Result<Option<Awaiter>> {
+        self.mover.awaiter()
+    }
+
+    fn disk(&self) -> &BlockDevice {
+        self.mover.disk()
+    }
+
+    /// Serves one request and gives how many bytes of its buffers were written, or nothing if that comes later.
+    fn request(&mut self, chain: Chain, memory: &Memory) -> Result<Option<u32>, QueueError> {
         let Chain {
+            head,
             mut readable,
             mut writable,
-            ..
         } = chain;
         let room = writable.length().checked_sub(1).ok_or(QueueError::Shape)?;
         let status = writable.split_off(room)?;
@@ -77,10 +86,13 @@ impl Block {
         let [kind, _] = words(&header);
         let sector = u64::from_le_bytes(header[8..].try_into().expect("half of it"));
         let done = match kind {
-            VIRTIO_BLK_T_IN => self.read(sector, &writable, memory)?,
-            VIRTIO_BLK_T_OUT => self.write(sector, &data, memory)?,
+            VIRTIO_BLK_T_IN | VIRTIO_BLK_T_OUT => {
+                let is_write = kind == VIRTIO_BLK_T_OUT;
+                let data = if is_write { data } else { writable };
+                return self.transfer(head, is_write, sector, data, status, memory);
+            }
             VIRTIO_BLK_T_FLUSH => self
-                .disk
+                .disk()
                 .flush(true)
                 .map(|()| 0)
                 .map_err(|_| Refusal::Failed),
@@ -90,43 +102,47 @@ impl Block {
             }
             _ => Err(Refusal::Unsupported),
         };
-        let (code, written) = match done {
-            Ok(written) => (VIRTIO_BLK_S_OK, written),
-            Err(Refusal::Failed) => (VIRTIO_BLK_S_IOERR, 0),
-            Err(Refusal::Unsupported) => (VIRTIO_BLK_S_UNSUPP, 0),
-        };
-        status.write(memory, &[u8::try_from(code).expect("a small number")])?;
-        // A chain is shorter than 2^32 bytes.
-        Ok(u32::try_from(written + 1).unwrap_or(u32::MAX))
+        answer(&status, done, memory).map(Some)
     }
 
-    fn read(
-        &self,
+    fn transfer(
+        &mut self,
+        head: u16,
+        is_write: bool,
         sector: u64,
-        into: &Buffers,
+        data: Buffers,
+        status: Buffers,
         memory: &Memory,
-    ) -> Result<Result<u64, Refusal>, QueueError> {
-        let mut slices = into.slices(memory)?;
-        let Some(offset) = self.offset(sector, into.length()) else {
-            return Ok(Err(Refusal::Failed));
+    ) -> Result<Option<u32>, QueueError> {
+        let offset = self.offset(sector, data.length());
+        let refuses = is_write && self.disk().is_read_only();
+        let Some(offset) = offset.filter(|_| !refuses) else {
+            // Buffers that can't be are worse than a place that can't.
+            data.slices(memory)?;
+            return answer(&status, Err(Refusal::Failed), memory).map(Some);
         };
-        let step = |slices: &mut GuestSlices<'_>, at, mode| self.disk.read(slices, at, mode);
-        Ok(self.move_all(&mut slices, offset, step))
+        let transfer = Transfer {
+            head,
+            is_write,
+            offset,
+            data,
+            status,
+        };
+        match self.mover.start(transfer, memory)? {
+            Some(done) => transferred(&done, memory).map(Some),
+            None => Ok(None),
+        }
     }
 
-    fn write(
-        &self,
-        sector: u64,
-        from: &Buffers,
-        memory: &Memory,
-    ) -> Result<Result<u64, Refusal>, QueueError> {
-        let mut slices = from.slices(memory)?;
-        let offset = self.offset(sector, from.length());
-        let Some(offset) = offset.filter(|_| !self.disk.is_read_only()) else {
-            return Ok(Err(Refusal::Failed));
-        };
-        let step = |slices: &mut GuestSlices<'_>, at, mode| self.disk.write(slices, at, mode);
-        Ok(self.move_all(&mut slices, offset, step).map(|_| 0))
+    /// Gives back what is over of that which was started.
+    fn give_back(&mut self, queue: &mut Queue, memory: &Memory) -> Result<(), QueueError> {
+        while let Some(done) = self.mover.next_done(memory)? {
+            let written = transferred(&done, memory)?;
+            queue
+                .add_used(memory, done.0.head, written)
+                .map_err(QueueError::Ring)?;
+        }
+        Ok(())
     }
 
     /// Discards ranges, or makes them zero.
@@ -156,58 +172,30 @@ impl Block {
         }
         let length = u64::from(sectors) * SECTOR;
         let offset = self.offset(u64::from_le_bytes(*sector), length);
-        let Some(offset) = offset.filter(|_| !self.disk.is_read_only()) else {
+        let Some(offset) = offset.filter(|_| !self.disk().is_read_only()) else {
             return Err(Refusal::Failed);
         };
         if sectors > RANGE_SECTORS {
             return Err(Refusal::Failed);
         }
         let done = if discard {
-            self.disk.discard(offset, length)
+            self.disk().discard(offset, length)
         } else {
-            self.disk
+            self.disk()
                 .write_zeros(offset, length, flags & MAY_UNMAP != 0)
         };
         done.map_err(|_| Refusal::Failed)?;
-        if self.flushes {
+        if self.mover.flushes {
             return Ok(());
         }
-        self.disk.flush(true).map_err(|_| Refusal::Failed)
+        self.disk().flush(true).map_err(|_| Refusal::Failed)
     }
 
     /// Where a request is on the disk, if all of it is, in whole sectors.
     fn offset(&self, sector: u64, length: u64) -> Option<u64> {
         let offset = sector.checked_mul(SECTOR)?;
         let end = offset.checked_add(length)?;
-        (length.is_multiple_of(SECTOR) && end <= self.disk.size()).then_some(offset)
-    }
-
-    /// Moves all bytes or fails: a disk has no short reads. What is not aligned for the host's `O_DIRECT` goes through its
-    /// page cache. A driver that never flushes gets each write made durable (specification, 5.2.6.2).
-    fn move_all(
-        &self,
-        slices: &mut GuestSlices<'_>,
-        offset: u64,
-        step: impl Fn(&mut GuestSlices<'_>, u64, Mode) -> Result<usize, Errno>,
-    ) -> Result<u64, Refusal> {
-        let length = slices.len() as u64;
-        let mut mode = Mode {
-            direct: self.direct,
-            durable: !self.flushes,
-        };
-        let mut done = match step(slices, offset, mode) {
-            Err(Errno::EINVAL) if mode.direct => 0,
-            result => result.map_err(|_| Refusal::Failed)? as u64,
-        };
-        if done < length && mode.direct {
-            mode.direct = false;
-            done += step(slices, offset + done, mode).map_err(|_| Refusal::Failed)? as u64;
-        }
-        if done == length {
-            Ok(length)
-        } else {
-            Err(Refusal::Failed)
-        }
+        (length.is_multiple_of(SECTOR) && end <= self.disk().size()).then_some(offset)
     }
 }
 
@@ -228,7 +216,7 @@ impl Device for Block {
             VIRTIO_BLK_F_WRITE_ZEROES,
             VIRTIO_RING_F_INDIRECT_DESC,
         ];
-        let read_only = u64::from(self.disk.is_read_only()) << VIRTIO_BLK_F_RO;
+        let read_only = u64::from(self.disk().is_read_only()) << VIRTIO_BLK_F_RO;
         offered.iter().fold(read_only, |bits, bit| bits | 1 << bit)
     }
 
@@ -241,12 +229,44 @@ impl Device for Block {
     }
 
     fn accept(&mut self, features: u64) {
-        self.flushes = features & 1 << VIRTIO_BLK_F_FLUSH != 0;
+        self.mover.flushes = features & 1 << VIRTIO_BLK_F_FLUSH != 0;
+    }
+
+    fn reset(&mut self) {
+        self.mover.drain();
     }
 
     fn serve(&mut self, _: usize, queue: &mut Queue, memory: &Memory) -> Result<bool, QueueError> {
+        self.give_back(queue, memory)?;
         serve_all(queue, memory, |chain| self.request(chain, memory))
     }
+}
+
+/// Tells the driver how a transfer went, and gives how many bytes of its buffers were written.
+fn transferred((transfer, result): &Done, memory: &Memory) -> Result<u32, QueueError> {
+    let written = if transfer.is_write {
+        0
+    } else {
+        transfer.data.length()
+    };
+    let done = result.map(|()| written).map_err(|_| Refusal::Failed);
+    answer(&transfer.status, done, memory)
+}
+
+/// Tells the driver how a request went.
+fn answer(
+    status: &Buffers,
+    done: Result<u64, Refusal>,
+    memory: &Memory,
+) -> Result<u32, QueueError> {
+    let (code, written) = match done {
+        Ok(written) => (VIRTIO_BLK_S_OK, written),
+        Err(Refusal::Failed) => (VIRTIO_BLK_S_IOERR, 0),
+        Err(Refusal::Unsupported) => (VIRTIO_BLK_S_UNSUPP, 0),
+    };
+    status.write(memory, &[u8::try_from(code).expect("a small number")])?;
+    // A chain is shorter than 2^32 bytes.
+    Ok(u32::try_from(written + 1).unwrap_or(u32::MAX))
 }
 
 /// `struct virtio_blk_config` (specification, 5.2.4).

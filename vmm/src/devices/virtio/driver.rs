@@ -108,11 +108,25 @@ impl Driver {
 
     /// Makes the chain at `head` available, and notifies.
     pub(crate) fn submit(&mut self, head: u16) -> Result<(), ViolationError> {
+        self.offer(head);
+        self.write(0x50, self.queue)
+    }
+
+    /// Makes the chain at `head` available.
+    pub(crate) fn offer(&mut self, head: u16) {
         let slot = AVAILABLE + 4 + u64::from(self.index % self.size) * 2;
         self.memory.write_obj(head, GuestAddress(slot)).unwrap();
         self.index = self.index.wrapping_add(1);
         self.set_available_index(self.index);
-        self.write(0x50, self.queue)
+    }
+
+    /// Does what a thread of the device's would until `count` chains have been given back.
+    pub(crate) fn await_used(&mut self, count: u16) {
+        while self.used().0 != count {
+            self.transport
+                .serve(self.queue as usize, &self.memory)
+                .unwrap();
+        }
     }
 
     pub(crate) fn set_available_index(&self, index: u16) {

@@ -1,13 +1,14 @@
 //! Virtio devices (Virtual I/O Device specification 1.2): one transport, and the devices behind it.
 //!
 //! A request is served in the exit that announces it, on the vCPU's own thread: no thread to wake, no state
-//! to share, and the answer lies ready when the guest goes on (docs/adr/0005). What comes from the host unasked, a network's
-//! packets, has a thread.
+//! to share, and the answer lies ready when the guest goes on. What waits for the host has a thread: a disk past
+//! the page cache (docs/adr/0005), and a network's packets.
 
 pub mod block;
 pub mod mmio;
 pub mod net;
 pub mod queue;
+pub mod transfer;
 
 #[cfg(test)]
 mod block_tests;

@@ -205,7 +205,7 @@ impl Device for Net {
             return self.receive(queue, memory);
         }
         serve_all(queue, memory, |chain| {
-            self.send(&chain.readable, memory).map(|()| 0)
+            self.send(&chain.readable, memory).map(|()| Some(0))
         })
     }
 }

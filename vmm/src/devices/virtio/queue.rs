@@ -78,14 +78,14 @@ pub fn next(queue: &mut Queue, memory: &Memory) -> Result<Option<Chain>, QueueEr
 }
 
 /// Serves each request in turn until there is none, and says whether the driver wants to hear of it. `request` gives how
-/// many bytes of the buffers it has written.
+/// many bytes of the buffers it has written, or nothing if it gives the chain back later.
 ///
 /// # Errors
 /// The driver breaks the rules.
 pub fn serve_all(
     queue: &mut Queue,
     memory: &Memory,
-    mut request: impl FnMut(Chain) -> Result<u32, QueueError>,
+    mut request: impl FnMut(Chain) -> Result<Option<u32>, QueueError>,
 ) -> Result<bool, QueueError> {
     loop {
         queue
@@ -93,10 +93,11 @@ pub fn serve_all(
             .map_err(QueueError::Ring)?;
         while let Some(chain) = next(queue, memory)? {
             let head = chain.head;
-            let written = request(chain)?;
-            queue
-                .add_used(memory, head, written)
-                .map_err(QueueError::Ring)?;
+            if let Some(written) = request(chain)? {
+                queue
+                    .add_used(memory, head, written)
+                    .map_err(QueueError::Ring)?;
+            }
         }
         let more = queue
             .enable_notification(memory)
