@@ -11,6 +11,8 @@ use crate::sys::process::effective_capabilities;
 pub const HOST_BASE: u32 = 100_000;
 /// How many ids it maps: all of 16 bits, as file systems in images use.
 pub const COUNT: u32 = 65_536;
+/// The id that stands for all that aren't mapped (`/proc/sys/kernel/overflowuid`, which nobody changes).
+const OVERFLOW: u32 = 65_534;
 
 /// Bits of `CAP_SETGID`, `CAP_SETUID` and `CAP_SYS_ADMIN` (linux/capability.h): what a range takes.
 const PRIVILEGED: u64 = 1 << 6 | 1 << 7 | 1 << 21;
@@ -90,6 +92,21 @@ impl IdMap {
         }
     }
 
+    /// The container's ids of the host's user `uid` and group `gid`; for one that isn't mapped the id that the kernel shows.
+    pub fn inside(self, uid: u32, gid: u32) -> (u32, u32) {
+        let inside = |id: u32, own: u32| match self {
+            Self::Host => id,
+            Self::Range => id
+                .checked_sub(HOST_BASE)
+                .filter(|id| *id < COUNT)
+                .unwrap_or(OVERFLOW),
+            Self::Own { .. } if id == own => 0,
+            Self::Own { .. } => OVERFLOW,
+        };
+        let own = self.root();
+        (inside(uid, own.0), inside(gid, own.1))
+    }
+
     /// Writes the map of the user namespace of `pid`.
     ///
     /// # Errors
@@ -113,4 +130,24 @@ impl IdMap {
 fn write(pid: Pid, file: &str, text: &str) -> Result<(), MapError> {
     let path = PathBuf::from(format!("/proc/{pid}/{file}"));
     std::fs::write(&path, text).map_err(|source| MapError { path, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_are_shifted_back_to_what_they_were() {
+        for id in [0, 1, 65_535] {
+            let host = IdMap::Range.on_host(id.into()).unwrap();
+            assert_eq!(IdMap::Range.inside(host, host), (id, id));
+        }
+        let own = IdMap::Own { uid: 5, gid: 6 };
+        assert_eq!(own.inside(5, 6), (0, 0));
+        assert_eq!(own.inside(6, 5), (OVERFLOW, OVERFLOW));
+        for foreign in [0, 99_999, HOST_BASE + COUNT] {
+            assert_eq!(IdMap::Range.inside(foreign, foreign), (OVERFLOW, OVERFLOW));
+        }
+        assert_eq!(IdMap::Host.inside(5, 6), (5, 6));
+    }
 }

@@ -31,7 +31,7 @@ pub struct Cli {
 pub enum Command {
     /// Measure everything that this host can run, and write a report.
     Run(RunArguments),
-    /// Run any static Linux program in a target, or a program of an image in a container.
+    /// Run any static Linux program in a target, or a program of an image in a container or a Linux guest.
     Exec(ExecArguments),
     /// Say what this host can run, what it can't, and why.
     Doctor(DoctorArguments),
@@ -131,7 +131,7 @@ pub struct ExecArguments {
     /// A variable of the program's environment, which is empty otherwise; may be repeated
     #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_variable)]
     pub environment: Vec<OsString>,
-    /// Run a program of this image, which `isobench image import` brought, in a container
+    /// Run a program of this image, which `isobench image import` brought, in `container` or `microvm-linux`
     #[arg(long, value_name = "NAME")]
     pub image: Option<String>,
     /// The program, a static ELF file, and its arguments; of an image any program [default: the image's own]

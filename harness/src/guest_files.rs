@@ -2,12 +2,17 @@
 //!
 //! isobench's own VMM and the other VMMs beside it boot the same archive; only how the guest's output gets out differs.
 
+mod image;
+
 use std::ffi::{CString, NulError};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use isobench_container::image::MergedError;
 use isobench_vmm::linux::initramfs::{Initramfs, InitramfsError};
 use isobench_workloads::guest_init::{ORDERS, Orders};
+
+pub use image::GuestImage;
 
 /// Where kernel modules lie in the guest.
 const MODULES: &str = "/modules";
@@ -28,6 +33,9 @@ pub enum GuestFilesError {
     /// A zero byte in what is for the program.
     #[error("the program's name holds a zero byte")]
     Nul(#[from] NulError),
+    /// The image can't be read.
+    #[error(transparent)]
+    Image(#[from] MergedError),
     /// The archive can't be made.
     #[error(transparent)]
     Archive(#[from] InitramfsError),
@@ -38,8 +46,10 @@ pub enum GuestFilesError {
 pub struct GuestFiles<'f> {
     /// The workload on the host, which is `/init` as well.
     pub init: &'f Path,
-    /// The program on the host.
+    /// The program on the host, or in the image.
     pub program: &'f Path,
+    /// The image whose root is the program's, if any.
+    pub image: Option<GuestImage<'f>>,
     /// More files: their names in the guest and on the host.
     pub files: &'f [(PathBuf, PathBuf)],
     /// Kernel modules on the host, in the order of loading.
@@ -57,17 +67,16 @@ impl GuestFiles<'_> {
             files.directory(directory)?;
         }
         files.file("/init", self.init)?;
-        let name = self.program.file_name().unwrap_or_default();
-        let path = Path::new("/").join(name);
-        let guest_path = utf8(&path)?;
-        if RESERVED.contains(&guest_path) {
-            return Err(GuestFilesError::Reserved(guest_path.to_owned()));
+        match &self.image {
+            Some(image) => {
+                orders.program = CString::new(self.program.as_os_str().as_bytes())?;
+                image.add_to(&mut files, &mut orders)?;
+            }
+            None => orders.program = self.add_program(&mut files)?,
         }
-        files.file(guest_path, self.program)?;
         for (guest, host) in self.files {
             files.file(utf8(guest)?, host)?;
         }
-        orders.program = CString::new(path.as_os_str().as_bytes())?;
         for (number, module) in self.modules.iter().enumerate() {
             let guest = format!("{MODULES}/{number}.ko");
             files.file(&guest, module)?;
@@ -75,6 +84,18 @@ impl GuestFiles<'_> {
         }
         files.bytes(ORDERS, orders.encode())?;
         Ok(files)
+    }
+
+    /// Adds the program beside `/init`, and gives its path.
+    fn add_program(&self, files: &mut Initramfs) -> Result<CString, GuestFilesError> {
+        let name = self.program.file_name().unwrap_or_default();
+        let path = Path::new("/").join(name);
+        let guest_path = utf8(&path)?;
+        if RESERVED.contains(&guest_path) {
+            return Err(GuestFilesError::Reserved(guest_path.to_owned()));
+        }
+        files.file(guest_path, self.program)?;
+        Ok(CString::new(guest_path)?)
     }
 }
 
@@ -94,6 +115,7 @@ mod tests {
             let files = GuestFiles {
                 init: &own,
                 program: Path::new(program),
+                image: None,
                 files: &[],
                 modules: &[],
             };

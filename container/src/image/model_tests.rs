@@ -1,7 +1,7 @@
 //! Layers are stacked as the image specification says: random ones, against a model that applies them in memory.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use proptest::collection::vec;
@@ -10,6 +10,7 @@ use tar::{Builder, EntryType, Header};
 
 use super::digest::Digest;
 use super::implied;
+use super::merged::{Entry, EntryKind, merged};
 use super::meter::Meter;
 use super::path::SafePath;
 use super::record::stacked;
@@ -184,8 +185,31 @@ fn seen(view: &View) -> Tree {
     tree
 }
 
-/// The view of an image of these layers, unpacked below `base`.
-fn view_of(layers: &[Vec<Change>], base: &Path) -> View {
+/// What a guest's files would be.
+fn listed(layers: &[PathBuf]) -> Tree {
+    let entries = merged(layers, IdMap::choose(true)).unwrap();
+    let node = |entry: &Entry| match &entry.kind {
+        EntryKind::Directory => Node::Directory(entry.mode),
+        EntryKind::File { host, size: 1, .. } => Node::File(std::fs::read(host).unwrap()[0]),
+        other => panic!("{other:?}"),
+    };
+    let mut tree = Tree::new();
+    for entry in &entries {
+        let names = entry.path.iter().skip(1);
+        let names: Names = names
+            .map(|name| if name == "a" { "a" } else { "b" })
+            .collect();
+        let parent = &names[..names.len() - 1];
+        assert!(parent.is_empty() || tree.contains_key(parent), "{names:?}");
+        assert_eq!((entry.uid, entry.gid), (0, 0));
+        tree.insert(names, node(entry));
+    }
+    assert_eq!(tree.len(), entries.len());
+    tree
+}
+
+/// The layers of an image of these, unpacked below `base`.
+fn unpacked(layers: &[Vec<Change>], base: &Path) -> Vec<PathBuf> {
     let ids = IdMap::choose(true);
     let meter = Meter::half_of(ByteSize::gib(1));
     let mut all: Vec<(Digest, LayerFacts)> = Vec::new();
@@ -211,16 +235,16 @@ fn view_of(layers: &[Vec<Change>], base: &Path) -> View {
     let facts = |digest: &Digest| &all.iter().find(|(other, _)| other == digest).unwrap().1;
     let known: Vec<&LayerFacts> = stack.iter().rev().map(facts).collect();
     let mut paths: Vec<_> = stack.iter().map(|digest| base.join(digest.hex())).collect();
-    let view = View::open(paths.iter().map(std::path::PathBuf::as_path)).unwrap();
+    let view = View::open(paths.iter().map(PathBuf::as_path)).unwrap();
     let restored = implied::restored(&view, &known).unwrap();
     if restored.is_empty() {
-        return view;
+        return paths;
     }
     paths.push(base.join("restored"));
     std::fs::create_dir(base.join("restored")).unwrap();
     let root = Directory::open_root(&base.join("restored")).unwrap();
     implied::make(&restored, &root, ids).unwrap();
-    View::open(paths.iter().map(std::path::PathBuf::as_path)).unwrap()
+    paths
 }
 
 proptest! {
@@ -236,8 +260,10 @@ proptest! {
             apply(&mut model, layer);
         }
         let base = tempfile::tempdir().unwrap();
-        let view = view_of(&layers, base.path());
-        prop_assert_eq!(seen(&view), model);
+        let paths = unpacked(&layers, base.path());
+        let view = View::open(paths.iter().map(PathBuf::as_path)).unwrap();
+        prop_assert_eq!(seen(&view), model.clone());
+        prop_assert_eq!(listed(&paths), model);
     }
 }
 

@@ -29,9 +29,12 @@ pub type Parts = Vec<(usize, SafePath)>;
 /// Something that was found.
 #[derive(Debug)]
 pub struct Found {
-    layer: usize,
-    path: SafePath,
-    stat: FileStat,
+    /// The layer that it is in, counted from the highest.
+    pub layer: usize,
+    /// Where in that.
+    pub path: SafePath,
+    /// Its attributes.
+    pub stat: FileStat,
 }
 
 impl Found {
@@ -125,7 +128,8 @@ impl View {
         self.layers[layer].open(path)
     }
 
-    fn root(&self) -> Parts {
+    /// The root directory's parts.
+    pub fn root(&self) -> Parts {
         (0..self.layers.len())
             .map(|n| (n, SafePath::default()))
             .collect()
@@ -149,13 +153,14 @@ impl View {
         Ok(Some(bytes))
     }
 
-    fn read_link(&self, found: &Found) -> nix::Result<OsString> {
+    /// What a symbolic link says.
+    pub fn read_link(&self, found: &Found) -> nix::Result<OsString> {
         let (parent, name) = found.path.split().ok_or(Errno::EINVAL)?;
         self.layers[found.layer].open(&parent)?.read_link(name)
     }
 
     /// What is called `name` in the directory of these parts; and its own parts, if it is a directory.
-    fn step(
+    pub fn step(
         &self,
         parts: &[(usize, SafePath)],
         name: &OsStr,

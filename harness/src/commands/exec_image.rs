@@ -1,4 +1,4 @@
-//! `isobench exec --image`: a program of an image that other tools made, in a container.
+//! `isobench exec --image`: a program of an image that other tools made, in a container or in a virtual machine.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use crate::cli::ExecArguments;
 use crate::failure::BadInput;
 use crate::programs::Programs;
 use crate::session::Session;
-use crate::target::{Container, DiskAccess, InImage, Launch, Marks, Target as _};
+use crate::target::{DiskAccess, InImage, Launch, Marks};
 
 /// Runs a program of the image called `name` and gives its exit code.
 ///
@@ -20,17 +20,16 @@ use crate::target::{Container, DiskAccess, InImage, Launch, Marks, Target as _};
 /// [`BadInput`] for another target, an unknown image, a program that the image doesn't have; else what failed.
 pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
-    let target = Container::new(&programs.container);
-    let wanted = choose(&programs, &arguments.target)?;
-    if wanted.name() != target.name() {
+    let target = choose(&programs, &arguments.target)?;
+    if !target.runs_images() {
         return Err(BadInput(format!(
-            "an image runs in `container` only, not in `{}`; leave --image out, or choose --target container",
-            wanted.name()
+            "an image runs in `container` or `microvm-linux`, not in `{}`; leave --image out, or choose one of them",
+            target.name()
         ))
         .into());
     }
     let disk = arguments.disk.as_deref().map(check_disk).transpose()?;
-    check_target(&target, arguments, &programs)?;
+    check_target(&*target, arguments, &programs)?;
     let store = open_store()?;
     let image = store.image(&name.parse()?)?;
     // Held until the program has ended.
@@ -65,6 +64,6 @@ pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
         working_directory: &program.working_directory,
         user: &program.user,
     };
-    let command = target.command_in_image(&launch, &in_image);
+    let command = target.command_in_image(&launch, &in_image)?;
     Ok(ExitCode::from(run(&command)?))
 }

@@ -21,7 +21,7 @@ pub struct Container {
     launcher: PathBuf,
 }
 
-/// A program of an image: what its container needs beyond a [`Launch`].
+/// A program of an image: what its instance needs beyond a [`Launch`].
 #[derive(Debug)]
 pub struct InImage<'a> {
     /// The image's layers, the lowest first.
@@ -38,22 +38,6 @@ impl Container {
         Self {
             launcher: launcher.to_owned(),
         }
-    }
-
-    /// The command line of a program of an image, whose path inside is [`Launch::program`].
-    pub fn command_in_image(&self, launch: &Launch, image: &InImage<'_>) -> CommandLine {
-        let mut command = self.options(launch, image.layers);
-        let arguments = &mut command.arguments;
-        // Only overlayfs knows what a whiteout is.
-        arguments.extend(["--root".into(), "overlay".into()]);
-        arguments.extend(["--workdir".into(), image.working_directory.into()]);
-        if *image.user != User::default() {
-            arguments.extend(["--user".into(), image.user.to_string().into()]);
-        }
-        arguments.push("--".into());
-        arguments.push(launch.program.into());
-        arguments.extend(launch.arguments.iter().cloned());
-        command
     }
 
     fn options(&self, launch: &Launch, layers: &[PathBuf]) -> CommandLine {
@@ -176,6 +160,25 @@ impl Target for Container {
             layer.join(file_name(launch.program))
         };
         arguments.push(program.into());
+        arguments.extend(launch.arguments.iter().cloned());
+        Ok(command)
+    }
+
+    fn runs_images(&self) -> bool {
+        true
+    }
+
+    fn command_in_image(&self, launch: &Launch, image: &InImage<'_>) -> io::Result<CommandLine> {
+        let mut command = self.options(launch, image.layers);
+        let arguments = &mut command.arguments;
+        // Only overlayfs knows what a whiteout is.
+        arguments.extend(["--root".into(), "overlay".into()]);
+        arguments.extend(["--workdir".into(), image.working_directory.into()]);
+        if *image.user != User::default() {
+            arguments.extend(["--user".into(), image.user.to_string().into()]);
+        }
+        arguments.push("--".into());
+        arguments.push(launch.program.into());
         arguments.extend(launch.arguments.iter().cloned());
         Ok(command)
     }

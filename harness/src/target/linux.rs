@@ -9,7 +9,7 @@ use isobench_reports::model::{Part, TargetKind, Unavailable};
 use isobench_vmm::linux::phase::Phase;
 
 use super::guest_kernel::GuestKernel;
-use super::{DiskAccess, Launch, Marks, Target, part};
+use super::{DiskAccess, InImage, Launch, Marks, Target, part};
 use crate::host::HostReport;
 use crate::spawn::{CommandLine, MARKS_DESCRIPTOR};
 
@@ -28,6 +28,38 @@ impl LinuxMicrovm {
             launcher: launcher.to_owned(),
             kernel: GuestKernel::find(),
         }
+    }
+
+    fn options(&self, launch: &Launch, memory: Option<ByteSize>) -> io::Result<CommandLine> {
+        let kernel = self.kernel.get()?;
+        let mut command = CommandLine::new(&self.launcher)
+            .args(["run", "--guest", "linux"])
+            .args(["--kernel".as_ref(), kernel.image.as_os_str()]);
+        let arguments = &mut command.arguments;
+        if launch.marks != Marks::None {
+            arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
+        }
+        if launch.marks == Marks::PhasesAndExits {
+            arguments.push("--count-exits".into());
+        }
+        if let Some(memory) = memory {
+            arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
+        }
+        if let Some(disk) = launch.disk {
+            let option = match launch.access {
+                DiskAccess::ReadOnly => "--read-only-disk",
+                DiskAccess::Direct => "--direct-disk",
+                DiskAccess::Buffered => "--disk",
+            };
+            arguments.extend([option.into(), disk.into()]);
+        }
+        if launch.network == Some(Network::Veth) {
+            arguments.extend(["--net".into(), "tap".into()]);
+        }
+        for variable in &launch.environment {
+            arguments.extend(["--env".into(), variable.clone()]);
+        }
+        Ok(command)
     }
 }
 
@@ -84,37 +116,32 @@ impl Target for LinuxMicrovm {
         "/dev/vda".into()
     }
 
-    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let kernel = self.kernel.get()?;
-        let mut command = CommandLine::new(&self.launcher)
-            .args(["run", "--guest", "linux"])
-            .args(["--kernel".as_ref(), kernel.image.as_os_str()]);
-        let arguments = &mut command.arguments;
-        if launch.marks != Marks::None {
-            arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
-        }
-        if launch.marks == Marks::PhasesAndExits {
-            arguments.push("--count-exits".into());
-        }
-        let memory = launch.memory.unwrap_or(MEMORY);
-        arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
-        if let Some(disk) = launch.disk {
-            let option = match launch.access {
-                DiskAccess::ReadOnly => "--read-only-disk",
-                DiskAccess::Direct => "--direct-disk",
-                DiskAccess::Buffered => "--disk",
-            };
-            arguments.extend([option.into(), disk.into()]);
-        }
-        if launch.network == Some(Network::Veth) {
-            arguments.extend(["--net".into(), "tap".into()]);
-        }
-        for variable in &launch.environment {
-            arguments.extend(["--env".into(), variable.clone()]);
-        }
-        arguments.push("--".into());
-        arguments.push(launch.program.into());
-        arguments.extend(launch.arguments.iter().cloned());
-        Ok(command)
+    fn runs_images(&self) -> bool {
+        true
     }
+
+    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
+        let memory = launch.memory.unwrap_or(MEMORY);
+        Ok(with_program(self.options(launch, Some(memory))?, launch))
+    }
+
+    /// Its files decide how much memory it needs, unless the user does.
+    fn command_in_image(&self, launch: &Launch, image: &InImage<'_>) -> io::Result<CommandLine> {
+        let mut command = self.options(launch, launch.memory)?;
+        let arguments = &mut command.arguments;
+        for layer in image.layers {
+            arguments.extend(["--layer".into(), layer.into()]);
+        }
+        arguments.extend(["--workdir".into(), image.working_directory.into()]);
+        arguments.extend(["--user".into(), image.user.to_string().into()]);
+        Ok(with_program(command, launch))
+    }
+}
+
+fn with_program(mut command: CommandLine, launch: &Launch) -> CommandLine {
+    let arguments = &mut command.arguments;
+    arguments.push("--".into());
+    arguments.push(launch.program.into());
+    arguments.extend(launch.arguments.iter().cloned());
+    command
 }

@@ -29,7 +29,7 @@ use crate::host::HostReport;
 use crate::programs::Programs;
 use crate::spawn::CommandLine;
 
-pub use container::{Container, InImage};
+pub use container::InImage;
 
 pub use choice::choose;
 
@@ -220,6 +220,20 @@ pub trait Target: std::fmt::Debug {
         None
     }
 
+    /// Whether it runs programs of images.
+    fn runs_images(&self) -> bool {
+        false
+    }
+
+    /// As [`Target::command`], of a program of an image, whose path inside is [`Launch::program`].
+    ///
+    /// # Errors
+    /// It can't be told so, or runs no images.
+    fn command_in_image(&self, launch: &Launch, image: &InImage<'_>) -> io::Result<CommandLine> {
+        let _ = (launch, image);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// The command line of one instance, with the files that this instance needs made.
     ///
     /// # Errors
@@ -241,7 +255,7 @@ pub fn all_starting_daemons(programs: &Programs) -> Vec<Box<dyn Target>> {
 fn all_with(programs: &Programs, peers: Vec<Box<dyn Target>>) -> Vec<Box<dyn Target>> {
     let own: Vec<Box<dyn Target>> = vec![
         Box::new(process::Process),
-        Box::new(Container::new(&programs.container)),
+        Box::new(container::Container::new(&programs.container)),
         Box::new(microvm::BareMicrovm::new(&programs.vmm)),
         Box::new(linux::LinuxMicrovm::new(&programs.vmm)),
         Box::new(floor::NamespaceFloor::new(&programs.floor)),

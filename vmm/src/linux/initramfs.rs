@@ -4,27 +4,38 @@
 //! The archive is never in the VMM's own memory: headers and files go straight to where the guest finds them. The content of a
 //! file of some size begins on a page, so that it can be mapped there: the zeros behind its name are as many as that takes.
 
+mod write;
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::mapped_file::MappedFile;
+use bytesize::ByteSize;
+
 use super::memory::Memory;
 use crate::memory::PAGE;
-use vm_memory::{Bytes as _, GuestAddress};
+use write::{HEADER, TRAILER, Window, padded};
 
-/// Bytes of a header in front of the name.
-const HEADER: u64 = 110;
-/// The longest name with its zeros that a kernel takes (`PATH_MAX`).
+/// The longest name with its zeros, and the longest symbolic link, that a kernel takes (`PATH_MAX`).
 const LONGEST_NAME: u64 = 4096;
 /// From which size on a file begins on a page: with less there would be more padding than content.
 const WORTH_A_PAGE: u64 = 4 * PAGE;
-/// The name of the entry that ends an archive.
-const TRAILER: &str = "TRAILER!!!";
+/// Most files that are mapped: each takes up to two of the 65530 mappings that a process may have (`vm.max_map_count`).
+const MOST_MAPPED: usize = 16_384;
+/// What a kernel needs beside the files: its own code and data, and a page's descriptor for every 64 bytes of one.
+const KERNEL: u64 = 40 << 20;
+/// Memory for programs, where nobody says how much: the image's files are beside it.
+const FOR_PROGRAMS: u64 = 128 << 20;
 
-const DIRECTORY: u32 = 0o040_755;
-const PROGRAM: u32 = 0o100_755;
+/// What kind of thing an entry is, in its mode.
+const DIRECTORY: u32 = 0o040_000;
+const REGULAR: u32 = 0o100_000;
+const SYMBOLIC_LINK: u32 = 0o120_000;
+const FIFO: u32 = 0o010_000;
 
 /// An archive can't be made.
 #[derive(Debug, thiserror::Error)]
@@ -45,12 +56,53 @@ pub enum InitramfsError {
     Write(#[source] io::Error),
 }
 
+/// Who a file belongs to, and who may do what with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
+    /// Permissions, with set-uid and the like.
+    pub mode: u32,
+    /// The owner.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+}
+
+impl Attributes {
+    /// Of what everybody may read and run.
+    pub const PUBLIC: Self = Self {
+        mode: 0o755,
+        uid: 0,
+        gid: 0,
+    };
+}
+
+/// Something in the guest's file system.
+#[derive(Debug)]
+pub enum Node<'n> {
+    /// An empty directory.
+    Directory,
+    /// A file of the host's, which is opened only when it's written: there may be more than a process can hold open.
+    File {
+        /// Where it is.
+        host: &'n Path,
+        /// Its length.
+        size: u64,
+        /// Device and inode on the host: a second name of the same file becomes a hard link.
+        identity: (u64, u64),
+    },
+    /// A symbolic link, and what it says.
+    SymbolicLink(&'n OsStr),
+    /// A named pipe.
+    Fifo,
+}
+
 #[derive(Debug)]
 enum Content {
     Bytes(Vec<u8>),
     File {
         host: PathBuf,
-        file: File,
+        /// Open already, or opened when it's written.
+        file: Option<File>,
         size: u64,
     },
     /// The same file as an entry further up: a hard link, which has no bytes of its own.
@@ -59,10 +111,12 @@ enum Content {
 
 #[derive(Debug)]
 struct Entry {
-    name: String,
+    name: Vec<u8>,
     /// Bytes of the name with the zeros behind it.
     name_size: u64,
     mode: u32,
+    uid: u32,
+    gid: u32,
     inode: u32,
     content: Content,
 }
@@ -71,6 +125,16 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct Initramfs {
     entries: Vec<Entry>,
+    /// Bytes of the entries so far.
+    end: u64,
+    /// How many files begin on a page.
+    mapped: usize,
+    /// Pages that the files take in the guest.
+    pages: u64,
+    /// The inode of each file of the host's, by its device and inode there.
+    known: HashMap<(u64, u64), u32>,
+    /// How many names more than one a file has, by its inode.
+    more_names: HashMap<u32, u32>,
 }
 
 impl Initramfs {
@@ -79,7 +143,7 @@ impl Initramfs {
     /// # Errors
     /// The name can't be.
     pub fn directory(&mut self, guest: &str) -> Result<(), InitramfsError> {
-        self.push(guest, DIRECTORY, Content::Bytes(Vec::new()))
+        self.node(guest.as_ref(), Attributes::PUBLIC, &Node::Directory)
     }
 
     /// Adds a file with these bytes.
@@ -87,7 +151,8 @@ impl Initramfs {
     /// # Errors
     /// The name can't be, or there are too many.
     pub fn bytes(&mut self, guest: &str, bytes: Vec<u8>) -> Result<(), InitramfsError> {
-        self.push(guest, PROGRAM, Content::Bytes(bytes))
+        let content = Content::Bytes(bytes);
+        self.push(guest.as_ref(), REGULAR, Attributes::PUBLIC, content)
     }
 
     /// Adds a file of the host's, which everybody in the guest may read and run, with the directories it lies in.
@@ -96,9 +161,6 @@ impl Initramfs {
     ///
     /// # Errors
     /// It can't be opened, is no regular file, is too large, or the name can't be.
-    ///
-    /// # Panics
-    /// Never: an entry that was pushed is there.
     pub fn file(&mut self, guest: &str, host: &Path) -> Result<(), InitramfsError> {
         let failed = |source| InitramfsError::Read {
             path: host.to_owned(),
@@ -109,57 +171,130 @@ impl Initramfs {
         if !metadata.is_file() {
             return Err(failed(io::Error::other("it is no regular file")));
         }
-        let same = |entry: &&Entry| match &entry.content {
-            Content::File { file, .. } => file
-                .metadata()
-                .is_ok_and(|other| (other.dev(), other.ino()) == (metadata.dev(), metadata.ino())),
-            _ => false,
-        };
-        let linked = self.entries.iter().find(same).map(|entry| entry.inode);
         for parent in parents(guest) {
-            if !self.entries.iter().any(|entry| entry.name == parent) {
-                self.push(&format!("/{parent}"), DIRECTORY, Content::Bytes(Vec::new()))?;
+            let is_there = |entry: &Entry| entry.name == parent.as_bytes();
+            if !self.entries.iter().any(is_there) {
+                self.directory(&format!("/{parent}"))?;
             }
-        }
-        if let Some(inode) = linked {
-            self.push(guest, PROGRAM, Content::Link)?;
-            self.entries.last_mut().expect("just pushed").inode = inode;
-            return Ok(());
         }
         let content = Content::File {
             host: host.to_owned(),
-            file,
+            file: Some(file),
             size: metadata.len(),
         };
-        self.push(guest, PROGRAM, content)
+        let identity = (metadata.dev(), metadata.ino());
+        self.push_file(guest.as_ref(), Attributes::PUBLIC, content, identity)
     }
 
-    fn push(&mut self, guest: &str, mode: u32, content: Content) -> Result<(), InitramfsError> {
-        let refused = || InitramfsError::Entry(guest.into());
-        let name = guest.strip_prefix('/').ok_or_else(refused)?.to_owned();
-        let fits = u32::try_from(content.size()).is_ok() && (name.len() as u64) < PAGE;
-        if !fits || name.is_empty() || name.contains('\0') {
+    /// Adds something, whose directory must be there already.
+    ///
+    /// # Errors
+    /// The name or what a link says is too long, or a file too large.
+    pub fn node(
+        &mut self,
+        guest: &Path,
+        attributes: Attributes,
+        node: &Node<'_>,
+    ) -> Result<(), InitramfsError> {
+        let nothing = Content::Bytes(Vec::new());
+        match node {
+            Node::Directory => self.push(guest, DIRECTORY, attributes, nothing),
+            Node::Fifo => self.push(guest, FIFO, attributes, nothing),
+            Node::SymbolicLink(says) => {
+                let content = Content::Bytes(says.as_bytes().to_vec());
+                if content.size() >= LONGEST_NAME {
+                    return Err(InitramfsError::Entry(guest.to_owned()));
+                }
+                self.push(guest, SYMBOLIC_LINK, attributes, content)
+            }
+            Node::File {
+                host,
+                size,
+                identity,
+            } => {
+                let content = Content::File {
+                    host: (*host).to_owned(),
+                    file: None,
+                    size: *size,
+                };
+                self.push_file(guest, attributes, content, *identity)
+            }
+        }
+    }
+
+    fn push_file(
+        &mut self,
+        guest: &Path,
+        attributes: Attributes,
+        content: Content,
+        identity: (u64, u64),
+    ) -> Result<(), InitramfsError> {
+        if let Some(&inode) = self.known.get(&identity) {
+            self.push(guest, REGULAR, attributes, Content::Link)?;
+            if let Some(link) = self.entries.last_mut() {
+                link.inode = inode;
+            }
+            *self.more_names.entry(inode).or_default() += 1;
+            return Ok(());
+        }
+        self.push(guest, REGULAR, attributes, content)?;
+        let inode = self.entries.last().map_or(0, |entry| entry.inode);
+        self.known.insert(identity, inode);
+        Ok(())
+    }
+
+    fn push(
+        &mut self,
+        guest: &Path,
+        kind: u32,
+        attributes: Attributes,
+        content: Content,
+    ) -> Result<(), InitramfsError> {
+        let refused = || InitramfsError::Entry(guest.to_owned());
+        let name = guest.as_os_str().as_bytes();
+        let name = name.strip_prefix(b"/").ok_or_else(refused)?.to_vec();
+        let size = content.size();
+        let fits = u32::try_from(size).is_ok() && (name.len() as u64) < LONGEST_NAME;
+        if !fits || name.is_empty() || name.contains(&0) {
             return Err(refused());
         }
         let inode = u32::try_from(self.entries.len() + 1).map_err(|_| refused())?;
-        self.entries.push(Entry {
-            name_size: name_size(&name, &content, self.end()),
+        let may_map = self.mapped < MOST_MAPPED;
+        let least = name.len() as u64 + 1;
+        let name_size = name_size(least, may_map.then_some(&content), self.end);
+        self.mapped += usize::from(name_size > least);
+        let entry = Entry {
+            name_size,
             name,
-            mode,
+            mode: kind | attributes.mode & 0o7777,
+            uid: attributes.uid,
+            gid: attributes.gid,
             inode,
             content,
-        });
+        };
+        self.pages += size.div_ceil(PAGE);
+        self.end += entry.size();
+        self.entries.push(entry);
         Ok(())
     }
 
     /// Bytes of the archive.
     pub fn size(&self) -> u64 {
-        self.end() + padded(HEADER + TRAILER.len() as u64 + 1)
+        self.end + padded(HEADER + TRAILER.len() as u64 + 1)
     }
 
-    /// Bytes of the entries so far.
-    fn end(&self) -> u64 {
-        self.entries.iter().map(Entry::size).sum()
+    /// The least memory with which a guest can unpack it: the archive is there until all files are, and a root file system in
+    /// memory (tmpfs) takes half of what is left at most, and for each file a page's worth.
+    pub fn least_memory(&self) -> ByteSize {
+        let files = 2 * PAGE * self.pages.max(self.entries.len() as u64);
+        let held = self.size() + files + KERNEL;
+        // A page's descriptor is a 64th of it.
+        ByteSize((held + held / 64).next_multiple_of(1 << 20))
+    }
+
+    /// Memory for a guest in which programs have room, too.
+    pub fn ample_memory(&self) -> ByteSize {
+        ByteSize(self.least_memory().as_u64() + FOR_PROGRAMS)
     }
 
     /// Writes the archive into guest memory, and gives the address behind it.
@@ -178,37 +313,9 @@ impl Initramfs {
         self.write_to(&mut to)
     }
 
-    fn write_to(&self, sink: &mut impl Sink) -> Result<(), InitramfsError> {
-        for entry in &self.entries {
-            let size = entry.content.size();
-            put(sink, &header(entry, self.links(entry)))?;
-            match &entry.content {
-                Content::Bytes(bytes) => put(sink, bytes)?,
-                Content::Link => {}
-                Content::File { host, file, size } => {
-                    sink.file(file, *size)
-                        .map_err(|source| InitramfsError::Read {
-                            path: host.clone(),
-                            source,
-                        })?;
-                }
-            }
-            put(sink, &[0; 4][..index(padded(size) - size)])?;
-        }
-        let trailer = Entry {
-            name: TRAILER.to_owned(),
-            name_size: TRAILER.len() as u64 + 1,
-            mode: 0,
-            inode: 0,
-            content: Content::Link,
-        };
-        put(sink, &header(&trailer, 1))
-    }
-
     /// How many names an entry's file has.
-    fn links(&self, of: &Entry) -> usize {
-        let same = |entry: &&Entry| entry.inode == of.inode;
-        self.entries.iter().filter(same).count()
+    fn names(&self, of: &Entry) -> u32 {
+        1 + self.more_names.get(&of.inode).copied().unwrap_or(0)
     }
 }
 
@@ -228,83 +335,11 @@ impl Content {
     }
 }
 
-/// Where an archive goes to.
-trait Sink {
-    fn bytes(&mut self, bytes: &[u8]) -> io::Result<()>;
-    fn file(&mut self, file: &File, size: u64) -> io::Result<()>;
-}
-
-fn put(sink: &mut impl Sink, bytes: &[u8]) -> Result<(), InitramfsError> {
-    sink.bytes(bytes).map_err(InitramfsError::Write)
-}
-
-/// Guest memory from an address on.
-struct Window<'m> {
-    memory: &'m Memory,
-    at: u64,
-}
-
-impl Sink for Window<'_> {
-    fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.memory
-            .write_slice(bytes, GuestAddress(self.at))
-            .map_err(io::Error::other)?;
-        self.at += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn file(&mut self, file: &File, size: u64) -> io::Result<()> {
-        let mut file = MappedFile::new(file, self.memory)?;
-        io::Seek::rewind(&mut file)?;
-        self.memory
-            .read_exact_volatile_from(GuestAddress(self.at), &mut file, index(size))
-            .map_err(io::Error::other)?;
-        self.at += size;
-        Ok(())
-    }
-}
-
-impl Sink for &File {
-    fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        io::Write::write_all(self, bytes)
-    }
-
-    fn file(&mut self, mut file: &File, size: u64) -> io::Result<()> {
-        io::Seek::rewind(&mut file)?;
-        let copied = io::copy(&mut io::Read::take(file, size), self)?;
-        if copied == size {
-            Ok(())
-        } else {
-            Err(io::ErrorKind::UnexpectedEof.into())
-        }
-    }
-}
-
-/// One entry's header with its name. All files belong to root, and have neither a time nor a device.
-fn header(entry: &Entry, links: usize) -> Vec<u8> {
-    let Entry {
-        name,
-        name_size,
-        mode,
-        inode,
-        ..
-    } = entry;
-    let size = entry.content.size();
-    let mut header = format!(
-        "070701{inode:08x}{mode:08x}{0:08x}{0:08x}{links:08x}{0:08x}{size:08x}{0:08x}{0:08x}{0:08x}{0:08x}{name_size:08x}{0:08x}{name}",
-        0
-    )
-    .into_bytes();
-    header.resize(index(padded(HEADER + name_size)), 0);
-    header
-}
-
-/// Bytes that the name of an entry at `start` takes: with as many zeros that its content can be mapped, if that is of use.
-fn name_size(name: &str, content: &Content, start: u64) -> u64 {
-    let least = name.len() as u64 + 1;
+/// Bytes that the name of an entry at `start` takes, `least` or with as many zeros that `content` can be mapped, if that is of use.
+fn name_size(least: u64, content: Option<&Content>, start: u64) -> u64 {
     let content_at = start + HEADER + least;
     let aligned = least + content_at.next_multiple_of(PAGE) - content_at;
-    let is_worth_it = matches!(content, Content::File { size, .. } if *size >= WORTH_A_PAGE);
+    let is_worth_it = matches!(content, Some(Content::File { size, .. }) if *size >= WORTH_A_PAGE);
     if is_worth_it && aligned <= LONGEST_NAME {
         aligned
     } else {
@@ -318,124 +353,5 @@ fn parents(guest: &str) -> Vec<&str> {
     path.match_indices('/').map(|(at, _)| &path[..at]).collect()
 }
 
-const fn padded(length: u64) -> u64 {
-    length.next_multiple_of(4)
-}
-
-fn index(value: u64) -> usize {
-    usize::try_from(value).expect("a 64-bit host")
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bytesize::ByteSize;
-    use std::process::{Command, Stdio};
-
-    use crate::linux::memory::map;
-
-    fn example() -> (tempfile::NamedTempFile, Initramfs) {
-        let program = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(program.path(), b"12345").unwrap();
-        let mut archive = Initramfs::default();
-        archive.directory("/proc").unwrap();
-        archive.file("/a/deep/program", program.path()).unwrap();
-        archive.bytes("/empty", Vec::new()).unwrap();
-        (program, archive)
-    }
-
-    #[test]
-    fn the_archive_is_as_long_as_it_says_in_memory_and_on_disk() {
-        let (_program, archive) = example();
-        let stored = tempfile::tempfile().unwrap();
-        archive.save(&stored).unwrap();
-        let size = stored.metadata().unwrap().len();
-        assert_eq!(size, archive.size());
-
-        let memory = map(ByteSize::mib(16)).unwrap();
-        archive.load(&memory, 0x1000).unwrap();
-        let mut loaded = vec![0; index(size)];
-        memory
-            .read_slice(&mut loaded, GuestAddress(0x1000))
-            .unwrap();
-        let mut saved = vec![0; index(size)];
-        std::os::unix::fs::FileExt::read_exact_at(&stored, &mut saved, 0).unwrap();
-        assert_eq!(loaded, saved);
-        assert!(archive.load(&memory, (16 << 20) - size + 1).is_err());
-    }
-
-    #[test]
-    fn cpio_lists_what_was_put_in() {
-        let (_program, archive) = example();
-        let stored = tempfile::NamedTempFile::new().unwrap();
-        archive.save(stored.as_file()).unwrap();
-        let listed = Command::new("cpio")
-            .args(["-it", "--quiet"])
-            .stdin(Stdio::from(File::open(stored.path()).unwrap()))
-            .output();
-        let Ok(listed) = listed else {
-            println!("skipped: cpio is not installed");
-            return;
-        };
-        let names = String::from_utf8(listed.stdout).unwrap();
-        assert_eq!(names, "proc\na\na/deep\na/deep/program\nempty\n");
-        assert!(listed.status.success());
-    }
-
-    #[test]
-    fn a_file_of_some_size_begins_on_a_page() {
-        let (_small, mut archive) = example();
-        let program = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(program.path(), vec![0x5a; 20_000]).unwrap();
-        archive.file("/large", program.path()).unwrap();
-        let stored = tempfile::tempfile().unwrap();
-        archive.save(&stored).unwrap();
-        let mut saved = vec![0; index(archive.size())];
-        std::os::unix::fs::FileExt::read_exact_at(&stored, &mut saved, 0).unwrap();
-        let content = saved.iter().position(|&byte| byte == 0x5a).unwrap();
-        assert_eq!(content % index(PAGE), 0);
-        assert!(saved[content..][..20_000].iter().all(|&byte| byte == 0x5a));
-    }
-
-    #[test]
-    fn no_name_is_longer_than_a_kernel_takes() {
-        let content = |size| Content::File {
-            host: PathBuf::new(),
-            file: tempfile::tempfile().unwrap(),
-            size,
-        };
-        for start in (0..PAGE).step_by(4) {
-            let taken = name_size("init", &content(WORTH_A_PAGE), start);
-            let is_aligned = (start + HEADER + taken).is_multiple_of(PAGE);
-            assert!(
-                taken <= LONGEST_NAME && (is_aligned || taken == 5),
-                "{start}: {taken}"
-            );
-        }
-        assert_eq!(name_size("init", &content(WORTH_A_PAGE - 1), 0), 5);
-    }
-
-    #[test]
-    fn a_file_with_two_names_is_there_once() {
-        let (program, mut archive) = example();
-        let before = archive.size();
-        archive.file("/b/again", program.path()).unwrap();
-        let headers = padded(HEADER + 2) + padded(HEADER + 8);
-        assert_eq!(archive.size(), before + headers);
-        let entries = &archive.entries;
-        let (first, second) = (&entries[3], entries.last().unwrap());
-        assert_eq!(first.inode, second.inode);
-        assert_eq!((archive.links(first), archive.links(second)), (2, 2));
-        assert_eq!(&header(second, 2)[38..46], b"00000002");
-    }
-
-    #[test]
-    fn a_name_that_cannot_be_is_refused() {
-        let mut archive = Initramfs::default();
-        for name in ["", "/", "relative", "/nul\0"] {
-            assert!(archive.directory(name).is_err(), "{name:?}");
-        }
-        assert!(archive.file("/x", Path::new("/nonexistent")).is_err());
-        assert!(archive.file("/x", Path::new("/")).is_err());
-    }
-}
+mod tests;

@@ -9,14 +9,14 @@ mod network;
 mod orders;
 mod ports;
 mod relay;
+mod root;
 mod start;
 
-pub use orders::{ORDERS, Orders, PowerOff, Wire};
+pub use orders::{ORDERS, Orders, PowerOff, User, Wire};
 
 use std::io;
 use std::process;
 
-use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::unistd::getpid;
 
@@ -100,31 +100,13 @@ fn follow(bytes: &[u8]) -> Result<(Ports, u8), (Option<Ports>, InitError)> {
 }
 
 fn carry_out(orders: &Orders, ports: &Ports) -> Result<u8, InitError> {
-    mount_all()?;
     for module in &orders.modules {
         start::load_module(module)?;
     }
+    root::set_up(orders.root.as_deref())?;
     if let Some(address) = orders.address {
         network::set_up(address).map_err(|e| InitError::Setup("setting up the network", e))?;
     }
     let program = start::start(orders)?;
     relay::relay(program, orders.input, ports)
-}
-
-/// What programs expect of any Linux. A kernel without proc, sysfs or tmpfs does without.
-fn mount_all() -> Result<(), InitError> {
-    for (kind, place) in [
-        ("devtmpfs", "/dev"),
-        ("proc", "/proc"),
-        ("sysfs", "/sys"),
-        ("tmpfs", "/tmp"),
-    ] {
-        let flags = MsFlags::empty();
-        match mount(Some(kind), place, Some(kind), flags, None::<&str>) {
-            Ok(()) => {}
-            Err(nix::Error::ENODEV) if kind != "devtmpfs" => {}
-            Err(error) => return Err(InitError::Mount(place, error)),
-        }
-    }
-    Ok(())
 }

@@ -55,6 +55,34 @@ pub struct PowerOff {
     pub value: u8,
 }
 
+/// Who a program runs as: root by default.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Further groups.
+    pub groups: Vec<u32>,
+}
+
+impl User {
+    /// Numbers with spaces between them: user, group, further groups.
+    fn encode(&self) -> String {
+        let ids = [self.uid, self.gid].into_iter().chain(self.groups.clone());
+        ids.map(|id| id.to_string()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let mut ids = text.split(' ').map(|id| id.parse().ok());
+        Some(Self {
+            uid: ids.next()??,
+            gid: ids.next()??,
+            groups: ids.collect::<Option<_>>()?,
+        })
+    }
+}
+
 /// What to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Orders {
@@ -70,6 +98,12 @@ pub struct Orders {
     pub address: Option<Ipv4Addr>,
     /// Kernel modules to load first, in order.
     pub modules: Vec<CString>,
+    /// The directory that becomes the root; without one the program is beside `/init`.
+    pub root: Option<CString>,
+    /// Where the program starts, if not in the root.
+    pub directory: Option<CString>,
+    /// Who it runs as.
+    pub user: User,
     /// The program's path.
     pub program: CString,
     /// Its arguments, its own name first.
@@ -96,6 +130,9 @@ impl Orders {
         if let Some(address) = self.address {
             let _ = write!(head, "address={address}\0");
         }
+        if self.user != User::default() {
+            let _ = write!(head, "user={}\0", self.user.encode());
+        }
         let mut bytes = head.into_bytes();
         let mut put = |key: &str, value: &CString| {
             bytes.extend_from_slice(key.as_bytes());
@@ -104,6 +141,11 @@ impl Orders {
         };
         for module in &self.modules {
             put("module", module);
+        }
+        for (key, path) in [("root", &self.root), ("directory", &self.directory)] {
+            if let Some(path) = path {
+                put(key, path);
+            }
         }
         put("program", &self.program);
         for argument in &self.arguments {
@@ -154,6 +196,9 @@ impl Orders {
             b"input" => self.input = value.to_str().ok()?.parse().ok()?,
             b"address" => self.address = Some(value.to_str().ok()?.parse().ok()?),
             b"module" => self.modules.push(value),
+            b"root" => self.root = Some(value),
+            b"directory" => self.directory = Some(value),
+            b"user" => self.user = User::decode(value.to_str().ok()?)?,
             b"program" => self.program = value,
             b"argument" => self.arguments.push(value),
             b"variable" => self.environment.push(value),
@@ -168,9 +213,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn string() -> impl Strategy<Value = CString> {
+        prop::collection::vec(1_u8.., 0..20).prop_map(|b| CString::new(b).unwrap())
+    }
+
     fn strings() -> impl Strategy<Value = Vec<CString>> {
-        let string = prop::collection::vec(1_u8.., 0..20).prop_map(|b| CString::new(b).unwrap());
-        prop::collection::vec(string, 0..5)
+        prop::collection::vec(string(), 0..5)
+    }
+
+    fn user() -> impl Strategy<Value = User> {
+        let user = (any::<u32>(), any::<u32>(), any::<Vec<u32>>());
+        user.prop_map(|(uid, gid, groups)| User { uid, gid, groups })
     }
 
     proptest! {
@@ -182,13 +235,17 @@ mod tests {
             input: bool,
             address: Option<Ipv4Addr>,
             modules in strings(),
+            root in prop::option::of(string()),
+            directory in prop::option::of(string()),
+            user in user(),
             arguments in strings(),
             environment in strings(),
         ) {
             let program = c"/program=\n".to_owned();
             let power_off = power_off.map(|(port, value)| PowerOff { port, value });
             let orders = Orders {
-                ports, wire, power_off, input, address, modules, program, arguments, environment,
+                ports, wire, power_off, input, address, modules, root, directory, user, program, arguments,
+                environment,
             };
             prop_assert_eq!(Orders::decode(&orders.encode()), Ok(orders));
         }

@@ -10,9 +10,12 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::sys::stat::Mode;
-use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, dup2_stdout, execve, fork, pipe2};
+use nix::unistd::{
+    ForkResult, Gid, Pid, Uid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, execve, fork, pipe2,
+    setgroups, setresgid, setresuid,
+};
 
-use super::{InitError, Orders};
+use super::{InitError, Orders, User};
 
 /// Exit codes of a shell for a program that isn't there, and for one that can't be run.
 const NOT_FOUND: i32 = 127;
@@ -87,5 +90,21 @@ fn become_program(
     dup2_stderr(error)?;
     dup2_stdin(input)?;
     dup2_stdout(output)?;
+    if let Some(directory) = &orders.directory {
+        chdir(directory.as_c_str())?;
+    }
+    become_user(&orders.user)?;
     execve(&orders.program, &orders.arguments, &orders.environment)
+}
+
+/// Only for another user than root: a kernel without `CONFIG_MULTIUSER` knows no calls for it.
+fn become_user(user: &User) -> Result<(), Errno> {
+    if *user == User::default() {
+        return Ok(());
+    }
+    let groups: Vec<_> = user.groups.iter().copied().map(Gid::from_raw).collect();
+    setgroups(&groups)?;
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    setresgid(gid, gid, gid)?;
+    setresuid(uid, uid, uid)
 }

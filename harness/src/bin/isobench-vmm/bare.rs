@@ -49,7 +49,7 @@ pub fn run(request: &Request) -> Result<u8, Failure> {
 
 /// Opens all that the guest is given.
 fn prepare(request: &Request) -> Result<(Config, Personality), Box<dyn Error>> {
-    GuestRam::check_size(request.memory)?;
+    GuestRam::check_size(request.memory())?;
     let program = Program::open(&request.program)?;
     let name = request.program.file_name().unwrap_or_default();
     let path = Path::new("/").join(name);
@@ -65,12 +65,12 @@ fn prepare(request: &Request) -> Result<(Config, Personality), Box<dyn Error>> {
         Access::Buffered | Access::Direct => BlockDevice::open(&disk.path),
     });
     let disk = disk.transpose()?;
-    let stack = loader::stack_size(request.memory.as_u64());
+    let stack = loader::stack_size(request.memory().as_u64());
     let personality = Personality::new(Settings {
         tree,
         console: Console::standard()?,
         disk,
-        memory: request.memory,
+        memory: request.memory(),
         stack: ByteSize(stack),
         trace: request.trace,
     })?;
@@ -80,7 +80,7 @@ fn prepare(request: &Request) -> Result<(Config, Personality), Box<dyn Error>> {
         environment: request.environment.clone(),
         features: Start::host_features(),
     };
-    let memory = request.memory;
+    let memory = request.memory();
     Ok((
         Config {
             memory,

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use isobench::guest_files::GuestFiles;
+use bytesize::ByteSize;
+use isobench::guest_files::{GuestFiles, GuestImage};
 use isobench::launcher::Failure;
 use isobench_container::Tap;
 use isobench_vmm::devices::block::{BlockDevice, DiskError};
@@ -23,7 +24,7 @@ use isobench_vmm::kvm::Hypervisor;
 use isobench_vmm::linux::end::Ended;
 use isobench_vmm::linux::initramfs::Initramfs;
 use isobench_vmm::linux::kernel::Kernel;
-use isobench_vmm::linux::layout::OUTPUT_PORT;
+use isobench_vmm::linux::layout::{DEVICE_HOLE, OUTPUT_PORT};
 use isobench_vmm::linux::machine::{BootError, Config, End, Machine, RunError, check_host};
 use isobench_vmm::linux::phase::Phase;
 use isobench_workloads::guest_init::{Orders, Wire};
@@ -92,15 +93,13 @@ fn prepare(request: &Request, tap: Option<Tap>) -> Result<Config, Box<dyn Error>
         Ok(true) => Some(duplicate(&stdin)?),
         _ => None,
     };
+    let address = tap.as_ref().map(|tap| tap.address);
+    let files = files(request, input.is_some(), address)?;
     Ok(Config {
-        memory: request.memory,
+        memory: memory(request, &files)?,
         processors: request.processors,
         kernel: Kernel::open(kernel)?,
-        files: files(
-            request,
-            input.is_some(),
-            tap.as_ref().map(|tap| tap.address),
-        )?,
+        files,
         append: request.append.clone(),
         disks: request.disks.iter().map(open).collect::<Result<_, _>>()?,
         network: tap.map(|tap| Net::new(tap.descriptor, tap.hardware_address)),
@@ -136,6 +135,11 @@ fn files(
     let files = GuestFiles {
         init: &init,
         program: &request.program,
+        image: (!request.layers.is_empty()).then_some(GuestImage {
+            layers: &request.layers,
+            working_directory: &request.working_directory,
+            user: &request.user,
+        }),
         files: &request.files,
         modules: &request.modules,
     };
@@ -149,6 +153,30 @@ fn files(
         ..Orders::default()
     };
     Ok(files.archive(orders)?)
+}
+
+/// Guest memory: with an image, whose size nobody has in mind, enough for that unless said otherwise.
+fn memory(request: &Request, files: &Initramfs) -> Result<ByteSize, String> {
+    if request.layers.is_empty() {
+        return Ok(request.memory());
+    }
+    let most = ByteSize(DEVICE_HOLE.start);
+    let least = files.least_memory();
+    let size = ByteSize(files.size());
+    if size >= most {
+        return Err(format!(
+            "the image's files take {size}, and a guest's first file system has to be below {most}"
+        ));
+    }
+    match request.memory {
+        None => Ok(files.ample_memory()),
+        Some(memory) if memory < least => Err(format!(
+            "guest memory of {memory} is too small for the image, whose files are there twice while the guest starts: \
+             --memory {}MiB is the least",
+            least.as_u64() >> 20
+        )),
+        Some(memory) => Ok(memory),
+    }
 }
 
 /// The workload, which is `/init` as well: beside this program.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use isobench::launcher::marks_to;
 use isobench::marks::MarkWriter;
+use isobench_container::User;
 use isobench_vmm::config::DEFAULT_MEMORY;
 use lexopt::{Arg, Parser, ValueExt as _};
 
@@ -16,11 +17,12 @@ pub const USAGE: &str = "\
 usage: isobench-vmm run [--guest bare|linux] [--memory SIZE] [--disk FILE] [--read-only-disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
 [--marks-fd N] [--count-exits] [--trace] \
 [--kernel FILE] [--vcpus N] [--direct-disk FILE]... [--module FILE]... [--net none|tap] [--append WORDS] [--show-console] [--time-limit SECONDS] \
+[--layer DIRECTORY]... [--workdir PATH] [--user UID:GID[:GROUP,...]] \
 -- PROGRAM [ARGS...] | probe";
 
 /// Options that one guest has and the other has not.
 const BARE_ONLY: [&str; 1] = ["trace"];
-const LINUX_ONLY: [&str; 8] = [
+const LINUX_ONLY: [&str; 11] = [
     "net",
     "kernel",
     "vcpus",
@@ -29,6 +31,9 @@ const LINUX_ONLY: [&str; 8] = [
     "append",
     "show-console",
     "time-limit",
+    "layer",
+    "workdir",
+    "user",
 ];
 
 /// Which guest is asked for.
@@ -66,7 +71,8 @@ pub struct Request {
     pub guest: Guest,
     pub marks: MarkWriter,
     pub counts_exits: bool,
-    pub memory: ByteSize,
+    /// Guest memory; if not said, as much as the guest needs.
+    pub memory: Option<ByteSize>,
     pub disks: Vec<Disk>,
     pub files: Vec<(PathBuf, PathBuf)>,
     pub environment: Vec<CString>,
@@ -78,6 +84,10 @@ pub struct Request {
     pub append: String,
     pub show_console: bool,
     pub limit: Option<Duration>,
+    /// The layers of the image that the program is in, the lowest first.
+    pub layers: Vec<PathBuf>,
+    pub working_directory: PathBuf,
+    pub user: User,
     pub program: PathBuf,
     pub arguments: Vec<CString>,
 }
@@ -88,7 +98,7 @@ impl Default for Request {
             guest: Guest::Bare,
             marks: MarkWriter::default(),
             counts_exits: false,
-            memory: DEFAULT_MEMORY,
+            memory: None,
             disks: Vec::new(),
             files: Vec::new(),
             environment: Vec::new(),
@@ -100,6 +110,9 @@ impl Default for Request {
             append: String::new(),
             show_console: false,
             limit: None,
+            layers: Vec::new(),
+            working_directory: "/".into(),
+            user: User::default(),
             program: PathBuf::new(),
             arguments: Vec::new(),
         }
@@ -136,12 +149,17 @@ impl Request {
         Ok(request)
     }
 
+    /// Guest memory as asked for, or the usual.
+    pub fn memory(&self) -> ByteSize {
+        self.memory.unwrap_or(DEFAULT_MEMORY)
+    }
+
     fn set(&mut self, option: &str, words: &mut Parser) -> Result<(), Box<dyn Error>> {
         match option {
             "guest" => self.guest = guest(&words.value()?.string()?)?,
             "marks-fd" => self.marks = marks_to(words.value()?.parse()?)?,
             "count-exits" => self.counts_exits = true,
-            "memory" => self.memory = words.value()?.parse()?,
+            "memory" => self.memory = Some(words.value()?.parse()?),
             "disk" => self.add_disk(words, Access::Buffered)?,
             "read-only-disk" => self.add_disk(words, Access::ReadOnly)?,
             "direct-disk" => self.add_disk(words, Access::Direct)?,
@@ -155,6 +173,9 @@ impl Request {
             "append" => self.append = words.value()?.string()?,
             "show-console" => self.show_console = true,
             "time-limit" => self.limit = Some(seconds(&words.value()?.string()?)?),
+            "layer" => self.layers.push(words.value()?.into()),
+            "workdir" => self.working_directory = words.value()?.into(),
+            "user" => self.user = words.value()?.parse()?,
             _ => return Err(Arg::Long(option).unexpected().into()),
         }
         Ok(())
@@ -176,6 +197,14 @@ impl Request {
             .find(|option| foreign.contains(&option.as_str()))
         {
             return Err(format!("--{option} is for --guest {other}").into());
+        }
+        let (foreign, word): (&[&str], _) = if self.layers.is_empty() {
+            (&["workdir", "user"], "with")
+        } else {
+            (&["file"], "without")
+        };
+        if let Some(option) = given.iter().find(|o| foreign.contains(&o.as_str())) {
+            return Err(format!("--{option} goes {word} --layer").into());
         }
         if self.program.as_os_str().is_empty() {
             return Err("no program given".into());

@@ -69,6 +69,7 @@ impl Guest {
         let files = GuestFiles {
             init: &self.init,
             program: launch.program,
+            image: None,
             files: &[],
             modules: &[],
         };

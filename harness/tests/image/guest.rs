@@ -1,0 +1,257 @@
+//! Programs of images in a virtual machine with a Linux kernel, which needs hardware KVM and a kernel for the guest: the lab has
+//! both. What the guest is given is held against what a container shows anywhere.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use isobench::guest_files::{GuestFiles, GuestImage};
+use isobench_container::User;
+use isobench_container::image::Store;
+use isobench_workloads::guest_init::Orders;
+use serde_json::json;
+use tar::EntryType;
+
+use crate::layout::{Image, Layer};
+use crate::support::{Place, WORKLOAD, assert_refused, can_run, is_root, text};
+
+const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-vmm");
+/// Prints what there is below `/`, but for what is mounted there: each name with mode, owners and, but of directories, whose are
+/// their file system's own, names, size and what it links to.
+const LIST: &str = "cd /; list() { busybox find . ! -path ./dev ! -path './dev/*' ! -path ./proc ! -path './proc/*' ! -path ./sys \
+                    ! -path './sys/*' ! -path . \"$@\" '{}' ';'; }
+                    { list -type d -exec busybox stat -c '%n %f %u %g'; list ! -type d -exec busybox stat -c '%n %f %h %u %g %s %N'; } \
+                    2>/dev/null | busybox sort";
+
+/// A program of the host's, if it's there.
+fn host_program(name: &str) -> Option<PathBuf> {
+    let found = ["/usr/bin", "/bin"].map(|directory| Path::new(directory).join(name));
+    let found = found.into_iter().find(|path| path.is_file());
+    if found.is_none() {
+        println!("skipped: {name} is not installed");
+    }
+    found
+}
+
+/// Whether `microvm-linux` can run here; says why if not.
+fn can_boot(place: &Place) -> bool {
+    let output = place.isobench(&["doctor", "--json"]);
+    let diagnosis: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let targets = diagnosis["targets"].as_array().unwrap();
+    let of_name = |target: &&serde_json::Value| target["name"] == "microvm-linux";
+    let target = targets.iter().find(of_name).unwrap();
+    if target["available"] != true {
+        println!("skipped: microvm-linux: {}", target["reason"]);
+    }
+    target["available"] == true
+}
+
+/// Two layers: what the second hides of the first, links, owners and modes; names that an archive's end has, too.
+fn stacked() -> Image {
+    let busybox = host_program("busybox").unwrap();
+    let below = Layer::new()
+        .program("bin/busybox", busybox.to_str().unwrap())
+        .add("gone", EntryType::Directory, "", 0o755, b"")
+        .file("gone/file", b"x")
+        .add("opaque", EntryType::Directory, "", 0o755, b"")
+        .file("opaque/old", b"x")
+        .file("kept", b"below")
+        .file("TRAILER!!!", b"no end")
+        .add("tmp", EntryType::Directory, "", 0o1777, b"");
+    let above = Layer::new()
+        .file(".wh.gone", b"")
+        .file("opaque/.wh..wh..opq", b"")
+        .add("opaque/suid", EntryType::Regular, "", 0o4711, b"odd")
+        .add("opaque/link", EntryType::Link, "opaque/suid", 0o4711, b"")
+        .add("opaque/pipe", EntryType::Fifo, "", 0o620, b"")
+        .add("shut", EntryType::Directory, "", 0o000, b"")
+        .file("kept", b"above, and larger")
+        .link("bin/sh", "busybox")
+        .link("absolute", "/kept")
+        .link("away", "../../../etc")
+        .link("proc", "/kept")
+        .file("odd \u{1}\u{e9} name", b"");
+    Image::new().plain(below).plain(above)
+}
+
+/// Unpacks the archive that a guest of `image` gets, and gives the directory of the image's root.
+fn unpacked(place: &Place, image: &str) -> PathBuf {
+    let store = Store::open(&place.path("store")).unwrap();
+    let found = store.image(&image.parse().unwrap()).unwrap();
+    let layers = store.hold(&found).unwrap();
+    let files = GuestFiles {
+        init: Path::new(WORKLOAD),
+        program: Path::new("/bin/sh"),
+        image: Some(GuestImage {
+            layers: &layers.paths,
+            working_directory: Path::new("/"),
+            user: &User::default(),
+        }),
+        files: &[],
+        modules: &[],
+    };
+    let archive = place.path("archive");
+    let written = File::create_new(&archive).unwrap();
+    files
+        .archive(Orders::default())
+        .unwrap()
+        .save(&written)
+        .unwrap();
+    let root = place.path("unpacked");
+    fs::create_dir(&root).unwrap();
+    let unpacked = Command::new("cpio")
+        .args(["-idm", "--quiet"])
+        .current_dir(&root)
+        .stdin(Stdio::from(File::open(&archive).unwrap()))
+        .status()
+        .unwrap();
+    assert!(unpacked.success());
+    root.join("image")
+}
+
+#[test]
+fn a_guest_is_given_what_a_container_shows() {
+    let has_tools = ["busybox", "cpio"]
+        .map(host_program)
+        .iter()
+        .all(Option::is_some);
+    if !has_tools || !can_run() {
+        return;
+    }
+    if !is_root() {
+        println!("skipped: only root can unpack owners");
+        return;
+    }
+    let place = Place::new();
+    stacked().write(&place.path("stacked"));
+    place.succeeds(&["image", "import", "stacked"]);
+    let root = unpacked(&place, "stacked");
+    let listing = Command::new("busybox").arg("chroot")
+        .arg(&root)
+        .args(["/bin/sh", "-c", LIST])
+        .output();
+    let of_guest = text(&listing.unwrap().stdout);
+    let of_container = place.prints("stacked", &["sh", "-c", LIST]);
+    assert_eq!(of_guest, of_container);
+    for shown in [
+        "./opaque/suid 89c9 2 0 0 3 ",
+        "./shut 4000 0 0",
+        "./TRAILER!!! 81a4",
+        "./away a1ff",
+    ] {
+        assert!(of_guest.contains(shown), "{shown}: {of_guest}");
+    }
+    for hidden in ["./gone", "./opaque/old"] {
+        assert!(!of_guest.contains(hidden), "{hidden}: {of_guest}");
+    }
+}
+
+#[test]
+fn too_little_memory_for_an_image_is_said_with_how_much_it_takes() {
+    let place = Place::new();
+    Image::with_workload().write(&place.path("one"));
+    place.succeeds(&["image", "import", "one"]);
+    let store = Store::open(&place.path("store")).unwrap();
+    let layers = store
+        .hold(&store.image(&"one".parse().unwrap()).unwrap())
+        .unwrap();
+    let output = Command::new(LAUNCHER)
+        .args([
+            "run",
+            "--guest",
+            "linux",
+            "--kernel",
+            "/nonexistent",
+            "--memory",
+            "16MiB",
+            "--layer",
+        ])
+        .arg(&layers.paths[0])
+        .args(["--", "/bin/workload", "ready"])
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(
+        (output.status.code(), said.lines().count()),
+        (Some(2), 1),
+        "{said}"
+    );
+    let words = "guest memory of 16.0 MiB is too small for the image";
+    assert!(
+        said.contains(words) && said.contains(": --memory "),
+        "{said}"
+    );
+}
+
+/// A layer with the host's shell, which is linked dynamically, as `/bin/dynamic`, and its libraries; if it is such a one.
+fn dynamic(layer: Layer) -> Option<Layer> {
+    let shell = fs::canonicalize("/bin/sh").ok()?;
+    let loader = "/lib64/ld-linux-x86-64.so.2";
+    let listed = Command::new(loader)
+        .arg("--list")
+        .arg(&shell)
+        .output()
+        .ok()?;
+    let listed = text(&listed.stdout);
+    let libraries: Vec<_> = listed
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'))
+        .collect();
+    if libraries.is_empty() {
+        println!("skipped: a shell with libraries is not installed");
+        return None;
+    }
+    let layer = layer.program("bin/dynamic", shell.to_str()?);
+    let added = libraries.iter().fold(layer, |layer, library| {
+        layer.program(&library[1..], library)
+    });
+    Some(added)
+}
+
+#[test]
+fn a_program_of_an_image_runs_in_a_virtual_machine_as_in_a_container() {
+    let place = Place::new();
+    Image::with_workload().write(&place.path("one"));
+    place.succeeds(&["image", "import", "one"]);
+    let exec = ["exec", "--target", "microvm-linux", "--image"];
+    if !can_boot(&place) {
+        let refused = place.isobench(&[&exec[..], &["one", "--", "workload", "ready"]].concat());
+        assert_refused(&refused, "microvm-linux can't run here: ");
+        return;
+    }
+    let ready = place.succeeds(&[&exec[..], &["one", "--", "workload", "ready"]].concat());
+    assert_eq!(ready, "isobench/1 ready\n");
+    if host_program("busybox").is_none() {
+        return;
+    }
+    stacked().write(&place.path("stacked"));
+    place.succeeds(&["image", "import", "stacked"]);
+    let of_guest = place.succeeds(&[&exec[..], &["stacked", "--", "sh", "-c", LIST]].concat());
+    assert!(
+        of_guest.contains("./opaque/suid 89c9 2 0 0 3 "),
+        "{of_guest}"
+    );
+    if can_run() {
+        assert_eq!(of_guest, place.prints("stacked", &["sh", "-c", LIST]));
+    }
+    let Some(layer) = dynamic(Layer::new()) else {
+        return;
+    };
+    let program = "echo $GREETING $PWD $(busybox id -u) $(busybox id -g) $1; busybox readlink /dev/stdout; exit 3";
+    let config = json!({
+        "Env": ["GREETING=hello"], "WorkingDir": "/opaque", "User": "7:8",
+        "Entrypoint": ["/bin/dynamic", "-c", program, "dynamic"], "Cmd": ["end"],
+    });
+    stacked()
+        .plain(layer)
+        .config(config)
+        .write(&place.path("dynamic"));
+    place.succeeds(&["image", "import", "dynamic"]);
+    let output = place.isobench(&[&exec[..], &["dynamic"]].concat());
+    assert_eq!(
+        text(&output.stdout),
+        "hello /opaque 7 8 end\n/proc/self/fd/1\n",
+        "{output:?}"
+    );
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+}
