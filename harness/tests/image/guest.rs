@@ -126,7 +126,8 @@ fn a_guest_is_given_what_a_container_shows() {
     stacked().write(&place.path("stacked"));
     place.succeeds(&["image", "import", "stacked"]);
     let root = unpacked(&place, "stacked");
-    let listing = Command::new("busybox").arg("chroot")
+    let listing = Command::new("busybox")
+        .arg("chroot")
         .arg(&root)
         .args(["/bin/sh", "-c", LIST])
         .output();

@@ -41,10 +41,11 @@ const RUNS: [(&str, &[&str]); 2] = [
 
 /// The tests of a whole lab: programs, and parts of tests' names, or all of a program's. They are those that look at the
 /// machine; what comes out the same on any is left to the host, which is twenty times as fast.
-const TESTS: [(&str, &[&str]); 6] = [
+const TESTS: [(&str, &[&str]); 7] = [
     ("harness-container", &[]),
     ("harness-vmm", &[]),
     ("harness-linux_guest", &[]),
+    ("harness-image", &["guest::"]),
     (
         "vmm-unit",
         &[
