@@ -41,7 +41,10 @@ fn can_boot(place: &Place) -> bool {
     let of_name = |target: &&serde_json::Value| target["name"] == "microvm-linux";
     let target = targets.iter().find(of_name).unwrap();
     if target["available"] != true {
-        println!("skipped: microvm-linux: {}", target["reason"]);
+        println!(
+            "skipped: microvm-linux: {}",
+            target["reason"].as_str().unwrap()
+        );
     }
     target["available"] == true
 }
