@@ -218,6 +218,7 @@ mod tests {
                 Status::Ok
             },
             reason: None,
+            latencies: None,
         }
     }
 

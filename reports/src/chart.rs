@@ -9,6 +9,7 @@ pub mod bars;
 pub mod curves;
 pub mod distribution;
 mod frame;
+pub mod percentiles;
 pub mod phases;
 pub mod prices;
 pub mod theme;

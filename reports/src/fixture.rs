@@ -3,6 +3,7 @@
 mod declared;
 mod image;
 mod isolation;
+mod latencies;
 mod prices;
 
 use rand::{RngExt as _, SeedableRng as _};
@@ -10,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use self::image::add_image;
 pub use self::isolation::add_isolation;
+pub use self::latencies::add_latencies;
 pub use self::prices::{PRICES, add_crowds, add_density, price_of, with_prices};
 use crate::model::{
     Conduct, EMULATED, EMULATION, Fact, Run, SCHEMA_VERSION, Sample, Status, TOTAL, Unit,
@@ -197,6 +199,7 @@ impl Samples {
             value: Some(value),
             status,
             reason,
+            latencies: None,
         });
     }
 

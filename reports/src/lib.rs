@@ -18,6 +18,7 @@ mod export;
 pub mod guards;
 pub mod image;
 pub mod isolation;
+mod latency;
 pub mod model;
 pub mod parts;
 pub mod prices;

@@ -3,12 +3,14 @@
 //! Nothing in here knows how a number was made. Every sample is kept; statistics are derived from them.
 
 mod conduct;
+mod latencies;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 pub use conduct::{ClockOffset, Conduct, Injection, Instrument, Setting, Stop, StopReason};
+pub use latencies::{Latencies, PERCENTILES};
 
 /// The version of the results schema that this build writes, and the only one that it reads.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -248,6 +250,9 @@ pub struct Sample {
     pub status: Status,
     /// Why there is no value, or why it doesn't count.
     pub reason: Option<String>,
+    /// How long each of its operations took, where the workload has told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latencies: Option<Latencies>,
 }
 
 /// What a sample is worth.

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use isobench_reports::model::{Part, Unit};
+use isobench_reports::model::{self, PERCENTILES, Part, Unit};
 use isobench_workloads::latencies::Latencies;
 use isobench_workloads::protocol::Message;
 use tempfile::TempDir;
@@ -288,7 +288,7 @@ impl Outcome {
             });
         }
         let seconds = self.took.as_secs_f64();
-        Ok(case
+        let mut readings: Vec<Reading> = case
             .metrics
             .iter()
             .filter_map(|metric| match (metric.unit, &self.latencies) {
@@ -312,8 +312,25 @@ impl Outcome {
                 }
                 (_, None) => None,
             })
-            .collect())
+            .collect();
+        // They belong to the case, and its first metric stands for that.
+        if let Some(first) = readings.first_mut() {
+            first.latencies = self.latencies.as_ref().and_then(percentiles);
+        }
+        Ok(readings)
     }
+}
+
+/// The percentiles that are kept of a histogram; none of an empty one.
+fn percentiles(latencies: &Latencies) -> Option<model::Latencies> {
+    let nanos = PERCENTILES.iter().map(|percent| {
+        let latency = latencies.percentile(*percent)?;
+        u64::try_from(latency.as_nanos()).ok()
+    });
+    Some(model::Latencies {
+        count: latencies.count(),
+        nanos: nanos.collect::<Option<_>>()?,
+    })
 }
 
 #[cfg(test)]
@@ -321,6 +338,21 @@ mod tests {
     use super::*;
     use crate::interrupt::Interrupt;
     use crate::spawn::CommandLine;
+
+    #[test]
+    fn what_is_kept_of_a_histogram_is_sound() {
+        let mut latencies = Latencies::new();
+        assert_eq!(percentiles(&latencies), None);
+        latencies.record(Duration::from_micros(3));
+        latencies.record(Duration::MAX);
+        let kept = percentiles(&latencies).unwrap();
+        assert!(kept.is_sound() && kept.count == 2, "{kept:?}");
+        let ends = (kept.nanos[0], kept.nanos[11]);
+        assert!(
+            (2990..3010).contains(&ends.0) && ends.1 > 1 << 35,
+            "{kept:?}"
+        );
+    }
 
     #[test]
     fn work_that_does_not_wait_has_no_throughput() {

@@ -202,11 +202,7 @@ fn exits(counts: &[Count]) -> Result<Measured, MeasureError> {
         .map(|reason| Ok((reason, number(counts, reason.name())?)))
         .collect::<Result<Vec<_>, MeasureError>>()?;
     let came = || each.iter().filter(|(_, count)| *count > 0.0);
-    let parts = came().map(|(reason, count)| Reading {
-        metric: EXITS,
-        part: reason.name().to_owned(),
-        value: *count,
-    });
+    let parts = came().map(|(reason, count)| Reading::of_part(EXITS, reason.name(), *count));
     let whole = [
         Reading::total(REASONS, came().count() as f64),
         Reading::total(EXITS, came().map(|(_, count)| count).sum()),

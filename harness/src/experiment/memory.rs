@@ -5,7 +5,7 @@
 //! between processes split among them; it can be had without a cgroup, and knows nothing of the kernel's part.
 
 use bytesize::ByteSize;
-use isobench_reports::model::{Better, Part, TOTAL, Unit};
+use isobench_reports::model::{Better, Part, Unit};
 use procfs::ProcError;
 
 use super::{
@@ -168,26 +168,17 @@ fn beyond_touched(metric: &'static str, parts: &[(&str, ByteSize)]) -> Vec<Readi
             touched.min(whole)
         };
         touched -= taken;
-        readings.push(Reading {
-            metric,
-            part: (*name).to_owned(),
-            value: whole - taken,
-        });
+        readings.push(Reading::of_part(metric, name, whole - taken));
     }
     let total = readings.iter().map(|reading| reading.value).sum();
-    readings.insert(
-        0,
-        Reading {
-            metric,
-            part: TOTAL.to_owned(),
-            value: total,
-        },
-    );
+    readings.insert(0, Reading::total(metric, total));
     readings
 }
 
 #[cfg(test)]
 mod tests {
+    use isobench_reports::model::TOTAL;
+
     use super::*;
 
     #[test]

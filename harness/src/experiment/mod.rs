@@ -25,7 +25,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 pub use error::MeasureError;
 use isobench_container::{Mechanisms, is_privileged};
-use isobench_reports::model::{Better, Injection, Metric, Part, TOTAL, Unit};
+use isobench_reports::model::{Better, Injection, Latencies, Metric, Part, TOTAL, Unit};
 pub use net::NetError;
 
 use crate::accounting::{Accounting, Group};
@@ -90,14 +90,21 @@ pub struct Reading {
     pub part: String,
     /// The value, in the metric's unit.
     pub value: f64,
+    /// How long each operation took, where the workload has told.
+    pub latencies: Option<Latencies>,
 }
 
 impl Reading {
     fn total(metric: &'static str, value: f64) -> Self {
+        Self::of_part(metric, TOTAL, value)
+    }
+
+    fn of_part(metric: &'static str, part: &str, value: f64) -> Self {
         Self {
             metric,
-            part: TOTAL.to_owned(),
+            part: part.to_owned(),
             value,
+            latencies: None,
         }
     }
 

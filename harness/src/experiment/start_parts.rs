@@ -175,11 +175,7 @@ impl Experiment for StartParts {
             (CPU, nanoseconds(cpu_time)),
             (WAITING, waiting(life, cpu_time)),
         ];
-        let readings = values.map(|(metric, value)| Reading {
-            metric,
-            part: part.name.clone(),
-            value,
-        });
+        let readings = values.map(|(metric, value)| Reading::of_part(metric, &part.name, value));
         Ok(Vec::from(readings).into())
     }
 }

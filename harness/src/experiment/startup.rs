@@ -196,11 +196,8 @@ fn phases(
     let mut readings = vec![Reading::duration(metric, whole)];
     let mut previous = spawned;
     let mut phase = |name: &str, until| -> Result<(), MeasureError> {
-        readings.push(Reading {
-            metric,
-            part: name.to_owned(),
-            value: nanoseconds(elapsed(name, previous, until)?),
-        });
+        let value = nanoseconds(elapsed(name, previous, until)?);
+        readings.push(Reading::of_part(metric, name, value));
         previous = until;
         Ok(())
     };

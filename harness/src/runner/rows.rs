@@ -2,7 +2,7 @@
 
 use isobench_reports::model::{Injection, Sample, Status, TOTAL};
 
-use crate::experiment::{Experiment, MeasureError, Measured, MetricInfo};
+use crate::experiment::{Experiment, MeasureError, Measured, MetricInfo, Reading};
 use crate::plan::Step;
 use crate::target::Target;
 
@@ -45,7 +45,7 @@ pub(super) fn rows(
         (Status::Ok, None)
     };
     let metrics = experiment.metrics();
-    let row = |name: &str, part: String, value, status, reason| {
+    let row = |name: &str, part: String, value, status, reason, latencies| {
         let metric = metrics.iter().find(|metric| metric.name == name)?;
         Some(Sample {
             target: target.to_owned(),
@@ -58,11 +58,13 @@ pub(super) fn rows(
             value,
             status,
             reason,
+            latencies,
         })
     };
     let values = measured.readings.into_iter().filter_map(|reading| {
         let value = Some(reading.value);
-        row(reading.metric, reading.part, value, good, note.clone())
+        let Reading { metric, part, .. } = reading;
+        row(metric, part, value, good, note.clone(), reading.latencies)
     });
     let part = experiment.part(step.case);
     let failures = measured.missing.into_iter().filter_map(|(metric, reason)| {
@@ -70,7 +72,8 @@ pub(super) fn rows(
             TOTAL => reason,
             part => format!("{part}: {reason}"),
         };
-        row(metric, part.to_owned(), None, Status::Failed, Some(reason))
+        let part = part.to_owned();
+        row(metric, part, None, Status::Failed, Some(reason), None)
     });
     values.chain(failures).collect()
 }
@@ -94,6 +97,7 @@ pub(super) fn unavailable(
         value: None,
         status: Status::Unavailable,
         reason: Some(reason.to_owned()),
+        latencies: None,
     };
     known
         .filter(|metric| metrics.contains(&metric.name))
@@ -104,7 +108,7 @@ pub(super) fn unavailable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{self, MEMORY, Reading, START_PARTS};
+    use crate::experiment::{self, MEMORY, START_PARTS};
     use crate::plan::Profile;
 
     fn experiment(name: &str) -> Box<dyn Experiment> {
@@ -126,6 +130,7 @@ mod tests {
             metric: "charge",
             part: TOTAL.to_owned(),
             value: 5.0,
+            latencies: None,
         };
         let measured = Measured {
             readings: vec![charge],

@@ -20,28 +20,62 @@ use crate::text::one_line;
 use crate::units;
 use crate::words::Words;
 
-/// One target's samples for one number of instances.
+/// One target's samples for one number of instances, or at one place of another kind across.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Point {
-    at_once: f64,
-    lower: f64,
-    median: f64,
-    upper: f64,
+pub(super) struct Point {
+    pub across: f64,
+    pub lower: f64,
+    pub median: f64,
+    pub upper: f64,
 }
 
 impl Point {
     fn place(&self) -> (f64, f64) {
-        (self.at_once, self.median)
+        (self.across, self.median)
     }
 }
 
 /// A target's points, in the order of their numbers.
-struct Curve {
+pub(super) struct Curve {
     name: String,
     ink: Ink,
     points: Vec<Point>,
     /// What is drawn through the points.
     line: Vec<(f64, f64)>,
+}
+
+impl Curve {
+    /// From point to point; none without one.
+    pub(super) fn new(run: &Run, target: (usize, &Target), points: Vec<Point>) -> Option<Self> {
+        (!points.is_empty()).then(|| Self {
+            name: target.1.name.clone(),
+            ink: ink_of(run, target.1),
+            line: points.iter().map(Point::place).collect(),
+            points,
+        })
+    }
+}
+
+/// The axis across.
+pub(super) struct Across<'a> {
+    /// What is on it.
+    pub is: &'a str,
+    /// Where it has ticks.
+    pub ticks: Vec<f64>,
+    /// What a tick is called.
+    pub label: fn(f64) -> String,
+}
+
+impl<'a> Across<'a> {
+    /// Numbers of instances: those that the curves have.
+    fn numbers(is: &'a str, curves: &[Curve]) -> Self {
+        let points = curves.iter().flat_map(|curve| &curve.points);
+        let mut ticks: Vec<f64> = points.map(|point| point.across).collect();
+        ticks.sort_by(f64::total_cmp);
+        ticks.dedup();
+        let label = |number| format!("{number:.0}");
+        Self { is, ticks, label }
+    }
 }
 
 /// Extents in pixels of the drawing.
@@ -92,8 +126,9 @@ pub fn render(
     columns: &[&Column<'_>],
     words: &Words,
 ) -> Result<Option<Chart>, ChartError> {
-    let across_is = words.text("chart.at-once");
-    draw_curves(columns, &curves(run, columns), across_is)
+    let curves = curves(run, columns);
+    let across = Across::numbers(words.text("chart.at-once"), &curves);
+    draw_numbers(columns, &curves, &across)
 }
 
 /// The same for instances that have run.
@@ -106,7 +141,9 @@ pub fn render_ran(
     columns: &[&Column<'_>],
     words: &Words,
 ) -> Result<Option<Chart>, ChartError> {
-    draw_curves(columns, &curves(run, columns), words.text("image.across"))
+    let curves = curves(run, columns);
+    let across = Across::numbers(words.text("image.across"), &curves);
+    draw_numbers(columns, &curves, &across)
 }
 
 /// The same for instances that stay, with the straight line of each target that has one instead of one from median to
@@ -127,48 +164,57 @@ pub fn render_lines(
             curve.line = bent(line, &curve.points);
         }
     }
-    draw_curves(columns, &curves, words.text("density.across"))
+    let across = Across::numbers(words.text("density.across"), &curves);
+    draw_numbers(columns, &curves, &across)
+}
+
+fn draw_numbers(
+    columns: &[&Column<'_>],
+    curves: &[Curve],
+    across: &Across<'_>,
+) -> Result<Option<Chart>, ChartError> {
+    let Some(first) = columns.first() else {
+        return Ok(None);
+    };
+    draw_curves(first.metric.unit, curves, across)
 }
 
 /// Places on `line` from the first of `points` to the last, as far as they are above zero.
 fn bent(line: Line, points: &[Point]) -> Vec<(f64, f64)> {
     let numbers = points.windows(2).flat_map(|pair| {
-        let (from, to) = (pair[0].at_once, pair[1].at_once);
+        let (from, to) = (pair[0].across, pair[1].across);
         (0..PIECES).map(move |piece| from + (to - from) * f64::from(piece) / f64::from(PIECES))
     });
-    let last = points.last().map(|point| point.at_once);
+    let last = points.last().map(|point| point.across);
     let places = numbers
         .chain(last)
         .map(|number| (number, line.slope.mul_add(number, line.intercept)));
     places.filter(|(_, value)| *value > 0.0).collect()
 }
 
-fn draw_curves(
-    columns: &[&Column<'_>],
+/// Draws curves of values above zero; none if there is none.
+///
+/// # Errors
+///
+/// When the plotting library refuses.
+pub(super) fn draw_curves(
+    unit: Unit,
     curves: &[Curve],
-    across_is: &str,
+    across: &Across<'_>,
 ) -> Result<Option<Chart>, ChartError> {
-    let Some(first) = columns.first() else {
-        return Ok(None);
-    };
-    let unit = first.metric.unit;
     let points = || curves.iter().flat_map(|curve| &curve.points);
     let lowest = points().map(|point| point.lower).reduce(f64::min);
     let highest = points().map(|point| point.upper).reduce(f64::max);
     let (Some(lowest), Some(highest)) = (lowest, highest) else {
         return Ok(None);
     };
-    let mut numbers: Vec<f64> = points().map(|point| point.at_once).collect();
-    numbers.sort_by(f64::total_cmp);
-    numbers.dedup();
-    let chart = Chart::draw(&describe(columns, curves, across_is), |size| {
+    let chart = Chart::draw(&describe(unit, curves, across), |size| {
         let layout = match size {
             Size::Wide => &WIDE,
             Size::Narrow => &NARROW,
         };
-        let across = Axis::at(numbers.clone());
         let up = Axis::logarithmic_of(unit, lowest, highest, layout.ticks);
-        draw(layout, (unit, across_is), curves, across, up)
+        draw(layout, unit, curves, across, up)
     })?;
     Ok(Some(chart))
 }
@@ -180,32 +226,30 @@ fn curves(run: &Run, columns: &[&Column<'_>]) -> Vec<Curve> {
             let mut values: Vec<f64> = figure.series.values().collect();
             values.sort_by(f64::total_cmp);
             let point = Point {
-                at_once: f64::from(column.metric.at_once?),
+                across: f64::from(column.metric.at_once?),
                 lower: quantile(&values, 250)?,
                 median: figure.median,
                 upper: quantile(&values, 750)?,
             };
             // The axes are logarithmic.
-            (point.lower > 0.0 && point.at_once > 0.0).then_some(point)
+            (point.lower > 0.0 && point.across > 0.0).then_some(point)
         });
         let mut points: Vec<Point> = points.collect();
-        points.sort_by(|left, right| left.at_once.total_cmp(&right.at_once));
-        Curve {
-            name: run.targets[index].name.clone(),
-            ink: ink_of(run, target),
-            line: points.iter().map(Point::place).collect(),
-            points,
-        }
+        points.sort_by(|left, right| left.across.total_cmp(&right.across));
+        Curve::new(run, (index, target), points)
     };
-    let curves = run.targets.iter().enumerate().map(of_target);
-    curves.filter(|curve| !curve.points.is_empty()).collect()
+    run.targets
+        .iter()
+        .enumerate()
+        .filter_map(of_target)
+        .collect()
 }
 
 fn draw(
     layout: &Layout,
-    (unit, across_is): (Unit, &str),
+    unit: Unit,
     curves: &[Curve],
-    across: Axis,
+    across: &Across<'_>,
     up: Axis,
 ) -> Result<String, ChartError> {
     let mut svg = String::new();
@@ -217,14 +261,14 @@ fn draw(
             .set_label_area_size(LabelAreaPosition::Bottom, FOOT)
             .margin_right(layout.margin)
             .margin_top(8)
-            .build_cartesian_2d(across, up)?;
+            .build_cartesian_2d(Axis::at(across.ticks.clone()), up)?;
         plot.configure_mesh()
             .light_line_style(Ink::Grid.stand_in())
             .bold_line_style(Ink::Grid.stand_in())
             .axis_style(Ink::Grid.stand_in())
-            .x_desc(across_is)
+            .x_desc(across.is)
             .axis_desc_style(text(TICK, Ink::Muted, HPos::Center, VPos::Top))
-            .x_label_formatter(&|number| format!("{number:.0}"))
+            .x_label_formatter(&|place| (across.label)(*place))
             .x_label_style(text(TICK, Ink::Muted, HPos::Center, VPos::Top))
             .y_label_formatter(&|value| units::tick(unit, *value))
             .y_label_style(text(TICK, Ink::Muted, HPos::Right, VPos::Center))
@@ -232,8 +276,8 @@ fn draw(
         for curve in curves {
             let (there, back) = (curve.points.iter(), curve.points.iter().rev());
             let outline = there
-                .map(|point| (point.at_once, point.lower))
-                .chain(back.map(|point| (point.at_once, point.upper)));
+                .map(|point| (point.across, point.lower))
+                .chain(back.map(|point| (point.across, point.upper)));
             let colour = curve.ink.stand_in();
             plot.draw_series([Polygon::new(outline.collect::<Vec<_>>(), colour.mix(0.16))])?;
         }
@@ -247,7 +291,7 @@ fn draw(
             let ends: Vec<(i32, i32)> = curves
                 .iter()
                 .filter_map(|curve| curve.points.last())
-                .map(|point| plot.backend_coord(&(point.at_once, point.median)))
+                .map(|point| plot.backend_coord(&point.place()))
                 .collect();
             for (curve, (x, y)) in curves.iter().zip(spread(&ends)) {
                 let style = text(13, curve.ink, HPos::Left, VPos::Center);
@@ -272,11 +316,10 @@ fn spread(places: &[(i32, i32)]) -> Vec<(i32, i32)> {
 }
 
 /// What the chart shows, in words.
-fn describe(columns: &[&Column<'_>], curves: &[Curve], across_is: &str) -> String {
-    let unit = columns.first().map(|column| column.metric.unit);
+fn describe(unit: Unit, curves: &[Curve], across: &Across<'_>) -> String {
     let point = |point: &Point| {
-        let value = unit.map_or_else(String::new, |unit| units::value(unit, point.median));
-        format!("{value} at {:.0}", point.at_once)
+        let value = units::value(unit, point.median);
+        format!("{value} at {}", (across.label)(point.across))
     };
     let curve = |curve: &Curve| {
         let points: Vec<String> = curve.points.iter().map(point).collect();
@@ -284,7 +327,7 @@ fn describe(columns: &[&Column<'_>], curves: &[Curve], across_is: &str) -> Strin
     };
     let curves: Vec<String> = curves.iter().map(curve).collect();
     let curves = curves.join("; ");
-    format!("{across_is}: {curves}")
+    format!("{}: {curves}", across.is)
 }
 
 #[cfg(test)]
@@ -294,7 +337,7 @@ mod tests {
     #[test]
     fn a_bent_line_goes_through_all_numbers_and_stays_above_zero() {
         let point = |at_once| Point {
-            at_once,
+            across: at_once,
             lower: 1.0,
             median: 1.0,
             upper: 1.0,

@@ -1,10 +1,11 @@
-//! The tidy table: one row per raw sample, and one per metric that a target couldn't be asked for.
+//! The tidy table: one row per raw sample, one per percentile of its operations' latencies if they were timed, and one per
+//! metric that a target couldn't be asked for.
 
 use std::io;
 
 use csv::Writer;
 
-use crate::model::{Run, Sample, Status, TOTAL, Target};
+use crate::model::{PERCENTILES, Run, Sample, Status, TOTAL, Target, Unit};
 
 /// The columns, in order.
 const HEADER: [&str; 10] = [
@@ -29,29 +30,47 @@ pub fn write(run: &Run, output: impl io::Write) -> io::Result<()> {
     let mut table = Writer::from_writer(output);
     table.write_record(HEADER)?;
     for sample in &run.samples {
-        let round = sample.round.to_string();
-        let value = sample
-            .value
-            .map(|value| value.to_string())
-            .unwrap_or_default();
-        let sequence = sample.sequence.to_string();
-        table.write_record([
-            &sample.target,
-            &sample.experiment,
-            &sample.metric,
-            &sample.part,
-            sample.unit.symbol(),
-            &round,
-            &value,
-            &sample.status.to_string(),
-            sample.reason.as_deref().unwrap_or_default(),
-            &sequence,
-        ])?;
+        let value = sample.value.map(|value| value.to_string());
+        let (part, unit) = (sample.part.as_str(), sample.unit);
+        write_row(sample, part, unit, &value.unwrap_or_default(), &mut table)?;
+        for (percent, nanos) in percentiles(sample) {
+            let part = format!("latency-p{percent}");
+            let value = nanos.to_string();
+            write_row(sample, &part, Unit::Nanoseconds, &value, &mut table)?;
+        }
     }
     for target in &run.targets {
         write_unavailable(run, target, &mut table)?;
     }
     table.flush()
+}
+
+fn percentiles(sample: &Sample) -> impl Iterator<Item = (f64, u64)> + '_ {
+    let latencies = sample.latencies.iter();
+    let nanos = latencies.flat_map(|latencies| &latencies.nanos);
+    PERCENTILES.into_iter().zip(nanos.copied())
+}
+
+fn write_row(
+    sample: &Sample,
+    part: &str,
+    unit: Unit,
+    value: &str,
+    table: &mut Writer<impl io::Write>,
+) -> io::Result<()> {
+    table.write_record([
+        &sample.target,
+        &sample.experiment,
+        &sample.metric,
+        part,
+        unit.symbol(),
+        &sample.round.to_string(),
+        value,
+        &sample.status.to_string(),
+        sample.reason.as_deref().unwrap_or_default(),
+        &sample.sequence.to_string(),
+    ])?;
+    Ok(())
 }
 
 /// Gives a target that can't run its row per metric, unless the samples have one already.
@@ -116,6 +135,25 @@ mod tests {
         let mut bytes = Vec::new();
         write(&run, &mut bytes).unwrap();
         insta::assert_snapshot!(String::from_utf8(bytes).unwrap());
+    }
+
+    #[test]
+    fn each_percentile_of_a_sample_is_a_row_after_it() {
+        let mut run = fixture::run();
+        fixture::add_latencies(&mut run, 1000);
+        let timed = run.samples.iter().find(|one| one.latencies.is_some());
+        let timed = timed.unwrap().clone();
+        run.experiments.clear();
+        run.samples = vec![timed.clone()];
+        let rows = rows(&run);
+        assert_eq!(rows.len(), 1 + PERCENTILES.len());
+        let seen: Vec<_> = [1, 5, 11, 12]
+            .map(|row| (&rows[row][3], &rows[row][4]))
+            .into();
+        let parts = ["latency-p1", "latency-p50", "latency-p99.9", "latency-p100"];
+        assert_eq!(seen, parts.map(|part| (part, "ns")));
+        let last = *timed.latencies.unwrap().nanos.last().unwrap();
+        assert_eq!(&rows[12][6], last.to_string());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod first;
 mod headline;
 mod hosts;
 mod image;
+mod latency;
 mod prices;
 mod table;
 mod tradeoff;

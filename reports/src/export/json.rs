@@ -150,6 +150,9 @@ pub enum Inconsistency {
         /// Its unit.
         unit: &'static str,
     },
+    /// How long operations took is no such thing.
+    #[error("sample {0} has latencies that are not one for each percentile, ascending")]
+    Latencies(u64),
     /// Another number is infinite, not a number or negative.
     #[error("a number in the run's conduct is not one")]
     Conduct,
@@ -325,6 +328,10 @@ fn check_sample(
             value,
             unit: metric.unit.symbol(),
         });
+    }
+    let latencies = sample.latencies.as_ref();
+    if latencies.is_some_and(|latencies| !latencies.is_sound()) {
+        return Err(Inconsistency::Latencies(sequence));
     }
     match sample.status {
         Status::Ok if sample.value.is_none() => Err(Inconsistency::NoValue(sequence)),

@@ -193,6 +193,7 @@ mod tests {
                         value: Some(draw(target, &metric.name)),
                         status: crate::model::Status::Ok,
                         reason: None,
+                        latencies: None,
                     });
                 }
             }

@@ -65,11 +65,7 @@ impl Taken {
             (BASE, self.base),
             (WRITTEN, self.written),
         ];
-        let parts = parts.map(|(part, value)| Reading {
-            metric: ONE,
-            part: part.to_owned(),
-            value: value as f64,
-        });
+        let parts = parts.map(|(part, value)| Reading::of_part(ONE, part, value as f64));
         let total = Reading::total(ONE, self.disk() as f64);
         [total].into_iter().chain(parts).collect()
     }

@@ -92,6 +92,7 @@ pub fn draw(
             figures.push(grouped(summary, &group, words)?);
         }
     }
+    figures.extend(super::latency::figures(summary.run, section, words)?);
     Ok(figures)
 }
 

@@ -4,6 +4,7 @@ use super::exercise::{self, QuestionView};
 use super::figures::{self, FigureView};
 use super::first::FirstView;
 use super::headline;
+use super::latency;
 use super::prices::PricesView;
 use super::table::{TableView, leading, table};
 use super::tradeoff::TradeoffView;
@@ -52,6 +53,7 @@ pub struct SectionView {
     pub title: String,
     pub method: String,
     pub figures: Vec<FigureView>,
+    pub wanted: Option<String>,
     pub prices: Vec<PricesView>,
     pub tables: Vec<TableView>,
 }
@@ -237,6 +239,7 @@ fn view(
             experiment: name.clone(),
             source,
         })?,
+        wanted: latency::wanted(summary.run, section, words).map(str::to_owned),
         prices: lists
             .iter()
             .map(|list| PricesView::of(list, words))

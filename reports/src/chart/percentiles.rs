@@ -1,0 +1,90 @@
+//! Latencies against percentiles: a curve per target through the medians of its samples, in a band that holds the middle
+//! half of them.
+//!
+//! Across, percentiles stand as their odds do on a logarithmic axis: 50 in the middle, and 1 as far from it as 99. So both
+//! tails can be read, of which a linear axis shows nothing. The longest of all has no odds, and stands at the end.
+
+use super::curves::{Across, Curve, Point, draw_curves};
+use super::{Chart, ChartError};
+use crate::latency::percentiles;
+use crate::model::{Run, Unit};
+use crate::words::Words;
+
+/// The ticks; all percentiles have points.
+const TICKS: [f64; 7] = [1.0, 10.0, 50.0, 90.0, 99.0, 99.9, 100.0];
+
+/// The odds at which the longest stands.
+const END: f64 = 10_000.0;
+
+/// Draws the latencies of one metric; none if no sample tells of them.
+///
+/// # Errors
+///
+/// When the plotting library refuses.
+pub fn render(run: &Run, metric: (&str, &str), words: &Words) -> Result<Option<Chart>, ChartError> {
+    let curves = run.targets.iter().enumerate().filter_map(|target| {
+        let points = percentiles(run, metric, &target.1.name)
+            .into_iter()
+            // The axis is logarithmic.
+            .filter(|one| one.lower > 0.0)
+            .map(|one| Point {
+                across: odds(one.percent),
+                lower: one.lower,
+                median: one.median,
+                upper: one.upper,
+            });
+        Curve::new(run, target, points.collect())
+    });
+    let curves: Vec<Curve> = curves.collect();
+    let across = Across {
+        is: words.text("latency.across"),
+        ticks: TICKS.map(odds).into(),
+        label,
+    };
+    draw_curves(Unit::Nanoseconds, &curves, &across)
+}
+
+fn odds(percent: f64) -> f64 {
+    (percent / (100.0 - percent)).min(END)
+}
+
+fn label(odds: f64) -> String {
+    if odds >= END {
+        return "max".to_owned();
+    }
+    let percent = 100.0 * odds / (1.0 + odds);
+    format!("{}", (percent * 10.0).round() / 10.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+    use crate::model::PERCENTILES;
+    use crate::words::Language;
+
+    #[test]
+    fn a_percentile_is_called_by_its_name() {
+        let called = PERCENTILES.map(|percent| label(odds(percent)));
+        let names = [
+            "1", "5", "10", "25", "50", "75", "90", "95", "99", "99.5", "99.9", "max",
+        ];
+        assert_eq!(called, names);
+    }
+
+    #[test]
+    fn there_is_a_curve_per_target_that_tells_and_none_without() {
+        let words = Words::of(Language::English);
+        let mut run = fixture::run();
+        let reads = ("disk", "rand-read-direct");
+        assert_eq!(render(&run, reads, &words).unwrap(), None);
+        fixture::add_latencies(&mut run, 1000);
+        let chart = render(&run, reads, &words).unwrap().unwrap();
+        for drawing in [&chart.wide, &chart.narrow] {
+            assert!(
+                drawing.contains("process ") && drawing.contains("at 99.9"),
+                "{drawing}"
+            );
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! How long the single operations of an experiment took, a figure a metric.
+
+use super::figures::{FigureView, LegendItem};
+use crate::chart::{ChartError, percentiles, theme};
+use crate::latency::{self, Percentile};
+use crate::model::{Run, Target, Unit};
+use crate::summary::Section;
+use crate::units;
+use crate::words::Words;
+
+/// The experiment whose operations are timed singly.
+const DISK: &str = "disk";
+
+/// The percentiles that are told in words, with what they're called; the last is the longest.
+const TOLD: [(f64, &str); 4] = [
+    (50.0, "latency.p50"),
+    (99.0, "latency.p99"),
+    (99.9, "latency.p999"),
+    (100.0, "latency.longest"),
+];
+
+/// Draws the latencies of each metric whose samples tell of them.
+pub fn figures(
+    run: &Run,
+    section: &Section<'_>,
+    words: &Words,
+) -> Result<Vec<FigureView>, ChartError> {
+    let experiment = section.experiment.name.as_str();
+    let mut figures = Vec::new();
+    for column in &section.columns {
+        let of = (experiment, column.metric.name.as_str());
+        let Some(chart) = percentiles::render(run, of, words)? else {
+            continue;
+        };
+        let name = format!("latency.of-{}", column.metric.name);
+        let what = words.find(&name).unwrap_or(&column.metric.title);
+        let item = |target: &Target| {
+            item(
+                run,
+                target,
+                &latency::percentiles(run, of, &target.name),
+                words,
+            )
+        };
+        figures.push(FigureView {
+            title: words.say_one("latency.title", "operation", what),
+            chart,
+            logarithmic: None,
+            caption: words.text("latency.caption").to_owned(),
+            legend: run.targets.iter().filter_map(item).collect(),
+        });
+    }
+    Ok(figures)
+}
+
+fn item(run: &Run, target: &Target, found: &[Percentile], words: &Words) -> Option<LegendItem> {
+    let told = TOLD.iter().filter_map(|(percent, name)| {
+        let one = found
+            .iter()
+            .find(|one| one.percent.total_cmp(percent).is_eq())?;
+        let value = units::value(Unit::Nanoseconds, one.median);
+        Some((words.text(name).to_owned(), value))
+    });
+    (!found.is_empty()).then(|| LegendItem {
+        ink: theme::ink_of(run, target).name(),
+        name: target.name.clone(),
+        explanation: String::new(),
+        medians: told.collect(),
+    })
+}
+
+/// How to get what a section could have and hasn't.
+pub fn wanted<'w>(run: &Run, section: &Section<'_>, words: &'w Words) -> Option<&'w str> {
+    let experiment = section.experiment.name.as_str();
+    (experiment == DISK && !latency::is_told(run, experiment)).then(|| words.text("latency.wanted"))
+}
