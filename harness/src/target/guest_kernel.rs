@@ -50,9 +50,13 @@ impl GuestKernel {
     /// How it was made, where that is known.
     pub fn version(&self) -> Option<String> {
         let record = self.0.as_ref().ok()?.record.as_ref()?;
+        // As much of the hash as tells configurations apart.
+        let hash = &record.configuration;
+        let hash = hash.get(..12).unwrap_or(hash);
+        let (version, source) = (&record.version, &record.source);
+        let toolchain = &record.toolchain;
         Some(format!(
-            "Linux {}, {}, configuration {}, {}",
-            record.version, record.source, record.configuration, record.toolchain
+            "Linux {version}, {source}, configuration {hash}, {toolchain}"
         ))
     }
 }
