@@ -23,7 +23,7 @@ pub enum Quiet<'a> {
 pub enum Disturbance<'a> {
     /// The bare process differs from itself.
     Noise(Noise),
-    /// So many figures rise or fall over the run.
+    /// So many figures, two or more, rise or fall over the run.
     Drift(usize),
     /// The wall clock stepped by so many nanoseconds.
     Clock(f64),
@@ -40,7 +40,8 @@ impl<'a> Quiet<'a> {
         disturbances.extend(loud.map(Disturbance::Noise));
         for doubt in doubts {
             match doubt {
-                Doubt::Run(RunDoubt::Drift { figures, .. }) => {
+                // What changes the host changes more than one figure; a single one is that figure's own doubt.
+                Doubt::Run(RunDoubt::Drift { figures, .. }) if *figures > 1 => {
                     disturbances.push(Disturbance::Drift(*figures));
                 }
                 Doubt::Run(RunDoubt::ClockStep { step }) => {
@@ -90,6 +91,27 @@ mod tests {
         let mut silent = run.clone();
         silent.conduct.instrument = None;
         assert_eq!(judge(&silent), Quiet::Unknown);
+    }
+
+    #[test]
+    fn one_figure_that_drifts_does_not_make_a_host_loud() {
+        let run = with_noise(1.01);
+        let summary = Summary::of(&run);
+        let judge = |figures| {
+            let most = guards::FigureName {
+                target: "container",
+                experiment: "startup",
+                metric: "ready",
+            };
+            let drift = RunDoubt::Drift {
+                figures,
+                most,
+                correlation: 0.9,
+            };
+            Quiet::of(&summary, &[Doubt::Run(drift)])
+        };
+        assert!(matches!(judge(1), Quiet::Yes(_)));
+        assert_eq!(judge(2), Quiet::No(vec![Disturbance::Drift(2)]));
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::words::{Words, signed};
 const STARTUP: &str = "startup";
 const MEMORY: &str = "memory";
 
+/// The experiments that come first beside each other, for a reader wants one of each kind of cost before a second of any.
+const FOREMOST: [&str; 4] = [STARTUP, MEMORY, "cpu", "disk"];
+
 /// Most experiments beside each other.
 const ABREAST: usize = 4;
 
@@ -123,12 +126,14 @@ fn place(target: &Target, words: &Words) -> String {
 
 /// The rungs, with the leading figure of each experiment.
 fn ladder(summary: &Summary<'_>, words: &Words) -> TableView {
-    let columns: Vec<_> = summary
-        .sections
-        .iter()
-        .filter_map(leading)
-        .take(ABREAST)
-        .collect();
+    let mut sections: Vec<_> = summary.sections.iter().collect();
+    sections.sort_by_key(|section| {
+        let mut foremost = FOREMOST.iter();
+        let place = foremost.position(|name| *name == section.experiment.name);
+        place.unwrap_or(FOREMOST.len())
+    });
+    let columns = sections.into_iter().filter_map(leading);
+    let columns: Vec<_> = columns.take(ABREAST).collect();
     let is_rung = |index: usize| {
         let target = &summary.run.targets[index];
         matches!(target.kind, TargetKind::Rung(_))

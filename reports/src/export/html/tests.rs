@@ -1,5 +1,6 @@
 //! The document as a whole.
 
+mod every_number;
 mod numbers;
 
 use proptest::prelude::*;
@@ -117,6 +118,21 @@ fn what_is_shared_and_what_is_copied_have_plots_and_cards() {
 #[test]
 fn the_document_of_a_run() {
     insta::assert_snapshot!(render(&[tiny()], None).unwrap());
+}
+
+#[test]
+fn the_first_screen_has_a_cost_of_each_kind_before_a_second_of_any() {
+    let mut run = fixture::run();
+    fixture::add_density(&mut run);
+    fixture::add_image(&mut run);
+    run.experiments.reverse();
+    let document = render(&[run], None).unwrap();
+    let first = document.split("<table").nth(1).unwrap();
+    let headings = first.split("<th scope=\"col\">").skip(2).take(4);
+    let headings: Vec<&str> = headings
+        .map(|heading| heading.split(':').next().unwrap())
+        .collect();
+    assert_eq!(headings, ["Startup", "Memory", "Disk", "Image"]);
 }
 
 #[test]

@@ -7,9 +7,9 @@ use crate::model::{TOTAL, Unit};
 use crate::units;
 
 /// The values of the tidy table that count, by target, experiment, metric and part.
-type Table = HashMap<[String; 4], Vec<f64>>;
+pub type Table = HashMap<[String; 4], Vec<f64>>;
 
-fn tidy(run: &Run) -> Table {
+pub fn tidy(run: &Run) -> Table {
     let mut bytes = Vec::new();
     crate::write_csv(run, &mut bytes).unwrap();
     let mut table = Table::new();
@@ -23,7 +23,7 @@ fn tidy(run: &Run) -> Table {
     table
 }
 
-fn middle(values: &[f64]) -> f64 {
+pub fn middle(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let half = sorted.len() / 2;
