@@ -56,7 +56,7 @@ pub(super) struct Machine {
 
 const MICROVM: Machine = Machine {
     name: "qemu-microvm",
-    description: "QEMU's machine `microvm` with the kernel and the files of microvm-linux: no PCI, a minimal firmware.",
+    description: "QEMU's machine microvm with the kernel and the files of microvm-linux: no PCI, a minimal firmware.",
     differences: differences!["a minimal firmware (qboot) runs before the kernel"],
     // Each is off that the guest can do without; QEMU's own documentation proposes the same.
     options: "microvm,acpi=off,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on,auto-kernel-cmdline=on",
@@ -67,7 +67,7 @@ const MICROVM: Machine = Machine {
 
 const PC: Machine = Machine {
     name: "qemu-pc",
-    description: "QEMU's PC `q35` with its firmware, the traditional VM, with the kernel and the files of microvm-linux.",
+    description: "QEMU's PC q35 with its firmware, the traditional VM, with the kernel and the files of microvm-linux.",
     differences: differences![
         "firmware (SeaBIOS) runs first, and the kernel unpacks itself",
         "the devices of a PC, PCI among them",
