@@ -3,6 +3,7 @@
 //! An experiment is a list of *cases*; measuring a case once takes one fresh instance of one target and gives the
 //! values of its metrics. The runner decides when each case is measured on which target.
 
+mod bench;
 mod cpu;
 mod density;
 mod disk;
@@ -18,24 +19,18 @@ mod start_gaps;
 mod start_parts;
 mod startup;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use bench::{Bench, Subject};
 use bytesize::ByteSize;
 pub use error::MeasureError;
-use isobench_container::{Mechanisms, is_privileged};
-use isobench_reports::model::{Better, Injection, Latencies, Metric, Part, TOTAL, Unit};
+use isobench_container::is_privileged;
+use isobench_reports::model::{Better, Latencies, Metric, Part, TOTAL, Unit};
 pub use net::NetError;
 
-use crate::accounting::{Accounting, Group};
-use crate::bounds::Bounds;
-use crate::instance::{Instance, Stdin};
-use crate::interrupt::Interrupt;
 use crate::marks::MonotonicTime;
 use crate::plan::Profile;
-use crate::spawn::CommandLine;
-use crate::target::{DiskAccess, Launch, Marks, Target};
+use crate::target::Target;
 
 /// Name of the start-up experiment.
 pub const STARTUP: &str = "startup";
@@ -145,139 +140,6 @@ fn waiting(life: Duration, cpu_time: Duration) -> f64 {
 
 fn nanoseconds(duration: Duration) -> f64 {
     duration.as_nanos() as f64
-}
-
-/// A target that is ready to be measured.
-#[derive(Debug)]
-pub struct Subject {
-    /// The target.
-    pub target: Box<dyn Target>,
-    /// The directory that it has prepared.
-    pub root: PathBuf,
-}
-
-impl Subject {
-    /// The command line of one instance; to be had before the harness enters the instance's cgroup, which is not to be
-    /// charged with the files that are made for it.
-    fn command(&self, launch: &Launch) -> Result<CommandLine, MeasureError> {
-        self.target.command(launch).map_err(MeasureError::Command)
-    }
-}
-
-/// What all measurements of a run share.
-#[derive(Debug)]
-pub struct Bench<'r> {
-    /// The workload's path on the host.
-    pub workload: &'r Path,
-    /// The file that disk experiments work on.
-    pub disk: &'r Path,
-    /// What counts the host's system calls of an instance.
-    pub tracer: &'r Path,
-    /// A directory on a disk, for what a measurement has to make; it ends with the run.
-    pub scratch: &'r Path,
-    /// Where memory is accounted, if this host can.
-    pub accounting: Option<&'r Accounting>,
-    /// How long one instance may take.
-    pub limit: Duration,
-    /// Whether the user has asked for a stop.
-    pub interrupt: &'r Interrupt,
-    /// Delays that are added on purpose.
-    pub injections: &'r [Injection],
-}
-
-impl Bench<'_> {
-    /// The delay that is added on purpose to each start of `subject` in `experiment`.
-    fn injected(&self, experiment: &str, subject: &Subject) -> Duration {
-        let of = |injection: &&Injection| {
-            injection.experiment == experiment && injection.target == subject.target.name()
-        };
-        let delays = self.injections.iter().filter(of);
-        Duration::from_nanos(delays.map(|injection| injection.delay_ns).sum())
-    }
-
-    /// The launch of the workload in `subject` with `arguments`.
-    fn launch<'a>(&'a self, subject: &'a Subject, arguments: &[&str]) -> Launch<'a> {
-        Launch {
-            program: self.workload,
-            arguments: arguments.iter().map(OsString::from).collect(),
-            environment: Vec::new(),
-            disk: None,
-            files: None,
-            access: DiskAccess::Buffered,
-            layer: None,
-            scratch: None,
-            memory: None,
-            network: None,
-            bounds: Bounds::default(),
-            root: &subject.root,
-            limits: Vec::new(),
-            mechanisms: Mechanisms::ALL,
-            holds_input: false,
-            marks: Marks::Phases,
-        }
-    }
-
-    /// Starts one instance of `subject` in a cgroup of its own, where there are cgroups; the harness is in it too until
-    /// it leaves. Of the two the instance has to be dropped first: it reaps what the group would only kill.
-    fn start(
-        &self,
-        subject: &Subject,
-        launch: Launch,
-        stdin: Stdin,
-    ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
-        self.start_after(subject, launch, stdin, Duration::ZERO, |_| Ok(()))
-    }
-
-    /// Starts one as [`Bench::start`] does, with the calls counted that it makes of the host's kernel.
-    fn start_traced(
-        &self,
-        subject: &Subject,
-        launch: Launch,
-        stdin: Stdin,
-    ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
-        let (group, command) = self.prepare(subject, launch, stdin)?;
-        let command = command.through(self.tracer);
-        if let Some(group) = &group {
-            group.enter()?;
-        }
-        let instance = Instance::start(&command, stdin, self.limit, self.interrupt)?;
-        Ok((group, instance))
-    }
-
-    /// A cgroup for an instance, where there are cgroups, and the instance's command line.
-    fn prepare(
-        &self,
-        subject: &Subject,
-        mut launch: Launch,
-        stdin: Stdin,
-    ) -> Result<(Option<Group>, CommandLine), MeasureError> {
-        launch.holds_input = matches!(stdin, Stdin::Held);
-        let group = self.accounting.map(Accounting::group).transpose()?;
-        if let Some(group) = &group {
-            launch.limits = group.limit_directories();
-        }
-        let command = subject.command(&launch)?;
-        Ok((group, command))
-    }
-
-    /// The same with a delay that counts as the start's, once `before` is done, which doesn't: by then all is prepared and
-    /// the cgroup is joined, so that only the start itself follows.
-    fn start_after(
-        &self,
-        subject: &Subject,
-        launch: Launch,
-        stdin: Stdin,
-        delay: Duration,
-        before: impl FnOnce(&CommandLine) -> Result<(), MeasureError>,
-    ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
-        let (group, command) = self.prepare(subject, launch, stdin)?;
-        if let Some(group) = &group {
-            group.enter()?;
-        }
-        before(&command)?;
-        let instance = Instance::start_late(&command, stdin, self.limit, self.interrupt, delay)?;
-        Ok((group, instance))
-    }
 }
 
 /// One thing that is measured.

@@ -17,3 +17,5 @@ mod user_memory;
 mod model_tests;
 #[cfg(test)]
 mod program_tests;
+#[cfg(test)]
+mod space_tests;

@@ -4,8 +4,9 @@ use std::error::Error as _;
 use std::os::unix::net::UnixDatagram;
 
 use super::end::Ended;
+use super::error::RunError;
 use super::layout::{EXIT_PORT, PAGE_TABLES, VIRTIO, VIRTIO_SIZE};
-use super::machine::{Config, RunError};
+use super::machine::Config;
 use super::machine_tests::{config, out, run, store};
 use crate::devices::block::BlockDevice;
 use crate::devices::virtio::block::Block;

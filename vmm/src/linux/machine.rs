@@ -10,33 +10,33 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
 use virtio_bindings::virtio_mmio::VIRTIO_MMIO_QUEUE_NOTIFY;
-use vm_memory::{Bytes as _, GuestAddress, GuestMemoryError};
+use vm_memory::{Bytes as _, GuestAddress};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::boot_params::{self, Archive, BootParamsError};
-use super::command_line::{self, TooLong};
+use super::boot_params::{self, Archive};
+use super::command_line;
 use super::end::Ended;
-use super::initramfs::{Initramfs, InitramfsError};
-use super::kernel::{Kernel, KernelError, Loaded};
+use super::error::{BootError, ConfigError, RunError};
+use super::initramfs::Initramfs;
+use super::kernel::{Kernel, Loaded};
 use super::memory::{self, Memory};
 use super::mp_table::{self, MOST_PROCESSORS};
 use super::phase::Phase;
 use super::threads::Others;
 use super::vcpu::LinuxVcpu;
 use super::{cpu, layout};
-use crate::confine::ConfineError;
 use crate::devices::bus::{Board, PhaseEnded};
 use crate::devices::program_io::{Grant, Output};
 use crate::devices::serial::{Interrupt, SerialPort};
 use crate::devices::virtio::Device;
 use crate::devices::virtio::block::Block;
-use crate::devices::virtio::mmio::{Transport, ViolationError};
+use crate::devices::virtio::mmio::Transport;
 use crate::devices::virtio::net::{Net, Reader};
 use crate::devices::virtio::transfer::Awaiter;
 use crate::exits::ExitCounts;
 use crate::kvm::{Hypervisor, KvmError, KvmKind};
-use crate::memory::{PAGE, RamError};
-use crate::probe::{self, ProbeError};
+use crate::memory::PAGE;
+use crate::probe;
 
 /// What a Linux guest is made from.
 #[derive(Debug)]
@@ -67,102 +67,6 @@ pub struct Config {
     pub limit: Option<Duration>,
     /// Where its exits are counted.
     pub exits: Arc<ExitCounts>,
-}
-
-/// What was asked for can't be a machine.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// No memory, or too much.
-    #[error(transparent)]
-    Memory(#[from] RamError),
-    /// No processor, or too many.
-    #[error("{0} vCPUs: a guest has 1 to {MOST_PROCESSORS}")]
-    Processors(u8),
-    /// Too many disks.
-    #[error("{0} disks and network cards: a guest has at most {most}", most = layout::VIRTIO_COUNT)]
-    Devices(usize),
-    /// Too many words for the kernel.
-    #[error(transparent)]
-    CommandLine(#[from] TooLong),
-    /// The kernel can't be loaded.
-    #[error(transparent)]
-    Kernel(#[from] KernelError),
-    /// The files alone don't fit.
-    #[error(
-        "the guest's files take {files}, and its memory is {memory}: ask for more, or give it less"
-    )]
-    Files {
-        /// Guest memory.
-        memory: ByteSize,
-        /// Size of the archive.
-        files: ByteSize,
-    },
-    /// Kernel and files don't fit.
-    #[error(
-        "guest memory of {memory} is too small: the kernel takes {kernel}, the guest's files {files}"
-    )]
-    Full {
-        /// Guest memory.
-        memory: ByteSize,
-        /// Up to where the kernel reaches.
-        kernel: ByteSize,
-        /// Size of the archive.
-        files: ByteSize,
-    },
-}
-
-/// A Linux guest could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum BootError {
-    /// What was asked for can't be.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// No kernel of any make runs on this host.
-    #[error("{0}")]
-    NoGuestKernel(String),
-    /// This host's KVM can't be measured.
-    #[error("probing KVM")]
-    Probe(#[from] ProbeError),
-    /// KVM can't be used, or refused something.
-    #[error("kvm")]
-    Kvm(#[from] KvmError),
-    /// A file for the guest can't be read.
-    #[error(transparent)]
-    Files(#[from] InitramfsError),
-    /// Guest memory is too small for its tables.
-    #[error("writing the guest's tables")]
-    Tables(#[from] GuestMemoryError),
-    /// The same, of the zero page.
-    #[error("writing the guest's tables")]
-    BootParams(#[from] BootParamsError),
-    /// An interrupt line, a random number or a thread is not to be had.
-    #[error("asking the host for {0}")]
-    Host(&'static str, #[source] io::Error),
-    /// The VMM can't be confined.
-    #[error("confining the VMM")]
-    Confine(#[from] ConfineError),
-}
-
-/// A running guest cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// KVM refused something.
-    #[error("kvm")]
-    Kvm(#[from] KvmError),
-    /// The guest breaks a device's rules.
-    #[error(transparent)]
-    Violation(#[from] ViolationError),
-    /// A thread of the VMM can't be confined.
-    #[error("confining the VMM")]
-    Confine(#[from] ConfineError),
-    /// The guest came out in a way that this VMM has no answer to.
-    #[error("the guest stopped at rip={rip:#x}: {what}")]
-    Stopped {
-        /// Where.
-        rip: u64,
-        /// Why.
-        what: String,
-    },
 }
 
 /// Called with how the guest ended, by whichever thread finds out: it ends the process. That spares a start that ends

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use bytesize::ByteSize;
 
 use super::end::Ended;
+use super::error::{BootError, ConfigError, RunError};
 use super::initramfs::Initramfs;
 use super::kernel::Kernel;
 use super::layout::{EXIT_PORT, KEYBOARD};
-use super::machine::{BootError, Config, ConfigError, Machine, RunError};
+use super::machine::{Config, Machine};
 use crate::guest_tests::elf;
 use crate::kvm::{Hypervisor, KvmError};
 

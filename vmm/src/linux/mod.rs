@@ -14,6 +14,7 @@ pub mod boot_params;
 pub mod command_line;
 mod cpu;
 pub mod end;
+pub mod error;
 pub mod initramfs;
 pub mod kernel;
 pub mod layout;

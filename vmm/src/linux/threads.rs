@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::end::Ended;
-use super::machine::{BootError, End, RunError};
+use super::error::{BootError, RunError};
+use super::machine::End;
 use super::vcpu::LinuxVcpu;
 use crate::confine::{self, Needs};
 use crate::devices::bus::{Board, lock};

@@ -5,8 +5,8 @@ use kvm_ioctls::{VcpuExit, VcpuFd, VmFd};
 
 use super::cpu;
 use super::end::Ended;
+use super::error::RunError;
 use super::layout::{ERROR_PORT, OUTPUT_PORT};
-use super::machine::RunError;
 use super::translate::PageTables;
 use crate::devices::bus::{Board, Request};
 use crate::exits::ExitReason;

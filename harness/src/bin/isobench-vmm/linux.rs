@@ -22,10 +22,11 @@ use isobench_vmm::devices::virtio::block::Block;
 use isobench_vmm::devices::virtio::net::Net;
 use isobench_vmm::kvm::Hypervisor;
 use isobench_vmm::linux::end::Ended;
+use isobench_vmm::linux::error::{BootError, RunError};
 use isobench_vmm::linux::initramfs::Initramfs;
 use isobench_vmm::linux::kernel::Kernel;
 use isobench_vmm::linux::layout::{DEVICE_HOLE, OUTPUT_PORT};
-use isobench_vmm::linux::machine::{BootError, Config, End, Machine, RunError, check_host};
+use isobench_vmm::linux::machine::{Config, End, Machine, check_host};
 use isobench_vmm::linux::phase::Phase;
 use isobench_workloads::guest_init::{Orders, Wire};
 

@@ -1,0 +1,202 @@
+//! What an address space is asked for, case by case.
+
+use bytesize::ByteSize;
+
+use super::address_space::{Access, AddressSpace, Backing, MapError, Placement, Protection};
+use crate::layout;
+use crate::memory::{GuestRam, PAGE};
+
+/// Where mappings are wished.
+const BASE: u64 = 0x10_0000;
+const PAGE_LENGTH: usize = 4096;
+
+fn space(size: ByteSize) -> AddressSpace {
+    AddressSpace::new(GuestRam::new(size).unwrap())
+}
+
+#[test]
+fn a_large_mapping_is_one_piece_of_host_memory() {
+    let mut space = space(ByteSize::mib(16));
+    let place = Placement::Anywhere { hint: 0 };
+    let at = space
+        .map(place, 4 << 20, Protection::READ_WRITE, Backing::Anonymous)
+        .unwrap();
+    let slices = space.slices(at + 100, 1 << 20, Access::Write).unwrap();
+    assert_eq!(slices.as_iovecs().len(), 1);
+    assert_eq!(slices.as_iovecs()[0].iov_len, 1 << 20);
+}
+
+#[test]
+fn a_moved_mapping_keeps_its_contents() {
+    let mut space = space(ByteSize::mib(4));
+    let fixed = |at| Placement::Fixed(at);
+    space
+        .map(
+            fixed(BASE),
+            2 * PAGE,
+            Protection::READ_WRITE,
+            Backing::Bytes(b"moved"),
+        )
+        .unwrap();
+    space
+        .map(
+            fixed(BASE + 2 * PAGE),
+            PAGE,
+            Protection::READ,
+            Backing::Anonymous,
+        )
+        .unwrap();
+    let moved = space.remap(BASE, 2 * PAGE, 4 * PAGE, true).unwrap();
+    assert_ne!(moved, BASE);
+    assert_eq!(space.read_c_string(moved, 10).unwrap().as_bytes(), b"moved");
+    assert!(space.write(moved + 3 * PAGE, b"x").is_ok());
+    assert!(space.read(BASE, &mut [0]).is_err());
+}
+
+#[test]
+fn a_reservation_that_moves_keeps_each_page_in_its_place() {
+    let mut space = space(ByteSize::mib(4));
+    let start = 0x4000_0000;
+    let (half, whole) = (2 << 20, 4 << 20);
+    let none = Protection::NONE;
+    let fixed = Placement::Fixed(start);
+    space.map(fixed, whole, none, Backing::Anonymous).unwrap();
+    // No table for the first half; one for the second, whose first page has held something.
+    space
+        .protect(start + half, PAGE, Protection::READ_WRITE)
+        .unwrap();
+    space.write(start + half, b"here").unwrap();
+    space.protect(start + half, PAGE, none).unwrap();
+    let behind = Placement::Fixed(start + whole);
+    space
+        .map(behind, PAGE, Protection::READ, Backing::Anonymous)
+        .unwrap();
+    let moved = space.remap(start, whole, whole + half, true).unwrap();
+    assert_ne!(moved, start);
+    for page in [moved, moved + half] {
+        space.protect(page, PAGE, Protection::READ).unwrap();
+    }
+    let mut seen = [1; 4];
+    space.read(moved, &mut seen).unwrap();
+    assert_eq!(seen, [0; 4]);
+    space.read(moved + half, &mut seen).unwrap();
+    assert_eq!(seen, *b"here");
+}
+
+#[test]
+fn a_move_that_fails_leaves_nothing_behind() {
+    let size = ByteSize::mib(1);
+    for pages in 2..=size.as_u64() / PAGE {
+        let mut space = space(size);
+        for place in [Placement::Fixed(BASE), Placement::Fixed(BASE + PAGE)] {
+            space
+                .map(place, PAGE, Protection::READ_WRITE, Backing::Anonymous)
+                .unwrap();
+        }
+        space.protect(BASE + PAGE, PAGE, Protection::READ).unwrap();
+        if space.remap(BASE, PAGE, pages * PAGE, true).is_ok() {
+            continue;
+        }
+        assert!(space.write(BASE, b"x").is_ok());
+        for page in 1..=2 * pages {
+            let address = layout::MAPPINGS_END - page * PAGE;
+            assert!(space.read(address, &mut [0]).is_err(), "{address:#x}");
+        }
+    }
+}
+
+#[test]
+fn terabytes_of_nothing_are_passed_over() {
+    let mut space = space(ByteSize::mib(1));
+    let length = layout::USER_END - BASE;
+    // Page by page, or table by table, this would take minutes.
+    for _ in 0..1000 {
+        space
+            .map(
+                Placement::Fixed(BASE),
+                length,
+                Protection::NONE,
+                Backing::Anonymous,
+            )
+            .unwrap();
+        space.protect(BASE, length, Protection::NONE).unwrap();
+        space.discard(BASE, length).unwrap();
+        space.unmap(BASE, length).unwrap();
+    }
+}
+
+#[test]
+fn a_file_is_seen_and_never_written() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), vec![b'a'; 5000]).unwrap();
+    let mut space = space(ByteSize::mib(1));
+    let backing = Backing::File {
+        file: file.as_file(),
+        offset: PAGE,
+    };
+    let at = space
+        .map(
+            Placement::Anywhere { hint: 0 },
+            3 * PAGE,
+            Protection::READ_WRITE,
+            backing,
+        )
+        .unwrap();
+    let mut seen = [1; 3 * PAGE_LENGTH];
+    space.read(at, &mut seen).unwrap();
+    assert_eq!(seen[..904], [b'a'; 904]);
+    assert!(seen[904..].iter().all(|&byte| byte == 0));
+    space.write(at, b"b").unwrap();
+    let grown = space.remap(at, 3 * PAGE, 4 * PAGE, true);
+    assert!(matches!(grown, Err(MapError::NoMemory)), "{grown:?}");
+    space.unmap(at, 3 * PAGE).unwrap();
+    assert!(
+        std::fs::read(file.path())
+            .unwrap()
+            .iter()
+            .all(|&byte| byte == b'a')
+    );
+    // The frames come back as zeros.
+    let at = space
+        .map(
+            Placement::Anywhere { hint: 0 },
+            3 * PAGE,
+            Protection::READ,
+            Backing::Anonymous,
+        )
+        .unwrap();
+    space.read(at, &mut seen).unwrap();
+    assert_eq!(seen, [0; 3 * PAGE_LENGTH]);
+}
+
+#[test]
+fn a_reservation_costs_no_frames() {
+    let mut space = space(ByteSize::mib(1));
+    let free = space.free_bytes();
+    let at = space
+        .map(
+            Placement::Anywhere { hint: 0 },
+            64 << 20,
+            Protection::NONE,
+            Backing::Anonymous,
+        )
+        .unwrap();
+    assert_eq!(space.free_bytes(), free);
+    space.protect(at, 8 * PAGE, Protection::READ_WRITE).unwrap();
+    assert!(space.write(at, b"x").is_ok());
+    assert!(space.read(at + 8 * PAGE, &mut [0]).is_err());
+    let too_much = space.protect(at, 64 << 20, Protection::READ_WRITE);
+    assert!(matches!(too_much, Err(MapError::NoMemory)));
+}
+
+#[test]
+fn the_heap_grows_and_shrinks() {
+    let mut space = space(ByteSize::mib(1));
+    space.start_heap(BASE);
+    assert_eq!(space.set_break(0), BASE);
+    assert_eq!(space.set_break(BASE + 5000), BASE + 5000);
+    assert!(space.write(BASE + 8000, b"x").is_ok());
+    assert_eq!(space.set_break(BASE + 10), BASE + 10);
+    assert!(space.write(BASE + 8000, b"x").is_err());
+    assert_eq!(space.set_break(layout::USER_END), BASE + 10);
+}
