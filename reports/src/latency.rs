@@ -21,8 +21,10 @@ pub struct Percentile {
 
 /// The percentiles of one metric of one target, ascending; empty if no sample tells.
 pub fn percentiles(run: &Run, (experiment, metric): (&str, &str), target: &str) -> Vec<Percentile> {
+    // Few samples have latencies, so that is asked first.
     let is_of = |sample: &&Sample| {
-        sample.status == Status::Ok
+        sample.latencies.is_some()
+            && sample.status == Status::Ok
             && (sample.target.as_str(), sample.metric.as_str()) == (target, metric)
             && sample.experiment == experiment
     };

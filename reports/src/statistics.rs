@@ -13,6 +13,7 @@ mod joint;
 mod line;
 pub mod permutation;
 pub mod ranks;
+mod resample;
 mod series;
 pub mod shape;
 

@@ -11,6 +11,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::Interval;
+use super::resample::Rounds;
 
 /// Draws behind every interval; its ends then move by a small part of its width from seed to seed.
 pub const RESAMPLES: usize = 2000;
@@ -21,11 +22,8 @@ pub const SEED: u64 = 0x69_73_6f_62_65_6e_63_68;
 /// The interval of the median of values that come in rounds.
 pub fn median(units: &[&[f64]]) -> Option<Interval> {
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-    let mut drawn = Vec::new();
-    let medians = (0..RESAMPLES).filter_map(|_| {
-        draw(&mut rng, units, &mut drawn);
-        super::median(&mut drawn)
-    });
+    let mut rounds = Rounds::of(units);
+    let medians = (0..RESAMPLES).filter_map(|_| draw(&mut rng, &mut rounds));
     Interval::of_draws(medians.collect())
 }
 
@@ -35,16 +33,16 @@ pub fn paired(
     compare: impl Fn(f64, f64) -> Option<f64>,
 ) -> Option<Interval> {
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-    let (mut own, mut base) = (Vec::new(), Vec::new());
+    let (own, base): (Vec<_>, Vec<_>) = rounds.iter().copied().unzip();
+    let (mut own, mut base) = (Rounds::of(&own), Rounds::of(&base));
     let draws = (0..RESAMPLES).filter_map(|_| {
-        own.clear();
-        base.clear();
         for _ in 0..rounds.len() {
-            let (left, right) = rounds[rng.random_range(0..rounds.len())];
-            own.extend_from_slice(left);
-            base.extend_from_slice(right);
+            let round = rng.random_range(0..rounds.len());
+            own.draw(round);
+            base.draw(round);
         }
-        compare(super::median(&mut own)?, super::median(&mut base)?)
+        let (own, base) = (own.take_median(), base.take_median());
+        compare(own?, base?)
     });
     finite(draws.collect())
 }
@@ -56,11 +54,10 @@ pub fn apart(
     compare: impl Fn(f64, f64) -> Option<f64>,
 ) -> Option<Interval> {
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-    let (mut upper, mut lower) = (Vec::new(), Vec::new());
+    let (mut own, mut base) = (Rounds::of(own), Rounds::of(base));
     let draws = (0..RESAMPLES).filter_map(|_| {
-        draw(&mut rng, own, &mut upper);
-        draw(&mut rng, base, &mut lower);
-        compare(super::median(&mut upper)?, super::median(&mut lower)?)
+        let (own, base) = (draw(&mut rng, &mut own), draw(&mut rng, &mut base));
+        compare(own?, base?)
     });
     finite(draws.collect())
 }
@@ -70,11 +67,13 @@ pub fn quotient(value: f64, baseline: f64) -> Option<f64> {
     (value > 0.0 && baseline > 0.0).then(|| value / baseline)
 }
 
-fn draw(rng: &mut ChaCha8Rng, units: &[&[f64]], drawn: &mut Vec<f64>) {
-    drawn.clear();
-    for _ in 0..units.len() {
-        drawn.extend_from_slice(units[rng.random_range(0..units.len())]);
+/// The median of as many rounds as there are, drawn with replacement.
+fn draw(rng: &mut ChaCha8Rng, rounds: &mut Rounds) -> Option<f64> {
+    let count = rounds.len();
+    for _ in 0..count {
+        rounds.draw(rng.random_range(0..count));
     }
+    rounds.take_median()
 }
 
 fn finite(draws: Vec<f64>) -> Option<Interval> {

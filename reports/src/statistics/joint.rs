@@ -10,7 +10,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::bootstrap::{RESAMPLES, SEED};
-use super::{Interval, Series, median};
+use super::resample::Rounds;
+use super::{Interval, Series};
 
 /// A value and how sure it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,22 +37,24 @@ impl Joint {
             .map(|series| series.median())
             .collect::<Option<_>>()?;
         let rounds: BTreeSet<u32> = series.iter().flat_map(|series| series.rounds()).collect();
-        let rounds: Vec<u32> = rounds.into_iter().collect();
+        let mut all: Vec<Rounds> = series
+            .iter()
+            .map(|series| {
+                let units = rounds.iter().map(|round| series.of_round(*round));
+                Rounds::of(&units.collect::<Vec<_>>())
+            })
+            .collect();
         let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-        let mut values = Vec::new();
         let mut draw = |_| {
-            let drawn: Vec<u32> = rounds
-                .iter()
-                .map(|_| rounds[rng.random_range(0..rounds.len())])
-                .collect();
-            let of_one = |series: &&Series| {
-                values.clear();
-                let in_round = |round: &u32| series.of_round(*round);
-                values.extend(drawn.iter().flat_map(in_round));
-                median(&mut values)
-            };
-            // A draw of rounds in which one of them has failed tells nothing.
-            series.iter().map(of_one).collect::<Option<Vec<f64>>>()
+            for _ in 0..rounds.len() {
+                let round = rng.random_range(0..rounds.len());
+                for series in &mut all {
+                    series.draw(round);
+                }
+            }
+            // All are taken, for the next draw begins anew. One of rounds in which a series has failed tells nothing.
+            let medians: Vec<_> = all.iter_mut().map(Rounds::take_median).collect();
+            medians.into_iter().collect::<Option<Vec<f64>>>()
         };
         let draws = if rounds.len() < 2 { 0 } else { RESAMPLES };
         Some(Self {

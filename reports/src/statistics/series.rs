@@ -47,8 +47,8 @@ impl Series {
     }
 
     /// The values of one round.
-    pub fn of_round(&self, round: u32) -> impl Iterator<Item = f64> {
-        self.rounds.get(&round).into_iter().flatten().copied()
+    pub fn of_round(&self, round: u32) -> &[f64] {
+        self.rounds.get(&round).map_or(&[], Vec::as_slice)
     }
 
     /// Number of values.

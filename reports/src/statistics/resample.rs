@@ -1,0 +1,104 @@
+//! Medians of rounds that are drawn with replacement.
+//!
+//! Sorting is done once: a draw counts how often it took each value, and its median is where the counts reach the half. That
+//! is several times as fast as to copy the drawn values and to select among them, and gives the same number.
+
+/// The values of a series by round, of which some are drawn.
+#[derive(Debug)]
+pub struct Rounds {
+    sorted: Vec<f64>,
+    /// Where in `sorted` each value is, round after round.
+    places: Vec<u32>,
+    /// Where in `places` each round begins, and the end of the last.
+    starts: Vec<usize>,
+    /// How often each of `sorted` has been drawn.
+    drawn: Vec<u32>,
+    total: usize,
+}
+
+impl Rounds {
+    /// Those of `units`, the values of a round each.
+    pub fn of(units: &[&[f64]]) -> Self {
+        let values = units.concat();
+        let mut order: Vec<u32> = (0..).take(values.len()).collect();
+        let value = |place: u32| values[place as usize];
+        order.sort_unstable_by(|left, right| value(*left).total_cmp(&value(*right)));
+        let mut places = vec![0; values.len()];
+        for (place, index) in (0..).zip(&order) {
+            places[*index as usize] = place;
+        }
+        let mut starts = vec![0];
+        for unit in units {
+            starts.push(starts[starts.len() - 1] + unit.len());
+        }
+        Self {
+            sorted: order.into_iter().map(value).collect(),
+            drawn: vec![0; places.len()],
+            places,
+            starts,
+            total: 0,
+        }
+    }
+
+    /// Number of rounds.
+    pub fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Draws a round, by its place.
+    pub fn draw(&mut self, round: usize) {
+        let values = self.starts[round]..self.starts[round + 1];
+        self.total += values.len();
+        for place in &self.places[values] {
+            self.drawn[*place as usize] += 1;
+        }
+    }
+
+    /// The median of what was drawn since the last one was taken; nothing if that has no values.
+    pub fn take_median(&mut self) -> Option<f64> {
+        let (lower, upper) = (self.total.checked_sub(1)? / 2, self.total / 2);
+        let mut reached = 0;
+        let mut middle = None;
+        for (value, count) in self.sorted.iter().zip(&self.drawn) {
+            reached += *count as usize;
+            if middle.is_none() && reached > lower {
+                middle = Some(*value);
+            }
+            if reached > upper {
+                middle = middle.map(|lower| lower + (value - lower) / 2.0);
+                break;
+            }
+        }
+        self.drawn.fill(0);
+        self.total = 0;
+        middle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::median;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_the_median_of_copies(
+            units in prop::collection::vec(prop::collection::vec(-1e9..1e9_f64, 0..4), 1..30),
+            draws in prop::collection::vec(any::<prop::sample::Index>(), 0..60),
+        ) {
+            let units: Vec<&[f64]> = units.iter().map(Vec::as_slice).collect();
+            let mut rounds = Rounds::of(&units);
+            for half in draws.chunks(30) {
+                let drawn: Vec<usize> = half.iter().map(|draw| draw.index(rounds.len())).collect();
+                for round in &drawn {
+                    rounds.draw(*round);
+                }
+                let mut copies: Vec<f64> = drawn.iter().flat_map(|round| units[*round]).copied().collect();
+                prop_assert_eq!(rounds.take_median(), median(&mut copies));
+            }
+            prop_assert_eq!(rounds.take_median(), None);
+        }
+    }
+}
