@@ -6,6 +6,7 @@
 
 mod axis;
 pub mod bars;
+mod compact;
 pub mod curves;
 pub mod distribution;
 mod frame;
@@ -59,8 +60,10 @@ impl Chart {
         description: &str,
         draw: impl Fn(Size) -> Result<String, ChartError>,
     ) -> Result<Self, ChartError> {
-        let themed =
-            |size, class| Ok::<_, ChartError>(theme::apply(&draw(size)?, class, description));
+        let themed = |size, class| {
+            let drawing = compact::compact(&draw(size)?);
+            Ok::<_, ChartError>(theme::apply(&drawing, class, description))
+        };
         Ok(Self {
             wide: themed(Size::Wide, "wide")?,
             narrow: themed(Size::Narrow, "narrow")?,
