@@ -21,7 +21,6 @@ pub struct Percentile {
 
 /// The percentiles of one metric of one target, ascending; empty if no sample tells.
 pub fn percentiles(run: &Run, (experiment, metric): (&str, &str), target: &str) -> Vec<Percentile> {
-    // Few samples have latencies, so that is asked first.
     let is_of = |sample: &&Sample| {
         sample.latencies.is_some()
             && sample.status == Status::Ok

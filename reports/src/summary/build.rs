@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
+
 use super::{Cell, Column, Failure, Figure, Key, Outcome, Ratio, Section, Test};
 use crate::model::{Experiment, Metric, Run, Sample, Status, TOTAL, Target};
 use crate::parts::divide;
@@ -41,9 +43,10 @@ fn column<'a>(
             .map_or(&[][..], Vec::as_slice)
     };
     let base = baseline.map(|target| totals(samples_of(target)));
+    // Each figure draws on its own, and draws are most of what a report of a long run takes.
     let cells = run
         .targets
-        .iter()
+        .par_iter()
         .map(|target| {
             let base = base
                 .as_ref()
