@@ -5,13 +5,13 @@
 
 mod impossible;
 mod shape;
+mod told;
 
 use std::fmt;
 
 use crate::model::Unit;
 use crate::statistics::shape::TwoPeaks;
 use crate::summary::Summary;
-use crate::units;
 
 /// What identifies a figure, as people read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,88 +123,6 @@ impl Doubt<'_> {
             Self::Figure(_, FigureDoubt::AllEqual { .. }) => "all-equal",
             Self::Figure(_, FigureDoubt::AboveDevice { .. }) => "above-device",
             Self::Figure(_, FigureDoubt::TwoPeaks { .. }) => "two-peaks",
-        }
-    }
-}
-
-impl fmt::Display for Doubt<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Run(doubt) => doubt.fmt(f),
-            Self::Figure(name, doubt) => write!(f, "{name}{doubt}"),
-        }
-    }
-}
-
-impl fmt::Display for RunDoubt<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let duration = |value: &f64| units::value(Unit::Nanoseconds, *value);
-        match self {
-            Self::Injected {
-                target,
-                experiment,
-                delay,
-            } => write!(
-                f,
-                "{} were added to {target} in {experiment} on purpose: its figures are not its own",
-                duration(delay)
-            ),
-            Self::ClockStep { step } => write!(
-                f,
-                "the wall clock stepped by {} against the monotonic one, which times are taken from: the host slept, or its clock was set",
-                duration(step)
-            ),
-            Self::Drift {
-                figures,
-                most,
-                correlation,
-            } => write!(
-                f,
-                "{figures} {} over the run, most of all {most} (rank correlation with time {correlation:+.2}): rounds are paired, so ratios \
-                 hold, absolute values less so",
-                if *figures == 1 {
-                    "figure drifts"
-                } else {
-                    "figures drift"
-                }
-            ),
-            Self::Outliers { all, far, samples } => write!(
-                f,
-                "{all} of {samples} samples lie outside Tukey's fences, {far} of them far outside: counted, and left in all figures"
-            ),
-        }
-    }
-}
-
-/// What follows the figure's name.
-impl fmt::Display for FigureDoubt<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BelowFloor { floor, ratio } => write!(
-                f,
-                " is {} of {floor}, which does only a part of the same: one of the two isn't what it seems",
-                units::ratio(*ratio)
-            ),
-            Self::NegativePhase { samples } => write!(
-                f,
-                ": the parts are more than the whole, or below zero, in {samples} of the samples: a mark has a wrong time"
-            ),
-            Self::AllEqual { samples } => write!(
-                f,
-                ": all {samples} samples are the same, which no real time is"
-            ),
-            Self::AboveDevice { ratio } => write!(
-                f,
-                " is {} of the bare process although both go past the page cache: something keeps data elsewhere",
-                units::ratio(*ratio)
-            ),
-            Self::TwoPeaks { unit, peaks } => write!(
-                f,
-                " has two peaks, {} and {} ({:.0} % of the samples): one median can't stand for both",
-                units::value(*unit, peaks.lower),
-                units::value(*unit, peaks.upper),
-                peaks.upper_share * 100.0
-            ),
         }
     }
 }

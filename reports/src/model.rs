@@ -89,6 +89,14 @@ pub struct Fact {
     pub concern: Option<String>,
 }
 
+impl Fact {
+    /// What to know before the figures are believed, if there is something.
+    pub fn warning(&self) -> Option<String> {
+        let concern = self.concern.as_ref()?;
+        Some(format!("{}: {}: {concern}", self.label, self.value))
+    }
+}
+
 /// A way to isolate: one row of the ladder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -23,6 +23,7 @@ pub fn translate<'r>(run: &'r Run, words: &Words) -> Cow<'r, Run> {
         }
     };
     for experiment in &mut run.experiments {
+        translate(&mut experiment.method);
         for metric in &mut experiment.metrics {
             translate(&mut metric.title);
             for part in &mut metric.parts {
@@ -32,15 +33,39 @@ pub fn translate<'r>(run: &'r Run, words: &Words) -> Cow<'r, Run> {
     }
     for target in &mut run.targets {
         translate(&mut target.description);
+        target.differences.iter_mut().for_each(translate);
+        if let Some(unavailable) = &mut target.unavailable {
+            translate(&mut unavailable.reason);
+            translate(&mut unavailable.fix);
+        }
     }
     for fact in &mut run.host.facts {
+        let warning = fact.warning();
         translate(&mut fact.label);
+        translate(&mut fact.value);
+        fact.concern.iter_mut().for_each(translate);
+        // What the host is warned of is said of its facts again.
+        let translated = fact.warning();
+        let told = run
+            .warnings
+            .iter_mut()
+            .find(|told| Some(&**told) == warning.as_ref());
+        if let (Some(told), Some(translated)) = (told, translated) {
+            *told = translated;
+        }
     }
+    let reasons = run
+        .samples
+        .iter_mut()
+        .filter_map(|sample| sample.reason.as_mut());
+    reasons.for_each(translate);
     Cow::Owned(run)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::fixture;
 
@@ -63,5 +88,28 @@ mod tests {
         assert_eq!(translated.samples, run.samples);
         let english = Words::of(Language::English);
         assert!(matches!(translate(&run, &english), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_run_of_today_has_no_text_that_is_not_known() {
+        let gallery = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/gallery/host");
+        let run = crate::read_results(&gallery).unwrap();
+        let words = Words::of(Language::Chinese);
+        let metrics = run.experiments.iter().flat_map(|one| &one.metrics);
+        let parts = metrics.clone().flat_map(|metric| &metric.parts);
+        let differences = run.targets.iter().flat_map(|target| &target.differences);
+        let texts = (run.experiments.iter().map(|one| &one.method))
+            .chain(metrics.map(|metric| &metric.title))
+            .chain(parts.map(|part| &part.explanation))
+            .chain(run.targets.iter().map(|target| &target.description))
+            .chain(differences)
+            .chain(run.host.facts.iter().map(|fact| &fact.label));
+        let unknown: Vec<&String> = texts
+            .filter(|text| words.entry(GIVEN, text).is_none())
+            .collect();
+        assert!(unknown.is_empty(), "{unknown:#?}");
+        let translated = translate(&run, &words);
+        let warned = "主机: 本身是虚拟机: 由外层虚拟机监控程序调度，其中的虚拟机是嵌套或模拟的";
+        assert!(translated.warnings.iter().any(|told| told == warned));
     }
 }

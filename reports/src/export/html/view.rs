@@ -112,9 +112,9 @@ impl RunView {
             injected: doubts
                 .iter()
                 .filter(|doubt| is_injected(doubt))
-                .map(ToString::to_string)
+                .map(|doubt| doubt.tell(words))
                 .collect(),
-            warnings: warnings(run, &doubts),
+            warnings: warnings(run, &doubts, words),
             baseline: summary.baseline.map(|baseline| baseline.name.clone()),
             thin: summary.is_thin(),
             ladder: table(
@@ -154,10 +154,10 @@ fn is_injected(doubt: &Doubt<'_>) -> bool {
 }
 
 /// Doubts about the data, and then those about the host.
-fn warnings(run: &Run, doubts: &[Doubt<'_>]) -> Vec<String> {
+fn warnings(run: &Run, doubts: &[Doubt<'_>], words: &Words) -> Vec<String> {
     let doubts = doubts.iter().filter(|doubt| !is_injected(doubt));
     doubts
-        .map(ToString::to_string)
+        .map(|doubt| doubt.tell(words))
         .chain(run.warnings.iter().cloned())
         .collect()
 }
