@@ -44,8 +44,17 @@ impl Axis {
         }
     }
 
-    /// Around positive values, ticks at 1, 2 and 5 times powers of ten if that leaves them room, else at fewer of them.
-    pub fn logarithmic(lowest: f64, highest: f64, count: usize) -> Self {
+    /// Around positive values of `unit`: sizes have their ticks at powers of two, as their units are, and all else at 1, 2 and 5
+    /// times powers of ten, if that leaves them room, else at fewer of them.
+    pub fn logarithmic(unit: Unit, lowest: f64, highest: f64, count: usize) -> Self {
+        if unit == Unit::Bytes {
+            Self::binary(lowest, highest, count)
+        } else {
+            Self::decimal(lowest, highest, count)
+        }
+    }
+
+    fn decimal(lowest: f64, highest: f64, count: usize) -> Self {
         let (start, end) = (lowest / 1.15, highest * 1.15);
         let all: Vec<f64> = round_numbers(start)
             .take_while(|tick| *tick <= end)
@@ -71,11 +80,7 @@ impl Axis {
         }
     }
 
-    /// The same for values of `unit`: sizes have their ticks at powers of two, as their units are.
-    pub fn logarithmic_of(unit: Unit, lowest: f64, highest: f64, count: usize) -> Self {
-        if unit != Unit::Bytes {
-            return Self::logarithmic(lowest, highest, count);
-        }
+    fn binary(lowest: f64, highest: f64, count: usize) -> Self {
         let (start, end) = (lowest / 1.15, highest * 1.15);
         let doublings = || std::iter::successors(Some(1.0), |tick| Some(tick * 2.0));
         let within: Vec<f64> = doublings()
@@ -214,15 +219,13 @@ mod tests {
     #[test]
     fn sizes_have_their_ticks_at_powers_of_two() {
         const KIB: f64 = 1024.0;
-        let axis = Axis::logarithmic_of(Unit::Bytes, 200.0 * KIB, 17_000.0 * KIB, 4);
+        let axis = Axis::logarithmic(Unit::Bytes, 200.0 * KIB, 17_000.0 * KIB, 4);
         assert_eq!(
             axis.ticks,
             [256.0, 1024.0, 4096.0, 16384.0].map(|size| size * KIB)
         );
-        let narrow = Axis::logarithmic_of(Unit::Bytes, 5.0, 5.1, 4);
+        let narrow = Axis::logarithmic(Unit::Bytes, 5.0, 5.1, 4);
         assert!(narrow.ticks.is_empty() && narrow.start() < 5.0);
-        let times = Axis::logarithmic_of(Unit::Nanoseconds, 1e3, 1e6, 4);
-        assert_eq!(times.ticks, Axis::logarithmic(1e3, 1e6, 4).ticks);
     }
 
     #[test]
@@ -251,11 +254,13 @@ mod tests {
                     .all(|(tick, value)| (tick / value - 1.0).abs() < 1e-9)
             );
         };
-        close(Axis::logarithmic(6e5, 3e6, 8), &[7e5, 1e6, 1.5e6, 2e6, 3e6]);
+        let of_times =
+            |lowest, highest, count| Axis::logarithmic(Unit::Nanoseconds, lowest, highest, count);
+        close(of_times(6e5, 3e6, 8), &[7e5, 1e6, 1.5e6, 2e6, 3e6]);
         close(
-            Axis::logarithmic(6e5, 3e8, 12),
+            of_times(6e5, 3e8, 12),
             &[1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8],
         );
-        close(Axis::logarithmic(6e5, 3e8, 5), &[1e6, 1e7, 1e8]);
+        close(of_times(6e5, 3e8, 5), &[1e6, 1e7, 1e8]);
     }
 }

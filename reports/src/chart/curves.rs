@@ -213,7 +213,7 @@ pub(super) fn draw_curves(
             Size::Wide => &WIDE,
             Size::Narrow => &NARROW,
         };
-        let up = Axis::logarithmic_of(unit, lowest, highest, layout.ticks);
+        let up = Axis::logarithmic(unit, lowest, highest, layout.ticks);
         draw(layout, unit, curves, across, up)
     })?;
     Ok(Some(chart))

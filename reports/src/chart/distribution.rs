@@ -42,7 +42,7 @@ pub fn render(run: &Run, column: &Column<'_>, words: &Words) -> Result<Option<Ch
         draw(
             size,
             &rows,
-            Axis::logarithmic(lowest, highest, size.ticks()),
+            Axis::logarithmic(unit, lowest, highest, size.ticks()),
             &tick,
             |frame| {
                 for (index, (cell, strip)) in cells.iter().zip(&strips).enumerate() {

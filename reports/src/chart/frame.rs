@@ -3,6 +3,8 @@
 //! The library has no fonts here and guesses a text's extent, so labels are placed by the layouts below,
 //! which leave room for the widest that [`label`] lets through.
 
+mod layout;
+
 use std::fmt::Write as _;
 use std::ops::Range;
 
@@ -10,11 +12,14 @@ use plotters::backend::SVGBackend;
 use plotters::chart::{ChartBuilder, ChartContext, LabelAreaPosition};
 use plotters::coord::Shift;
 use plotters::coord::cartesian::Cartesian2d;
+use plotters::coord::ranged1d::Ranged as _;
 use plotters::drawing::{DrawingArea, IntoDrawingArea as _};
 use plotters::element::{EmptyElement, PathElement, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, FontDesc, FontFamily, FontStyle, ShapeStyle, TextStyle};
 
+pub use self::layout::TICK;
+use self::layout::{CHARACTER, Layout};
 use super::axis::{Axis, Rows};
 use super::theme::{Ink, escape};
 use super::{ChartError, Size};
@@ -44,84 +49,12 @@ pub enum Value {
     Missing(String),
 }
 
-/// Extents in pixels of the drawing.
-struct Layout {
-    width: i32,
-    /// Left of the plot.
-    gutter: i32,
-    /// Right of the plot.
-    margin: i32,
-    /// Height of the text above a bar; none if the text stands in the gutter.
-    lead: i32,
-    bar: i32,
-    gap: i32,
-    font: i32,
-    /// The longest name that fits.
-    name: usize,
-    /// Most ticks that fit.
-    ticks: usize,
-}
-
-const WIDE: Layout = Layout {
-    width: 880,
-    gutter: 152,
-    margin: 112,
-    lead: 0,
-    bar: 22,
-    gap: 12,
-    font: 13,
-    name: 20,
-    ticks: 10,
-};
-const NARROW: Layout = Layout {
-    width: 360,
-    gutter: 6,
-    margin: 18,
-    lead: 18,
-    bar: 16,
-    gap: 10,
-    font: 13,
-    name: 24,
-    ticks: 6,
-};
-
 /// Where names begin.
 const LEFT: i32 = 2;
-
-/// Size of the font of ticks.
-pub(super) const TICK: i32 = 12;
 
 /// Height of a heading, and of the axis.
 const HEADING: i32 = 34;
 const AXIS: i32 = 26;
-
-/// Average width of a character, in hundredths of the font's size: of `DejaVu` Sans, the widest of the usual ones.
-const CHARACTER: i32 = 62;
-
-impl Size {
-    fn layout(self) -> &'static Layout {
-        match self {
-            Self::Wide => &WIDE,
-            Self::Narrow => &NARROW,
-        }
-    }
-
-    /// Width of the part of a chart that holds the values.
-    pub(super) fn plot_width(self) -> f64 {
-        let layout = self.layout();
-        f64::from(layout.width - layout.gutter - layout.margin)
-    }
-
-    /// What a tick's label of so many characters takes, with the room around it.
-    pub(super) fn label_width(characters: usize) -> f64 {
-        (characters + 2) as f64 * f64::from(CHARACTER * TICK) / 100.0
-    }
-
-    /// Most ticks that are sensible below a chart of this size.
-    pub(super) fn ticks(self) -> usize {
-        self.layout().ticks
-    }
-}
 
 /// A chart in the making.
 pub struct Frame<'a> {
@@ -143,6 +76,15 @@ pub fn draw(
 ) -> Result<String, ChartError> {
     let layout = size.layout();
     let (bars, height) = arrange(rows, layout);
+    // A label in the middle under a tick near the edge would leave the drawing.
+    let tick = |value: &f64| {
+        let label = tick(value);
+        let plot = layout.gutter..layout.width - layout.margin;
+        let place = axis.map(value, (plot.start, plot.end));
+        let half = i32::try_from(label.chars().count()).unwrap_or(0) * CHARACTER * TICK / 200;
+        let fits = place >= half && place + half <= layout.width;
+        if fits { label } else { String::new() }
+    };
     let mut svg = String::new();
     let told = {
         let extent = (
@@ -161,7 +103,7 @@ pub fn draw(
             .light_line_style(Ink::Grid.stand_in())
             .bold_line_style(Ink::Grid.stand_in())
             .axis_style(Ink::Grid.stand_in())
-            .x_label_formatter(tick)
+            .x_label_formatter(&tick)
             .x_label_style(text(TICK, Ink::Muted, HPos::Center, VPos::Top))
             .draw()?;
         label(&root, rows, &bars, layout)?;

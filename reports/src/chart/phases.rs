@@ -59,7 +59,8 @@ pub fn render_logarithmic(column: &Column<'_>, words: &Words) -> Result<Option<C
         return Ok(None);
     };
     let tick = |value: &f64| units::tick(column.metric.unit, *value);
-    let axis = |size: Size| Axis::logarithmic(range.start, range.end, size.ticks());
+    let axis =
+        |size: Size| Axis::logarithmic(column.metric.unit, range.start, range.end, size.ticks());
     stack(column, words, &tick, axis, |_| false).map(Some)
 }
 

@@ -97,7 +97,7 @@ pub fn render(unit: Unit, dots: &[Dot], words: &Words) -> Result<Option<Chart>, 
 
 fn axis(unit: Unit, values: impl Iterator<Item = f64> + Clone, ticks: usize) -> Axis {
     let lowest = values.clone().fold(f64::INFINITY, f64::min);
-    Axis::logarithmic_of(unit, lowest, values.fold(lowest, f64::max), ticks)
+    Axis::logarithmic(unit, lowest, values.fold(lowest, f64::max), ticks)
 }
 
 fn draw(layout: &Layout, unit: Unit, dots: &[Dot], across_is: &str) -> Result<String, ChartError> {
