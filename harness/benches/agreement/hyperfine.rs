@@ -1,6 +1,6 @@
 //! Start-up: the same program from spawn to end, by hyperfine and by the experiment `startup`.
 //!
-//! hyperfine starts by posix_spawn(3), which sets each of 64 signals back in the child, and its clock runs from before that
+//! hyperfine starts by `posix_spawn(3)`, which sets each of 64 signals back in the child, and its clock runs from before that
 //! call until the process is reaped. isobench's spawn has no signal to set back, and its clock stops when the kernel says that
 //! the process has ended. For a bare process that is a fifth of the whole, so it is measured here and added to isobench's
 //! figure: what is held against hyperfine is then the same stretch of time.
@@ -46,7 +46,7 @@ fn spawn_to_end(own: &Own) -> anyhow::Result<f64> {
     Ok(own.sample(STARTUP, &["ready", "exit"])?.iter().sum())
 }
 
-/// How much longer posix_spawn takes than isobench's spawn, and reaping: medians, in nanoseconds.
+/// How much longer `posix_spawn` takes than isobench's spawn, and reaping: medians, in nanoseconds.
 fn beyond_spawn_to_end(own: &Own) -> anyhow::Result<f64> {
     let median = |take: fn(&Own) -> anyhow::Result<Duration>| {
         let taken = (0..STARTS).map(|turn| Ok((turn, take(own)?.as_nanos() as f64)));
