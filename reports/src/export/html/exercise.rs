@@ -3,6 +3,7 @@
 //! The answers and the report stand in `<details>`, which need no script; the only script of any report compares guesses
 //! with answers. The document allows that one script, by its digest, and no other.
 
+use super::first::by_importance;
 use super::table::leading;
 use crate::model::{Target, TargetKind, Unit};
 use crate::summary::{Figure, Summary};
@@ -35,7 +36,7 @@ pub struct QuestionView {
 /// A question for each rung and each experiment that has a leading figure.
 pub fn questions(summary: &Summary<'_>, words: &Words) -> Vec<QuestionView> {
     let mut questions = Vec::new();
-    for (title, column) in summary.sections.iter().filter_map(leading) {
+    for (title, column) in by_importance(summary).into_iter().filter_map(leading) {
         for cell in &column.cells {
             let is_rung = matches!(cell.target.kind, TargetKind::Rung(_));
             let figure = cell

@@ -5,7 +5,7 @@ use super::table::{TableView, kind, leading, table};
 use crate::guards::Doubt;
 use crate::model::{Target, TargetKind, Unit};
 use crate::quiet::{Disturbance, Quiet};
-use crate::summary::{Cell, Column, Outcome, Summary};
+use crate::summary::{Cell, Column, Outcome, Section, Summary};
 use crate::units;
 use crate::words::{Words, signed};
 
@@ -124,15 +124,20 @@ fn place(target: &Target, words: &Words) -> String {
     place.unwrap_or_else(|| words.say("first.in-target", &[("target", &target.name)]))
 }
 
-/// The rungs, with the leading figure of each experiment.
-fn ladder(summary: &Summary<'_>, words: &Words) -> TableView {
+/// The experiments of a run, those that everyone asks for before all others.
+pub fn by_importance<'s, 'a>(summary: &'s Summary<'a>) -> Vec<&'s Section<'a>> {
     let mut sections: Vec<_> = summary.sections.iter().collect();
     sections.sort_by_key(|section| {
         let mut foremost = FOREMOST.iter();
         let place = foremost.position(|name| *name == section.experiment.name);
         place.unwrap_or(FOREMOST.len())
     });
-    let columns = sections.into_iter().filter_map(leading);
+    sections
+}
+
+/// The rungs, with the leading figure of each experiment.
+fn ladder(summary: &Summary<'_>, words: &Words) -> TableView {
+    let columns = by_importance(summary).into_iter().filter_map(leading);
     let columns: Vec<_> = columns.take(ABREAST).collect();
     let is_rung = |index: usize| {
         let target = &summary.run.targets[index];
