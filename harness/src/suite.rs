@@ -319,14 +319,7 @@ fn describe(
             .findings
             .iter()
             .filter(|finding| finding.verdict == Verdict::Concern)
-            .filter_map(|finding| {
-                Some(format!(
-                    "{}: {}: {}",
-                    finding.label,
-                    finding.value,
-                    finding.reason.as_ref()?
-                ))
-            })
+            .filter_map(|finding| finding.fact().warning())
             .collect(),
         samples: Vec::new(),
     }

@@ -17,6 +17,7 @@ use crate::prices::lists;
 use crate::summary::{self, Column, Outcome, Section, Summary, Verdict};
 use crate::text::one_line;
 use crate::units;
+use crate::words::{Language, Words};
 
 /// Longest name of a target, of a metric, of a reason: what a hostile file can make of a line.
 const NAME: usize = 24;
@@ -256,10 +257,11 @@ fn notes(summary: &Summary<'_>, options: TableOptions) -> Vec<String> {
             .into_iter()
             .map(|gap| (gap.target.to_owned(), gap.to_string())),
     );
+    let words = Words::of(Language::English);
     notes.extend(
         guards::doubts(summary)
             .iter()
-            .map(|doubt| ("doubt".to_owned(), doubt.to_string())),
+            .map(|doubt| ("doubt".to_owned(), doubt.tell(&words))),
     );
     notes.extend(
         conduct::notes(summary)

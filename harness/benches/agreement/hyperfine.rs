@@ -48,12 +48,19 @@ fn spawn_to_end(own: &Own) -> anyhow::Result<f64> {
 
 /// How much longer `posix_spawn` takes than isobench's spawn, and reaping: medians, in nanoseconds.
 fn beyond_spawn_to_end(own: &Own) -> anyhow::Result<f64> {
-    let median = |take: fn(&Own) -> anyhow::Result<Duration>| {
-        let taken = (0..STARTS).map(|turn| Ok((turn, take(own)?.as_nanos() as f64)));
-        let taken = taken.collect::<anyhow::Result<Vec<_>>>()?;
-        Series::new(taken).median().context("no start")
-    };
-    Ok(median(posix_spawn)? - median(own_spawn)? + median(reaping)?)
+    let theirs: Vec<_> = (0..STARTS)
+        .map(|_| posix_spawn(own))
+        .collect::<anyhow::Result<_>>()?;
+    let ours: Vec<_> = (0..STARTS)
+        .map(|_| start_and_reap(own))
+        .collect::<anyhow::Result<_>>()?;
+    let (spawned, reaped): (Vec<_>, Vec<_>) = ours.into_iter().unzip();
+    Ok(median(theirs)? - median(spawned)? + median(reaped)?)
+}
+
+fn median(taken: Vec<Duration>) -> anyhow::Result<f64> {
+    let nanos = taken.into_iter().map(|taken| taken.as_nanos() as f64);
+    Series::new((0..).zip(nanos)).median().context("no start")
 }
 
 /// Until the standard library's call, which is hyperfine's, comes back.
@@ -68,16 +75,8 @@ fn posix_spawn(own: &Own) -> anyhow::Result<Duration> {
     Ok(took)
 }
 
-/// From the reading of isobench's clock until its own call comes back.
-fn own_spawn(own: &Own) -> anyhow::Result<Duration> {
-    start_and_reap(own).map(|(spawned, _)| spawned)
-}
-
-/// From the kernel's saying that the process has ended until it is gone.
-fn reaping(own: &Own) -> anyhow::Result<Duration> {
-    start_and_reap(own).map(|(_, reaped)| reaped)
-}
-
+/// From the reading of isobench's clock until its own call comes back; and from the kernel's saying that the process has ended
+/// until it is gone.
 fn start_and_reap(own: &Own) -> anyhow::Result<(Duration, Duration)> {
     let command = CommandLine::new(&own.workload).args(["ready"]);
     let (mut output, stdout) = pipe()?;

@@ -84,6 +84,16 @@ impl Finding {
         }
     }
 
+    /// What a results file says of it.
+    pub(crate) fn fact(&self) -> Fact {
+        Fact {
+            key: self.key.to_owned(),
+            label: self.label.to_owned(),
+            value: self.value.clone(),
+            concern: self.reason.clone(),
+        }
+    }
+
     fn missing(self, need: Need, reason: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             verdict: Verdict::Missing,
@@ -123,16 +133,7 @@ impl HostReport {
     pub fn describe(&self) -> Host {
         Host {
             summary: self.summary(),
-            facts: self
-                .findings
-                .iter()
-                .map(|finding| Fact {
-                    key: finding.key.to_owned(),
-                    label: finding.label.to_owned(),
-                    value: finding.value.clone(),
-                    concern: finding.reason.clone(),
-                })
-                .collect(),
+            facts: self.findings.iter().map(Finding::fact).collect(),
         }
     }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::fixture;
 use crate::model::{ClockOffset, Injection, Run, Sample};
 use crate::summary::Summary;
+use crate::words::{Language, Words};
 
 fn names(run: &Run) -> Vec<&'static str> {
     doubts(&Summary::of(run)).iter().map(Doubt::name).collect()
@@ -41,7 +42,7 @@ fn an_injection_and_a_clock_step_are_told_first() {
     assert_eq!(names(&run)[..2], ["injected", "clock-step"]);
     let summary = Summary::of(&run);
     assert_eq!(
-        doubts(&summary)[0].to_string(),
+        doubts(&summary)[0].tell(&Words::of(Language::English)),
         "500 µs were added to container in startup on purpose: its figures are not its own"
     );
     run.conduct.clock = offset(i64::MIN + 900_000);
@@ -58,12 +59,10 @@ fn a_target_below_its_floor_is_told_with_the_floor() {
     let summary = Summary::of(&run);
     let found = doubts(&summary);
     assert_eq!(found[0].name(), "below-floor");
+    let told = found[0].tell(&Words::of(Language::English));
     assert!(
-        found[0]
-            .to_string()
-            .starts_with("container, startup ready is 0.79× of namespaces, "),
-        "{}",
-        found[0]
+        told.starts_with("container, startup ready is 0.79× of namespaces, "),
+        "{told}"
     );
     each(&mut run, is_of, |sample| scale(sample, 0.1));
     run.targets[1].floor = None;

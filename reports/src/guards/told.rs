@@ -1,21 +1,12 @@
 //! Doubts in words.
 
-use std::fmt::{self, Display};
-
 use super::{Doubt, FigureDoubt, FigureName, RunDoubt};
 use crate::model::Unit;
 use crate::units;
-use crate::words::{Language, Words};
-
-/// In English, for the terminal and for programs.
-impl Display for Doubt<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.tell(&Words::of(Language::English)))
-    }
-}
+use crate::words::Words;
 
 impl Doubt<'_> {
-    /// A sentence without a full stop, in the language of `words`.
+    /// A sentence without a full stop, in the language of `words`: English for the terminal and for programs.
     pub fn tell(&self, words: &Words) -> String {
         match self {
             Self::Run(doubt) => doubt.tell(words),

@@ -10,6 +10,7 @@ use crate::guards;
 use crate::model::{Better, EMULATED, Metric, Run, Unit};
 use crate::summary::{Cell, Figure, Outcome, Section, Summary};
 use crate::units;
+use crate::words::{Language, Words};
 
 /// The status of a figure that a delay was added to on purpose.
 const INJECTED: &str = "injected";
@@ -89,6 +90,7 @@ pub fn render(runs: &[Run], baseline: Option<&str>, format: Format) -> Result<St
 
 fn document<'a>(summary: &Summary<'a>) -> RunDocument<'a> {
     let run = summary.run;
+    let words = Words::of(Language::English);
     RunDocument {
         tool: &run.tool,
         version: &run.version,
@@ -104,7 +106,7 @@ fn document<'a>(summary: &Summary<'a>) -> RunDocument<'a> {
             .iter()
             .map(|doubt| DoubtDocument {
                 kind: doubt.name(),
-                text: doubt.to_string(),
+                text: doubt.tell(&words),
             })
             .collect(),
         warnings: &run.warnings,
