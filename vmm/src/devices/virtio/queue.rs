@@ -64,17 +64,14 @@ pub struct Chain {
 /// # Errors
 /// The driver breaks the rules.
 pub fn next(queue: &mut Queue, memory: &Memory) -> Result<Option<Chain>, QueueError> {
-    let chain = queue.iter(memory).map_err(QueueError::Ring)?.next();
-    let Some(chain) = chain else {
-        let end = queue.avail_idx(memory, Ordering::Acquire);
-        let is_end = end.map_err(QueueError::Ring)?.0 == queue.next_avail();
-        return if is_end {
-            Ok(None)
-        } else {
-            Err(QueueError::RingOutside)
-        };
-    };
-    collect(chain).map(Some)
+    // Before the walk: the driver may make more available meanwhile, of which an empty walk knows nothing.
+    let available = queue.avail_idx(memory, Ordering::Acquire);
+    let available = available.map_err(QueueError::Ring)?.0;
+    match queue.iter(memory).map_err(QueueError::Ring)?.next() {
+        Some(chain) => collect(chain).map(Some),
+        None if available == queue.next_avail() => Ok(None),
+        None => Err(QueueError::RingOutside),
+    }
 }
 
 /// Serves each request in turn until there is none, and says whether the driver wants to hear of it. `request` gives how
@@ -237,8 +234,69 @@ impl Extent {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::thread;
+
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::devices::virtio::driver::{AVAILABLE, MEMORY, TABLE, USED};
+    use crate::linux::memory::map;
+
+    const SIZE: u16 = 16;
+
+    /// A queue whose every descriptor is a chain of its own.
+    fn queue_of_single_buffers(memory: &Memory) -> Queue {
+        for index in 0..u64::from(SIZE) {
+            let length = GuestAddress(TABLE + index * 16 + 8);
+            memory.write_obj(1_u32, length).unwrap();
+        }
+        let mut queue = Queue::new(SIZE).unwrap();
+        let low = |address: u64| Some(u32::try_from(address).unwrap());
+        queue.set_desc_table_address(low(TABLE), None);
+        queue.set_avail_ring_address(low(AVAILABLE), None);
+        queue.set_used_ring_address(low(USED), None);
+        queue.set_ready(true);
+        queue
+    }
+
+    /// A device that takes `count` chains and gives them back.
+    fn take_all(memory: &Memory, queue: &mut Queue, count: u16) -> Result<(), QueueError> {
+        let mut taken = 0;
+        while taken < count {
+            if let Some(chain) = next(queue, memory)? {
+                taken += 1;
+                queue.add_used(memory, chain.head, 0).unwrap();
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_driver_may_make_more_available_while_the_device_looks() {
+        const COUNT: u16 = 5_000;
+        let memory = map(MEMORY).unwrap();
+        let mut queue = queue_of_single_buffers(&memory);
+        thread::scope(|scope| {
+            let device = scope.spawn(|| take_all(&memory, &mut queue, COUNT));
+            let (available, used) = (GuestAddress(AVAILABLE + 2), GuestAddress(USED + 2));
+            let is_full =
+                |index| index - memory.load::<u16>(used, Ordering::Acquire).unwrap() == SIZE;
+            for index in 0..COUNT {
+                while is_full(index) && !device.is_finished() {
+                    thread::yield_now();
+                }
+                let slot = AVAILABLE + 4 + u64::from(index % SIZE) * 2;
+                memory.write_obj(index % SIZE, GuestAddress(slot)).unwrap();
+                memory
+                    .store(index + 1, available, Ordering::Release)
+                    .unwrap();
+            }
+            device
+                .join()
+                .unwrap()
+                .expect("the driver keeps to the rules");
+        });
+    }
 
     fn buffers(lengths: &[u64]) -> Buffers {
         let mut address = 0;
