@@ -5,16 +5,15 @@
 
 mod batch;
 mod error;
+mod stdin;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use isobench_workloads::protocol::Message;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 
@@ -27,6 +26,7 @@ use crate::stream::Stream;
 
 pub use batch::{Started, start_together};
 pub use error::{Ending, InstanceError};
+pub use stdin::Stdin;
 
 /// Bytes of standard output after which an instance counts as flooding: far more than the protocol needs.
 const MOST_OUTPUT: usize = 1024 * 1024;
@@ -37,15 +37,6 @@ const MOST_MARKS: usize = 16 * 1024;
 
 /// How long a launcher has, once its workload is set up, to come to rest: what it does then isn't the workload's.
 const REST: Duration = Duration::from_millis(5);
-
-/// What the instance finds on its standard input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stdin {
-    /// Nothing: `/dev/null`.
-    Null,
-    /// A pipe that stays open until [`Instance::close_stdin`].
-    Held,
-}
 
 /// That it has ended.
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +91,7 @@ impl<'i> Instance<'i> {
         let (stdout_writer, stdout) = Stream::pipe(MOST_OUTPUT)?;
         let (stderr_writer, stderr) = Stream::pipe(MOST_ERROR_OUTPUT)?;
         let (marks_writer, marks) = Stream::pipe(MOST_MARKS)?;
-        let (child_stdin, held) = open_stdin(stdin)?;
+        let (child_stdin, held) = stdin.open()?;
         let descriptors = Descriptors {
             stdin: child_stdin,
             stdout: stdout_writer,
@@ -379,16 +370,6 @@ pub fn unexpected(message: &Message, awaited: &'static str) -> InstanceError {
     InstanceError::Unexpected {
         said: message.to_string().chars().take(80).collect(),
         awaited,
-    }
-}
-
-fn open_stdin(stdin: Stdin) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
-    match stdin {
-        Stdin::Null => Ok((std::fs::File::open("/dev/null")?.into(), None)),
-        Stdin::Held => {
-            let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
-            Ok((reader, Some(writer)))
-        }
     }
 }
 

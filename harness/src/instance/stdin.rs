@@ -1,0 +1,30 @@
+//! Standard input of an instance.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+
+/// What the instance finds on its standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stdin {
+    /// Nothing: `/dev/null`.
+    Null,
+    /// A pipe that stays open until [`Instance::close_stdin`].
+    Held,
+}
+
+impl Stdin {
+    /// The instance's end, and the one to be held, if any.
+    pub(super) fn open(self) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
+        match self {
+            Self::Null => Ok((File::open("/dev/null")?.into(), None)),
+            Self::Held => {
+                let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+                Ok((reader, Some(writer)))
+            }
+        }
+    }
+}
