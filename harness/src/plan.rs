@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 /// How much time a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Profile {
-    /// Under 30 seconds: does it work, and roughly what comes out?
+    /// The ladder in under 30 seconds, a minute with peers: does it work, and roughly what comes out?
     Quick,
     /// Under 5 minutes: figures worth quoting.
     Standard,
