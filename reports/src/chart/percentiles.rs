@@ -6,7 +6,7 @@
 
 use super::curves::{Across, Curve, Point, draw_curves};
 use super::{Chart, ChartError};
-use crate::latency::percentiles;
+use crate::latency::Percentile;
 use crate::model::{Run, Unit};
 use crate::words::Words;
 
@@ -16,15 +16,20 @@ const TICKS: [f64; 7] = [1.0, 10.0, 50.0, 90.0, 99.0, 99.9, 100.0];
 /// The odds at which the longest stands.
 const END: f64 = 10_000.0;
 
-/// Draws the latencies of one metric; none if no sample tells of them.
+/// Draws the latencies of one metric, `found` for each target in the run's order; none if nothing was found.
 ///
 /// # Errors
 ///
 /// When the plotting library refuses.
-pub fn render(run: &Run, metric: (&str, &str), words: &Words) -> Result<Option<Chart>, ChartError> {
-    let curves = run.targets.iter().enumerate().filter_map(|target| {
-        let points = percentiles(run, metric, &target.1.name)
-            .into_iter()
+pub fn render(
+    run: &Run,
+    found: &[Vec<Percentile>],
+    words: &Words,
+) -> Result<Option<Chart>, ChartError> {
+    let targets = run.targets.iter().enumerate().zip(found);
+    let curves = targets.filter_map(|(target, found)| {
+        let points = found
+            .iter()
             // The axis is logarithmic.
             .filter(|one| one.lower > 0.0)
             .map(|one| Point {
@@ -60,6 +65,7 @@ fn label(odds: f64) -> String {
 mod tests {
     use super::*;
     use crate::fixture;
+    use crate::latency::percentiles;
     use crate::model::PERCENTILES;
     use crate::words::Language;
 
@@ -76,10 +82,15 @@ mod tests {
     fn there_is_a_curve_per_target_that_tells_and_none_without() {
         let words = Words::of(Language::English);
         let mut run = fixture::run();
-        let reads = ("disk", "rand-read-direct");
-        assert_eq!(render(&run, reads, &words).unwrap(), None);
+        let drawn = |run: &Run| {
+            let reads = ("disk", "rand-read-direct");
+            let targets = run.targets.iter();
+            let found = targets.map(|target| percentiles(run, reads, &target.name));
+            render(run, &found.collect::<Vec<_>>(), &words).unwrap()
+        };
+        assert_eq!(drawn(&run), None);
         fixture::add_latencies(&mut run, 1000);
-        let chart = render(&run, reads, &words).unwrap().unwrap();
+        let chart = drawn(&run).unwrap();
         for drawing in [&chart.wide, &chart.narrow] {
             assert!(
                 drawing.contains("process ") && drawing.contains("at 99.9"),

@@ -33,25 +33,25 @@ pub fn figures(
     }
     for column in &section.columns {
         let of = (experiment, column.metric.name.as_str());
-        let Some(chart) = percentiles::render(run, of, words)? else {
+        let targets = run.targets.iter();
+        let found: Vec<_> = targets
+            .clone()
+            .map(|target| latency::percentiles(run, of, &target.name))
+            .collect();
+        let Some(chart) = percentiles::render(run, &found, words)? else {
             continue;
         };
         let name = format!("latency.of-{}", column.metric.name);
         let what = words.find(&name).unwrap_or(&column.metric.title);
-        let item = |target: &Target| {
-            item(
-                run,
-                target,
-                &latency::percentiles(run, of, &target.name),
-                words,
-            )
-        };
+        let legend = targets
+            .zip(&found)
+            .filter_map(|(target, found)| item(run, target, found, words));
         figures.push(FigureView {
             title: words.say_one("latency.title", "operation", what),
             chart,
             logarithmic: None,
             caption: words.text("latency.caption").to_owned(),
-            legend: run.targets.iter().filter_map(item).collect(),
+            legend: legend.collect(),
         });
     }
     Ok(figures)
