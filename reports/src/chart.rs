@@ -9,6 +9,7 @@ pub mod bars;
 mod compact;
 pub mod curves;
 pub mod distribution;
+pub mod evidence;
 mod frame;
 pub mod percentiles;
 pub mod phases;

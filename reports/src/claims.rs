@@ -7,12 +7,14 @@
 mod evidence;
 mod family;
 mod image;
+mod quote;
 mod reach;
 mod resources;
 mod speed;
 mod start;
 
 use self::evidence::Evidence;
+pub use self::quote::{Measure, Quote};
 use crate::summary::{Figure, Summary};
 use crate::words::Words;
 
@@ -53,12 +55,12 @@ pub struct Card {
     /// The verdict in words, with what it depends on or why there is none.
     pub said: String,
     /// The figures that decide it, each with its interval.
-    pub figures: Vec<String>,
+    pub figures: Vec<Quote>,
     /// What lies behind the figures.
     pub nuance: Vec<String>,
     /// What would decide it, if this run doesn't.
     pub wanted: Option<String>,
-    /// The experiment whose section has the plot.
+    /// The experiment whose section has all figures.
     pub experiment: Option<&'static str>,
 }
 
@@ -68,7 +70,7 @@ struct Finding {
     verdict: Verdict,
     /// What it depends on, or why it is undecided; nothing otherwise.
     because: String,
-    figures: Vec<String>,
+    figures: Vec<Quote>,
     nuance: Vec<String>,
     wanted: Option<String>,
     experiment: Option<&'static str>,

@@ -32,10 +32,10 @@ pub struct Looks<'s, 'a> {
 }
 
 /// How much of the host's kernel is within reach.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reach {
+#[derive(Debug, Clone, Copy)]
+pub struct Reach<'s, 'a> {
     /// How many different system calls.
-    pub calls: f64,
+    pub calls: &'s Figure<'a>,
     /// Whether they were seen from inside alone.
     pub from_inside: bool,
 }
@@ -78,16 +78,16 @@ impl<'s, 'a> Looks<'s, 'a> {
     }
 
     /// How much of the host's kernel is within the target's reach.
-    pub fn reach(self, target: &str) -> Option<Reach> {
-        if let Some(figure) = self.figure(HOST_CALLS, target) {
+    pub fn reach(self, target: &str) -> Option<Reach<'s, 'a>> {
+        if let Some(calls) = self.figure(HOST_CALLS, target) {
             return Some(Reach {
-                calls: figure.median,
+                calls,
                 from_inside: false,
             });
         }
-        let answered = self.figure(ANSWERED, target)?;
+        let calls = self.figure(ANSWERED, target)?;
         (self.is_on_host_kernel(target)?).then_some(Reach {
-            calls: answered.median,
+            calls,
             from_inside: true,
         })
     }
@@ -114,19 +114,12 @@ mod tests {
         fixture::add_isolation(&mut run);
         let reach = |run: &crate::model::Run, target| {
             let summary = Summary::of(run);
-            Looks::of(&summary).unwrap().reach(target)
+            let reach = Looks::of(&summary).unwrap().reach(target)?;
+            Some((reach.calls.median, reach.from_inside))
         };
-        let outside = Reach {
-            calls: 355.0,
-            from_inside: false,
-        };
-        assert_eq!(reach(&run, "process"), Some(outside));
+        assert_eq!(reach(&run, "process"), Some((355.0, false)));
         // Docker's processes are a daemon's.
-        let inside = Reach {
-            calls: 290.0,
-            from_inside: true,
-        };
-        assert_eq!(reach(&run, "docker"), Some(inside));
+        assert_eq!(reach(&run, "docker"), Some((290.0, true)));
         assert_eq!(reach(&run, "bwrap"), None);
         run.samples
             .retain(|sample| sample.target != "microvm-bare" || sample.metric != HOST_CALLS);

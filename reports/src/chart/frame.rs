@@ -279,6 +279,15 @@ impl Frame<'_> {
         Ok(())
     }
 
+    /// Marks a value beside a row's bar, for that to be seen on one side of it.
+    pub fn mark(&mut self, row: usize, value: f64) -> Result<(), ChartError> {
+        let bar = self.bars[row].clone();
+        let ends = vec![(value, bar.start - 4), (value, bar.end + 4)];
+        let style = ShapeStyle::from(Ink::Muted.stand_in()).stroke_width(2);
+        self.plot.draw_series([PathElement::new(ends, style)])?;
+        Ok(())
+    }
+
     /// Draws an interval through the middle of a row, with the median across it if asked for.
     pub fn interval(
         &mut self,

@@ -1,6 +1,7 @@
 //! What the claims ask of a run, and how they quote it.
 
 use super::family::Family;
+use super::quote::{Measure, Quote};
 use super::{Finding, Verdict};
 use crate::model::{Better, Unit};
 use crate::statistics::Interval;
@@ -57,9 +58,10 @@ impl<'s, 'a> Evidence<'s, 'a> {
     }
 
     /// A figure as it is quoted: target, median, interval.
-    pub fn quote(&self, unit: Unit, one: &Measured<'_, '_>) -> String {
+    pub fn quote(&self, unit: Unit, one: &Measured<'_, '_>) -> Quote {
         let value = together(unit, one.figure.median);
-        match one.figure.interval {
+        let interval = one.figure.interval;
+        let text = match interval {
             Some(interval) => {
                 let interval = self.words.interval(unit, interval, one.figure.median);
                 let values: [(&str, &dyn std::fmt::Display); 3] = [
@@ -73,6 +75,41 @@ impl<'s, 'a> Evidence<'s, 'a> {
                 "quote.single",
                 &[("target", &one.target), ("value", &value)],
             ),
+        };
+        Quote {
+            text,
+            metric: String::new(),
+            target: one.target.to_owned(),
+            measure: Measure::In(unit),
+            value: one.figure.median,
+            interval,
+        }
+    }
+
+    /// A number of system calls as it is quoted by the sentence `name`.
+    pub fn quote_calls(&self, name: &str, target: &str, calls: &Figure<'_>) -> Quote {
+        let spread = self.spread_of_calls(calls);
+        let number = units::value(Unit::Count, calls.median);
+        let values: [(&str, &dyn std::fmt::Display); 3] =
+            [("target", &target), ("calls", &number), ("spread", &spread)];
+        Quote {
+            text: self.words.say(name, &values),
+            metric: String::new(),
+            target: target.to_owned(),
+            measure: Measure::In(Unit::Count),
+            value: calls.median,
+            interval: calls.interval,
+        }
+    }
+
+    /// How far a count is the same in all samples.
+    fn spread_of_calls(&self, calls: &Figure<'_>) -> String {
+        match calls.interval {
+            None => self.words.text("quote.one-look").to_owned(),
+            Some(Interval { low, high }) if low >= high => {
+                self.words.say_one("quote.same", "count", calls.count)
+            }
+            Some(interval) => self.words.interval(Unit::Count, interval, calls.median),
         }
     }
 
@@ -82,24 +119,38 @@ impl<'s, 'a> Evidence<'s, 'a> {
         column: &Column<'_>,
         machine: &Measured<'_, '_>,
         container: &Measured<'_, '_>,
-    ) -> Option<String> {
+    ) -> Option<Quote> {
         let (machine_series, container_series) = (&machine.figure.series, &container.figure.series);
-        let ratio = units::ratio(machine_series.ratio(container_series)?);
+        let value = machine_series.ratio(container_series)?;
+        let ratio = units::ratio(value);
         let interval = machine_series.ratio_interval(container_series);
-        let interval = interval.map_or_else(
-            || self.words.text("quote.no-interval").to_owned(),
-            |interval| self.words.ratio_interval(interval),
-        );
-        Some(self.words.say(
+        let told = self.ratio_interval(interval);
+        let text = self.words.say(
             "quote.ratio",
             &[
                 ("metric", &column.metric.title),
                 ("machine", &machine.target),
                 ("ratio", &ratio),
                 ("container", &container.target),
-                ("interval", &interval),
+                ("interval", &told),
             ],
-        ))
+        );
+        Some(Quote {
+            text,
+            metric: column.metric.title.clone(),
+            target: machine.target.to_owned(),
+            measure: Measure::Ratio,
+            value,
+            interval,
+        })
+    }
+
+    /// The interval of a ratio in words, or that there is none.
+    pub fn ratio_interval(&self, interval: Option<Interval>) -> String {
+        interval.map_or_else(
+            || self.words.text("quote.no-interval").to_owned(),
+            |interval| self.words.ratio_interval(interval),
+        )
     }
 
     /// The parts that make most of a figure, with their shares; nothing if it isn't cut into parts.

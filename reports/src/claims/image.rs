@@ -4,6 +4,7 @@ use super::evidence::{
     Evidence, Measured, Standing, container_of, machines_of, reaches, standing, together_say,
 };
 use super::family::Family as Side;
+use super::quote::{Measure, Quote};
 use super::{Finding, Verdict};
 use crate::image::{BASE, Family, IMAGE, ONE};
 use crate::model::Unit;
@@ -94,11 +95,14 @@ pub fn sharing(evidence: &Evidence<'_, '_>) -> Finding {
     let Some(container) = container_of(column) else {
         return evidence.without_targets(|side| side == Side::Container, "side.container");
     };
-    let places = [(DISK, "quote.on-disk"), (CACHE, "quote.in-cache")];
+    let places = [
+        (DISK, ["quote.on-disk", "quote.on-disk-ratio"]),
+        (CACHE, ["quote.in-cache", "quote.in-cache-ratio"]),
+    ];
     let found = places
         .into_iter()
-        .filter_map(|(place, quote)| Some((ways(evidence, container.target, place)?, quote)));
-    let found: Vec<(Ways<'_, '_>, &str)> = found.collect();
+        .filter_map(|(place, names)| Some((ways(evidence, container.target, place)?, names)));
+    let found: Vec<(Ways<'_, '_>, [&str; 2])> = found.collect();
     if found.is_empty() {
         return evidence.without(IMAGE);
     }
@@ -111,7 +115,7 @@ pub fn sharing(evidence: &Evidence<'_, '_>) -> Finding {
     };
     let quoted = found
         .iter()
-        .map(|(ways, quote)| ways.quote(evidence, container.target, quote));
+        .filter_map(|(ways, names)| ways.quote(evidence, container.target, *names));
     let machines = machines_of(column);
     let nuance = [
         one_more(evidence, container.target),
@@ -218,26 +222,37 @@ impl Ways<'_, '_> {
         }
     }
 
-    fn quote(&self, evidence: &Evidence<'_, '_>, target: &str, name: &str) -> String {
+    /// In the words of `sentence`, and `short` ones for the plot.
+    fn quote(
+        &self,
+        evidence: &Evidence<'_, '_>,
+        target: &str,
+        [sentence, short]: [&str; 2],
+    ) -> Option<Quote> {
         let words = evidence.words;
         let bytes = |figure: &Figure<'_>| together(Unit::Bytes, figure.median);
         let (copies, shared) = (&self.copies.series, &self.shared.series);
-        let ratio = copies.ratio(shared).map(units::ratio).unwrap_or_default();
+        let value = copies.ratio(shared)?;
         let interval = copies.ratio_interval(shared);
-        let interval = interval.map_or_else(
-            || words.text("quote.no-interval").to_owned(),
-            |interval| words.ratio_interval(interval),
-        );
-        words.say(
-            name,
+        let (ratio, told) = (units::ratio(value), evidence.ratio_interval(interval));
+        let text = words.say(
+            sentence,
             &[
                 ("count", &self.count),
                 ("target", &target),
                 ("shared", &bytes(self.shared)),
                 ("copies", &bytes(self.copies)),
                 ("ratio", &ratio),
-                ("interval", &interval),
+                ("interval", &told),
             ],
-        )
+        );
+        Some(Quote {
+            text,
+            metric: words.text(short).to_owned(),
+            target: target.to_owned(),
+            measure: Measure::Ratio,
+            value,
+            interval,
+        })
     }
 }

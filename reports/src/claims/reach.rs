@@ -2,6 +2,7 @@
 
 use super::evidence::{Evidence, container_of, measured_of};
 use super::family::Family;
+use super::quote::Quote;
 use super::{Finding, Verdict};
 use crate::isolation::{ANSWERED, HOST_CALLS, HOST_KERNEL, ISOLATION, Looks};
 use crate::model::{TargetKind, Unit};
@@ -46,7 +47,7 @@ fn is_quoted(evidence: &Evidence<'_, '_>, target: &str, container: &str) -> bool
 }
 
 /// Who answers how many system calls.
-fn answers(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &str) -> Vec<String> {
+fn answers(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &str) -> Vec<Quote> {
     let Some(column) = looks.column(ANSWERED) else {
         return Vec::new();
     };
@@ -61,10 +62,7 @@ fn answers(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &str) -
         } else {
             "quote.answers-other"
         };
-        let calls = units::value(Unit::Count, one.figure.median);
-        let values: [(&str, &dyn std::fmt::Display); 2] =
-            [("target", &one.target), ("calls", &calls)];
-        told.push(evidence.words.say(name, &values));
+        told.push(evidence.quote_calls(name, one.target, one.figure));
     }
     told
 }
@@ -101,7 +99,7 @@ pub fn isolation(evidence: &Evidence<'_, '_>) -> Finding {
         return evidence.without_targets(|family| family == Family::Container, "side.container");
     };
     let process = process(evidence.summary);
-    let reach = |target| looks.reach(target).map(|reach| reach.calls);
+    let reach = |target| looks.reach(target).map(|reach| reach.calls.median);
     let (Some(free), Some(held), Some(shared)) = (
         process.and_then(reach),
         reach(container.target),
@@ -143,7 +141,7 @@ fn process<'a>(summary: &Summary<'a>) -> Option<&'a str> {
 }
 
 /// What of the host's kernel is within reach: of the process, of `container`, and of the machines.
-fn figures(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &str) -> Vec<String> {
+fn figures(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &str) -> Vec<Quote> {
     let Some(column) = looks.column(HOST_KERNEL) else {
         return Vec::new();
     };
@@ -158,12 +156,7 @@ fn figures(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &str) -
         } else {
             "quote.reach-other"
         };
-        let calls = units::value(Unit::Count, reach.calls);
-        told.push(
-            evidence
-                .words
-                .say(name, &[("target", &one.target), ("calls", &calls)]),
-        );
+        told.push(evidence.quote_calls(name, one.target, reach.calls));
     }
     told
 }

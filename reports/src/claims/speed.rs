@@ -4,6 +4,7 @@ use super::evidence::{
     Evidence, container_of, is_container_better, machines_of, measured_of, together_say,
 };
 use super::family::Family;
+use super::quote::Quote;
 use super::{Finding, Verdict};
 use crate::summary::{Column, Section};
 
@@ -24,7 +25,7 @@ pub fn storage(evidence: &Evidence<'_, '_>) -> Finding {
 #[derive(Default)]
 struct Tally {
     known: Vec<bool>,
-    quoted: Vec<(bool, String)>,
+    quoted: Vec<(bool, Quote)>,
     faster: Vec<String>,
     not_faster: Vec<String>,
     unknown: usize,
@@ -97,7 +98,7 @@ fn tally(evidence: &Evidence<'_, '_>, section: &Section<'_>) -> Tally {
 }
 
 /// The comparisons to quote: where there are many, some of each side.
-fn quoted(tally: Tally) -> Vec<String> {
+fn quoted(tally: Tally) -> Vec<Quote> {
     let (faster, others): (Vec<_>, Vec<_>) =
         tally.quoted.into_iter().partition(|(faster, _)| *faster);
     let half = QUOTED / 2;

@@ -12,6 +12,14 @@ fn card(run: &Run, number: usize) -> Card {
     cards.swap_remove(number - 1)
 }
 
+/// The words of the figures that a card quotes.
+fn quoted(card: &Card) -> Vec<&str> {
+    card.figures
+        .iter()
+        .map(|quote| quote.text.as_str())
+        .collect()
+}
+
 /// The run with every sample of a target in an experiment times `factor`.
 fn scaled(mut run: Run, target: &str, experiment: &str, factor: f64) -> Run {
     let of = |sample: &&mut Sample| sample.target == target && sample.experiment == experiment;
@@ -67,7 +75,7 @@ fn a_machine_takes_minutes_if_one_with_firmware_does() {
     assert_eq!(bare.verdict, Verdict::Depends);
     assert!(bare.wanted.is_some() && bare.said.starts_with("Depends on what"));
     assert!(
-        bare.figures[0].starts_with("microvm-bare: 2."),
+        bare.figures[0].text.starts_with("microvm-bare: 2."),
         "{:?}",
         bare.figures
     );
@@ -138,7 +146,7 @@ fn memory_is_judged_by_what_the_cgroup_is_charged() {
         let more = card(&run, number);
         assert_eq!(more.verdict, Verdict::Supported);
         assert!(
-            more.figures[1].contains("microvm-bare is 2."),
+            more.figures[1].text.contains("microvm-bare is 2."),
             "{:?}",
             more.figures
         );
@@ -298,11 +306,11 @@ fn isolation_is_decided_by_what_is_within_reach_and_by_whose_kernel_it_is() {
     let found = card(&run, 11);
     assert_eq!(found.verdict, Verdict::Depends);
     assert_eq!(
-        found.figures[..3],
+        quoted(&found)[..3],
         [
-            "process: 355 system calls of the host's kernel within reach, on which it runs",
-            "container: 293 system calls of the host's kernel within reach, on which it runs",
-            "microvm-bare: 5 system calls of the host's kernel, made for it; it doesn't run on that",
+            "process: 355 system calls of the host's kernel within reach, on which it runs (the same in each of 19 looks)",
+            "container: 293 system calls of the host's kernel within reach, on which it runs (the same in each of 19 looks)",
+            "microvm-bare: 5 system calls of the host's kernel, made for it; it doesn't run on that (the same in each of 19 looks)",
         ]
     );
     assert!(found.nuance[0].starts_with("container leaves 293 of the 355 system calls"));
@@ -323,10 +331,10 @@ fn the_environment_depends_on_the_kernel_that_is_not_carried() {
     let found = card(&run, 10);
     assert_eq!(found.verdict, Verdict::Depends);
     assert_eq!(
-        found.figures[1..3],
+        quoted(&found)[1..3],
         [
-            "container: 294 system calls are answered, by the host's kernel",
-            "microvm-bare: 128 system calls are answered, not by the host's kernel",
+            "container: 294 system calls are answered, by the host's kernel (the same in each of 19 looks)",
+            "microvm-bare: 128 system calls are answered, not by the host's kernel (the same in each of 19 looks)",
         ]
     );
     assert!(found.nuance[0].starts_with("On this one host container answers 294"));

@@ -31,7 +31,7 @@ fn a_machine_takes_tens_of_gigabytes_if_all_of_them_do() {
     let small = card(&with_image(), 8);
     assert_eq!(small.verdict, Verdict::Refuted, "{small:?}");
     assert!(
-        small.figures[0].starts_with("microvm-bare: 4.") && small.wanted.is_none(),
+        small.figures[0].text.starts_with("microvm-bare: 4.") && small.wanted.is_none(),
         "{:?}",
         small.figures
     );
@@ -65,7 +65,7 @@ fn layers_share_if_copies_take_more() {
     let shares = card(&with_image(), 9);
     assert_eq!(shares.verdict, Verdict::Supported, "{shares:?}");
     assert_eq!(shares.experiment, Some(IMAGE));
-    let [disk, cache] = shares.figures.as_slice() else {
+    let [disk, cache] = quoted(&shares)[..] else {
         panic!("{:?}", shares.figures)
     };
     assert!(disk.starts_with("100 instances of container on the disk: 5."));

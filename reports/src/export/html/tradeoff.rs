@@ -77,7 +77,7 @@ pub fn figures(summary: &Summary<'_>, words: &Words) -> Result<Vec<FigureView>, 
     for (column, title) in costs(looks) {
         let dot = |target: &Target| {
             let cost = column.figure_of(&target.name)?.median;
-            let calls = looks.reach(&target.name)?.calls;
+            let calls = looks.reach(&target.name)?.calls.median;
             // The axes are logarithmic.
             (cost > 0.0 && calls > 0.0).then(|| Dot {
                 name: target.name.clone(),
@@ -111,7 +111,7 @@ fn row(summary: &Summary<'_>, looks: Looks<'_, '_>, target: &Target, words: &Wor
     let count = |value| units::value(Unit::Count, value);
     let plain = |metric| Some(count(looks.figure(metric, name)?.median));
     let reach = looks.reach(name).map(|reach| {
-        let calls = count(reach.calls);
+        let calls = count(reach.calls.median);
         if reach.from_inside {
             words.say_one("tradeoff.from-inside", "calls", calls)
         } else {

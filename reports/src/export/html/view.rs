@@ -9,7 +9,7 @@ use super::prices::PricesView;
 use super::table::{TableView, leading, table};
 use super::tradeoff::TradeoffView;
 use super::{ReportError, ReportOptions};
-use crate::chart::theme;
+use crate::chart::{ChartError, evidence, theme};
 use crate::claims::{self, Card};
 use crate::conduct;
 use crate::guards::{self, Doubt, RunDoubt};
@@ -31,7 +31,7 @@ pub struct RunView {
     pub first: FirstView,
     pub waterfalls: Vec<FigureView>,
     pub tradeoff: Option<TradeoffView>,
-    pub claims: Vec<Card>,
+    pub claims: Vec<ClaimView>,
     pub about: Vec<(String, String)>,
     pub partial: bool,
     pub injected: Vec<String>,
@@ -44,6 +44,12 @@ pub struct RunView {
     pub gaps: Vec<GapView>,
     pub sections: Vec<SectionView>,
     pub facts: Vec<Fact>,
+}
+
+/// A sentence with what the run says to it.
+pub struct ClaimView {
+    pub card: Card,
+    pub plots: Vec<String>,
 }
 
 /// An experiment.
@@ -104,7 +110,7 @@ impl RunView {
             } else {
                 Vec::new()
             },
-            claims: claims::cards(summary, words),
+            claims: claims(summary, words).map_err(failed("the claims"))?,
             waterfalls: figures::waterfalls(summary, words).map_err(failed("the ladder"))?,
             first: FirstView::of(summary, options.baseline, &doubts, words),
             about: about(summary, words),
@@ -146,6 +152,15 @@ impl RunView {
         let of = |section: &&SectionView| card.experiment == Some(section.experiment.as_str());
         sections.find(of).map(|section| section.id.as_str())
     }
+}
+
+fn claims(summary: &Summary<'_>, words: &Words) -> Result<Vec<ClaimView>, ChartError> {
+    let view = |card: Card| {
+        let plots = evidence::render(summary.run, &card.figures)?;
+        Ok(ClaimView { card, plots })
+    };
+    let cards = claims::cards(summary, words).into_iter();
+    cards.map(view).collect()
 }
 
 /// What a delay added on purpose is told by: louder than a doubt.

@@ -1,0 +1,154 @@
+//! What decides a claim, for its card: a line for each figure that it quotes, with the interval, on a logarithmic axis.
+//!
+//! A card is narrow on every page, so there is no wide drawing.
+
+use super::axis::Axis;
+use super::frame::{Row, Value, draw};
+use super::theme::{Ink, apply, ink_of};
+use super::{ChartError, Size, compact};
+use crate::claims::{Measure, Quote};
+use crate::model::{Run, Unit};
+use crate::units;
+
+/// The axis spans at least so many times its beginning: nearer values would look far apart.
+const LEAST_SPAN: f64 = 3.0;
+
+/// Draws what `quotes` quote, each measure by itself; what stands alone, and is no ratio, has nothing to be beside.
+///
+/// # Errors
+///
+/// When the plotting library refuses.
+pub fn render(run: &Run, quotes: &[Quote]) -> Result<Vec<String>, ChartError> {
+    let mut measures: Vec<Measure> = Vec::new();
+    for quote in quotes {
+        if !measures.contains(&quote.measure) {
+            measures.push(quote.measure);
+        }
+    }
+    let mut plots = Vec::new();
+    for measure in measures {
+        let of_it = |quote: &&Quote| quote.measure == measure && lowest(quote) > 0.0;
+        let quotes: Vec<&Quote> = quotes.iter().filter(of_it).collect();
+        if quotes.len() > usize::from(measure != Measure::Ratio) {
+            plots.push(plot(run, measure, &quotes)?);
+        }
+    }
+    Ok(plots)
+}
+
+fn plot(run: &Run, measure: Measure, quotes: &[&Quote]) -> Result<String, ChartError> {
+    let mut rows = Vec::new();
+    let mut marks = Vec::new();
+    let mut metric = "";
+    for quote in quotes {
+        if quote.metric != metric {
+            metric = &quote.metric;
+            rows.push(Row::Heading(metric.to_owned()));
+            marks.push(None);
+        }
+        rows.push(Row::Target {
+            label: quote.target.clone(),
+            value: Value::Figure(measure.value(quote.value)),
+        });
+        marks.push(Some(quote));
+    }
+    let tick = |value: &f64| measure.tick(*value);
+    let drawing = draw(Size::Narrow, &rows, axis(measure, quotes), &tick, |frame| {
+        for (row, quote) in marks.iter().enumerate() {
+            let Some(quote) = quote else { continue };
+            let (low, high) = (lowest(quote), highest(quote));
+            if measure == Measure::Ratio {
+                frame.mark(row, 1.0)?;
+            }
+            frame.bar(row, low..high, ink(run, quote))?;
+            frame.interval(row, low..high, Some(quote.value))?;
+        }
+        Ok(())
+    })?;
+    let description: Vec<&str> = quotes.iter().map(|quote| quote.text.as_str()).collect();
+    let drawing = compact::compact(&drawing);
+    Ok(apply(&drawing, "card", &description.join("; ")))
+}
+
+fn axis(measure: Measure, quotes: &[&Quote]) -> Axis {
+    let one = (measure == Measure::Ratio).then_some(1.0);
+    let low = quotes.iter().map(|quote| lowest(quote)).chain(one);
+    let high = quotes.iter().map(|quote| highest(quote)).chain(one);
+    let (low, high) = (low.fold(f64::INFINITY, f64::min), high.fold(0.0, f64::max));
+    let room = (LEAST_SPAN * low / high).sqrt().max(1.0);
+    let unit = match measure {
+        Measure::In(unit) => unit,
+        Measure::Ratio => Unit::Count,
+    };
+    Axis::logarithmic(unit, low / room, high * room, Size::Narrow.ticks())
+}
+
+fn lowest(quote: &Quote) -> f64 {
+    quote.interval.map_or(quote.value, |interval| interval.low)
+}
+
+fn highest(quote: &Quote) -> f64 {
+    quote.interval.map_or(quote.value, |interval| interval.high)
+}
+
+fn ink(run: &Run, quote: &Quote) -> Ink {
+    let mut targets = run.targets.iter();
+    let target = targets.find(|target| target.name == quote.target);
+    target.map_or(Ink::Plain, |target| ink_of(run, target))
+}
+
+impl Measure {
+    fn value(self, value: f64) -> String {
+        match self {
+            Self::In(unit) => units::value(unit, value),
+            Self::Ratio => units::ratio(value),
+        }
+    }
+
+    fn tick(self, value: f64) -> String {
+        match self {
+            Self::In(unit) => units::tick(unit, value),
+            Self::Ratio => format!("{}×", units::tick(Unit::Count, value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims;
+    use crate::fixture;
+    use crate::summary::Summary;
+    use crate::words::{Language, Words};
+
+    fn plots(run: &Run, number: usize) -> Vec<String> {
+        let cards = claims::cards(&Summary::of(run), &Words::of(Language::English));
+        render(run, &cards[number - 1].figures).unwrap()
+    }
+
+    #[test]
+    fn what_has_nothing_beside_it_is_drawn_only_if_it_is_a_ratio() {
+        let run = fixture::run();
+        assert!(plots(&run, 1).is_empty(), "one machine");
+        assert_eq!(plots(&run, 2).len(), 1, "several containers");
+        let ratios = plots(&run, 6);
+        assert_eq!(ratios.len(), 1, "a machine's disk beside the container's");
+        assert!(ratios[0].contains("1×"));
+    }
+
+    #[test]
+    fn what_cannot_be_on_a_logarithmic_axis_is_left_out() {
+        let quote = |value| Quote {
+            text: format!("{value} bytes"),
+            metric: String::new(),
+            target: "process".into(),
+            measure: Measure::In(Unit::Bytes),
+            value,
+            interval: None,
+        };
+        let run = fixture::run();
+        let drawn = render(&run, &[quote(0.0), quote(5.0), quote(5.0)]).unwrap();
+        assert_eq!(drawn[0].matches("bytes").count(), 2);
+        assert!(render(&run, &[quote(0.0), quote(-1.0)]).unwrap().is_empty());
+    }
+}
