@@ -148,6 +148,9 @@ fn say_skips(skips: &Skips) {
     for reason in &skips.believed {
         say(&format!("a test skipped itself: {reason}"));
     }
+    for why in &skips.again {
+        say(&format!("a test tried again: {why}"));
+    }
     for reason in &skips.wrong {
         say(&format!(
             "a failure: a test skipped itself for want of what the lab has: {reason}"

@@ -1,4 +1,5 @@
-//! Tests that skipped themselves: the lab is there to have what hosts lack, so a skip for want of that is a failure.
+//! Tests that skipped themselves: the lab is there to have what hosts lack, so a skip for want of that is a failure. And those
+//! that tried again what the emulator may be to blame for.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,6 +9,8 @@ use crate::plan::Outcome;
 
 /// Precedes the reason on a test's output.
 const MARK: &str = "skipped: ";
+/// Precedes why a test tried again.
+const AGAIN: &str = "tried again: ";
 /// What the lab doesn't have either: programs that nobody put there, what QEMU's processor lacks and what Debian's kernel.
 const LACKED: [&str; 4] = [
     "is not installed",
@@ -23,6 +26,8 @@ pub struct Skips {
     pub believed: BTreeSet<String>,
     /// For want of what the lab has.
     pub wrong: BTreeSet<String>,
+    /// What didn't skip itself but was done twice, and why.
+    pub again: Vec<String>,
 }
 
 impl Skips {
@@ -48,6 +53,8 @@ impl Skips {
             };
             list.insert(reason.to_owned());
         }
+        let again = log.lines().filter_map(|line| line.split_once(AGAIN));
+        self.again.extend(again.map(|(_, why)| why.to_owned()));
     }
 }
 
@@ -59,6 +66,8 @@ mod tests {
     fn a_skip_for_want_of_what_the_lab_has_is_told_from_others() {
         let mut skips = Skips::default();
         skips.read("test a ... skipped: umoci is not installed\nskipped: no kernel\nok\nskipped: no kernel\n");
+        skips.read("tried again: a guest was lost\n");
+        assert_eq!(skips.again, ["a guest was lost"]);
         assert_eq!(
             skips.believed.into_iter().collect::<Vec<_>>(),
             ["umoci is not installed"]
