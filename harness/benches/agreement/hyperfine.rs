@@ -33,6 +33,7 @@ pub fn row(own: &Own) -> Row<'_> {
         package: "hyperfine",
         allowance: 0.05,
         unit: Unit::Nanoseconds,
+        keeps_processor: false,
         ours: Box::new(|| {
             let beyond = beyond_spawn_to_end(own)?;
             let starts = (0..STARTS).map(|_| Ok(spawn_to_end(own)? + beyond));

@@ -10,6 +10,7 @@ mod hyperfine;
 mod memory;
 mod own;
 mod perf;
+mod processor;
 mod rows;
 
 use std::process::ExitCode;
@@ -18,6 +19,7 @@ use anyhow::Context as _;
 use isobench_reports::statistics::{Interval, Series};
 
 use own::Own;
+use processor::Kept;
 use rows::Row;
 
 /// Turns of each tool, unless told otherwise.
@@ -86,6 +88,10 @@ fn take_turns(row: &Row<'_>, rounds: u32) -> anyhow::Result<bool> {
     }
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..rounds {
+        let _kept = row
+            .keeps_processor
+            .then(|| Kept::of_round(round))
+            .transpose()?;
         // Whoever comes first finds other caches: that is shared out.
         for own_turn in [round % 2 == 0, round % 2 == 1] {
             let (side, taken) = if own_turn {

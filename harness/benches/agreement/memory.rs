@@ -23,6 +23,7 @@ pub fn rows(own: &Own) -> [Row<'_>; 2] {
         package,
         allowance: 0.05,
         unit: Unit::Bytes,
+        keeps_processor: false,
         ours: Box::new(|| own.sample(MEMORY, &["pss"])),
         theirs: Box::new(move || beyond_touched(own, look)),
     };

@@ -21,6 +21,7 @@ pub fn row(own: &Own) -> Row<'_> {
         package: "linux-perf",
         allowance: 0.10,
         unit: Unit::Nanoseconds,
+        keeps_processor: false,
         ours: Box::new(|| {
             let samples = (0..SAMPLES).map(|_| own.sample(CPU, &["system-call"]));
             Ok(samples.collect::<anyhow::Result<Vec<_>>>()?.concat())

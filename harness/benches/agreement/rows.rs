@@ -25,6 +25,8 @@ pub struct Row<'r> {
     pub allowance: f64,
     /// The unit of the values.
     pub unit: Unit,
+    /// Whether what it takes depends on the processor: both sides are then kept to the same one, another each round.
+    pub keeps_processor: bool,
     /// isobench's turn.
     pub ours: Turn<'r>,
     /// The tool's turn.
