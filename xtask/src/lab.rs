@@ -95,7 +95,7 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let what = "the whole lab boots Linux guests, and there is no kernel for them; first: cargo run --release -- kernel build";
         return Err(BadInput(what.into()).into());
     }
-    let plan = steps::plan(&built, &options.words)?;
+    let plan = steps::plan(&built, &options.words, options.limit)?;
 
     say("copying programs and what they need");
     let stage = output.directory.join("stage");

@@ -25,7 +25,7 @@ impl MemoryCharge {
 }
 
 /// Parts of v2's `kernel`, for kernels before 5.18, which don't add them up.
-const KERNEL_PARTS: [&str; 5] = ["kernel_stack", "pagetables", "percpu", "sock", "slab"];
+const KERNEL_PARTS: [&str; 4] = ["kernel_stack", "pagetables", "percpu", "slab"];
 
 impl Cgroup {
     /// Reads what this cgroup is charged with. The kernel charges in batches, a few dozen pages a CPU.
@@ -53,14 +53,16 @@ impl Cgroup {
                 usage: self.number("memory.current")?,
                 anonymous: part("anon")?,
                 file: part("file")?,
-                kernel: part("kernel").or_else(|_| {
-                    KERNEL_PARTS
-                        .into_iter()
-                        .map(part)
-                        .try_fold(ByteSize::b(0), |sum, part| {
-                            Ok::<_, CgroupError>(sum + part?)
-                        })
-                })?,
+                // Buffers of sockets stand by themselves (admin-guide/cgroup-v2.rst, memory.stat).
+                kernel: part("sock")?
+                    + part("kernel").or_else(|_| {
+                        KERNEL_PARTS
+                            .into_iter()
+                            .map(part)
+                            .try_fold(ByteSize::b(0), |sum, part| {
+                                Ok::<_, CgroupError>(sum + part?)
+                            })
+                    })?,
             }),
         }
     }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use isobench_container::Network;
 use isobench_container::cgroup::Hierarchies;
-use isobench_container::{Mechanisms, Network};
 use isobench_reports::model::Unavailable;
 use isobench_vmm::bare::program::Program;
 use nix::errno::Errno;
@@ -25,7 +25,7 @@ use crate::host::HostReport;
 use crate::programs::Programs;
 use crate::session::{Session, SessionName};
 use crate::spawn::{CommandLine, Descriptors, ProcessGroup, spawn};
-use crate::target::{self, DiskAccess, Launch, Marks, Target};
+use crate::target::{self, Launch, Target};
 
 /// Runs the program and gives its exit code, or 128 + the signal that ended it.
 ///
@@ -53,24 +53,15 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
     }
     let group = accounting.as_ref().map(Accounting::group).transpose()?;
     let launch = Launch {
-        program: &program,
-        arguments: program_arguments.to_vec(),
         environment: arguments.environment.clone(),
         disk: disk.as_deref(),
-        files: None,
-        access: DiskAccess::Buffered,
-        layer: None,
-        scratch: None,
         memory: arguments.memory,
         network: arguments.net,
         bounds: arguments.bounds.clone(),
-        root: &root,
         limits: group
             .as_ref()
             .map_or_else(Vec::new, Group::limit_directories),
-        mechanisms: Mechanisms::ALL,
-        holds_input: false,
-        marks: Marks::None,
+        ..Launch::of(&program, program_arguments, &root)
     };
     let command = target
         .command(&launch)

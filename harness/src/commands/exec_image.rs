@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use isobench_container::Mechanisms;
 use isobench_container::image::program;
 
 use super::exec::{accounting, check_disk, check_target, choose, run};
@@ -12,7 +11,7 @@ use crate::cli::ExecArguments;
 use crate::failure::BadInput;
 use crate::programs::Programs;
 use crate::session::Session;
-use crate::target::{DiskAccess, InImage, Launch, Marks};
+use crate::target::{InImage, Launch};
 
 /// Runs a program of the image called `name` and gives its exit code.
 ///
@@ -40,24 +39,15 @@ pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
     let accounting = accounting(arguments, session.name(), target.name())?;
     let group = accounting.as_ref().map(Accounting::group).transpose()?;
     let launch = Launch {
-        program: &program.path,
-        arguments: program.arguments,
         environment: program.environment,
         disk: disk.as_deref(),
-        files: None,
-        access: DiskAccess::Buffered,
-        layer: None,
-        scratch: None,
         memory: arguments.memory,
         network: arguments.net,
-        mechanisms: Mechanisms::ALL,
         bounds: arguments.bounds.clone(),
-        root: session.scratch(),
         limits: group
             .as_ref()
             .map_or_else(Vec::new, Group::limit_directories),
-        holds_input: false,
-        marks: Marks::None,
+        ..Launch::of(&program.path, program.arguments, session.scratch())
     };
     let in_image = InImage {
         layers: &layers.paths,

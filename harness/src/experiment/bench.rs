@@ -1,19 +1,16 @@
 //! What a measurement starts instances with.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use isobench_container::Mechanisms;
 use isobench_reports::model::Injection;
 
 use super::MeasureError;
 use crate::accounting::{Accounting, Group};
-use crate::bounds::Bounds;
 use crate::instance::{Instance, Stdin};
 use crate::interrupt::Interrupt;
 use crate::spawn::CommandLine;
-use crate::target::{DiskAccess, Launch, Marks, Target};
+use crate::target::{Launch, Marks, Target};
 
 /// A target that is ready to be measured.
 #[derive(Debug)]
@@ -66,22 +63,8 @@ impl Bench<'_> {
     /// The launch of the workload in `subject` with `arguments`.
     pub(super) fn launch<'a>(&'a self, subject: &'a Subject, arguments: &[&str]) -> Launch<'a> {
         Launch {
-            program: self.workload,
-            arguments: arguments.iter().map(OsString::from).collect(),
-            environment: Vec::new(),
-            disk: None,
-            files: None,
-            access: DiskAccess::Buffered,
-            layer: None,
-            scratch: None,
-            memory: None,
-            network: None,
-            bounds: Bounds::default(),
-            root: &subject.root,
-            limits: Vec::new(),
-            mechanisms: Mechanisms::ALL,
-            holds_input: false,
             marks: Marks::Phases,
+            ..Launch::of(self.workload, arguments, &subject.root)
         }
     }
 

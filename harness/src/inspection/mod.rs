@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use bytesize::ByteSize;
-use isobench_container::Mechanisms;
 use isobench_container::cgroup::{Limit, Version};
 use isobench_workloads::inspect::END;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -29,7 +28,7 @@ use crate::programs::Programs;
 use crate::session::Session;
 use crate::spawn::{Descriptors, ProcessGroup, spawn};
 use crate::stream::Stream;
-use crate::target::{DiskAccess, Launch, Marks, Target};
+use crate::target::{Launch, Target};
 
 use sight::Sight;
 
@@ -59,25 +58,13 @@ pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<F
         .as_ref()
         .map_or_else(Vec::new, Group::limit_directories);
     let launch = Launch {
-        program: &programs.workload,
-        arguments: vec!["inspect".into()],
-        environment: Vec::new(),
-        disk: None,
-        files: None,
-        access: DiskAccess::Buffered,
-        layer: None,
-        scratch: None,
         memory: group.as_ref().map(|_| MEMORY),
-        network: None,
-        mechanisms: Mechanisms::ALL,
         bounds: Bounds {
             pids: group.as_ref().map(|_| PIDS),
             ..Bounds::default()
         },
-        root: &root,
         limits: limits.clone(),
-        holds_input: false,
-        marks: Marks::None,
+        ..Launch::of(&programs.workload, ["inspect"], &root)
     };
     let command = target.command(&launch)?;
     let (stdout, mut output) = Stream::pipe(MOST)?;

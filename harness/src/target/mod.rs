@@ -70,6 +70,34 @@ pub struct Launch<'a> {
     pub marks: Marks,
 }
 
+impl<'a> Launch<'a> {
+    /// `program` with `arguments` and nothing else, isolated by all that its target has, and nothing reported.
+    pub fn of(
+        program: &'a Path,
+        arguments: impl IntoIterator<Item = impl Into<OsString>>,
+        root: &'a Path,
+    ) -> Self {
+        Self {
+            program,
+            arguments: arguments.into_iter().map(Into::into).collect(),
+            environment: Vec::new(),
+            disk: None,
+            files: None,
+            access: DiskAccess::Buffered,
+            layer: None,
+            scratch: None,
+            memory: None,
+            network: None,
+            bounds: Bounds::default(),
+            root,
+            limits: Vec::new(),
+            mechanisms: Mechanisms::ALL,
+            holds_input: false,
+            marks: Marks::None,
+        }
+    }
+}
+
 /// What a launcher reports beside the program's own output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Marks {

@@ -1,6 +1,7 @@
 //! The plan of a lab: which programs run in it, with what, and for how long.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::bail;
 
@@ -9,7 +10,7 @@ use crate::plan::{OUT, Plan, Step};
 
 /// Seconds that a test program may take.
 const TEST_LIMIT: u64 = 300;
-/// Seconds that a run or a command may take.
+/// Seconds that a run may take.
 const RUN_LIMIT: u64 = 600;
 
 /// The runs of a whole lab: the ladder without what starts many guests at once, which takes minutes when emulated; then the
@@ -66,8 +67,8 @@ const TESTS: [(&str, &[&str]); 7] = [
     ),
 ];
 
-/// The plan for `words`: the runs and the tests of a whole lab if there are none.
-pub fn plan(built: &Built, words: &[String]) -> anyhow::Result<Plan> {
+/// The plan for `words`: the runs and the tests of a whole lab if there are none. A command may take as long as the machine.
+pub fn plan(built: &Built, words: &[String], limit: Duration) -> anyhow::Result<Plan> {
     let mut steps: Vec<Step> = Vec::new();
     match words.first() {
         Some(first) if is_program(first, &built.programs) => {
@@ -77,7 +78,7 @@ pub fn plan(built: &Built, words: &[String]) -> anyhow::Result<Plan> {
                 command[0] = path.to_string_lossy().into_owned();
             }
             let root = Path::new("/root");
-            steps.push(step("command", command, root, built, RUN_LIMIT));
+            steps.push(step("command", command, root, built, limit.as_secs()));
         }
         Some(_) => steps.extend(built.tests.iter().map(|test| test_step(test, built, words))),
         None => {

@@ -5,15 +5,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use isobench_container::Mechanisms;
 use tempfile::TempDir;
 
 use super::*;
 use crate::aside;
-use crate::bounds::Bounds;
 use crate::kernel::Record;
 use crate::target::peer::{Found, Program};
-use crate::target::{DiskAccess, Marks, Target};
+use crate::target::{DiskAccess, Target};
 
 /// A place with a stub for the VMM, a kernel in both formats and a workload.
 struct Place {
@@ -66,26 +64,15 @@ impl Place {
     fn call(&self, target: &dyn Target, direct: bool) -> io::Result<Vec<String>> {
         let (program, disk) = (self.path("workload"), self.path("disk"));
         let command = target.command(&Launch {
-            program: &program,
-            arguments: vec!["ready".into()],
             environment: vec![OsString::from("KEY=value")],
             disk: Some(&disk),
-            files: None,
             access: if direct {
                 DiskAccess::Direct
             } else {
                 DiskAccess::Buffered
             },
-            layer: None,
-            scratch: None,
-            memory: None,
-            network: None,
-            bounds: Bounds::default(),
-            root: self.directory.path(),
-            limits: Vec::new(),
-            mechanisms: Mechanisms::ALL,
             holds_input: true,
-            marks: Marks::Phases,
+            ..Launch::of(&program, ["ready"], self.directory.path())
         })?;
         let said = aside::run(&command, Duration::from_secs(20)).unwrap();
         command.leftovers.remove(said.well);
