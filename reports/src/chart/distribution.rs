@@ -11,7 +11,7 @@ use crate::units;
 use crate::words::Words;
 
 /// Most dots of a strip; more of them only hide each other.
-pub const DOTS: usize = 300;
+pub const DOTS: usize = 1000;
 
 /// Draws the good samples of a column; none if there is no positive one, for the axis is logarithmic.
 ///

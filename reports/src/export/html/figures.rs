@@ -221,9 +221,9 @@ fn samples(
         .max()
         .unwrap_or_default();
     let which = if most > distribution::DOTS {
-        words.text("samples.some")
+        words.say_one("samples.some", "count", distribution::DOTS)
     } else {
-        words.text("samples.every")
+        words.text("samples.every").to_owned()
     };
     let caption = words.say("samples.caption", &[("which", &which)]);
     let chart = distribution::render(summary.run, column, words)?;
