@@ -66,12 +66,18 @@ mod tests {
     fn a_skip_for_want_of_what_the_lab_has_is_told_from_others() {
         let mut skips = Skips::default();
         skips.read("test a ... skipped: umoci is not installed\nskipped: no kernel\nok\nskipped: no kernel\n");
-        skips.read("tried again: a guest was lost\n");
-        assert_eq!(skips.again, ["a guest was lost"]);
         assert_eq!(
             skips.believed.into_iter().collect::<Vec<_>>(),
             ["umoci is not installed"]
         );
         assert_eq!(skips.wrong.into_iter().collect::<Vec<_>>(), ["no kernel"]);
+    }
+
+    #[test]
+    fn what_was_done_twice_is_told_each_time() {
+        let mut skips = Skips::default();
+        skips.read("tried again: a guest was lost\nok\ntried again: a guest was lost\n");
+        assert_eq!(skips.again, ["a guest was lost"; 2]);
+        assert!(skips.believed.is_empty() && skips.wrong.is_empty());
     }
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::aside;
 use crate::kernel::Record;
 use crate::target::peer::{Found, Program};
-use crate::target::{DiskAccess, Target};
+use crate::target::{DiskAccess, Marks, Target};
 
 /// A place with a stub for the VMM, a kernel in both formats and a workload.
 struct Place {
@@ -72,6 +72,7 @@ impl Place {
                 DiskAccess::Buffered
             },
             holds_input: true,
+            marks: Marks::Phases,
             ..Launch::of(&program, ["ready"], self.directory.path())
         })?;
         let said = aside::run(&command, Duration::from_secs(20)).unwrap();
