@@ -75,9 +75,9 @@ fn draw(row: &[Dot<'_>], compact: &mut String) {
         let _ = write!(path, " {} {}", dot.x, dot.y);
     }
     let diameter = radius.parse::<f64>().unwrap_or_default() * 2.0;
-    // A document has many plots, and a name once: drawings that are alike may share one.
+    // A document has many plots, and a name once: what is alike in places and look may share one.
     let mut name = DefaultHasher::new();
-    path.hash(&mut name);
+    (&path, first.look).hash(&mut name);
     let name = format!("dot-{:x}", name.finish());
     let _ = writeln!(
         compact,
@@ -105,11 +105,19 @@ mod tests {
             <text x=\"1\" opacity=\"1\">\n&lt;circle opacity=&quot;1&quot;/&gt;\n</text>\n\
             </svg>\n";
         let drawn = compact(svg);
-        assert_eq!(drawn.matches("<circle").count(), 2, "{drawn}");
-        assert!(drawn.contains("r=\"3\" fill-opacity=\"0.5\" fill=\"red\"/></marker>"));
-        assert!(drawn.contains(" d=\"M1 2 4 5\"/>"));
-        let alone = "<circle cx=\"6\" cy=\"7\" r=\"3\" fill-opacity=\"0.5\" fill=\"blue\"/>";
-        assert!(drawn.contains(alone), "{drawn}");
-        assert!(drawn.contains("<text x=\"1\">\n&lt;circle opacity=&quot;1&quot;/&gt;\n</text>"));
+        let name = drawn.split('"').nth(1).unwrap();
+        let expected = format!(
+            "<svg>\n\
+            <marker id=\"{name}\" markerUnits=\"userSpaceOnUse\" markerWidth=\"6\" markerHeight=\"6\" refX=\"3\" refY=\"3\">\
+            <circle cx=\"3\" cy=\"3\" r=\"3\" fill-opacity=\"0.5\" fill=\"red\"/></marker>\n\
+            <path fill=\"none\" marker-start=\"url(#{name})\" marker-mid=\"url(#{name})\" marker-end=\"url(#{name})\" d=\"M1 2 4 5\"/>\n\
+            <circle cx=\"6\" cy=\"7\" r=\"3\" fill-opacity=\"0.5\" fill=\"blue\"/>\n\
+            <text x=\"1\">\n&lt;circle opacity=&quot;1&quot;/&gt;\n</text>\n\
+            </svg>\n"
+        );
+        assert_eq!(drawn, expected);
+        // The same places in another colour are another mark.
+        let other = compact(&svg.replace("red", "green"));
+        assert!(!other.contains(name), "{other}");
     }
 }

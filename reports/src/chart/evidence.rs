@@ -13,24 +13,21 @@ use crate::units;
 /// The axis spans at least so many times its beginning: nearer values would look far apart.
 const LEAST_SPAN: f64 = 3.0;
 
-/// Draws what `quotes` quote, each measure by itself; what stands alone, and is no ratio, has nothing to be beside.
+/// Draws what `quotes` quote, neighbours of one measure together; what stands alone, and is no ratio, has nothing to be beside.
 ///
 /// # Errors
 ///
 /// When the plotting library refuses.
 pub fn render(run: &Run, quotes: &[Quote]) -> Result<Vec<String>, ChartError> {
-    let mut measures: Vec<Measure> = Vec::new();
-    for quote in quotes {
-        if !measures.contains(&quote.measure) {
-            measures.push(quote.measure);
-        }
-    }
     let mut plots = Vec::new();
-    for measure in measures {
-        let of_it = |quote: &&Quote| quote.measure == measure && lowest(quote) > 0.0;
-        let quotes: Vec<&Quote> = quotes.iter().filter(of_it).collect();
-        if quotes.len() > usize::from(measure != Measure::Ratio) {
-            plots.push(plot(run, measure, &quotes)?);
+    for quotes in quotes.chunk_by(|one, other| one.measure == other.measure) {
+        let measure = quotes[0].measure;
+        let positive = quotes
+            .iter()
+            .filter(|quote| quote.estimate.extent().start > 0.0);
+        let positive: Vec<&Quote> = positive.collect();
+        if positive.len() > usize::from(measure != Measure::Ratio) {
+            plots.push(plot(run, measure, &positive)?);
         }
     }
     Ok(plots)
@@ -48,7 +45,7 @@ fn plot(run: &Run, measure: Measure, quotes: &[&Quote]) -> Result<String, ChartE
         }
         rows.push(Row::Target {
             label: quote.target.clone(),
-            value: Value::Figure(measure.value(quote.value)),
+            value: Value::Figure(measure.value(quote.estimate.value)),
         });
         marks.push(Some(quote));
     }
@@ -56,12 +53,12 @@ fn plot(run: &Run, measure: Measure, quotes: &[&Quote]) -> Result<String, ChartE
     let drawing = draw(Size::Narrow, &rows, axis(measure, quotes), &tick, |frame| {
         for (row, quote) in marks.iter().enumerate() {
             let Some(quote) = quote else { continue };
-            let (low, high) = (lowest(quote), highest(quote));
+            let extent = quote.estimate.extent();
             if measure == Measure::Ratio {
                 frame.mark(row, 1.0)?;
             }
-            frame.bar(row, low..high, ink(run, quote))?;
-            frame.interval(row, low..high, Some(quote.value))?;
+            frame.bar(row, extent.clone(), ink(run, quote))?;
+            frame.interval(row, extent, Some(quote.estimate.value))?;
         }
         Ok(())
     })?;
@@ -72,8 +69,9 @@ fn plot(run: &Run, measure: Measure, quotes: &[&Quote]) -> Result<String, ChartE
 
 fn axis(measure: Measure, quotes: &[&Quote]) -> Axis {
     let one = (measure == Measure::Ratio).then_some(1.0);
-    let low = quotes.iter().map(|quote| lowest(quote)).chain(one);
-    let high = quotes.iter().map(|quote| highest(quote)).chain(one);
+    let extents = quotes.iter().map(|quote| quote.estimate.extent());
+    let low = extents.clone().map(|extent| extent.start).chain(one);
+    let high = extents.map(|extent| extent.end).chain(one);
     let (low, high) = (low.fold(f64::INFINITY, f64::min), high.fold(0.0, f64::max));
     let room = (LEAST_SPAN * low / high).sqrt().max(1.0);
     let unit = match measure {
@@ -81,14 +79,6 @@ fn axis(measure: Measure, quotes: &[&Quote]) -> Axis {
         Measure::Ratio => Unit::Count,
     };
     Axis::logarithmic(unit, low / room, high * room, Size::Narrow.ticks())
-}
-
-fn lowest(quote: &Quote) -> f64 {
-    quote.interval.map_or(quote.value, |interval| interval.low)
-}
-
-fn highest(quote: &Quote) -> f64 {
-    quote.interval.map_or(quote.value, |interval| interval.high)
 }
 
 fn ink(run: &Run, quote: &Quote) -> Ink {
@@ -118,6 +108,7 @@ mod tests {
     use super::*;
     use crate::claims;
     use crate::fixture;
+    use crate::statistics::Estimate;
     use crate::summary::Summary;
     use crate::words::{Language, Words};
 
@@ -143,8 +134,10 @@ mod tests {
             metric: String::new(),
             target: "process".into(),
             measure: Measure::In(Unit::Bytes),
-            value,
-            interval: None,
+            estimate: Estimate {
+                value,
+                interval: None,
+            },
         };
         let run = fixture::run();
         let drawn = render(&run, &[quote(0.0), quote(5.0), quote(5.0)]).unwrap();

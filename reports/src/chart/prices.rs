@@ -24,7 +24,10 @@ pub fn render(run: &Run, list: &PriceList<'_>, words: &Words) -> Result<Chart, C
         .filter(|row| matches!(row.kind, Kind::Price | Kind::Interaction))
         .map(|row| (row.name, row.costs.first().copied().flatten()))
         .collect();
-    let ends = shown.iter().filter_map(|(_, cost)| *cost).map(extent);
+    let ends = shown
+        .iter()
+        .filter_map(|(_, cost)| *cost)
+        .map(Estimate::extent);
     let values = ends.fold(0.0..0.0, |all: Range<f64>, one| {
         all.start.min(one.start)..f64::max(all.end, one.end)
     });
@@ -68,12 +71,4 @@ pub fn render(run: &Run, list: &PriceList<'_>, words: &Words) -> Result<Chart, C
             Ok(())
         })
     })
-}
-
-/// From the lowest to the highest that a cost may be.
-fn extent(cost: Estimate) -> Range<f64> {
-    let (low, high) = cost.interval.map_or((cost.value, cost.value), |interval| {
-        (interval.low, interval.high)
-    });
-    low.min(cost.value)..high.max(cost.value)
 }

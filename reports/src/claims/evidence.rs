@@ -1,10 +1,12 @@
 //! What the claims ask of a run, and how they quote it.
 
+use std::fmt::Display;
+
 use super::family::Family;
 use super::quote::{Measure, Quote};
 use super::{Finding, Verdict};
 use crate::model::{Better, Unit};
-use crate::statistics::Interval;
+use crate::statistics::{Estimate, Interval};
 use crate::summary::{Column, Figure, MINIMUM_EFFECT, Section, Summary};
 use crate::units;
 use crate::words::{Words, together};
@@ -60,11 +62,10 @@ impl<'s, 'a> Evidence<'s, 'a> {
     /// A figure as it is quoted: target, median, interval.
     pub fn quote(&self, unit: Unit, one: &Measured<'_, '_>) -> Quote {
         let value = together(unit, one.figure.median);
-        let interval = one.figure.interval;
-        let text = match interval {
+        let text = match one.figure.interval {
             Some(interval) => {
                 let interval = self.words.interval(unit, interval, one.figure.median);
-                let values: [(&str, &dyn std::fmt::Display); 3] = [
+                let values: [(&str, &dyn Display); 3] = [
                     ("target", &one.target),
                     ("value", &value),
                     ("interval", &interval),
@@ -76,30 +77,17 @@ impl<'s, 'a> Evidence<'s, 'a> {
                 &[("target", &one.target), ("value", &value)],
             ),
         };
-        Quote {
-            text,
-            metric: String::new(),
-            target: one.target.to_owned(),
-            measure: Measure::In(unit),
-            value: one.figure.median,
-            interval,
-        }
+        Quote::of(text, unit, one.target, one.figure)
     }
 
-    /// A number of system calls as it is quoted by the sentence `name`.
-    pub fn quote_calls(&self, name: &str, target: &str, calls: &Figure<'_>) -> Quote {
+    /// A number of system calls as it is quoted by `sentence`.
+    pub fn quote_calls(&self, sentence: &str, target: &str, calls: &Figure<'_>) -> Quote {
         let spread = self.spread_of_calls(calls);
         let number = units::value(Unit::Count, calls.median);
-        let values: [(&str, &dyn std::fmt::Display); 3] =
+        let values: [(&str, &dyn Display); 3] =
             [("target", &target), ("calls", &number), ("spread", &spread)];
-        Quote {
-            text: self.words.say(name, &values),
-            metric: String::new(),
-            target: target.to_owned(),
-            measure: Measure::In(Unit::Count),
-            value: calls.median,
-            interval: calls.interval,
-        }
+        let text = self.words.say(sentence, &values);
+        Quote::of(text, Unit::Count, target, calls)
     }
 
     /// How far a count is the same in all samples.
@@ -114,43 +102,49 @@ impl<'s, 'a> Evidence<'s, 'a> {
     }
 
     /// How a machine stands to the container in one metric, as it is quoted.
-    pub fn quote_ratio(
+    pub fn quote_machine(
         &self,
         column: &Column<'_>,
         machine: &Measured<'_, '_>,
         container: &Measured<'_, '_>,
     ) -> Option<Quote> {
-        let (machine_series, container_series) = (&machine.figure.series, &container.figure.series);
-        let value = machine_series.ratio(container_series)?;
-        let ratio = units::ratio(value);
-        let interval = machine_series.ratio_interval(container_series);
-        let told = self.ratio_interval(interval);
-        let text = self.words.say(
-            "quote.ratio",
-            &[
-                ("metric", &column.metric.title),
-                ("machine", &machine.target),
-                ("ratio", &ratio),
-                ("container", &container.target),
-                ("interval", &told),
-            ],
-        );
-        Some(Quote {
-            text,
-            metric: column.metric.title.clone(),
-            target: machine.target.to_owned(),
-            measure: Measure::Ratio,
-            value,
-            interval,
-        })
+        let metric = &column.metric.title;
+        let values: [(&str, &dyn Display); 3] = [
+            ("metric", metric),
+            ("machine", &machine.target),
+            ("container", &container.target),
+        ];
+        let figures = [machine.figure, container.figure];
+        self.quote_ratio("quote.ratio", &values, figures, metric, machine.target)
     }
 
-    /// The interval of a ratio in words, or that there is none.
-    pub fn ratio_interval(&self, interval: Option<Interval>) -> String {
-        interval.map_or_else(
+    /// How often the second of two figures fits into the first, as it is quoted by `sentence`, which has `values` beside the ratio
+    /// and its interval. It is a ratio in `metric`, of `target`.
+    pub fn quote_ratio(
+        &self,
+        sentence: &str,
+        values: &[(&str, &dyn Display)],
+        [one, other]: [&Figure<'_>; 2],
+        metric: &str,
+        target: &str,
+    ) -> Option<Quote> {
+        let estimate = Estimate {
+            value: one.series.ratio(&other.series)?,
+            interval: one.series.ratio_interval(&other.series),
+        };
+        let ratio = units::ratio(estimate.value);
+        let interval = estimate.interval.map_or_else(
             || self.words.text("quote.no-interval").to_owned(),
             |interval| self.words.ratio_interval(interval),
-        )
+        );
+        let own: [(&str, &dyn Display); 2] = [("ratio", &ratio), ("interval", &interval)];
+        Some(Quote {
+            text: self.words.say(sentence, &[values, &own].concat()),
+            metric: metric.to_owned(),
+            target: target.to_owned(),
+            measure: Measure::Ratio,
+            estimate,
+        })
     }
 
     /// The parts that make most of a figure, with their shares; nothing if it isn't cut into parts.

@@ -1,15 +1,16 @@
 //! Claims 8 and 9: what a virtual machine takes on the disk, and what layers share.
 
+use std::fmt::Display;
+
 use super::evidence::{
     Evidence, Measured, Standing, container_of, machines_of, reaches, standing, together_say,
 };
 use super::family::Family as Side;
-use super::quote::{Measure, Quote};
+use super::quote::Quote;
 use super::{Finding, Verdict};
 use crate::image::{BASE, Family, IMAGE, ONE};
 use crate::model::Unit;
 use crate::summary::Figure;
-use crate::units;
 use crate::words::together;
 
 /// From so many bytes on, something takes tens of gigabytes.
@@ -229,30 +230,21 @@ impl Ways<'_, '_> {
         target: &str,
         [sentence, short]: [&str; 2],
     ) -> Option<Quote> {
-        let words = evidence.words;
         let bytes = |figure: &Figure<'_>| together(Unit::Bytes, figure.median);
-        let (copies, shared) = (&self.copies.series, &self.shared.series);
-        let value = copies.ratio(shared)?;
-        let interval = copies.ratio_interval(shared);
-        let (ratio, told) = (units::ratio(value), evidence.ratio_interval(interval));
-        let text = words.say(
+        let (shared, copies) = (bytes(self.shared), bytes(self.copies));
+        let values: [(&str, &dyn Display); 4] = [
+            ("count", &self.count),
+            ("target", &target),
+            ("shared", &shared),
+            ("copies", &copies),
+        ];
+        let metric = evidence.words.text(short);
+        evidence.quote_ratio(
             sentence,
-            &[
-                ("count", &self.count),
-                ("target", &target),
-                ("shared", &bytes(self.shared)),
-                ("copies", &bytes(self.copies)),
-                ("ratio", &ratio),
-                ("interval", &told),
-            ],
-        );
-        Some(Quote {
-            text,
-            metric: words.text(short).to_owned(),
-            target: target.to_owned(),
-            measure: Measure::Ratio,
-            value,
-            interval,
-        })
+            &values,
+            [self.copies, self.shared],
+            metric,
+            target,
+        )
     }
 }

@@ -1,7 +1,8 @@
 //! A figure as a card tells it: in words, and as what a plot of the card takes from it.
 
 use crate::model::Unit;
-use crate::statistics::Interval;
+use crate::statistics::Estimate;
+use crate::summary::Figure;
 
 /// A figure that bears on a sentence.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,9 +16,23 @@ pub struct Quote {
     /// What it is counted in.
     pub measure: Measure,
     /// The figure.
-    pub value: f64,
-    /// Its interval, unless there are too few samples for one.
-    pub interval: Option<Interval>,
+    pub estimate: Estimate,
+}
+
+impl Quote {
+    /// `figure` in the words of `text`.
+    pub fn of(text: String, unit: Unit, target: &str, figure: &Figure<'_>) -> Self {
+        Self {
+            text,
+            metric: String::new(),
+            target: target.to_owned(),
+            measure: Measure::In(unit),
+            estimate: Estimate {
+                value: figure.median,
+                interval: figure.interval,
+            },
+        }
+    }
 }
 
 /// What a quoted figure is counted in.

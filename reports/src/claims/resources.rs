@@ -56,7 +56,7 @@ pub fn density(evidence: &Evidence<'_, '_>) -> Finding {
     let unit = column.metric.unit;
     let ratios = machines
         .iter()
-        .filter_map(|machine| evidence.quote_ratio(column, machine, &container));
+        .filter_map(|machine| evidence.quote_machine(column, machine, &container));
     Finding {
         verdict,
         because: because.to_owned(),
@@ -126,7 +126,7 @@ fn hold(evidence: &Evidence<'_, '_>, metrics: &[(&'static str, &str)]) -> Findin
         for machine in machines_of(column) {
             let better = is_container_better(Better::Lower, machine.figure, container.figure);
             known.extend(better);
-            figures.extend(evidence.quote_ratio(column, &machine, &container));
+            figures.extend(evidence.quote_machine(column, &machine, &container));
         }
     }
     let verdict = together_say(&known);

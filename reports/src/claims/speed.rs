@@ -73,7 +73,7 @@ fn tally(evidence: &Evidence<'_, '_>, section: &Section<'_>) -> Tally {
             continue;
         };
         for machine in machines_of(column) {
-            let quote = evidence.quote_ratio(column, &machine, &container);
+            let quote = evidence.quote_machine(column, &machine, &container);
             let better =
                 is_container_better(column.metric.better, machine.figure, container.figure);
             let title = &column.metric.title;
