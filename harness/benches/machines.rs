@@ -3,17 +3,14 @@
 //!
 //! Printed, not asserted, as all goals are.
 
-use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use bytesize::ByteSize;
-use goblin::elf::Elf;
-use goblin::elf::program_header::PT_LOAD;
 use isobench::experiment::{self, DISK, Experiment, STARTUP};
 use isobench::goal::{Bound, Goal};
 use isobench::host::HostReport;
@@ -28,7 +25,7 @@ use isobench::stop::Until;
 use isobench::target;
 use isobench_reports::model::{Sample, Status, TOTAL};
 use isobench_reports::statistics::Series;
-use procfs::process::{MMapPath, MemoryMap, Process};
+use procfs::process::{MemoryMap, Process};
 
 const TARGET: &str = "microvm-linux";
 const PEER: &str = "qemu-microvm";
@@ -38,6 +35,8 @@ const TIME: Duration = Duration::from_mins(6);
 
 /// Memory of the idle guest.
 const MEMORY: ByteSize = ByteSize::mib(128);
+/// What its mapping has more, so that it can begin at a huge page.
+const SKIPPED: ByteSize = ByteSize::mib(2);
 
 /// What the VMM does before it enters the guest's kernel.
 const OWN_PHASES: [&str; 6] = ["start", "open-kvm", "create-vm", "memory", "vcpu", "load"];
@@ -179,7 +178,7 @@ fn print_overhead(programs: &Programs) -> anyhow::Result<()> {
     let output = idle.0.stdout.take().context("no output")?;
     BufReader::new(output).read_line(&mut line)?;
     let maps = Process::new(idle.0.id().try_into()?)?.smaps()?;
-    let guest = guest_memory(&maps.0, &kernel.image)?;
+    let guest = guest_memory(&maps.0)?;
     let own = maps.iter().filter(|map| !guest.contains(&map.address.0));
     let own = own.filter_map(|map| map.extension.map.get("Pss")).sum();
     let goal = format!("{TARGET}: the VMM's own memory, under 3 MiB");
@@ -187,20 +186,17 @@ fn print_overhead(programs: &Programs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the guest's memory lies in the VMM: around the pages of its kernel, whose place in it the kernel's file tells. Not all
-/// kernels have names for anonymous memory, and what lies beside it can be one mapping with it.
-fn guest_memory(maps: &[MemoryMap], kernel: &Path) -> anyhow::Result<Range<u64>> {
-    let file = fs::read(kernel)?;
-    let elf = Elf::parse(&file).context("the guest's kernel must be a vmlinux")?;
-    let mut segments = elf.program_headers.iter();
-    let first = segments
-        .find(|segment| segment.p_type == PT_LOAD)
-        .context("the guest's kernel has no segment")?;
-    let is_first = |map: &&MemoryMap| {
-        map.offset == first.p_offset && map.pathname == MMapPath::Path(kernel.to_owned())
-    };
-    let map = maps.iter().find(is_first);
-    let map = map.context("the launcher doesn't map the guest's kernel")?;
-    let start = map.address.0.saturating_sub(first.p_paddr);
-    Ok(start..start + MEMORY.as_u64())
+/// Where the guest's memory lies in the VMM: it's the one mapping that is as large.
+fn guest_memory(maps: &[MemoryMap]) -> anyhow::Result<Range<u64>> {
+    let mut ranges = maps.iter().map(|map| map.address.0..map.address.1);
+    let length = |range: &Range<u64>| range.end - range.start;
+    let guest = ranges.find(|range| length(range) >= MEMORY.as_u64());
+    let guest = guest.context("the launcher has no mapping of the guest's size")?;
+    // Not all kernels have names for anonymous memory, and without one what lies beside it could be one mapping with it.
+    let more = ByteSize(length(&guest) - MEMORY.as_u64());
+    ensure!(
+        more <= SKIPPED,
+        "{more} of other memory are one mapping with the guest's"
+    );
+    Ok(guest)
 }

@@ -1,8 +1,9 @@
 //! The guest's first file system: a cpio archive in the "newc" format (Documentation/driver-api/early-userspace/buffer-format.rst),
 //! which the kernel unpacks into memory.
 //!
-//! The archive is never in the VMM's own memory: headers and files go straight to where the guest finds them. The content of a
-//! file of some size begins on a page, so that it can be mapped there: the zeros behind its name are as many as that takes.
+//! The archive is never in the VMM's own memory: headers and files go straight to where the guest finds them. In a large archive
+//! files are mapped: the content of each of some size begins on a page, for which there are as many zeros behind its name as that
+//! takes. A small one is copied, since its guest unpacks it sooner from a few huge pages than from many that are mapped.
 
 mod write;
 
@@ -24,6 +25,8 @@ use write::{HEADER, TRAILER, Window, padded};
 const LONGEST_NAME: u64 = 4096;
 /// From which size on a file begins on a page: with less there would be more padding than content.
 const WORTH_A_PAGE: u64 = 4 * PAGE;
+/// From which size on an archive's files are mapped, as those of an image are.
+const WORTH_MAPPING: u64 = 16 << 20;
 /// Most files that are mapped: each takes up to two of the 65530 mappings that a process may have (`vm.max_map_count`).
 const MOST_MAPPED: usize = 16_384;
 /// What a kernel needs beside the files: its own code and data, and a page's descriptor for every 64 bytes of one.
@@ -297,12 +300,16 @@ impl Initramfs {
         ByteSize(self.least_memory().as_u64() + FOR_PROGRAMS)
     }
 
-    /// Writes the archive into guest memory, and gives the address behind it.
+    /// Writes the archive into guest memory.
     ///
     /// # Errors
     /// A file can't be read, or the archive leaves guest memory.
     pub fn load(&self, memory: &Memory, at: u64) -> Result<(), InitramfsError> {
-        self.write_to(&mut Window { memory, at })
+        self.write_to(&mut Window {
+            memory,
+            at,
+            maps: self.size() >= WORTH_MAPPING,
+        })
     }
 
     /// Writes the archive to a file, for a machine of another make.

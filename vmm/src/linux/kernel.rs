@@ -12,8 +12,8 @@ use linux_loader::loader::{self, KernelLoader as _};
 use vm_memory::GuestAddress;
 
 use super::layout::HIGH_MEMORY;
-use super::mapped_file::MappedFile;
 use super::memory::Memory;
+use super::sparse_file::SparseFile;
 
 /// `HdrS`, which every kernel with a boot protocol has at [`MAGIC_OFFSET`] (Documentation/arch/x86/boot.rst).
 const MAGIC: &[u8; 4] = b"HdrS";
@@ -91,16 +91,13 @@ impl Kernel {
         }
     }
 
-    /// Puts the kernel where it wants to be: pages of its file as far as they can be mapped, copies else.
+    /// Copies the kernel to where it wants to be in `memory`, which must be fresh: nothing is written where its file has a hole.
     ///
     /// # Errors
     /// [`KernelError::Load`].
     pub fn load(&self, memory: &Memory) -> Result<Loaded, KernelError> {
         let low = Some(GuestAddress(HIGH_MEMORY));
-        let mut file = MappedFile::new(&self.file, memory).map_err(|source| KernelError::Open {
-            path: self.path.clone(),
-            source,
-        })?;
+        let mut file = SparseFile(&self.file);
         let loaded = match self.format {
             Format::Elf => Elf::load(memory, None, &mut file, low),
             Format::BzImage => BzImage::load(memory, None, &mut file, low),

@@ -1,7 +1,7 @@
 #![expect(unsafe_code, reason = "maps pages of files over guest memory")]
 //! A file that goes into guest memory without being copied: a reader that maps whole pages where it is asked to read them.
 //!
-//! A kernel and an initramfs are megabytes of which a guest writes to little. Mapped, they cost neither the time of a copy nor
+//! An image can be gigabytes, which its guest reads once, to unpack them. Mapped, they cost neither the time of a copy nor
 //! memory of the guest's own: all guests share the pages that the host's page cache holds anyway, until one writes to its own
 //! (mmap(2), `MAP_PRIVATE`). Pages are mapped where place and offset agree modulo a page; everything else is copied.
 

@@ -4,9 +4,9 @@
 //! As with the bare guest the mappings are private, anonymous, populated on demand and named `guest-ram`. They are read and
 //! written through vm-memory, since the kernel loader and the virtqueues want that: every access of theirs is checked.
 //!
-//! Each begins at a multiple of a huge page. Whether there are any is the host's choice (`transparent_hugepage`, in the
-//! kernel's admin-guide/mm), but only where the guest's and the host's addresses agree to the huge page can KVM map one as
-//! such: a guest whose 32 MiB come in one page fault for 2 MiB each, not for 4 KiB, leaves for the host far less often.
+//! Each begins at a multiple of a huge page, and asks for them. Whether there are any is the host's choice (`transparent_hugepage`,
+//! in the kernel's admin-guide/mm), but only where the guest's and the host's addresses agree to the huge page can KVM map one
+//! as such: a guest whose 28 MiB come in one page fault for 2 MiB each, not for 4 KiB, leaves for the host far less often.
 
 use std::io;
 
@@ -121,7 +121,9 @@ impl Region {
                 mapping.flags(),
             )
         };
-        let aligned = GuestRegionMmap::new(aligned.map_err(io::Error::other)?, start)
+        let aligned = aligned.map_err(io::Error::other)?;
+        ask_for_huge_pages(&aligned);
+        let aligned = GuestRegionMmap::new(aligned, start)
             .ok_or_else(|| io::Error::other("it ends past the address space"))?;
         Ok(Self {
             aligned,
@@ -133,6 +135,13 @@ impl Region {
     pub fn host_base(&self) -> *mut u8 {
         self.aligned.as_ptr()
     }
+}
+
+/// Asks for huge pages (madvise(2), `MADV_HUGEPAGE`), as many hosts give them only to who asks. A host without them refuses,
+/// and the guest has small ones.
+fn ask_for_huge_pages(mapping: &MmapRegion<()>) {
+    // SAFETY: the advice changes no content, and the range is the mapping's own.
+    unsafe { libc::madvise(mapping.as_ptr().cast(), mapping.size(), libc::MADV_HUGEPAGE) };
 }
 
 impl GuestMemoryRegion for Region {
@@ -187,6 +196,9 @@ pub fn attach(memory: &Memory, vm: &VmFd) -> Result<(), KvmError> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use procfs::process::{Process, VmFlags};
     use vm_memory::Bytes as _;
 
     use super::*;
@@ -204,6 +216,20 @@ mod tests {
             7
         );
         memory.write_obj(7_u8, GuestAddress(17 << 20)).unwrap_err();
+    }
+
+    #[test]
+    fn memory_asks_for_huge_pages() {
+        if !Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+            println!("skipped: this host's kernel has no transparent huge pages");
+            return;
+        }
+        let memory = map(ByteSize::mib(16)).unwrap();
+        let start = memory.get_host_address(GuestAddress(0)).unwrap() as u64;
+        let maps = Process::myself().unwrap().smaps().unwrap();
+        let mut maps = maps.iter();
+        let map = maps.find(|map| (map.address.0..map.address.1).contains(&start));
+        assert!(map.unwrap().extension.vm_flags.contains(VmFlags::HG));
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod mapped_file;
 pub mod memory;
 pub mod mp_table;
 pub mod phase;
+mod sparse_file;
 mod threads;
 mod translate;
 mod vcpu;

@@ -73,6 +73,24 @@ fn a_file_of_some_size_begins_on_a_page() {
 }
 
 #[test]
+fn a_large_archive_is_the_same_mapped() {
+    let (_small, mut archive) = example();
+    let content: Vec<u8> = (0..WORTH_MAPPING).map(|at| (at % 251) as u8).collect();
+    let large = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(large.path(), content).unwrap();
+    archive.file("/large", large.path()).unwrap();
+    let stored = tempfile::tempfile().unwrap();
+    archive.save(&stored).unwrap();
+    let memory = map(ByteSize::mib(64)).unwrap();
+    archive.load(&memory, PAGE).unwrap();
+    let mut saved = vec![0; index(archive.size())];
+    stored.read_exact_at(&mut saved, 0).unwrap();
+    let mut loaded = vec![0; saved.len()];
+    memory.read_slice(&mut loaded, GuestAddress(PAGE)).unwrap();
+    assert!(loaded == saved, "they differ");
+}
+
+#[test]
 fn no_name_is_longer_than_a_kernel_takes() {
     let content = |size| Content::File {
         host: PathBuf::new(),

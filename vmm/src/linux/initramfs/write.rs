@@ -8,6 +8,7 @@ use vm_memory::{Bytes as _, GuestAddress};
 use super::{Content, Entry, Initramfs, InitramfsError};
 use crate::linux::mapped_file::MappedFile;
 use crate::linux::memory::Memory;
+use crate::linux::sparse_file::SparseFile;
 
 /// Bytes of a header in front of the name.
 pub(super) const HEADER: u64 = 110;
@@ -62,6 +63,8 @@ fn put(sink: &mut impl Sink, bytes: &[u8]) -> Result<(), InitramfsError> {
 pub(super) struct Window<'m> {
     pub(super) memory: &'m Memory,
     pub(super) at: u64,
+    /// Whether pages of files are mapped where they can be.
+    pub(super) maps: bool,
 }
 
 impl Sink for Window<'_> {
@@ -73,12 +76,15 @@ impl Sink for Window<'_> {
         Ok(())
     }
 
-    fn file(&mut self, file: &File, size: u64) -> io::Result<()> {
-        let mut file = MappedFile::new(file, self.memory)?;
+    fn file(&mut self, mut file: &File, size: u64) -> io::Result<()> {
         io::Seek::rewind(&mut file)?;
-        self.memory
-            .read_exact_volatile_from(GuestAddress(self.at), &mut file, index(size))
-            .map_err(io::Error::other)?;
+        let (memory, at, length) = (self.memory, GuestAddress(self.at), index(size));
+        let read = if self.maps {
+            memory.read_exact_volatile_from(at, &mut MappedFile::new(file, memory)?, length)
+        } else {
+            memory.read_exact_volatile_from(at, &mut SparseFile(file), length)
+        };
+        read.map_err(io::Error::other)?;
         self.at += size;
         Ok(())
     }
