@@ -7,6 +7,7 @@ mod step;
 mod traces;
 
 use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::thread;
@@ -17,7 +18,7 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 
-use crate::plan::{OUT, OUTCOMES, Outcome, PLAN, PREFIX, Plan};
+use crate::plan::{OUT, OUTCOMES, Outcome, PLAN, PREFIX, Plan, Step};
 
 /// The directory of the initramfs that holds the modules, named in the order of loading.
 pub const MODULES: &str = "/modules";
@@ -117,7 +118,7 @@ fn do_plan() -> anyhow::Result<()> {
     let count = plan.steps.len();
     for (number, wanted) in plan.steps.iter().enumerate() {
         println!("{PREFIX}{} of {count}: {}", number + 1, wanted.name);
-        let outcome = step::run(wanted, out)?;
+        let outcome = try_until_passed(wanted, out)?;
         println!("{PREFIX}{}", step::summary(&outcome));
         outcomes.push(outcome);
         fs::write(out.join(OUTCOMES), serde_json::to_vec_pretty(&outcomes)?)?;
@@ -127,11 +128,26 @@ fn do_plan() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Runs a step as often as it may be tried. Why it was tried again is in its log.
+fn try_until_passed(wanted: &Step, out: &Path) -> anyhow::Result<Outcome> {
+    let mut outcome = step::run(wanted, out)?;
+    for _ in 1..wanted.tries {
+        if outcome.succeeded() {
+            break;
+        }
+        let why = step::summary(&outcome);
+        writeln!(log(out, &wanted.name)?, "tried again: {why}")?;
+        outcome = step::run(wanted, out)?;
+    }
+    Ok(outcome)
+}
+
 /// A file to write a step's output to.
-fn log(path: &Path) -> anyhow::Result<File> {
+fn log(out: &Path, step: &str) -> anyhow::Result<File> {
+    let path = out.join(format!("{step}.log"));
     OpenOptions::new()
         .create(true)
         .append(true)
-        .open(path)
+        .open(&path)
         .with_context(|| format!("cannot write {}", path.display()))
 }

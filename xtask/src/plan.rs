@@ -33,6 +33,8 @@ pub struct Step {
     pub environment: Vec<(String, String)>,
     /// Seconds after which it's killed.
     pub limit: u64,
+    /// How often it's started at most, until it passes.
+    pub tries: u32,
     /// Whether its output goes to the console and not to a log.
     pub echo: bool,
 }

@@ -37,7 +37,7 @@ pub fn run(step: &Step, out: &Path) -> anyhow::Result<Outcome> {
         .envs(step.environment.iter().cloned())
         .process_group(0);
     if !step.echo {
-        let log = super::log(&out.join(format!("{}.log", step.name)))?;
+        let log = super::log(out, &step.name)?;
         command.stdout(log.try_clone()?).stderr(log);
     }
     let child = command
