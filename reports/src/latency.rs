@@ -19,15 +19,19 @@ pub struct Percentile {
     pub upper: f64,
 }
 
-/// The percentiles of one metric of one target, ascending; empty if no sample tells.
-pub fn percentiles(run: &Run, (experiment, metric): (&str, &str), target: &str) -> Vec<Percentile> {
-    let is_of = |sample: &&Sample| {
-        sample.latencies.is_some()
-            && sample.status == Status::Ok
-            && (sample.target.as_str(), sample.metric.as_str()) == (target, metric)
-            && sample.experiment == experiment
+/// The good samples of an experiment that tell how long their operations took.
+pub fn told<'r>(run: &'r Run, experiment: &str) -> Vec<&'r Sample> {
+    let tells = |sample: &&Sample| {
+        sample.latencies.is_some() && sample.status == Status::Ok && sample.experiment == experiment
     };
-    let samples = run.samples.iter().filter(is_of);
+    run.samples.iter().filter(tells).collect()
+}
+
+/// The percentiles of one metric of one target, ascending, from an experiment's [`told`]; empty if none of them is of it.
+pub fn percentiles(told: &[&Sample], metric: &str, target: &str) -> Vec<Percentile> {
+    let samples = told
+        .iter()
+        .filter(|sample| (sample.target.as_str(), sample.metric.as_str()) == (target, metric));
     let told: Vec<_> = samples.filter_map(|one| one.latencies.as_ref()).collect();
     let at = |(place, percent)| {
         let nanos = told.iter().map(|one| Some(one.at(place)? as f64));
@@ -60,10 +64,13 @@ mod tests {
     #[test]
     fn each_percentile_is_the_median_of_the_samples_good_ones() {
         let mut run = fixture::run();
-        assert!(!is_told(&run, "disk") && percentiles(&run, READS, "process").is_empty());
+        assert!(
+            !is_told(&run, "disk")
+                && percentiles(&told(&run, READS.0), READS.1, "process").is_empty()
+        );
         fixture::add_latencies(&mut run, 1000);
         assert!(is_told(&run, "disk") && !is_told(&run, "startup"));
-        let found = percentiles(&run, READS, "process");
+        let found = percentiles(&told(&run, READS.0), READS.1, "process");
         assert_eq!(found.len(), PERCENTILES.len());
         let samples = run.samples.iter().filter(|one| {
             (one.target.as_str(), one.metric.as_str()) == ("process", READS.1)
@@ -88,7 +95,7 @@ mod tests {
             one.target == "process" && one.latencies.is_some() && one.status == Status::Ok
         });
         short.unwrap().latencies.as_mut().unwrap().count = 10;
-        let found = percentiles(&run, READS, "process");
+        let found = percentiles(&told(&run, READS.0), READS.1, "process");
         let percents: Vec<f64> = found.iter().map(|one| one.percent).collect();
         assert_eq!(percents, [1.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 100.0]);
     }

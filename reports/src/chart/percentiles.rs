@@ -65,7 +65,7 @@ fn label(odds: f64) -> String {
 mod tests {
     use super::*;
     use crate::fixture;
-    use crate::latency::percentiles;
+    use crate::latency::{percentiles, told};
     use crate::model::PERCENTILES;
     use crate::words::Language;
 
@@ -83,9 +83,9 @@ mod tests {
         let words = Words::of(Language::English);
         let mut run = fixture::run();
         let drawn = |run: &Run| {
-            let reads = ("disk", "rand-read-direct");
+            let told = told(run, "disk");
             let targets = run.targets.iter();
-            let found = targets.map(|target| percentiles(run, reads, &target.name));
+            let found = targets.map(|target| percentiles(&told, "rand-read-direct", &target.name));
             render(run, &found.collect::<Vec<_>>(), &words).unwrap()
         };
         assert_eq!(drawn(&run), None);

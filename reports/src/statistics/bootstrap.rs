@@ -23,7 +23,8 @@ pub const SEED: u64 = 0x69_73_6f_62_65_6e_63_68;
 pub fn median(units: &[&[f64]]) -> Option<Interval> {
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let mut rounds = Rounds::of(units);
-    let medians = (0..RESAMPLES).filter_map(|_| draw(&mut rng, &mut rounds));
+    let mut chosen = Vec::new();
+    let medians = (0..RESAMPLES).filter_map(|_| draw(&mut rng, &mut rounds, &mut chosen));
     Interval::of_draws(medians.collect())
 }
 
@@ -35,12 +36,11 @@ pub fn paired(
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let (own, base): (Vec<_>, Vec<_>) = rounds.iter().copied().unzip();
     let (mut own, mut base) = (Rounds::of(&own), Rounds::of(&base));
+    let mut chosen = Vec::new();
     let draws = (0..RESAMPLES).filter_map(|_| {
-        for _ in 0..rounds.len() {
-            let round = rng.random_range(0..rounds.len());
-            own.draw(round);
-            base.draw(round);
-        }
+        choose(&mut rng, rounds.len(), &mut chosen);
+        own.draw(&chosen);
+        base.draw(&chosen);
         let (own, base) = (own.take_median(), base.take_median());
         compare(own?, base?)
     });
@@ -55,8 +55,10 @@ pub fn apart(
 ) -> Option<Interval> {
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
     let (mut own, mut base) = (Rounds::of(own), Rounds::of(base));
+    let mut chosen = Vec::new();
     let draws = (0..RESAMPLES).filter_map(|_| {
-        let (own, base) = (draw(&mut rng, &mut own), draw(&mut rng, &mut base));
+        let own = draw(&mut rng, &mut own, &mut chosen);
+        let base = draw(&mut rng, &mut base, &mut chosen);
         compare(own?, base?)
     });
     finite(draws.collect())
@@ -67,13 +69,17 @@ pub fn quotient(value: f64, baseline: f64) -> Option<f64> {
     (value > 0.0 && baseline > 0.0).then(|| value / baseline)
 }
 
-/// The median of as many rounds as there are, drawn with replacement.
-fn draw(rng: &mut ChaCha8Rng, rounds: &mut Rounds) -> Option<f64> {
-    let count = rounds.len();
-    for _ in 0..count {
-        rounds.draw(rng.random_range(0..count));
-    }
+/// The median of as many rounds as there are, drawn with replacement; `chosen` is room for them.
+fn draw(rng: &mut ChaCha8Rng, rounds: &mut Rounds, chosen: &mut Vec<usize>) -> Option<f64> {
+    choose(rng, rounds.len(), chosen);
+    rounds.draw(chosen);
     rounds.take_median()
+}
+
+/// Puts `count` places below `count` into `chosen`, each as likely as any other.
+pub fn choose(rng: &mut ChaCha8Rng, count: usize, chosen: &mut Vec<usize>) {
+    chosen.clear();
+    chosen.extend((0..count).map(|_| rng.random_range(0..count)));
 }
 
 fn finite(draws: Vec<f64>) -> Option<Interval> {

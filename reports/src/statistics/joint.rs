@@ -7,10 +7,10 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use rand::{RngExt as _, SeedableRng as _};
+use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-use super::bootstrap::{RESAMPLES, SEED};
+use super::bootstrap::{RESAMPLES, SEED, choose};
 use super::resample::Rounds;
 use super::{Interval, Series};
 
@@ -56,12 +56,11 @@ impl Joint {
             })
             .collect();
         let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+        let mut chosen = Vec::new();
         let mut draw = |_| {
-            for _ in 0..rounds.len() {
-                let round = rng.random_range(0..rounds.len());
-                for series in &mut all {
-                    series.draw(round);
-                }
+            choose(&mut rng, rounds.len(), &mut chosen);
+            for series in &mut all {
+                series.draw(&chosen);
             }
             // All are taken, for the next draw begins anew. One of rounds in which a series has failed tells nothing.
             let medians: Vec<_> = all.iter_mut().map(Rounds::take_median).collect();

@@ -9,8 +9,8 @@ pub struct Rounds {
     sorted: Vec<f64>,
     /// Where in `sorted` each value is, round after round.
     places: Vec<u32>,
-    /// Where in `places` each round begins, and the end of the last.
-    starts: Vec<usize>,
+    /// Where in `places` each round begins, and the end of the last; nothing if each has one value, as most series have.
+    starts: Option<Vec<usize>>,
     /// How often each of `sorted` has been drawn.
     drawn: Vec<u32>,
     total: usize,
@@ -27,30 +27,38 @@ impl Rounds {
         for (place, index) in (0..).zip(&order) {
             places[*index as usize] = place;
         }
-        let mut starts = vec![0];
-        for unit in units {
-            starts.push(starts[starts.len() - 1] + unit.len());
-        }
         Self {
             sorted: order.into_iter().map(value).collect(),
             drawn: vec![0; places.len()],
             places,
-            starts,
+            starts: starts(units),
             total: 0,
         }
     }
 
     /// Number of rounds.
     pub fn len(&self) -> usize {
-        self.starts.len() - 1
+        match &self.starts {
+            Some(starts) => starts.len() - 1,
+            None => self.places.len(),
+        }
     }
 
-    /// Draws a round, by its place.
-    pub fn draw(&mut self, round: usize) {
-        let values = self.starts[round]..self.starts[round + 1];
-        self.total += values.len();
-        for place in &self.places[values] {
-            self.drawn[*place as usize] += 1;
+    /// Draws rounds, by their places.
+    pub fn draw(&mut self, rounds: &[usize]) {
+        let Some(starts) = &self.starts else {
+            self.total += rounds.len();
+            for round in rounds {
+                self.drawn[self.places[*round] as usize] += 1;
+            }
+            return;
+        };
+        for round in rounds {
+            let values = starts[*round]..starts[round + 1];
+            self.total += values.len();
+            for place in &self.places[values] {
+                self.drawn[*place as usize] += 1;
+            }
         }
     }
 
@@ -75,6 +83,18 @@ impl Rounds {
     }
 }
 
+/// Where the values of each of `units` begin in a row of all, and the end; nothing if each has one.
+fn starts(units: &[&[f64]]) -> Option<Vec<usize>> {
+    if units.iter().all(|unit| unit.len() == 1) {
+        return None;
+    }
+    let mut starts = vec![0];
+    for unit in units {
+        starts.push(starts[starts.len() - 1] + unit.len());
+    }
+    Some(starts)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -85,16 +105,17 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_the_median_of_copies(
-            units in prop::collection::vec(prop::collection::vec(-1e9..1e9_f64, 0..4), 1..30),
+            units in prop_oneof![
+                prop::collection::vec(prop::collection::vec(-1e9..1e9_f64, 0..4), 1..30),
+                prop::collection::vec(prop::collection::vec(-1e9..1e9_f64, 1), 1..30),
+            ],
             draws in prop::collection::vec(any::<prop::sample::Index>(), 0..60),
         ) {
             let units: Vec<&[f64]> = units.iter().map(Vec::as_slice).collect();
             let mut rounds = Rounds::of(&units);
             for half in draws.chunks(30) {
                 let drawn: Vec<usize> = half.iter().map(|draw| draw.index(rounds.len())).collect();
-                for round in &drawn {
-                    rounds.draw(*round);
-                }
+                rounds.draw(&drawn);
                 let mut copies: Vec<f64> = drawn.iter().flat_map(|round| units[*round]).copied().collect();
                 prop_assert_eq!(rounds.take_median(), median(&mut copies));
             }

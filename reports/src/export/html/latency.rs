@@ -27,16 +27,16 @@ pub fn figures(
 ) -> Result<Vec<FigureView>, ChartError> {
     let experiment = section.experiment.name.as_str();
     let mut figures = Vec::new();
-    // Each percentile looks at all samples of the run, of which a long one has many.
-    if !latency::is_told(run, experiment) {
+    let told = latency::told(run, experiment);
+    if told.is_empty() {
         return Ok(figures);
     }
     for column in &section.columns {
-        let of = (experiment, column.metric.name.as_str());
+        let metric = column.metric.name.as_str();
         let targets = run.targets.iter();
         let found: Vec<_> = targets
             .clone()
-            .map(|target| latency::percentiles(run, of, &target.name))
+            .map(|target| latency::percentiles(&told, metric, &target.name))
             .collect();
         let Some(chart) = percentiles::render(run, &found, words)? else {
             continue;
