@@ -6,7 +6,7 @@
 //! (mmap(2), `MAP_PRIVATE`). Pages are mapped where place and offset agree modulo a page; everything else is copied.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Seek as _, SeekFrom};
 use std::os::fd::AsRawFd as _;
 
 use vm_memory::bitmap::BitmapSlice;
@@ -15,7 +15,7 @@ use vm_memory::{
     VolatileSlice,
 };
 
-use super::memory::Memory;
+use super::memory::{Memory, fill};
 use crate::memory::PAGE;
 
 /// A file to be put into `memory`.
@@ -115,27 +115,7 @@ impl ReadVolatile for MappedFile<'_> {
         &mut self,
         into: &mut VolatileSlice<B>,
     ) -> Result<usize, VolatileMemoryError> {
-        // The whole of it: `GuestMemoryBackend` asks once for each of its regions.
-        let mut done = 0;
-        while done < into.len() {
-            match self.read_some(&into.offset(done)?)? {
-                0 => break,
-                more => done += more,
-            }
-        }
-        Ok(done)
-    }
-}
-
-impl Read for MappedFile<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.file.read(into)
-    }
-}
-
-impl Seek for MappedFile<'_> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
+        fill(into, |rest| self.read_some(rest))
     }
 }
 
@@ -170,7 +150,7 @@ mod tests {
             let memory = map(ByteSize::mib(16)).unwrap();
             let (file, bytes) = file_of(30_000);
             let mut reader = MappedFile::new(&file, &memory).unwrap();
-            reader.seek(SeekFrom::Start(offset)).unwrap();
+            (&file).seek(SeekFrom::Start(offset)).unwrap();
             let at = 4096 * (page + 1) + inside;
             memory
                 .read_exact_volatile_from(GuestAddress(at), &mut reader, length)
@@ -180,7 +160,7 @@ mod tests {
             memory.read_slice(&mut found, GuestAddress(at - 1)).unwrap();
             prop_assert_eq!(&found[1..=length], &bytes[from..from + length]);
             prop_assert_eq!((found[0], found[length + 1]), (0, 0));
-            prop_assert_eq!(reader.stream_position().unwrap(), offset + length as u64);
+            prop_assert_eq!((&file).stream_position().unwrap(), offset + length as u64);
         }
     }
 
@@ -189,7 +169,7 @@ mod tests {
         let memory = map(ByteSize::mib(16)).unwrap();
         let (file, bytes) = file_of(8192);
         let mut reader = MappedFile::new(&file, &memory).unwrap();
-        reader.rewind().unwrap();
+        (&file).rewind().unwrap();
         let at = GuestAddress(0x10_0000);
         memory
             .read_exact_volatile_from(at, &mut reader, 8192)
@@ -205,7 +185,7 @@ mod tests {
         let memory = map(ByteSize::mib(16)).unwrap();
         let (file, _) = file_of(5000);
         let mut reader = MappedFile::new(&file, &memory).unwrap();
-        reader.rewind().unwrap();
+        (&file).rewind().unwrap();
         let read = memory.read_exact_volatile_from(GuestAddress(0), &mut reader, 5001);
         read.unwrap_err();
     }
@@ -218,7 +198,7 @@ mod tests {
         let mut reader = MappedFile::new(&file, &memory).unwrap();
         let slice = other.get_slice(GuestAddress(0), 8192).unwrap();
         assert_eq!(reader.map(&slice, 0).unwrap(), 0);
-        reader.rewind().unwrap();
+        (&file).rewind().unwrap();
         other
             .read_exact_volatile_from(GuestAddress(0), &mut reader, 8192)
             .unwrap();

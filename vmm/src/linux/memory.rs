@@ -13,12 +13,12 @@ use std::io;
 use bytesize::ByteSize;
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::VmFd;
-use vm_memory::bitmap::BS;
+use vm_memory::bitmap::{BS, BitmapSlice};
 use vm_memory::guest_memory::Result as MemoryResult;
 use vm_memory::{
     GuestAddress, GuestMemoryBackend as _, GuestMemoryRegion, GuestMemoryRegionBytes,
     GuestRegionCollection, GuestRegionMmap, GuestUsize, MemoryRegionAddress, MmapRegion,
-    VolatileSlice,
+    VolatileMemoryError, VolatileSlice,
 };
 
 use super::layout;
@@ -172,6 +172,25 @@ impl GuestMemoryRegion for Region {
 }
 
 impl GuestMemoryRegionBytes for Region {}
+
+/// Fills `into` piece by piece with what `read_next` reads into the rest of it, up to where that reads nothing, and gives the
+/// bytes: vm-memory asks a reader once for each region.
+///
+/// # Errors
+/// That of `read_next`.
+pub fn fill<B: BitmapSlice>(
+    into: &VolatileSlice<B>,
+    mut read_next: impl FnMut(&VolatileSlice<B>) -> Result<usize, VolatileMemoryError>,
+) -> Result<usize, VolatileMemoryError> {
+    let mut done = 0;
+    while done < into.len() {
+        match read_next(&into.offset(done)?)? {
+            0 => break,
+            more => done += more,
+        }
+    }
+    Ok(done)
+}
 
 /// Makes `memory` the VM's.
 ///

@@ -12,6 +12,8 @@ use nix::unistd::{Whence, lseek};
 use vm_memory::bitmap::BitmapSlice;
 use vm_memory::{ReadVolatile, VolatileMemoryError, VolatileSlice};
 
+use super::memory::fill;
+
 /// A reader of a file for memory that holds only zeros.
 #[derive(Debug)]
 pub struct SparseFile<'f>(pub &'f File);
@@ -26,7 +28,7 @@ enum Extent {
 }
 
 impl SparseFile<'_> {
-    /// What there is at `at`, which must be inside of the file (lseek(2), `SEEK_DATA` and `SEEK_HOLE`).
+    /// What there is at `at` (lseek(2), `SEEK_DATA` and `SEEK_HOLE`); an empty hole at the file's end.
     fn extent(&self, at: u64) -> io::Result<Extent> {
         let from = i64::try_from(at).map_err(io::Error::other)?;
         let place = |offset: i64| u64::try_from(offset).map_err(io::Error::other);
@@ -45,26 +47,26 @@ impl SparseFile<'_> {
     /// Reads, or skips, what lies together where the file stands. None is left at the file's end.
     fn read_extent<B: BitmapSlice>(
         &self,
-        into: &mut VolatileSlice<B>,
+        into: &VolatileSlice<B>,
     ) -> Result<usize, VolatileMemoryError> {
         let failed = VolatileMemoryError::IOError;
         let mut file = self.0;
         let at = file.stream_position().map_err(failed)?;
-        if at >= file.metadata().map_err(failed)?.len() {
-            return Ok(0);
-        }
-        let extent = self.extent(at).map_err(failed)?;
-        let (Extent::Data(end) | Extent::Hole(end)) = extent;
-        let length = usize::try_from(end - at).unwrap_or(usize::MAX);
-        let length = length.min(into.len());
-        let behind = match extent {
-            Extent::Data(_) => at,
-            Extent::Hole(_) => at + length as u64,
+        let up_to = |end: u64| {
+            let length = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
+            length.min(into.len())
         };
-        file.seek(SeekFrom::Start(behind)).map_err(failed)?;
-        match extent {
-            Extent::Data(_) => file.read_volatile(&mut into.subslice(0, length)?),
-            Extent::Hole(_) => Ok(length),
+        match self.extent(at).map_err(failed)? {
+            Extent::Hole(end) => {
+                let skipped = up_to(end);
+                let behind = SeekFrom::Start(at + skipped as u64);
+                file.seek(behind).map_err(failed)?;
+                Ok(skipped)
+            }
+            Extent::Data(end) => {
+                file.seek(SeekFrom::Start(at)).map_err(failed)?;
+                file.read_volatile(&mut into.subslice(0, up_to(end))?)
+            }
         }
     }
 }
@@ -74,15 +76,7 @@ impl ReadVolatile for SparseFile<'_> {
         &mut self,
         into: &mut VolatileSlice<B>,
     ) -> Result<usize, VolatileMemoryError> {
-        // The whole of it: `GuestMemoryBackend` asks once for each of its regions.
-        let mut done = 0;
-        while done < into.len() {
-            match self.read_extent(&mut into.offset(done)?)? {
-                0 => break,
-                more => done += more,
-            }
-        }
-        Ok(done)
+        fill(into, |rest| self.read_extent(rest))
     }
 }
 
