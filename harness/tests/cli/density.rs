@@ -47,9 +47,17 @@ fn more_instances_take_more_memory_and_none_is_left() {
         };
         let (one, two, price) = (good("charge-1"), good("charge-2"), good("per-instance"));
         assert!(one.len() == 3 && price.len() == 3, "{target}: {one:?}");
-        for round in 0..3 {
-            assert!(two[round] > one[round] && price[round] > 0.0, "{target}");
-        }
+        // Not each round: another test that starts cold may take a program's pages out of the page cache between two.
+        assert!(
+            median(&two) > median(&one) && median(&price) > 0.0,
+            "{target}: {one:?}, {two:?}, {price:?}"
+        );
     }
     assert!(text(&output.stdout).contains("if nothing but memory limits them"));
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
 }
