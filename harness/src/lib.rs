@@ -11,6 +11,7 @@ pub mod bench;
 pub mod bounds;
 pub mod cli;
 pub mod commands;
+pub mod cpu_time;
 pub mod experiment;
 pub mod failure;
 pub mod goal;

@@ -44,6 +44,8 @@ pub struct Taken {
     pub interrupted: bool,
     /// What stopped it otherwise, if something else than its rounds was asked for.
     pub stop: Option<Stop>,
+    /// Processor time of the harness that was the host's part of the work.
+    pub host_work: Duration,
 }
 
 impl Runner<'_> {
@@ -60,6 +62,7 @@ impl Runner<'_> {
         let mut rule = StopRule::new(self.until, self.extents());
         let mut hung = vec![0; self.subjects.len()];
         let mut spent = Spent::default();
+        let mut host_work = Duration::ZERO;
         for (sequence, step) in self.steps().iter().enumerate() {
             let experiment = &self.experiments[step.experiment];
             let subject = &self.subjects[step.target];
@@ -76,6 +79,9 @@ impl Runner<'_> {
                 interrupted = true;
                 break;
             }
+            host_work += outcome
+                .as_ref()
+                .map_or(Duration::ZERO, |measured| measured.host_work);
             let mut taken = rows(
                 experiment.as_ref(),
                 subject.target.name(),
@@ -96,6 +102,7 @@ impl Runner<'_> {
             samples,
             interrupted,
             stop: rule.outcome(),
+            host_work,
         }
     }
 

@@ -8,10 +8,9 @@ use bytesize::ByteSize;
 use isobench_reports::model::{self, ClockOffset, Run, SCHEMA_VERSION, Sample};
 use isobench_reports::{Format, Output, render_figures, render_table};
 use jiff::Timestamp;
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike as _;
 use rand::RngExt as _;
 
+use crate::cpu_time;
 use crate::experiment::{self, Experiment};
 use crate::failure::BadInput;
 use crate::host::{HostReport, Interference, Verdict};
@@ -179,7 +178,7 @@ fn take_samples(
     output: &mut Output,
 ) {
     let clock = Instant::now();
-    let own_before = own_cpu_time();
+    let own_before = cpu_time::of_process();
     let interference = Interference::now();
     let before_ns = wall_clock_offset();
     let mut checkpoint = |samples: &[Sample]| {
@@ -203,23 +202,12 @@ fn take_samples(
         after_ns: wall_clock_offset(),
     });
     run.duration_seconds = clock.elapsed().as_secs_f64();
-    let own = own_cpu_time().zip(own_before);
-    run.conduct.harness_cpu_seconds =
-        own.map(|(after, before)| after.saturating_sub(before).as_secs_f64());
+    let own = cpu_time::of_process().saturating_sub(own_before);
+    run.conduct.harness_cpu_seconds = Some(own.saturating_sub(taken.host_work).as_secs_f64());
+    run.conduct.host_work_cpu_seconds =
+        (!taken.host_work.is_zero()).then_some(taken.host_work.as_secs_f64());
     run.warnings.extend(Interference::now().since(interference));
     run.samples.extend(taken.samples);
-}
-
-/// The processor time of this process so far: its instances are processes of their own.
-fn own_cpu_time() -> Option<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
-    let times = [usage.user_time(), usage.system_time()];
-    Some(
-        times
-            .map(|time| Duration::from_micros(time.num_microseconds().unsigned_abs()))
-            .iter()
-            .sum(),
-    )
 }
 
 /// The instrument is measured in every run; what can't be measured is a warning, and no figure.

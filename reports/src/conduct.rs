@@ -61,14 +61,18 @@ pub fn notes(summary: &Summary<'_>) -> Vec<(&'static str, String)> {
 
 /// The harness's own share of the run.
 fn own_time(run: &Run) -> Option<String> {
-    let seconds = run.conduct.harness_cpu_seconds?;
-    let share = seconds / run.duration_seconds;
-    share.is_finite().then(|| {
-        format!(
-            "the harness itself took {} of one processor's time",
-            units::part(share)
-        )
-    })
+    let share = |seconds: f64| {
+        let share = seconds / run.duration_seconds;
+        share.is_finite().then(|| units::part(share))
+    };
+    let own = share(run.conduct.harness_cpu_seconds?)?;
+    let work = run.conduct.host_work_cpu_seconds.and_then(share);
+    let besides = work.map_or_else(String::new, |work| {
+        format!(", and {work} more as the host's end of network traffic")
+    });
+    Some(format!(
+        "the harness itself took {own} of one processor's time{besides}"
+    ))
 }
 
 /// What was changed on the host, settings of the same kind together.

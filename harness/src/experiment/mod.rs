@@ -115,13 +115,15 @@ pub struct Measured {
     pub readings: Vec<Reading>,
     /// Metrics that couldn't be had, each with the reason; the other ones count all the same.
     pub missing: Vec<(&'static str, String)>,
+    /// Processor time of the harness that was the host's part of the work, and no cost of measuring.
+    pub host_work: Duration,
 }
 
 impl From<Vec<Reading>> for Measured {
     fn from(readings: Vec<Reading>) -> Self {
         Self {
             readings,
-            missing: Vec::new(),
+            ..Self::default()
         }
     }
 }

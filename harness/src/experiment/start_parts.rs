@@ -183,10 +183,10 @@ impl Experiment for StartParts {
 fn no_cgroup() -> Measured {
     let why = "no cgroup can be made here: see the warning about memory";
     Measured {
-        readings: Vec::new(),
         missing: [READY, LIFE, CPU, WAITING]
             .map(|metric| (metric, why.to_owned()))
             .into(),
+        ..Measured::default()
     }
 }
 

@@ -35,8 +35,8 @@ pub(super) fn rows(
         let metrics = experiment.cases().swap_remove(step.case);
         let missing = metrics.into_iter().map(|metric| (metric, reason.clone()));
         Measured {
-            readings: Vec::new(),
             missing: missing.collect(),
+            ..Measured::default()
         }
     });
     let (good, note) = if step.warmup {
@@ -135,6 +135,7 @@ mod tests {
         let measured = Measured {
             readings: vec![charge],
             missing: vec![("pss", "not root".to_owned())],
+            ..Measured::default()
         };
         let rows = rows(memory.as_ref(), "container", &step, 7, Ok(measured));
         let seen: Vec<_> = rows

@@ -22,9 +22,14 @@ pub struct Conduct {
     /// Settings of the host that were changed for the run, and put back after it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tuned: Vec<Setting>,
-    /// Processor time that the harness itself took while samples were taken, in seconds; without that of the instances.
+    /// Processor time that measuring took the harness while samples were taken, in seconds; without that of the instances,
+    /// and without the host's part of the work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub harness_cpu_seconds: Option<f64>,
+    /// Processor time that the harness spent on the host's part of the work, as the other end of a network's traffic, in
+    /// seconds; absent where there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_work_cpu_seconds: Option<f64>,
 }
 
 /// When a run was to stop.
@@ -109,6 +114,7 @@ impl Conduct {
         limits
             .chain(instrument)
             .chain(self.harness_cpu_seconds)
+            .chain(self.host_work_cpu_seconds)
             .all(|value| value.is_finite() && value >= 0.0)
     }
 }

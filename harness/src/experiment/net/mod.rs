@@ -22,6 +22,7 @@ pub use host_end::NetError;
 use host_end::{BLOCK, HostEnd, Line};
 
 use super::{Bench, Experiment, MeasureError, Measured, MetricInfo, NET, Reading, Rounds, Subject};
+use crate::cpu_time;
 use crate::instance::{Instance, Stdin, unexpected};
 use crate::marks::MonotonicTime;
 use crate::plan::Profile;
@@ -187,12 +188,18 @@ impl Experiment for Net {
         let mut launch = bench.launch(subject, &arguments);
         launch.network = Some(network);
         let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
+        let before = cpu_time::of_thread();
         let readings = exchange(&mut instance, &host, work)?;
+        let host_work = cpu_time::of_thread().saturating_sub(before);
         let ended = instance.finished()?;
         if let Some(group) = group {
             group.remove(ended)?;
         }
-        Ok(readings.into())
+        Ok(Measured {
+            readings,
+            host_work,
+            ..Measured::default()
+        })
     }
 }
 
