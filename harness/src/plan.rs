@@ -1,12 +1,16 @@
 //! The order in which a run takes its samples.
 //!
 //! Rounds are interleaved: each measures every case once on every target, in an order shuffled anew, so that
-//! drift of the host hits all targets alike. The seed is stored with the results, and gives the same order
-//! again.
+//! drift of the host hits all targets alike. The experiments take turns: each has its rounds spread over the whole run, so
+//! that every figure sees all of the host's moods, and not the minute in which it happened to be measured. The seed is stored
+//! with the results, and gives the same order again.
 
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
+
+/// Turns in which an experiment does the rounds of its profile.
+const TURNS: u32 = 8;
 
 /// How much time a run may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -37,8 +41,22 @@ pub struct Workload {
     pub cases: Vec<Vec<usize>>,
     /// Rounds that don't count.
     pub warmup: u32,
-    /// Rounds that do.
+    /// Rounds that do, by its profile: an eighth of them is done in one turn.
     pub measured: u32,
+    /// Rounds that do, at most: more turns follow where these are more than the profile's.
+    pub most: u32,
+}
+
+impl Workload {
+    /// The rounds, each with the turn in which it is done. All that warm up are in the first.
+    fn rounds(&self) -> impl Iterator<Item = (u32, u32)> {
+        let turn =
+            |counted: u32| u64::from(counted) * u64::from(TURNS) / u64::from(self.measured.max(1));
+        (0..self.warmup + self.most).map(move |round| {
+            let turn = turn(round.saturating_sub(self.warmup));
+            (u32::try_from(turn).unwrap_or(u32::MAX), round)
+        })
+    }
 }
 
 /// One sample to take.
@@ -56,30 +74,41 @@ pub struct Step {
     pub warmup: bool,
 }
 
-/// All samples of a run in order: experiment by experiment, round by round, shuffled within each round.
+/// All samples of a run in order: turn by turn, experiment by experiment, round by round, shuffled within each round.
 pub fn plan(experiments: &[Workload], seed: u64) -> Vec<Step> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut steps = Vec::new();
-    for (experiment, work) in experiments.iter().enumerate() {
-        for round in 0..work.warmup + work.measured {
-            let mut round_steps: Vec<Step> = work
-                .cases
-                .iter()
-                .enumerate()
-                .flat_map(|(case, targets)| targets.iter().map(move |&target| (case, target)))
-                .map(|(case, target)| Step {
-                    experiment,
-                    case,
-                    target,
-                    round,
-                    warmup: round < work.warmup,
-                })
-                .collect();
-            round_steps.shuffle(&mut random);
-            steps.append(&mut round_steps);
-        }
-    }
-    steps
+    let mut rounds: Vec<(u32, usize, u32)> = experiments
+        .iter()
+        .enumerate()
+        .flat_map(|(experiment, work)| {
+            let rounds = work.rounds();
+            rounds.map(move |(turn, round)| (turn, experiment, round))
+        })
+        .collect();
+    rounds.sort_unstable();
+    rounds
+        .into_iter()
+        .flat_map(|(_, experiment, round)| {
+            let mut steps = steps(experiment, &experiments[experiment], round);
+            steps.shuffle(&mut random);
+            steps
+        })
+        .collect()
+}
+
+/// The samples of one round, in no order.
+fn steps(experiment: usize, work: &Workload, round: u32) -> Vec<Step> {
+    let cases = work.cases.iter().enumerate();
+    cases
+        .flat_map(|(case, targets)| targets.iter().map(move |&target| (case, target)))
+        .map(|(case, target)| Step {
+            experiment,
+            case,
+            target,
+            round,
+            warmup: round < work.warmup,
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -94,11 +123,13 @@ mod tests {
                 cases: vec![vec![0, 1, 2]],
                 warmup: 1,
                 measured: 20,
+                most: 20,
             },
             Workload {
                 cases: vec![vec![0, 2]; 4],
                 warmup: 0,
                 measured: 3,
+                most: 3,
             },
         ]
     }
@@ -112,12 +143,10 @@ mod tests {
             .map(|s| (s.experiment, s.round, s.case, s.target))
             .collect();
         assert_eq!(distinct.len(), steps.len());
-        assert!(
-            steps
-                .windows(2)
-                .all(|pair| (pair[0].experiment, pair[0].round)
-                    <= (pair[1].experiment, pair[1].round))
-        );
+        for experiment in 0..2 {
+            let own = steps.iter().filter(|step| step.experiment == experiment);
+            assert!(own.is_sorted_by_key(|step| step.round));
+        }
         assert_eq!(steps.iter().filter(|s| s.warmup).count(), 3);
     }
 
@@ -130,10 +159,44 @@ mod tests {
     #[test]
     fn the_order_changes_between_rounds() {
         let steps = plan(&work(), 7);
-        let orders: HashSet<Vec<usize>> = steps[..63]
-            .chunks(3)
-            .map(|r| r.iter().map(|s| s.target).collect())
+        let first: Vec<usize> = steps
+            .iter()
+            .filter(|step| step.experiment == 0)
+            .map(|step| step.target)
             .collect();
+        let orders: HashSet<&[usize]> = first.chunks(3).collect();
         assert!(orders.len() > 3, "{orders:?}");
+    }
+
+    /// The rounds of two experiments, in order: which one, and how many in a row.
+    fn turns(work: &[Workload]) -> Vec<(usize, usize)> {
+        let steps = plan(work, 7);
+        let mut rounds: Vec<(usize, u32)> = steps.iter().map(|s| (s.experiment, s.round)).collect();
+        rounds.dedup();
+        let turns = rounds.chunk_by(|left, right| left.0 == right.0);
+        turns.map(|turn| (turn[0].0, turn.len())).collect()
+    }
+
+    #[test]
+    fn experiments_take_turns_in_proportion_to_their_rounds() {
+        let turns = turns(&work());
+        // One round to warm up and 20 that count, in eighths, with 3 in between.
+        assert_eq!(
+            turns,
+            [(0, 4), (1, 1), (0, 5), (1, 1), (0, 7), (1, 1), (0, 5)]
+        );
+    }
+
+    #[test]
+    fn rounds_beyond_the_profile_come_in_turns_as_well() {
+        let mut work = work();
+        for one in &mut work {
+            one.most = one.measured * 10;
+        }
+        let turns = turns(&work);
+        assert!(turns.iter().all(|(_, rounds)| *rounds <= 9), "{turns:?}");
+        let of = |experiment| turns.iter().filter(move |turn| turn.0 == experiment);
+        assert_eq!(of(0).map(|turn| turn.1).sum::<usize>(), 201);
+        assert_eq!(of(1).map(|turn| turn.1).sum::<usize>(), 30);
     }
 }

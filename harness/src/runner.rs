@@ -69,7 +69,7 @@ impl Runner<'_> {
             if !rule.allows(step, &samples) {
                 continue;
             }
-            if !spent.allows(step, experiment.patience(self.profile)) {
+            if !spent.allows(step, self.patience(experiment.as_ref())) {
                 continue;
             }
             let begun = Instant::now();
@@ -106,6 +106,15 @@ impl Runner<'_> {
         }
     }
 
+    /// The time that one target may take of `experiment`. A run that waits until it is precise has no such patience to lose:
+    /// its own time ends it.
+    fn patience(&self, experiment: &dyn Experiment) -> Option<Duration> {
+        match self.until.precision {
+            Some(_) => None,
+            None => experiment.patience(self.profile),
+        }
+    }
+
     /// The plan of this run.
     pub fn steps(&self) -> Vec<Step> {
         let work: Vec<Workload> = self
@@ -118,7 +127,8 @@ impl Runner<'_> {
                         .map(|case| self.subjects_of(experiment.as_ref(), case))
                         .collect(),
                     warmup: rounds.warmup,
-                    measured: match self.until.precision {
+                    measured: rounds.measured,
+                    most: match self.until.precision {
                         Some(_) => MOST_ROUNDS,
                         None => rounds.measured,
                     },
@@ -132,6 +142,7 @@ impl Runner<'_> {
         let experiments = self.experiments.iter();
         experiments
             .map(|experiment| Extent {
+                experiment: experiment.name(),
                 leading: experiment
                     .metrics()
                     .first()

@@ -1,7 +1,7 @@
 //! When a run stops: after the rounds of its profile, once its leading figures are precise enough, or when its time is up.
 //!
-//! Decisions fall between rounds, so that every target has as many samples. The time that is left is shared out among
-//! the experiments that are still to come, so the first can't take it all.
+//! Decisions fall between rounds, so that every target has as many samples. Experiments take turns (see [`crate::plan`]), so
+//! that each has had its share when the time is up, and what a precise one leaves goes to the others.
 
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,8 @@ impl Until {
 /// What the rule knows of an experiment.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
+    /// Its name.
+    pub experiment: &'static str,
     /// Name of the metric that must be precise.
     pub leading: &'static str,
     /// Rounds that its profile measures.
@@ -47,59 +49,55 @@ pub struct Extent {
 pub struct StopRule {
     until: Until,
     end: Option<Instant>,
-    extents: Vec<Extent>,
-    current: Option<Current>,
-    /// Why experiments have ended before all their rounds.
-    ended: Vec<StopReason>,
+    courses: Vec<Course>,
 }
 
-/// The experiment that is being measured.
+/// How far an experiment has come.
 #[derive(Debug)]
-struct Current {
-    experiment: usize,
-    /// Where its samples begin.
-    first_sample: usize,
-    round: u32,
-    /// Whether that round is there to warm up.
-    warmup: bool,
+struct Course {
+    extent: Extent,
+    /// The round that was begun last, and whether it is there to warm up.
+    begun: Option<(u32, bool)>,
     /// Rounds that count and are done.
     done: u32,
     /// Number of those at which precision is next looked at.
     next_look: u32,
-    deadline: Option<Instant>,
-    stopped: bool,
+    /// Why it has ended before all its rounds.
+    ended: Option<StopReason>,
 }
 
 impl StopRule {
-    /// A rule for experiments in the order in which they are measured, beginning now.
+    /// A rule for experiments, beginning now.
     pub fn new(until: Until, extents: Vec<Extent>) -> Self {
+        let course = |extent| Course {
+            extent,
+            begun: None,
+            done: 0,
+            next_look: 0,
+            ended: None,
+        };
         Self {
             until,
             end: until.limit().map(|limit| Instant::now() + limit),
-            extents,
-            current: None,
-            ended: Vec::new(),
+            courses: extents.into_iter().map(course).collect(),
         }
     }
 
     /// Whether `step` is to be taken, given all `samples` so far.
     pub fn allows(&mut self, step: &Step, samples: &[Sample]) -> bool {
-        if self.until == Until::default() {
-            return true;
+        let course = &mut self.courses[step.experiment];
+        if course.ended.is_some() {
+            return false;
         }
-        if self.current.as_ref().map(|current| current.experiment) != Some(step.experiment) {
-            self.begin(step, samples.len());
+        if let Some((round, warmup)) = course.begun
+            && round != step.round
+        {
+            // The round that was begun last is done, and counts unless it was there to warm up.
+            course.done += u32::from(!warmup);
+            course.ended = course.end(self.until.precision, self.end, samples);
         }
-        let Some(current) = &mut self.current else {
-            return true;
-        };
-        if current.round != step.round && !current.stopped {
-            // The round that has just ended counts, unless it was there to warm up.
-            current.done += u32::from(!current.warmup);
-            (current.round, current.warmup) = (step.round, step.warmup);
-            self.look(samples);
-        }
-        self.current.as_ref().is_none_or(|current| !current.stopped)
+        course.begun = Some((step.round, step.warmup));
+        course.ended.is_none()
     }
 
     /// What stopped the run, for its results; nothing if only the rounds could.
@@ -107,14 +105,10 @@ impl StopRule {
         if self.until == Until::default() {
             return None;
         }
-        let all_precise = self.ended.len() == self.extents.len()
-            && self
-                .ended
-                .iter()
-                .all(|ended| *ended == StopReason::Precision);
-        let reason = if self.ended.contains(&StopReason::Time) {
+        let ended = |reason| move |course: &Course| course.ended == Some(reason);
+        let reason = if self.courses.iter().any(ended(StopReason::Time)) {
             StopReason::Time
-        } else if all_precise {
+        } else if self.courses.iter().all(ended(StopReason::Precision)) {
             StopReason::Precision
         } else {
             StopReason::Rounds
@@ -125,58 +119,37 @@ impl StopRule {
             reason,
         })
     }
+}
 
-    fn begin(&mut self, step: &Step, first_sample: usize) {
-        let now = Instant::now();
-        let left = self.extents.len().saturating_sub(step.experiment).max(1);
-        let share = self.end.map(|end| {
-            now + end.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX)
-        });
-        self.current = Some(Current {
-            experiment: step.experiment,
-            first_sample,
-            round: step.round,
-            warmup: step.warmup,
-            done: 0,
-            next_look: 0,
-            deadline: share,
-            stopped: false,
-        });
-    }
-
-    fn look(&mut self, samples: &[Sample]) {
-        let Some(current) = &mut self.current else {
-            return;
-        };
+impl Course {
+    /// Why it ends between two rounds, if it does.
+    fn end(
+        &mut self,
+        precision: Option<f64>,
+        end: Option<Instant>,
+        samples: &[Sample],
+    ) -> Option<StopReason> {
         // A first round that counts is taken in any case: no target goes without a sample for want of time.
-        if current.done == 0 {
-            return;
+        if self.done == 0 {
+            return None;
         }
-        let extent = self.extents[current.experiment];
-        let late = current.deadline.is_some_and(|end| Instant::now() >= end);
-        let reason = if late {
-            Some(StopReason::Time)
-        } else if let Some(precision) = self.until.precision
-            && current.done >= current.next_look
-        {
-            // Looking costs time between two rounds: seldom, once there are many.
-            current.next_look = current.done + current.done / 10 + 1;
-            let own = &samples[current.first_sample.min(samples.len())..];
-            precise(own, extent, current.done, precision)
-        } else {
-            None
-        };
-        if let Some(reason) = reason {
-            current.stopped = true;
-            self.ended.push(reason);
+        if end.is_some_and(|end| Instant::now() >= end) {
+            return Some(StopReason::Time);
         }
+        let precision = precision.filter(|_| self.done >= self.next_look)?;
+        // Looking costs time between two rounds: seldom, once there are many.
+        self.next_look = self.done + self.done / 10 + 1;
+        precise(samples, self.extent, self.done, precision)
     }
 }
 
 /// Whether an experiment's leading figures are as precise as asked. One that has none ends with the rounds of its profile.
 fn precise(samples: &[Sample], extent: Extent, done: u32, precision: f64) -> Option<StopReason> {
     let good = samples.iter().filter(|sample| {
-        sample.metric == extent.leading && sample.part == TOTAL && sample.status == Status::Ok
+        sample.experiment == extent.experiment
+            && sample.metric == extent.leading
+            && sample.part == TOTAL
+            && sample.status == Status::Ok
     });
     let mut targets: Vec<(&str, Vec<(u32, f64)>)> = Vec::new();
     for sample in good {
@@ -225,6 +198,7 @@ mod tests {
     /// Rounds that a rule lets one experiment take of 100, the first of which is a warm-up, and what it says in the end.
     fn rounds(until: Until, value: impl Fn(u32) -> f64) -> (u32, Option<Stop>) {
         let extent = Extent {
+            experiment: "startup",
             leading: "ready",
             measured: 20,
         };
