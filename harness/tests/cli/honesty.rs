@@ -91,7 +91,13 @@ fn a_run_goes_on_until_it_is_precise_or_its_time_is_up_and_says_which() {
     let html = fs::read_to_string(place.path("again.html")).unwrap();
     assert!(html.contains("the time, 1.00 s, was up"), "no word of it");
     fs::remove_dir_all(place.path("out")).unwrap();
-    let patient = run(&place, &["--precision", "900%"]);
+    // `cpu` takes fewer rounds than an interval needs, if only its profile asks.
+    let patient = run(&place, &["--precision", "900%", "--experiments", "cpu"]);
+    let experiments = patient.experiments.iter();
+    assert_eq!(
+        experiments.map(|one| &one.name).collect::<Vec<_>>(),
+        ["startup", "cpu"]
+    );
     assert_eq!(patient.conduct.stop.unwrap().reason, StopReason::Precision);
 }
 
