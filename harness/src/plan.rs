@@ -17,9 +17,9 @@ const TURNS: u32 = 8;
 pub enum Profile {
     /// The ladder in under 30 seconds, a minute with peers: does it work, and roughly what comes out?
     Quick,
-    /// Under 5 minutes: figures worth quoting.
+    /// The ladder in under 5 minutes, in under 10 with peers: figures worth quoting.
     Standard,
-    /// Some ten minutes: narrow intervals.
+    /// The ladder in some ten minutes: narrow intervals.
     Thorough,
 }
 

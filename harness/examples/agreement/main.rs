@@ -4,6 +4,8 @@
 //!
 //! `scripts/agreement [--rounds N]`. A tool that isn't installed is a row that says so. The exit code is 1 only if a whole
 //! interval lies outside of its allowance: a busy host widens intervals, and so decides nothing.
+//!
+//! An example and no benchmark: cargo builds benchmarks with unwinding, and so all that they use a second time.
 
 mod fio;
 mod hyperfine;
@@ -16,58 +18,32 @@ mod rows;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::Parser as _;
 use isobench_reports::statistics::{Interval, Series};
 
 use own::Own;
 use processor::Kept;
 use rows::Row;
 
-/// Turns of each tool, unless told otherwise.
-const ROUNDS: u32 = 12;
-
 /// Fewest turns from which an interval promises anything.
-const FEWEST_ROUNDS: u32 = 6;
+const FEWEST_ROUNDS: i64 = 6;
+
+/// Holds isobench's figures of the bare process against those of other tools.
+#[derive(clap::Parser)]
+struct Arguments {
+    /// Turns of each tool.
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(FEWEST_ROUNDS..))]
+    rounds: u32,
+}
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo test --benches` and a filter for another bench.
-    let filters: Vec<_> = rounds_and_filters(&arguments).1;
-    let asked = filters.is_empty() || filters.iter().any(|filter| "agreement".contains(*filter));
-    if !arguments.iter().any(|argument| argument == "--bench") || !asked {
-        return ExitCode::SUCCESS;
-    }
-    match compare(&arguments) {
+    match compare(Arguments::parse().rounds) {
         Ok(code) => code,
         Err(error) => isobench::failure::report(&error),
     }
 }
 
-/// What follows `--rounds`, and the arguments that are no options.
-fn rounds_and_filters(arguments: &[String]) -> (Option<&str>, Vec<&str>) {
-    let mut rounds = None;
-    let mut filters = Vec::new();
-    let mut rest = arguments.iter().map(String::as_str);
-    while let Some(argument) = rest.next() {
-        if argument == "--rounds" {
-            rounds = Some(rest.next().unwrap_or_default());
-        } else if !argument.starts_with('-') {
-            filters.push(argument);
-        }
-    }
-    (rounds, filters)
-}
-
-fn compare(arguments: &[String]) -> anyhow::Result<ExitCode> {
-    let rounds = match rounds_and_filters(arguments).0 {
-        None => ROUNDS,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|rounds| *rounds >= FEWEST_ROUNDS)
-            .with_context(|| {
-                format!("--rounds takes a number from {FEWEST_ROUNDS} on, not {text:?}")
-            })?,
-    };
+fn compare(rounds: u32) -> anyhow::Result<ExitCode> {
     let own = Own::assemble()?;
     println!(
         "{:<52} {:>9} {:>16}  {:<8} ours, theirs",

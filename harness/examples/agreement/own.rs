@@ -30,8 +30,9 @@ pub struct Own {
 
 impl Own {
     pub fn assemble() -> anyhow::Result<Self> {
-        let isobench = Path::new(env!("CARGO_BIN_EXE_isobench"));
-        let programs = Programs::in_directory(isobench.parent().unwrap_or(Path::new(".")))?;
+        // cargo puts examples into a directory beside the programs.
+        let own = std::env::current_exe()?;
+        let programs = Programs::in_directory(own.ancestors().nth(2).unwrap_or(Path::new(".")))?;
         let host = HostReport::inspect(&programs);
         let process = target::choose(target::all(&programs), Some(&["process".to_owned()]))?;
         Ok(Self {
