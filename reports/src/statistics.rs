@@ -5,6 +5,7 @@
 //! believed on the word of a permutation test: nothing here assumes a distribution. One concern a file; what the
 //! methods reach is measured by simulation in `coverage.rs`.
 
+mod batches;
 mod bootstrap;
 #[cfg(test)]
 mod coverage;

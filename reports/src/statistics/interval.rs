@@ -3,7 +3,8 @@
 //! The interval of a median is the pair of order statistics that the binomial distribution with p = 1/2 names: a sample
 //! lies below the true median as often as a coin shows heads, whatever the distribution is. So it holds the truth at
 //! least 95 times in 100 for every shape, skewed, bimodal or tied, from six samples on. The percentile bootstrap of a
-//! median promises the same and falls short of it below some 20 samples (`statistics/coverage.rs` has the figures).
+//! median promises the same and falls short of it below some 20 samples (`statistics/coverage.rs` has the figures). It takes
+//! samples to be independent; what becomes of it where they aren't is in `statistics/batches.rs`.
 
 use statrs::distribution::{Binomial, DiscreteCDF as _};
 
@@ -31,6 +32,14 @@ impl Interval {
     /// Whether `value` is in it.
     pub fn holds(self, value: f64) -> bool {
         self.low <= value && value <= self.high
+    }
+
+    /// The least interval that holds both.
+    pub(super) fn hull(self, other: Self) -> Self {
+        Self {
+            low: self.low.min(other.low),
+            high: self.high.max(other.high),
+        }
     }
 
     /// The interval of the median of independent `values`: order statistics. Below six values it is their range, which

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Estimate, Interval, bootstrap, median, permutation};
+use super::{Estimate, Interval, batches, bootstrap, median, permutation};
 
 /// The fewest paired rounds for which labels change places within them.
 ///
@@ -63,13 +63,17 @@ impl Series {
 
     /// The 95 % interval of the median; nothing below two values.
     ///
-    /// Values of one round that has several are not independent: then whole rounds are drawn anew.
+    /// Values of one round that has several are not independent: then whole rounds are drawn anew. Nor are rounds that
+    /// follow one another, where the host was slower for a while: the interval is as wide as that makes it.
     pub fn median_interval(&self) -> Option<Interval> {
-        if self.is_clustered() {
-            bootstrap::median(&self.units())
+        let units = self.units();
+        let independent = if self.is_clustered() {
+            bootstrap::median(&units)?
         } else {
-            Interval::of_median(self.values().collect())
-        }
+            Interval::of_median(self.values().collect())?
+        };
+        let drifting = batches::median(&units);
+        Some(drifting.map_or(independent, |wide| independent.hull(wide)))
     }
 
     /// The median with its interval; nothing if there are no values.
