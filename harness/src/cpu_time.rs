@@ -9,10 +9,7 @@ use nix::time::{ClockId, clock_gettime};
 /// # Panics
 /// Never on Linux: `CLOCK_PROCESS_CPUTIME_ID` always exists.
 pub fn of_process() -> Duration {
-    let clock = ClockId::CLOCK_PROCESS_CPUTIME_ID;
-    clock_gettime(clock)
-        .expect("CLOCK_PROCESS_CPUTIME_ID always exists")
-        .into()
+    read(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }
 
 /// Of the calling thread so far.
@@ -20,8 +17,11 @@ pub fn of_process() -> Duration {
 /// # Panics
 /// Never on Linux: `CLOCK_THREAD_CPUTIME_ID` always exists.
 pub fn of_thread() -> Duration {
-    let clock = ClockId::CLOCK_THREAD_CPUTIME_ID;
+    read(ClockId::CLOCK_THREAD_CPUTIME_ID)
+}
+
+fn read(clock: ClockId) -> Duration {
     clock_gettime(clock)
-        .expect("CLOCK_THREAD_CPUTIME_ID always exists")
+        .expect("the clocks of a process's own time always exist")
         .into()
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use isobench_reports::model::{Run, Status};
+use isobench_reports::statistics::median;
 
 use crate::support::{Place, can_run, cgroups_of, text};
 
@@ -45,19 +46,14 @@ fn more_instances_take_more_memory_and_none_is_left() {
             });
             of.filter_map(|sample| sample.value).collect()
         };
-        let (one, two, price) = (good("charge-1"), good("charge-2"), good("per-instance"));
+        let (mut one, mut two, mut price) =
+            (good("charge-1"), good("charge-2"), good("per-instance"));
         assert!(one.len() == 3 && price.len() == 3, "{target}: {one:?}");
         // Not each round: another test that starts cold may take a program's pages out of the page cache between two.
         assert!(
-            median(&two) > median(&one) && median(&price) > 0.0,
+            median(&mut two) > median(&mut one) && median(&mut price) > Some(0.0),
             "{target}: {one:?}, {two:?}, {price:?}"
         );
     }
     assert!(text(&output.stdout).contains("if nothing but memory limits them"));
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
 }

@@ -8,6 +8,7 @@
 //! *Confidence Intervals for Medians and Other Position Measures*, JASA 47, 1952).
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
+use statrs::statistics::Statistics as _;
 
 use super::{Interval, median as middle};
 
@@ -32,11 +33,7 @@ pub fn median(rounds: &[&[f64]]) -> Option<Interval> {
     let count = values.len();
     let below = (0.5 - margin) * count as f64;
     let ranks = (1..=count / 2).take_while(|rank| *rank as f64 <= below);
-    let place = ranks.count().saturating_sub(1);
-    Some(Interval {
-        low: values[place],
-        high: values[count - 1 - place],
-    })
+    Some(Interval::between(&values, ranks.count().saturating_sub(1)))
 }
 
 /// The part of the values that lies below `middle`; those that equal it count half.
@@ -50,11 +47,8 @@ fn share_below(middle: f64, rounds: &[&[f64]]) -> f64 {
 /// Half of the width of the 95 % interval of the mean of `shares`, by Student's t.
 fn margin(shares: &[f64]) -> Option<f64> {
     let count = shares.len() as f64;
-    let mean = shares.iter().sum::<f64>() / count;
-    let squares = shares.iter().map(|share| (share - mean).powi(2));
-    let variance = squares.sum::<f64>() / (count - 1.0);
     let student = StudentsT::new(0.0, 1.0, count - 1.0).ok()?;
-    Some(student.inverse_cdf(0.975) * (variance / count).sqrt())
+    Some(student.inverse_cdf(0.975) * shares.std_dev() / count.sqrt())
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What the methods reach, by simulation on the shapes that start-ups have: skewed, and with two peaks.
 //!
 //! Measured with 1000 trials a cell, in per cent that held the truth: the interval of a median by order statistics 94 to
-//! 99.5 for 5 to 200 samples, and up to 99 with batches from 24 samples on; by the percentile bootstrap, which it replaced, 92.3 for 8 and 92.5 for 15. That of a
-//! ratio of medians, by the paired bootstrap, 93.9 to 97.2 from 6 rounds on, 92.3 for 5. The tests repeat a part.
+//! 99.5 for 5 to 200 samples, and with batches up to 99 from 24 samples on; by the percentile bootstrap, which it replaced,
+//! 92.3 for 8 and 92.5 for 15. That of a ratio of medians, by the paired bootstrap, 93.9 to 97.2 from 6 rounds on, 92.3 for
+//! 5. The tests repeat a part.
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;

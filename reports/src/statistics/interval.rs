@@ -3,8 +3,8 @@
 //! The interval of a median is the pair of order statistics that the binomial distribution with p = 1/2 names: a sample
 //! lies below the true median as often as a coin shows heads, whatever the distribution is. So it holds the truth at
 //! least 95 times in 100 for every shape, skewed, bimodal or tied, from six samples on. The percentile bootstrap of a
-//! median promises the same and falls short of it below some 20 samples (`statistics/coverage.rs` has the figures). It takes
-//! samples to be independent; what becomes of it where they aren't is in `statistics/batches.rs`.
+//! median promises the same and falls short of it below some 20 samples (`statistics/coverage.rs` has the figures). Both
+//! take samples to be independent; `statistics/batches.rs` has the interval of those that aren't.
 
 use statrs::distribution::{Binomial, DiscreteCDF as _};
 
@@ -49,11 +49,15 @@ impl Interval {
             return None;
         }
         values.sort_by(f64::total_cmp);
-        let place = place(values.len());
-        Some(Self {
-            low: values[place],
-            high: values[values.len() - 1 - place],
-        })
+        Some(Self::between(&values, place(values.len())))
+    }
+
+    /// From the value at `place` among `sorted` to the one as far from their end.
+    pub(super) fn between(sorted: &[f64], place: usize) -> Self {
+        Self {
+            low: sorted[place],
+            high: sorted[sorted.len() - 1 - place],
+        }
     }
 
     /// The middle 95 % of `values`, which a bootstrap drew.
