@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
-use isobench::bench::BenchRig;
-use isobench::experiment::DISK;
+use isobench::experiments::DISK;
+use isobench::suite::bench_rig::BenchRig;
 use isobench_reports::model::Unit;
 
 /// A rate turned into the time per MiB or per operation.

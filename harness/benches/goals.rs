@@ -5,17 +5,17 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use isobench::experiment::{self, DISK, Experiment, MEMORY, STARTUP};
-use isobench::goal::{Bound, Goal, series};
-use isobench::host::HostReport;
-use isobench::interrupt::Interrupt;
-use isobench::plan::Profile;
-use isobench::programs::Programs;
-use isobench::progress::Progress;
-use isobench::rig::Rig;
-use isobench::runner::Runner;
-use isobench::stop::Until;
-use isobench::target;
+use isobench::experiments::profile::Profile;
+use isobench::experiments::{self, DISK, Experiment, MEMORY, STARTUP};
+use isobench::host::facts::HostReport;
+use isobench::host::interrupt::Interrupt;
+use isobench::host::programs::Programs;
+use isobench::suite::goal::{Bound, Goal, series};
+use isobench::suite::progress::Progress;
+use isobench::suite::rig::Rig;
+use isobench::suite::runner::Runner;
+use isobench::suite::stop::Until;
+use isobench::targets;
 
 const READY: &[&str] = &["ready"];
 /// From the ready line until nothing is left.
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
     }
     match measure() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => isobench::failure::report(&error),
+        Err(error) => isobench::commands::failure::report(&error),
     }
 }
 
@@ -89,14 +89,14 @@ fn measure() -> anyhow::Result<()> {
     let host = HostReport::inspect(&programs);
     let profile = Profile::Standard;
     let rig = Rig::assemble(
-        target::choose(target::all(&programs), Some(&compared()))?,
+        targets::choose(targets::all(&programs), Some(&compared()))?,
         &host,
         &programs,
-        experiment::disk_size(profile),
+        experiments::disk_size(profile),
     )?;
 
     println!("goal                                                     measured");
-    let mut experiments: Vec<Box<dyn Experiment>> = experiment::all(profile);
+    let mut experiments: Vec<Box<dyn Experiment>> = experiments::all(profile);
     experiments.retain(|experiment| [STARTUP, MEMORY, DISK].contains(&experiment.name()));
     let runner = Runner {
         experiments: &experiments,

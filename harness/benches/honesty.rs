@@ -6,16 +6,16 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use isobench::experiment::{self, STARTUP};
-use isobench::host::HostReport;
-use isobench::interrupt::Interrupt;
-use isobench::plan::Profile;
-use isobench::programs::Programs;
-use isobench::progress::Progress;
-use isobench::rig::Rig;
-use isobench::runner::Runner;
-use isobench::stop::Until;
-use isobench::target;
+use isobench::experiments::profile::Profile;
+use isobench::experiments::{self, STARTUP};
+use isobench::host::facts::HostReport;
+use isobench::host::interrupt::Interrupt;
+use isobench::host::programs::Programs;
+use isobench::suite::progress::Progress;
+use isobench::suite::rig::Rig;
+use isobench::suite::runner::Runner;
+use isobench::suite::stop::Until;
+use isobench::targets;
 use isobench_reports::model::{Injection, Sample, Status, TOTAL};
 use isobench_reports::statistics::Series;
 use isobench_reports::statistics::permutation::holm;
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     }
     match measure() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => isobench::failure::report(&error),
+        Err(error) => isobench::commands::failure::report(&error),
     }
 }
 
@@ -50,11 +50,11 @@ fn measure() -> anyhow::Result<()> {
     let isobench = std::path::Path::new(env!("CARGO_BIN_EXE_isobench"));
     let programs = Programs::in_directory(isobench.parent().unwrap_or(isobench))?;
     let host = HostReport::inspect(&programs);
-    let process = target::all(&programs)
+    let process = targets::all(&programs)
         .into_iter()
         .filter(|target| target.name() == "process");
-    let targets = process.chain([target::twin()]).collect();
-    let disk = experiment::disk_size(Profile::Quick);
+    let targets = process.chain([targets::twin()]).collect();
+    let disk = experiments::disk_size(Profile::Quick);
     let mut rig = Rig::assemble(targets, &host, &programs, disk)?;
     let interrupt = Interrupt::install()?;
 
@@ -76,7 +76,7 @@ fn measure() -> anyhow::Result<()> {
 
 /// The samples of one quick run's start-ups.
 fn take(rig: &Rig, interrupt: &Interrupt, seed: u64) -> Vec<Sample> {
-    let startup: Vec<_> = experiment::all(Profile::Quick)
+    let startup: Vec<_> = experiments::all(Profile::Quick)
         .into_iter()
         .filter(|experiment| experiment.name() == STARTUP)
         .collect();

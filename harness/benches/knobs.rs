@@ -9,9 +9,9 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use isobench::host::{HostReport, Need};
-use isobench::kernel::{self, Kernel};
-use isobench::programs::Programs;
+use isobench::host::facts::{HostReport, Need};
+use isobench::host::programs::Programs;
+use isobench::targets::guest::kernel::{self, Kernel};
 use isobench_reports::statistics::Series;
 
 /// Starts of each kind.
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     }
     match measure() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => isobench::failure::report(&error),
+        Err(error) => isobench::commands::failure::report(&error),
     }
 }
 

@@ -11,18 +11,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use bytesize::ByteSize;
-use isobench::experiment::{self, DISK, Experiment, STARTUP};
-use isobench::goal::{Bound, Goal};
-use isobench::host::HostReport;
-use isobench::interrupt::Interrupt;
-use isobench::kernel;
-use isobench::plan::Profile;
-use isobench::programs::Programs;
-use isobench::progress::Progress;
-use isobench::rig::Rig;
-use isobench::runner::Runner;
-use isobench::stop::Until;
-use isobench::target;
+use isobench::experiments::profile::Profile;
+use isobench::experiments::{self, DISK, Experiment, STARTUP};
+use isobench::host::facts::HostReport;
+use isobench::host::interrupt::Interrupt;
+use isobench::host::programs::Programs;
+use isobench::suite::goal::{Bound, Goal};
+use isobench::suite::progress::Progress;
+use isobench::suite::rig::Rig;
+use isobench::suite::runner::Runner;
+use isobench::suite::stop::Until;
+use isobench::targets;
+use isobench::targets::guest::kernel;
 use isobench_reports::model::{Sample, Status, TOTAL};
 use isobench_reports::statistics::Series;
 use procfs::process::{MemoryMap, Process};
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     }
     match measure() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => isobench::failure::report(&error),
+        Err(error) => isobench::commands::failure::report(&error),
     }
 }
 
@@ -82,15 +82,15 @@ fn measure() -> anyhow::Result<()> {
     let profile = Profile::Quick;
     let compared = [TARGET, PEER].map(str::to_owned);
     let rig = Rig::assemble(
-        target::choose(target::all(&programs), Some(&compared))?,
+        targets::choose(targets::all(&programs), Some(&compared))?,
         &host,
         &programs,
-        experiment::disk_size(profile),
+        experiments::disk_size(profile),
     )?;
     for absent in &rig.absent {
         println!("{}: {}", absent.target.name(), absent.why.reason);
     }
-    let mut experiments: Vec<Box<dyn Experiment>> = experiment::all(profile);
+    let mut experiments: Vec<Box<dyn Experiment>> = experiments::all(profile);
     experiments.retain(|experiment| [STARTUP, DISK].contains(&experiment.name()));
     let runner = Runner {
         experiments: &experiments,
@@ -118,7 +118,7 @@ fn measure() -> anyhow::Result<()> {
 /// The whole starts, for scale.
 fn print_medians(samples: &[Sample]) {
     for target in [TARGET, PEER] {
-        let series = isobench::goal::series(samples, STARTUP, &["ready"], target);
+        let series = isobench::suite::goal::series(samples, STARTUP, &["ready"], target);
         if let Some(median) = series.median() {
             let name = format!("{target}: ready, median");
             println!("{name:<56} {:.1} ms", median / 1e6);

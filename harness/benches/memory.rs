@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter};
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use isobench::bench::BenchRig;
-use isobench::experiment::MEMORY;
+use isobench::experiments::MEMORY;
+use isobench::suite::bench_rig::BenchRig;
 
 /// Bytes as criterion's measured value.
 struct Bytes;

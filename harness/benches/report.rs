@@ -8,8 +8,8 @@ use std::io::BufWriter;
 use std::path::Path;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use isobench::experiment;
-use isobench::plan::Profile;
+use isobench::experiments;
+use isobench::experiments::profile::Profile;
 use isobench_reports::model::{Run, Sample, Status};
 use isobench_reports::{ReportOptions, read_results, render_html};
 use rand::{RngExt as _, SeedableRng as _};
@@ -46,7 +46,7 @@ fn draw(results: &Path) -> String {
 /// a few per cent away.
 fn thorough(mut run: Run) -> Run {
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let rounds: HashMap<_, _> = experiment::all(Profile::Thorough)
+    let rounds: HashMap<_, _> = experiments::all(Profile::Thorough)
         .iter()
         .map(|one| {
             let wanted = one.rounds(Profile::Thorough).measured;

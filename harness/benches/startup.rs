@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
-use isobench::bench::BenchRig;
-use isobench::experiment::STARTUP;
+use isobench::experiments::STARTUP;
+use isobench::suite::bench_rig::BenchRig;
 
 fn startup(criterion: &mut Criterion) {
     let rig = BenchRig::assemble(STARTUP, env!("CARGO_BIN_EXE_isobench"))

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use isobench::interrupt::Interrupt;
-use isobench::plan::Profile;
-use isobench::programs::Programs;
-use isobench::stop::Until;
+use isobench::commands;
+use isobench::experiments::profile::Profile;
+use isobench::host::interrupt::Interrupt;
+use isobench::host::programs::Programs;
+use isobench::suite::stop::Until;
 use isobench::suite::{self, Options};
 
 /// Criterion's users filter benches by name: `cargo bench -- startup/container` is not about the suite.
@@ -49,9 +50,9 @@ fn main() -> ExitCode {
             &Interrupt::install()?,
         )
     };
-    let printed = outcome().and_then(|finished| suite::print(&finished, None));
+    let printed = outcome().and_then(|finished| commands::run::print(&finished, None));
     match printed {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => isobench::failure::report(&error),
+        Err(error) => commands::failure::report(&error),
     }
 }

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use isobench::host::HostReport;
-use isobench::programs::Programs;
+use isobench::host::facts::HostReport;
+use isobench::host::programs::Programs;
 use tempfile::{NamedTempFile, TempDir};
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-vmm");

@@ -95,7 +95,7 @@ fn the_marks_come_in_order() {
     assert!(status.success());
     let mut text = String::new();
     std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
-    let (marks, _) = isobench::marks::parse_marks(&text).unwrap();
+    let (marks, _) = isobench::instance::marks::parse_marks(&text).unwrap();
     let names: Vec<_> = marks.iter().map(|mark| mark.phase.as_str()).collect();
     assert_eq!(
         names,

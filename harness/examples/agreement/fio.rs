@@ -6,7 +6,7 @@
 use std::process::Command;
 
 use anyhow::Context as _;
-use isobench::experiment::DISK;
+use isobench::experiments::DISK;
 use isobench_reports::model::Unit;
 
 use crate::own::Own;

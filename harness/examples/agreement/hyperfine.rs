@@ -11,9 +11,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use isobench::experiment::STARTUP;
-use isobench::marks::MonotonicTime;
-use isobench::spawn::{CommandLine, Descriptors, ProcessGroup, spawn};
+use isobench::experiments::STARTUP;
+use isobench::host::clock::MonotonicTime;
+use isobench::instance::command_line::CommandLine;
+use isobench::instance::spawn::{Descriptors, ProcessGroup, spawn};
 use isobench_reports::model::Unit;
 use isobench_reports::statistics::Series;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

@@ -39,7 +39,7 @@ struct Arguments {
 fn main() -> ExitCode {
     match compare(Arguments::parse().rounds) {
         Ok(code) => code,
-        Err(error) => isobench::failure::report(&error),
+        Err(error) => isobench::commands::failure::report(&error),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::Context as _;
-use isobench::experiment::MEMORY;
+use isobench::experiments::MEMORY;
 use isobench::instance::Stdin;
 use isobench_reports::model::Unit;
 use nix::unistd::Pid;

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use isobench::experiment::{self, Experiment};
-use isobench::host::HostReport;
+use isobench::experiments::profile::Profile;
+use isobench::experiments::{self, Experiment};
+use isobench::host::facts::HostReport;
+use isobench::host::interrupt::Interrupt;
+use isobench::host::programs::Programs;
+use isobench::instance::command_line::CommandLine;
 use isobench::instance::{Instance, Stdin};
-use isobench::interrupt::Interrupt;
-use isobench::plan::Profile;
-use isobench::programs::Programs;
-use isobench::rig::Rig;
-use isobench::spawn::CommandLine;
-use isobench::target;
+use isobench::suite::rig::Rig;
+use isobench::targets;
 use isobench_reports::model::TOTAL;
 
 /// The amounts of work: those of a run whose figures are worth quoting.
@@ -34,12 +34,12 @@ impl Own {
         let own = std::env::current_exe()?;
         let programs = Programs::in_directory(own.ancestors().nth(2).unwrap_or(Path::new(".")))?;
         let host = HostReport::inspect(&programs);
-        let process = target::choose(target::all(&programs), Some(&["process".to_owned()]))?;
+        let process = targets::choose(targets::all(&programs), Some(&["process".to_owned()]))?;
         Ok(Self {
-            rig: Rig::assemble(process, &host, &programs, experiment::disk_size(PROFILE))?,
+            rig: Rig::assemble(process, &host, &programs, experiments::disk_size(PROFILE))?,
             workload: programs.workload,
             interrupt: Interrupt::never()?,
-            experiments: experiment::all(PROFILE),
+            experiments: experiments::all(PROFILE),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use anyhow::Context as _;
-use isobench::experiment::CPU;
+use isobench::experiments::CPU;
 use isobench_reports::model::Unit;
 
 use crate::own::Own;

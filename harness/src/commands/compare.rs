@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use isobench_reports::compare::{self, Comparison};
 use isobench_reports::{read_results, render_changes};
 
-use crate::cli::CompareArguments;
-use crate::failure::BadInput;
-use crate::output::{print, table_options};
+use crate::BadInput;
+use crate::commands::arguments::CompareArguments;
+use crate::commands::output::{print, table_options};
 
 /// Exit code for a figure that got worse or was lost.
 const REGRESSION: u8 = 1;

@@ -17,15 +17,16 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
 
-use crate::accounting::{Accounting, Group};
-use crate::cli::ExecArguments;
+use crate::BadInput;
+use crate::commands::arguments::ExecArguments;
 use crate::commands::exec_image;
-use crate::failure::BadInput;
-use crate::host::HostReport;
-use crate::programs::Programs;
-use crate::session::{Session, SessionName};
-use crate::spawn::{CommandLine, Descriptors, ProcessGroup, spawn};
-use crate::target::{self, Launch, Target};
+use crate::host::accounting::{Accounting, Group};
+use crate::host::facts::HostReport;
+use crate::host::programs::Programs;
+use crate::host::session::{Session, SessionName};
+use crate::instance::command_line::CommandLine;
+use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
+use crate::targets::{self, Launch, Target};
 
 /// Runs the program and gives its exit code, or 128 + the signal that ended it.
 ///
@@ -125,8 +126,8 @@ pub(super) fn accounting(
 }
 
 pub(super) fn choose(programs: &Programs, wanted: &str) -> Result<Box<dyn Target>, BadInput> {
-    let all = target::all(programs);
-    let known = target::names(&all);
+    let all = targets::all(programs);
+    let known = targets::names(&all);
     all.into_iter()
         .find(|target| target.name() == wanted && target.runs_programs())
         .ok_or_else(|| {

@@ -6,12 +6,12 @@ use isobench_container::image::program;
 
 use super::exec::{accounting, check_disk, check_target, choose, run};
 use super::image::open_store;
-use crate::accounting::{Accounting, Group};
-use crate::cli::ExecArguments;
-use crate::failure::BadInput;
-use crate::programs::Programs;
-use crate::session::Session;
-use crate::target::{InImage, Launch};
+use crate::BadInput;
+use crate::commands::arguments::ExecArguments;
+use crate::host::accounting::{Accounting, Group};
+use crate::host::programs::Programs;
+use crate::host::session::Session;
+use crate::targets::{InImage, Launch};
 
 /// Runs a program of the image called `name` and gives its exit code.
 ///

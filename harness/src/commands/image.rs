@@ -11,9 +11,9 @@ use isobench_container::image::{Image, ImageName, Imported, Store, import};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cli::{ImageCommand, ImportArguments};
-use crate::failure::BadInput;
-use crate::output::say;
+use crate::BadInput;
+use crate::commands::arguments::{ImageCommand, ImportArguments};
+use crate::commands::output::say;
 
 /// Widest line printed.
 const WIDTH: usize = 80;

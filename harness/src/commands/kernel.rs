@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::cli::{KernelArguments, KernelCommand};
-use crate::interrupt::Interrupt;
-use crate::kernel::{self, Kernel, build};
-use crate::output::say;
+use crate::commands::arguments::{KernelArguments, KernelCommand};
+use crate::commands::output::say;
+use crate::host::interrupt::Interrupt;
+use crate::targets::guest::kernel::{self, Kernel, build};
 
 /// Builds the guest kernel, or says where it is.
 ///

@@ -1,10 +1,13 @@
 //! One file a subcommand.
 
+pub mod arguments;
 pub mod compare;
 pub mod doctor;
 pub mod exec;
 mod exec_image;
+pub mod failure;
 pub mod image;
 pub mod kernel;
+mod output;
 pub mod report;
 pub mod run;

@@ -10,9 +10,9 @@ use isobench_reports::{
     Language, ReportOptions, plots, read_results, render_figures, render_html, write_new,
 };
 
-use crate::cli::ReportArguments;
-use crate::failure::BadInput;
-use crate::output::{print, say};
+use crate::BadInput;
+use crate::commands::arguments::ReportArguments;
+use crate::commands::output::{print, say};
 
 /// Draws one report from saved results, and prints where it is; or prints their figures in a format.
 ///

@@ -2,13 +2,17 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use std::io::IsTerminal as _;
 
-use crate::cli::RunArguments;
-use crate::interrupt::Interrupt;
-use crate::programs::Programs;
-use crate::stop::Until;
-use crate::suite::{self, Options};
+use anyhow::Context as _;
+use isobench_reports::{Format, render_figures, render_table};
+
+use crate::commands::arguments::RunArguments;
+use crate::commands::output;
+use crate::host::interrupt::Interrupt;
+use crate::host::programs::Programs;
+use crate::suite::stop::Until;
+use crate::suite::{self, Finished, Options};
 
 /// Exit code of a run that the user stopped: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -41,10 +45,30 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
         out: arguments.out,
     };
     let finished = suite::run(&options, &programs, &interrupt)?;
-    suite::print(&finished, arguments.format.map(Into::into))?;
+    print(&finished, arguments.format.map(Into::into))?;
     Ok(if finished.run.partial {
         ExitCode::from(INTERRUPTED)
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Prints the table of targets and metrics, and where the report is; or the figures alone in a `format`, and where the
+/// report is to standard error.
+///
+/// # Errors
+/// The figures can't be written in that format.
+pub fn print(finished: &Finished, format: Option<Format>) -> anyhow::Result<()> {
+    let baseline = finished.baseline.as_deref();
+    let report = format_args!("report: {}", finished.report.display());
+    if let Some(format) = format {
+        let runs = std::slice::from_ref(&finished.run);
+        output::print(render_figures(runs, baseline, format)?);
+        eprintln!("{report}");
+    } else {
+        let options = output::table_options(std::io::stdout().is_terminal());
+        output::say(render_table(&finished.run, baseline, options));
+        output::say(report);
+    }
+    Ok(())
 }

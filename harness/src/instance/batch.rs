@@ -11,9 +11,9 @@ use nix::errno::Errno;
 use nix::poll::{PollTimeout, poll};
 
 use super::{Instance, InstanceError, Stdin, is_ready, poll_in, unexpected};
-use crate::interrupt::Interrupt;
-use crate::marks::MonotonicTime;
-use crate::spawn::CommandLine;
+use crate::host::clock::MonotonicTime;
+use crate::host::interrupt::Interrupt;
+use crate::instance::command_line::CommandLine;
 
 const AWAITED: &str = "ready line";
 

@@ -1,32 +1,14 @@
-//! How an instance ended, and what can go wrong with one.
+//! What can go wrong with an instance.
 
 use std::io;
 use std::time::Duration;
 
 use isobench_workloads::protocol::ProtocolError;
-use nix::sys::signal::Signal;
 
 use super::MOST_OUTPUT;
-use crate::marks::MarkError;
-use crate::spawn::SpawnError;
-
-/// How a program ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// It exited with this code.
-    Code(i32),
-    /// This signal killed it.
-    Signal(Signal),
-}
-
-impl std::fmt::Display for Ending {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exit code {code}"),
-            Self::Signal(signal) => write!(f, "{signal}"),
-        }
-    }
-}
+use crate::instance::marks::MarkError;
+use crate::instance::reap::Ending;
+use crate::instance::spawn::SpawnError;
 
 /// An instance did not do what it was started for.
 #[derive(Debug, thiserror::Error)]

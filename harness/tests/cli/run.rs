@@ -5,7 +5,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use crate::support::{Place, can_run, cgroups_of, text, wait_for_first_sample};
-use isobench::probe::pss::process_tree;
+use isobench::host::probe::pss::process_tree;
 use isobench_reports::model::{Run, Sample, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

@@ -6,7 +6,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use crate::support::{Place, assert_refused, text, wait_for_first_sample};
-use isobench::probe::pss::process_tree;
+use isobench::host::probe::pss::process_tree;
 use isobench_reports::model::Run;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-use isobench::marks::parse_marks;
+use isobench::instance::marks::parse_marks;
 use isobench_container::{Config, Container, Phase, RootKind, RootPolicy, Spec};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

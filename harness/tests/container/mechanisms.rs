@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read as _;
 use std::process::Command;
 
-use isobench::probe::pss::process_tree;
+use isobench::host::probe::pss::process_tree;
 use isobench_container::{Mechanism, Mechanisms, is_privileged};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use isobench::guest_files::{GuestFiles, GuestImage};
+use isobench::targets::guest::files::{GuestFiles, GuestImage};
 use isobench_container::User;
 use isobench_container::image::Store;
 use isobench_workloads::guest_init::Orders;

@@ -1,0 +1,372 @@
+//! The command line of `isobench`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use isobench_container::Network;
+use isobench_reports::{Format, Language};
+
+use crate::experiments::profile::Profile;
+use crate::host::pin::Processors;
+use crate::suite::injection::{Wish, parse_duration};
+use crate::targets::bounds::Bounds;
+
+/// What isolation costs, with numbers from your own machine.
+///
+/// isobench starts the identical static program as a bare process, in a namespace container and in a KVM microVM, and
+/// measures start-up, memory, disk and network of each.
+#[derive(Debug, Parser)]
+#[command(version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `isobench` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measure everything that this host can run, and write a report.
+    Run(RunArguments),
+    /// Run any static Linux program in a target, or a program of an image in a container or a Linux guest.
+    Exec(ExecArguments),
+    /// Say what this host can run, what it can't, and why.
+    Doctor(DoctorArguments),
+    /// Draw the report again from saved results, on any machine.
+    Report(ReportArguments),
+    /// Hold one run against another; exit code 1 if something got worse.
+    Compare(CompareArguments),
+    /// Keep images that other tools made, to run their programs in containers; in the directory `ISOBENCH_STORE`, or else in
+    /// ~/.local/share/isobench.
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Build the kernel of the Linux guests, or say where it is.
+    Kernel(KernelArguments),
+    /// The process beside a run with `--tune`.
+    #[command(hide = true)]
+    KeepSettings {
+        /// Where the kernel's files are.
+        #[arg(long)]
+        root: PathBuf,
+    },
+}
+
+/// Arguments of `isobench run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    /// Targets to measure, separated by commas: names, or the groups `rungs`, `floors`, `peers` and `all` [default: the
+    /// rungs, the floors, and the peers that start within some 50 ms; gVisor, say, has to be named]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub targets: Option<Vec<String>>,
+    /// Start a dockerd or containerd for the targets `docker` and `containerd`, with a private socket and directory, and end
+    /// it with the run; without this they are measured only where their daemons run already
+    #[arg(long)]
+    pub start_daemons: bool,
+    /// Experiments to do, separated by commas [default: all but start-cold, start-gaps, start-beside, density, image and isolation]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub experiments: Option<Vec<String>>,
+    /// How much time to take
+    #[arg(long, value_enum, default_value_t = Profile::Standard)]
+    pub profile: Profile,
+    /// Seed of the shuffled order; the results hold it [default: drawn]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Target that ratios refer to [default: process]
+    #[arg(long, value_name = "NAME")]
+    pub baseline: Option<String>,
+    /// Go on until every experiment's first figure has an interval this narrow, for every target, or the time is up
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
+    pub precision: Option<f64>,
+    /// Time for all samples, such as 90s or 5min [default: as long as the profile takes; 10min with --precision]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub max_time: Option<Duration>,
+    /// Change what makes timings noisy for the time of the run: frequency governor, turbo, huge pages, same-page merging. All
+    /// is put back at the end, however the run ends
+    #[arg(long)]
+    pub tune: bool,
+    /// Keep isobench and all that it starts, virtual CPUs and load threads too, on these processors, such as 2 or 0,2-3
+    #[arg(long, value_name = "CPUS")]
+    pub pin: Option<Processors>,
+    /// Where `--tune` finds the kernel's files
+    #[arg(long, hide = true, value_name = "DIR", default_value = "/")]
+    pub tune_root: PathBuf,
+    /// Add a delay of a known size to every start: [TARGET:]startup=+500us
+    #[arg(long, hide = true)]
+    pub inject: Vec<Wish>,
+    /// How long one instance may take before its sample counts as failed
+    #[arg(long, hide = true, value_name = "TIME", value_parser = parse_time)]
+    pub sample_limit: Option<Duration>,
+    /// Measure the bare process twice, as two targets
+    #[arg(long, hide = true)]
+    pub twin: bool,
+    /// Print the figures in this format instead of a table
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<FigureFormat>,
+    /// Directory to write to; results in it are never overwritten [default: isobench-results/DATE]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `isobench exec`.
+#[derive(Debug, Args)]
+pub struct ExecArguments {
+    /// Target to run the program in
+    #[arg(long, value_name = "NAME")]
+    pub target: String,
+    /// Memory that the program may use
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
+    /// Further limits
+    #[command(flatten)]
+    pub bounds: Bounds,
+    /// The program's network: none, loopback, veth (a link to the host, which it finds at 198.18.0.1) or host
+    #[arg(long, value_name = "NETWORK")]
+    pub net: Option<Network>,
+    /// A file that the program finds as /dev/vda in a microVM and as /disk in a container
+    #[arg(long, value_name = "FILE")]
+    pub disk: Option<PathBuf>,
+    /// A variable of the program's environment, which is empty otherwise; may be repeated
+    #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_variable)]
+    pub environment: Vec<OsString>,
+    /// Run a program of this image, which `isobench image import` brought, in `container` or `microvm-linux`
+    #[arg(long, value_name = "NAME")]
+    pub image: Option<String>,
+    /// The program, a static ELF file, and its arguments; of an image any program [default: the image's own]
+    #[arg(last = true, required_unless_present = "image", value_name = "PROGRAM")]
+    pub command: Vec<OsString>,
+}
+
+/// Arguments of `isobench doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Say of this target whether it can run; of the container, start one and say what a program in it sees
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `isobench kernel`.
+#[derive(Debug, Args)]
+pub struct KernelArguments {
+    /// What to do about it.
+    #[command(subcommand)]
+    pub command: KernelCommand,
+}
+
+/// What `isobench kernel` can do.
+#[derive(Debug, Subcommand)]
+pub enum KernelCommand {
+    /// Build a small, fast-booting kernel into the cache; one that is there is reused, one that was stopped goes on
+    Build {
+        /// The kernel's source, a tree or a tar archive [default: Debian's package linux-source-*]
+        #[arg(long, value_name = "PATH")]
+        source: Option<PathBuf>,
+    },
+    /// Print the path of the kernel that Linux guests boot
+    Path,
+}
+
+/// Arguments of `isobench report`.
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// Results files, or the directories that hold them
+    #[arg(required = true, value_name = "RESULTS")]
+    pub results: Vec<PathBuf>,
+    /// Target that ratios refer to [default: process]
+    #[arg(long, value_name = "NAME")]
+    pub baseline: Option<String>,
+    /// Print the figures in this format instead of writing a report
+    #[arg(long, value_enum, value_name = "FORMAT", conflicts_with = "out")]
+    pub format: Option<FigureFormat>,
+    /// Write each plot as SVG and PNG to this directory instead of writing a report
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "out"])]
+    pub plots: Option<PathBuf>,
+    /// Have the reader guess first: figures stay hidden until they are asked for
+    #[arg(long, conflicts_with_all = ["format", "plots"])]
+    pub exercise: bool,
+    /// Language of the report
+    #[arg(long, value_enum, value_name = "LANGUAGE", default_value_t = ReportLanguage::En)]
+    pub language: ReportLanguage,
+    /// File to write
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    pub out: PathBuf,
+}
+
+/// Arguments of `isobench compare`.
+#[derive(Debug, Args)]
+pub struct CompareArguments {
+    /// Results that the others are held against: a file, or the directory that holds it
+    #[arg(value_name = "BASE")]
+    pub base: PathBuf,
+    /// The other results
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// Smallest change that matters
+    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = parse_percent)]
+    pub threshold: f64,
+    /// Compare runs of different hosts, kernels or profiles all the same
+    #[arg(long)]
+    pub anyway: bool,
+    /// Print this format instead of a table
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<ComparisonFormat>,
+}
+
+/// Formats of figures for other programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FigureFormat {
+    /// One JSON document
+    Json,
+    /// One row a figure
+    Csv,
+    /// A table
+    Markdown,
+    /// For Prometheus and its like
+    Openmetrics,
+}
+
+/// Languages of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportLanguage {
+    /// English
+    En,
+    /// Chinese
+    Zh,
+}
+
+impl From<ReportLanguage> for Language {
+    fn from(language: ReportLanguage) -> Self {
+        match language {
+            ReportLanguage::En => Self::English,
+            ReportLanguage::Zh => Self::Chinese,
+        }
+    }
+}
+
+/// Formats of a comparison for other programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ComparisonFormat {
+    /// One JSON document
+    Json,
+    /// One row a figure
+    Csv,
+    /// A table
+    Markdown,
+}
+
+impl From<FigureFormat> for Format {
+    fn from(format: FigureFormat) -> Self {
+        match format {
+            FigureFormat::Json => Self::Json,
+            FigureFormat::Csv => Self::Csv,
+            FigureFormat::Markdown => Self::Markdown,
+            FigureFormat::Openmetrics => Self::OpenMetrics,
+        }
+    }
+}
+
+impl From<ComparisonFormat> for Format {
+    fn from(format: ComparisonFormat) -> Self {
+        match format {
+            ComparisonFormat::Json => Self::Json,
+            ComparisonFormat::Csv => Self::Csv,
+            ComparisonFormat::Markdown => Self::Markdown,
+        }
+    }
+}
+
+/// Reads `5%`, `5 %` or `5` as 0.05.
+fn parse_percent(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').trim_end();
+    match number.parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 1000.0 => Ok(percent / 100.0),
+        _ => Err("expected per cent above 0 and up to 1000, such as 5%".to_owned()),
+    }
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .ok_or_else(|| "expected a time with its unit, such as 90s or 5min".to_owned())
+}
+
+/// What `isobench image` can do.
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// Import an OCI image layout, a tar archive of one, or what `docker save` writes.
+    Import(ImportArguments),
+    /// List the images.
+    Ls(ListArguments),
+    /// Remove images, and the layers that no other image has.
+    Rm(RemoveArguments),
+}
+
+/// Arguments of `isobench image import`.
+#[derive(Debug, Args)]
+pub struct ImportArguments {
+    /// The archive, or the layout's directory
+    #[arg(value_name = "TAR|OCI-LAYOUT")]
+    pub path: PathBuf,
+    /// What to call the image [default: what it calls itself]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Which image, where there are many: its tag
+    #[arg(long = "ref", value_name = "TAG")]
+    pub reference: Option<String>,
+}
+
+/// Arguments of `isobench image ls`.
+#[derive(Debug, Args)]
+pub struct ListArguments {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `isobench image rm`.
+#[derive(Debug, Args)]
+pub struct RemoveArguments {
+    /// What the images are called
+    #[arg(required = true, value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+fn parse_variable(text: &str) -> Result<OsString, String> {
+    match text.split_once('=') {
+        Some((name, _)) if !name.is_empty() => Ok(text.into()),
+        _ => Err("expected KEY=VALUE, with a name before the `=`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_percentage_is_a_positive_number() {
+        for text in ["5%", "5 %", "5", " 5.0%"] {
+            assert_eq!(parse_percent(text), Ok(0.05), "{text}");
+        }
+        for text in ["", "%", "-1%", "0", "NaN", "inf", "five", "2000%"] {
+            assert!(parse_percent(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_needs_a_name() {
+        assert!(parse_variable("A=").is_ok());
+        assert!(parse_variable("=a").is_err());
+        assert!(parse_variable("a").is_err());
+    }
+}

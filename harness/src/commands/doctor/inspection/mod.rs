@@ -1,0 +1,143 @@
+//! What a program in the container sees, for `isobench doctor --target container`.
+//!
+//! A real container is started, with limits, and `workload inspect` in it says what it sees. While it waits, the host
+//! looks at the limits as the kernel has them.
+
+mod findings;
+mod sight;
+
+use std::fs;
+use std::io;
+use std::num::NonZeroU32;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use bytesize::ByteSize;
+use isobench_container::cgroup::{Limit, Version};
+use isobench_workloads::inspect::END;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+
+use crate::host::accounting::{Accounting, Group};
+use crate::host::facts::Finding;
+use crate::host::programs::Programs;
+use crate::host::session::Session;
+use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
+use crate::instance::stream::Stream;
+use crate::targets::bounds::Bounds;
+use crate::targets::{Launch, Target};
+
+use sight::Sight;
+
+/// The container's limit on memory.
+const MEMORY: ByteSize = ByteSize::mib(64);
+/// Its limit on processes.
+const PIDS: NonZeroU32 = NonZeroU32::new(16).unwrap();
+/// How long it may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What is read of it at most.
+const MOST: usize = 1 << 20;
+
+/// Starts `target`, the container, and says what it is like inside.
+///
+/// # Errors
+/// It can't be started, or doesn't say what it sees.
+pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<Finding>> {
+    let session = Session::open()?;
+    let root = session.scratch().join("root");
+    fs::create_dir(&root)
+        .and_then(|()| target.prepare(&programs.workload, &root))
+        .with_context(|| format!("cannot prepare {}", root.display()))?;
+    // Without cgroups there are no limits to look at, which is one of the findings.
+    let accounting = Accounting::open(session.name()).ok();
+    let group = accounting.as_ref().map(Accounting::group).transpose()?;
+    let limits = group
+        .as_ref()
+        .map_or_else(Vec::new, Group::limit_directories);
+    let launch = Launch {
+        memory: group.as_ref().map(|_| MEMORY),
+        bounds: Bounds {
+            pids: group.as_ref().map(|_| PIDS),
+            ..Bounds::default()
+        },
+        limits: limits.clone(),
+        ..Launch::of(&programs.workload, ["inspect"], &root)
+    };
+    let command = target.command(&launch)?;
+    let (stdout, mut output) = Stream::pipe(MOST)?;
+    let (stdin, hold) = io::pipe()?;
+    let child = spawn(
+        &command,
+        Descriptors {
+            stdin: stdin.into(),
+            stdout,
+            stderr: io::stderr().as_fd().try_clone_to_owned()?,
+            marks: None,
+        },
+        ProcessGroup::Inherited,
+    )?;
+    let sight = listen(&mut output);
+    let limits = group.is_some().then(|| HeldLimits::read(&limits));
+    drop(hold);
+    if sight.is_err() {
+        // It may not end by itself either.
+        let _ = kill(child.pid, Signal::SIGKILL);
+    }
+    waitpid(child.pid, None).context("cannot wait for the launcher")?;
+    Ok(findings::of(&sight?, &Sight::of_this_process(), limits))
+}
+
+/// Reads lines up to the last, or until the program has ended.
+fn listen(output: &mut Stream) -> anyhow::Result<Sight> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut lines = Vec::new();
+    loop {
+        while let Some(line) = output.take_line() {
+            if line == END {
+                return Ok(Sight::parse(&lines));
+            }
+            lines.push(line);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if output.ended() || left.is_zero() {
+            bail!("the program in the container doesn't say what it sees");
+        }
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        poll(
+            &mut [PollFd::new(output.as_fd(), PollFlags::POLLIN)],
+            timeout,
+        )?;
+        output.fill()?;
+    }
+}
+
+/// Limits as the kernel has them.
+#[derive(Debug, Default)]
+pub struct HeldLimits {
+    version: Option<Version>,
+    memory: Option<String>,
+    pids: Option<String>,
+}
+
+impl HeldLimits {
+    /// Reads those of `directories`, one group's.
+    fn read(directories: &[PathBuf]) -> Self {
+        let mut held = Self::default();
+        for directory in directories {
+            let Ok(version) = Version::of(directory) else {
+                continue;
+            };
+            let read = |limit: Limit| {
+                let text = fs::read_to_string(directory.join(limit.file(version)));
+                text.ok().map(|text| text.trim().to_owned())
+            };
+            held.version = Some(version);
+            held.memory = held.memory.or_else(|| read(Limit::Memory(MEMORY)));
+            held.pids = held.pids.or_else(|| read(Limit::Pids(PIDS)));
+        }
+        held
+    }
+}

@@ -1,0 +1,233 @@
+//! `isobench doctor`
+
+mod inspection;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use crate::BadInput;
+use crate::commands::arguments::DoctorArguments;
+use crate::commands::output::say;
+use crate::host::facts::{Finding, HostReport, Verdict};
+use crate::host::programs::Programs;
+use crate::targets::{self, Target};
+
+/// Widest line printed.
+const WIDTH: usize = 80;
+/// Width of the first column.
+const LABEL: usize = 34;
+
+/// Which targets can run, and the host's findings.
+#[derive(Debug, Serialize)]
+struct Diagnosis {
+    targets: Vec<TargetDiagnosis>,
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug, Serialize)]
+struct TargetDiagnosis {
+    name: &'static str,
+    available: bool,
+    version: Option<String>,
+    differences: &'static [&'static str],
+    reason: Option<String>,
+    fix: Option<String>,
+}
+
+/// One target, and what it is like inside.
+#[derive(Debug, Serialize)]
+struct TargetReport {
+    target: TargetDiagnosis,
+    /// Only of the container, and only if it can run.
+    inside: Option<Vec<Finding>>,
+}
+
+/// Prints what this host can run and what it can't. The exit code is 0 also if something is missing: that's a finding.
+///
+/// # Errors
+/// The launchers are not there; there is no such target; or the container doesn't start.
+pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<ExitCode> {
+    let programs = Programs::find()?;
+    let host = HostReport::inspect(&programs);
+    let all = targets::all(&programs);
+    if let Some(wanted) = &arguments.target {
+        let target = all.iter().find(|target| target.name() == wanted);
+        let known = || targets::names(&all);
+        let target = target.ok_or_else(|| {
+            BadInput(format!(
+                "unknown target `{wanted}`; choose among {}",
+                known()
+            ))
+        })?;
+        let report = report(target.as_ref(), &programs, &host)?;
+        return print(arguments, &report, render_report);
+    }
+    let diagnosis = Diagnosis {
+        targets: all
+            .iter()
+            .map(|target| diagnose(target.as_ref(), &host))
+            .collect(),
+        findings: host.findings,
+    };
+    print(arguments, &diagnosis, render)
+}
+
+fn print<T: Serialize>(
+    arguments: &DoctorArguments,
+    answer: &T,
+    render: fn(&T) -> String,
+) -> anyhow::Result<ExitCode> {
+    say(if arguments.json {
+        serde_json::to_string_pretty(answer).context("cannot write JSON")?
+    } else {
+        render(answer).trim_end().to_owned()
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn diagnose(target: &dyn Target, host: &HostReport) -> TargetDiagnosis {
+    let unavailable = target.unavailable(host);
+    TargetDiagnosis {
+        name: target.name(),
+        available: unavailable.is_none(),
+        version: target.version(),
+        differences: target.differences(),
+        reason: unavailable.as_ref().map(|u| u.reason.clone()),
+        fix: unavailable.map(|u| u.fix),
+    }
+}
+
+fn report(
+    target: &dyn Target,
+    programs: &Programs,
+    host: &HostReport,
+) -> anyhow::Result<TargetReport> {
+    let diagnosis = diagnose(target, host);
+    let is_looked_into = diagnosis.available && target.name() == "container";
+    let inside = is_looked_into
+        .then(|| inspection::inspect(target, programs))
+        .transpose()?;
+    Ok(TargetReport {
+        target: diagnosis,
+        inside,
+    })
+}
+
+fn render_report(report: &TargetReport) -> String {
+    let mut text = String::from("Target\n");
+    render_target(&mut text, &report.target);
+    if let Some(findings) = &report.inside {
+        text.push_str("\nAs a program in it sees it\n");
+        for finding in findings {
+            render_finding(&mut text, finding);
+        }
+    } else if report.target.available {
+        text.push_str("\nOnly of `container` there is more to say.\n");
+    }
+    text
+}
+
+fn render(diagnosis: &Diagnosis) -> String {
+    let mut text = String::from("Targets\n");
+    for target in &diagnosis.targets {
+        render_target(&mut text, target);
+    }
+    text.push_str("\nHost\n");
+    for finding in &diagnosis.findings {
+        render_finding(&mut text, finding);
+    }
+    text
+}
+
+fn render_target(text: &mut String, target: &TargetDiagnosis) {
+    let (mark, value) = match (&target.version, target.available) {
+        (_, false) => (Verdict::Missing, "can't run"),
+        (Some(version), true) => (Verdict::Fine, version.as_str()),
+        (None, true) => (Verdict::Fine, "can run"),
+    };
+    let (reason, fix) = (target.reason.as_deref(), target.fix.as_deref());
+    entry(text, mark, target.name, value, reason, fix);
+    if target.available {
+        for difference in target.differences {
+            push_wrapped(text, "    differs: ", difference);
+        }
+    }
+}
+
+fn render_finding(text: &mut String, finding: &Finding) {
+    let (reason, fix) = (finding.reason.as_deref(), finding.fix.as_deref());
+    entry(
+        text,
+        finding.verdict,
+        finding.label,
+        &finding.value,
+        reason,
+        fix,
+    );
+}
+
+fn entry(
+    text: &mut String,
+    verdict: Verdict,
+    label: &str,
+    value: &str,
+    reason: Option<&str>,
+    fix: Option<&str>,
+) {
+    let mark = match verdict {
+        Verdict::Fine => ' ',
+        Verdict::Concern => '!',
+        Verdict::Missing => 'x',
+    };
+    let first = format!("{mark} {label:<width$}", width = LABEL - 2);
+    push_wrapped(text, &first, value);
+    for (name, sentence) in [("why: ", reason), ("fix: ", fix)] {
+        if let Some(sentence) = sentence {
+            push_wrapped(text, &format!("    {name}"), sentence);
+        }
+    }
+}
+
+fn push_wrapped(text: &mut String, lead: &str, sentence: &str) {
+    let options = textwrap::Options::new(WIDTH)
+        .initial_indent(lead)
+        .subsequent_indent(if lead.len() >= LABEL {
+            "                                  "
+        } else {
+            "         "
+        });
+    text.push_str(&textwrap::fill(sentence, options));
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_fits_a_terminal_and_a_missing_thing_has_its_fix() {
+        let finding = Finding {
+            key: "kvm",
+            label: "KVM",
+            value: "absent ".repeat(20),
+            verdict: Verdict::Missing,
+            reason: Some("there is no /dev/kvm ".repeat(10)),
+            fix: Some("load the module".to_owned()),
+            lacks: None,
+        };
+        let text = render(&Diagnosis {
+            targets: Vec::new(),
+            findings: vec![finding],
+        });
+        assert!(
+            text.lines().all(|line| line.chars().count() <= WIDTH),
+            "{text}"
+        );
+        assert!(
+            text.contains("x KVM") && text.contains("    fix: load the module"),
+            "{text}"
+        );
+    }
+}

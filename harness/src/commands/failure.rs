@@ -1,0 +1,46 @@
+//! What the command says and returns when it can't do what it was asked.
+
+use std::process::ExitCode;
+
+use isobench_container::image::ImageError;
+use isobench_reports::{ResultsError, WriteError};
+
+use crate::BadInput;
+use crate::targets::guest::kernel::KernelError;
+
+/// Exit code for what was asked wrongly.
+const BAD_INPUT: u8 = 2;
+
+/// Prints the chain of causes on one line, and gives the exit code: 2 for bad input, 1 otherwise.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    let line = format!("{error:#}").replace('\n', " ");
+    eprintln!("isobench: {line}");
+    if error.chain().any(is_bad_input) {
+        ExitCode::from(BAD_INPUT)
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<BadInput>()
+        || cause.is::<ResultsError>()
+        || cause.is::<ImageError>()
+        || cause.downcast_ref().is_some_and(KernelError::is_bad_input)
+        || matches!(
+            cause.downcast_ref(),
+            Some(WriteError::Exists(_) | WriteError::Write { .. })
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_input_is_exit_code_two_however_deep() {
+        let deep = anyhow::Error::new(BadInput("no such target".to_owned())).context("cannot run");
+        assert_eq!(report(&deep), ExitCode::from(2));
+        assert_eq!(report(&anyhow::anyhow!("disk full")), ExitCode::FAILURE);
+    }
+}

@@ -1,0 +1,22 @@
+//! The command `isobench`: parse, do, report.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use isobench::commands::arguments::{Cli, Command};
+use isobench::commands::{self, failure};
+use isobench::host::tune;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(arguments) => commands::run::run(arguments),
+        Command::Exec(arguments) => commands::exec::exec(&arguments),
+        Command::Doctor(arguments) => commands::doctor::doctor(&arguments),
+        Command::Report(arguments) => commands::report::report(&arguments),
+        Command::Compare(arguments) => commands::compare::compare(&arguments),
+        Command::Image(command) => commands::image::image(&command),
+        Command::Kernel(arguments) => commands::kernel::kernel(&arguments),
+        Command::KeepSettings { root } => tune::guardian::keep(&root).map_err(Into::into),
+    };
+    outcome.unwrap_or_else(|error| failure::report(&error))
+}

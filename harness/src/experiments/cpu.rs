@@ -1,0 +1,300 @@
+//! The price list of running: what a program pays for each operation, wherever it runs.
+//!
+//! One fresh instance a case. The workload finds out how many operations fit into a short window, and the host times
+//! them from the byte that has the workload begin to the arrival of its end line; no guest's clock is in any figure.
+
+use std::time::Duration;
+
+use isobench_reports::model::{Better, Part, Unit};
+use isobench_workloads::protocol::Message;
+use isobench_workloads::run::{PriceOperation, SLEEP};
+
+use super::disk::warm_page_cache;
+use super::{
+    Bench, CPU, DISK, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, Subject,
+    nanoseconds,
+};
+use crate::experiments::profile::Profile;
+use crate::instance::{Instance, InstanceError, Stdin, unexpected};
+use crate::targets::{Marks, Target};
+
+/// What each operation's figure is called, for people.
+const fn title(operation: PriceOperation) -> &'static str {
+    match operation {
+        PriceOperation::Integer => "Integer step",
+        PriceOperation::Float => "Floating-point step",
+        PriceOperation::MemoryRead => "Memory read in order",
+        PriceOperation::RandomAccess => "Memory access at random",
+        PriceOperation::SystemCall => "System call",
+        PriceOperation::PageFault => "Page fault, anonymous",
+        PriceOperation::PageFaultFile => "Page fault, cached file",
+        PriceOperation::ContextSwitch => "Context switch",
+        PriceOperation::Clock => "Clock reading",
+        PriceOperation::Timer => "Lateness of a 50 µs sleep",
+        PriceOperation::Exit => "VM exit and back",
+    }
+}
+
+const fn metric(operation: PriceOperation) -> MetricInfo {
+    let (unit, better) = match operation {
+        PriceOperation::MemoryRead => (Unit::BytesPerSecond, Better::Higher),
+        _ => (Unit::Nanoseconds, Better::Lower),
+    };
+    MetricInfo {
+        name: operation.name(),
+        title: title(operation),
+        unit,
+        better,
+    }
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Cpu {
+    window: Duration,
+}
+
+impl Cpu {
+    /// With the window of `profile`.
+    pub fn new(profile: Profile) -> Self {
+        let milliseconds = match profile {
+            Profile::Quick => 5,
+            Profile::Standard => 20,
+            Profile::Thorough => 50,
+        };
+        Self {
+            window: Duration::from_millis(milliseconds),
+        }
+    }
+}
+
+impl Experiment for Cpu {
+    fn name(&self) -> &'static str {
+        CPU
+    }
+
+    fn method(&self) -> &'static str {
+        "What one operation costs a running program, its start left aside. A fresh instance does it over and over for some \
+         milliseconds; how often is found beforehand, by the program's own clock, and the time is taken on the host, from \
+         the byte that has it begin to its end line. Steps depend on each other; memory is 64 MiB in pages of 4 KiB; the system call is \
+         getppid. A context switch has a write and a read in it, and both threads are on one processor. A page fault of a \
+         file maps the 16 pages around it. An exit is a port write, priced by the floor of KVM and in a Linux guest; in the \
+         microVM without one each system call is an exit. A target that is slow gets fewer rounds."
+    }
+
+    fn metrics(&self) -> Vec<MetricInfo> {
+        PriceOperation::ALL.map(metric).into()
+    }
+
+    fn parts(&self, _: &str, _: &[&dyn Target]) -> Vec<Part> {
+        Vec::new()
+    }
+
+    fn uses_disk(&self) -> bool {
+        true
+    }
+
+    fn cases(&self) -> Vec<Vec<&'static str>> {
+        let operations = PriceOperation::ALL.iter();
+        operations.map(|operation| vec![operation.name()]).collect()
+    }
+
+    fn applies(&self, case: usize, target: &dyn Target) -> bool {
+        match PriceOperation::ALL[case] {
+            PriceOperation::Exit => target.prices_exits(),
+            PriceOperation::PageFaultFile => target.runs_programs() && target.takes_part_in(DISK),
+            _ => target.runs_programs(),
+        }
+    }
+
+    fn why_not(&self, case: usize, target: &dyn Target) -> Option<&'static str> {
+        if target.has_kernel() {
+            return None;
+        }
+        match PriceOperation::ALL[case] {
+            PriceOperation::ContextSwitch => Some("without a kernel there is one thread"),
+            PriceOperation::PageFaultFile => Some("without a kernel the disk can't be mapped"),
+            PriceOperation::Exit => Some("each of its system calls is an exit: see system-call"),
+            _ => None,
+        }
+    }
+
+    fn rounds(&self, profile: Profile) -> Rounds {
+        match profile {
+            Profile::Quick => Rounds {
+                warmup: 0,
+                measured: 3,
+            },
+            Profile::Standard => Rounds {
+                warmup: 1,
+                measured: 15,
+            },
+            Profile::Thorough => Rounds {
+                warmup: 1,
+                measured: 50,
+            },
+        }
+    }
+
+    fn patience(&self, profile: Profile) -> Option<Duration> {
+        Some(match profile {
+            Profile::Quick => Duration::from_millis(500),
+            Profile::Standard => Duration::from_secs(4),
+            Profile::Thorough => Duration::from_mins(1),
+        })
+    }
+
+    fn measure(
+        &self,
+        case: usize,
+        subject: &Subject,
+        bench: &Bench,
+    ) -> Result<Measured, MeasureError> {
+        let operation = PriceOperation::ALL[case];
+        let window = self.window.as_millis().to_string();
+        let mut arguments = vec![
+            "--wait",
+            "price",
+            "--op",
+            operation.name(),
+            "--milliseconds",
+            &window,
+        ];
+        let path = subject.target.disk_path(bench.disk);
+        let path_text = path.to_string_lossy();
+        let with_file = operation == PriceOperation::PageFaultFile;
+        if with_file {
+            arguments.extend(["--path", &path_text]);
+            warm_page_cache(bench.disk).map_err(InstanceError::Pipe)?;
+        }
+        let mut launch = bench.launch(subject, &arguments);
+        launch.disk = with_file.then_some(bench.disk);
+        launch.marks = Marks::None;
+        let (group, mut instance) = bench.start(subject, launch, Stdin::Held)?;
+        let outcome = listen(&mut instance)?;
+        let ended = instance.finished()?;
+        if let Some(group) = group {
+            group.remove(ended)?;
+        }
+        Ok(vec![outcome.reading(operation)?].into())
+    }
+}
+
+/// What the workload has done, and how long it took.
+#[derive(Debug)]
+struct Outcome {
+    took: Duration,
+    operations: u64,
+    bytes: u64,
+}
+
+fn listen(instance: &mut Instance) -> Result<Outcome, MeasureError> {
+    let begun = instance.begin()?;
+    let (operations, bytes, ended) = match instance.next_message("end line")? {
+        (Message::End { operations, bytes }, at) if operations > 0 => (operations, bytes, at),
+        (other, _) => return Err(unexpected(&other, "end line").into()),
+    };
+    let took = ended.since(begun).filter(|took| !took.is_zero());
+    Ok(Outcome {
+        took: took.ok_or(MeasureError::Untimed)?,
+        operations,
+        bytes: bytes.as_u64(),
+    })
+}
+
+impl Outcome {
+    fn reading(&self, operation: PriceOperation) -> Result<Reading, MeasureError> {
+        let each = nanoseconds(self.took) / self.operations as f64;
+        let value = match operation {
+            PriceOperation::MemoryRead => self.bytes as f64 / self.took.as_secs_f64(),
+            PriceOperation::Timer => each - nanoseconds(SLEEP),
+            _ => each,
+        };
+        // A sleep that ends before its time, and a workload that claims to have moved nothing.
+        if value <= 0.0 {
+            return Err(MeasureError::Untimed);
+        }
+        Ok(Reading::total(operation.name(), value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::interrupt::Interrupt;
+    use crate::host::programs::Programs;
+    use crate::instance::command_line::CommandLine;
+    use crate::targets;
+
+    fn heard(lines: &str) -> Result<Outcome, MeasureError> {
+        let interrupt = Interrupt::never().unwrap();
+        let command = CommandLine::new("/bin/sh").args(["-c", lines]);
+        let limit = Duration::from_secs(20);
+        let mut instance = Instance::start(&command, Stdin::Held, limit, &interrupt).unwrap();
+        listen(&mut instance)
+    }
+
+    #[test]
+    fn a_price_is_the_time_over_the_operations() {
+        let outcome = Outcome {
+            took: Duration::from_millis(1),
+            operations: 10,
+            bytes: 5000,
+        };
+        let value = |operation| outcome.reading(operation).unwrap().value;
+        assert!((value(PriceOperation::Integer) - 100_000.0).abs() < 1e-6);
+        assert!((value(PriceOperation::Timer) - 50_000.0).abs() < 1e-6);
+        assert!((value(PriceOperation::MemoryRead) - 5e6).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_sleep_that_ends_too_early_is_no_figure() {
+        let outcome = Outcome {
+            took: Duration::from_micros(49),
+            operations: 1,
+            bytes: 0,
+        };
+        let error = outcome.reading(PriceOperation::Timer).unwrap_err();
+        assert!(matches!(error, MeasureError::Untimed), "{error}");
+    }
+
+    #[test]
+    fn work_is_timed_from_line_to_line() {
+        let lines = "echo isobench/1 begin; read line; sleep 0.02; echo isobench/1 end operations=2 bytes=0";
+        let outcome = heard(lines).unwrap();
+        assert_eq!(outcome.operations, 2);
+        assert!(outcome.took >= Duration::from_millis(15));
+        let none = "echo isobench/1 begin; read line; echo isobench/1 end operations=0 bytes=0";
+        assert!(matches!(heard(none), Err(MeasureError::Instance(_))));
+    }
+
+    #[test]
+    fn what_a_target_cannot_do_has_a_reason_or_no_case() {
+        let nowhere = || "/nowhere".into();
+        let programs = Programs {
+            workload: nowhere(),
+            container: nowhere(),
+            vmm: nowhere(),
+            floor: nowhere(),
+            tracer: nowhere(),
+        };
+        let targets = targets::all(&programs);
+        let cpu = Cpu::new(Profile::Quick);
+        let asked = |name: &str| -> Vec<&str> {
+            let target = targets.iter().find(|target| target.name() == name).unwrap();
+            let cases = PriceOperation::ALL.iter().enumerate();
+            let asked = cases.filter(|(case, _)| {
+                target.takes_part_in(CPU)
+                    && cpu.applies(*case, target.as_ref())
+                    && cpu.why_not(*case, target.as_ref()).is_none()
+            });
+            asked.map(|(_, operation)| operation.name()).collect()
+        };
+        assert_eq!(asked("process").len(), 10);
+        assert_eq!(asked("container").len(), 10);
+        assert_eq!(asked("microvm-linux").len(), 11);
+        assert_eq!(asked("microvm-bare").len(), 8);
+        assert_eq!(asked("floor-kvm"), ["exit"]);
+        assert!(asked("floor-namespaces").is_empty());
+    }
+}

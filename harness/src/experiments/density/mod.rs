@@ -1,0 +1,257 @@
+//! Density: what one more idle instance costs a host that already runs some.
+//!
+//! A sample starts 1, 2, 4, ... instances that stay, and looks at the memory charged to all of them each time. The line
+//! through these points has the price of one more as its slope. That differs from the memory of a single instance: what
+//! instances share is paid once, and is the line's value at zero.
+//!
+//! It stops before it can harm the host ([`reserve`]), and says which step it left out, and why.
+
+mod reserve;
+
+use std::time::Instant;
+
+use isobench_reports::density::{PER_INSTANCE, SHARED};
+use isobench_reports::model::{Better, Part, Unit};
+use isobench_reports::statistics::Line;
+
+use super::{
+    Bench, DENSITY, Experiment, MEMORY, MeasureError, Measured, MetricInfo, Reading, Rounds,
+    Subject,
+};
+use crate::experiments::profile::Profile;
+use crate::host::accounting::{Accounting, Group};
+use crate::instance::{Instance, Stdin};
+use crate::targets::{Marks, Target};
+use reserve::{Reserve, Step};
+
+/// A number of instances, and the metric of their memory.
+#[derive(Debug, Clone, Copy)]
+struct Crowd {
+    count: u32,
+    name: &'static str,
+    title: &'static str,
+}
+
+const CROWDS: [Crowd; 7] = [
+    crowd(1, "charge-1", "1 idle"),
+    crowd(2, "charge-2", "2 idle"),
+    crowd(4, "charge-4", "4 idle"),
+    crowd(8, "charge-8", "8 idle"),
+    crowd(16, "charge-16", "16 idle"),
+    crowd(32, "charge-32", "32 idle"),
+    crowd(64, "charge-64", "64 idle"),
+];
+
+const fn crowd(count: u32, name: &'static str, title: &'static str) -> Crowd {
+    Crowd { count, name, title }
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Density {
+    crowds: &'static [Crowd],
+    reserve: Reserve,
+}
+
+impl Density {
+    /// With as many instances as `profile` has time for.
+    pub fn new(profile: Profile) -> Self {
+        let steps = match profile {
+            Profile::Quick => 4,
+            Profile::Standard => 6,
+            Profile::Thorough => 7,
+        };
+        Self {
+            crowds: &CROWDS[..steps],
+            reserve: Reserve::new(profile),
+        }
+    }
+}
+
+impl Experiment for Density {
+    fn name(&self) -> &'static str {
+        DENSITY
+    }
+
+    fn method(&self) -> &'static str {
+        "1, 2, 4, ... instances of an idle program are started and stay; each time the kernel's account of the cgroup that \
+         holds all of them is read: anonymous pages, file pages and kernel memory, launchers included. `per-instance` is \
+         the slope of the line of least squares through the points of one such series, `shared` its value at zero. No \
+         step is taken that would leave the host too little memory, too few processes or too few descriptors, or once a \
+         series has taken its time: it is then missing, with the reason. The programs' own files are in the page cache \
+         beforehand."
+    }
+
+    fn metrics(&self) -> Vec<MetricInfo> {
+        let memory = |name, title| MetricInfo {
+            name,
+            title,
+            unit: Unit::Bytes,
+            better: Better::Lower,
+        };
+        let crowds = self.crowds.iter();
+        let lines = [
+            memory(PER_INSTANCE, "Memory of one more idle instance"),
+            memory(SHARED, "Memory that instances share"),
+        ];
+        let charges = crowds.map(|crowd| memory(crowd.name, crowd.title));
+        lines.into_iter().chain(charges).collect()
+    }
+
+    fn parts(&self, _: &str, _: &[&dyn Target]) -> Vec<Part> {
+        Vec::new()
+    }
+
+    fn at_once(&self, metric: &str) -> Option<u32> {
+        let mut crowds = self.crowds.iter();
+        Some(crowds.find(|crowd| crowd.name == metric)?.count)
+    }
+
+    fn cases(&self) -> Vec<Vec<&'static str>> {
+        vec![self.metrics().iter().map(|metric| metric.name).collect()]
+    }
+
+    fn applies(&self, _: usize, target: &dyn Target) -> bool {
+        target.takes_part_in(MEMORY)
+    }
+
+    fn is_default(&self) -> bool {
+        false
+    }
+
+    fn rounds(&self, profile: Profile) -> Rounds {
+        let measured = match profile {
+            Profile::Quick => 3,
+            Profile::Standard => 10,
+            Profile::Thorough => 30,
+        };
+        Rounds {
+            warmup: 1,
+            measured,
+        }
+    }
+
+    fn measure(
+        &self,
+        _: usize,
+        subject: &Subject,
+        bench: &Bench,
+    ) -> Result<Measured, MeasureError> {
+        let accounting = bench.accounting.ok_or(MeasureError::NoAccounting)?;
+        let mut series = Series::begin(accounting, self.crowds)?;
+        let mut points = Vec::new();
+        let mut measured = Measured::default();
+        for crowd in self.crowds {
+            let step = series.next(crowd, &points);
+            if let Err(refusal) = self.reserve.allows(&step) {
+                measured.missing.push((crowd.name, refusal.to_string()));
+                continue;
+            }
+            let charge = series.grow(crowd, subject, bench)?;
+            points.push((f64::from(crowd.count), charge));
+            measured.readings.push(Reading::total(crowd.name, charge));
+        }
+        series.end()?;
+        if let Some(line) = Line::through(&points) {
+            measured.readings.extend([
+                Reading::total(PER_INSTANCE, line.slope),
+                Reading::total(SHARED, line.intercept),
+            ]);
+        } else {
+            let why = || "fewer than two numbers of instances were reached".to_owned();
+            let lines = [PER_INSTANCE, SHARED];
+            measured.missing.extend(lines.map(|metric| (metric, why())));
+        }
+        Ok(measured)
+    }
+}
+
+/// The instances of one sample. They are reaped before their group is removed.
+struct Series<'b> {
+    instances: Vec<Instance<'b>>,
+    limits: Vec<Vec<std::path::PathBuf>>,
+    group: Group,
+    begun: Instant,
+}
+
+impl<'b> Series<'b> {
+    fn begin(accounting: &Accounting, crowds: &[Crowd]) -> Result<Self, MeasureError> {
+        let mut group = accounting.group()?;
+        let most = crowds.last().map_or(0, |crowd| crowd.count);
+        Ok(Self {
+            instances: Vec::new(),
+            limits: group.limit_directories_of(most)?,
+            group,
+            begun: Instant::now(),
+        })
+    }
+
+    /// What it would take to reach `crowd`, judged by the `points` so far.
+    fn next(&self, crowd: &Crowd, points: &[(f64, f64)]) -> Step {
+        let each = points.last().map_or(0.0, |(count, charge)| charge / count);
+        let more = crowd.count - u32::try_from(self.instances.len()).unwrap_or(crowd.count);
+        Step {
+            more,
+            memory: each * f64::from(more),
+            elapsed: self.begun.elapsed(),
+        }
+    }
+
+    /// Starts as many as are missing, and gives what is charged to all.
+    fn grow(
+        &mut self,
+        crowd: &Crowd,
+        subject: &Subject,
+        bench: &'b Bench,
+    ) -> Result<f64, MeasureError> {
+        let wanted = crowd.count as usize;
+        let missing = self.instances.len()..wanted;
+        let command = |place: usize| {
+            let mut launch = bench.launch(subject, &["idle", "--touch", "4KiB"]);
+            launch.marks = Marks::None;
+            launch.limits.clone_from(&self.limits[place]);
+            subject.command(&launch)
+        };
+        let commands = missing.map(command).collect::<Result<Vec<_>, _>>()?;
+        self.group.enter()?;
+        for command in &commands {
+            let limit = bench.limit;
+            let instance = Instance::start(command, Stdin::Held, limit, bench.interrupt)?;
+            self.instances.push(instance);
+        }
+        // Nothing is timed here, so the harness leaves at once and charges nothing of its own.
+        self.group.leave()?;
+        for instance in self.instances.iter_mut().skip(wanted - commands.len()) {
+            instance.ready()?;
+        }
+        Ok(self.group.memory()?.sum().as_u64() as f64)
+    }
+
+    fn end(mut self) -> Result<(), MeasureError> {
+        self.instances.iter_mut().for_each(Instance::close_stdin);
+        let mut ended = crate::host::clock::MonotonicTime::now();
+        for mut instance in self.instances.drain(..) {
+            ended = instance.finished()?;
+        }
+        self.group.remove(ended)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_of_instances_is_in_its_metric_s_name() {
+        for profile in [Profile::Quick, Profile::Standard, Profile::Thorough] {
+            let density = Density::new(profile);
+            for metric in density.metrics() {
+                let number = metric.name.strip_prefix("charge-");
+                let number = number.map(|number| number.parse().unwrap());
+                assert_eq!(density.at_once(metric.name), number, "{}", metric.name);
+            }
+            assert!(density.crowds.is_sorted_by_key(|crowd| crowd.count));
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! How much is isolated, next to what that costs: what of the host's kernel a program inside can reach.
+//!
+//! Three looks, each at a fresh instance whose program tries every system call: from inside, which are answered, and by
+//! whose kernel; from outside, which calls of the host's kernel the target makes meanwhile, launcher and all; and from
+//! the VMM, for what its guest came out.
+
+use std::time::{Duration, Instant};
+
+use isobench_reports::isolation::{
+    ANSWERED, EXITS, HOST_CALLS, HOST_KERNEL, MADE, REASONS, REFUSED, WHOLE,
+};
+use isobench_reports::model::{Better, Part, Unit};
+use isobench_vmm::exits::ExitReason;
+use isobench_workloads::calls::{Calls, KernelSeen};
+use isobench_workloads::protocol::Message;
+use nix::sys::signal::kill;
+
+use super::{
+    Bench, Experiment, ISOLATION, MEMORY, MeasureError, Measured, MetricInfo, Reading, Rounds,
+    Subject, part,
+};
+use crate::experiments::profile::Profile;
+use crate::instance::marks::Count;
+use crate::instance::{Instance, Stdin, unexpected};
+use crate::launchers::tracer;
+use crate::targets::{Marks, Target};
+
+/// The cases, by their places.
+const OUTSIDE: usize = 0;
+const INSIDE: usize = 1;
+const EXIT_CASE: usize = 2;
+
+/// How long the tracer may take to say that it watches, and how often is looked.
+const HEARING: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(1);
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Isolation;
+
+impl Experiment for Isolation {
+    fn name(&self) -> &'static str {
+        ISOLATION
+    }
+
+    fn method(&self) -> &'static str {
+        "A program inside tries every system call, 0 to 511, each with arguments that it can do nothing with and in a child of its own. \
+         `answered` are those that gave a result or an error about the arguments, `refused` those that failed with EPERM or \
+         killed the child (SIGSYS); whoever answers is the target's kernel, or the VMM where there is none. \
+         rt_sigreturn and sync are not tried, nor, without a kernel, exit and pause. `host-calls` are the different system \
+         calls of the host's kernel that the target makes from the moment that this program begins, its launcher and all its \
+         processes included, as ptrace sees them and by the same rule; `host-calls-made` is how many, `host-calls-whole` how many different \
+         ones with the start. A virtual machine's are those that its VMM happened to need. `host-kernel` is 1 if the \
+         program is told the host's boot identity, or the host kernel's name and age. `exits` are those that isobench's own VMM handled from the start on, by reason. \
+         What a daemon does for a target can't be followed."
+    }
+
+    fn metrics(&self) -> Vec<MetricInfo> {
+        let count = |name, title, better| MetricInfo {
+            name,
+            title,
+            unit: Unit::Count,
+            better,
+        };
+        vec![
+            count(
+                HOST_CALLS,
+                "Host system calls that a program inside causes",
+                Better::Lower,
+            ),
+            count(MADE, "Host system calls made meanwhile", Better::Lower),
+            count(WHOLE, "Host system calls, start included", Better::Lower),
+            count(ANSWERED, "System calls answered inside", Better::Lower),
+            count(REFUSED, "System calls refused inside", Better::Higher),
+            count(HOST_KERNEL, "Runs on the host's kernel", Better::Lower),
+            count(REASONS, "Reasons for VM exits", Better::Lower),
+            count(EXITS, "VM exits handled", Better::Lower),
+        ]
+    }
+
+    fn parts(&self, metric: &str, _: &[&dyn Target]) -> Vec<Part> {
+        if metric != EXITS {
+            return Vec::new();
+        }
+        ExitReason::ALL
+            .iter()
+            .map(|reason| part(reason.name(), reason.explanation()))
+            .collect()
+    }
+
+    fn is_default(&self) -> bool {
+        false
+    }
+
+    fn cases(&self) -> Vec<Vec<&'static str>> {
+        vec![
+            vec![HOST_CALLS, MADE, WHOLE],
+            vec![ANSWERED, REFUSED, HOST_KERNEL],
+            vec![REASONS, EXITS],
+        ]
+    }
+
+    fn applies(&self, case: usize, target: &dyn Target) -> bool {
+        target.runs_programs() && (case != EXIT_CASE || target.counts_exits())
+    }
+
+    fn why_not(&self, case: usize, target: &dyn Target) -> Option<&'static str> {
+        // Those of which no instance's memory can be told have their processes elsewhere.
+        (case == OUTSIDE && !target.takes_part_in(MEMORY))
+            .then_some("a daemon starts the program, and its processes can't be followed")
+    }
+
+    fn rounds(&self, profile: Profile) -> Rounds {
+        let measured = match profile {
+            Profile::Quick => 3,
+            Profile::Standard => 6,
+            Profile::Thorough => 10,
+        };
+        Rounds {
+            warmup: 0,
+            measured,
+        }
+    }
+
+    fn measure(
+        &self,
+        case: usize,
+        subject: &Subject,
+        bench: &Bench,
+    ) -> Result<Measured, MeasureError> {
+        let mut launch = bench.launch(subject, &["--wait", "calls"]);
+        launch.marks = match case {
+            EXIT_CASE => Marks::PhasesAndExits,
+            _ => Marks::None,
+        };
+        let (group, mut instance) = match case {
+            OUTSIDE => bench.start_traced(subject, launch, Stdin::Held)?,
+            _ => bench.start(subject, launch, Stdin::Held)?,
+        };
+        instance.set_up()?;
+        if case == OUTSIDE {
+            watch(&mut instance)?;
+        }
+        instance.go()?;
+        let calls = match instance.next_message("calls line")? {
+            (Message::Calls(calls), _) => calls,
+            (other, _) => return Err(unexpected(&other, "calls line").into()),
+        };
+        let ended = instance.finished()?;
+        let counts = instance.counts()?;
+        if let Some(group) = group {
+            group.remove(ended)?;
+        }
+        match case {
+            OUTSIDE => outside(&counts),
+            INSIDE => Ok(inside(&calls, &KernelSeen::now()).into()),
+            _ => exits(&counts),
+        }
+    }
+}
+
+/// Has the tracer count from here on, and waits until it does.
+fn watch(instance: &mut Instance) -> Result<(), MeasureError> {
+    // One that has ended can't be told, and what is awaited next says how.
+    let _ = kill(instance.pid(), tracer::BEGIN_SIGNAL);
+    let deadline = Instant::now() + HEARING;
+    loop {
+        let marks = instance.marks()?;
+        if marks.iter().any(|mark| mark.phase == tracer::WATCHING) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(MeasureError::NotWatched);
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn number(counts: &[Count], name: &'static str) -> Result<f64, MeasureError> {
+    let mut counts = counts.iter();
+    let count = counts.find(|count| count.name == name);
+    count.map_or(Err(MeasureError::NotCounted(name)), |count| {
+        Ok(count.number as f64)
+    })
+}
+
+fn outside(counts: &[Count]) -> Result<Measured, MeasureError> {
+    let counted = [
+        (HOST_CALLS, tracer::KINDS),
+        (MADE, tracer::MADE),
+        (WHOLE, tracer::WHOLE),
+    ];
+    let readings = counted
+        .into_iter()
+        .map(|(metric, name)| Ok(Reading::total(metric, number(counts, name)?)));
+    Ok(readings.collect::<Result<Vec<_>, MeasureError>>()?.into())
+}
+
+fn exits(counts: &[Count]) -> Result<Measured, MeasureError> {
+    let each = ExitReason::ALL
+        .into_iter()
+        .map(|reason| Ok((reason, number(counts, reason.name())?)))
+        .collect::<Result<Vec<_>, MeasureError>>()?;
+    let came = || each.iter().filter(|(_, count)| *count > 0.0);
+    let parts = came().map(|(reason, count)| Reading::of_part(EXITS, reason.name(), *count));
+    let whole = [
+        Reading::total(REASONS, came().count() as f64),
+        Reading::total(EXITS, came().map(|(_, count)| count).sum()),
+    ];
+    Ok(whole.into_iter().chain(parts).collect::<Vec<_>>().into())
+}
+
+fn inside(calls: &Calls, host: &KernelSeen) -> Vec<Reading> {
+    let shared = calls.kernel.is_same(host);
+    vec![
+        Reading::total(ANSWERED, calls.answered.count().into()),
+        Reading::total(REFUSED, calls.refused.count().into()),
+        Reading::total(HOST_KERNEL, f64::from(u8::from(shared))),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(name: &str, number: u64) -> Count {
+        Count {
+            name: name.to_owned(),
+            number,
+        }
+    }
+
+    #[test]
+    fn what_came_out_adds_up_and_what_is_not_told_fails() {
+        let mut counts: Vec<Count> = ExitReason::ALL
+            .into_iter()
+            .map(|reason| count(reason.name(), 0))
+            .collect();
+        counts[0].number = 500;
+        counts[1].number = 2;
+        let values = |readings: &[Reading]| -> Vec<(&str, String, f64)> {
+            let readings = readings.iter();
+            readings
+                .map(|reading| (reading.metric, reading.part.clone(), reading.value))
+                .collect()
+        };
+        let whole = "total".to_owned();
+        assert_eq!(
+            values(&exits(&counts).unwrap().readings),
+            [
+                (REASONS, whole.clone(), 2.0),
+                (EXITS, whole, 502.0),
+                (EXITS, "port-write".to_owned(), 500.0),
+                (EXITS, "port-read".to_owned(), 2.0),
+            ]
+        );
+        counts.pop();
+        let error = exits(&counts).unwrap_err().to_string();
+        assert_eq!(error, "the launcher doesn't say how many other there were");
+    }
+}

@@ -1,0 +1,241 @@
+//! Starts in a crowd: 1, 2, 4, 8 and 16 instances of one target at once, each timed from its own spawn.
+//!
+//! One start alone hides what several take from each other: processors, and the kernel's locks over namespaces, mounts,
+//! cgroups and memory. All instances of a crowd are born in one accounting cgroup, which the harness enters once: were it
+//! to enter another between two spawns, its own waiting would pull the crowd apart. Limits are each instance's own.
+
+use std::time::Duration;
+
+use isobench_reports::model::{Better, Part, Unit};
+
+use super::{
+    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, MetricInfo, PARALLEL, Reading, Rounds,
+    Subject, elapsed,
+};
+use crate::experiments::profile::Profile;
+use crate::host::accounting::Accounting;
+use crate::host::clock::MonotonicTime;
+use crate::instance::{InstanceError, Started, start_together};
+use crate::targets::{Marks, Target};
+
+/// A number of instances, and the metrics that it has.
+struct Crowd {
+    at_once: u32,
+    ready: MetricInfo,
+    rate: MetricInfo,
+}
+
+const CROWDS: [Crowd; 5] = [
+    crowd(1, ["at-1", "1 at once"], ["rate-1", "Rate, 1 at once"]),
+    crowd(2, ["at-2", "2 at once"], ["rate-2", "Rate, 2 at once"]),
+    crowd(4, ["at-4", "4 at once"], ["rate-4", "Rate, 4 at once"]),
+    crowd(8, ["at-8", "8 at once"], ["rate-8", "Rate, 8 at once"]),
+    crowd(16, ["at-16", "16 at once"], ["rate-16", "Rate, 16 at once"]),
+];
+
+const fn crowd(at_once: u32, ready: [&'static str; 2], rate: [&'static str; 2]) -> Crowd {
+    Crowd {
+        at_once,
+        ready: MetricInfo {
+            name: ready[0],
+            title: ready[1],
+            unit: Unit::Nanoseconds,
+            better: Better::Lower,
+        },
+        rate: MetricInfo {
+            name: rate[0],
+            title: rate[1],
+            unit: Unit::OperationsPerSecond,
+            better: Better::Higher,
+        },
+    }
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Parallel;
+
+impl Experiment for Parallel {
+    fn name(&self) -> &'static str {
+        PARALLEL
+    }
+
+    fn method(&self) -> &'static str {
+        "So many instances of one target at once, spawned one after the other as fast as the harness can. Each is timed \
+         from just before its own spawn until its line has been read, as in `startup`, and each is a sample. The rate is \
+         the number of instances over the time from the first spawn until the last is ready. One accounting cgroup for \
+         all of them is made and joined before the clock starts. A target that is slow gets fewer rounds."
+    }
+
+    fn metrics(&self) -> Vec<MetricInfo> {
+        let ready = CROWDS.iter().map(|crowd| crowd.ready);
+        let rates = CROWDS.iter().map(|crowd| crowd.rate);
+        ready.chain(rates).collect()
+    }
+
+    fn parts(&self, _: &str, _: &[&dyn Target]) -> Vec<Part> {
+        Vec::new()
+    }
+
+    fn at_once(&self, metric: &str) -> Option<u32> {
+        let mut crowds = CROWDS.iter();
+        let crowd = crowds.find(|crowd| [crowd.ready.name, crowd.rate.name].contains(&metric))?;
+        Some(crowd.at_once)
+    }
+
+    fn idle_gap(&self, _: &str) -> Option<Duration> {
+        Some(BACK_TO_BACK)
+    }
+
+    fn cases(&self) -> Vec<Vec<&'static str>> {
+        let metrics = |crowd: &Crowd| vec![crowd.ready.name, crowd.rate.name];
+        CROWDS.iter().map(metrics).collect()
+    }
+
+    fn rounds(&self, profile: Profile) -> Rounds {
+        match profile {
+            Profile::Quick => Rounds {
+                warmup: 1,
+                measured: 5,
+            },
+            Profile::Standard => Rounds {
+                warmup: 1,
+                measured: 30,
+            },
+            Profile::Thorough => Rounds {
+                warmup: 2,
+                measured: 150,
+            },
+        }
+    }
+
+    fn patience(&self, profile: Profile) -> Option<Duration> {
+        Some(match profile {
+            Profile::Quick => Duration::from_millis(600),
+            Profile::Standard => Duration::from_secs(8),
+            Profile::Thorough => Duration::from_mins(1),
+        })
+    }
+
+    fn measure(
+        &self,
+        case: usize,
+        subject: &Subject,
+        bench: &Bench,
+    ) -> Result<Measured, MeasureError> {
+        let crowd = &CROWDS[case];
+        let mut group = bench.accounting.map(Accounting::group).transpose()?;
+        let limits = match &mut group {
+            Some(group) => group.limit_directories_of(crowd.at_once)?,
+            None => vec![Vec::new(); crowd.at_once as usize],
+        };
+        let command = |limits| {
+            let mut launch = bench.launch(subject, &["ready"]);
+            launch.marks = Marks::None;
+            launch.limits = limits;
+            subject.command(&launch)
+        };
+        let commands = limits.into_iter().map(command);
+        let commands = commands.collect::<Result<Vec<_>, _>>()?;
+        if let Some(group) = &group {
+            group.enter()?;
+        }
+        let outcomes = start_together(&commands, bench.limit, bench.interrupt)?;
+        let ended = MonotonicTime::now();
+        // What one that failed has left is killed with the group, and fails no other.
+        if let Some(group) = group
+            && outcomes.iter().all(Result::is_ok)
+        {
+            group.remove(ended)?;
+        }
+        measured(crowd, outcomes)
+    }
+}
+
+/// A sample for each instance, and the rate if none has failed. If all have, the first one's reason is that of the case.
+fn measured(
+    crowd: &Crowd,
+    outcomes: Vec<Result<Started, InstanceError>>,
+) -> Result<Measured, MeasureError> {
+    let mut measured = Measured::default();
+    let mut started = Vec::new();
+    let all_failed = outcomes.iter().all(Result::is_err);
+    for outcome in outcomes {
+        match outcome {
+            Ok(one) => started.push(one),
+            Err(error) if all_failed => return Err(error.into()),
+            Err(error) => {
+                let reason = format!("{:#}", anyhow::Error::new(error));
+                measured.missing.push((crowd.ready.name, reason));
+            }
+        }
+    }
+    for one in &started {
+        let took = elapsed(crowd.ready.name, one.spawned, one.ready)?;
+        let reading = Reading::duration(crowd.ready.name, took);
+        measured.readings.push(reading);
+    }
+    match measured.missing.len() {
+        0 => measured.readings.extend(rate(crowd, &started)),
+        failed => {
+            let reason = format!("{failed} of {} failed", crowd.at_once);
+            measured.missing.push((crowd.rate.name, reason));
+        }
+    }
+    Ok(measured)
+}
+
+/// Instances a second, from the first spawn until all are ready.
+fn rate(crowd: &Crowd, started: &[Started]) -> Option<Reading> {
+    let first = started.iter().map(|one| one.spawned).min()?;
+    let last = started.iter().map(|one| one.ready).max()?;
+    let took = last.since(first)?.as_secs_f64();
+    let rate = f64::from(crowd.at_once) / took;
+    rate.is_finite()
+        .then(|| Reading::total(crowd.rate.name, rate))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn started(spawned: u64, ready: u64) -> Started {
+        let [spawned, ready] = [spawned, ready].map(|ms| MonotonicTime::from_nanos(ms * 1_000_000));
+        Started { spawned, ready }
+    }
+
+    fn readings(measured: &Measured, metric: &str) -> Vec<f64> {
+        let of = measured.readings.iter().filter(|r| r.metric == metric);
+        of.map(|reading| reading.value).collect()
+    }
+
+    #[test]
+    fn each_instance_is_a_sample_and_the_rate_is_over_all() {
+        let outcomes = vec![Ok(started(10, 15)), Ok(started(12, 20))];
+        let measured = measured(&CROWDS[1], outcomes).unwrap();
+        assert_eq!(readings(&measured, "at-2"), [5e6, 8e6]);
+        assert_eq!(readings(&measured, "rate-2"), [200.0]);
+        assert!(measured.missing.is_empty());
+    }
+
+    #[test]
+    fn one_that_fails_costs_its_sample_and_the_rate() {
+        let outcomes = vec![Ok(started(10, 15)), Err(InstanceError::Flood)];
+        let measured = measured(&CROWDS[1], outcomes).unwrap();
+        assert_eq!(readings(&measured, "at-2"), [5e6]);
+        let missing: Vec<_> = measured.missing.iter().map(|(metric, _)| *metric).collect();
+        assert_eq!(missing, ["at-2", "rate-2"]);
+        assert!(measured.missing[0].1.contains("flooded"));
+        assert_eq!(measured.missing[1].1, "1 of 2 failed");
+    }
+
+    #[test]
+    fn every_metric_says_how_many_are_started() {
+        for (metrics, at_once) in Parallel.cases().into_iter().zip([1, 2, 4, 8, 16]) {
+            for metric in metrics {
+                assert_eq!(Parallel.at_once(metric), Some(at_once));
+                assert!(metric.ends_with(&format!("-{at_once}")));
+            }
+        }
+    }
+}

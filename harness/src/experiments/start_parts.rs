@@ -1,0 +1,262 @@
+//! The price list of a container: what each of its mechanisms adds to a start.
+//!
+//! The launcher starts the least program with no mechanism at all, with each one alone, and with all. Where the kernel
+//! allows a mechanism only on top of others, its price is what it adds to a start with those; if no start on the list has
+//! just those, one is added. Prices add up only where mechanisms don't share work: what all of them together cost beyond
+//! their sum is a row of the report, not a rounding.
+
+use std::time::Duration;
+
+use isobench_container::{Mechanism, Mechanisms};
+use isobench_reports::model::{Better, Part, TOTAL, Unit};
+
+use super::{
+    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds,
+    START_PARTS, Subject, elapsed, nanoseconds, part, waiting,
+};
+use crate::experiments::profile::Profile;
+use crate::instance::Stdin;
+use crate::targets::Target;
+
+const READY: &str = "ready";
+const LIFE: &str = "life";
+const CPU: &str = "cpu";
+const WAITING: &str = "waiting";
+
+/// The name of the start with no mechanism.
+const NONE: &str = "none";
+
+/// A start with some mechanisms.
+#[derive(Debug)]
+struct Variant {
+    mechanisms: Mechanisms,
+    part: Part,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct StartParts {
+    variants: Vec<Variant>,
+}
+
+impl StartParts {
+    /// The starts that are possible for a user who is `privileged` or not.
+    pub fn new(privileged: bool) -> Self {
+        let nothing = "the launcher, a first process and the program, isolated by nothing";
+        let mut variants = vec![Variant {
+            mechanisms: Mechanisms::NONE,
+            part: part(NONE, nothing),
+        }];
+        for mechanism in Mechanism::ALL {
+            let needs = mechanism.needs(privileged);
+            let base = named(&variants, needs).unwrap_or_else(|| {
+                let names: Vec<_> = needs.iter().map(Mechanism::name).collect();
+                let name = names.join("+");
+                variants.push(Variant {
+                    mechanisms: needs,
+                    part: part(&name, &format!("what {mechanism} needs, without it")),
+                });
+                name
+            });
+            variants.push(Variant {
+                mechanisms: needs.with(mechanism),
+                part: Part {
+                    base: Some(base),
+                    ..part(mechanism.name(), mechanism.explanation())
+                },
+            });
+        }
+        variants.push(Variant {
+            mechanisms: Mechanisms::ALL,
+            part: part(TOTAL, "the container"),
+        });
+        Self { variants }
+    }
+}
+
+/// The name of the start with exactly `mechanisms`.
+fn named(variants: &[Variant], mechanisms: Mechanisms) -> Option<String> {
+    let variant = variants
+        .iter()
+        .find(|variant| variant.mechanisms == mechanisms)?;
+    Some(variant.part.name.clone())
+}
+
+impl Experiment for StartParts {
+    fn name(&self) -> &'static str {
+        START_PARTS
+    }
+
+    fn method(&self) -> &'static str {
+        "What each mechanism adds to the start of a container. One launcher starts the least program with no mechanism, \
+         with each one alone, and with all, a fresh instance each, in shuffled order. A mechanism that the kernel allows \
+         only on top of others is counted over a start with those. `ready` is from just before the spawn until the \
+         program's line arrives; `life` goes on until the launcher has ended, and is made of `cpu`, the processor time \
+         of all its processes on all CPUs together, and `waiting`, the rest: blocked, or queued for a CPU."
+    }
+
+    fn metrics(&self) -> Vec<MetricInfo> {
+        let time = |name, title| MetricInfo {
+            name,
+            title,
+            unit: Unit::Nanoseconds,
+            better: Better::Lower,
+        };
+        vec![
+            time(READY, "Start-up until ready"),
+            time(LIFE, "Spawn to end"),
+            time(CPU, "Processor time"),
+            time(WAITING, "Waiting"),
+        ]
+    }
+
+    fn parts(&self, _: &str, _: &[&dyn Target]) -> Vec<Part> {
+        let parts = self.variants.iter().map(|variant| &variant.part);
+        parts.filter(|part| part.name != TOTAL).cloned().collect()
+    }
+
+    fn idle_gap(&self, _: &str) -> Option<Duration> {
+        Some(BACK_TO_BACK)
+    }
+
+    fn cases(&self) -> Vec<Vec<&'static str>> {
+        vec![vec![READY, LIFE, CPU, WAITING]; self.variants.len()]
+    }
+
+    fn part(&self, case: usize) -> &str {
+        &self.variants[case].part.name
+    }
+
+    fn applies(&self, _: usize, target: &dyn Target) -> bool {
+        target.leaves_out_mechanisms()
+    }
+
+    fn rounds(&self, profile: Profile) -> Rounds {
+        match profile {
+            Profile::Quick => Rounds {
+                warmup: 1,
+                measured: 15,
+            },
+            Profile::Standard => Rounds {
+                warmup: 3,
+                measured: 120,
+            },
+            Profile::Thorough => Rounds {
+                warmup: 5,
+                measured: 500,
+            },
+        }
+    }
+
+    fn measure(
+        &self,
+        case: usize,
+        subject: &Subject,
+        bench: &Bench,
+    ) -> Result<Measured, MeasureError> {
+        let Variant { mechanisms, part } = &self.variants[case];
+        if part.name == Mechanism::Cgroup.name() && bench.accounting.is_none() {
+            return Ok(no_cgroup());
+        }
+        let mut launch = bench.launch(subject, &["ready"]);
+        launch.mechanisms = *mechanisms;
+        let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
+        let ready = instance.ready()?;
+        let ended = instance.finished()?;
+        if let Some(group) = group {
+            group.remove(ended)?;
+        }
+        let spawned = instance.spawned_at();
+        let life = elapsed(LIFE, spawned, ended)?;
+        let cpu_time = instance.cpu_time().unwrap_or_default();
+        let values = [
+            (READY, nanoseconds(elapsed(READY, spawned, ready)?)),
+            (LIFE, nanoseconds(life)),
+            (CPU, nanoseconds(cpu_time)),
+            (WAITING, waiting(life, cpu_time)),
+        ];
+        let readings = values.map(|(metric, value)| Reading::of_part(metric, &part.name, value));
+        Ok(Vec::from(readings).into())
+    }
+}
+
+fn no_cgroup() -> Measured {
+    let why = "no cgroup can be made here: see the warning about memory";
+    Measured {
+        missing: [READY, LIFE, CPU, WAITING]
+            .map(|metric| (metric, why.to_owned()))
+            .into(),
+        ..Measured::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bases(privileged: bool) -> Vec<(String, Option<String>)> {
+        let experiment = StartParts::new(privileged);
+        let parts = experiment.parts(READY, &[]).into_iter();
+        parts.map(|part| (part.name, part.base)).collect()
+    }
+
+    fn of(name: &str, base: &str) -> (String, Option<String>) {
+        (name.to_owned(), (!base.is_empty()).then(|| base.to_owned()))
+    }
+
+    #[test]
+    fn root_gets_each_mechanism_over_nothing_or_over_what_it_needs() {
+        let bases = bases(true);
+        assert_eq!(bases.len(), 15);
+        for expected in [
+            of("none", ""),
+            of("user", "none"),
+            of("net", "none"),
+            of("overlay", "mount"),
+            of("mount+pid+overlay", ""),
+            of("proc-dev", "mount+pid+overlay"),
+            of("pivot", "overlay"),
+        ] {
+            assert!(bases.contains(&expected), "{expected:?} of {bases:?}");
+        }
+    }
+
+    #[test]
+    fn an_ordinary_user_gets_them_over_a_user_namespace() {
+        let bases = bases(false);
+        for expected in [
+            of("user", "none"),
+            of("net", "user"),
+            of("overlay", "mount"),
+            of("proc-dev", "user+mount+pid+overlay"),
+            of("seccomp", "none"),
+        ] {
+            assert!(bases.contains(&expected), "{expected:?} of {bases:?}");
+        }
+    }
+
+    #[test]
+    fn a_variant_is_its_base_and_one_mechanism_more() {
+        for privileged in [false, true] {
+            let experiment = StartParts::new(privileged);
+            let find = |name: &str| {
+                let mut all = experiment.variants.iter();
+                all.find(|variant| variant.part.name == name).unwrap()
+            };
+            for variant in &experiment.variants {
+                if let Some(base) = &variant.part.base {
+                    let one = variant.mechanisms.iter().count();
+                    assert_eq!(find(base).mechanisms.iter().count() + 1, one);
+                    assert!(
+                        find(base)
+                            .mechanisms
+                            .iter()
+                            .all(|m| variant.mechanisms.contains(m))
+                    );
+                }
+                let complete = variant.mechanisms.complete(privileged);
+                assert_eq!(complete, variant.mechanisms);
+            }
+        }
+    }
+}

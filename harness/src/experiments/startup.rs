@@ -1,0 +1,293 @@
+//! Start-up: from just before the harness clones the launcher to the arrival of the workload's ready line, cut at
+//! the launcher's phase marks; then the exit, and the teardown.
+//!
+//! Two programs are started. The *least* one makes two system calls, a write and an exit: what is measured is
+//! the target. The *ordinary* one is the same file through its C library's start, some seventy CPUID
+//! instructions and a dozen system calls: what a target adds to those is part of its price, and in a virtual
+//! machine it can be most of it.
+//!
+//! The instance's accounting cgroup is made and joined before the clock starts: the first write to a
+//! `cgroup.procs` after an idle moment waits for an RCU grace period of up to 18 ms, which isn't the target's.
+
+use std::time::Duration;
+
+use isobench_reports::model::{Better, Part, TOTAL, Unit};
+
+use super::{
+    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, STARTUP,
+    Subject, elapsed, nanoseconds, part, waiting,
+};
+use crate::experiments::profile::Profile;
+use crate::host::accounting::Group;
+use crate::host::clock::MonotonicTime;
+use crate::instance::marks::Mark;
+use crate::instance::{Instance, Stdin};
+use crate::targets::Target;
+
+const READY: &str = "ready";
+const READY_ORDINARY: &str = "ready-ordinary";
+const EXIT: &str = "exit";
+const TEARDOWN: &str = "teardown";
+const CPU: &str = "cpu";
+const WAITING: &str = "waiting";
+
+/// The case of the least program; the other is that of the ordinary one.
+const LEAST: usize = 0;
+
+/// The phase after the last mark, or the whole start of a target that marks none.
+const WORKLOAD: &str = "workload";
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Startup;
+
+impl Experiment for Startup {
+    fn name(&self) -> &'static str {
+        STARTUP
+    }
+
+    fn method(&self) -> &'static str {
+        "From just before the target's command is spawned until the workload's first line arrives, on the host's \
+         monotonic clock; one fresh instance a sample, targets in shuffled order, back to back. The least program \
+         makes two system calls, so that the target is what is measured; the ordinary one goes through the start of \
+         its C library, as programs do. `exit` is from that line until the command has ended, `teardown` from there \
+         until its cgroup is empty and removed. `cpu` is the processor time, from the spawn to the end, of the command \
+         and its descendants as far as they were waited for, on all CPUs together; `waiting` is the rest of that time. \
+         The work of a daemon is in neither. The accounting cgroup is made and joined before the clock starts."
+    }
+
+    fn metrics(&self) -> Vec<MetricInfo> {
+        let time = |name, title| MetricInfo {
+            name,
+            title,
+            unit: Unit::Nanoseconds,
+            better: Better::Lower,
+        };
+        vec![
+            time(READY, "Start-up until ready, least program"),
+            time(READY_ORDINARY, "Start-up until ready, ordinary program"),
+            time(EXIT, "Exit after ready"),
+            time(TEARDOWN, "Teardown after exit"),
+            time(CPU, "Processor time, spawn to end"),
+            time(WAITING, "Waiting, spawn to end"),
+        ]
+    }
+
+    fn parts(&self, metric: &str, targets: &[&dyn Target]) -> Vec<Part> {
+        if ![READY, READY_ORDINARY].contains(&metric) {
+            return Vec::new();
+        }
+        phases_of(targets)
+    }
+
+    fn idle_gap(&self, _: &str) -> Option<Duration> {
+        Some(BACK_TO_BACK)
+    }
+
+    fn cases(&self) -> Vec<Vec<&'static str>> {
+        vec![
+            vec![READY, EXIT, TEARDOWN, CPU, WAITING],
+            vec![READY_ORDINARY],
+        ]
+    }
+
+    fn applies(&self, case: usize, target: &dyn Target) -> bool {
+        case == LEAST || target.runs_programs()
+    }
+
+    fn rounds(&self, profile: Profile) -> Rounds {
+        match profile {
+            Profile::Quick => Rounds {
+                warmup: 2,
+                measured: 25,
+            },
+            Profile::Standard => Rounds {
+                warmup: 5,
+                measured: 200,
+            },
+            Profile::Thorough => Rounds {
+                warmup: 10,
+                measured: 1000,
+            },
+        }
+    }
+
+    fn measure(
+        &self,
+        case: usize,
+        subject: &Subject,
+        bench: &Bench,
+    ) -> Result<Measured, MeasureError> {
+        let (metric, arguments): (_, &[&str]) = match case {
+            LEAST => (READY, &["ready"]),
+            _ => (READY_ORDINARY, &["ready", "--libc"]),
+        };
+        let launch = bench.launch(subject, arguments);
+        let delay = bench.injected(STARTUP, subject);
+        let (group, mut instance) =
+            bench.start_after(subject, launch, Stdin::Null, delay, |_| Ok(()))?;
+        let spawned = instance.spawned_at();
+        let ready = instance.ready()?;
+        let ended = instance.finished()?;
+        let marks = sorted_marks(&mut instance)?;
+        let mut readings = phases(metric, spawned, &marks, ready)?;
+        readings.push(Reading::duration(EXIT, elapsed(EXIT, ready, ended)?));
+        if let Some(cpu_time) = instance.cpu_time() {
+            let life = elapsed(WAITING, spawned, ended)?;
+            readings.push(Reading::duration(CPU, cpu_time));
+            readings.push(Reading::total(WAITING, waiting(life, cpu_time)));
+        }
+        if let Some(group) = group {
+            readings.push(Reading::duration(TEARDOWN, group.remove(ended)?));
+        }
+        if case != LEAST {
+            readings.retain(|reading| reading.metric == metric);
+        }
+        Ok(readings.into())
+    }
+}
+
+/// The phases that the launchers of `targets` mark, and the rest.
+pub(super) fn phases_of(targets: &[&dyn Target]) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for phase in targets.iter().flat_map(|target| target.phases()) {
+        if parts.iter().all(|known| known.name != phase.name) {
+            parts.push(phase);
+        }
+    }
+    parts.push(part(
+        WORKLOAD,
+        "the rest up to the arrival of the ready line; for a target that marks no phases, everything",
+    ));
+    parts
+}
+
+/// Waits until `instance` has ended, and cuts its start into phases; `metric` is the start's name.
+pub(super) fn until_ready(
+    metric: &'static str,
+    group: Option<Group>,
+    mut instance: Instance,
+) -> Result<Vec<Reading>, MeasureError> {
+    let spawned = instance.spawned_at();
+    let ready = instance.ready()?;
+    let ended = instance.finished()?;
+    let readings = phases(metric, spawned, &sorted_marks(&mut instance)?, ready)?;
+    if let Some(group) = group {
+        group.remove(ended)?;
+    }
+    Ok(readings)
+}
+
+/// The marks in the order of time: a container's parent and child mark what they do at the same time.
+fn sorted_marks(instance: &mut Instance) -> Result<Vec<Mark>, MeasureError> {
+    let mut marks = instance.marks()?;
+    marks.sort_by_key(|mark| mark.at);
+    Ok(marks)
+}
+
+/// The whole start and its parts: each mark ends a phase, and the workload's own lasts from the last mark to
+/// `ready`. Marks after that belong to the exit.
+fn phases(
+    metric: &'static str,
+    spawned: MonotonicTime,
+    marks: &[Mark],
+    ready: MonotonicTime,
+) -> Result<Vec<Reading>, MeasureError> {
+    let whole = elapsed(TOTAL, spawned, ready)?;
+    let mut readings = vec![Reading::duration(metric, whole)];
+    let mut previous = spawned;
+    let mut phase = |name: &str, until| -> Result<(), MeasureError> {
+        let value = nanoseconds(elapsed(name, previous, until)?);
+        readings.push(Reading::of_part(metric, name, value));
+        previous = until;
+        Ok(())
+    };
+    for mark in marks {
+        // A launcher that passes the line on may mark it before or after the harness has read it.
+        if mark.phase == READY {
+            phase(READY, mark.at.min(ready))?;
+            break;
+        }
+        if mark.at > ready {
+            break;
+        }
+        phase(&mark.phase, mark.at)?;
+    }
+    phase(WORKLOAD, ready)?;
+    Ok(readings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(phase: &str, at: u64) -> Mark {
+        Mark {
+            phase: phase.to_owned(),
+            at: MonotonicTime::from_nanos(at),
+        }
+    }
+
+    #[test]
+    fn phases_add_up_to_the_whole_and_later_marks_are_left_out() {
+        let marks = [mark("start", 110), mark("clone", 150), mark("exit", 900)];
+        let readings = phases(
+            READY,
+            MonotonicTime::from_nanos(100),
+            &marks,
+            MonotonicTime::from_nanos(180),
+        )
+        .unwrap();
+        let named: Vec<_> = readings
+            .iter()
+            .map(|r| (r.part.as_str(), r.value))
+            .collect();
+        assert_eq!(
+            named,
+            [
+                (TOTAL, 80.0),
+                ("start", 10.0),
+                ("clone", 40.0),
+                (WORKLOAD, 30.0)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_launcher_s_own_mark_of_the_line_ends_its_phases() {
+        for at in [170, 190] {
+            let marks = [mark("start", 110), mark("ready", at), mark("exit", 175)];
+            let from = MonotonicTime::from_nanos(100);
+            let readings = phases(READY, from, &marks, MonotonicTime::from_nanos(180)).unwrap();
+            let named: Vec<_> = readings
+                .iter()
+                .map(|r| (r.part.as_str(), r.value))
+                .collect();
+            let until = at.min(180) as f64;
+            assert_eq!(
+                named[1..],
+                [
+                    ("start", 10.0),
+                    ("ready", until - 110.0),
+                    (WORKLOAD, 180.0 - until)
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn a_phase_that_ends_before_it_began_fails_the_sample() {
+        let marks = [mark("start", 90), mark("clone", 140)];
+        let error = phases(
+            READY,
+            MonotonicTime::from_nanos(100),
+            &marks,
+            MonotonicTime::from_nanos(180),
+        )
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "phase `start` ends before the one that precedes it"
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! `isobench run --pin`: the processors that isobench keeps to. What it starts inherits that: launchers, the threads of virtual
+//! CPUs, programs. A daemon that runs already doesn't.
+
+use std::str::FromStr;
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+use crate::BadInput;
+
+/// Processors by number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Processors {
+    /// As the user wrote them.
+    text: String,
+    numbers: Vec<usize>,
+}
+
+impl FromStr for Processors {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers: Option<Vec<Vec<usize>>> = text.split(',').map(range).collect();
+        Ok(Self {
+            text: text.to_owned(),
+            numbers: numbers
+                .ok_or("expected processors by number, such as 2 or 0,2-3")?
+                .concat(),
+        })
+    }
+}
+
+/// The numbers of `3` or `2-5`, of those that a kernel can have.
+fn range(text: &str) -> Option<Vec<usize>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let [first, last] = [first, last].map(|number| number.trim().parse().ok());
+    let (first, last): (usize, usize) = (first?, last?);
+    (first <= last && last < CpuSet::count()).then(|| (first..=last).collect())
+}
+
+impl Processors {
+    /// Keeps the calling thread, and all that it starts from now on, to them.
+    ///
+    /// # Errors
+    /// The host has none of them, or this process may use none.
+    pub fn keep_to(&self) -> Result<(), BadInput> {
+        let mut set = CpuSet::new();
+        let added = self.numbers.iter().try_for_each(|number| set.set(*number));
+        let kept = added.and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+        kept.map_err(|error| {
+            BadInput(format!(
+                "--pin {}: the kernel refuses that ({error}); `isobench doctor` says which processors there are",
+                self.text
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processors_are_numbers_and_ranges() {
+        let numbers = |text: &str| text.parse::<Processors>().map(|all| all.numbers);
+        assert_eq!(numbers("2"), Ok(vec![2]));
+        assert_eq!(numbers("0,2-4"), Ok(vec![0, 2, 3, 4]));
+        for text in ["", "x", "3-1", "-1", "1,", "99999999999", "0-99999999"] {
+            assert!(numbers(text).is_err(), "{text}");
+        }
+    }
+}

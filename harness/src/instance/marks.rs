@@ -1,0 +1,161 @@
+//! Phase marks: how a launcher tells the harness when each phase of a start ended.
+//!
+//! A launcher inherits a pipe and writes one line a phase to it, `NAME NANOSECONDS\n`, the
+//! host's `CLOCK_MONOTONIC` at the *end* of that phase. A line is written by one `write(2)` far below
+//! `PIPE_BUF`, so lines of several processes never interleave (pipe(7)).
+//!
+//! The same pipe takes what a launcher has counted, `count NAME NUMBER\n` each.
+
+use std::io::Write as _;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+
+use crate::host::clock::MonotonicTime;
+
+/// Longest phase name accepted, in bytes.
+const MAX_NAME: usize = 32;
+/// The first word of a line that counts.
+const COUNT: &str = "count";
+
+/// The writing side, in a launcher.
+///
+/// It allocates nothing and holds no lock, so a container's child may use it between `clone3` and `execve`.
+#[derive(Debug, Default)]
+pub struct MarkWriter {
+    pipe: Option<OwnedFd>,
+}
+
+impl MarkWriter {
+    /// Writes marks to `pipe`.
+    pub fn new(pipe: OwnedFd) -> Self {
+        Self { pipe: Some(pipe) }
+    }
+
+    /// The pipe's descriptor, if marks are written at all.
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.pipe.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    /// Marks the end of `phase`, now. A reader that has gone away is not the launcher's concern.
+    pub fn mark(&self, phase: &str) {
+        if self.pipe.is_some() {
+            self.write(format_args!("{phase} {}", MonotonicTime::now().as_nanos()));
+        }
+    }
+
+    /// Tells how many of `name` there were.
+    pub fn count(&self, name: &str, number: u64) {
+        self.write(format_args!("{COUNT} {name} {number}"));
+    }
+
+    fn write(&self, text: std::fmt::Arguments<'_>) {
+        let Some(pipe) = &self.pipe else { return };
+        let mut line = [0_u8; MAX_NAME + 32];
+        let mut rest = line.as_mut_slice();
+        if writeln!(rest, "{text}").is_ok() {
+            let unused = rest.len();
+            let used = line.len() - unused;
+            let _ = nix::unistd::write(pipe.as_fd(), &line[..used]);
+        }
+    }
+}
+
+/// One phase that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The phase's name.
+    pub phase: String,
+    /// When it ended.
+    pub at: MonotonicTime,
+}
+
+/// Something that a launcher has counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// Of what.
+    pub name: String,
+    /// How many.
+    pub number: u64,
+}
+
+/// What a launcher wrote is neither a mark nor a count.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the launcher's phase mark {line:?} is not `NAME NANOSECONDS`, nor `count NAME NUMBER`")]
+pub struct MarkError {
+    line: String,
+}
+
+/// Reads all marks and counts of one launch, each in the order written.
+///
+/// # Errors
+/// A line that is neither, with a name of 1 to 32 lower-case letters, digits and hyphens.
+pub fn parse_marks(text: &str) -> Result<(Vec<Mark>, Vec<Count>), MarkError> {
+    let (mut marks, mut counts) = (Vec::new(), Vec::new());
+    for line in text.lines() {
+        let error = || MarkError {
+            line: line.chars().take(80).collect(),
+        };
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            [phase, nanoseconds] => marks.push(Mark {
+                phase: name(phase).ok_or_else(error)?,
+                at: MonotonicTime::from_nanos(nanoseconds.parse().map_err(|_| error())?),
+            }),
+            [COUNT, of, number] => counts.push(Count {
+                name: name(of).ok_or_else(error)?,
+                number: number.parse().map_err(|_| error())?,
+            }),
+            _ => return Err(error()),
+        }
+    }
+    Ok((marks, counts))
+}
+
+/// A name as launchers give them.
+fn name(text: &str) -> Option<String> {
+    let is_of_names = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_name = (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(is_of_names);
+    is_name.then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_mark_is_read_back() {
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let marks = MarkWriter::new(writer);
+        marks.mark("clone");
+        marks.count("port-write", 12);
+        marks.mark("pivot-root");
+        drop(marks);
+        let text = std::io::read_to_string(std::fs::File::from(reader)).unwrap();
+        let (read, counts) = parse_marks(&text).unwrap();
+        let written = Count {
+            name: "port-write".to_owned(),
+            number: 12,
+        };
+        assert_eq!(counts, [written]);
+        assert_eq!(read.len(), 2);
+        assert_eq!(read[0].phase, "clone");
+        assert_eq!(read[1].phase, "pivot-root");
+        assert!(read[1].at >= read[0].at);
+    }
+
+    #[test]
+    fn a_garbled_mark_is_named() {
+        for line in [
+            "clone",
+            "clone x",
+            " 5",
+            "Clone 5",
+            "clone -1",
+            "a b 5",
+            "count a x",
+            "count A 1",
+            "count a 1 2",
+        ] {
+            let error = parse_marks(line).unwrap_err();
+            assert!(error.to_string().contains(line), "{error}");
+        }
+    }
+}

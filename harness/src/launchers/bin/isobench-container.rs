@@ -1,0 +1,89 @@
+//! The launcher of the namespace container: one process, one container, one program.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use isobench::instance::marks::MarkWriter;
+use isobench::launchers::{self, Failure, marks_to};
+use isobench_container::{Config, Container, ForwardedSignals, Phase, RootPolicy, Spec};
+use lexopt::{Arg, Parser, ValueExt as _};
+
+const USAGE: &str = "usage: isobench-container [--marks-fd N] --layer DIR... [--scratch DIR] [--root auto|overlay|binds] \
+                     [--bind HOST:INSIDE[:ro]]... [--cgroup DIR]... [--memory SIZE] [--pids N] [--cpus N] [--io-read-bps PATH:RATE]... \
+                     [--io-write-bps PATH:RATE]... [--usage] [--hostname NAME] [--env KEY=VALUE]... [--workdir DIR] [--user UID:GID[:GROUP,...]] [--net none|loopback|veth|host] \
+                     [--mechanisms all|none|NAME,...] -- PROGRAM [ARGS...]";
+
+fn main() -> ExitCode {
+    launchers::end("isobench-container", run())
+}
+
+fn run() -> Result<u8, Failure> {
+    let signals = ForwardedSignals::block().map_err(Failure::of_launcher)?;
+    let (spec, marks) =
+        parse(Parser::from_env()).map_err(|error| Failure::bad_usage(error, USAGE))?;
+    marks.mark(Phase::Start.name());
+    launchers::close_inherited(&marks);
+    let config = Config::new(spec).map_err(Failure::bad_request)?;
+    let running = Container::new(config)
+        .launch(&|phase| marks.mark(phase.name()))
+        .map_err(Failure::of_launcher)?;
+    // Whoever reads the marks gets their end.
+    drop(marks);
+    let exited = running
+        .wait_forwarding(&signals)
+        .map_err(Failure::of_launcher)?;
+    if exited.out_of_memory() {
+        eprintln!("isobench-container: the program was killed because it hit its memory limit");
+    }
+    if let Some(usage) = exited.usage() {
+        eprintln!("isobench-container: the program used {usage}");
+    }
+    Ok(exited.end().exit_code())
+}
+
+/// Reads the command line, and takes over the pipe for the marks.
+fn parse(mut parser: Parser) -> Result<(Spec, MarkWriter), lexopt::Error> {
+    let mut spec = Spec::default();
+    let mut marks = MarkWriter::default();
+    let mut command: Vec<OsString> = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("marks-fd") => marks = marks_to(parser.value()?.parse()?)?,
+            Arg::Long("layer") => spec.layers.push(parser.value()?.into()),
+            Arg::Long("scratch") => spec.scratch = Some(parser.value()?.into()),
+            Arg::Long("root") => spec.root = parser.value()?.parse_with(root_policy)?,
+            Arg::Long("bind") => spec.binds.push(parser.value()?.parse()?),
+            Arg::Long("cgroup") => spec.cgroups.push(parser.value()?.into()),
+            Arg::Long("memory") => spec.memory = Some(parser.value()?.parse()?),
+            Arg::Long("pids") => spec.pids = Some(parser.value()?.parse()?),
+            Arg::Long("cpus") => spec.cpus = Some(parser.value()?.parse()?),
+            Arg::Long("io-read-bps") => spec.io_read.push(parser.value()?.parse()?),
+            Arg::Long("io-write-bps") => spec.io_write.push(parser.value()?.parse()?),
+            Arg::Long("usage") => spec.usage = true,
+            Arg::Long("hostname") => spec.hostname = Some(parser.value()?),
+            Arg::Long("env") => spec.environment.push(parser.value()?),
+            Arg::Long("workdir") => spec.working_directory = Some(parser.value()?.into()),
+            Arg::Long("user") => spec.user = Some(parser.value()?.parse()?),
+            Arg::Long("mechanisms") => spec.mechanisms = parser.value()?.parse()?,
+            Arg::Long("net") => spec.network = parser.value()?.parse()?,
+            Arg::Value(program) => {
+                command.push(program);
+                command.extend(parser.raw_args()?);
+            }
+            other => return Err(other.unexpected()),
+        }
+    }
+    let mut command = command.into_iter();
+    spec.program = command.next().ok_or("no program is given")?.into();
+    spec.arguments = command.collect();
+    Ok((spec, marks))
+}
+
+fn root_policy(text: &str) -> Result<RootPolicy, &'static str> {
+    match text {
+        "auto" => Ok(RootPolicy::Auto),
+        "overlay" => Ok(RootPolicy::Overlay),
+        "binds" => Ok(RootPolicy::Binds),
+        _ => Err("it is none of auto, overlay and binds"),
+    }
+}

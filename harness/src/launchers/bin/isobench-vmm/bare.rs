@@ -1,0 +1,92 @@
+#![expect(
+    unsafe_code,
+    reason = "ends the process without taking the VM down piece by piece"
+)]
+//! The guest without an OS.
+
+use std::error::Error;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::Path;
+
+use bytesize::ByteSize;
+use isobench::launchers::Failure;
+use isobench_vmm::bare::loader;
+use isobench_vmm::bare::program::Program;
+use isobench_vmm::bare::stack::Start;
+use isobench_vmm::bare::syscalls::{FileTree, Personality, Settings};
+use isobench_vmm::config::Config;
+use isobench_vmm::confine;
+use isobench_vmm::devices::block::BlockDevice;
+use isobench_vmm::devices::console::Console;
+use isobench_vmm::memory::GuestRam;
+use isobench_vmm::microvm::{Ended, MicroVm};
+use isobench_vmm::phase::Phase;
+
+use crate::request::{Access, Request};
+
+/// Runs the program to its end.
+pub fn run(request: &Request) -> Result<u8, Failure> {
+    let marks = &request.marks;
+    let ended = |phase: Phase| marks.mark(phase.name());
+    ended(Phase::Start);
+    let (config, mut personality) = prepare(request).map_err(Failure::bad_request)?;
+    let mut vm = MicroVm::boot(&config, &ended).map_err(Failure::of_launcher)?;
+    confine::confine().map_err(Failure::of_launcher)?;
+    ended(Phase::Load);
+    let end = vm
+        .run(&mut personality, &ended)
+        .map_err(Failure::of_launcher)?;
+    if request.counts_exits {
+        super::tell_exits(marks, vm.exits());
+    }
+    if let Ended::Died(death) = &end {
+        eprintln!("isobench-vmm: {death}");
+    }
+    // SAFETY: ends the process; nothing is buffered. The kernel takes the VM down with it, faster than piece by piece.
+    unsafe { libc::_exit(end.code().into()) }
+}
+
+/// Opens all that the guest is given.
+fn prepare(request: &Request) -> Result<(Config, Personality), Box<dyn Error>> {
+    GuestRam::check_size(request.memory())?;
+    let program = Program::open(&request.program)?;
+    let name = request.program.file_name().unwrap_or_default();
+    let path = Path::new("/").join(name);
+    let mut tree = FileTree::new(&path, program.file.try_clone()?)?;
+    for (guest, host) in &request.files {
+        tree.add_file(guest, host)?;
+    }
+    if request.disks.len() > 1 {
+        return Err("the bare guest has one disk at most".into());
+    }
+    let disk = request.disks.first().map(|disk| match disk.access {
+        Access::ReadOnly => BlockDevice::open_read_only(&disk.path),
+        Access::Buffered | Access::Direct => BlockDevice::open(&disk.path),
+    });
+    let disk = disk.transpose()?;
+    let stack = loader::stack_size(request.memory().as_u64());
+    let personality = Personality::new(Settings {
+        tree,
+        console: Console::standard()?,
+        disk,
+        memory: request.memory(),
+        stack: ByteSize(stack),
+        trace: request.trace,
+    })?;
+    let start = Start {
+        path: CString::new(path.into_os_string().into_vec())?,
+        arguments: request.arguments.clone(),
+        environment: request.environment.clone(),
+        features: Start::host_features(),
+    };
+    let memory = request.memory();
+    Ok((
+        Config {
+            memory,
+            program,
+            start,
+        },
+        personality,
+    ))
+}

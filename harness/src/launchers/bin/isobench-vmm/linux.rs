@@ -1,0 +1,187 @@
+#![expect(
+    unsafe_code,
+    reason = "ends the process without taking the VM down piece by piece"
+)]
+//! The guest with a Linux kernel.
+
+use std::error::Error;
+use std::io;
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytesize::ByteSize;
+use isobench::launchers::Failure;
+use isobench::targets::guest::files::{GuestFiles, GuestImage};
+use isobench_container::Tap;
+use isobench_vmm::devices::block::{BlockDevice, DiskError};
+use isobench_vmm::devices::program_io::has_input;
+use isobench_vmm::devices::virtio::block::Block;
+use isobench_vmm::devices::virtio::net::Net;
+use isobench_vmm::kvm::Hypervisor;
+use isobench_vmm::linux::end::Ended;
+use isobench_vmm::linux::error::{BootError, RunError};
+use isobench_vmm::linux::initramfs::Initramfs;
+use isobench_vmm::linux::kernel::Kernel;
+use isobench_vmm::linux::layout::{DEVICE_HOLE, OUTPUT_PORT};
+use isobench_vmm::linux::machine::{Config, End, Machine, check_host};
+use isobench_vmm::linux::phase::Phase;
+use isobench_workloads::guest_init::{Orders, Wire};
+
+use crate::request::{Access, Disk, Request};
+
+/// Runs the program to its end.
+pub fn run(mut request: Request) -> Result<u8, Failure> {
+    let marks = Arc::new(std::mem::take(&mut request.marks));
+    let told = request.counts_exits.then(|| marks.clone());
+    let ended = move |phase: Phase| marks.mark(phase.name());
+    ended(Phase::Start);
+    let tap = request.has_network.then(Tap::open).transpose();
+    let tap = tap.map_err(Failure::of_launcher)?;
+    let config = prepare(&request, tap).map_err(Failure::bad_request)?;
+    config.check().map_err(Failure::bad_request)?;
+    let hypervisor = Hypervisor::open().map_err(Failure::of_launcher)?;
+    check_host(&hypervisor).map_err(Failure::of_launcher)?;
+    ended(Phase::OpenKvm);
+    let exits = config.exits.clone();
+    let machine =
+        Machine::boot(&hypervisor, config, Box::new(ended)).map_err(|error| match error {
+            BootError::Config(error) => Failure::bad_request(error),
+            error => Failure::of_launcher(error),
+        })?;
+    let is_over = AtomicBool::new(false);
+    let end: End = Arc::new(move |result| {
+        // The first thread to find out has the word.
+        if !is_over.swap(true, Ordering::SeqCst) {
+            if let Some(marks) = &told {
+                super::tell_exits(marks, &exits);
+            }
+            finish(result);
+        }
+    });
+    machine.run(&end).map_err(Failure::of_launcher)?;
+    // Another thread is about to end the process.
+    loop {
+        std::thread::park();
+    }
+}
+
+fn finish(result: Result<Ended, RunError>) {
+    let code = match result {
+        Ok(ended) => {
+            if !ended.is_orderly() {
+                eprintln!("isobench-vmm: {ended}");
+            }
+            ended.code()
+        }
+        Err(error) => Failure::of_launcher(error).tell("isobench-vmm"),
+    };
+    // SAFETY: ends the process; nothing is buffered. The kernel takes the VM down with it, faster than piece by piece.
+    unsafe { libc::_exit(code.into()) }
+}
+
+/// Opens all that the guest is given.
+fn prepare(request: &Request, tap: Option<Tap>) -> Result<Config, Box<dyn Error>> {
+    let kernel = request
+        .kernel
+        .as_deref()
+        .ok_or("no kernel given: --kernel FILE")?;
+    let duplicate = |stream: &dyn std::os::fd::AsFd| stream.as_fd().try_clone_to_owned();
+    let stdin = io::stdin();
+    let input: Option<OwnedFd> = match has_input(stdin.as_fd()) {
+        Ok(true) => Some(duplicate(&stdin)?),
+        _ => None,
+    };
+    let address = tap.as_ref().map(|tap| tap.address);
+    let files = files(request, input.is_some(), address)?;
+    Ok(Config {
+        memory: memory(request, &files)?,
+        processors: request.processors,
+        kernel: Kernel::open(kernel)?,
+        files,
+        append: request.append.clone(),
+        disks: request.disks.iter().map(open).collect::<Result<_, _>>()?,
+        network: tap.map(|tap| Net::new(tap.descriptor, tap.hardware_address)),
+        show_console: request.show_console,
+        input,
+        output: duplicate(&io::stdout())?,
+        error: duplicate(&io::stderr())?,
+        limit: request.limit,
+        exits: Arc::default(),
+    })
+}
+
+fn open(disk: &Disk) -> Result<Block, DiskError> {
+    let path = disk.path.clone();
+    let direct = disk.access == Access::Direct;
+    let disk = match disk.access {
+        Access::ReadOnly => BlockDevice::open_read_only(&path)?,
+        Access::Buffered | Access::Direct => BlockDevice::open(&path)?,
+    };
+    if direct && !disk.supports_direct() {
+        return Err(DiskError::NoDirect { path });
+    }
+    Ok(Block::new(disk, direct))
+}
+
+/// The guest's first file system: `/init`, the program, and what else was asked for.
+fn files(
+    request: &Request,
+    input: bool,
+    address: Option<Ipv4Addr>,
+) -> Result<Initramfs, Box<dyn Error>> {
+    let init = workload()?;
+    let files = GuestFiles {
+        init: &init,
+        program: &request.program,
+        image: (!request.layers.is_empty()).then_some(GuestImage {
+            layers: &request.layers,
+            working_directory: &request.working_directory,
+            user: &request.user,
+        }),
+        files: &request.files,
+        modules: &request.modules,
+    };
+    let orders = Orders {
+        ports: OUTPUT_PORT,
+        wire: Wire::Pieces,
+        input,
+        address,
+        arguments: request.arguments.clone(),
+        environment: request.environment.clone(),
+        ..Orders::default()
+    };
+    Ok(files.archive(orders)?)
+}
+
+/// Guest memory: with an image, whose size nobody has in mind, enough for that unless said otherwise.
+fn memory(request: &Request, files: &Initramfs) -> Result<ByteSize, String> {
+    if request.layers.is_empty() {
+        return Ok(request.memory());
+    }
+    let most = ByteSize(DEVICE_HOLE.start);
+    let least = files.least_memory();
+    let size = ByteSize(files.size());
+    if size >= most {
+        return Err(format!(
+            "the image's files take {size}, and a guest's first file system has to be below {most}"
+        ));
+    }
+    match request.memory {
+        None => Ok(files.ample_memory()),
+        Some(memory) if memory < least => Err(format!(
+            "guest memory of {memory} is too small for the image, whose files are there twice while the guest starts: \
+             --memory {}MiB is the least",
+            least.as_u64() >> 20
+        )),
+        Some(memory) => Ok(memory),
+    }
+}
+
+/// The workload, which is `/init` as well: beside this program.
+fn workload() -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    Ok(own.with_file_name("workload"))
+}

@@ -1,0 +1,256 @@
+//! The launcher's command line.
+
+use std::error::Error;
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use isobench::instance::marks::MarkWriter;
+use isobench::launchers::marks_to;
+use isobench_container::User;
+use isobench_vmm::config::DEFAULT_MEMORY;
+use lexopt::{Arg, Parser, ValueExt as _};
+
+pub const USAGE: &str = "\
+usage: isobench-vmm run [--guest bare|linux] [--memory SIZE] [--disk FILE] [--read-only-disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
+[--marks-fd N] [--count-exits] [--trace] \
+[--kernel FILE] [--vcpus N] [--direct-disk FILE]... [--module FILE]... [--net none|tap] [--append WORDS] [--show-console] [--time-limit SECONDS] \
+[--layer DIRECTORY]... [--workdir PATH] [--user UID:GID[:GROUP,...]] \
+-- PROGRAM [ARGS...] | probe";
+
+/// Options that one guest has and the other has not.
+const BARE_ONLY: [&str; 1] = ["trace"];
+const LINUX_ONLY: [&str; 11] = [
+    "net",
+    "kernel",
+    "vcpus",
+    "direct-disk",
+    "module",
+    "append",
+    "show-console",
+    "time-limit",
+    "layer",
+    "workdir",
+    "user",
+];
+
+/// Which guest is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guest {
+    Bare,
+    Linux,
+}
+
+/// A disk of the host's, for the guest.
+#[derive(Debug)]
+pub struct Disk {
+    pub path: PathBuf,
+    pub access: Access,
+}
+
+/// How the VMM gets at a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Through the host's page cache.
+    Buffered,
+    /// The same, and the guest can't write.
+    ReadOnly,
+    /// Past the host's page cache.
+    Direct,
+}
+
+/// What `run` was asked for.
+#[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
+pub struct Request {
+    pub guest: Guest,
+    pub marks: MarkWriter,
+    pub counts_exits: bool,
+    /// Guest memory; if not said, as much as the guest needs.
+    pub memory: Option<ByteSize>,
+    pub disks: Vec<Disk>,
+    pub files: Vec<(PathBuf, PathBuf)>,
+    pub environment: Vec<CString>,
+    pub trace: bool,
+    pub kernel: Option<PathBuf>,
+    pub processors: u8,
+    pub modules: Vec<PathBuf>,
+    pub has_network: bool,
+    pub append: String,
+    pub show_console: bool,
+    pub limit: Option<Duration>,
+    /// The layers of the image that the program is in, the lowest first.
+    pub layers: Vec<PathBuf>,
+    pub working_directory: PathBuf,
+    pub user: User,
+    pub program: PathBuf,
+    pub arguments: Vec<CString>,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            guest: Guest::Bare,
+            marks: MarkWriter::default(),
+            counts_exits: false,
+            memory: None,
+            disks: Vec::new(),
+            files: Vec::new(),
+            environment: Vec::new(),
+            trace: false,
+            kernel: None,
+            processors: 1,
+            modules: Vec::new(),
+            has_network: false,
+            append: String::new(),
+            show_console: false,
+            limit: None,
+            layers: Vec::new(),
+            working_directory: "/".into(),
+            user: User::default(),
+            program: PathBuf::new(),
+            arguments: Vec::new(),
+        }
+    }
+}
+
+impl Request {
+    /// Reads the command line.
+    pub fn parse() -> Result<Self, Box<dyn Error>> {
+        let mut words = Parser::from_env();
+        let _subcommand = words.next()?;
+        let mut request = Self::default();
+        let mut given = Vec::new();
+        while let Some(word) = words.next()? {
+            match word {
+                Arg::Long(option) => {
+                    let option = option.to_owned();
+                    request.set(&option, &mut words)?;
+                    given.push(option);
+                }
+                Arg::Value(program) => {
+                    request
+                        .arguments
+                        .push(CString::new(program.clone().into_vec())?);
+                    request.program = program.into();
+                    for argument in words.raw_args()? {
+                        request.arguments.push(CString::new(argument.into_vec())?);
+                    }
+                }
+                other @ Arg::Short(_) => return Err(other.unexpected().into()),
+            }
+        }
+        request.check(&given)?;
+        Ok(request)
+    }
+
+    /// Guest memory as asked for, or the usual.
+    pub fn memory(&self) -> ByteSize {
+        self.memory.unwrap_or(DEFAULT_MEMORY)
+    }
+
+    fn set(&mut self, option: &str, words: &mut Parser) -> Result<(), Box<dyn Error>> {
+        match option {
+            "guest" => self.guest = guest(&words.value()?.string()?)?,
+            "marks-fd" => self.marks = marks_to(words.value()?.parse()?)?,
+            "count-exits" => self.counts_exits = true,
+            "memory" => self.memory = Some(words.value()?.parse()?),
+            "disk" => self.add_disk(words, Access::Buffered)?,
+            "read-only-disk" => self.add_disk(words, Access::ReadOnly)?,
+            "direct-disk" => self.add_disk(words, Access::Direct)?,
+            "file" => self.files.push(file_pair(&words.value()?.string()?)?),
+            "env" => self.environment.push(environment_pair(words.value()?)?),
+            "trace" => self.trace = true,
+            "kernel" => self.kernel = Some(words.value()?.into()),
+            "vcpus" => self.processors = words.value()?.parse()?,
+            "module" => self.modules.push(words.value()?.into()),
+            "net" => self.has_network = has_network(&words.value()?.string()?)?,
+            "append" => self.append = words.value()?.string()?,
+            "show-console" => self.show_console = true,
+            "time-limit" => self.limit = Some(seconds(&words.value()?.string()?)?),
+            "layer" => self.layers.push(words.value()?.into()),
+            "workdir" => self.working_directory = words.value()?.into(),
+            "user" => self.user = words.value()?.parse()?,
+            _ => return Err(Arg::Long(option).unexpected().into()),
+        }
+        Ok(())
+    }
+
+    fn add_disk(&mut self, words: &mut Parser, access: Access) -> Result<(), lexopt::Error> {
+        let path = words.value()?.into();
+        self.disks.push(Disk { path, access });
+        Ok(())
+    }
+
+    fn check(&self, given: &[String]) -> Result<(), Box<dyn Error>> {
+        let (foreign, other): (&[&str], _) = match self.guest {
+            Guest::Bare => (&LINUX_ONLY, "linux"),
+            Guest::Linux => (&BARE_ONLY, "bare"),
+        };
+        if let Some(option) = given
+            .iter()
+            .find(|option| foreign.contains(&option.as_str()))
+        {
+            return Err(format!("--{option} is for --guest {other}").into());
+        }
+        let (foreign, word): (&[&str], _) = if self.layers.is_empty() {
+            (&["workdir", "user"], "with")
+        } else {
+            (&["file"], "without")
+        };
+        if let Some(option) = given.iter().find(|o| foreign.contains(&o.as_str())) {
+            return Err(format!("--{option} goes {word} --layer").into());
+        }
+        if self.program.as_os_str().is_empty() {
+            return Err("no program given".into());
+        }
+        Ok(())
+    }
+}
+
+fn guest(word: &str) -> Result<Guest, String> {
+    match word {
+        "bare" => Ok(Guest::Bare),
+        "linux" => Ok(Guest::Linux),
+        _ => Err(format!("--guest {word} is neither bare nor linux")),
+    }
+}
+
+fn has_network(word: &str) -> Result<bool, String> {
+    match word {
+        "none" => Ok(false),
+        "tap" => Ok(true),
+        _ => Err(format!("--net {word} is neither none nor tap")),
+    }
+}
+
+/// `GUEST=HOST`.
+fn file_pair(pair: &str) -> Result<(PathBuf, PathBuf), Box<dyn Error>> {
+    let (guest, host) = pair
+        .split_once('=')
+        .ok_or_else(|| format!("--file {pair} is not GUEST=HOST"))?;
+    Ok((guest.into(), host.into()))
+}
+
+/// `KEY=VALUE`.
+fn environment_pair(pair: OsString) -> Result<CString, Box<dyn Error>> {
+    let bytes = pair.into_vec();
+    if !bytes.iter().skip(1).any(|&byte| byte == b'=') {
+        return Err(format!("--env {} is not KEY=VALUE", String::from_utf8_lossy(&bytes)).into());
+    }
+    Ok(CString::new(bytes)?)
+}
+
+fn seconds(word: &str) -> Result<Duration, String> {
+    let refused = || format!("--time-limit {word} is not a number of seconds above zero");
+    let limit = word.parse().ok().map(Duration::try_from_secs_f64);
+    match limit {
+        Some(Ok(limit)) if !limit.is_zero() => Ok(limit),
+        _ => Err(refused()),
+    }
+}

@@ -1,0 +1,111 @@
+//! What the criterion benches share: the rig, and one sample of one case as a criterion value.
+//!
+//! The benches go through the same targets, experiments and instances as `isobench run`; criterion only decides how
+//! often.
+
+use std::path::Path;
+
+use isobench_reports::model::{TOTAL, Unit};
+
+use crate::experiments::profile::Profile;
+use crate::experiments::{self, Experiment, Subject};
+use crate::host::facts::HostReport;
+use crate::host::interrupt::Interrupt;
+use crate::host::programs::Programs;
+use crate::suite::rig::Rig;
+use crate::targets;
+
+/// Everything that a bench measures with.
+#[derive(Debug)]
+pub struct BenchRig {
+    /// The prepared targets.
+    pub rig: Rig,
+    interrupt: Interrupt,
+    experiment: Box<dyn Experiment>,
+}
+
+impl BenchRig {
+    /// Prepares the targets that start quickly for `experiment`; `isobench` is the path of that program, whose neighbours the
+    /// launchers are. The targets that can't run here are named on standard error, once.
+    ///
+    /// # Errors
+    /// The launchers are missing, or there is no place for files.
+    pub fn assemble(experiment: &str, isobench: &str) -> anyhow::Result<Self> {
+        let programs =
+            Programs::in_directory(Path::new(isobench).parent().unwrap_or(Path::new(".")))?;
+        let host = HostReport::inspect(&programs);
+        let experiment = experiments::all(Profile::Quick)
+            .into_iter()
+            .find(|known| known.name() == experiment)
+            .ok_or_else(|| anyhow::anyhow!("no experiment `{experiment}`"))?;
+        let targets = targets::all(&programs)
+            .into_iter()
+            .filter(|target| target.is_quick() && target.takes_part_in(experiment.name()))
+            .collect();
+        let rig = Rig::assemble(
+            targets,
+            &host,
+            &programs,
+            experiments::disk_size(Profile::Quick),
+        )?;
+        for absent in &rig.absent {
+            eprintln!(
+                "{} can't run here: {}",
+                absent.target.name(),
+                absent.why.reason
+            );
+        }
+        Ok(Self {
+            rig,
+            interrupt: Interrupt::never()?,
+            experiment,
+        })
+    }
+
+    /// The metrics of each case.
+    pub fn cases(&self) -> Vec<Vec<&'static str>> {
+        self.experiment.cases()
+    }
+
+    /// What the values of `metric` are in.
+    ///
+    /// # Panics
+    /// The experiment has no such metric.
+    pub fn unit(&self, metric: &str) -> Unit {
+        let metrics = self.experiment.metrics();
+        let known = metrics.iter().find(|known| known.name == metric);
+        known.unwrap_or_else(|| panic!("no metric {metric}")).unit
+    }
+
+    /// The targets that can do `case`. The others are named on standard error.
+    pub fn subjects(&self, case: usize) -> Vec<&Subject> {
+        let can = |subject: &&Subject| {
+            let target = subject.target.as_ref();
+            let why_not = self.experiment.why_not(case, target);
+            if let Some(why_not) = why_not {
+                eprintln!("{} is left out: {why_not}", target.name());
+            }
+            why_not.is_none()
+        };
+        self.rig.subjects.iter().filter(can).collect()
+    }
+
+    /// One sample: the value of `metric` as a whole, from one fresh instance of `subject`.
+    ///
+    /// # Panics
+    /// The sample failed: criterion has no way to leave one out.
+    pub fn sample(&self, case: usize, metric: &str, subject: &Subject) -> f64 {
+        let bench = self.rig.bench(&self.interrupt);
+        let readings = match self.experiment.measure(case, subject, &bench) {
+            Ok(measured) => measured.readings,
+            Err(error) => panic!("{}: {:#}", subject.target.name(), anyhow::Error::new(error)),
+        };
+        let whole = readings
+            .iter()
+            .find(|r| r.metric == metric && r.part == TOTAL);
+        whole.map_or_else(
+            || panic!("{} gave no {metric}", subject.target.name()),
+            |reading| reading.value,
+        )
+    }
+}

@@ -1,0 +1,115 @@
+//! `--inject [TARGET:]startup=+500us`: a delay of a known size in every start of a target, to see whether the figures show
+//! it. It is stamped on every sample, and in the results.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use isobench_reports::model::Injection;
+
+use crate::BadInput;
+use crate::experiments::STARTUP;
+use crate::targets::Target;
+
+/// Longest delay: what one sample may well take.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// A delay that was asked for, for one target or for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    target: Option<String>,
+    delay: Duration,
+}
+
+impl FromStr for Wish {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refuse = || {
+            "expected [TARGET:]startup=+DELAY with a delay up to 1s, such as startup=+500us"
+                .to_owned()
+        };
+        let (place, delay) = text.split_once("=+").ok_or_else(refuse)?;
+        let (target, experiment) = match place.split_once(':') {
+            Some((target, experiment)) => (Some(target.to_owned()), experiment),
+            None => (None, place),
+        };
+        let delay = parse_duration(delay).filter(|delay| *delay <= LONGEST);
+        match delay {
+            Some(delay) if experiment == STARTUP => Ok(Self { target, delay }),
+            _ => Err(refuse()),
+        }
+    }
+}
+
+impl Wish {
+    /// What is wished for, target by target.
+    ///
+    /// # Errors
+    /// The wish names a target that the run doesn't have.
+    pub fn injections(&self, targets: &[Box<dyn Target>]) -> Result<Vec<Injection>, BadInput> {
+        let names = targets.iter().map(|target| target.name());
+        let wanted: Vec<_> = names
+            .filter(|name| self.target.as_deref().is_none_or(|wanted| wanted == *name))
+            .collect();
+        if let (Some(target), true) = (&self.target, wanted.is_empty()) {
+            return Err(BadInput(format!(
+                "--inject: the target `{target}` isn't in this run"
+            )));
+        }
+        let injection = |name: &str| Injection {
+            target: name.to_owned(),
+            experiment: STARTUP.to_owned(),
+            delay_ns: u64::try_from(self.delay.as_nanos()).unwrap_or(u64::MAX),
+        };
+        Ok(wanted.into_iter().map(injection).collect())
+    }
+}
+
+/// Reads a whole number with a unit: `90s`, `5min`, `500us`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|character: char| !character.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let number: u32 = number.parse().ok()?;
+    let one = match unit {
+        "ns" => Duration::from_nanos(1),
+        "us" => Duration::from_micros(1),
+        "ms" => Duration::from_millis(1),
+        "s" => Duration::from_secs(1),
+        "min" => Duration::from_mins(1),
+        _ => return None,
+    };
+    one.checked_mul(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_names_its_experiment_and_a_delay_that_is_bearable() {
+        let all: Wish = "startup=+500us".parse().unwrap();
+        assert_eq!((all.target, all.delay.as_micros()), (None, 500));
+        let one: Wish = "container:startup=+2ms".parse().unwrap();
+        assert_eq!(one.target.as_deref(), Some("container"));
+        for text in [
+            "",
+            "startup",
+            "startup=500us",
+            "disk=+1ms",
+            "startup=+2s",
+            "startup=+1",
+            "startup=+-1ms",
+        ] {
+            assert!(text.parse::<Wish>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_have_units_and_bounds() {
+        assert_eq!(parse_duration("90s"), Some(Duration::from_secs(90)));
+        assert_eq!(parse_duration("5min"), Some(Duration::from_mins(5)));
+        for text in ["", "5", "s", "1.5s", "99999999999s", "5 s", "-1s"] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Everything that has to be in place before the first sample: a session, prepared targets, accounting, the disk file.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytesize::ByteSize;
+use isobench_reports::model::{Injection, Unavailable};
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use crate::experiments::{Bench, Subject};
+use crate::host::accounting::{Accounting, AccountingError};
+use crate::host::facts::HostReport;
+use crate::host::interrupt::Interrupt;
+use crate::host::programs::Programs;
+use crate::host::session::Session;
+use crate::targets::Target;
+
+/// How long one instance may take before its sample counts as failed, unless told otherwise.
+const SAMPLE_LIMIT: Duration = Duration::from_secs(20);
+
+/// A target that can't run here.
+#[derive(Debug)]
+pub struct Absent {
+    /// The target.
+    pub target: Box<dyn Target>,
+    /// Why, and what would help.
+    pub why: Unavailable,
+}
+
+/// What the samples of a run are taken with. Dropping it removes all of it from the host.
+#[derive(Debug)]
+pub struct Rig {
+    /// The targets that can run here, prepared.
+    pub subjects: Vec<Subject>,
+    /// Those that can't.
+    pub absent: Vec<Absent>,
+    /// Where memory is accounted, or why it isn't.
+    pub accounting: Result<Accounting, AccountingError>,
+    /// Delays to add on purpose; none unless somebody sets them.
+    pub injections: Vec<Injection>,
+    /// How long one instance may take before its sample counts as failed.
+    pub limit: Duration,
+    disk: PathBuf,
+    workload: PathBuf,
+    tracer: PathBuf,
+    session: Session,
+}
+
+impl Rig {
+    /// Prepares `targets`, with a disk file of `disk_size` bytes.
+    ///
+    /// # Errors
+    /// There is no place for files. A target that can't be prepared is [`Absent`].
+    pub fn assemble(
+        targets: Vec<Box<dyn Target>>,
+        host: &HostReport,
+        programs: &Programs,
+        disk_size: ByteSize,
+    ) -> anyhow::Result<Self> {
+        let session = Session::open()?;
+        let scratch = session.scratch();
+        let accounting = Accounting::open(session.name());
+        let disk = make_disk_file(scratch, disk_size)
+            .with_context(|| format!("cannot make the disk file in {}", scratch.display()))?;
+        let mut subjects = Vec::new();
+        let mut absent = Vec::new();
+        for target in targets {
+            let root = scratch.join(target.name());
+            let unavailable = target
+                .unavailable(host)
+                .or_else(|| prepare(target.as_ref(), &programs.workload, &root))
+                .or_else(|| target.start(&root, accounting.as_ref().ok()?).err());
+            match unavailable {
+                Some(why) => absent.push(Absent { target, why }),
+                None => subjects.push(Subject { target, root }),
+            }
+        }
+        Ok(Self {
+            subjects,
+            absent,
+            accounting,
+            injections: Vec::new(),
+            limit: SAMPLE_LIMIT,
+            disk,
+            workload: programs.workload.clone(),
+            tracer: programs.tracer.clone(),
+            session,
+        })
+    }
+
+    /// What measurements need of this rig.
+    pub fn bench<'r>(&'r self, interrupt: &'r Interrupt) -> Bench<'r> {
+        Bench {
+            workload: &self.workload,
+            disk: &self.disk,
+            tracer: &self.tracer,
+            scratch: self.session.scratch(),
+            accounting: self.accounting.as_ref().ok(),
+            limit: self.limit,
+            interrupt,
+            injections: &self.injections,
+        }
+    }
+}
+
+fn prepare(target: &dyn Target, workload: &Path, root: &Path) -> Option<Unavailable> {
+    let prepared = fs::create_dir(root).and_then(|()| target.prepare(workload, root));
+    let error = prepared.err()?;
+    Some(Unavailable {
+        reason: format!("cannot prepare {}: {error}", root.display()),
+        fix: "see that TMPDIR is on a disk with room".to_owned(),
+    })
+}
+
+/// A file of random bytes, on disk, that the mapped root of a container may write as well.
+fn make_disk_file(scratch: &Path, size: ByteSize) -> io::Result<PathBuf> {
+    const CHUNK: usize = 1024 * 1024;
+    let path = scratch.join("disk");
+    let mut file = File::create_new(&path)?;
+    // The bytes must not compress; which they are doesn't matter.
+    let mut random = ChaCha8Rng::seed_from_u64(0);
+    let mut chunk = vec![0_u8; CHUNK];
+    for _ in 0..size.as_u64() / CHUNK as u64 {
+        random.fill_bytes(&mut chunk);
+        file.write_all(&chunk)?;
+    }
+    file.set_permissions(fs::Permissions::from_mode(0o666))?;
+    file.sync_all()?;
+    Ok(path)
+}

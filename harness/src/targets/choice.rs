@@ -1,0 +1,98 @@
+//! Which targets a run measures: by name, by group, or those that start quickly.
+
+use isobench_reports::model::TargetKind;
+
+use super::{Target, names};
+use crate::BadInput;
+
+/// A word that stands for several targets, and which.
+type Group = (&'static str, fn(&dyn Target) -> bool);
+
+const GROUPS: [Group; 4] = [
+    ("all", |_| true),
+    ("rungs", |target| {
+        matches!(target.kind(), TargetKind::Rung(_))
+    }),
+    ("floors", |target| target.kind() == TargetKind::Floor),
+    ("peers", |target| target.kind() == TargetKind::Peer),
+];
+
+/// Picks the targets that `wanted` names, in their own order; without names those that start quickly.
+///
+/// # Errors
+/// A name is neither a target's nor a group's.
+pub fn choose(
+    all: Vec<Box<dyn Target>>,
+    wanted: Option<&[String]>,
+) -> Result<Vec<Box<dyn Target>>, BadInput> {
+    let Some(wanted) = wanted else {
+        return Ok(all.into_iter().filter(|target| target.is_quick()).collect());
+    };
+    let matches = |target: &dyn Target, word: &str| {
+        let group = GROUPS.iter().find(|(name, _)| *name == word);
+        target.name() == word || group.is_some_and(|(_, holds)| holds(target))
+    };
+    let unknown = wanted
+        .iter()
+        .find(|word| !all.iter().any(|target| matches(target.as_ref(), word)));
+    if let Some(unknown) = unknown {
+        return Err(BadInput(format!(
+            "unknown target `{unknown}`; choose among {}, or {}",
+            names(&all),
+            GROUPS.map(|(name, _)| name).join(", ")
+        )));
+    }
+    let chosen = all
+        .into_iter()
+        .filter(|target| wanted.iter().any(|word| matches(target.as_ref(), word)));
+    Ok(chosen.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::host::programs::Programs;
+    use crate::targets;
+
+    fn chosen(words: &[&str]) -> Result<Vec<&'static str>, String> {
+        let programs = Programs {
+            workload: PathBuf::new(),
+            container: PathBuf::new(),
+            vmm: PathBuf::new(),
+            floor: PathBuf::new(),
+            tracer: PathBuf::new(),
+        };
+        let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        let wanted = (!words.is_empty()).then_some(words.as_slice());
+        match choose(targets::all(&programs), wanted) {
+            Ok(targets) => Ok(targets.iter().map(|target| target.name()).collect()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn names_and_groups_are_chosen_in_the_report_s_order() {
+        assert_eq!(chosen(&["bwrap", "process"]).unwrap(), ["process", "bwrap"]);
+        let floors = chosen(&["floors", "process"]).unwrap();
+        assert_eq!(floors, ["process", "floor-namespaces", "floor-kvm"]);
+        let all = chosen(&["all"]).unwrap();
+        let (rungs, peers) = (chosen(&["rungs"]).unwrap(), chosen(&["peers"]).unwrap());
+        assert_eq!(rungs.len() + peers.len() + 2, all.len());
+    }
+
+    #[test]
+    fn the_usual_run_leaves_slow_peers_out() {
+        let usual = chosen(&[]).unwrap();
+        assert!(usual.contains(&"process") && usual.contains(&"runc"));
+        assert!(!usual.contains(&"runsc"));
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_known_ones() {
+        let error = chosen(&["process", "runk"]).unwrap_err();
+        assert!(error.starts_with("unknown target `runk`; choose among process, container"));
+        assert!(error.ends_with("or all, rungs, floors, peers"), "{error}");
+    }
+}

@@ -1,0 +1,237 @@
+//! The `config.json` that gives an OCI runtime what isobench's container has: the same namespaces and ids, /proc and /dev,
+//! no capabilities, no new privileges, the same system calls, and a cgroup in the instance's group.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use isobench_container::seccomp::policy::{ALLOWED, SPECIAL, UNKNOWN_CALLS, Verdict};
+use isobench_container::{FIRST_HOST_ID, ID_COUNT};
+use oci_spec::OciSpecError;
+use oci_spec::runtime::{
+    Arch, Linux, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxIdMapping,
+    LinuxIdMappingBuilder, LinuxMemoryBuilder, LinuxNamespace, LinuxNamespaceBuilder,
+    LinuxNamespaceType, LinuxResourcesBuilder, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg,
+    LinuxSeccompArgBuilder, LinuxSeccompBuilder, LinuxSeccompOperator, LinuxSyscall,
+    LinuxSyscallBuilder, Mount, MountBuilder, Process, ProcessBuilder, RootBuilder, Spec,
+    SpecBuilder,
+};
+use syscalls::Sysno;
+
+use super::{binds, utf8};
+use crate::host::accounting::path_in_hierarchy;
+use crate::targets::{Launch, inside_path};
+
+const NAMESPACES: [LinuxNamespaceType; 7] = [
+    LinuxNamespaceType::User,
+    LinuxNamespaceType::Mount,
+    LinuxNamespaceType::Uts,
+    LinuxNamespaceType::Ipc,
+    LinuxNamespaceType::Pid,
+    LinuxNamespaceType::Cgroup,
+    LinuxNamespaceType::Network,
+];
+
+/// The configuration of one instance; `with_path` adds a `PATH` to an environment that has none.
+pub fn config(launch: &Launch, with_path: bool) -> io::Result<Spec> {
+    spec(launch, with_path).map_err(io::Error::other)
+}
+
+fn spec(launch: &Launch, with_path: bool) -> Result<Spec, OciSpecError> {
+    let root = RootBuilder::default()
+        .path(launch.root.join("layer"))
+        .readonly(true)
+        .build()?;
+    SpecBuilder::default()
+        .version("1.0.2")
+        .root(root)
+        .hostname("isobench")
+        .process(process(launch, with_path)?)
+        .mounts(mounts(launch)?)
+        .linux(linux(launch)?)
+        .build()
+}
+
+fn linux(launch: &Launch) -> Result<Linux, OciSpecError> {
+    let mut linux = LinuxBuilder::default()
+        .namespaces(namespaces()?)
+        .uid_mappings([ids()?])
+        .gid_mappings([ids()?])
+        .seccomp(seccomp()?)
+        .masked_paths(Vec::new())
+        .readonly_paths(Vec::new());
+    if let Some(cgroup) = launch.limits.first().and_then(|l| path_in_hierarchy(l)) {
+        linux = linux.cgroups_path(cgroup);
+    }
+    let mut resources = LinuxResourcesBuilder::default();
+    if let Some(memory) = launch.memory {
+        let limit = i64::try_from(memory.as_u64()).unwrap_or(i64::MAX);
+        resources = resources.memory(LinuxMemoryBuilder::default().limit(limit).build()?);
+    }
+    linux.resources(resources.build()?).build()
+}
+
+fn process(launch: &Launch, with_path: bool) -> Result<Process, OciSpecError> {
+    let mut arguments = vec![utf8(inside_path(launch.program).as_os_str())?];
+    for argument in &launch.arguments {
+        arguments.push(utf8(argument)?);
+    }
+    let mut environment = Vec::new();
+    for variable in &launch.environment {
+        environment.push(utf8(variable)?);
+    }
+    if with_path && !environment.iter().any(|text| text.starts_with("PATH=")) {
+        environment.push("PATH=/".to_owned());
+    }
+    let mut process = ProcessBuilder::default()
+        .terminal(false)
+        .args(arguments)
+        .env(environment)
+        .cwd("/")
+        .capabilities(no_capabilities()?)
+        .no_new_privileges(true)
+        .build()?;
+    // The crate's default lowers the number of open files, as docker does.
+    process.set_rlimits(None);
+    Ok(process)
+}
+
+fn no_capabilities() -> Result<LinuxCapabilities, OciSpecError> {
+    LinuxCapabilitiesBuilder::default()
+        .bounding(HashSet::new())
+        .effective(HashSet::new())
+        .inheritable(HashSet::new())
+        .permitted(HashSet::new())
+        .ambient(HashSet::new())
+        .build()
+}
+
+fn namespaces() -> Result<Vec<LinuxNamespace>, OciSpecError> {
+    let namespace = |kind| LinuxNamespaceBuilder::default().typ(kind).build();
+    NAMESPACES.into_iter().map(namespace).collect()
+}
+
+fn ids() -> Result<LinuxIdMapping, OciSpecError> {
+    LinuxIdMappingBuilder::default()
+        .container_id(0_u32)
+        .host_id(FIRST_HOST_ID)
+        .size(ID_COUNT)
+        .build()
+}
+
+/// /proc and /dev, whose few devices every runtime adds by itself, and what is bound.
+fn mounts(launch: &Launch) -> Result<Vec<Mount>, OciSpecError> {
+    let mount = |destination: &str, kind: &str, source: PathBuf, options: &[&str]| {
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        MountBuilder::default()
+            .destination(destination)
+            .typ(kind)
+            .source(source)
+            .options(options)
+            .build()
+    };
+    let hardened = ["nosuid", "nodev", "noexec"];
+    let mut mounts = vec![
+        mount("/proc", "proc", "proc".into(), &hardened)?,
+        mount("/dev", "tmpfs", "tmpfs".into(), &["nosuid", "mode=755"])?,
+    ];
+    for (source, place) in binds(launch) {
+        mounts.push(mount(place, "bind", source.to_owned(), &["bind", "rw"])?);
+    }
+    Ok(mounts)
+}
+
+/// Writes the container's policy to `path`, in the form that engines take it.
+pub fn save_policy(path: &Path) -> io::Result<()> {
+    let policy = seccomp().map_err(io::Error::other)?;
+    fs::write(path, serde_json::to_vec(&policy)?)
+}
+
+/// The container's policy, for libseccomp to compile.
+fn seccomp() -> Result<LinuxSeccomp, OciSpecError> {
+    LinuxSeccompBuilder::default()
+        .default_action(LinuxSeccompAction::ScmpActErrno)
+        .default_errno_ret(libc::EPERM.unsigned_abs())
+        .architectures([Arch::ScmpArchX86_64])
+        .syscalls(rules()?)
+        .build()
+}
+
+/// The policy's rules; what none of them allows fails with `EPERM`. Each has one condition at most.
+pub fn rules() -> Result<Vec<LinuxSyscall>, OciSpecError> {
+    let mut rules = vec![
+        rule(names(ALLOWED), None)?,
+        LinuxSyscallBuilder::default()
+            .names(names(UNKNOWN_CALLS))
+            .action(LinuxSeccompAction::ScmpActErrno)
+            .errno_ret(libc::ENOSYS.unsigned_abs())
+            .build()?,
+    ];
+    for (call, verdict) in SPECIAL {
+        for condition in conditions(*verdict) {
+            rules.push(rule(names(&[*call]), Some(condition?))?);
+        }
+    }
+    Ok(rules)
+}
+
+/// Allows the calls `names`, under a condition if there is one.
+fn rule(
+    names: Vec<String>,
+    condition: Option<LinuxSeccompArg>,
+) -> Result<LinuxSyscall, OciSpecError> {
+    let rule = LinuxSyscallBuilder::default()
+        .names(names)
+        .action(LinuxSeccompAction::ScmpActAllow);
+    match condition {
+        Some(condition) => rule.args([condition]),
+        None => rule,
+    }
+    .build()
+}
+
+fn names(calls: &[libc::c_long]) -> Vec<String> {
+    let number = |call: &libc::c_long| usize::try_from(*call).ok();
+    let known = calls.iter().filter_map(number).filter_map(Sysno::new);
+    known.map(|call| call.name().to_owned()).collect()
+}
+
+/// The conditions of which one must hold for the call to run. libseccomp takes one condition on an argument in a rule, so
+/// "neither of two values" is said as below, above, or one of those between.
+fn conditions(verdict: Verdict) -> Vec<Result<LinuxSeccompArg, OciSpecError>> {
+    use LinuxSeccompOperator::{ScmpCmpEq, ScmpCmpGt, ScmpCmpLt, ScmpCmpMaskedEq, ScmpCmpNe};
+    let condition = |argument: u32, operator, value: u32| {
+        LinuxSeccompArgBuilder::default()
+            .index(argument as usize)
+            .op(operator)
+            .value(value)
+    };
+    match verdict {
+        Verdict::IfClear { argument, mask } => {
+            let clear = condition(argument, ScmpCmpMaskedEq, mask).value_two(0_u64);
+            vec![clear.build()]
+        }
+        Verdict::IfClearOr {
+            argument,
+            mask,
+            value,
+        } => {
+            let clear = condition(argument, ScmpCmpMaskedEq, mask).value_two(0_u64);
+            vec![clear.build(), condition(argument, ScmpCmpEq, value).build()]
+        }
+        Verdict::Unless { argument, values } if values[0] == values[1] => {
+            vec![condition(argument, ScmpCmpNe, values[0]).build()]
+        }
+        Verdict::Unless { argument, values } => {
+            let (low, high) = (values[0].min(values[1]), values[0].max(values[1]));
+            let outside = [
+                condition(argument, ScmpCmpLt, low),
+                condition(argument, ScmpCmpGt, high),
+            ];
+            let between = (low + 1..high).map(|value| condition(argument, ScmpCmpEq, value));
+            let all = outside.into_iter().chain(between);
+            all.map(LinuxSeccompArgBuilder::build).collect()
+        }
+    }
+}
