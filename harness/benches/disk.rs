@@ -32,7 +32,7 @@ fn disk(criterion: &mut Criterion) {
             .warm_up_time(Duration::from_millis(100))
             .measurement_time(Duration::from_millis(500));
         for subject in rig.subjects(case) {
-            group.bench_function(subject.target.name(), |bencher| {
+            group.bench_function(subject.info.name, |bencher| {
                 bencher.iter_custom(|times| {
                     (0..times)
                         .map(|_| time_of(unit, rig.sample(case, metric, subject)))

@@ -12,10 +12,10 @@ use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
 use isobench::suite::goal::{Bound, Goal, series};
 use isobench::suite::progress::Progress;
-use isobench::suite::rig::Rig;
+use isobench::suite::rig::{Candidate, Rig};
 use isobench::suite::runner::Runner;
 use isobench::suite::stop::Until;
-use isobench::targets;
+use isobench::targets::{self, Daemons};
 
 const READY: &[&str] = &["ready"];
 /// From the ready line until nothing is left.
@@ -89,8 +89,13 @@ fn measure() -> anyhow::Result<()> {
     let host = HostReport::inspect(&programs);
     let profile = Profile::Standard;
     let rig = Rig::assemble(
-        targets::choose(targets::all(&programs), Some(&compared()))?,
-        &host,
+        Candidate::inspect(
+            targets::choose(
+                targets::all(&programs, Daemons::UseRunning),
+                Some(&compared()),
+            )?,
+            &host,
+        ),
         &programs,
         experiments::disk_size(profile),
     )?;

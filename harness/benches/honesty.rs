@@ -12,10 +12,10 @@ use isobench::host::facts::HostReport;
 use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
 use isobench::suite::progress::Progress;
-use isobench::suite::rig::Rig;
+use isobench::suite::rig::{Candidate, Rig};
 use isobench::suite::runner::Runner;
 use isobench::suite::stop::Until;
-use isobench::targets;
+use isobench::targets::{self, Daemons};
 use isobench_reports::model::{Injection, Sample, Status, TOTAL};
 use isobench_reports::statistics::Series;
 use isobench_reports::statistics::permutation::holm;
@@ -50,12 +50,12 @@ fn measure() -> anyhow::Result<()> {
     let isobench = std::path::Path::new(env!("CARGO_BIN_EXE_isobench"));
     let programs = Programs::in_directory(isobench.parent().unwrap_or(isobench))?;
     let host = HostReport::inspect(&programs);
-    let process = targets::all(&programs)
+    let process = targets::all(&programs, Daemons::UseRunning)
         .into_iter()
-        .filter(|target| target.name() == "process");
+        .filter(|target| target.info().name == "process");
     let targets = process.chain([targets::twin()]).collect();
     let disk = experiments::disk_size(Profile::Quick);
-    let mut rig = Rig::assemble(targets, &host, &programs, disk)?;
+    let mut rig = Rig::assemble(Candidate::inspect(targets, &host), &programs, disk)?;
     let interrupt = Interrupt::install()?;
 
     let same = (0..RUNS)

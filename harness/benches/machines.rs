@@ -18,11 +18,11 @@ use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
 use isobench::suite::goal::{Bound, Goal};
 use isobench::suite::progress::Progress;
-use isobench::suite::rig::Rig;
+use isobench::suite::rig::{Candidate, Rig};
 use isobench::suite::runner::Runner;
 use isobench::suite::stop::Until;
-use isobench::targets;
 use isobench::targets::guest::kernel;
+use isobench::targets::{self, Daemons};
 use isobench_reports::model::{Sample, Status, TOTAL};
 use isobench_reports::statistics::Series;
 use procfs::process::{MemoryMap, Process};
@@ -82,13 +82,18 @@ fn measure() -> anyhow::Result<()> {
     let profile = Profile::Quick;
     let compared = [TARGET, PEER].map(str::to_owned);
     let rig = Rig::assemble(
-        targets::choose(targets::all(&programs), Some(&compared))?,
-        &host,
+        Candidate::inspect(
+            targets::choose(
+                targets::all(&programs, Daemons::UseRunning),
+                Some(&compared),
+            )?,
+            &host,
+        ),
         &programs,
         experiments::disk_size(profile),
     )?;
     for absent in &rig.absent {
-        println!("{}: {}", absent.target.name(), absent.why.reason);
+        println!("{}: {}", absent.info.name, absent.why.reason);
     }
     let mut experiments: Vec<Box<dyn Experiment>> = experiments::all(profile);
     experiments.retain(|experiment| [STARTUP, DISK].contains(&experiment.name()));
@@ -109,7 +114,7 @@ fn measure() -> anyhow::Result<()> {
     }
     print_medians(&taken.samples);
     print_own_part(&taken.samples);
-    if rig.subjects.iter().any(|s| s.target.name() == TARGET) {
+    if rig.subjects.iter().any(|s| s.info.name == TARGET) {
         print_overhead(&programs)?;
     }
     Ok(())

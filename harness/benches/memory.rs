@@ -77,7 +77,7 @@ fn memory(criterion: &mut Criterion<Bytes>) {
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_secs(1));
     for subject in rig.subjects(0) {
-        group.bench_function(subject.target.name(), |bencher| {
+        group.bench_function(subject.info.name, |bencher| {
             bencher.iter_custom(|times| (0..times).map(|_| rig.sample(0, metric, subject)).sum());
         });
     }

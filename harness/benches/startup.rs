@@ -17,7 +17,7 @@ fn startup(criterion: &mut Criterion) {
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
     for subject in rig.subjects(0) {
-        group.bench_function(subject.target.name(), |bencher| {
+        group.bench_function(subject.info.name, |bencher| {
             bencher.iter_custom(|times| {
                 let nanoseconds: f64 = (0..times).map(|_| rig.sample(0, "ready", subject)).sum();
                 Duration::from_secs_f64(nanoseconds / 1e9)

@@ -9,6 +9,7 @@ use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
 use isobench::suite::stop::Until;
 use isobench::suite::{self, Options};
+use isobench::targets::Daemons;
 
 /// Criterion's users filter benches by name: `cargo bench -- startup/container` is not about the suite.
 fn asked_for() -> bool {
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
             .parent()
             .unwrap_or(Path::new("."));
         let options = Options {
-            start_daemons: false,
+            daemons: Daemons::UseRunning,
             targets: None,
             experiments: None,
             profile: Profile::Standard,

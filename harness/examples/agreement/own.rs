@@ -10,8 +10,8 @@ use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
 use isobench::instance::command_line::CommandLine;
 use isobench::instance::{Instance, Stdin};
-use isobench::suite::rig::Rig;
-use isobench::targets;
+use isobench::suite::rig::{Candidate, Rig};
+use isobench::targets::{self, Daemons};
 use isobench_reports::model::TOTAL;
 
 /// The amounts of work: those of a run whose figures are worth quoting.
@@ -34,9 +34,16 @@ impl Own {
         let own = std::env::current_exe()?;
         let programs = Programs::in_directory(own.ancestors().nth(2).unwrap_or(Path::new(".")))?;
         let host = HostReport::inspect(&programs);
-        let process = targets::choose(targets::all(&programs), Some(&["process".to_owned()]))?;
+        let process = targets::choose(
+            targets::all(&programs, Daemons::UseRunning),
+            Some(&["process".to_owned()]),
+        )?;
         Ok(Self {
-            rig: Rig::assemble(process, &host, &programs, experiments::disk_size(PROFILE))?,
+            rig: Rig::assemble(
+                Candidate::inspect(process, &host),
+                &programs,
+                experiments::disk_size(PROFILE),
+            )?,
             workload: programs.workload,
             interrupt: Interrupt::never()?,
             experiments: experiments::all(PROFILE),

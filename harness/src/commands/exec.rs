@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use isobench_container::Network;
 use isobench_container::cgroup::Hierarchies;
-use isobench_reports::model::Unavailable;
 use isobench_vmm::bare::program::Program;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -26,7 +25,10 @@ use crate::host::programs::Programs;
 use crate::host::session::{Session, SessionName};
 use crate::instance::command_line::CommandLine;
 use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
-use crate::targets::{self, Launch, Target};
+use crate::targets::{
+    self, Capability, Contents, Daemons, Launch, MemoryLimit, PrepareError, Setup, Target,
+    TargetInfo,
+};
 
 /// Runs the program and gives its exit code, or 128 + the signal that ended it.
 ///
@@ -41,32 +43,51 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
     let (program, program_arguments) = program(arguments)?;
     let disk = arguments.disk.as_deref().map(check_disk).transpose()?;
     check_target(&*target, arguments, &programs)?;
-    let session = Session::open()?;
-    let root = session.scratch().join("root");
-    fs::create_dir(&root)
-        .and_then(|()| target.prepare(&program, &root))
-        .with_context(|| format!("cannot prepare {}", root.display()))?;
-    let accounting = accounting(arguments, session.name(), target.name())?;
-    if let Some(accounting) = &accounting
-        && let Err(Unavailable { reason, fix }) = target.start(&root, accounting)
-    {
-        return Err(BadInput(format!("{} can't run here: {reason}; {fix}", target.name())).into());
-    }
-    let group = accounting.as_ref().map(Accounting::group).transpose()?;
     let launch = Launch {
         environment: arguments.environment.clone(),
         disk: disk.as_deref(),
+        ..Launch::of(&program, program_arguments)
+    };
+    run_in(&*target, Contents::Program(&program), launch, arguments)
+}
+
+/// Prepares `target`, runs one instance on this process's own streams, and gives its exit code.
+pub(super) fn run_in(
+    target: &dyn Target,
+    contents: Contents,
+    launch: Launch,
+    arguments: &ExecArguments,
+) -> anyhow::Result<ExitCode> {
+    let info = target.info();
+    let session = Session::open()?;
+    let directory = session.scratch().join("root");
+    fs::create_dir(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let accounting = accounting(arguments, session.name(), info.memory_limit)?;
+    let setup = Setup {
+        contents,
+        directory: &directory,
+        session: session.name(),
+        accounting: accounting.as_ref(),
+    };
+    let prepared = target.prepare(&setup).map_err(|error| match error {
+        PrepareError::Unavailable(_) | PrepareError::NoImages { .. } => {
+            anyhow::Error::new(BadInput(format!("{} can't run here: {error}", info.name)))
+        }
+        PrepareError::Files { .. } => error.into(),
+    })?;
+    let group = accounting.as_ref().map(Accounting::group).transpose()?;
+    let launch = Launch {
         memory: arguments.memory,
         network: arguments.net,
         bounds: arguments.bounds.clone(),
         limits: group
             .as_ref()
             .map_or_else(Vec::new, Group::limit_directories),
-        ..Launch::of(&program, program_arguments, &root)
+        ..launch
     };
-    let command = target
+    let command = prepared
         .command(&launch)
-        .with_context(|| format!("cannot prepare an instance in {}", root.display()))?;
+        .with_context(|| format!("cannot prepare an instance in {}", directory.display()))?;
     let code = run(&command);
     command.leftovers.remove(matches!(code, Ok(0)));
     Ok(ExitCode::from(code?))
@@ -78,21 +99,22 @@ pub(super) fn check_target(
     arguments: &ExecArguments,
     programs: &Programs,
 ) -> Result<(), BadInput> {
-    let name = target.name();
-    if arguments.memory.is_some() && !target.limits_memory() {
+    let info = target.info();
+    let name = info.name;
+    if arguments.memory.is_some() && info.memory_limit.is_none() {
         return Err(BadInput(format!(
             "{name} can't limit memory; leave --memory out"
         )));
     }
     if let Some(network) = arguments.net {
-        check_network(network, target)?;
+        check_network(network, info)?;
     }
     if let Some(option) = arguments.bounds.given()
-        && !target.takes_bounds()
+        && !info.can(Capability::KeepBounds)
     {
         return Err(BadInput(format!("{name} has no {option}; leave it out")));
     }
-    if let Some(unavailable) = target.unavailable(&HostReport::inspect(programs)) {
+    if let Some(unavailable) = target.presence(&HostReport::inspect(programs)).unavailable {
         let (reason, fix) = (unavailable.reason, unavailable.fix);
         return Err(BadInput(format!("{name} can't run here: {reason}; {fix}")));
     }
@@ -100,14 +122,14 @@ pub(super) fn check_target(
 }
 
 /// The cgroups for what the options limit; `None` where there are none and none are needed.
-pub(super) fn accounting(
+fn accounting(
     arguments: &ExecArguments,
     session: &SessionName,
-    target: &str,
+    memory_limit: Option<MemoryLimit>,
 ) -> anyhow::Result<Option<Accounting>> {
     let memory = arguments
         .memory
-        .filter(|_| !target.starts_with("microvm-"))
+        .filter(|_| memory_limit == Some(MemoryLimit::Cgroup))
         .map(|_| "--memory");
     let needs = memory.or(arguments.bounds.given());
     let hierarchies = Hierarchies::detect_for(&arguments.bounds.controllers())?;
@@ -126,10 +148,13 @@ pub(super) fn accounting(
 }
 
 pub(super) fn choose(programs: &Programs, wanted: &str) -> Result<Box<dyn Target>, BadInput> {
-    let all = targets::all(programs);
+    let all = targets::all(programs, Daemons::UseRunning);
     let known = targets::names(&all);
     all.into_iter()
-        .find(|target| target.name() == wanted && target.runs_programs())
+        .find(|target| {
+            let info = target.info();
+            info.name == wanted && info.can(Capability::RunPrograms)
+        })
         .ok_or_else(|| {
             BadInput(format!(
                 "no target `{wanted}` that runs programs; choose among {known}"
@@ -157,15 +182,15 @@ fn program(arguments: &ExecArguments) -> anyhow::Result<(PathBuf, &[std::ffi::Os
     Ok((path, rest))
 }
 
-fn check_network(network: Network, target: &dyn Target) -> Result<(), BadInput> {
-    let offered = target.networks();
+fn check_network(network: Network, target: &TargetInfo) -> Result<(), BadInput> {
+    let offered = target.networks;
     if offered.contains(&network) {
         return Ok(());
     }
     let names: Vec<_> = offered.iter().map(|network| network.name()).collect();
     Err(BadInput(format!(
         "{} has no network {}; choose among {}",
-        target.name(),
+        target.name,
         network.name(),
         names.join(", ")
     )))
@@ -186,7 +211,7 @@ pub(super) fn check_disk(disk: &Path) -> Result<PathBuf, BadInput> {
 }
 
 /// Runs a launcher on this process's own streams.
-pub(super) fn run(command: &CommandLine) -> anyhow::Result<u8> {
+fn run(command: &CommandLine) -> anyhow::Result<u8> {
     let own = || -> io::Result<Descriptors> {
         let clone =
             |fd: std::os::fd::BorrowedFd<'_>| -> io::Result<OwnedFd> { fd.try_clone_to_owned() };

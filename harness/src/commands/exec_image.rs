@@ -4,14 +4,12 @@ use std::process::ExitCode;
 
 use isobench_container::image::program;
 
-use super::exec::{accounting, check_disk, check_target, choose, run};
+use super::exec::{check_disk, check_target, choose, run_in};
 use super::image::open_store;
 use crate::BadInput;
 use crate::commands::arguments::ExecArguments;
-use crate::host::accounting::{Accounting, Group};
 use crate::host::programs::Programs;
-use crate::host::session::Session;
-use crate::targets::{InImage, Launch};
+use crate::targets::{Capability, Contents, Image, Launch};
 
 /// Runs a program of the image called `name` and gives its exit code.
 ///
@@ -20,10 +18,10 @@ use crate::targets::{InImage, Launch};
 pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
     let target = choose(&programs, &arguments.target)?;
-    if !target.runs_images() {
+    if !target.info().can(Capability::RunImages) {
         return Err(BadInput(format!(
             "an image runs in `container` or `microvm-linux`, not in `{}`; leave --image out, or choose one of them",
-            target.name()
+            target.info().name
         ))
         .into());
     }
@@ -35,25 +33,15 @@ pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
     let layers = store.hold(&image)?;
     let (command, environment) = (&arguments.command, &arguments.environment);
     let program = program(&image, &layers, store.ids(), command, environment)?;
-    let session = Session::open()?;
-    let accounting = accounting(arguments, session.name(), target.name())?;
-    let group = accounting.as_ref().map(Accounting::group).transpose()?;
     let launch = Launch {
         environment: program.environment,
         disk: disk.as_deref(),
-        memory: arguments.memory,
-        network: arguments.net,
-        bounds: arguments.bounds.clone(),
-        limits: group
-            .as_ref()
-            .map_or_else(Vec::new, Group::limit_directories),
-        ..Launch::of(&program.path, program.arguments, session.scratch())
+        ..Launch::of(&program.path, program.arguments)
     };
-    let in_image = InImage {
+    let contents = Contents::Image(Image {
         layers: &layers.paths,
         working_directory: &program.working_directory,
         user: &program.user,
-    };
-    let command = target.command_in_image(&launch, &in_image)?;
-    Ok(ExitCode::from(run(&command)?))
+    });
+    run_in(&*target, contents, launch, arguments)
 }

@@ -6,6 +6,7 @@ use isobench_container::image::ImageError;
 use isobench_reports::{ResultsError, WriteError};
 
 use crate::BadInput;
+use crate::targets::UnknownTarget;
 use crate::targets::guest::kernel::KernelError;
 
 /// Exit code for what was asked wrongly.
@@ -24,6 +25,7 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 
 fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.is::<BadInput>()
+        || cause.is::<UnknownTarget>()
         || cause.is::<ResultsError>()
         || cause.is::<ImageError>()
         || cause.downcast_ref().is_some_and(KernelError::is_bad_input)

@@ -13,6 +13,7 @@ use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
 use crate::suite::stop::Until;
 use crate::suite::{self, Finished, Options};
+use crate::targets::Daemons;
 
 /// Exit code of a run that the user stopped: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -29,7 +30,11 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
     let options = Options {
         targets: arguments.targets,
-        start_daemons: arguments.start_daemons,
+        daemons: if arguments.start_daemons {
+            Daemons::StartOwn
+        } else {
+            Daemons::UseRunning
+        },
         experiments: arguments.experiments,
         profile: arguments.profile,
         seed: arguments.seed,

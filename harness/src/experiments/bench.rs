@@ -10,22 +10,24 @@ use crate::host::accounting::{Accounting, Group};
 use crate::host::interrupt::Interrupt;
 use crate::instance::command_line::CommandLine;
 use crate::instance::{Instance, Stdin};
-use crate::targets::{Launch, Marks, Target};
+use crate::targets::{Launch, Marks, Prepared, TargetInfo};
 
 /// A target that is ready to be measured.
 #[derive(Debug)]
 pub struct Subject {
-    /// The target.
-    pub target: Box<dyn Target>,
-    /// The directory that it has prepared.
-    pub root: PathBuf,
+    /// The target, described.
+    pub info: TargetInfo,
+    /// The target, prepared.
+    pub prepared: Box<dyn Prepared>,
+    /// The directory that the target was prepared in.
+    pub directory: PathBuf,
 }
 
 impl Subject {
-    /// The command line of one instance; to be had before the harness enters the instance's cgroup, which is not to be
-    /// charged with the files that are made for it.
+    /// The command line of one instance. Get it before the harness enters the instance's cgroup,
+    /// which is not to be charged with the files that are made for the instance.
     pub(super) fn command(&self, launch: &Launch) -> Result<CommandLine, MeasureError> {
-        self.target.command(launch).map_err(MeasureError::Command)
+        self.prepared.command(launch).map_err(MeasureError::Command)
     }
 }
 
@@ -54,17 +56,17 @@ impl Bench<'_> {
     /// The delay that is added on purpose to each start of `subject` in `experiment`.
     pub(super) fn injected(&self, experiment: &str, subject: &Subject) -> Duration {
         let of = |injection: &&Injection| {
-            injection.experiment == experiment && injection.target == subject.target.name()
+            injection.experiment == experiment && injection.target == subject.info.name
         };
         let delays = self.injections.iter().filter(of);
         Duration::from_nanos(delays.map(|injection| injection.delay_ns).sum())
     }
 
-    /// The launch of the workload in `subject` with `arguments`.
-    pub(super) fn launch<'a>(&'a self, subject: &'a Subject, arguments: &[&str]) -> Launch<'a> {
+    /// The launch of the workload with `arguments`.
+    pub(super) fn launch<'a>(&'a self, arguments: &[&str]) -> Launch<'a> {
         Launch {
             marks: Marks::Phases,
-            ..Launch::of(self.workload, arguments, &subject.root)
+            ..Launch::of(self.workload, arguments)
         }
     }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::experiments::profile::Profile;
 use crate::instance::{Instance, InstanceError, Stdin, unexpected};
-use crate::targets::{Marks, Target};
+use crate::targets::{Capability, Marks, TargetInfo};
 
 /// What each operation's figure is called, for people.
 const fn title(operation: PriceOperation) -> &'static str {
@@ -86,7 +86,7 @@ impl Experiment for Cpu {
         PriceOperation::ALL.map(metric).into()
     }
 
-    fn parts(&self, _: &str, _: &[&dyn Target]) -> Vec<Part> {
+    fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
         Vec::new()
     }
 
@@ -99,16 +99,18 @@ impl Experiment for Cpu {
         operations.map(|operation| vec![operation.name()]).collect()
     }
 
-    fn applies(&self, case: usize, target: &dyn Target) -> bool {
+    fn applies(&self, case: usize, target: &TargetInfo) -> bool {
         match PriceOperation::ALL[case] {
-            PriceOperation::Exit => target.prices_exits(),
-            PriceOperation::PageFaultFile => target.runs_programs() && target.takes_part_in(DISK),
-            _ => target.runs_programs(),
+            PriceOperation::Exit => target.can(Capability::PriceExits),
+            PriceOperation::PageFaultFile => {
+                target.can(Capability::RunPrograms) && target.takes_part_in(DISK)
+            }
+            _ => target.can(Capability::RunPrograms),
         }
     }
 
-    fn why_not(&self, case: usize, target: &dyn Target) -> Option<&'static str> {
-        if target.has_kernel() {
+    fn why_not(&self, case: usize, target: &TargetInfo) -> Option<&'static str> {
+        if target.can(Capability::KernelServices) {
             return None;
         }
         match PriceOperation::ALL[case] {
@@ -160,14 +162,14 @@ impl Experiment for Cpu {
             "--milliseconds",
             &window,
         ];
-        let path = subject.target.disk_path(bench.disk);
+        let path = subject.info.disk.path(bench.disk);
         let path_text = path.to_string_lossy();
         let with_file = operation == PriceOperation::PageFaultFile;
         if with_file {
             arguments.extend(["--path", &path_text]);
             warm_page_cache(bench.disk).map_err(InstanceError::Pipe)?;
         }
-        let mut launch = bench.launch(subject, &arguments);
+        let mut launch = bench.launch(&arguments);
         launch.disk = with_file.then_some(bench.disk);
         launch.marks = Marks::None;
         let (group, mut instance) = bench.start(subject, launch, Stdin::Held)?;
@@ -224,7 +226,7 @@ mod tests {
     use crate::host::interrupt::Interrupt;
     use crate::host::programs::Programs;
     use crate::instance::command_line::CommandLine;
-    use crate::targets;
+    use crate::targets::{self, Daemons};
 
     fn heard(lines: &str) -> Result<Outcome, MeasureError> {
         let interrupt = Interrupt::never().unwrap();
@@ -278,15 +280,16 @@ mod tests {
             floor: nowhere(),
             tracer: nowhere(),
         };
-        let targets = targets::all(&programs);
+        let targets = targets::all(&programs, Daemons::UseRunning);
         let cpu = Cpu::new(Profile::Quick);
         let asked = |name: &str| -> Vec<&str> {
-            let target = targets.iter().find(|target| target.name() == name).unwrap();
+            let mut infos = targets.iter().map(|target| target.info());
+            let target = infos.find(|info| info.name == name).unwrap();
             let cases = PriceOperation::ALL.iter().enumerate();
             let asked = cases.filter(|(case, _)| {
                 target.takes_part_in(CPU)
-                    && cpu.applies(*case, target.as_ref())
-                    && cpu.why_not(*case, target.as_ref()).is_none()
+                    && cpu.applies(*case, target)
+                    && cpu.why_not(*case, target).is_none()
             });
             asked.map(|(_, operation)| operation.name()).collect()
         };

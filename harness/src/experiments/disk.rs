@@ -23,7 +23,7 @@ use super::{
 };
 use crate::experiments::profile::Profile;
 use crate::instance::{Instance, InstanceError, Stdin, unexpected};
-use crate::targets::{DiskAccess, Target};
+use crate::targets::{Capability, DiskAccess, TargetInfo};
 use cases::{CASES, Case, FSYNC_MEDIAN};
 
 /// Size of one transfer of a sequential case.
@@ -125,7 +125,7 @@ impl Experiment for Disk {
             .collect()
     }
 
-    fn parts(&self, _: &str, _: &[&dyn Target]) -> Vec<Part> {
+    fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
         Vec::new()
     }
 
@@ -140,10 +140,10 @@ impl Experiment for Disk {
             .collect()
     }
 
-    fn why_not(&self, case: usize, target: &dyn Target) -> Option<&'static str> {
+    fn why_not(&self, case: usize, target: &TargetInfo) -> Option<&'static str> {
         let case = &CASES[case];
-        let lacks_directory = case.is_of_files() && target.files_path(Path::new("/")).is_none();
-        match target.has_kernel() {
+        let lacks_directory = case.is_of_files() && target.files.is_none();
+        match target.can(Capability::KernelServices) {
             false if case.depth > 1 => {
                 Some("without a kernel there is one thread, and one operation at a time")
             }
@@ -186,11 +186,12 @@ impl Experiment for Disk {
         let files = case.is_of_files().then(|| directory_for_all(bench.scratch));
         let files = files.transpose().map_err(MeasureError::Command)?;
         let files = files.as_ref().map(TempDir::path);
-        let path = files.and_then(|files| subject.target.files_path(files));
-        let path = path.unwrap_or_else(|| subject.target.disk_path(bench.disk));
+        let place = subject.info.files;
+        let path = files.and_then(|files| Some(place?.path(files)));
+        let path = path.unwrap_or_else(|| subject.info.disk.path(bench.disk));
         let arguments = self.arguments(case, &path);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let mut launch = bench.launch(subject, &arguments);
+        let mut launch = bench.launch(&arguments);
         launch.disk = files.is_none().then_some(bench.disk);
         launch.files = files;
         if case.direct {

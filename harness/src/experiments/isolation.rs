@@ -23,7 +23,7 @@ use crate::experiments::profile::Profile;
 use crate::instance::marks::Count;
 use crate::instance::{Instance, Stdin, unexpected};
 use crate::launchers::tracer;
-use crate::targets::{Marks, Target};
+use crate::targets::{Capability, Marks, TargetInfo};
 
 /// The cases, by their places.
 const OUTSIDE: usize = 0;
@@ -78,7 +78,7 @@ impl Experiment for Isolation {
         ]
     }
 
-    fn parts(&self, metric: &str, _: &[&dyn Target]) -> Vec<Part> {
+    fn parts(&self, metric: &str, _: &[&TargetInfo]) -> Vec<Part> {
         if metric != EXITS {
             return Vec::new();
         }
@@ -100,11 +100,12 @@ impl Experiment for Isolation {
         ]
     }
 
-    fn applies(&self, case: usize, target: &dyn Target) -> bool {
-        target.runs_programs() && (case != EXIT_CASE || target.counts_exits())
+    fn applies(&self, case: usize, target: &TargetInfo) -> bool {
+        target.can(Capability::RunPrograms)
+            && (case != EXIT_CASE || target.can(Capability::CountExits))
     }
 
-    fn why_not(&self, case: usize, target: &dyn Target) -> Option<&'static str> {
+    fn why_not(&self, case: usize, target: &TargetInfo) -> Option<&'static str> {
         // Those of which no instance's memory can be told have their processes elsewhere.
         (case == OUTSIDE && !target.takes_part_in(MEMORY))
             .then_some("a daemon starts the program, and its processes can't be followed")
@@ -128,7 +129,7 @@ impl Experiment for Isolation {
         subject: &Subject,
         bench: &Bench,
     ) -> Result<Measured, MeasureError> {
-        let mut launch = bench.launch(subject, &["--wait", "calls"]);
+        let mut launch = bench.launch(&["--wait", "calls"]);
         launch.marks = match case {
             EXIT_CASE => Marks::PhasesAndExits,
             _ => Marks::None,

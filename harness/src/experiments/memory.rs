@@ -15,7 +15,7 @@ use crate::experiments::profile::Profile;
 use crate::host::clock::MonotonicTime;
 use crate::host::probe::pss::Pss;
 use crate::instance::Stdin;
-use crate::targets::Target;
+use crate::targets::{Capability, TargetInfo};
 
 const CHARGE: &str = "charge";
 const PSS: &str = "pss";
@@ -52,7 +52,7 @@ impl Experiment for Memory {
         ]
     }
 
-    fn parts(&self, metric: &str, _: &[&dyn Target]) -> Vec<Part> {
+    fn parts(&self, metric: &str, _: &[&TargetInfo]) -> Vec<Part> {
         let mut parts = vec![
             part(
                 "anon",
@@ -97,7 +97,7 @@ impl Experiment for Memory {
         bench: &Bench,
     ) -> Result<Measured, MeasureError> {
         let touched = TOUCHED.as_u64().to_string();
-        let launch = bench.launch(subject, &["idle", "--touch", &touched]);
+        let launch = bench.launch(&["idle", "--touch", &touched]);
         let (group, mut instance) = bench.start(subject, launch, Stdin::Held)?;
         if let Some(group) = &group {
             // Nothing is timed here, so the harness leaves at once and charges nothing of its own.
@@ -129,7 +129,7 @@ impl Experiment for Memory {
             Err(error) => measured.missing.push((PSS, why_no_pss(&error))),
         }
 
-        let ended = if subject.target.tells_end_of_input() {
+        let ended = if subject.info.can(Capability::TellEndOfInput) {
             instance.close_stdin();
             instance.finished()?
         } else {

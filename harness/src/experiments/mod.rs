@@ -31,7 +31,7 @@ pub use net::NetError;
 
 use crate::experiments::profile::Profile;
 use crate::host::clock::MonotonicTime;
-use crate::targets::Target;
+use crate::targets::TargetInfo;
 
 /// Name of the start-up experiment.
 pub const STARTUP: &str = "startup";
@@ -157,7 +157,7 @@ pub trait Experiment: std::fmt::Debug {
     fn metrics(&self) -> Vec<MetricInfo>;
 
     /// The parts of `metric`, in order, each explained; `subjects` add the phases of their launchers.
-    fn parts(&self, metric: &str, subjects: &[&dyn Target]) -> Vec<Part>;
+    fn parts(&self, metric: &str, subjects: &[&TargetInfo]) -> Vec<Part>;
 
     /// How many instances are started at once for a sample of `metric`, stay or have run, if that is what it is about.
     fn at_once(&self, metric: &str) -> Option<u32> {
@@ -191,13 +191,13 @@ pub trait Experiment: std::fmt::Debug {
     }
 
     /// Whether a case can be asked of a target that takes part.
-    fn applies(&self, case: usize, target: &dyn Target) -> bool {
+    fn applies(&self, case: usize, target: &TargetInfo) -> bool {
         let _ = (case, target);
         true
     }
 
     /// Why a case can't be asked of a target of which a reader would expect it; the reason is a row of the results.
-    fn why_not(&self, case: usize, target: &dyn Target) -> Option<&'static str> {
+    fn why_not(&self, case: usize, target: &TargetInfo) -> Option<&'static str> {
         let _ = (case, target);
         None
     }
@@ -223,7 +223,7 @@ pub trait Experiment: std::fmt::Debug {
     ) -> Result<Measured, MeasureError>;
 
     /// The definition of this experiment for a results file.
-    fn describe(&self, targets: &[&dyn Target]) -> isobench_reports::model::Experiment {
+    fn describe(&self, targets: &[&TargetInfo]) -> isobench_reports::model::Experiment {
         isobench_reports::model::Experiment {
             name: self.name().to_owned(),
             method: self.method().to_owned(),

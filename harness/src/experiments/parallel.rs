@@ -16,7 +16,7 @@ use crate::experiments::profile::Profile;
 use crate::host::accounting::Accounting;
 use crate::host::clock::MonotonicTime;
 use crate::instance::{InstanceError, Started, start_together};
-use crate::targets::{Marks, Target};
+use crate::targets::{Marks, TargetInfo};
 
 /// A number of instances, and the metrics that it has.
 struct Crowd {
@@ -73,7 +73,7 @@ impl Experiment for Parallel {
         ready.chain(rates).collect()
     }
 
-    fn parts(&self, _: &str, _: &[&dyn Target]) -> Vec<Part> {
+    fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
         Vec::new()
     }
 
@@ -130,7 +130,7 @@ impl Experiment for Parallel {
             None => vec![Vec::new(); crowd.at_once as usize],
         };
         let command = |limits| {
-            let mut launch = bench.launch(subject, &["ready"]);
+            let mut launch = bench.launch(&["ready"]);
             launch.marks = Marks::None;
             launch.limits = limits;
             subject.command(&launch)

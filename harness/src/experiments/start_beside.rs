@@ -17,7 +17,7 @@ use crate::experiments::profile::Profile;
 use crate::host::accounting::{Accounting, Group};
 use crate::host::clock::MonotonicTime;
 use crate::instance::{Instance, InstanceError, Stdin};
-use crate::targets::{Marks, Target};
+use crate::targets::{Capability, Marks, TargetInfo};
 
 /// Starts that are timed beside one crowd: making it takes far longer than they do.
 const STARTS: u32 = 5;
@@ -66,7 +66,7 @@ impl Experiment for StartBeside {
         CROWDS.iter().map(|(_, metric)| *metric).collect()
     }
 
-    fn parts(&self, _: &str, _: &[&dyn Target]) -> Vec<Part> {
+    fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
         Vec::new()
     }
 
@@ -82,8 +82,8 @@ impl Experiment for StartBeside {
         CROWDS.iter().map(|(_, metric)| vec![metric.name]).collect()
     }
 
-    fn applies(&self, _: usize, target: &dyn Target) -> bool {
-        target.runs_programs()
+    fn applies(&self, _: usize, target: &TargetInfo) -> bool {
+        target.can(Capability::RunPrograms)
     }
 
     fn rounds(&self, profile: Profile) -> Rounds {
@@ -132,7 +132,7 @@ fn start_one(
     subject: &Subject,
     bench: &Bench,
 ) -> Result<Reading, MeasureError> {
-    let mut launch = bench.launch(subject, &["ready"]);
+    let mut launch = bench.launch(&["ready"]);
     launch.marks = Marks::None;
     let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
     let took = elapsed(metric, instance.spawned_at(), instance.ready()?)?;
@@ -162,7 +162,7 @@ impl<'r> Crowd<'r> {
         };
         for (number, limits) in (0..).zip(limits) {
             check_memory(number)?;
-            let mut launch = bench.launch(subject, &["idle", "--touch", "4KiB"]);
+            let mut launch = bench.launch(&["idle", "--touch", "4KiB"]);
             launch.marks = Marks::None;
             launch.limits = limits;
             let command = subject.command(&launch)?;

@@ -19,7 +19,7 @@ use crate::experiments::profile::Profile;
 use crate::host::page_cache::{bring_in, files_of, held, take_out};
 use crate::instance::Stdin;
 use crate::instance::command_line::CommandLine;
-use crate::targets::Target;
+use crate::targets::TargetInfo;
 
 const COLD: &str = "cold";
 const WARM: &str = "warm";
@@ -68,7 +68,7 @@ impl Experiment for StartCold {
         ]
     }
 
-    fn parts(&self, metric: &str, targets: &[&dyn Target]) -> Vec<Part> {
+    fn parts(&self, metric: &str, targets: &[&TargetInfo]) -> Vec<Part> {
         match metric {
             READ => Vec::new(),
             _ => phases_of(targets),
@@ -110,7 +110,7 @@ impl Experiment for StartCold {
         subject: &Subject,
         bench: &Bench,
     ) -> Result<Measured, MeasureError> {
-        let launch = bench.launch(subject, &["ready"]);
+        let launch = bench.launch(&["ready"]);
         let mut files = Vec::new();
         let (group, instance) =
             bench.start_after(subject, launch, Stdin::Null, Duration::ZERO, |command| {
@@ -145,5 +145,5 @@ pub(super) fn own_places(command: &CommandLine, subject: &Subject) -> Vec<PathBu
     let places = program.chain(command.input.clone()).chain(named);
     // A program may be found through a link, as alternatives are.
     let places = places.map(|path| path.canonicalize().unwrap_or(path));
-    places.chain([subject.root.clone()]).collect()
+    places.chain([subject.directory.clone()]).collect()
 }

@@ -15,7 +15,7 @@ use super::startup::{phases_of, until_ready};
 use super::{Bench, Experiment, MeasureError, Measured, MetricInfo, Rounds, START_GAPS, Subject};
 use crate::experiments::profile::Profile;
 use crate::instance::{InstanceError, Stdin};
-use crate::targets::Target;
+use crate::targets::TargetInfo;
 
 /// A gap and the metric of the starts after it.
 const GAPS: [(Duration, MetricInfo); 3] = [
@@ -61,7 +61,7 @@ impl Experiment for StartGaps {
         GAPS.iter().map(|(_, metric)| *metric).collect()
     }
 
-    fn parts(&self, _: &str, targets: &[&dyn Target]) -> Vec<Part> {
+    fn parts(&self, _: &str, targets: &[&TargetInfo]) -> Vec<Part> {
         phases_of(targets)
     }
 
@@ -111,7 +111,7 @@ impl Experiment for StartGaps {
         bench: &Bench,
     ) -> Result<Measured, MeasureError> {
         let (gap, metric) = &GAPS[case];
-        let launch = bench.launch(subject, &["ready"]);
+        let launch = bench.launch(&["ready"]);
         let (group, instance) =
             bench.start_after(subject, launch, Stdin::Null, Duration::ZERO, |_| {
                 if bench.interrupt.comes_within(*gap) {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::experiments::profile::Profile;
 use crate::instance::Stdin;
-use crate::targets::Target;
+use crate::targets::{Capability, TargetInfo};
 
 const READY: &str = "ready";
 const LIFE: &str = "life";
@@ -110,7 +110,7 @@ impl Experiment for StartParts {
         ]
     }
 
-    fn parts(&self, _: &str, _: &[&dyn Target]) -> Vec<Part> {
+    fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
         let parts = self.variants.iter().map(|variant| &variant.part);
         parts.filter(|part| part.name != TOTAL).cloned().collect()
     }
@@ -127,8 +127,8 @@ impl Experiment for StartParts {
         &self.variants[case].part.name
     }
 
-    fn applies(&self, _: usize, target: &dyn Target) -> bool {
-        target.leaves_out_mechanisms()
+    fn applies(&self, _: usize, target: &TargetInfo) -> bool {
+        target.can(Capability::LeaveOutMechanisms)
     }
 
     fn rounds(&self, profile: Profile) -> Rounds {
@@ -158,7 +158,7 @@ impl Experiment for StartParts {
         if part.name == Mechanism::Cgroup.name() && bench.accounting.is_none() {
             return Ok(no_cgroup());
         }
-        let mut launch = bench.launch(subject, &["ready"]);
+        let mut launch = bench.launch(&["ready"]);
         launch.mechanisms = *mechanisms;
         let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
         let ready = instance.ready()?;

@@ -22,7 +22,7 @@ use crate::host::accounting::Group;
 use crate::host::clock::MonotonicTime;
 use crate::instance::marks::Mark;
 use crate::instance::{Instance, Stdin};
-use crate::targets::Target;
+use crate::targets::{Capability, TargetInfo};
 
 const READY: &str = "ready";
 const READY_ORDINARY: &str = "ready-ordinary";
@@ -73,7 +73,7 @@ impl Experiment for Startup {
         ]
     }
 
-    fn parts(&self, metric: &str, targets: &[&dyn Target]) -> Vec<Part> {
+    fn parts(&self, metric: &str, targets: &[&TargetInfo]) -> Vec<Part> {
         if ![READY, READY_ORDINARY].contains(&metric) {
             return Vec::new();
         }
@@ -91,8 +91,8 @@ impl Experiment for Startup {
         ]
     }
 
-    fn applies(&self, case: usize, target: &dyn Target) -> bool {
-        case == LEAST || target.runs_programs()
+    fn applies(&self, case: usize, target: &TargetInfo) -> bool {
+        case == LEAST || target.can(Capability::RunPrograms)
     }
 
     fn rounds(&self, profile: Profile) -> Rounds {
@@ -122,7 +122,7 @@ impl Experiment for Startup {
             LEAST => (READY, &["ready"]),
             _ => (READY_ORDINARY, &["ready", "--libc"]),
         };
-        let launch = bench.launch(subject, arguments);
+        let launch = bench.launch(arguments);
         let delay = bench.injected(STARTUP, subject);
         let (group, mut instance) =
             bench.start_after(subject, launch, Stdin::Null, delay, |_| Ok(()))?;
@@ -148,9 +148,9 @@ impl Experiment for Startup {
 }
 
 /// The phases that the launchers of `targets` mark, and the rest.
-pub(super) fn phases_of(targets: &[&dyn Target]) -> Vec<Part> {
+pub(super) fn phases_of(targets: &[&TargetInfo]) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
-    for phase in targets.iter().flat_map(|target| target.phases()) {
+    for phase in targets.iter().flat_map(|target| target.phases.clone()) {
         if parts.iter().all(|known| known.name != phase.name) {
             parts.push(phase);
         }

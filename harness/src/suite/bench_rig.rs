@@ -12,8 +12,8 @@ use crate::experiments::{self, Experiment, Subject};
 use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
-use crate::suite::rig::Rig;
-use crate::targets;
+use crate::suite::rig::{Candidate, Rig};
+use crate::targets::{self, Daemons, Pace};
 
 /// Everything that a bench measures with.
 #[derive(Debug)]
@@ -38,22 +38,20 @@ impl BenchRig {
             .into_iter()
             .find(|known| known.name() == experiment)
             .ok_or_else(|| anyhow::anyhow!("no experiment `{experiment}`"))?;
-        let targets = targets::all(&programs)
+        let targets = targets::all(&programs, Daemons::UseRunning)
             .into_iter()
-            .filter(|target| target.is_quick() && target.takes_part_in(experiment.name()))
+            .filter(|target| {
+                let info = target.info();
+                info.pace == Pace::Quick && info.takes_part_in(experiment.name())
+            })
             .collect();
         let rig = Rig::assemble(
-            targets,
-            &host,
+            Candidate::inspect(targets, &host),
             &programs,
             experiments::disk_size(Profile::Quick),
         )?;
         for absent in &rig.absent {
-            eprintln!(
-                "{} can't run here: {}",
-                absent.target.name(),
-                absent.why.reason
-            );
+            eprintln!("{} can't run here: {}", absent.info.name, absent.why.reason);
         }
         Ok(Self {
             rig,
@@ -80,10 +78,10 @@ impl BenchRig {
     /// The targets that can do `case`. The others are named on standard error.
     pub fn subjects(&self, case: usize) -> Vec<&Subject> {
         let can = |subject: &&Subject| {
-            let target = subject.target.as_ref();
+            let target = &subject.info;
             let why_not = self.experiment.why_not(case, target);
             if let Some(why_not) = why_not {
-                eprintln!("{} is left out: {why_not}", target.name());
+                eprintln!("{} is left out: {why_not}", target.name);
             }
             why_not.is_none()
         };
@@ -98,13 +96,13 @@ impl BenchRig {
         let bench = self.rig.bench(&self.interrupt);
         let readings = match self.experiment.measure(case, subject, &bench) {
             Ok(measured) => measured.readings,
-            Err(error) => panic!("{}: {:#}", subject.target.name(), anyhow::Error::new(error)),
+            Err(error) => panic!("{}: {:#}", subject.info.name, anyhow::Error::new(error)),
         };
         let whole = readings
             .iter()
             .find(|r| r.metric == metric && r.part == TOTAL);
         whole.map_or_else(
-            || panic!("{} gave no {metric}", subject.target.name()),
+            || panic!("{} gave no {metric}", subject.info.name),
             |reading| reading.value,
         )
     }

@@ -47,7 +47,7 @@ impl Wish {
     /// # Errors
     /// The wish names a target that the run doesn't have.
     pub fn injections(&self, targets: &[Box<dyn Target>]) -> Result<Vec<Injection>, BadInput> {
-        let names = targets.iter().map(|target| target.name());
+        let names = targets.iter().map(|target| target.info().name);
         let wanted: Vec<_> = names
             .filter(|name| self.target.as_deref().is_none_or(|wanted| wanted == *name))
             .collect();

@@ -31,18 +31,18 @@ use crate::host::programs::Programs;
 use crate::host::tune::Tuned;
 use crate::suite::injection::Wish;
 use crate::suite::progress::Progress;
-use crate::suite::rig::Rig;
+use crate::suite::rig::{Candidate, Rig};
 use crate::suite::runner::Runner;
 use crate::suite::stop::Until;
-use crate::targets::{self, Target};
+use crate::targets::{self, Daemons, Presence, Target, TargetInfo, UnknownTarget};
 
 /// What to run.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Names of targets and of groups of them; those that start quickly if `None`.
     pub targets: Option<Vec<String>>,
-    /// Whether peers that need a daemon may start one.
-    pub start_daemons: bool,
+    /// Whose daemons the peers talk to that need one.
+    pub daemons: Daemons,
     /// Names of experiments; those that a run has unasked if `None`.
     pub experiments: Option<Vec<String>>,
     /// How much time to take.
@@ -96,8 +96,9 @@ pub fn run(
     // Before the host is looked at: the report says what the figures were taken with.
     let tuned = options.tune.as_deref().map(Tuned::begin).transpose()?;
     let host = HostReport::inspect(programs);
+    let candidates = Candidate::inspect(targets, &host);
     let mut run = describe(
-        &targets,
+        &candidates,
         &experiments,
         &host,
         options.profile,
@@ -110,7 +111,7 @@ pub fn run(
     } else {
         ByteSize(0)
     };
-    let mut rig = Rig::assemble(targets, &host, programs, disk_size)?;
+    let mut rig = Rig::assemble(candidates, programs, disk_size)?;
     rig.injections.clone_from(&injections);
     rig.limit = options.limit.unwrap_or(rig.limit);
     run.conduct.injections = injections;
@@ -143,7 +144,7 @@ fn tell_what_is_amiss(run: &mut Run, rig: &Rig, tuned: Option<&Tuned>) {
             .push(format!("memory is not accounted by cgroup: {error}"));
     }
     for absent in &rig.absent {
-        let of_target = |target: &&mut model::Target| target.name == absent.target.name();
+        let of_target = |target: &&mut model::Target| target.name == absent.info.name;
         if let Some(target) = run.targets.iter_mut().find(of_target) {
             target.unavailable = Some(absent.why.clone());
         }
@@ -157,12 +158,8 @@ fn tell_what_is_amiss(run: &mut Run, rig: &Rig, tuned: Option<&Tuned>) {
 }
 
 /// The targets that were asked for.
-fn targets(options: &Options, programs: &Programs) -> Result<Vec<Box<dyn Target>>, BadInput> {
-    let all = if options.start_daemons {
-        targets::all_starting_daemons(programs)
-    } else {
-        targets::all(programs)
-    };
+fn targets(options: &Options, programs: &Programs) -> Result<Vec<Box<dyn Target>>, UnknownTarget> {
+    let all = targets::all(programs, options.daemons);
     let mut targets = targets::choose(all, options.targets.as_deref())?;
     targets.extend(options.twin.then(targets::twin));
     Ok(targets)
@@ -267,23 +264,28 @@ fn choose<T>(
 /// A baseline that isn't measured would leave a run without a single ratio.
 fn check_baseline(targets: &[Box<dyn Target>], wanted: Option<&str>) -> Result<(), BadInput> {
     match wanted {
-        Some(name) if targets.iter().all(|target| target.name() != name) => Err(BadInput(format!(
-            "the baseline `{name}` isn't among the targets of this run; choose among {}",
-            targets::names(targets)
-        ))),
+        Some(name) if targets.iter().all(|target| target.info().name != name) => {
+            Err(BadInput(format!(
+                "the baseline `{name}` isn't among the targets of this run; choose among {}",
+                targets::names(targets)
+            )))
+        }
         _ => Ok(()),
     }
 }
 
 fn describe(
-    targets: &[Box<dyn Target>],
+    candidates: &[Candidate],
     experiments: &[Box<dyn Experiment>],
     host: &HostReport,
     profile: Profile,
     seed: u64,
     started: Timestamp,
 ) -> Run {
-    let all: Vec<&dyn Target> = targets.iter().map(AsRef::as_ref).collect();
+    let infos: Vec<&TargetInfo> = candidates
+        .iter()
+        .map(|candidate| candidate.target.info())
+        .collect();
     Run {
         schema: SCHEMA_VERSION,
         tool: "isobench".to_owned(),
@@ -294,21 +296,13 @@ fn describe(
         profile: profile.name().to_owned(),
         seed,
         host: host.describe(),
-        targets: all
+        targets: candidates
             .iter()
-            .map(|target| model::Target {
-                name: target.name().to_owned(),
-                description: target.description().to_owned(),
-                kind: target.kind(),
-                version: target.version(),
-                floor: target.floor().map(str::to_owned),
-                differences: target.differences().iter().map(|&s| s.to_owned()).collect(),
-                unavailable: target.unavailable(host),
-            })
+            .map(|candidate| describe_target(candidate.target.info(), &candidate.presence))
             .collect(),
         experiments: experiments
             .iter()
-            .map(|experiment| experiment.describe(&all))
+            .map(|experiment| experiment.describe(&infos))
             .collect(),
         conduct: model::Conduct::default(),
         warnings: host
@@ -318,6 +312,19 @@ fn describe(
             .filter_map(|finding| finding.fact().warning())
             .collect(),
         samples: Vec::new(),
+    }
+}
+
+/// A target as results files have it.
+fn describe_target(info: &TargetInfo, presence: &Presence) -> model::Target {
+    model::Target {
+        name: info.name.to_owned(),
+        description: info.description.to_owned(),
+        kind: info.kind,
+        version: presence.version.clone(),
+        floor: info.floor.map(str::to_owned),
+        differences: info.differences.iter().map(|&s| s.to_owned()).collect(),
+        unavailable: presence.unavailable.clone(),
     }
 }
 

@@ -18,16 +18,36 @@ use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
 use crate::host::session::Session;
-use crate::targets::Target;
+use crate::targets::{Contents, PrepareError, Prepared, Presence, Setup, Target, TargetInfo};
 
 /// How long one instance may take before its sample counts as failed, unless told otherwise.
 const SAMPLE_LIMIT: Duration = Duration::from_secs(20);
 
+/// A target that a run was asked for, and what this host has of it.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The target.
+    pub target: Box<dyn Target>,
+    /// What this host has of the target.
+    pub presence: Presence,
+}
+
+impl Candidate {
+    /// Asks each of `targets` what `host` has of it.
+    pub fn inspect(targets: Vec<Box<dyn Target>>, host: &HostReport) -> Vec<Self> {
+        let inspected = targets.into_iter().map(|target| Self {
+            presence: target.presence(host),
+            target,
+        });
+        inspected.collect()
+    }
+}
+
 /// A target that can't run here.
 #[derive(Debug)]
 pub struct Absent {
-    /// The target.
-    pub target: Box<dyn Target>,
+    /// The target, described.
+    pub info: TargetInfo,
     /// Why, and what would help.
     pub why: Unavailable,
 }
@@ -52,13 +72,12 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Prepares `targets`, with a disk file of `disk_size` bytes.
+    /// Prepares `candidates`, with a disk file of `disk_size` bytes.
     ///
     /// # Errors
     /// There is no place for files. A target that can't be prepared is [`Absent`].
     pub fn assemble(
-        targets: Vec<Box<dyn Target>>,
-        host: &HostReport,
+        candidates: Vec<Candidate>,
         programs: &Programs,
         disk_size: ByteSize,
     ) -> anyhow::Result<Self> {
@@ -69,15 +88,22 @@ impl Rig {
             .with_context(|| format!("cannot make the disk file in {}", scratch.display()))?;
         let mut subjects = Vec::new();
         let mut absent = Vec::new();
-        for target in targets {
-            let root = scratch.join(target.name());
-            let unavailable = target
-                .unavailable(host)
-                .or_else(|| prepare(target.as_ref(), &programs.workload, &root))
-                .or_else(|| target.start(&root, accounting.as_ref().ok()?).err());
-            match unavailable {
-                Some(why) => absent.push(Absent { target, why }),
-                None => subjects.push(Subject { target, root }),
+        for candidate in candidates {
+            let info = candidate.target.info().clone();
+            let directory = scratch.join(info.name);
+            let setup = Setup {
+                contents: Contents::Program(&programs.workload),
+                directory: &directory,
+                session: session.name(),
+                accounting: accounting.as_ref().ok(),
+            };
+            match prepare(&candidate, &setup) {
+                Ok(prepared) => subjects.push(Subject {
+                    info,
+                    prepared,
+                    directory,
+                }),
+                Err(why) => absent.push(Absent { info, why }),
             }
         }
         Ok(Self {
@@ -108,13 +134,15 @@ impl Rig {
     }
 }
 
-fn prepare(target: &dyn Target, workload: &Path, root: &Path) -> Option<Unavailable> {
-    let prepared = fs::create_dir(root).and_then(|()| target.prepare(workload, root));
-    let error = prepared.err()?;
-    Some(Unavailable {
-        reason: format!("cannot prepare {}: {error}", root.display()),
-        fix: "see that TMPDIR is on a disk with room".to_owned(),
-    })
+/// Prepares a target, unless the host can't run it.
+fn prepare(candidate: &Candidate, setup: &Setup) -> Result<Box<dyn Prepared>, Unavailable> {
+    if let Some(why) = &candidate.presence.unavailable {
+        return Err(why.clone());
+    }
+    setup
+        .files(|directory| fs::create_dir(directory))
+        .and_then(|()| candidate.target.prepare(setup))
+        .map_err(PrepareError::into_unavailable)
 }
 
 /// A file of random bytes, on disk, that the mapped root of a container may write as well.

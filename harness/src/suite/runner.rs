@@ -74,7 +74,7 @@ impl Runner<'_> {
                 continue;
             }
             let begun = Instant::now();
-            progress.step(sequence, experiment.name(), subject.target.name());
+            progress.step(sequence, experiment.name(), subject.info.name);
             let outcome = measure(experiment.as_ref(), step, subject, bench, &mut hung);
             if bench.interrupt.asked() || outcome.as_ref().is_err_and(MeasureError::is_interrupt) {
                 interrupted = true;
@@ -85,7 +85,7 @@ impl Runner<'_> {
                 .map_or(Duration::ZERO, |measured| measured.host_work);
             let mut taken = rows(
                 experiment.as_ref(),
-                subject.target.name(),
+                subject.info.name,
                 step,
                 sequence as u64,
                 outcome,
@@ -156,7 +156,7 @@ impl Runner<'_> {
     fn subjects_of(&self, experiment: &dyn Experiment, case: usize) -> Vec<usize> {
         (0..self.subjects.len())
             .filter(|&index| {
-                let target = self.subjects[index].target.as_ref();
+                let target = &self.subjects[index].info;
                 target.takes_part_in(experiment.name())
                     && experiment.applies(case, target)
                     && experiment.why_not(case, target).is_none()
@@ -170,7 +170,7 @@ impl Runner<'_> {
         for experiment in self.experiments {
             for (case, metrics) in experiment.cases().iter().enumerate() {
                 for subject in self.subjects {
-                    let target = subject.target.as_ref();
+                    let target = &subject.info;
                     let takes_part = target.takes_part_in(experiment.name());
                     if let Some(reason) = experiment.why_not(case, target).filter(|_| takes_part) {
                         rows.extend(unavailable(experiment.as_ref(), target, metrics, reason));
@@ -193,7 +193,7 @@ fn measure(
     let hung = &mut hung[step.target];
     if *hung >= MOST_HUNG {
         return Err(MeasureError::GivenUp {
-            target: subject.target.name(),
+            target: subject.info.name,
             hung: *hung,
         });
     }

@@ -2,49 +2,59 @@
 
 use isobench_reports::model::TargetKind;
 
-use super::{Target, names};
-use crate::BadInput;
+use super::{Pace, Target, TargetInfo, names};
 
-/// A word that stands for several targets, and which.
-type Group = (&'static str, fn(&dyn Target) -> bool);
+/// A word that stands for several targets, and which targets these are.
+type Group = (&'static str, fn(&TargetInfo) -> bool);
 
 const GROUPS: [Group; 4] = [
     ("all", |_| true),
-    ("rungs", |target| {
-        matches!(target.kind(), TargetKind::Rung(_))
-    }),
-    ("floors", |target| target.kind() == TargetKind::Floor),
-    ("peers", |target| target.kind() == TargetKind::Peer),
+    ("rungs", |info| matches!(info.kind, TargetKind::Rung(_))),
+    ("floors", |info| info.kind == TargetKind::Floor),
+    ("peers", |info| info.kind == TargetKind::Peer),
 ];
 
-/// Picks the targets that `wanted` names, in their own order; without names those that start quickly.
+/// A name is neither a target's nor a group's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown target `{name}`; choose among {known}, or {groups}")]
+pub struct UnknownTarget {
+    name: String,
+    known: String,
+    groups: String,
+}
+
+/// Picks the targets that `wanted` names, in the order of the report; without names those that start
+/// quickly.
 ///
 /// # Errors
-/// A name is neither a target's nor a group's.
+/// [`UnknownTarget`] with the names that there are.
 pub fn choose(
     all: Vec<Box<dyn Target>>,
     wanted: Option<&[String]>,
-) -> Result<Vec<Box<dyn Target>>, BadInput> {
+) -> Result<Vec<Box<dyn Target>>, UnknownTarget> {
     let Some(wanted) = wanted else {
-        return Ok(all.into_iter().filter(|target| target.is_quick()).collect());
+        let quick = all
+            .into_iter()
+            .filter(|target| target.info().pace == Pace::Quick);
+        return Ok(quick.collect());
     };
-    let matches = |target: &dyn Target, word: &str| {
+    let matches = |info: &TargetInfo, word: &str| {
         let group = GROUPS.iter().find(|(name, _)| *name == word);
-        target.name() == word || group.is_some_and(|(_, holds)| holds(target))
+        info.name == word || group.is_some_and(|(_, holds)| holds(info))
     };
     let unknown = wanted
         .iter()
-        .find(|word| !all.iter().any(|target| matches(target.as_ref(), word)));
+        .find(|word| !all.iter().any(|target| matches(target.info(), word)));
     if let Some(unknown) = unknown {
-        return Err(BadInput(format!(
-            "unknown target `{unknown}`; choose among {}, or {}",
-            names(&all),
-            GROUPS.map(|(name, _)| name).join(", ")
-        )));
+        return Err(UnknownTarget {
+            name: unknown.clone(),
+            known: names(&all),
+            groups: GROUPS.map(|(name, _)| name).join(", "),
+        });
     }
     let chosen = all
         .into_iter()
-        .filter(|target| wanted.iter().any(|word| matches(target.as_ref(), word)));
+        .filter(|target| wanted.iter().any(|word| matches(target.info(), word)));
     Ok(chosen.collect())
 }
 
@@ -66,8 +76,11 @@ mod tests {
         };
         let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
         let wanted = (!words.is_empty()).then_some(words.as_slice());
-        match choose(targets::all(&programs), wanted) {
-            Ok(targets) => Ok(targets.iter().map(|target| target.name()).collect()),
+        match choose(
+            targets::all(&programs, targets::Daemons::UseRunning),
+            wanted,
+        ) {
+            Ok(targets) => Ok(targets.iter().map(|target| target.info().name).collect()),
             Err(error) => Err(error.to_string()),
         }
     }

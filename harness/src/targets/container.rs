@@ -1,12 +1,17 @@
 //! Rung 1: isobench's own namespace container, started by the launcher `isobench-container`.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use isobench_container::{Mechanism, Mechanisms, Network, Phase, User};
-use isobench_reports::model::{Part, TargetKind, Unavailable};
+use isobench_reports::model::TargetKind;
 
-use super::{Launch, Marks, Target, file_name, inside_path, part, place_program};
+use super::prepare::{file_name, inside_path, place_program};
+use super::{
+    Capability, Contents, Launch, Marks, MemoryLimit, Place, PrepareError, Prepared, Presence,
+    Setup, Target, TargetInfo, phase,
+};
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::{CommandLine, MARKS_DESCRIPTOR};
 
@@ -18,168 +23,191 @@ const FILES: &str = "/files";
 /// Rung 1.
 #[derive(Debug)]
 pub struct Container {
+    info: TargetInfo,
     launcher: PathBuf,
-}
-
-/// A program of an image: what its instance needs beyond a [`Launch`].
-#[derive(Debug)]
-pub struct InImage<'a> {
-    /// The image's layers, the lowest first.
-    pub layers: &'a [PathBuf],
-    /// Where the program starts.
-    pub working_directory: &'a Path,
-    /// Who it runs as.
-    pub user: &'a User,
 }
 
 impl Container {
     /// The target with this launcher.
     pub fn new(launcher: &Path) -> Self {
+        let description = "Seven namespaces, a cgroup, an overlayfs root, pivot_root, seccomp, no \
+                           capabilities; the host's kernel.";
+        let phases = Phase::ALL.iter();
         Self {
+            info: TargetInfo {
+                floor: Some("floor-namespaces"),
+                phases: phases
+                    .map(|one| phase(one.name(), one.explanation()))
+                    .collect(),
+                capabilities: &[
+                    Capability::RunPrograms,
+                    Capability::RunImages,
+                    Capability::KernelServices,
+                    Capability::TellEndOfInput,
+                    Capability::KeepBounds,
+                    Capability::LeaveOutMechanisms,
+                    Capability::StackLayers,
+                    Capability::ShowFiles,
+                ],
+                networks: &Network::ALL,
+                memory_limit: Some(MemoryLimit::Cgroup),
+                disk: Place::At(DISK),
+                files: Some(Place::At(FILES)),
+                ..TargetInfo::new(TargetKind::Rung(1), "container", description)
+            },
             launcher: launcher.to_owned(),
         }
-    }
-
-    fn options(&self, launch: &Launch, layers: &[PathBuf]) -> CommandLine {
-        let mut command = CommandLine::new(&self.launcher);
-        let arguments = &mut command.arguments;
-        if launch.marks != Marks::None {
-            arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
-        }
-        let has = |mechanism| launch.mechanisms.contains(mechanism);
-        if launch.mechanisms != Mechanisms::ALL {
-            let mechanisms = launch.mechanisms.to_string();
-            arguments.extend(["--mechanisms".into(), mechanisms.into()]);
-        }
-        for layer in layers.iter().filter(|_| has(Mechanism::Overlay)) {
-            arguments.extend(["--layer".into(), layer.into()]);
-        }
-        if let Some(scratch) = launch.scratch.filter(|_| has(Mechanism::Overlay)) {
-            arguments.extend(["--scratch".into(), scratch.into()]);
-        }
-        let binds = [(launch.disk, DISK), (launch.files, FILES)];
-        for (source, place) in binds {
-            let Some(source) = source else { continue };
-            let mut bind = source.as_os_str().to_owned();
-            bind.push(":");
-            bind.push(place);
-            arguments.extend(["--bind".into(), bind]);
-        }
-        for directory in launch.limits.iter().filter(|_| has(Mechanism::Cgroup)) {
-            arguments.extend(["--cgroup".into(), directory.into()]);
-        }
-        if let Some(memory) = launch.memory {
-            arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
-        }
-        arguments.extend(launch.bounds.launcher_options());
-        if let Some(network) = launch.network {
-            arguments.extend(["--net".into(), network.name().into()]);
-        }
-        for variable in &launch.environment {
-            arguments.extend(["--env".into(), variable.clone()]);
-        }
-        command
     }
 }
 
 impl Target for Container {
-    fn name(&self) -> &'static str {
-        "container"
+    fn info(&self) -> &TargetInfo {
+        &self.info
     }
 
-    fn description(&self) -> &'static str {
-        "Seven namespaces, a cgroup, an overlayfs root, pivot_root, seccomp, no capabilities; the host's kernel."
+    fn presence(&self, host: &HostReport) -> Presence {
+        Presence::built_in(host.lacks(Need::UserNamespaces))
     }
 
-    fn kind(&self) -> TargetKind {
-        TargetKind::Rung(1)
-    }
-
-    fn floor(&self) -> Option<&'static str> {
-        Some("floor-namespaces")
-    }
-
-    fn phases(&self) -> Vec<Part> {
-        Phase::ALL
-            .iter()
-            .map(|phase| part(phase.name(), phase.explanation()))
-            .collect()
-    }
-
-    fn networks(&self) -> &'static [Network] {
-        &Network::ALL
-    }
-
-    fn limits_memory(&self) -> bool {
-        true
-    }
-
-    fn takes_bounds(&self) -> bool {
-        true
-    }
-
-    fn leaves_out_mechanisms(&self) -> bool {
-        true
-    }
-
-    fn stacks_layers(&self) -> bool {
-        true
-    }
-
-    fn shows_its_files(&self) -> bool {
-        true
-    }
-
-    fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
-        host.lacks(Need::UserNamespaces)
-    }
-
-    fn prepare(&self, program: &Path, root: &Path) -> io::Result<()> {
-        place_program(program, &root.join("layer"))
-    }
-
-    fn disk_path(&self, _: &Path) -> PathBuf {
-        DISK.into()
-    }
-
-    fn files_path(&self, _: &Path) -> Option<PathBuf> {
-        Some(FILES.into())
-    }
-
-    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let layer = launch.root.join("layer");
-        let layers: Vec<PathBuf> = std::iter::once(layer.clone())
-            .chain(launch.layer.map(Path::to_owned))
-            .collect();
-        let mut command = self.options(launch, &layers);
-        let arguments = &mut command.arguments;
-        arguments.push("--".into());
-        let program = if launch.mechanisms.contains(Mechanism::Pivot) {
-            inside_path(launch.program)
-        } else {
-            layer.join(file_name(launch.program))
+    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
+        let root = match setup.contents {
+            Contents::Program(program) => {
+                let layer = setup.directory.join("layer");
+                setup.files(|_| place_program(program, &layer))?;
+                Root::Program { layer }
+            }
+            Contents::Image(image) => Root::Image {
+                layers: image.layers.to_vec(),
+                working_directory: image.working_directory.to_owned(),
+                user: image.user.clone(),
+            },
         };
+        Ok(Box::new(ContainerLauncher {
+            program: self.launcher.clone(),
+            root,
+        }))
+    }
+}
+
+/// The launcher, with what every instance finds at its root.
+#[derive(Debug)]
+struct ContainerLauncher {
+    program: PathBuf,
+    root: Root,
+}
+
+/// What every instance finds at its root.
+#[derive(Debug)]
+enum Root {
+    /// A directory with one static program.
+    Program { layer: PathBuf },
+    /// The layers of an image, the lowest first.
+    Image {
+        layers: Vec<PathBuf>,
+        working_directory: PathBuf,
+        user: User,
+    },
+}
+
+impl Root {
+    fn layers(&self) -> &[PathBuf] {
+        match self {
+            Self::Program { layer } => std::slice::from_ref(layer),
+            Self::Image { layers, .. } => layers,
+        }
+    }
+
+    /// The options that say how a program of the root is started, and its path inside.
+    fn start(&self, launch: &Launch) -> (Vec<OsString>, PathBuf) {
+        match self {
+            Self::Program { layer } => {
+                let has_root = launch.mechanisms.contains(Mechanism::Pivot);
+                let program = if has_root {
+                    inside_path(launch.program)
+                } else {
+                    layer.join(file_name(launch.program))
+                };
+                (Vec::new(), program)
+            }
+            Self::Image {
+                working_directory,
+                user,
+                ..
+            } => {
+                // Only overlayfs knows what a whiteout is.
+                let mut options: Vec<OsString> = vec!["--root".into(), "overlay".into()];
+                options.extend(["--workdir".into(), working_directory.into()]);
+                if *user != User::default() {
+                    options.extend(["--user".into(), user.to_string().into()]);
+                }
+                (options, launch.program.to_owned())
+            }
+        }
+    }
+}
+
+impl Prepared for ContainerLauncher {
+    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
+        let (options, program) = self.root.start(launch);
+        let mut command = CommandLine::new(&self.program);
+        let arguments = &mut command.arguments;
+        arguments.extend(isolation(launch, self.root.layers()));
+        arguments.extend(surroundings(launch));
+        arguments.extend(options);
+        arguments.push("--".into());
         arguments.push(program.into());
         arguments.extend(launch.arguments.iter().cloned());
         Ok(command)
     }
+}
 
-    fn runs_images(&self) -> bool {
-        true
+/// Options for the marks, the mechanisms and the root.
+fn isolation(launch: &Launch, layers: &[PathBuf]) -> Vec<OsString> {
+    let mut options = Vec::new();
+    if launch.marks != Marks::None {
+        options.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
     }
-
-    fn command_in_image(&self, launch: &Launch, image: &InImage<'_>) -> io::Result<CommandLine> {
-        let mut command = self.options(launch, image.layers);
-        let arguments = &mut command.arguments;
-        // Only overlayfs knows what a whiteout is.
-        arguments.extend(["--root".into(), "overlay".into()]);
-        arguments.extend(["--workdir".into(), image.working_directory.into()]);
-        if *image.user != User::default() {
-            arguments.extend(["--user".into(), image.user.to_string().into()]);
+    let has = |mechanism| launch.mechanisms.contains(mechanism);
+    if launch.mechanisms != Mechanisms::ALL {
+        let mechanisms = launch.mechanisms.to_string();
+        options.extend(["--mechanisms".into(), mechanisms.into()]);
+    }
+    if has(Mechanism::Overlay) {
+        let added = launch.layer.map(Path::to_owned);
+        for layer in layers.iter().chain(added.as_ref()) {
+            options.extend(["--layer".into(), layer.into()]);
         }
-        arguments.push("--".into());
-        arguments.push(launch.program.into());
-        arguments.extend(launch.arguments.iter().cloned());
-        Ok(command)
+        if let Some(scratch) = launch.scratch {
+            options.extend(["--scratch".into(), scratch.into()]);
+        }
     }
+    if has(Mechanism::Cgroup) {
+        for directory in &launch.limits {
+            options.extend(["--cgroup".into(), directory.into()]);
+        }
+    }
+    options
+}
+
+/// Options for what is bound into the container, its limits, network and environment.
+fn surroundings(launch: &Launch) -> Vec<OsString> {
+    let mut options = Vec::new();
+    for (source, place) in [(launch.disk, DISK), (launch.files, FILES)] {
+        let Some(source) = source else { continue };
+        let mut bind = source.as_os_str().to_owned();
+        bind.push(":");
+        bind.push(place);
+        options.extend(["--bind".into(), bind]);
+    }
+    if let Some(memory) = launch.memory {
+        options.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
+    }
+    options.extend(launch.bounds.launcher_options());
+    if let Some(network) = launch.network {
+        options.extend(["--net".into(), network.name().into()]);
+    }
+    for variable in &launch.environment {
+        options.extend(["--env".into(), variable.clone()]);
+    }
+    options
 }

@@ -1,57 +1,67 @@
-//! Floors: the least work that a mechanism needs. A rung is held against its floor, so that a reader sees what is
-//! the mechanism's and what is isobench's. They know start-up alone, and that of KVM the price of an exit.
+//! Floors: the least work that a mechanism needs. A rung is held against its floor, so that a
+//! reader sees what is the mechanism's and what is isobench's.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use isobench_reports::model::{TargetKind, Unavailable};
+use isobench_reports::model::TargetKind;
 
-use super::{Launch, Target};
+use super::{
+    Capability, Launch, Participation, PrepareError, Prepared, Presence, Setup, Target, TargetInfo,
+};
 use crate::experiments::{CPU, STARTUP};
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::CommandLine;
 
+/// Why a floor takes part in little.
+const ONLY_A_START: &str = "a floor is the least work of a start, and does nothing else";
+
 /// Rung 1's floor.
 #[derive(Debug)]
 pub struct NamespaceFloor {
+    info: TargetInfo,
     launcher: PathBuf,
 }
 
 impl NamespaceFloor {
     pub fn new(launcher: &Path) -> Self {
+        let description = "One clone3 with the container's seven namespaces, then exec: no mounts, \
+                           no cgroup, no seccomp.";
         Self {
+            info: TargetInfo {
+                participation: Participation::OnlyIn {
+                    experiments: &[STARTUP],
+                    why: ONLY_A_START,
+                },
+                ..TargetInfo::new(TargetKind::Floor, "floor-namespaces", description)
+            },
             launcher: launcher.to_owned(),
         }
     }
 }
 
 impl Target for NamespaceFloor {
-    fn name(&self) -> &'static str {
-        "floor-namespaces"
+    fn info(&self) -> &TargetInfo {
+        &self.info
     }
 
-    fn description(&self) -> &'static str {
-        "One clone3 with the container's seven namespaces, then exec: no mounts, no cgroup, no seccomp."
+    fn presence(&self, host: &HostReport) -> Presence {
+        Presence::built_in(host.lacks(Need::UserNamespaces))
     }
 
-    fn kind(&self) -> TargetKind {
-        TargetKind::Floor
+    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
+        setup.program(self.info.name)?;
+        Ok(Box::new(NamespaceLauncher(self.launcher.clone())))
     }
+}
 
-    fn takes_part_in(&self, experiment: &str) -> bool {
-        experiment == STARTUP
-    }
+/// The launcher of the floor of namespaces.
+#[derive(Debug)]
+struct NamespaceLauncher(PathBuf);
 
-    fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
-        host.lacks(Need::UserNamespaces)
-    }
-
-    fn disk_path(&self, disk: &Path) -> PathBuf {
-        disk.to_owned()
-    }
-
+impl Prepared for NamespaceLauncher {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        Ok(CommandLine::new(&self.launcher)
+        Ok(CommandLine::new(&self.0)
             .args(["namespaces", "--"])
             .args([launch.program])
             .args(&launch.arguments))
@@ -61,53 +71,56 @@ impl Target for NamespaceFloor {
 /// Rung 2's floor.
 #[derive(Debug)]
 pub struct KvmFloor {
+    info: TargetInfo,
     launcher: PathBuf,
 }
 
 impl KvmFloor {
     pub fn new(launcher: &Path) -> Self {
+        let description = "A program that makes a VM, its memory and its vCPU, and is ready at the \
+                           first exit: no guest program.";
         Self {
+            info: TargetInfo {
+                participation: Participation::OnlyIn {
+                    experiments: &[STARTUP, CPU],
+                    why: ONLY_A_START,
+                },
+                capabilities: &[
+                    Capability::KernelServices,
+                    Capability::TellEndOfInput,
+                    Capability::PriceExits,
+                ],
+                ..TargetInfo::new(TargetKind::Floor, "floor-kvm", description)
+            },
             launcher: launcher.to_owned(),
         }
     }
 }
 
 impl Target for KvmFloor {
-    fn name(&self) -> &'static str {
-        "floor-kvm"
+    fn info(&self) -> &TargetInfo {
+        &self.info
     }
 
-    fn description(&self) -> &'static str {
-        "A program that makes a VM, its memory and its vCPU, and is ready at the first exit: no guest program."
+    fn presence(&self, host: &HostReport) -> Presence {
+        Presence::built_in(host.lacks(Need::Kvm))
     }
 
-    fn kind(&self) -> TargetKind {
-        TargetKind::Floor
+    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
+        setup.program(self.info.name)?;
+        Ok(Box::new(KvmLauncher(self.launcher.clone())))
     }
+}
 
-    fn takes_part_in(&self, experiment: &str) -> bool {
-        [STARTUP, CPU].contains(&experiment)
-    }
+/// The launcher of the floor of KVM.
+#[derive(Debug)]
+struct KvmLauncher(PathBuf);
 
-    fn runs_programs(&self) -> bool {
-        false
-    }
-
-    fn prices_exits(&self) -> bool {
-        true
-    }
-
-    fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
-        host.lacks(Need::Kvm)
-    }
-
-    fn disk_path(&self, disk: &Path) -> PathBuf {
-        disk.to_owned()
-    }
-
-    /// Of a program's arguments it knows those of `workload price --op exit`; without, it is ready at the first exit.
+impl Prepared for KvmLauncher {
+    /// Of a program's arguments the floor knows those of `workload price --op exit`; without them
+    /// the floor is ready at the first exit.
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let command = CommandLine::new(&self.launcher).args(["kvm"]);
+        let command = CommandLine::new(&self.0).args(["kvm"]);
         Ok(match &launch.arguments[..] {
             [_, price, _, _, _, milliseconds] if price == "price" => {
                 command.args(["--exits-for".as_ref(), milliseconds.as_os_str()])

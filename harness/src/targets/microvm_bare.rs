@@ -4,79 +4,75 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
-use isobench_reports::model::{Part, TargetKind, Unavailable};
+use isobench_reports::model::TargetKind;
 use isobench_vmm::phase::Phase;
 
-use super::{DiskAccess, Launch, Marks, Target, part};
+use super::{
+    Capability, DiskAccess, Launch, Marks, MemoryLimit, Place, PrepareError, Prepared, Presence,
+    Setup, Target, TargetInfo, phase,
+};
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::{CommandLine, MARKS_DESCRIPTOR};
 
-/// Guest memory unless asked otherwise; it is paged on demand, so that it costs nothing until touched.
+/// Guest memory unless asked otherwise; the host pages it in on demand, so that it costs nothing
+/// until it is touched.
 const MEMORY: ByteSize = ByteSize::mib(128);
 
+/// Rung 2.
 #[derive(Debug)]
 pub struct BareMicrovm {
+    info: TargetInfo,
     launcher: PathBuf,
 }
 
 impl BareMicrovm {
     pub fn new(launcher: &Path) -> Self {
+        let description = "A KVM virtual machine without a guest OS: every system call is a VM \
+                           exit, served by the VMM.";
+        let phases = Phase::ALL.iter();
         Self {
+            info: TargetInfo {
+                floor: Some("floor-kvm"),
+                phases: phases
+                    .map(|one| phase(one.name(), one.explanation()))
+                    .collect(),
+                capabilities: &[
+                    Capability::RunPrograms,
+                    Capability::TellEndOfInput,
+                    Capability::ShowFiles,
+                    Capability::CountExits,
+                ],
+                memory_limit: Some(MemoryLimit::GuestMemory),
+                disk: Place::At("/dev/vda"),
+                ..TargetInfo::new(TargetKind::Rung(2), "microvm-bare", description)
+            },
             launcher: launcher.to_owned(),
         }
     }
 }
 
 impl Target for BareMicrovm {
-    fn name(&self) -> &'static str {
-        "microvm-bare"
+    fn info(&self) -> &TargetInfo {
+        &self.info
     }
 
-    fn description(&self) -> &'static str {
-        "A KVM virtual machine without a guest OS: every system call is a VM exit, served by the VMM."
+    fn presence(&self, host: &HostReport) -> Presence {
+        Presence::built_in(host.lacks(Need::Kvm))
     }
 
-    fn kind(&self) -> TargetKind {
-        TargetKind::Rung(2)
+    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
+        setup.program(self.info.name)?;
+        Ok(Box::new(BareLauncher(self.launcher.clone())))
     }
+}
 
-    fn floor(&self) -> Option<&'static str> {
-        Some("floor-kvm")
-    }
+/// The launcher of bare guests.
+#[derive(Debug)]
+struct BareLauncher(PathBuf);
 
-    fn phases(&self) -> Vec<Part> {
-        Phase::ALL
-            .iter()
-            .map(|phase| part(phase.name(), phase.explanation()))
-            .collect()
-    }
-
-    fn has_kernel(&self) -> bool {
-        false
-    }
-
-    fn counts_exits(&self) -> bool {
-        true
-    }
-
-    fn limits_memory(&self) -> bool {
-        true
-    }
-
-    fn shows_its_files(&self) -> bool {
-        true
-    }
-
-    fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
-        host.lacks(Need::Kvm)
-    }
-
-    fn disk_path(&self, _: &Path) -> PathBuf {
-        "/dev/vda".into()
-    }
-
+impl Prepared for BareLauncher {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let mut command = CommandLine::new(&self.launcher).args(["run"]);
+        let mut command = CommandLine::new(&self.0).args(["run"]);
         let arguments = &mut command.arguments;
         if launch.marks != Marks::None {
             arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);

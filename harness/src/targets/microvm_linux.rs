@@ -1,40 +1,117 @@
-//! Rung 3: isobench's own KVM microVM with a Linux kernel, started by the launcher `isobench-vmm --guest linux`.
+//! Rung 3: isobench's own KVM microVM with a Linux kernel, started by the launcher
+//! `isobench-vmm --guest linux`.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use isobench_container::Network;
-use isobench_reports::model::{Part, TargetKind, Unavailable};
+use isobench_reports::model::TargetKind;
 use isobench_vmm::linux::phase::Phase;
 
 use super::guest::availability::GuestKernel;
-use super::{DiskAccess, InImage, Launch, Marks, Target, part};
+use super::{
+    Capability, Contents, DiskAccess, Launch, Marks, MemoryLimit, Place, PrepareError, Prepared,
+    Presence, Setup, Target, TargetInfo, phase,
+};
 use crate::host::facts::HostReport;
 use crate::instance::command_line::{CommandLine, MARKS_DESCRIPTOR};
 
-/// Guest memory unless asked otherwise; it is paged on demand, so that it costs nothing until touched.
+/// Guest memory unless asked otherwise; the host pages it in on demand, so that it costs nothing
+/// until it is touched.
 const MEMORY: ByteSize = ByteSize::mib(128);
 
+/// Rung 3.
 #[derive(Debug)]
 pub struct LinuxMicrovm {
+    info: TargetInfo,
     launcher: PathBuf,
     kernel: GuestKernel,
 }
 
 impl LinuxMicrovm {
     pub fn new(launcher: &Path) -> Self {
+        let description = "A KVM virtual machine with a Linux kernel: system calls stay inside, \
+                           the disk is virtio.";
+        let phases = Phase::ALL.iter();
         Self {
+            info: TargetInfo {
+                phases: phases
+                    .map(|one| phase(one.name(), one.explanation()))
+                    .collect(),
+                capabilities: &[
+                    Capability::RunPrograms,
+                    Capability::RunImages,
+                    Capability::KernelServices,
+                    Capability::TellEndOfInput,
+                    Capability::ShowFiles,
+                    Capability::CountExits,
+                    Capability::PriceExits,
+                ],
+                // A TAP device makes a link to the host as a veth pair does.
+                networks: &[Network::None, Network::Veth],
+                memory_limit: Some(MemoryLimit::GuestMemory),
+                disk: Place::At("/dev/vda"),
+                ..TargetInfo::new(TargetKind::Rung(3), "microvm-linux", description)
+            },
             launcher: launcher.to_owned(),
             kernel: GuestKernel::find(),
         }
     }
+}
 
-    fn options(&self, launch: &Launch, memory: Option<ByteSize>) -> io::Result<CommandLine> {
-        let kernel = self.kernel.get()?;
-        let mut command = CommandLine::new(&self.launcher)
+impl Target for LinuxMicrovm {
+    fn info(&self) -> &TargetInfo {
+        &self.info
+    }
+
+    fn presence(&self, host: &HostReport) -> Presence {
+        Presence {
+            version: self.kernel.version(),
+            unavailable: self.kernel.unavailable(host),
+        }
+    }
+
+    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
+        let mut image_options = Vec::new();
+        // The files of an image decide how much memory the guest needs, unless the user does.
+        let mut usual_memory = None;
+        match setup.contents {
+            Contents::Program(_) => usual_memory = Some(MEMORY),
+            Contents::Image(image) => {
+                for layer in image.layers {
+                    image_options.extend(["--layer".into(), layer.into()]);
+                }
+                image_options.extend(["--workdir".into(), image.working_directory.into()]);
+                image_options.extend(["--user".into(), image.user.to_string().into()]);
+            }
+        }
+        Ok(Box::new(LinuxLauncher {
+            program: self.launcher.clone(),
+            kernel: self.kernel.get()?.image.clone(),
+            image_options,
+            usual_memory,
+        }))
+    }
+}
+
+/// The launcher of Linux guests, with the kernel that they boot.
+#[derive(Debug)]
+struct LinuxLauncher {
+    program: PathBuf,
+    kernel: PathBuf,
+    /// Options for the image whose files the guest has, if it has an image's.
+    image_options: Vec<OsString>,
+    /// Guest memory unless the launch says otherwise; decided by the launcher if `None`.
+    usual_memory: Option<ByteSize>,
+}
+
+impl Prepared for LinuxLauncher {
+    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
+        let mut command = CommandLine::new(&self.program)
             .args(["run", "--guest", "linux"])
-            .args(["--kernel".as_ref(), kernel.image.as_os_str()]);
+            .args(["--kernel".as_ref(), self.kernel.as_os_str()]);
         let arguments = &mut command.arguments;
         if launch.marks != Marks::None {
             arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
@@ -42,7 +119,7 @@ impl LinuxMicrovm {
         if launch.marks == Marks::PhasesAndExits {
             arguments.push("--count-exits".into());
         }
-        if let Some(memory) = memory {
+        if let Some(memory) = launch.memory.or(self.usual_memory) {
             arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
         }
         if let Some(disk) = launch.disk {
@@ -59,89 +136,10 @@ impl LinuxMicrovm {
         for variable in &launch.environment {
             arguments.extend(["--env".into(), variable.clone()]);
         }
+        arguments.extend(self.image_options.iter().cloned());
+        arguments.push("--".into());
+        arguments.push(launch.program.into());
+        arguments.extend(launch.arguments.iter().cloned());
         Ok(command)
     }
-}
-
-impl Target for LinuxMicrovm {
-    fn name(&self) -> &'static str {
-        "microvm-linux"
-    }
-
-    fn description(&self) -> &'static str {
-        "A KVM virtual machine with a Linux kernel: system calls stay inside, the disk is virtio."
-    }
-
-    fn kind(&self) -> TargetKind {
-        TargetKind::Rung(3)
-    }
-
-    fn phases(&self) -> Vec<Part> {
-        Phase::ALL
-            .iter()
-            .map(|phase| part(phase.name(), phase.explanation()))
-            .collect()
-    }
-
-    fn version(&self) -> Option<String> {
-        self.kernel.version()
-    }
-
-    fn counts_exits(&self) -> bool {
-        true
-    }
-
-    fn prices_exits(&self) -> bool {
-        true
-    }
-
-    /// A TAP device makes a link to the host as a veth pair does.
-    fn networks(&self) -> &'static [Network] {
-        &[Network::None, Network::Veth]
-    }
-
-    fn limits_memory(&self) -> bool {
-        true
-    }
-
-    fn shows_its_files(&self) -> bool {
-        true
-    }
-
-    fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
-        self.kernel.unavailable(host)
-    }
-
-    fn disk_path(&self, _: &Path) -> PathBuf {
-        "/dev/vda".into()
-    }
-
-    fn runs_images(&self) -> bool {
-        true
-    }
-
-    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let memory = launch.memory.unwrap_or(MEMORY);
-        Ok(with_program(self.options(launch, Some(memory))?, launch))
-    }
-
-    /// Its files decide how much memory it needs, unless the user does.
-    fn command_in_image(&self, launch: &Launch, image: &InImage<'_>) -> io::Result<CommandLine> {
-        let mut command = self.options(launch, launch.memory)?;
-        let arguments = &mut command.arguments;
-        for layer in image.layers {
-            arguments.extend(["--layer".into(), layer.into()]);
-        }
-        arguments.extend(["--workdir".into(), image.working_directory.into()]);
-        arguments.extend(["--user".into(), image.user.to_string().into()]);
-        Ok(with_program(command, launch))
-    }
-}
-
-fn with_program(mut command: CommandLine, launch: &Launch) -> CommandLine {
-    let arguments = &mut command.arguments;
-    arguments.push("--".into());
-    arguments.push(launch.program.into());
-    arguments.extend(launch.arguments.iter().cloned());
-    command
 }

@@ -1,51 +1,66 @@
 //! Rung 0: a bare process. Nothing is added; its figures are the floor of every other row.
 
 use std::io;
-use std::path::{Path, PathBuf};
 
 use isobench_container::Network;
-use isobench_reports::model::{TargetKind, Unavailable};
+use isobench_reports::model::TargetKind;
 
-use super::{Launch, Target};
+use super::{
+    Capability, Launch, Place, PrepareError, Prepared, Presence, Setup, Target, TargetInfo,
+};
 use crate::host::facts::HostReport;
 use crate::instance::command_line::CommandLine;
 
+/// Rung 0.
 #[derive(Debug)]
-pub struct Process;
+pub struct Process {
+    info: TargetInfo,
+}
+
+impl Process {
+    pub fn new() -> Self {
+        let description = "A bare process: spawn and exec, no isolation.";
+        Self {
+            info: info(TargetKind::Rung(0), "process", description),
+        }
+    }
+}
+
+/// A bare process under another name.
+pub(super) fn info(kind: TargetKind, name: &'static str, description: &'static str) -> TargetInfo {
+    TargetInfo {
+        capabilities: &[
+            Capability::RunPrograms,
+            Capability::KernelServices,
+            Capability::TellEndOfInput,
+            Capability::ShowFiles,
+        ],
+        networks: &[Network::Host],
+        files: Some(Place::AsOnHost),
+        ..TargetInfo::new(kind, name, description)
+    }
+}
 
 impl Target for Process {
-    fn name(&self) -> &'static str {
-        "process"
+    fn info(&self) -> &TargetInfo {
+        &self.info
     }
 
-    fn description(&self) -> &'static str {
-        "A bare process: spawn and exec, no isolation."
+    fn presence(&self, _: &HostReport) -> Presence {
+        Presence::default()
     }
 
-    fn kind(&self) -> TargetKind {
-        TargetKind::Rung(0)
+    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
+        setup.program(self.info.name)?;
+        Ok(Box::new(BareProcess))
     }
+}
 
-    fn networks(&self) -> &'static [Network] {
-        &[Network::Host]
-    }
+/// Needs nothing but the program.
+#[derive(Debug)]
+pub(super) struct BareProcess;
 
-    fn shows_its_files(&self) -> bool {
-        true
-    }
-
-    fn unavailable(&self, _: &HostReport) -> Option<Unavailable> {
-        None
-    }
-
-    fn disk_path(&self, disk: &Path) -> PathBuf {
-        disk.to_owned()
-    }
-
-    fn files_path(&self, files: &Path) -> Option<PathBuf> {
-        Some(files.to_owned())
-    }
-
+impl Prepared for BareProcess {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let mut command = CommandLine::new(launch.program).args(&launch.arguments);
         command.environment.clone_from(&launch.environment);

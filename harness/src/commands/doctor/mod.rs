@@ -12,7 +12,7 @@ use crate::commands::arguments::DoctorArguments;
 use crate::commands::output::say;
 use crate::host::facts::{Finding, HostReport, Verdict};
 use crate::host::programs::Programs;
-use crate::targets::{self, Target};
+use crate::targets::{self, Daemons, Presence, Target};
 
 /// Widest line printed.
 const WIDTH: usize = 80;
@@ -51,9 +51,9 @@ struct TargetReport {
 pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
     let host = HostReport::inspect(&programs);
-    let all = targets::all(&programs);
+    let all = targets::all(&programs, Daemons::UseRunning);
     if let Some(wanted) = &arguments.target {
-        let target = all.iter().find(|target| target.name() == wanted);
+        let target = all.iter().find(|target| target.info().name == wanted);
         let known = || targets::names(&all);
         let target = target.ok_or_else(|| {
             BadInput(format!(
@@ -88,12 +88,16 @@ fn print<T: Serialize>(
 }
 
 fn diagnose(target: &dyn Target, host: &HostReport) -> TargetDiagnosis {
-    let unavailable = target.unavailable(host);
+    let info = target.info();
+    let Presence {
+        version,
+        unavailable,
+    } = target.presence(host);
     TargetDiagnosis {
-        name: target.name(),
+        name: info.name,
         available: unavailable.is_none(),
-        version: target.version(),
-        differences: target.differences(),
+        version,
+        differences: info.differences,
         reason: unavailable.as_ref().map(|u| u.reason.clone()),
         fix: unavailable.map(|u| u.fix),
     }
@@ -105,7 +109,7 @@ fn report(
     host: &HostReport,
 ) -> anyhow::Result<TargetReport> {
     let diagnosis = diagnose(target, host);
-    let is_looked_into = diagnosis.available && target.name() == "container";
+    let is_looked_into = diagnosis.available && target.info().name == "container";
     let inside = is_looked_into
         .then(|| inspection::inspect(target, programs))
         .transpose()?;

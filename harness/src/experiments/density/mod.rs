@@ -21,7 +21,7 @@ use super::{
 use crate::experiments::profile::Profile;
 use crate::host::accounting::{Accounting, Group};
 use crate::instance::{Instance, Stdin};
-use crate::targets::{Marks, Target};
+use crate::targets::{Marks, TargetInfo};
 use reserve::{Reserve, Step};
 
 /// A number of instances, and the metric of their memory.
@@ -98,7 +98,7 @@ impl Experiment for Density {
         lines.into_iter().chain(charges).collect()
     }
 
-    fn parts(&self, _: &str, _: &[&dyn Target]) -> Vec<Part> {
+    fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
         Vec::new()
     }
 
@@ -111,7 +111,7 @@ impl Experiment for Density {
         vec![self.metrics().iter().map(|metric| metric.name).collect()]
     }
 
-    fn applies(&self, _: usize, target: &dyn Target) -> bool {
+    fn applies(&self, _: usize, target: &TargetInfo) -> bool {
         target.takes_part_in(MEMORY)
     }
 
@@ -207,7 +207,7 @@ impl<'b> Series<'b> {
         let wanted = crowd.count as usize;
         let missing = self.instances.len()..wanted;
         let command = |place: usize| {
-            let mut launch = bench.launch(subject, &["idle", "--touch", "4KiB"]);
+            let mut launch = bench.launch(&["idle", "--touch", "4KiB"]);
             launch.marks = Marks::None;
             launch.limits.clone_from(&self.limits[place]);
             subject.command(&launch)

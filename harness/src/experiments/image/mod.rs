@@ -18,7 +18,7 @@ use super::{
     part,
 };
 use crate::experiments::profile::Profile;
-use crate::targets::Target;
+use crate::targets::{Capability, TargetInfo};
 use series::Series;
 
 /// How instances have what they hold in common, and the metrics of that.
@@ -135,7 +135,7 @@ impl Experiment for Image {
         [one].into_iter().chain(disk).chain(cache).collect()
     }
 
-    fn parts(&self, metric: &str, _: &[&dyn Target]) -> Vec<Part> {
+    fn parts(&self, metric: &str, _: &[&TargetInfo]) -> Vec<Part> {
         if metric != ONE {
             return Vec::new();
         }
@@ -177,8 +177,8 @@ impl Experiment for Image {
         WAYS.iter().map(metrics).collect()
     }
 
-    fn applies(&self, _: usize, target: &dyn Target) -> bool {
-        target.shows_its_files() && target.takes_part_in(DISK)
+    fn applies(&self, _: usize, target: &TargetInfo) -> bool {
+        target.can(Capability::ShowFiles) && target.takes_part_in(DISK)
     }
 
     fn rounds(&self, profile: Profile) -> Rounds {

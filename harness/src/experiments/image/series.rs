@@ -16,7 +16,7 @@ use crate::host::page_cache::{bring_in, held};
 use crate::host::probe::disk_use::{self, Entry};
 use crate::instance::command_line::CommandLine;
 use crate::instance::{Instance, Stdin, unexpected};
-use crate::targets::{DiskAccess, Marks};
+use crate::targets::{Capability, DiskAccess, Marks};
 
 /// No further instances are started if they would probably take a series longer than this.
 const TIME: Duration = Duration::from_secs(30);
@@ -123,20 +123,20 @@ impl<'s> Series<'s> {
     /// One instance, which reads all of `base`.
     fn run(&mut self, base: &Base) -> Result<(), MeasureError> {
         let (bench, subject) = (self.bench, self.subject);
-        let target = subject.target.as_ref();
-        let path = if target.stacks_layers() {
+        let target = &subject.info;
+        let path = if target.can(Capability::StackLayers) {
             Path::new("/").join(NAME)
         } else {
-            target.disk_path(&base.file)
+            target.disk.path(&base.file)
         };
         let size = SIZE.as_u64().to_string();
         let path = path.to_string_lossy();
         let operation = ["--wait", "disk", "--op", "seq-read", "--path", &path];
         let amount = ["--block", &size, "--bytes", &size];
-        let mut launch = bench.launch(subject, &[&operation[..], &amount].concat());
+        let mut launch = bench.launch(&[&operation[..], &amount].concat());
         launch.marks = Marks::None;
         let written = self.bases.written();
-        if target.stacks_layers() {
+        if target.can(Capability::StackLayers) {
             launch.layer = Some(&base.directory);
             launch.scratch = Some(&written);
         } else {
@@ -178,7 +178,7 @@ impl<'s> Series<'s> {
         let places = places.into_iter().filter(|place| *place != base.file);
         let mut programs = disk_use::entries(places)?;
         // The directory itself is there for the harness's sake.
-        programs.retain(|entry| entry.path != self.subject.root);
+        programs.retain(|entry| entry.path != self.subject.directory);
         let launcher = &command.program;
         self.launcher = launcher.canonicalize().unwrap_or_else(|_| launcher.clone());
         self.programs = programs;
@@ -187,7 +187,7 @@ impl<'s> Series<'s> {
 
     /// What is on the disk and in the page cache now.
     pub fn taken(&self) -> Result<Taken, MeasureError> {
-        let stacks = self.subject.target.stacks_layers();
+        let stacks = self.subject.info.can(Capability::StackLayers);
         let bases = self.bases.made().iter().map(|base| {
             let place = if stacks { &base.directory } else { &base.file };
             place.clone()

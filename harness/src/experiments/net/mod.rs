@@ -26,7 +26,7 @@ use crate::experiments::profile::Profile;
 use crate::host::clock::MonotonicTime;
 use crate::host::cpu_time;
 use crate::instance::{Instance, Stdin, unexpected};
-use crate::targets::Target;
+use crate::targets::TargetInfo;
 
 const THROUGHPUT_IN: &str = "throughput-in";
 const THROUGHPUT_OUT: &str = "throughput-out";
@@ -137,7 +137,7 @@ impl Experiment for Net {
         ]
     }
 
-    fn parts(&self, _: &str, _: &[&dyn Target]) -> Vec<Part> {
+    fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
         Vec::new()
     }
 
@@ -150,7 +150,7 @@ impl Experiment for Net {
         ]
     }
 
-    fn applies(&self, _: usize, target: &dyn Target) -> bool {
+    fn applies(&self, _: usize, target: &TargetInfo) -> bool {
         network_of(target).is_some()
     }
 
@@ -178,14 +178,13 @@ impl Experiment for Net {
         bench: &Bench,
     ) -> Result<Measured, MeasureError> {
         let work = self.works[case];
-        let (network, address) =
-            network_of(subject.target.as_ref()).ok_or(MeasureError::NoNetwork)?;
+        let (network, address) = network_of(&subject.info).ok_or(MeasureError::NoNetwork)?;
         let host = HostEnd::listen(address.into(), bench.limit, bench.interrupt)?;
         let peer = host.address().to_string();
         let options = work.arguments();
         let mut arguments = vec!["net", "--peer", &peer];
         arguments.extend(options.iter().map(String::as_str));
-        let mut launch = bench.launch(subject, &arguments);
+        let mut launch = bench.launch(&arguments);
         launch.network = Some(network);
         let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
         let before = cpu_time::of_thread();
@@ -204,9 +203,9 @@ impl Experiment for Net {
 }
 
 /// The network by which an instance of `target` can reach the host, and where it finds it.
-fn network_of(target: &dyn Target) -> Option<(Network, std::net::Ipv4Addr)> {
+fn network_of(target: &TargetInfo) -> Option<(Network, std::net::Ipv4Addr)> {
     target
-        .networks()
+        .networks
         .iter()
         .find_map(|network| Some((*network, network.host_address()?)))
 }

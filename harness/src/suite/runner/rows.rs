@@ -4,7 +4,7 @@ use isobench_reports::model::{Injection, Sample, Status, TOTAL};
 
 use crate::experiments::{Experiment, MeasureError, Measured, MetricInfo, Reading};
 use crate::suite::plan::Step;
-use crate::targets::Target;
+use crate::targets::TargetInfo;
 
 /// Says of every row that a delay was added to that one was.
 pub(super) fn stamp(rows: &mut [Sample], injections: &[Injection]) {
@@ -81,13 +81,13 @@ pub(super) fn rows(
 /// A row for each of `metrics`, which `target` can't have.
 pub(super) fn unavailable(
     experiment: &dyn Experiment,
-    target: &dyn Target,
+    target: &TargetInfo,
     metrics: &[&str],
     reason: &str,
 ) -> Vec<Sample> {
     let known = experiment.metrics().into_iter();
     let row = |metric: MetricInfo| Sample {
-        target: target.name().to_owned(),
+        target: target.name.to_owned(),
         experiment: experiment.name().to_owned(),
         metric: metric.name.to_owned(),
         part: TOTAL.to_owned(),

@@ -1,53 +1,33 @@
 //! The kernel of Linux guests, as the targets need it that boot one.
 
-use std::io;
-
 use isobench_reports::model::Unavailable;
 
 use crate::host::facts::{HostReport, Need};
 use crate::targets::guest::kernel::{self, Kernel, KernelError};
 
+/// A kernel for guests, or why there is none.
 #[derive(Debug)]
 pub struct GuestKernel(Result<Kernel, KernelError>);
 
 impl GuestKernel {
-    /// Looks where `isobench kernel build` leaves one, or where `ISOBENCH_KERNEL` says.
+    /// Looks where `isobench kernel build` leaves a kernel, or where `ISOBENCH_KERNEL` says.
     pub fn find() -> Self {
         Self(kernel::locate(None))
     }
 
-    /// A kernel of a test's.
-    #[cfg(test)]
-    pub fn of(kernel: Kernel) -> Self {
-        Self(Ok(kernel))
+    /// The kernel.
+    pub fn get(&self) -> Result<&Kernel, Unavailable> {
+        self.0.as_ref().map_err(absent)
     }
 
-    /// The kernel, for a command line.
-    pub fn get(&self) -> io::Result<&Kernel> {
-        let kernel = self.0.as_ref();
-        kernel.map_err(|error| io::Error::other(error.to_string()))
-    }
-
-    /// Why no guest with it can run here, if so.
+    /// Why no guest with this kernel can run on the host, if so.
     pub fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
         host.lacks(Need::Kvm)
             .or_else(|| host.lacks(Need::GuestKernel))
-            .or_else(|| self.absent())
+            .or_else(|| self.get().err())
     }
 
-    fn absent(&self) -> Option<Unavailable> {
-        let reason = match self.0.as_ref().err()? {
-            KernelError::Absent => "there is no kernel for the guest".to_owned(),
-            other => other.to_string(),
-        };
-        Some(Unavailable {
-            reason,
-            fix: "build one with `isobench kernel build`, or set ISOBENCH_KERNEL to a vmlinux or bzImage"
-                .to_owned(),
-        })
-    }
-
-    /// How it was made, where that is known.
+    /// How the kernel was made, where that is known.
     pub fn version(&self) -> Option<String> {
         let record = self.0.as_ref().ok()?.record.as_ref()?;
         // As much of the hash as tells configurations apart.
@@ -58,5 +38,18 @@ impl GuestKernel {
         Some(format!(
             "Linux {version}, {source}, configuration {hash}, {toolchain}"
         ))
+    }
+}
+
+fn absent(error: &KernelError) -> Unavailable {
+    let reason = match error {
+        KernelError::Absent => "there is no kernel for the guest".to_owned(),
+        other => other.to_string(),
+    };
+    Unavailable {
+        reason,
+        fix:
+            "build one with `isobench kernel build`, or set ISOBENCH_KERNEL to a vmlinux or bzImage"
+                .to_owned(),
     }
 }

@@ -2,89 +2,86 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use isobench_container::seccomp;
-use isobench_reports::model::{TargetKind, Unavailable};
 
-use super::{DISK, FILES, Program, binds, prepare_layer};
+use super::instance::{binding_peer, binds, make_layer};
+use super::program::Program;
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::{CommandLine, INPUT_DESCRIPTOR};
-use crate::targets::{Launch, Target, inside_path};
+use crate::targets::prepare::inside_path;
+use crate::targets::{Launch, PrepareError, Prepared, Presence, Setup, Target, TargetInfo};
 
-/// The compiled filter, in the prepared directory.
-const FILTER: &str = "seccomp.bpf";
+const PROGRAM: Program = Program {
+    name: "bwrap",
+    fix: "install Debian's package `bubblewrap`",
+};
 
+/// The target `bwrap`.
 #[derive(Debug)]
-pub struct Bubblewrap {
-    program: Program,
-}
+pub struct Bubblewrap(TargetInfo);
 
-impl Default for Bubblewrap {
-    fn default() -> Self {
-        Self {
-            program: Program::new("bwrap", "install Debian's package `bubblewrap`"),
-        }
+impl Bubblewrap {
+    pub fn new() -> Self {
+        let description = "Bubblewrap: seven namespaces, a bound root, /proc and /dev, the \
+                           container's seccomp filter.";
+        Self(TargetInfo {
+            differences: &[
+                "a directory bound read-only as root: no overlayfs",
+                "/dev has a devpts of its own in addition",
+                "no cgroup of its own",
+                "the loopback interface is up",
+                "root inside is the user who starts it",
+            ],
+            ..binding_peer("bwrap", description)
+        })
     }
 }
 
 impl Target for Bubblewrap {
-    fn name(&self) -> &'static str {
-        "bwrap"
+    fn info(&self) -> &TargetInfo {
+        &self.0
     }
 
-    fn description(&self) -> &'static str {
-        "Bubblewrap: seven namespaces, a bound root, /proc and /dev, the container's seccomp filter."
+    fn presence(&self, host: &HostReport) -> Presence {
+        PROGRAM.presence(|_| host.lacks(Need::UserNamespaces))
     }
 
-    fn kind(&self) -> TargetKind {
-        TargetKind::Peer
+    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
+        let program = setup.program(self.0.name)?;
+        let layer = setup.files(|directory| make_layer(program, directory, &["proc", "dev"]))?;
+        let filter = setup.directory.join("seccomp.bpf");
+        setup.files(|_| fs::write(&filter, seccomp::compiled()))?;
+        Ok(Box::new(Sandbox {
+            bwrap: PROGRAM.path()?,
+            layer,
+            filter,
+        }))
     }
+}
 
-    fn version(&self) -> Option<String> {
-        self.program.version()
-    }
+/// Starts instances in the layer.
+#[derive(Debug)]
+struct Sandbox {
+    bwrap: PathBuf,
+    layer: PathBuf,
+    /// The compiled seccomp filter.
+    filter: PathBuf,
+}
 
-    fn differences(&self) -> &'static [&'static str] {
-        &[
-            "a directory bound read-only as root: no overlayfs",
-            "/dev has a devpts of its own in addition",
-            "no cgroup of its own",
-            "the loopback interface is up",
-            "root inside is the user who starts it",
-        ]
-    }
-
-    fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
-        self.program
-            .missing()
-            .or_else(|| host.lacks(Need::UserNamespaces))
-    }
-
-    fn prepare(&self, program: &Path, root: &Path) -> io::Result<()> {
-        prepare_layer(program, root, &["proc", "dev"])?;
-        fs::write(root.join(FILTER), seccomp::compiled())
-    }
-
-    fn disk_path(&self, _: &Path) -> PathBuf {
-        DISK.into()
-    }
-
-    fn files_path(&self, _: &Path) -> Option<PathBuf> {
-        Some(FILES.into())
-    }
-
+impl Prepared for Sandbox {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let mut command = CommandLine::new(self.program.path())
+        let mut command = CommandLine::new(&self.bwrap)
             .args(["--unshare-all", "--hostname", "isobench"])
             .args(["--die-with-parent", "--cap-drop", "ALL", "--seccomp"])
             .args([INPUT_DESCRIPTOR.to_string()])
-            .args(["--ro-bind".into(), launch.root.join("layer"), "/".into()])
+            .args(["--ro-bind".as_ref(), self.layer.as_os_str(), "/".as_ref()])
             .args(["--proc", "/proc", "--dev", "/dev"]);
         for (source, place) in binds(launch) {
             command = command.args(["--bind".as_ref(), source.as_os_str(), place.as_ref()]);
         }
-        command.input = Some(launch.root.join(FILTER));
+        command.input = Some(self.filter.clone());
         command.environment.clone_from(&launch.environment);
         Ok(command
             .args(["--"])

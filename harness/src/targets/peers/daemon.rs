@@ -7,7 +7,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use isobench_reports::model::Unavailable;
@@ -16,10 +16,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 
+use super::program::client_environment;
 use crate::host::accounting::{Accounting, Group};
+use crate::host::mounts::MountNamespace;
 use crate::instance::bounded_command;
 use crate::instance::command_line::CommandLine;
 use crate::instance::spawn::{Child, Descriptors, ProcessGroup, spawn};
+use crate::targets::Setup;
 
 /// How long a daemon may take until it answers.
 const PATIENCE_FOR_START: Duration = Duration::from_secs(30);
@@ -30,6 +33,53 @@ const PATIENCE_FOR_CLIENT: Duration = Duration::from_secs(5);
 /// Time between two questions.
 const INTERVAL: Duration = Duration::from_millis(50);
 
+/// Whose daemon a peer talks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Daemons {
+    /// The daemon that runs on the host already.
+    UseRunning,
+    /// A daemon of the run's own, which ends with the run.
+    StartOwn,
+}
+
+/// The client of a daemon.
+#[derive(Debug, Clone)]
+pub struct Client {
+    program: PathBuf,
+    /// Options that lead to a daemon of the run's own.
+    address: Vec<&'static str>,
+    /// The mount namespace of a daemon of the run's own.
+    mounts: Option<MountNamespace>,
+}
+
+impl Client {
+    /// The client at `program`, of the daemon that runs on the host.
+    pub fn of_running(program: PathBuf) -> Self {
+        Self {
+            program,
+            address: Vec::new(),
+            mounts: None,
+        }
+    }
+
+    /// The client at `program`, of a daemon that listens at `address` in `mounts`.
+    pub fn of_own(program: PathBuf, address: [&'static str; 2], mounts: MountNamespace) -> Self {
+        Self {
+            program,
+            address: address.to_vec(),
+            mounts: Some(mounts),
+        }
+    }
+
+    /// The client, up to its command.
+    pub fn command(&self) -> CommandLine {
+        let mut command = CommandLine::new(&self.program).args(&self.address);
+        command.environment = client_environment();
+        command.mounts.clone_from(&self.mounts);
+        command
+    }
+}
+
 /// A running daemon; dropping it ends it and everything that it started.
 #[derive(Debug)]
 pub struct Daemon {
@@ -39,24 +89,28 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `command`, which is told to be `name`'s, and waits until `client` succeeds. What the daemon says goes to a
-    /// file in `root`, and its last line into the reason of a failure.
+    /// Starts `command`, the daemon `name`, and waits until the command `question` of its client
+    /// succeeds. What the daemon says goes to a file in the target's directory, and the last line of
+    /// that file into the reason of a failure.
     pub fn start(
         name: &str,
         command: &CommandLine,
-        client: &CommandLine,
-        root: &Path,
-        accounting: &Accounting,
+        question: &CommandLine,
+        setup: &Setup,
     ) -> Result<Self, Unavailable> {
-        let log = root.join("daemon.log");
+        let log = setup.directory.join("daemon.log");
         let failed = |what: String| Unavailable {
             reason: format!("{name} did not start: {what}"),
             fix: format!("see why `{name}` fails by itself, or leave the target out"),
         };
+        let accounting = setup.accounting.ok_or_else(|| Unavailable {
+            reason: format!("{name} needs a cgroup of the run's, and this host has none for it"),
+            fix: "see `isobench doctor` for what the cgroups lack".to_owned(),
+        })?;
         let daemon =
             Self::spawn(command, &log, accounting).map_err(|error| failed(error.to_string()))?;
         let deadline = Instant::now() + PATIENCE_FOR_START;
-        while !answers(client) {
+        while !answers(question) {
             if daemon.has_ended(Duration::ZERO) || Instant::now() > deadline {
                 let said = fs::read_to_string(&log).unwrap_or_default();
                 let last = said.trim().lines().last().unwrap_or("it said nothing");
@@ -113,8 +167,8 @@ impl Drop for Daemon {
 }
 
 /// Whether a client's command succeeds, so that its daemon runs and can be reached.
-pub fn answers(client: &CommandLine) -> bool {
-    bounded_command::run(client, PATIENCE_FOR_CLIENT).is_ok_and(|said| said.well)
+pub fn answers(question: &CommandLine) -> bool {
+    bounded_command::run(question, PATIENCE_FOR_CLIENT).is_ok_and(|said| said.well)
 }
 
 /// Why a daemon that doesn't run can't be had.

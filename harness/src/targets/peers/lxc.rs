@@ -4,118 +4,122 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use isobench_container::{FIRST_HOST_ID, ID_COUNT};
-use isobench_reports::model::{TargetKind, Unavailable};
 
-use super::{
-    DISK, FILES, Program, binds, hidden_places, instance_cgroup, needs_root, oci_config,
-    prepare_layer, stray_cgroups, utf8,
+use super::instance::{
+    Counter, binding_peer, binds, hidden_places, instance_cgroup, make_layer, stray_cgroups, utf8,
 };
+use super::oci_config;
+use super::program::{Program, needs_root};
 use crate::host::accounting::hierarchies;
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
-use crate::instance::command_line::CommandLine;
-use crate::instance::command_line::Leftovers;
-use crate::targets::{Launch, Target, inside_path};
+use crate::instance::command_line::{CommandLine, Leftovers};
+use crate::targets::prepare::inside_path;
+use crate::targets::{Launch, PrepareError, Prepared, Presence, Setup, Target, TargetInfo};
 
-/// The system-call policy, in the prepared directory.
-const POLICY: &str = "seccomp.policy";
-/// Hierarchies of cgroups v1 that LXC finds. In the others, cpuset above all, a new group must be filled in before a
-/// process may join, and LXC does that only where it chooses the place.
+const PROGRAM: Program = Program {
+    name: "lxc-execute",
+    fix: "install Debian's package `lxc`",
+};
+/// Hierarchies of cgroups v1 that LXC finds. In the others, cpuset above all, a new group must be
+/// filled in before a process may join, and LXC does that only where it chooses the place.
 const HIERARCHIES: [&str; 3] = ["memory", "pids", "devices"];
 
+/// The target `lxc`.
 #[derive(Debug)]
-pub struct Lxc {
-    program: Program,
-    mounts: OnceLock<MountNamespace>,
-    instances: AtomicU64,
-}
+pub struct Lxc(TargetInfo);
 
-impl Default for Lxc {
-    fn default() -> Self {
-        Self {
-            program: Program::new("lxc-execute", "install Debian's package `lxc`"),
-            mounts: OnceLock::new(),
-            instances: AtomicU64::new(0),
-        }
+impl Lxc {
+    pub fn new() -> Self {
+        let description = "LXC's lxc-execute: one program and an init, with the container's \
+                           namespaces and seccomp policy.";
+        Self(TargetInfo {
+            differences: &[
+                "a directory as root, which its root, another user, can't write to: no overlayfs",
+                "a cgroup for its monitor in addition; of cgroups v1 it finds memory, pids and devices alone, as it can't fill in a cpuset",
+                "the seccomp filter is compiled from the same policy at each start, by libseccomp, which compares 64 bits of an argument",
+                "the program's environment has what LXC adds",
+            ],
+            ..binding_peer("lxc", description)
+        })
     }
 }
 
 impl Target for Lxc {
-    fn name(&self) -> &'static str {
-        "lxc"
+    fn info(&self) -> &TargetInfo {
+        &self.0
     }
 
-    fn description(&self) -> &'static str {
-        "LXC's lxc-execute: one program and an init, with the container's namespaces and seccomp policy."
+    fn presence(&self, host: &HostReport) -> Presence {
+        PROGRAM.presence(|_| needs_root(self.0.name, host))
     }
 
-    fn kind(&self) -> TargetKind {
-        TargetKind::Peer
+    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
+        let program = setup.program(self.0.name)?;
+        let lxc_execute = PROGRAM.path()?;
+        let containers = setup.files(|directory| {
+            let (state, profile) = (directory.join("state"), directory.join("seccomp.policy"));
+            fs::create_dir(&state)?;
+            fs::write(&profile, policy()?)?;
+            Ok(Containers {
+                lxc_execute,
+                directory: directory.to_owned(),
+                layer: make_layer(program, directory, &["proc", "dev", "sys"])?,
+                state,
+                profile,
+                mounts: mounts()?,
+                instances: Counter::default(),
+            })
+        })?;
+        Ok(Box::new(containers))
     }
+}
 
-    fn version(&self) -> Option<String> {
-        self.program.version()
-    }
+/// A mount namespace with those hierarchies of cgroups v1 that LXC can use.
+fn mounts() -> io::Result<MountNamespace> {
+    let is_other = |mount: &PathBuf| {
+        let name = mount.file_name().unwrap_or_default();
+        // cgroups v2 alone are mounted on the directory itself.
+        name != "cgroup" && HIERARCHIES.iter().all(|kept| name != *kept)
+    };
+    let mut hidden = hidden_places();
+    hidden.extend(hierarchies().into_iter().filter(is_other));
+    hidden.sort();
+    hidden.dedup();
+    MountNamespace::new(hidden)
+}
 
-    fn differences(&self) -> &'static [&'static str] {
-        &[
-            "a directory as root, which its root, another user, can't write to: no overlayfs",
-            "a cgroup for its monitor in addition; of cgroups v1 it finds memory, pids and devices alone, as it can't fill in a cpuset",
-            "the seccomp filter is compiled from the same policy at each start, by libseccomp, which compares 64 bits of an argument",
-            "the program's environment has what LXC adds",
-        ]
-    }
+/// Starts instances in the layer.
+#[derive(Debug)]
+struct Containers {
+    lxc_execute: PathBuf,
+    directory: PathBuf,
+    layer: PathBuf,
+    state: PathBuf,
+    /// The system-call policy in LXC's language.
+    profile: PathBuf,
+    mounts: MountNamespace,
+    instances: Counter,
+}
 
-    fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
-        self.program
-            .missing()
-            .or_else(|| needs_root(self.name(), host))
-    }
-
-    fn prepare(&self, program: &Path, root: &Path) -> io::Result<()> {
-        prepare_layer(program, root, &["proc", "dev", "sys"])?;
-        fs::create_dir(root.join("state"))?;
-        fs::write(root.join(POLICY), policy()?)?;
-        let is_other = |mount: &PathBuf| {
-            let name = mount.file_name().unwrap_or_default();
-            // cgroups v2 alone are mounted on the directory itself.
-            name != "cgroup" && HIERARCHIES.iter().all(|kept| name != *kept)
-        };
-        let mut hidden = hidden_places();
-        hidden.extend(hierarchies().into_iter().filter(is_other));
-        hidden.sort();
-        hidden.dedup();
-        let mounts = MountNamespace::new(hidden)?;
-        self.mounts.get_or_init(|| mounts);
-        Ok(())
-    }
-
-    fn disk_path(&self, _: &Path) -> PathBuf {
-        DISK.into()
-    }
-
-    fn files_path(&self, _: &Path) -> Option<PathBuf> {
-        Some(FILES.into())
-    }
-
+impl Prepared for Containers {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let number = self.instances.fetch_add(1, Ordering::Relaxed);
+        let number = self.instances.next();
         let name = format!("isobench-{number}");
-        let directory = launch.root.join(format!("instance-{number}"));
+        let directory = self.directory.join(format!("instance-{number}"));
         fs::create_dir(&directory)?;
         let file = directory.join("config");
-        fs::write(&file, config(launch)?)?;
-        let mut command = CommandLine::new(self.program.path())
+        fs::write(&file, config(launch, &self.layer, &self.profile)?)?;
+        let mut command = CommandLine::new(&self.lxc_execute)
             .args(["--name", &name, "--lxcpath"])
-            .args([launch.root.join("state")])
+            .args([&self.state])
             .args(["--rcfile".as_ref(), file.as_os_str()]);
-        // Where it finds newuidmap it asks that for ids, which gives root none; without it writes the map itself.
+        // Where LXC finds newuidmap it asks that for ids, which gives root none; without newuidmap
+        // LXC writes the map itself.
         command.environment = vec!["PATH=/".into()];
-        command.mounts = self.mounts.get().cloned();
+        command.mounts = Some(self.mounts.clone());
         command.leftovers = Leftovers {
             deletion: None,
             directory: Some(directory),
@@ -129,13 +133,13 @@ impl Target for Lxc {
 }
 
 /// lxc.container.conf(5)
-fn config(launch: &Launch) -> io::Result<String> {
+fn config(launch: &Launch, layer: &Path, policy: &Path) -> io::Result<String> {
     let path = |path: &Path| utf8(path.as_os_str());
     let mut lines = vec![
-        format!("rootfs.path = dir:{}", path(&launch.root.join("layer"))?),
+        format!("rootfs.path = dir:{}", path(layer)?),
         format!("idmap = u 0 {FIRST_HOST_ID} {ID_COUNT}"),
         format!("idmap = g 0 {FIRST_HOST_ID} {ID_COUNT}"),
-        format!("seccomp.profile = {}", path(&launch.root.join(POLICY))?),
+        format!("seccomp.profile = {}", path(policy)?),
     ];
     let fixed = [
         "net.0.type = empty",

@@ -1,112 +1,96 @@
-//! systemd-nspawn: systemd's containers, made for whole operating systems; here without systemd's services.
+//! systemd-nspawn: systemd's containers, made for whole operating systems; here without systemd's
+//! services.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
 
 use isobench_container::{FIRST_HOST_ID, ID_COUNT};
-use isobench_reports::model::{TargetKind, Unavailable};
 
-use super::{
-    DISK, FILES, Program, bind_option, binds, needs_root, path_variable, prepare_layer,
-    runtime_mounts, stray_cgroups,
+use super::instance::{
+    Counter, bind_option, binding_peer, binds, make_layer, runtime_mounts, stray_cgroups,
 };
+use super::program::{Program, needs_root, path_variable};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
-use crate::instance::command_line::CommandLine;
-use crate::instance::command_line::Leftovers;
-use crate::targets::{Launch, Target, inside_path};
+use crate::instance::command_line::{CommandLine, Leftovers};
+use crate::targets::prepare::inside_path;
+use crate::targets::{Launch, Pace, PrepareError, Prepared, Presence, Setup, Target, TargetInfo};
 
+const PROGRAM: Program = Program {
+    name: "systemd-nspawn",
+    fix: "install Debian's package `systemd-container`",
+};
+/// The directories of an operating system, which nspawn insists on.
+const DIRECTORIES: [&str; 9] = [
+    "proc", "dev", "sys", "usr", "etc", "run", "tmp", "var", "root",
+];
+
+/// The target `systemd-nspawn`.
 #[derive(Debug)]
-pub struct Nspawn {
-    program: Program,
-    mounts: OnceLock<MountNamespace>,
-    instances: AtomicU64,
-}
+pub struct Nspawn(TargetInfo);
 
-impl Default for Nspawn {
-    fn default() -> Self {
-        Self {
-            program: Program::new(
-                "systemd-nspawn",
-                "install Debian's package `systemd-container`",
-            ),
-            mounts: OnceLock::new(),
-            instances: AtomicU64::new(0),
-        }
+impl Nspawn {
+    pub fn new() -> Self {
+        let description = "systemd-nspawn: a container for an operating system, with the \
+                           container's namespaces.";
+        Self(TargetInfo {
+            pace: Pace::Slow,
+            differences: &[
+                "a read-only directory as root, with the empty directories of an operating system, /usr among them: no overlayfs",
+                "/sys, /run and more are mounted; the loopback interface is up",
+                "no cgroup of its own (--keep-unit, --register=no: systemd is not asked)",
+                "its own list of system calls",
+                "the program's environment has what nspawn adds, PATH among it",
+            ],
+            ..binding_peer("systemd-nspawn", description)
+        })
     }
 }
 
 impl Target for Nspawn {
-    fn name(&self) -> &'static str {
-        "systemd-nspawn"
+    fn info(&self) -> &TargetInfo {
+        &self.0
     }
 
-    fn description(&self) -> &'static str {
-        "systemd-nspawn: a container for an operating system, with the container's namespaces."
+    fn presence(&self, host: &HostReport) -> Presence {
+        PROGRAM.presence(|_| needs_root(self.0.name, host))
     }
 
-    fn kind(&self) -> TargetKind {
-        TargetKind::Peer
+    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
+        let program = setup.program(self.0.name)?;
+        Ok(Box::new(Machine {
+            nspawn: PROGRAM.path()?,
+            layer: setup.files(|directory| make_layer(program, directory, &DIRECTORIES))?,
+            mounts: setup.files(|_| runtime_mounts())?,
+            instances: Counter::default(),
+        }))
     }
+}
 
-    fn version(&self) -> Option<String> {
-        self.program.version()
-    }
+/// Starts instances in the layer.
+#[derive(Debug)]
+struct Machine {
+    nspawn: PathBuf,
+    layer: PathBuf,
+    mounts: MountNamespace,
+    instances: Counter,
+}
 
-    fn differences(&self) -> &'static [&'static str] {
-        &[
-            "a read-only directory as root, with the empty directories of an operating system, /usr among them: no overlayfs",
-            "/sys, /run and more are mounted; the loopback interface is up",
-            "no cgroup of its own (--keep-unit, --register=no: systemd is not asked)",
-            "its own list of system calls",
-            "the program's environment has what nspawn adds, PATH among it",
-        ]
-    }
-
-    fn is_quick(&self) -> bool {
-        false
-    }
-
-    fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
-        self.program
-            .missing()
-            .or_else(|| needs_root(self.name(), host))
-    }
-
-    fn prepare(&self, program: &Path, root: &Path) -> io::Result<()> {
-        let directories = [
-            "proc", "dev", "sys", "usr", "etc", "run", "tmp", "var", "root",
-        ];
-        prepare_layer(program, root, &directories)?;
-        let mounts = runtime_mounts()?;
-        self.mounts.get_or_init(|| mounts);
-        Ok(())
-    }
-
-    fn disk_path(&self, _: &Path) -> PathBuf {
-        DISK.into()
-    }
-
-    fn files_path(&self, _: &Path) -> Option<PathBuf> {
-        Some(FILES.into())
-    }
-
+impl Prepared for Machine {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let number = self.instances.fetch_add(1, Ordering::Relaxed);
-        let mut command = CommandLine::new(self.program.path())
+        let number = self.instances.next();
+        let mut command = CommandLine::new(&self.nspawn)
             .args(["--quiet", "--keep-unit", "--register=no", "--as-pid2"])
             .args([format!("--machine=isobench-{number}")])
             .args(["--hostname=isobench", "--console=pipe"])
-            .args(["--directory".into(), launch.root.join("layer")])
+            .args(["--directory".as_ref(), self.layer.as_os_str()])
             .args([format!("--private-users={FIRST_HOST_ID}:{ID_COUNT}")])
             .args(["--private-users-ownership=off", "--private-network"])
             .args(["--read-only", "--drop-capability=all"])
             .args(["--no-new-privileges=yes", "--link-journal=no"])
             .args(["--timezone=off", "--resolv-conf=off"]);
         command.environment = path_variable();
-        command.mounts = self.mounts.get().cloned();
+        command.mounts = Some(self.mounts.clone());
         command.leftovers = Leftovers {
             cgroups: stray_cgroups(&launch.limits),
             ..Leftovers::default()

@@ -1,25 +1,22 @@
 //! The OCI runtimes: one adapter, since they share a command line and a `config.json`.
 //!
-//! Each instance is a *bundle* of its own, a directory with its `config.json`, written ahead of any timing; the root file
-//! system is one for all. The runtime's state is kept in the prepared directory, and goes with it.
+//! Each instance is a *bundle* of its own, a directory with its `config.json`, written ahead of any
+//! timing; the root file system is one for all. The runtime's state is kept in the target's
+//! directory, and goes with it.
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
 
-use isobench_reports::model::{TargetKind, Unavailable};
-
-use super::{
-    DISK, FILES, Program, needs_root, oci_config, path_variable, prepare_layer, runtime_mounts,
-    stray_cgroups,
-};
+use super::instance::{Counter, binding_peer, make_layer, runtime_mounts, stray_cgroups};
+use super::oci_config::{self, PathVariable};
+use super::program::{Program, needs_root, path_variable};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
-use crate::instance::command_line::CommandLine;
-use crate::instance::command_line::Leftovers;
-use crate::targets::{Launch, Target};
+use crate::instance::command_line::{CommandLine, Leftovers};
+use crate::targets::{
+    Launch, MemoryLimit, Pace, PrepareError, Prepared, Presence, Setup, Target, TargetInfo,
+};
 
 /// What differs with every runtime that keeps to the `config.json`.
 macro_rules! differences {
@@ -41,168 +38,197 @@ const YOUKI: &str =
 /// One runtime.
 #[derive(Debug)]
 pub struct Runtime {
-    description: &'static str,
-    differences: &'static [&'static str],
-    quick: bool,
+    info: TargetInfo,
+    program: Program,
+    manner: Manner,
+}
+
+/// How a runtime is called.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
     /// Flags before the command.
     flags: &'static [&'static str],
-    /// Whether it is youki, which insists on a `PATH` in the container's environment and misses the end of a program
-    /// that is over before it listens for `SIGCHLD`: 10 starts of 25 hung.
-    is_youki: bool,
-    program: Program,
-    mounts: OnceLock<MountNamespace>,
-    instances: AtomicU64,
+    /// What the program's environment must have.
+    path: PathVariable,
+    /// Whether the runtime starts with `SIGCHLD` blocked.
+    sigchld: Sigchld,
+}
+
+/// How a runtime finds `SIGCHLD` when it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sigchld {
+    /// As every program does.
+    Usual,
+    /// Blocked, so that a signal which comes before the runtime listens is kept.
+    Blocked,
+}
+
+impl Manner {
+    const USUAL: Self = Self {
+        flags: &[],
+        path: PathVariable::AsGiven,
+        sigchld: Sigchld::Usual,
+    };
+}
+
+/// The runtime under podman, in C.
+pub fn crun() -> Runtime {
+    Runtime::new(
+        "crun",
+        "install Debian's package `crun`",
+        "crun, podman's runtime: an OCI bundle with the container's namespaces, mounts and seccomp policy.",
+        differences!["the loopback interface is up"],
+    )
+}
+
+/// The runtime under docker and containerd, in Go.
+pub fn runc() -> Runtime {
+    Runtime::new(
+        "runc",
+        "install Debian's package `runc`",
+        "runc, docker's runtime: an OCI bundle with the container's namespaces, mounts and seccomp policy.",
+        differences!["the loopback interface is up"],
+    )
+}
+
+/// A runtime in Rust. It misses the end of a program that is over before youki listens for `SIGCHLD`:
+/// 10 starts of 25 hung.
+pub fn youki() -> Runtime {
+    let usual = Runtime::new(
+        "youki",
+        YOUKI,
+        "youki, a runtime in Rust: an OCI bundle with the container's namespaces, mounts and seccomp policy.",
+        differences![
+            "the program's environment has a PATH, which youki insists on",
+            "built without its feature `seccomp`, which it doesn't tell, it filters no system calls",
+            "started with SIGCHLD blocked: youki 0.7 misses the end of a program that is over too soon, and hangs",
+        ],
+    );
+    Runtime {
+        manner: Manner {
+            path: PathVariable::Added,
+            sigchld: Sigchld::Blocked,
+            ..Manner::USUAL
+        },
+        ..usual
+    }
+}
+
+/// gVisor. Told to ignore cgroups, it ignores a limit of memory too.
+pub fn runsc() -> Runtime {
+    let usual = Runtime::new(
+        "runsc",
+        "install Debian's package `runsc`",
+        "gVisor's runsc: a kernel in user space serves every system call of the program.",
+        &[
+            "a kernel of its own in user space; system calls reach it by ptrace, its slowest platform, which runs everywhere",
+            "no system-call policy: gVisor 2022 reads one only if told to, and then refuses threads",
+            "no cgroup of its own (--ignore-cgroups: its Debian build fails on a hybrid host)",
+            "a read-only directory as root, served by a second process: no overlayfs",
+        ],
+    );
+    Runtime {
+        info: TargetInfo {
+            pace: Pace::Slow,
+            memory_limit: None,
+            ..usual.info
+        },
+        manner: Manner {
+            flags: &["--ignore-cgroups", "--network=none", "--platform=ptrace"],
+            ..Manner::USUAL
+        },
+        ..usual
+    }
 }
 
 impl Runtime {
     fn new(
-        program: Program,
+        name: &'static str,
+        fix: &'static str,
         description: &'static str,
         differences: &'static [&'static str],
     ) -> Self {
         Self {
-            description,
-            differences,
-            quick: true,
-            flags: &[],
-            is_youki: false,
-            program,
-            mounts: OnceLock::new(),
-            instances: AtomicU64::new(0),
+            info: TargetInfo {
+                differences,
+                memory_limit: Some(MemoryLimit::Cgroup),
+                ..binding_peer(name, description)
+            },
+            program: Program { name, fix },
+            manner: Manner::USUAL,
         }
-    }
-
-    /// The runtime under podman, in C.
-    pub fn crun() -> Self {
-        Self::new(
-            Program::new("crun", "install Debian's package `crun`"),
-            "crun, podman's runtime: an OCI bundle with the container's namespaces, mounts and seccomp policy.",
-            differences!["the loopback interface is up"],
-        )
-    }
-
-    /// The runtime under docker and containerd, in Go.
-    pub fn runc() -> Self {
-        Self::new(
-            Program::new("runc", "install Debian's package `runc`"),
-            "runc, docker's runtime: an OCI bundle with the container's namespaces, mounts and seccomp policy.",
-            differences!["the loopback interface is up"],
-        )
-    }
-
-    /// A runtime in Rust.
-    pub fn youki() -> Self {
-        Self {
-            is_youki: true,
-            ..Self::new(
-                Program::new("youki", YOUKI),
-                "youki, a runtime in Rust: an OCI bundle with the container's namespaces, mounts and seccomp policy.",
-                differences![
-                    "the program's environment has a PATH, which youki insists on",
-                    "built without its feature `seccomp`, which it doesn't tell, it filters no system calls",
-                    "started with SIGCHLD blocked: youki 0.7 misses the end of a program that is over too soon, and hangs",
-                ],
-            )
-        }
-    }
-
-    /// gVisor.
-    pub fn runsc() -> Self {
-        Self {
-            quick: false,
-            flags: &["--ignore-cgroups", "--network=none", "--platform=ptrace"],
-            ..Self::new(
-                Program::new("runsc", "install Debian's package `runsc`"),
-                "gVisor's runsc: a kernel in user space serves every system call of the program.",
-                &[
-                    "a kernel of its own in user space; system calls reach it by ptrace, its slowest platform, which runs everywhere",
-                    "no system-call policy: gVisor 2022 reads one only if told to, and then refuses threads",
-                    "no cgroup of its own (--ignore-cgroups: its Debian build fails on a hybrid host)",
-                    "a read-only directory as root, served by a second process: no overlayfs",
-                ],
-            )
-        }
-    }
-
-    /// The runtime with its state in `root`, up to its command.
-    fn base(&self, root: &Path) -> CommandLine {
-        let mut command = CommandLine::new(self.program.path())
-            .args(["--root".into(), root.join("state")])
-            .args(self.flags);
-        command.environment = path_variable();
-        command.mounts = self.mounts.get().cloned();
-        command
     }
 }
 
 impl Target for Runtime {
-    fn name(&self) -> &'static str {
-        self.program.name
+    fn info(&self) -> &TargetInfo {
+        &self.info
     }
 
-    fn description(&self) -> &'static str {
-        self.description
+    fn presence(&self, host: &HostReport) -> Presence {
+        self.program.presence(|_| needs_root(self.info.name, host))
     }
 
-    fn kind(&self) -> TargetKind {
-        TargetKind::Peer
+    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
+        let program = setup.program(self.info.name)?;
+        let runtime = self.program.path()?;
+        let bundles = setup.files(|directory| {
+            let state = directory.join("state");
+            fs::create_dir(&state)?;
+            Ok(Bundles {
+                runtime,
+                manner: self.manner,
+                layer: make_layer(program, directory, &["proc", "dev"])?,
+                directory: directory.to_owned(),
+                state,
+                mounts: runtime_mounts()?,
+                instances: Counter::default(),
+            })
+        })?;
+        Ok(Box::new(bundles))
     }
+}
 
-    fn version(&self) -> Option<String> {
-        self.program.version()
+/// Starts instances, each of a bundle of its own.
+#[derive(Debug)]
+struct Bundles {
+    runtime: PathBuf,
+    manner: Manner,
+    directory: PathBuf,
+    layer: PathBuf,
+    state: PathBuf,
+    mounts: MountNamespace,
+    instances: Counter,
+}
+
+impl Bundles {
+    /// The runtime with its state, up to its command.
+    fn base(&self) -> CommandLine {
+        let mut command = CommandLine::new(&self.runtime)
+            .args(["--root".as_ref(), self.state.as_os_str()])
+            .args(self.manner.flags);
+        command.environment = path_variable();
+        command.mounts = Some(self.mounts.clone());
+        command
     }
+}
 
-    fn differences(&self) -> &'static [&'static str] {
-        self.differences
-    }
-
-    fn is_quick(&self) -> bool {
-        self.quick
-    }
-
-    fn limits_memory(&self) -> bool {
-        // gVisor, told to ignore cgroups, ignores the limit too.
-        self.quick
-    }
-
-    fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
-        self.program
-            .missing()
-            .or_else(|| needs_root(self.name(), host))
-    }
-
-    fn prepare(&self, program: &Path, root: &Path) -> io::Result<()> {
-        prepare_layer(program, root, &["proc", "dev"])?;
-        fs::create_dir(root.join("state"))?;
-        let mounts = runtime_mounts()?;
-        self.mounts.get_or_init(|| mounts);
-        Ok(())
-    }
-
-    fn disk_path(&self, _: &Path) -> PathBuf {
-        DISK.into()
-    }
-
-    fn files_path(&self, _: &Path) -> Option<PathBuf> {
-        Some(FILES.into())
-    }
-
+impl Prepared for Bundles {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let number = self.instances.fetch_add(1, Ordering::Relaxed);
+        let number = self.instances.next();
         let id = format!("isobench-{number}");
-        let bundle = launch.root.join(format!("bundle-{number}"));
+        let bundle = self.directory.join(format!("bundle-{number}"));
         fs::create_dir(&bundle)?;
-        let config = oci_config::config(launch, self.is_youki)?;
-        config
+        oci_config::config(launch, &self.layer, self.manner.path)?
             .save(bundle.join("config.json"))
             .map_err(io::Error::other)?;
-        let delete = self.base(launch.root).args(["delete", "--force", &id]);
+        let delete = self.base().args(["delete", "--force", &id]);
         let mut command = self
-            .base(launch.root)
+            .base()
             .args(["run", "--bundle"])
             .args([&bundle])
             .args([&id]);
-        command.holds_sigchld = self.is_youki;
+        command.holds_sigchld = self.manner.sigchld == Sigchld::Blocked;
         command.leftovers = Leftovers {
             deletion: Some(Box::new(delete)),
             directory: Some(bundle),

@@ -19,9 +19,10 @@ use oci_spec::runtime::{
 };
 use syscalls::Sysno;
 
-use super::{binds, utf8};
+use super::instance::{binds, utf8};
 use crate::host::accounting::path_in_hierarchy;
-use crate::targets::{Launch, inside_path};
+use crate::targets::Launch;
+use crate::targets::prepare::inside_path;
 
 const NAMESPACES: [LinuxNamespaceType; 7] = [
     LinuxNamespaceType::User,
@@ -33,21 +34,27 @@ const NAMESPACES: [LinuxNamespaceType; 7] = [
     LinuxNamespaceType::Network,
 ];
 
-/// The configuration of one instance; `with_path` adds a `PATH` to an environment that has none.
-pub fn config(launch: &Launch, with_path: bool) -> io::Result<Spec> {
-    spec(launch, with_path).map_err(io::Error::other)
+/// What the program's environment holds beside the variables of its launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathVariable {
+    /// Nothing.
+    AsGiven,
+    /// A `PATH`, unless the launch has one.
+    Added,
 }
 
-fn spec(launch: &Launch, with_path: bool) -> Result<Spec, OciSpecError> {
-    let root = RootBuilder::default()
-        .path(launch.root.join("layer"))
-        .readonly(true)
-        .build()?;
+/// The configuration of one instance whose root is the directory `layer`.
+pub fn config(launch: &Launch, layer: &Path, path: PathVariable) -> io::Result<Spec> {
+    spec(launch, layer, path).map_err(io::Error::other)
+}
+
+fn spec(launch: &Launch, layer: &Path, path: PathVariable) -> Result<Spec, OciSpecError> {
+    let root = RootBuilder::default().path(layer).readonly(true).build()?;
     SpecBuilder::default()
         .version("1.0.2")
         .root(root)
         .hostname("isobench")
-        .process(process(launch, with_path)?)
+        .process(process(launch, path)?)
         .mounts(mounts(launch)?)
         .linux(linux(launch)?)
         .build()
@@ -72,7 +79,7 @@ fn linux(launch: &Launch) -> Result<Linux, OciSpecError> {
     linux.resources(resources.build()?).build()
 }
 
-fn process(launch: &Launch, with_path: bool) -> Result<Process, OciSpecError> {
+fn process(launch: &Launch, path: PathVariable) -> Result<Process, OciSpecError> {
     let mut arguments = vec![utf8(inside_path(launch.program).as_os_str())?];
     for argument in &launch.arguments {
         arguments.push(utf8(argument)?);
@@ -81,7 +88,7 @@ fn process(launch: &Launch, with_path: bool) -> Result<Process, OciSpecError> {
     for variable in &launch.environment {
         environment.push(utf8(variable)?);
     }
-    if with_path && !environment.iter().any(|text| text.starts_with("PATH=")) {
+    if path == PathVariable::Added && !environment.iter().any(|text| text.starts_with("PATH=")) {
         environment.push("PATH=/".to_owned());
     }
     let mut process = ProcessBuilder::default()

@@ -1,84 +1,82 @@
 //! unshare of util-linux: what a shell script can do by itself, the least of the peers.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use isobench_reports::model::{TargetKind, Unavailable};
-
-use super::{DISK, FILES, Program, prepare_layer};
-use crate::experiments::DISK as DISK_EXPERIMENT;
+use super::instance::make_layer;
+use super::program::Program;
+use crate::experiments::DISK;
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::CommandLine;
-use crate::targets::{Launch, Target, inside_path};
+use crate::targets::prepare::inside_path;
+use crate::targets::{
+    Launch, Participation, PrepareError, Prepared, Presence, Setup, Target, TargetInfo,
+};
 
+const PROGRAM: Program = Program {
+    name: "unshare",
+    fix: "install Debian's package `util-linux`",
+};
+
+/// The target `unshare`.
 #[derive(Debug)]
-pub struct Unshare {
-    program: Program,
-}
+pub struct Unshare(TargetInfo);
 
-impl Default for Unshare {
-    fn default() -> Self {
-        Self {
-            program: Program::new("unshare", "install Debian's package `util-linux`"),
-        }
+impl Unshare {
+    pub fn new() -> Self {
+        let description =
+            "util-linux's unshare: seven namespaces, chroot and /proc; what a shell has to offer.";
+        Self(TargetInfo {
+            differences: &[
+                "root by chroot into a directory: no overlayfs, no pivot_root, no read-only root, and the host's mounts stay below",
+                "no /dev",
+                "no cgroup of its own",
+                "all capabilities within its user namespace, no seccomp filter, new privileges allowed",
+                "root inside is the user who starts it",
+                "no disk experiment: it binds nothing",
+            ],
+            participation: Participation::NotIn {
+                experiments: &[DISK],
+                why: "unshare binds nothing into its root",
+            },
+            ..TargetInfo::peer("unshare", description)
+        })
     }
 }
 
 impl Target for Unshare {
-    fn name(&self) -> &'static str {
-        "unshare"
+    fn info(&self) -> &TargetInfo {
+        &self.0
     }
 
-    fn description(&self) -> &'static str {
-        "util-linux's unshare: seven namespaces, chroot and /proc; what a shell has to offer."
+    fn presence(&self, host: &HostReport) -> Presence {
+        PROGRAM.presence(|_| host.lacks(Need::UserNamespaces))
     }
 
-    fn kind(&self) -> TargetKind {
-        TargetKind::Peer
+    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
+        let program = setup.program(self.0.name)?;
+        let layer = setup.files(|directory| make_layer(program, directory, &["proc"]))?;
+        Ok(Box::new(InChroot {
+            unshare: PROGRAM.path()?,
+            layer,
+        }))
     }
+}
 
-    fn version(&self) -> Option<String> {
-        self.program.version()
-    }
+/// Starts instances in the layer.
+#[derive(Debug)]
+struct InChroot {
+    unshare: PathBuf,
+    layer: PathBuf,
+}
 
-    fn differences(&self) -> &'static [&'static str] {
-        &[
-            "root by chroot into a directory: no overlayfs, no pivot_root, no read-only root, and the host's mounts stay below",
-            "no /dev",
-            "no cgroup of its own",
-            "all capabilities within its user namespace, no seccomp filter, new privileges allowed",
-            "root inside is the user who starts it",
-            "no disk experiment: it binds nothing",
-        ]
-    }
-
-    fn takes_part_in(&self, experiment: &str) -> bool {
-        experiment != DISK_EXPERIMENT
-    }
-
-    fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
-        self.program
-            .missing()
-            .or_else(|| host.lacks(Need::UserNamespaces))
-    }
-
-    fn prepare(&self, program: &Path, root: &Path) -> io::Result<()> {
-        let layer = prepare_layer(program, root, &["proc"])?;
-        fs::remove_file(layer.join(DISK.trim_start_matches('/')))?;
-        fs::remove_dir(layer.join(FILES.trim_start_matches('/')))
-    }
-
-    fn disk_path(&self, disk: &Path) -> PathBuf {
-        disk.to_owned()
-    }
-
+impl Prepared for InChroot {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let mut command = CommandLine::new(self.program.path())
+        let mut command = CommandLine::new(&self.unshare)
             .args(["--user", "--map-root-user", "--mount", "--uts", "--ipc"])
             .args(["--pid", "--fork", "--kill-child", "--cgroup", "--net"])
             .args(["--mount-proc=/proc", "--root"])
-            .args([launch.root.join("layer")])
+            .args([&self.layer])
             .args(["--"])
             .args([inside_path(launch.program)])
             .args(&launch.arguments);

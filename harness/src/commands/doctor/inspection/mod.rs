@@ -28,7 +28,7 @@ use crate::host::session::Session;
 use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
 use crate::instance::stream::Stream;
 use crate::targets::bounds::Bounds;
-use crate::targets::{Launch, Target};
+use crate::targets::{Contents, Launch, Setup, Target};
 
 use sight::Sight;
 
@@ -47,12 +47,16 @@ const MOST: usize = 1 << 20;
 /// It can't be started, or doesn't say what it sees.
 pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<Finding>> {
     let session = Session::open()?;
-    let root = session.scratch().join("root");
-    fs::create_dir(&root)
-        .and_then(|()| target.prepare(&programs.workload, &root))
-        .with_context(|| format!("cannot prepare {}", root.display()))?;
+    let directory = session.scratch().join("root");
+    fs::create_dir(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     // Without cgroups there are no limits to look at, which is one of the findings.
     let accounting = Accounting::open(session.name()).ok();
+    let prepared = target.prepare(&Setup {
+        contents: Contents::Program(&programs.workload),
+        directory: &directory,
+        session: session.name(),
+        accounting: accounting.as_ref(),
+    })?;
     let group = accounting.as_ref().map(Accounting::group).transpose()?;
     let limits = group
         .as_ref()
@@ -64,9 +68,9 @@ pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<F
             ..Bounds::default()
         },
         limits: limits.clone(),
-        ..Launch::of(&programs.workload, ["inspect"], &root)
+        ..Launch::of(&programs.workload, ["inspect"])
     };
-    let command = target.command(&launch)?;
+    let command = prepared.command(&launch)?;
     let (stdout, mut output) = Stream::pipe(MOST)?;
     let (stdin, hold) = io::pipe()?;
     let child = spawn(

@@ -1,135 +1,103 @@
-//! Firecracker, by its documented configuration file (docs/getting-started.md, the API's specification).
+//! Firecracker, by its documented configuration file (docs/getting-started.md, the API's
+//! specification).
 //!
-//! The serial port is the only way out of its guests that needs no driver: standard output and error share it.
+//! The serial port is the only way out of its guests that needs no driver: standard output and error
+//! share it.
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytesize::ByteSize;
-use isobench_reports::model::{TargetKind, Unavailable};
 use isobench_vmm::linux::layout::SERIAL;
 use isobench_workloads::guest_init::{Orders, Wire};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{COMMAND_LINE, DISK, Guest, refused};
-use crate::host::facts::HostReport;
+use super::{Boot, COMMAND_LINE, Machine, Vmm, refused, vmm_info};
 use crate::instance::command_line::CommandLine;
-use crate::targets::peers::{Program, path_variable, utf8};
-use crate::targets::{DiskAccess, Launch, Target};
+use crate::targets::peers::instance::utf8;
+use crate::targets::peers::program::Program;
+use crate::targets::{DiskAccess, Launch, TargetInfo};
 
-#[derive(Debug)]
-pub struct Firecracker {
-    pub(super) program: Program,
-    pub(super) guest: Guest,
-}
-
-impl Firecracker {
-    pub fn new(workload: &Path) -> Self {
-        Self {
-            program: Program::new(
-                "firecracker",
-                "Debian has no package of it: put `firecracker` of a release of its project on the PATH",
-            ),
-            guest: Guest::new(workload),
-        }
-    }
-}
-
-impl Target for Firecracker {
-    fn name(&self) -> &'static str {
-        "firecracker"
-    }
-
-    fn description(&self) -> &'static str {
-        "Firecracker with the kernel and the files of microvm-linux; untested on the real program, only against its documentation."
-    }
-
-    fn kind(&self) -> TargetKind {
-        TargetKind::Peer
-    }
-
-    fn version(&self) -> Option<String> {
-        self.program.version()
-    }
-
-    fn differences(&self) -> &'static [&'static str] {
-        &[
+/// The target `firecracker`, with the workload at `init`.
+pub fn target(init: &Path) -> Vmm {
+    let info = TargetInfo {
+        differences: &[
             "the adapter follows the documented interface and is untested on the real program",
             "output leaves the guest a byte an exit, by the serial port, standard error with it",
             "the guest's files are in an archive that was written ahead of the start, not made in it",
             "standard input never ends, and there is no exit code: one other than 0 is a line on the output",
             "no disk past the host's page cache",
-        ]
+        ],
+        ..vmm_info(
+            "firecracker",
+            "Firecracker with the kernel and the files of microvm-linux; untested on the real program, only against its documentation.",
+        )
+    };
+    let program = Program {
+        name: "firecracker",
+        fix: "Debian has no package of it: put `firecracker` of a release of its project on the PATH",
+    };
+    Vmm::new(info, program, &Firecracker, init)
+}
+
+/// Firecracker without its API.
+#[derive(Debug)]
+pub(super) struct Firecracker;
+
+impl Machine for Firecracker {
+    fn orders(&self) -> Orders {
+        Orders {
+            ports: SERIAL.start,
+            wire: Wire::Serial,
+            ..Orders::default()
+        }
     }
 
-    fn is_quick(&self) -> bool {
-        false
-    }
-
-    fn tells_end_of_input(&self) -> bool {
-        false
-    }
-
-    fn limits_memory(&self) -> bool {
-        true
-    }
-
-    fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
-        self.program
-            .missing()
-            .or_else(|| self.guest.kernel.unavailable(host))
-    }
-
-    fn disk_path(&self, _: &Path) -> PathBuf {
-        DISK.into()
-    }
-
-    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
+    fn check(&self, launch: &Launch) -> io::Result<()> {
         if launch.access == DiskAccess::Direct {
             let what = "Firecracker has no disk that goes past the host's page cache";
             return Err(refused(what.to_owned()));
         }
-        let orders = Orders {
-            ports: SERIAL.start,
-            wire: Wire::Serial,
-            ..Orders::default()
-        };
-        let boot = self.guest.boot(launch, orders)?;
-        let path = |path: &Path| utf8(path.as_os_str());
-        let mut drives = Vec::new();
-        if let Some(disk) = launch.disk {
-            drives.push(json!({
-                "drive_id": "disk",
-                "path_on_host": path(disk)?,
-                "is_root_device": false,
-                "is_read_only": false,
-                // Else a flush of the guest's is none.
-                "cache_type": "Writeback",
-            }));
-        }
-        let configuration = json!({
-            "boot-source": {
-                "kernel_image_path": path(&boot.kernel.image)?,
-                "initrd_path": path(&boot.initramfs)?,
-                "boot_args": format!("{COMMAND_LINE} pci=off"),
-            },
-            "machine-config": { "vcpu_count": 1, "mem_size_mib": mebibytes(boot.memory)? },
-            "drives": drives,
-        });
+        Ok(())
+    }
+
+    fn command(&self, vmm: &Path, launch: &Launch, boot: &Boot) -> io::Result<CommandLine> {
         let file = boot.directory.join("configuration.json");
-        fs::write(&file, configuration.to_string())?;
-        // It logs to its standard output, the guest's own, unless it is given a file.
+        fs::write(&file, configuration(launch, boot)?.to_string())?;
+        // Firecracker logs to its standard output, the guest's own, unless it is given a file.
         let log = boot.directory.join("log");
         fs::write(&log, "")?;
-        let mut command = CommandLine::new(self.program.path())
+        Ok(CommandLine::new(vmm)
             .args(["--no-api", "--id", "isobench", "--level", "Error"])
             .args(["--log-path".as_ref(), log.as_os_str()])
-            .args(["--config-file".as_ref(), file.as_os_str()]);
-        command.environment = path_variable();
-        command.leftovers = boot.leftovers();
-        Ok(command)
+            .args(["--config-file".as_ref(), file.as_os_str()]))
     }
+}
+
+/// The configuration file of one instance.
+fn configuration(launch: &Launch, boot: &Boot) -> io::Result<Value> {
+    let path = |path: &Path| utf8(path.as_os_str());
+    let mut drives = Vec::new();
+    if let Some(disk) = launch.disk {
+        drives.push(json!({
+            "drive_id": "disk",
+            "path_on_host": path(disk)?,
+            "is_root_device": false,
+            "is_read_only": false,
+            // Without a cache, a flush of the guest's does nothing.
+            "cache_type": "Writeback",
+        }));
+    }
+    Ok(json!({
+        "boot-source": {
+            "kernel_image_path": path(&boot.kernel.image)?,
+            "initrd_path": path(&boot.initramfs)?,
+            "boot_args": format!("{COMMAND_LINE} pci=off"),
+        },
+        "machine-config": { "vcpu_count": 1, "mem_size_mib": mebibytes(boot.memory)? },
+        "drives": drives,
+    }))
 }
 
 fn mebibytes(memory: ByteSize) -> io::Result<u64> {

@@ -1,24 +1,27 @@
-//! QEMU as two machines: `microvm`, which is made for guests like `microvm-linux`, and `q35` with its firmware, the PC that a
-//! traditional VM is.
+//! QEMU as two machines: `microvm`, which is made for guests like `microvm-linux`, and `q35` with its
+//! firmware, the PC that a traditional VM is.
 //!
-//! Output leaves the guest by QEMU's debug console, a port that takes a byte a write and needs no driver: of all ways it
-//! is the one that asks least of the kernel's boot.
+//! Output leaves the guest by QEMU's debug console, a port that takes a byte a write and needs no
+//! driver: of all ways out, this one asks least of the kernel's boot.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use isobench_reports::model::{TargetKind, Unavailable};
 use isobench_vmm::linux::layout::{ERROR_PORT, EXIT_PORT, OUTPUT_PORT};
 use isobench_workloads::guest_init::{Orders, Wire};
 
-use super::{Boot, COMMAND_LINE, DISK, Guest};
-use crate::host::facts::HostReport;
+use super::{Boot, COMMAND_LINE, Machine, Vmm, vmm_info};
 use crate::instance::command_line::CommandLine;
-use crate::targets::peers::{Program, path_variable};
-use crate::targets::{DiskAccess, Launch, Target};
+use crate::targets::peers::program::Program;
+use crate::targets::{DiskAccess, Launch, TargetInfo};
+
+const PROGRAM: Program = Program {
+    name: "qemu-system-x86_64",
+    fix: "install Debian's package `qemu-system-x86`",
+};
 
 /// What both machines do otherwise than isobench's VMM.
 macro_rules! differences {
@@ -38,167 +41,117 @@ macro_rules! differences {
 /// writes it back at times, with a task register that says "busy", and an emulated processor then refuses ports to programs.
 const NO_WRITING_BACK: [&str; 2] = ["-global", "apic-common.vapic=off"];
 
-/// What tells the two machines apart.
+/// One of the two machines.
 #[derive(Debug)]
-pub(super) struct Machine {
-    name: &'static str,
-    description: &'static str,
-    differences: &'static [&'static str],
-    /// For `-M`.
+pub(super) struct Qemu {
+    /// The value of QEMU's option `-M`.
     options: &'static str,
-    /// For the kernel, beside what all are told.
+    /// Words for the kernel's command line, beside those that every guest gets.
     words: &'static str,
-    /// The device that a disk is.
+    /// The device by which the guest has its disk.
     disk: &'static str,
-    /// Whether it boots the compressed kernel, as a boot loader does.
-    compressed: bool,
+    /// The form of the kernel that the machine boots.
+    format: KernelFormat,
 }
 
-const MICROVM: Machine = Machine {
-    name: "qemu-microvm",
-    description: "QEMU's machine microvm with the kernel and the files of microvm-linux: no PCI, a minimal firmware.",
-    differences: differences!["a minimal firmware (qboot) runs before the kernel"],
+/// The form of a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KernelFormat {
+    /// The ELF file.
+    Elf,
+    /// The file that unpacks itself, which boot loaders load, where there is such a file.
+    Compressed,
+}
+
+pub(super) static MICROVM: Qemu = Qemu {
     // Each is off that the guest can do without; QEMU's own documentation proposes the same.
     options: "microvm,acpi=off,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on,auto-kernel-cmdline=on",
     words: "pci=off",
     disk: "virtio-blk-device",
-    compressed: false,
+    format: KernelFormat::Elf,
 };
 
-const PC: Machine = Machine {
-    name: "qemu-pc",
-    description: "QEMU's PC q35 with its firmware, the traditional VM, with the kernel and the files of microvm-linux.",
-    differences: differences![
-        "firmware (SeaBIOS) runs first, and the kernel unpacks itself",
-        "the devices of a PC, PCI among them",
-    ],
+pub(super) static PC: Qemu = Qemu {
     options: "q35,vmport=off",
     words: "",
     disk: "virtio-blk-pci",
-    compressed: true,
+    format: KernelFormat::Compressed,
 };
 
-#[derive(Debug)]
-pub struct Qemu {
-    pub(super) machine: &'static Machine,
-    pub(super) program: Program,
-    pub(super) guest: Guest,
+/// The target `qemu-microvm`, with the workload at `init`.
+pub fn microvm(init: &Path) -> Vmm {
+    let info = TargetInfo {
+        differences: differences!["a minimal firmware (qboot) runs before the kernel"],
+        ..vmm_info(
+            "qemu-microvm",
+            "QEMU's machine microvm with the kernel and the files of microvm-linux: no PCI, a minimal firmware.",
+        )
+    };
+    Vmm::new(info, PROGRAM, &MICROVM, init)
+}
+
+/// The target `qemu-pc`, with the workload at `init`.
+pub fn pc(init: &Path) -> Vmm {
+    let info = TargetInfo {
+        differences: differences![
+            "firmware (SeaBIOS) runs first, and the kernel unpacks itself",
+            "the devices of a PC, PCI among them",
+        ],
+        ..vmm_info(
+            "qemu-pc",
+            "QEMU's PC q35 with its firmware, the traditional VM, with the kernel and the files of microvm-linux.",
+        )
+    };
+    Vmm::new(info, PROGRAM, &PC, init)
 }
 
 impl Qemu {
-    /// Its lean machine.
-    pub fn microvm(workload: &Path) -> Self {
-        Self::new(&MICROVM, workload)
-    }
-
-    /// Its PC.
-    pub fn pc(workload: &Path) -> Self {
-        Self::new(&PC, workload)
-    }
-
-    fn new(machine: &'static Machine, workload: &Path) -> Self {
-        Self {
-            machine,
-            program: Program::new(
-                "qemu-system-x86_64",
-                "install Debian's package `qemu-system-x86`",
-            ),
-            guest: Guest::new(workload),
-        }
-    }
-
     fn kernel<'b>(&self, boot: &Boot<'b>) -> &'b Path {
         let compressed = boot.kernel.bzimage.as_deref();
         compressed
-            .filter(|_| self.machine.compressed)
+            .filter(|_| self.format == KernelFormat::Compressed)
             .unwrap_or(&boot.kernel.image)
     }
 }
 
-impl Target for Qemu {
-    fn name(&self) -> &'static str {
-        self.machine.name
-    }
-
-    fn description(&self) -> &'static str {
-        self.machine.description
-    }
-
-    fn kind(&self) -> TargetKind {
-        TargetKind::Peer
-    }
-
-    fn version(&self) -> Option<String> {
-        let qemu = self.program.version()?;
-        match self.guest.kernel.version() {
-            Some(kernel) => Some(format!("{qemu}, guest {kernel}")),
-            None => Some(qemu),
-        }
-    }
-
-    fn differences(&self) -> &'static [&'static str] {
-        self.machine.differences
-    }
-
-    fn is_quick(&self) -> bool {
-        false
-    }
-
-    fn tells_end_of_input(&self) -> bool {
-        false
-    }
-
-    fn limits_memory(&self) -> bool {
-        true
-    }
-
-    fn unavailable(&self, host: &HostReport) -> Option<Unavailable> {
-        self.program
-            .missing()
-            .or_else(|| self.guest.kernel.unavailable(host))
-    }
-
-    fn disk_path(&self, _: &Path) -> PathBuf {
-        DISK.into()
-    }
-
-    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let orders = Orders {
+impl Machine for Qemu {
+    fn orders(&self) -> Orders {
+        Orders {
             ports: OUTPUT_PORT,
             wire: Wire::Bytes,
             ..Orders::default()
-        };
-        let boot = self.guest.boot(launch, orders)?;
-        let mut command = CommandLine::new(self.program.path())
-            .args(["-M", self.machine.options, "-accel", "kvm", "-cpu", "host"])
+        }
+    }
+
+    fn command(&self, vmm: &Path, launch: &Launch, boot: &Boot) -> io::Result<CommandLine> {
+        let command = CommandLine::new(vmm)
+            .args(["-M", self.options, "-accel", "kvm", "-cpu", "host"])
             .args(NO_WRITING_BACK)
             .args(["-nodefaults", "-no-user-config", "-display", "none"])
             .args(["-no-reboot", "-smp", "1", "-m"])
             .args([format!("{}B", boot.memory.as_u64())])
-            .args(["-kernel".as_ref(), self.kernel(&boot).as_os_str()])
+            .args(["-kernel".as_ref(), self.kernel(boot).as_os_str()])
             .args(["-initrd".as_ref(), boot.initramfs.as_os_str()])
-            .args(["-append", &format!("{COMMAND_LINE} {}", self.machine.words)])
+            .args(["-append", &format!("{COMMAND_LINE} {}", self.words)])
             .args(stream("out", 1))
             .args(debug_console("out", OUTPUT_PORT))
             .args(stream("err", 2))
             .args(debug_console("err", ERROR_PORT))
-            .args(console(launch, &boot)?)
+            .args(console(launch, boot)?)
             .args(["-serial", "chardev:console", "-device"])
             .args([format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=4")]);
-        if let Some(disk) = launch.disk {
-            // The cache of a disk that its guest flushes, with or without the host's page cache.
-            let cache = if launch.access == DiskAccess::Direct {
-                "none"
-            } else {
-                "writeback"
-            };
-            command = command
-                .args(["-drive".into(), drive(disk, cache)])
-                .args(["-device", &format!("{},drive=disk", self.machine.disk)]);
-        }
-        command.environment = path_variable();
-        command.leftovers = boot.leftovers();
-        Ok(command)
+        let Some(disk) = launch.disk else {
+            return Ok(command);
+        };
+        // The cache of a disk that its guest flushes, with or without the host's page cache.
+        let cache = if launch.access == DiskAccess::Direct {
+            "none"
+        } else {
+            "writeback"
+        };
+        Ok(command
+            .args(["-drive".into(), drive(disk, cache)])
+            .args(["-device", &format!("{},drive=disk", self.disk)]))
     }
 }
 

@@ -10,8 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::instance::bounded_command;
 use crate::targets::guest::kernel::Record;
-use crate::targets::peers::{Found, Program};
-use crate::targets::{DiskAccess, Marks, Target};
+use crate::targets::{DiskAccess, Marks};
 
 /// A place with a stub for the VMM, a kernel in both formats and a workload.
 struct Place {
@@ -37,43 +36,31 @@ impl Place {
         self.directory.path().join(name)
     }
 
-    fn program(&self) -> Program {
-        let program = Program::new("stub", "");
-        let found = Found {
-            path: self.path("stub"),
-            version: "1.0".to_owned(),
-        };
-        program.found.set(Ok(found)).unwrap();
-        program
-    }
-
-    fn guest(&self) -> Guest {
-        let kernel = Kernel {
-            image: self.path("vmlinux"),
-            bzimage: Some(self.path("bzImage")),
-            record: None::<Record>,
-        };
-        Guest {
+    fn guests(&self, machine: &'static dyn Machine) -> Guests {
+        Guests {
+            vmm: self.path("stub"),
+            machine,
             init: self.path("workload"),
-            kernel: GuestKernel::of(kernel),
-            instances: AtomicU64::new(0),
+            kernel: Kernel {
+                image: self.path("vmlinux"),
+                bzimage: Some(self.path("bzImage")),
+                record: None::<Record>,
+            },
+            directory: self.directory.path().to_owned(),
+            instances: Counter::default(),
         }
     }
 
     /// Runs an instance with a disk; gives the words that the stub was called with.
-    fn call(&self, target: &dyn Target, direct: bool) -> io::Result<Vec<String>> {
+    fn call(&self, machine: &'static dyn Machine, access: DiskAccess) -> io::Result<Vec<String>> {
         let (program, disk) = (self.path("workload"), self.path("disk"));
-        let command = target.command(&Launch {
+        let command = self.guests(machine).command(&Launch {
             environment: vec![OsString::from("KEY=value")],
             disk: Some(&disk),
-            access: if direct {
-                DiskAccess::Direct
-            } else {
-                DiskAccess::Buffered
-            },
+            access,
             holds_input: true,
             marks: Marks::Phases,
-            ..Launch::of(&program, ["ready"], self.directory.path())
+            ..Launch::of(&program, ["ready"])
         })?;
         let said = bounded_command::run(&command, Duration::from_secs(20)).unwrap();
         command.leftovers.remove(said.well);
@@ -100,11 +87,9 @@ fn has(called: &[String], words: &[&str]) -> bool {
 #[test]
 fn firecracker_gets_its_configuration_in_a_file() {
     let place = Place::new();
-    let target = firecracker::Firecracker {
-        program: place.program(),
-        guest: place.guest(),
-    };
-    let called = place.call(&target, false).unwrap();
+    let called = place
+        .call(&firecracker::Firecracker, DiskAccess::Buffered)
+        .unwrap();
     assert!(
         has(&called, &["--no-api", "--id", "isobench"]),
         "{called:?}"
@@ -129,22 +114,18 @@ fn firecracker_gets_its_configuration_in_a_file() {
 #[test]
 fn firecracker_refuses_a_disk_past_the_page_cache() {
     let place = Place::new();
-    let target = firecracker::Firecracker {
-        program: place.program(),
-        guest: place.guest(),
-    };
-    let error = place.call(&target, true).unwrap_err();
+    let error = place
+        .call(&firecracker::Firecracker, DiskAccess::Direct)
+        .unwrap_err();
     assert!(error.to_string().contains("page cache"), "{error}");
 }
 
 #[test]
 fn cloud_hypervisor_gets_everything_on_its_command_line() {
     let place = Place::new();
-    let target = cloud_hypervisor::CloudHypervisor {
-        program: place.program(),
-        guest: place.guest(),
-    };
-    let called = place.call(&target, true).unwrap();
+    let called = place
+        .call(&cloud_hypervisor::CloudHypervisor, DiskAccess::Direct)
+        .unwrap();
     let kernel = place.path("vmlinux");
     assert!(
         has(&called, &["--kernel", kernel.to_str().unwrap()]),
@@ -162,21 +143,12 @@ fn cloud_hypervisor_gets_everything_on_its_command_line() {
 
 #[test]
 fn qemu_boots_the_kernel_that_each_machine_takes() {
-    for (make, kernel, disk) in [
-        (
-            qemu::Qemu::microvm as fn(&Path) -> _,
-            "vmlinux",
-            "virtio-blk-device,drive=disk",
-        ),
-        (qemu::Qemu::pc, "bzImage", "virtio-blk-pci,drive=disk"),
+    for (machine, kernel, disk) in [
+        (&qemu::MICROVM, "vmlinux", "virtio-blk-device,drive=disk"),
+        (&qemu::PC, "bzImage", "virtio-blk-pci,drive=disk"),
     ] {
         let place = Place::new();
-        let target = qemu::Qemu {
-            program: place.program(),
-            guest: place.guest(),
-            ..make(&place.path("workload"))
-        };
-        let called = place.call(&target, true).unwrap();
+        let called = place.call(machine, DiskAccess::Direct).unwrap();
         let kernel = place.path(kernel);
         assert!(
             has(&called, &["-accel", "kvm", "-cpu", "host"]),
