@@ -7,9 +7,8 @@ use isobench::commands;
 use isobench::experiments::profile::Profile;
 use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
-use isobench::suite::stop::Until;
-use isobench::suite::{self, Options};
-use isobench::targets::Daemons;
+use isobench::suite;
+use isobench::suite::options::Options;
 
 /// Criterion's users filter benches by name: `cargo bench -- startup/container` is not about the suite.
 fn asked_for() -> bool {
@@ -31,27 +30,14 @@ fn main() -> ExitCode {
         let directory = Path::new(env!("CARGO_BIN_EXE_isobench"))
             .parent()
             .unwrap_or(Path::new("."));
-        let options = Options {
-            daemons: Daemons::UseRunning,
-            targets: None,
-            experiments: None,
-            profile: Profile::Standard,
-            seed: None,
-            baseline: None,
-            until: Until::default(),
-            injections: Vec::new(),
-            twin: false,
-            limit: None,
-            tune: None,
-            out: None,
-        };
+        let options = Options::of_profile(Profile::Standard);
         suite::run(
             &options,
             &Programs::in_directory(directory)?,
             &Interrupt::install()?,
         )
     };
-    let printed = outcome().and_then(|finished| commands::run::print(&finished, None));
+    let printed = outcome().and_then(|finished| commands::run::print(&finished, None, None));
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => commands::failure::report(&error),

@@ -17,8 +17,3 @@ pub mod instance;
 pub mod launchers;
 pub mod suite;
 pub mod targets;
-
-/// The user asked for something that can't be done as asked: exit code 2.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct BadInput(pub String);

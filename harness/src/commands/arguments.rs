@@ -2,16 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use isobench_container::Network;
 use isobench_reports::{Format, Language};
 
-use crate::experiments::profile::Profile;
-use crate::host::pin::Processors;
-use crate::suite::injection::{Wish, parse_duration};
+use crate::suite::options::{Options, parse_percent};
 use crate::targets::bounds::Bounds;
 
 /// What isolation costs, with numbers from your own machine.
@@ -57,57 +54,12 @@ pub enum Command {
 /// Arguments of `isobench run`.
 #[derive(Debug, Args)]
 pub struct RunArguments {
-    /// Targets to measure, separated by commas: names, or the groups `rungs`, `floors`, `peers` and `all` [default: the
-    /// rungs, the floors, and the peers that start within some 50 ms; gVisor, say, has to be named]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    pub targets: Option<Vec<String>>,
-    /// Start a dockerd or containerd for the targets `docker` and `containerd`, with a private socket and directory, and end
-    /// it with the run; without this they are measured only where their daemons run already
-    #[arg(long)]
-    pub start_daemons: bool,
-    /// Experiments to do, separated by commas [default: all but start-cold, start-gaps, start-beside, density, image and isolation]
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    pub experiments: Option<Vec<String>>,
-    /// How much time to take
-    #[arg(long, value_enum, default_value_t = Profile::Standard)]
-    pub profile: Profile,
-    /// Seed of the shuffled order; the results hold it [default: drawn]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-    /// Target that ratios refer to [default: process]
-    #[arg(long, value_name = "NAME")]
-    pub baseline: Option<String>,
-    /// Go on until every experiment's first figure has an interval this narrow, for every target, or the time is up
-    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
-    pub precision: Option<f64>,
-    /// Time for all samples, such as 90s or 5min [default: as long as the profile takes; 10min with --precision]
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub max_time: Option<Duration>,
-    /// Change what makes timings noisy for the time of the run: frequency governor, turbo, huge pages, same-page merging. All
-    /// is put back at the end, however the run ends
-    #[arg(long)]
-    pub tune: bool,
-    /// Keep isobench and all that it starts, virtual CPUs and load threads too, on these processors, such as 2 or 0,2-3
-    #[arg(long, value_name = "CPUS")]
-    pub pin: Option<Processors>,
-    /// Where `--tune` finds the kernel's files
-    #[arg(long, hide = true, value_name = "DIR", default_value = "/")]
-    pub tune_root: PathBuf,
-    /// Add a delay of a known size to every start: [TARGET:]startup=+500us
-    #[arg(long, hide = true)]
-    pub inject: Vec<Wish>,
-    /// How long one instance may take before its sample counts as failed
-    #[arg(long, hide = true, value_name = "TIME", value_parser = parse_time)]
-    pub sample_limit: Option<Duration>,
-    /// Measure the bare process twice, as two targets
-    #[arg(long, hide = true)]
-    pub twin: bool,
+    /// What is measured, and how.
+    #[command(flatten)]
+    pub options: Options,
     /// Print the figures in this format instead of a table
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<FigureFormat>,
-    /// Directory to write to; results in it are never overwritten [default: isobench-results/DATE]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
 }
 
 /// Arguments of `isobench exec`.
@@ -280,20 +232,6 @@ impl From<ComparisonFormat> for Format {
     }
 }
 
-/// Reads `5%`, `5 %` or `5` as 0.05.
-fn parse_percent(text: &str) -> Result<f64, String> {
-    let number = text.trim().trim_end_matches('%').trim_end();
-    match number.parse::<f64>() {
-        Ok(percent) if percent > 0.0 && percent <= 1000.0 => Ok(percent / 100.0),
-        _ => Err("expected per cent above 0 and up to 1000, such as 5%".to_owned()),
-    }
-}
-
-fn parse_time(text: &str) -> Result<Duration, String> {
-    parse_duration(text)
-        .ok_or_else(|| "expected a time with its unit, such as 90s or 5min".to_owned())
-}
-
 /// What `isobench image` can do.
 #[derive(Debug, Subcommand)]
 pub enum ImageCommand {
@@ -351,16 +289,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_percentage_is_a_positive_number() {
-        for text in ["5%", "5 %", "5", " 5.0%"] {
-            assert_eq!(parse_percent(text), Ok(0.05), "{text}");
-        }
-        for text in ["", "%", "-1%", "0", "NaN", "inf", "five", "2000%"] {
-            assert!(parse_percent(text).is_err(), "{text}");
-        }
     }
 
     #[test]

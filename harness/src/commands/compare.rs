@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use isobench_reports::compare::{self, Comparison};
 use isobench_reports::{read_results, render_changes};
 
-use crate::BadInput;
 use crate::commands::arguments::CompareArguments;
+use crate::commands::failure::BadInput;
 use crate::commands::output::{print, table_options};
 
 /// Exit code for a figure that got worse or was lost.

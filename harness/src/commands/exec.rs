@@ -16,9 +16,9 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
 
-use crate::BadInput;
 use crate::commands::arguments::ExecArguments;
 use crate::commands::exec_image;
+use crate::commands::failure::BadInput;
 use crate::host::accounting::{Accounting, Group};
 use crate::host::facts::HostReport;
 use crate::host::programs::Programs;

@@ -6,8 +6,8 @@ use isobench_container::image::program;
 
 use super::exec::{check_disk, check_target, choose, run_in};
 use super::image::open_store;
-use crate::BadInput;
 use crate::commands::arguments::ExecArguments;
+use crate::commands::failure::BadInput;
 use crate::host::programs::Programs;
 use crate::targets::{Capability, Contents, Image, Launch};
 

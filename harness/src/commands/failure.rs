@@ -5,9 +5,15 @@ use std::process::ExitCode;
 use isobench_container::image::ImageError;
 use isobench_reports::{ResultsError, WriteError};
 
-use crate::BadInput;
+use crate::host::pin::PinError;
+use crate::suite::request::RequestError;
 use crate::targets::UnknownTarget;
 use crate::targets::guest::kernel::KernelError;
+
+/// The user asked for something that can't be done as asked: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct BadInput(pub String);
 
 /// Exit code for what was asked wrongly.
 const BAD_INPUT: u8 = 2;
@@ -26,6 +32,8 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
     cause.is::<BadInput>()
         || cause.is::<UnknownTarget>()
+        || cause.is::<RequestError>()
+        || cause.is::<PinError>()
         || cause.is::<ResultsError>()
         || cause.is::<ImageError>()
         || cause.downcast_ref().is_some_and(KernelError::is_bad_input)

@@ -11,8 +11,8 @@ use isobench_container::image::{Image, ImageName, Imported, Store, import};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::BadInput;
 use crate::commands::arguments::{ImageCommand, ImportArguments};
+use crate::commands::failure::BadInput;
 use crate::commands::output::say;
 
 /// Widest line printed.

@@ -10,8 +10,8 @@ use isobench_reports::{
     Language, ReportOptions, plots, read_results, render_figures, render_html, write_new,
 };
 
-use crate::BadInput;
 use crate::commands::arguments::ReportArguments;
+use crate::commands::failure::BadInput;
 use crate::commands::output::{print, say};
 
 /// Draws one report from saved results, and prints where it is; or prints their figures in a format.

@@ -11,9 +11,7 @@ use crate::commands::arguments::RunArguments;
 use crate::commands::output;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
-use crate::suite::stop::Until;
-use crate::suite::{self, Finished, Options};
-use crate::targets::Daemons;
+use crate::suite::{self, Finished};
 
 /// Exit code of a run that the user stopped: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -22,35 +20,12 @@ const INTERRUPTED: u8 = 130;
 ///
 /// # Errors
 /// As [`suite::run`].
-pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
-    if let Some(processors) = &arguments.pin {
-        processors.keep_to()?;
-    }
+pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::install().context("cannot catch signals")?;
     let programs = Programs::find()?;
-    let options = Options {
-        targets: arguments.targets,
-        daemons: if arguments.start_daemons {
-            Daemons::StartOwn
-        } else {
-            Daemons::UseRunning
-        },
-        experiments: arguments.experiments,
-        profile: arguments.profile,
-        seed: arguments.seed,
-        baseline: arguments.baseline,
-        until: Until {
-            precision: arguments.precision,
-            time: arguments.max_time,
-        },
-        tune: arguments.tune.then_some(arguments.tune_root),
-        injections: arguments.inject,
-        limit: arguments.sample_limit,
-        twin: arguments.twin,
-        out: arguments.out,
-    };
-    let finished = suite::run(&options, &programs, &interrupt)?;
-    print(&finished, arguments.format.map(Into::into))?;
+    let finished = suite::run(&arguments.options, &programs, &interrupt)?;
+    let baseline = arguments.options.baseline.as_deref();
+    print(&finished, baseline, arguments.format.map(Into::into))?;
     Ok(if finished.run.partial {
         ExitCode::from(INTERRUPTED)
     } else {
@@ -63,8 +38,11 @@ pub fn run(arguments: RunArguments) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// The figures can't be written in that format.
-pub fn print(finished: &Finished, format: Option<Format>) -> anyhow::Result<()> {
-    let baseline = finished.baseline.as_deref();
+pub fn print(
+    finished: &Finished,
+    baseline: Option<&str>,
+    format: Option<Format>,
+) -> anyhow::Result<()> {
     let report = format_args!("report: {}", finished.report.display());
     if let Some(format) = format {
         let runs = std::slice::from_ref(&finished.run);

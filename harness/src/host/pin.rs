@@ -3,10 +3,20 @@
 
 use std::str::FromStr;
 
+use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-use crate::BadInput;
+/// The kernel refuses to keep isobench to the processors that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "--pin {processors}: the kernel refuses that ({error}); \
+     `isobench doctor` says which processors there are"
+)]
+pub struct PinError {
+    processors: String,
+    error: Errno,
+}
 
 /// Processors by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,19 +49,18 @@ fn range(text: &str) -> Option<Vec<usize>> {
 }
 
 impl Processors {
-    /// Keeps the calling thread, and all that it starts from now on, to them.
+    /// Keeps the calling thread, and all that it starts from now on, to these processors
+    /// (`sched_setaffinity(2)`).
     ///
     /// # Errors
-    /// The host has none of them, or this process may use none.
-    pub fn keep_to(&self) -> Result<(), BadInput> {
+    /// The host has none of the processors, or this process may use none of them.
+    pub fn keep_to(&self) -> Result<(), PinError> {
         let mut set = CpuSet::new();
         let added = self.numbers.iter().try_for_each(|number| set.set(*number));
         let kept = added.and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
-        kept.map_err(|error| {
-            BadInput(format!(
-                "--pin {}: the kernel refuses that ({error}); `isobench doctor` says which processors there are",
-                self.text
-            ))
+        kept.map_err(|error| PinError {
+            processors: self.text.clone(),
+            error,
         })
     }
 }

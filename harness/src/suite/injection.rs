@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use isobench_reports::model::Injection;
 
-use crate::BadInput;
 use crate::experiments::STARTUP;
+use crate::suite::request::RequestError;
 use crate::targets::Target;
 
 /// Longest delay: what one sample may well take.
@@ -46,15 +46,15 @@ impl Wish {
     ///
     /// # Errors
     /// The wish names a target that the run doesn't have.
-    pub fn injections(&self, targets: &[Box<dyn Target>]) -> Result<Vec<Injection>, BadInput> {
+    pub fn injections(&self, targets: &[Box<dyn Target>]) -> Result<Vec<Injection>, RequestError> {
         let names = targets.iter().map(|target| target.info().name);
         let wanted: Vec<_> = names
             .filter(|name| self.target.as_deref().is_none_or(|wanted| wanted == *name))
             .collect();
         if let (Some(target), true) = (&self.target, wanted.is_empty()) {
-            return Err(BadInput(format!(
-                "--inject: the target `{target}` isn't in this run"
-            )));
+            return Err(RequestError::Injection {
+                target: target.clone(),
+            });
         }
         let injection = |name: &str| Injection {
             target: name.to_owned(),

@@ -61,10 +61,10 @@ pub struct Rig {
     pub absent: Vec<Absent>,
     /// Where memory is accounted, or why it isn't.
     pub accounting: Result<Accounting, AccountingError>,
-    /// Delays to add on purpose; none unless somebody sets them.
+    /// Delays that are added on purpose.
     pub injections: Vec<Injection>,
     /// How long one instance may take before its sample counts as failed.
-    pub limit: Duration,
+    limit: Duration,
     disk: PathBuf,
     workload: PathBuf,
     tracer: PathBuf,
@@ -117,6 +117,21 @@ impl Rig {
             tracer: programs.tracer.clone(),
             session,
         })
+    }
+
+    /// The same with delays that are added on purpose.
+    #[must_use]
+    pub fn with_injections(self, injections: Vec<Injection>) -> Self {
+        Self { injections, ..self }
+    }
+
+    /// The same with another time that one instance may take, if `limit` names one.
+    #[must_use]
+    pub fn with_limit(self, limit: Option<Duration>) -> Self {
+        Self {
+            limit: limit.unwrap_or(self.limit),
+            ..self
+        }
     }
 
     /// What measurements need of this rig.

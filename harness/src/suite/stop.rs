@@ -9,6 +9,7 @@ use isobench_reports::conduct::half_width;
 use isobench_reports::model::{Sample, Status, Stop, StopReason, TOTAL};
 use isobench_reports::statistics::Series;
 
+use crate::suite::options::{parse_percent, parse_time};
 use crate::suite::plan::Step;
 
 /// Most rounds of a run that goes on until it is precise.
@@ -18,11 +19,14 @@ pub const MOST_ROUNDS: u32 = 5000;
 const DEFAULT_TIME: Duration = Duration::from_mins(10);
 
 /// What a run waits for, if not for the end of its rounds.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, clap::Args)]
 pub struct Until {
-    /// Half the width of the interval of each experiment's first metric, as a part of the median, for every target.
+    /// Go on until every experiment's first figure has an interval this narrow, for every target, or the time is up
+    // Half the width of the interval, as a part of the median.
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
     pub precision: Option<f64>,
-    /// The time for all samples.
+    /// Time for all samples, such as 90s or 5min [default: as long as the profile takes; 10min with --precision]
+    #[arg(long = "max-time", value_name = "TIME", value_parser = parse_time)]
     pub time: Option<Duration>,
 }
 

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde::Serialize;
 
-use crate::BadInput;
 use crate::commands::arguments::DoctorArguments;
+use crate::commands::failure::BadInput;
 use crate::commands::output::say;
 use crate::host::facts::{Finding, HostReport, Verdict};
 use crate::host::programs::Programs;

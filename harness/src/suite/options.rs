@@ -1,0 +1,129 @@
+//! What a run is asked for: the options of `isobench run` that decide what is measured.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::injection::{Wish, parse_duration};
+use super::stop::Until;
+use crate::experiments::profile::Profile;
+use crate::host::pin::Processors;
+use crate::targets::Daemons;
+
+/// Options of a run.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Targets to measure, separated by commas: names, or the groups `rungs`, `floors`, `peers` and `all` [default: the
+    /// rungs, the floors, and the peers that start within some 50 ms; gVisor, say, has to be named]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub targets: Option<Vec<String>>,
+    /// Start a dockerd or containerd for the targets `docker` and `containerd`, with a private socket and directory, and end
+    /// it with the run; without this they are measured only where their daemons run already
+    #[arg(long)]
+    pub start_daemons: bool,
+    /// Experiments to do, separated by commas [default: all but start-cold, start-gaps, start-beside, density, image and isolation]
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub experiments: Option<Vec<String>>,
+    /// How much time to take
+    #[arg(long, value_enum, default_value_t = Profile::Standard)]
+    pub profile: Profile,
+    /// Seed of the shuffled order; the results hold it [default: drawn]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Target that ratios refer to [default: process]
+    #[arg(long, value_name = "NAME")]
+    pub baseline: Option<String>,
+    /// When to stop, if not after the rounds of the profile.
+    #[command(flatten)]
+    pub until: Until,
+    /// Change what makes timings noisy for the time of the run: frequency governor, turbo, huge pages, same-page merging. All
+    /// is put back at the end, however the run ends
+    #[arg(long)]
+    pub tune: bool,
+    /// Keep isobench and all that it starts, virtual CPUs and load threads too, on these processors, such as 2 or 0,2-3
+    #[arg(long, value_name = "CPUS")]
+    pub pin: Option<Processors>,
+    /// Where `--tune` finds the kernel's files
+    #[arg(long, hide = true, value_name = "DIR", default_value = "/")]
+    pub tune_root: PathBuf,
+    /// Add a delay of a known size to every start: [TARGET:]startup=+500us
+    #[arg(long, hide = true)]
+    pub inject: Vec<Wish>,
+    /// How long one instance may take before its sample counts as failed
+    #[arg(long, hide = true, value_name = "TIME", value_parser = parse_time)]
+    pub sample_limit: Option<Duration>,
+    /// Measure the bare process twice, as two targets
+    #[arg(long, hide = true)]
+    pub twin: bool,
+    /// Directory to write to; results in it are never overwritten [default: isobench-results/DATE]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+impl Options {
+    /// The options of a run that is asked for nothing but a profile.
+    pub fn of_profile(profile: Profile) -> Self {
+        Self {
+            targets: None,
+            start_daemons: false,
+            experiments: None,
+            profile,
+            seed: None,
+            baseline: None,
+            until: Until::default(),
+            tune: false,
+            pin: None,
+            tune_root: PathBuf::from("/"),
+            inject: Vec::new(),
+            sample_limit: None,
+            twin: false,
+            out: None,
+        }
+    }
+
+    /// Whose daemons the peers talk to that need one.
+    pub fn daemons(&self) -> Daemons {
+        if self.start_daemons {
+            Daemons::StartOwn
+        } else {
+            Daemons::UseRunning
+        }
+    }
+}
+
+/// Reads `5%`, `5 %` or `5` as 0.05.
+///
+/// # Errors
+/// What is expected instead.
+pub fn parse_percent(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').trim_end();
+    match number.parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 1000.0 => Ok(percent / 100.0),
+        _ => Err("expected per cent above 0 and up to 1000, such as 5%".to_owned()),
+    }
+}
+
+/// Reads `90s` or `5min`.
+///
+/// # Errors
+/// What is expected instead.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .ok_or_else(|| "expected a time with its unit, such as 90s or 5min".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentage_is_a_positive_number() {
+        for text in ["5%", "5 %", "5", " 5.0%"] {
+            assert_eq!(parse_percent(text), Ok(0.05), "{text}");
+        }
+        for text in ["", "%", "-1%", "0", "NaN", "inf", "five", "2000%"] {
+            assert!(parse_percent(text).is_err(), "{text}");
+        }
+    }
+}
