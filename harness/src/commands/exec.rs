@@ -23,7 +23,7 @@ use crate::host::accounting::{Accounting, Group};
 use crate::host::facts::HostReport;
 use crate::host::programs::Programs;
 use crate::host::session::{Session, SessionName};
-use crate::instance::command_line::CommandLine;
+use crate::instance::command_line::{CommandLine, CommandResult};
 use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
 use crate::targets::{
     self, Capability, Contents, Daemons, Launch, MemoryLimit, PrepareError, Setup, Target,
@@ -89,7 +89,10 @@ pub(super) fn run_in(
         .command(&launch)
         .with_context(|| format!("cannot prepare an instance in {}", directory.display()))?;
     let code = run(&command);
-    command.leftovers.remove(matches!(code, Ok(0)));
+    command.leftovers.remove_after(match code {
+        Ok(0) => CommandResult::Success,
+        _ => CommandResult::Failure,
+    });
     Ok(ExitCode::from(code?))
 }
 

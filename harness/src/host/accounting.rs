@@ -64,6 +64,9 @@ pub enum AccountingError {
         /// The sum of the parts.
         parts: ByteSize,
     },
+    /// A teardown ended before it began.
+    #[error("the teardown ended before it began, by the host's own clock")]
+    Backwards,
     /// Processes of an instance stayed after its launcher had ended.
     #[error("{count} processes were still running after the command had ended; they were killed")]
     LeftBehind {
@@ -232,7 +235,8 @@ impl Group {
     /// this process's own way out, which isn't the instance's, is not in it.
     ///
     /// # Errors
-    /// [`AccountingError::LeftBehind`] if something had to be killed.
+    /// [`AccountingError::LeftBehind`] if something had to be killed; [`AccountingError::Backwards`] if the
+    /// clock went backwards.
     pub fn remove(self, ended: MonotonicTime) -> Result<Duration, AccountingError> {
         let deadline = Instant::now() + PATIENCE_FOR_PROCESSES;
         let empty = loop {
@@ -249,8 +253,12 @@ impl Group {
         self.leave()?;
         let from = MonotonicTime::now();
         drop(self);
-        let removal = MonotonicTime::now().since(from).unwrap_or_default();
-        Ok(empty.since(ended).unwrap_or_default() + removal)
+        let removal = MonotonicTime::now().since(from);
+        let emptying = empty.since(ended);
+        emptying
+            .zip(removal)
+            .map(|(emptying, removal)| emptying + removal)
+            .ok_or(AccountingError::Backwards)
     }
 
     /// The instance's processes, wherever in its group.

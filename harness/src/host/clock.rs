@@ -50,10 +50,13 @@ pub fn wall_clock_offset() -> i64 {
     let read = || {
         let before = MonotonicTime::now();
         let wall = clock_gettime(ClockId::CLOCK_REALTIME).expect("CLOCK_REALTIME always exists");
-        let took = MonotonicTime::now().since(before).unwrap_or_default();
+        let after = MonotonicTime::now();
         let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
-        let middle = nanoseconds(before.0 + took / 2);
-        (took, nanoseconds(Duration::from(wall)) - middle)
+        let middle = nanoseconds((before.0 + after.0) / 2);
+        (
+            after.0.abs_diff(before.0),
+            nanoseconds(Duration::from(wall)) - middle,
+        )
     };
     let readings = std::iter::repeat_with(read).take(5);
     readings.min().map_or(0, |(_, offset)| offset)

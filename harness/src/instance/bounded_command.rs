@@ -1,5 +1,6 @@
-//! Programs that are run beside the measurements: to ask for a version, to delete a container. Bounded in time and
-//! output, so that a runtime that hangs or floods costs a moment and nothing more.
+//! Programs that are run beside the measurements: to ask for a version, to delete a container. Their
+//! time and output are bounded, so that a runtime that hangs or floods costs a moment and nothing
+//! more.
 
 use std::fs::File;
 use std::io;
@@ -11,26 +12,31 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitStatus, waitpid};
 
-use crate::instance::command_line::CommandLine;
+use crate::instance::command_line::{CommandLine, CommandResult};
 use crate::instance::spawn::{Child, Descriptors, ProcessGroup, spawn};
 use crate::instance::stream::Stream;
 
 /// Bytes of each output that are kept.
 const MOST_OUTPUT: usize = 64 * 1024;
 
-/// What a program said and how it ended.
+/// What a program wrote, and how the program ended.
 #[derive(Debug)]
-pub struct Said {
-    /// Whether it exited with code 0, in time.
-    pub well: bool,
-    /// The beginning of its standard output.
+pub struct Answer {
+    /// How the program ended.
+    pub result: CommandResult,
+    /// The beginning of the program's standard output.
     pub output: String,
-    /// The beginning of its standard error.
+    /// The beginning of the program's standard error.
     pub errors: String,
 }
 
-impl Said {
-    /// What it complained about: the last line of its standard error.
+impl Answer {
+    /// Whether the program ended with exit code 0, in time.
+    pub fn succeeded(&self) -> bool {
+        self.result == CommandResult::Success
+    }
+
+    /// What the program complained about: the last line of its standard error.
     pub fn complaint(&self) -> &str {
         let last = self.errors.trim().lines().last();
         last.filter(|line| !line.is_empty())
@@ -38,11 +44,12 @@ impl Said {
     }
 }
 
-/// Runs `command` without input, for `patience` at most; then it's killed with its process group.
+/// Runs `command` without input, for `patience` at most; then `command` is killed with its process
+/// group.
 ///
 /// # Errors
-/// It could not be started, or its output not be read.
-pub fn run(command: &CommandLine, patience: Duration) -> io::Result<Said> {
+/// The program could not be started, or its output not be read.
+pub fn run(command: &CommandLine, patience: Duration) -> io::Result<Answer> {
     let (stdout_writer, mut stdout) = Stream::pipe(MOST_OUTPUT)?;
     let (stderr_writer, mut stderr) = Stream::pipe(MOST_OUTPUT)?;
     let descriptors = Descriptors {
@@ -53,25 +60,26 @@ pub fn run(command: &CommandLine, patience: Duration) -> io::Result<Said> {
     };
     let child = spawn(command, descriptors, ProcessGroup::Own).map_err(io::Error::other)?;
     let listened = listen(&child, [&mut stdout, &mut stderr], patience);
-    // Whatever is left of it; its number isn't free before it is reaped.
+    // Whatever is left of the group: the number isn't free before the program is reaped.
     let _ = killpg(child.pid, Signal::SIGKILL);
-    let well = loop {
+    let result = loop {
         match waitpid(child.pid, None) {
             Err(Errno::EINTR) => {}
-            ended => break matches!(ended, Ok(WaitStatus::Exited(_, 0))),
+            Ok(WaitStatus::Exited(_, 0)) => break CommandResult::Success,
+            _ => break CommandResult::Failure,
         }
     };
     listened?;
     stdout.drain()?;
     stderr.drain()?;
-    Ok(Said {
-        well,
+    Ok(Answer {
+        result,
         output: stdout.text(),
         errors: stderr.text(),
     })
 }
 
-/// Reads what it says until it ends, floods or runs out of time.
+/// Reads what `child` writes until the child ends, floods or runs out of time.
 fn listen(child: &Child, mut streams: [&mut Stream; 2], patience: Duration) -> io::Result<()> {
     let deadline = Instant::now() + patience;
     loop {
@@ -109,21 +117,27 @@ mod tests {
 
     #[test]
     fn what_is_said_is_kept_and_a_failure_is_told_from_a_success() {
-        let said = run(&shell("echo 1; echo two >&2; exit 0"), LONG).unwrap();
-        assert!(said.well);
-        assert_eq!((said.output.as_str(), said.complaint()), ("1\n", "two"));
-        let said = run(&shell("exit 3"), LONG).unwrap();
-        assert!(!said.well);
-        assert_eq!(said.complaint(), "it gave no reason");
+        let answer = run(&shell("echo 1; echo two >&2; exit 0"), LONG).unwrap();
+        assert_eq!(answer.result, CommandResult::Success);
+        assert_eq!((answer.output.as_str(), answer.complaint()), ("1\n", "two"));
+        let answer = run(&shell("exit 3"), LONG).unwrap();
+        assert_eq!(answer.result, CommandResult::Failure);
+        assert_eq!(answer.complaint(), "it gave no reason");
     }
 
     #[test]
     fn one_that_hangs_or_floods_is_given_up() {
         let begun = Instant::now();
         let hangs = run(&shell("echo 1; sleep 100"), Duration::from_millis(200)).unwrap();
-        assert!(!hangs.well && hangs.output == "1\n");
+        assert_eq!(
+            (hangs.result, hangs.output.as_str()),
+            (CommandResult::Failure, "1\n")
+        );
         let floods = run(&shell("cat /dev/zero"), LONG).unwrap();
-        assert!(!floods.well && floods.output.len() == MOST_OUTPUT);
+        assert_eq!(
+            (floods.result, floods.output.len()),
+            (CommandResult::Failure, MOST_OUTPUT)
+        );
         assert!(begun.elapsed() < LONG);
     }
 }

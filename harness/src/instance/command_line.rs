@@ -79,3 +79,12 @@ pub struct Leftovers {
     /// cgroups of this instance's own, that may be there.
     pub cgroups: Vec<PathBuf>,
 }
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandResult {
+    /// With exit code 0, in time.
+    Success,
+    /// With another code, by a signal, or not in time.
+    Failure,
+}

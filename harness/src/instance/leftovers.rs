@@ -1,6 +1,5 @@
-//! What a runtime may leave behind that doesn't go with its processes: a container that it knows of, files, cgroups in
-//! hierarchies that isobench has no use for. A target names them with the command line; whoever started that has them
-//! taken away.
+//! Takes away what a runtime leaves behind that doesn't go with its processes. A target names these
+//! leftovers with the command line; whoever starts the command has them taken away.
 
 use std::fs;
 use std::time::Duration;
@@ -8,24 +7,24 @@ use std::time::Duration;
 use isobench_container::cgroup::Cgroup;
 
 use crate::instance::bounded_command;
-use crate::instance::command_line::Leftovers;
+use crate::instance::command_line::{CommandResult, Leftovers};
 
 /// How long a runtime may take to delete a container.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Leftovers {
-    /// Takes them away; `well` says that the instance ended well, so that the runtime has deleted the container itself.
-    /// What resists is taken away with the session.
-    pub fn remove(&self, well: bool) {
-        if let (false, Some(deletion)) = (well, &self.deletion) {
-            // Whether it knows the container depends on how far that had got.
+    /// Takes the leftovers of an instance away. After a success the runtime has deleted the container
+    /// itself. What resists is taken away with the session.
+    pub fn remove_after(&self, result: CommandResult) {
+        if let (CommandResult::Failure, Some(deletion)) = (result, &self.deletion) {
+            // Whether the runtime knows the container depends on how far the start had got.
             let _ = bounded_command::run(deletion, PATIENCE);
         }
         if let Some(directory) = &self.directory {
             let _ = fs::remove_dir_all(directory);
         }
         for path in &self.cgroups {
-            // Dropping it kills what is in it and removes it. As a rule there is none.
+            // Dropping a group kills what is in the group and removes it. As a rule there is none.
             drop(Cgroup::adopt(path.clone()));
         }
     }
@@ -48,9 +47,9 @@ mod tests {
             cgroups: vec!["/sys/fs/cgroup/no-such-group".into()],
         };
         fs::create_dir(&own).unwrap();
-        leftovers.remove(true);
+        leftovers.remove_after(CommandResult::Success);
         assert!(!own.exists() && !told.exists());
-        leftovers.remove(false);
+        leftovers.remove_after(CommandResult::Failure);
         assert!(told.exists());
     }
 }

@@ -26,8 +26,8 @@ use nix::sys::signal::{Signal, kill, killpg};
 
 use crate::host::clock::MonotonicTime;
 use crate::host::interrupt::Interrupt;
-use crate::instance::command_line::CommandLine;
 use crate::instance::command_line::Leftovers;
+use crate::instance::command_line::{CommandLine, CommandResult};
 use crate::instance::marks::{Count, Mark, parse_marks};
 use crate::instance::reap::{Ending, Reaped, reap};
 use crate::instance::spawn::{Child, Descriptors, ProcessGroup, spawn_late};
@@ -47,7 +47,7 @@ const MOST_MARKS: usize = 16 * 1024;
 /// How long a launcher has, once its workload is set up, to come to rest: what it does then isn't the workload's.
 const REST: Duration = Duration::from_millis(5);
 
-/// That it has ended.
+/// How and when an instance ended.
 #[derive(Debug, Clone, Copy)]
 struct Ended {
     ending: Ending,
@@ -367,10 +367,14 @@ impl Drop for Instance<'_> {
             let _ = kill(self.child.pid, Signal::SIGKILL);
             let _ = reap(self.child.pid);
         }
-        let well = self
-            .ended
-            .is_some_and(|ended| ended.ending == Ending::Code(0));
-        self.leftovers.remove(well);
+        let result = match self.ended {
+            Some(Ended {
+                ending: Ending::Code(0),
+                ..
+            }) => CommandResult::Success,
+            _ => CommandResult::Failure,
+        };
+        self.leftovers.remove_after(result);
     }
 }
 

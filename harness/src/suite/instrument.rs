@@ -37,6 +37,9 @@ pub enum InstrumentError {
     /// A pipe failed.
     #[error("a pipe can't be timed")]
     Pipe(#[from] io::Error),
+    /// A time ended before it began.
+    #[error("the host's monotonic clock went backwards")]
+    Backwards,
 }
 
 /// Number of pairs of starts, and of wake-ups and marks, under a profile.
@@ -70,13 +73,13 @@ fn start_pairs(
     workload: &Path,
     count: usize,
     interrupt: &Interrupt,
-) -> Result<Vec<[f64; 2]>, InstanceError> {
-    let start = || -> Result<f64, InstanceError> {
+) -> Result<Vec<[f64; 2]>, InstrumentError> {
+    let start = || -> Result<f64, InstrumentError> {
         let command = CommandLine::new(workload).args(["ready"]);
         let mut instance = Instance::start(&command, Stdin::Null, LIMIT, interrupt)?;
-        let took = instance.ready()?.since(instance.spawned_at());
+        let took = nanoseconds(instance.spawned_at(), instance.ready()?)?;
         instance.finished()?;
-        Ok(nanoseconds(took.unwrap_or_default()))
+        Ok(took)
     };
     let mut pairs = Vec::with_capacity(count);
     for number in 0..WARMUP + count {
@@ -92,7 +95,7 @@ fn start_pairs(
 }
 
 /// From another thread's writing of a byte until this one, asleep in poll(2), has read its clock.
-fn wake_ups(count: usize) -> io::Result<Vec<f64>> {
+fn wake_ups(count: usize) -> Result<Vec<f64>, InstrumentError> {
     let (reader, writer) = pipe()?;
     let (mut reader, mut writer) = (File::from(reader), File::from(writer));
     let (ask, asked) = mpsc::channel::<()>();
@@ -113,18 +116,18 @@ fn wake_ups(count: usize) -> io::Result<Vec<f64>> {
         for _ in 0..count {
             ask.send(()).map_err(io::Error::other)?;
             let mut polled = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
-            poll(&mut polled, PollTimeout::NONE)?;
+            poll(&mut polled, PollTimeout::NONE).map_err(io::Error::from)?;
             let awake = MonotonicTime::now();
             reader.read_exact(&mut [0])?;
             let written = told.recv().map_err(io::Error::other)?;
-            times.push(nanoseconds(awake.since(written).unwrap_or_default()));
+            times.push(nanoseconds(written, awake)?);
         }
         Ok(times)
     })
 }
 
 /// The writing of one mark to a pipe that has room.
-fn marks(count: usize) -> io::Result<Vec<f64>> {
+fn marks(count: usize) -> Result<Vec<f64>, InstrumentError> {
     let (reader, writer) = pipe()?;
     let (mut reader, writer) = (File::from(reader), MarkWriter::new(writer));
     let mut line = [0; 64];
@@ -132,10 +135,9 @@ fn marks(count: usize) -> io::Result<Vec<f64>> {
     for _ in 0..count {
         let before = MonotonicTime::now();
         writer.mark("instrument");
-        let took = MonotonicTime::now().since(before);
-        times.push(nanoseconds(took.unwrap_or_default()));
+        times.push(nanoseconds(before, MonotonicTime::now())?);
         if reader.read(&mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
     }
     Ok(times)
@@ -145,8 +147,10 @@ fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
 }
 
-fn nanoseconds(duration: Duration) -> f64 {
-    duration.as_nanos() as f64
+/// The nanoseconds between two readings of the clock.
+fn nanoseconds(from: MonotonicTime, to: MonotonicTime) -> Result<f64, InstrumentError> {
+    let took = to.since(from).ok_or(InstrumentError::Backwards)?;
+    Ok(took.as_nanos() as f64)
 }
 
 #[cfg(test)]

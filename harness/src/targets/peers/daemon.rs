@@ -168,7 +168,7 @@ impl Drop for Daemon {
 
 /// Whether a client's command succeeds, so that its daemon runs and can be reached.
 pub fn answers(question: &CommandLine) -> bool {
-    bounded_command::run(question, PATIENCE_FOR_CLIENT).is_ok_and(|said| said.well)
+    bounded_command::run(question, PATIENCE_FOR_CLIENT).is_ok_and(|answer| answer.succeeded())
 }
 
 /// Why a daemon that doesn't run can't be had.

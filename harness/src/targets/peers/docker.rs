@@ -216,7 +216,7 @@ fn start_daemon(
 fn ask(client: &Client, arguments: &[&str]) -> Result<String, String> {
     let answer = bounded_command::run(&client.command().args(arguments), PATIENCE)
         .map_err(|error| error.to_string())?;
-    if answer.well {
+    if answer.succeeded() {
         Ok(answer.output)
     } else {
         let command = arguments.first().unwrap_or(&"");
@@ -233,7 +233,7 @@ fn make_image(client: &Client, layer: &Path, name: &str) -> Result<(), String> {
         .args(["."]);
     pack.environment = client_environment();
     let packed = bounded_command::run(&pack, PATIENCE).map_err(|error| error.to_string())?;
-    if !packed.well {
+    if !packed.succeeded() {
         return Err(format!("cannot pack the image: {}", packed.complaint()));
     }
     ask(client, &["import", &archive.display().to_string(), name])?;

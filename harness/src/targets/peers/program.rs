@@ -66,7 +66,7 @@ fn ask_version(path: &Path) -> Result<String, String> {
     command.environment = path_variable();
     let answer = bounded_command::run(&command, PATIENCE)
         .map_err(|error| format!("{} can't be run: {error}", path.display()))?;
-    if !answer.well {
+    if !answer.succeeded() {
         let complaint = answer.complaint();
         return Err(format!(
             "`{} --version` failed or took more than {PATIENCE:?}: {complaint}",

@@ -63,9 +63,9 @@ impl Place {
             ..Launch::of(&program, ["ready"])
         })?;
         let said = bounded_command::run(&command, Duration::from_secs(20)).unwrap();
-        command.leftovers.remove(said.well);
+        command.leftovers.remove_after(said.result);
         assert_eq!(
-            (said.well, said.output.as_str()),
+            (said.succeeded(), said.output.as_str()),
             (true, "isobench/1 ready\n")
         );
         assert!(!self.path("instance-0").exists());
