@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use isobench_container::Network;
 use isobench_reports::{Format, Language};
 
-use crate::suite::options::{Options, parse_percent};
+use crate::suite::options::Options;
+use crate::suite::values::parse_percent;
 use crate::targets::bounds::Bounds;
 
 /// What isolation costs, with numbers from your own machine.

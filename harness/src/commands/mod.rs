@@ -4,7 +4,6 @@ pub mod arguments;
 pub mod compare;
 pub mod doctor;
 pub mod exec;
-mod exec_image;
 pub mod failure;
 pub mod image;
 pub mod kernel;

@@ -7,11 +7,16 @@ use std::time::Duration;
 use isobench_reports::model::Injection;
 
 use crate::experiments::STARTUP;
-use crate::suite::request::RequestError;
+use crate::suite::values::parse_duration;
 use crate::targets::Target;
 
 /// Longest delay: what one sample may well take.
 const LONGEST: Duration = Duration::from_secs(1);
+
+/// A delay is wanted for a target that isn't measured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("--inject: the target `{0}` isn't in this run")]
+pub struct NotInThisRun(String);
 
 /// A delay that was asked for, for one target or for all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,15 +51,13 @@ impl Wish {
     ///
     /// # Errors
     /// The wish names a target that the run doesn't have.
-    pub fn injections(&self, targets: &[Box<dyn Target>]) -> Result<Vec<Injection>, RequestError> {
+    pub fn injections(&self, targets: &[Box<dyn Target>]) -> Result<Vec<Injection>, NotInThisRun> {
         let names = targets.iter().map(|target| target.info().name);
         let wanted: Vec<_> = names
             .filter(|name| self.target.as_deref().is_none_or(|wanted| wanted == *name))
             .collect();
         if let (Some(target), true) = (&self.target, wanted.is_empty()) {
-            return Err(RequestError::Injection {
-                target: target.clone(),
-            });
+            return Err(NotInThisRun(target.clone()));
         }
         let injection = |name: &str| Injection {
             target: name.to_owned(),
@@ -63,22 +66,6 @@ impl Wish {
         };
         Ok(wanted.into_iter().map(injection).collect())
     }
-}
-
-/// Reads a whole number with a unit: `90s`, `5min`, `500us`.
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|character: char| !character.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let number: u32 = number.parse().ok()?;
-    let one = match unit {
-        "ns" => Duration::from_nanos(1),
-        "us" => Duration::from_micros(1),
-        "ms" => Duration::from_millis(1),
-        "s" => Duration::from_secs(1),
-        "min" => Duration::from_mins(1),
-        _ => return None,
-    };
-    one.checked_mul(number)
 }
 
 #[cfg(test)]
@@ -101,15 +88,6 @@ mod tests {
             "startup=+-1ms",
         ] {
             assert!(text.parse::<Wish>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn durations_have_units_and_bounds() {
-        assert_eq!(parse_duration("90s"), Some(Duration::from_secs(90)));
-        assert_eq!(parse_duration("5min"), Some(Duration::from_mins(5)));
-        for text in ["", "5", "s", "1.5s", "99999999999s", "5 s", "-1s"] {
-            assert_eq!(parse_duration(text), None, "{text}");
         }
     }
 }

@@ -13,6 +13,7 @@ mod results_directory;
 pub mod rig;
 pub mod runner;
 pub mod stop;
+pub mod values;
 
 use std::path::PathBuf;
 use std::time::Instant;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::injection::{Wish, parse_duration};
+use super::injection::Wish;
 use super::stop::Until;
+use super::values::parse_time;
 use crate::experiments::profile::Profile;
 use crate::host::pin::Processors;
 use crate::targets::Daemons;
@@ -88,42 +89,6 @@ impl Options {
             Daemons::StartOwn
         } else {
             Daemons::UseRunning
-        }
-    }
-}
-
-/// Reads `5%`, `5 %` or `5` as 0.05.
-///
-/// # Errors
-/// What is expected instead.
-pub fn parse_percent(text: &str) -> Result<f64, String> {
-    let number = text.trim().trim_end_matches('%').trim_end();
-    match number.parse::<f64>() {
-        Ok(percent) if percent > 0.0 && percent <= 1000.0 => Ok(percent / 100.0),
-        _ => Err("expected per cent above 0 and up to 1000, such as 5%".to_owned()),
-    }
-}
-
-/// Reads `90s` or `5min`.
-///
-/// # Errors
-/// What is expected instead.
-pub fn parse_time(text: &str) -> Result<Duration, String> {
-    parse_duration(text)
-        .ok_or_else(|| "expected a time with its unit, such as 90s or 5min".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_percentage_is_a_positive_number() {
-        for text in ["5%", "5 %", "5", " 5.0%"] {
-            assert_eq!(parse_percent(text), Ok(0.05), "{text}");
-        }
-        for text in ["", "%", "-1%", "0", "NaN", "inf", "five", "2000%"] {
-            assert!(parse_percent(text).is_err(), "{text}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use isobench_reports::model::Injection;
 
+use super::injection::NotInThisRun;
 use super::options::Options;
 use crate::experiments::{self, Experiment};
 use crate::host::programs::Programs;
@@ -30,11 +31,8 @@ pub enum RequestError {
         measured: String,
     },
     /// A delay is wanted for a target that isn't measured.
-    #[error("--inject: the target `{target}` isn't in this run")]
-    Injection {
-        /// Name of the target.
-        target: String,
-    },
+    #[error(transparent)]
+    Injection(#[from] NotInThisRun),
 }
 
 /// What a run measures.

@@ -9,8 +9,8 @@ use isobench_reports::conduct::half_width;
 use isobench_reports::model::{Sample, Status, Stop, StopReason, TOTAL};
 use isobench_reports::statistics::Series;
 
-use crate::suite::options::{parse_percent, parse_time};
 use crate::suite::plan::Step;
+use crate::suite::values::{parse_percent, parse_time};
 
 /// Most rounds of a run that goes on until it is precise.
 pub const MOST_ROUNDS: u32 = 5000;

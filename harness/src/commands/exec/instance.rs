@@ -1,4 +1,4 @@
-//! `isobench exec`: any static program in any target, with its streams and its exit code passed through.
+//! One instance of a target on the streams of `isobench exec` itself.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use isobench_container::Network;
 use isobench_container::cgroup::Hierarchies;
-use isobench_vmm::bare::program::Program;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -17,7 +16,6 @@ use nix::unistd::Pid;
 use signal_hook::iterator::Signals;
 
 use crate::commands::arguments::ExecArguments;
-use crate::commands::exec_image;
 use crate::commands::failure::BadInput;
 use crate::host::accounting::{Accounting, Group};
 use crate::host::facts::HostReport;
@@ -29,27 +27,6 @@ use crate::targets::{
     self, Capability, Contents, Daemons, Launch, MemoryLimit, PrepareError, Setup, Target,
     TargetInfo,
 };
-
-/// Runs the program and gives its exit code, or 128 + the signal that ended it.
-///
-/// # Errors
-/// [`BadInput`] for a program, a target or a disk that can't be; else what failed.
-pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
-    if let Some(image) = &arguments.image {
-        return exec_image::exec(arguments, image);
-    }
-    let programs = Programs::find()?;
-    let target = choose(&programs, &arguments.target)?;
-    let (program, program_arguments) = program(arguments)?;
-    let disk = arguments.disk.as_deref().map(check_disk).transpose()?;
-    check_target(&*target, arguments, &programs)?;
-    let launch = Launch {
-        environment: arguments.environment.clone(),
-        disk: disk.as_deref(),
-        ..Launch::of(&program, program_arguments)
-    };
-    run_in(&*target, Contents::Program(&program), launch, arguments)
-}
 
 /// Prepares `target`, runs one instance on this process's own streams, and gives its exit code.
 pub(super) fn run_in(
@@ -163,26 +140,6 @@ pub(super) fn choose(programs: &Programs, wanted: &str) -> Result<Box<dyn Target
                 "no target `{wanted}` that runs programs; choose among {known}"
             ))
         })
-}
-
-/// The program as an absolute path, checked to be one that every target could run.
-fn program(arguments: &ExecArguments) -> anyhow::Result<(PathBuf, &[std::ffi::OsString])> {
-    let (program, rest) = arguments
-        .command
-        .split_first()
-        .ok_or_else(|| BadInput("no program is named after `--`".to_owned()))?;
-    let path = Path::new(program);
-    Program::open(path).map_err(|error| BadInput(format!("{:#}", anyhow::Error::new(error))))?;
-    let path = path
-        .canonicalize()
-        .with_context(|| format!("cannot resolve {}", path.display()))?;
-    nix::unistd::access(&path, nix::unistd::AccessFlags::X_OK).map_err(|e| {
-        BadInput(format!(
-            "{} can't be executed: {e}; chmod +x it",
-            path.display()
-        ))
-    })?;
-    Ok((path, rest))
 }
 
 fn check_network(network: Network, target: &TargetInfo) -> Result<(), BadInput> {

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use isobench_container::image::program;
 
-use super::exec::{check_disk, check_target, choose, run_in};
-use super::image::open_store;
+use super::instance::{check_disk, check_target, choose, run_in};
 use crate::commands::arguments::ExecArguments;
 use crate::commands::failure::BadInput;
+use crate::commands::image::open_store;
 use crate::host::programs::Programs;
 use crate::targets::{Capability, Contents, Image, Launch};
 

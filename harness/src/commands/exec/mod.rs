@@ -1,0 +1,22 @@
+//! `isobench exec`: any static program in any target, or a program of an image, with its streams and
+//! its exit code passed through.
+
+mod image;
+mod instance;
+mod program;
+
+use std::process::ExitCode;
+
+use crate::commands::arguments::ExecArguments;
+
+/// Runs the program and gives its exit code, or 128 + the signal that ended the program.
+///
+/// # Errors
+/// [`BadInput`](super::failure::BadInput) for a program, a target, an image or a disk that can't be;
+/// else what failed.
+pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
+    match &arguments.image {
+        Some(image) => image::exec(arguments, image),
+        None => program::exec(arguments),
+    }
+}

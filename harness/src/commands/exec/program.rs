@@ -1,0 +1,53 @@
+//! `isobench exec`: a static program of the host's.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use isobench_vmm::bare::program::Program;
+use nix::unistd::{AccessFlags, access};
+
+use super::instance::{check_disk, check_target, choose, run_in};
+use crate::commands::arguments::ExecArguments;
+use crate::commands::failure::BadInput;
+use crate::host::programs::Programs;
+use crate::targets::{Contents, Launch};
+
+/// Runs the program and gives its exit code, or 128 + the signal that ended the program.
+///
+/// # Errors
+/// [`BadInput`] for a program, a target or a disk that can't be; else what failed.
+pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
+    let programs = Programs::find()?;
+    let target = choose(&programs, &arguments.target)?;
+    let (program, program_arguments) = program(arguments)?;
+    let disk = arguments.disk.as_deref().map(check_disk).transpose()?;
+    check_target(&*target, arguments, &programs)?;
+    let launch = Launch {
+        environment: arguments.environment.clone(),
+        disk: disk.as_deref(),
+        ..Launch::of(&program, program_arguments)
+    };
+    run_in(&*target, Contents::Program(&program), launch, arguments)
+}
+
+/// The program as an absolute path, checked to be one that every target could run.
+fn program(arguments: &ExecArguments) -> anyhow::Result<(PathBuf, &[OsString])> {
+    let (program, rest) = arguments
+        .command
+        .split_first()
+        .ok_or_else(|| BadInput("no program is named after `--`".to_owned()))?;
+    let path = Path::new(program);
+    Program::open(path).map_err(|error| BadInput(format!("{:#}", anyhow::Error::new(error))))?;
+    let path = path
+        .canonicalize()
+        .with_context(|| format!("cannot resolve {}", path.display()))?;
+    access(&path, AccessFlags::X_OK).map_err(|e| {
+        BadInput(format!(
+            "{} can't be executed: {e}; chmod +x it",
+            path.display()
+        ))
+    })?;
+    Ok((path, rest))
+}
