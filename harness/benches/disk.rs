@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
-use isobench::experiments::DISK;
 use isobench::suite::bench_rig::BenchRig;
 use isobench_reports::model::Unit;
+use isobench_reports::schema::disk;
 
 /// A rate turned into the time per MiB or per operation.
 fn time_of(unit: Unit, value: f64) -> Duration {
@@ -20,12 +20,12 @@ fn time_of(unit: Unit, value: f64) -> Duration {
 }
 
 fn disk(criterion: &mut Criterion) {
-    let rig =
-        BenchRig::assemble(DISK, env!("CARGO_BIN_EXE_isobench")).expect("the rig can be assembled");
+    let rig = BenchRig::assemble(disk::NAME, env!("CARGO_BIN_EXE_isobench"))
+        .expect("the rig can be assembled");
     for (case, metrics) in rig.cases().iter().enumerate() {
         let metric = metrics[0];
         let unit = rig.unit(metric);
-        let mut group = criterion.benchmark_group(format!("{DISK}/{metric}"));
+        let mut group = criterion.benchmark_group(format!("{}/{metric}", disk::NAME));
         group
             .sampling_mode(SamplingMode::Flat)
             .sample_size(10)

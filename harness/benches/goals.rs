@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use isobench::experiments::profile::Profile;
-use isobench::experiments::{self, DISK, Experiment, MEMORY, STARTUP};
+use isobench::experiments::{self, Experiment};
 use isobench::host::facts::HostReport;
 use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
@@ -16,6 +16,7 @@ use isobench::suite::rig::{Candidate, Rig};
 use isobench::suite::runner::Runner;
 use isobench::suite::stop::Until;
 use isobench::targets::{self, Daemons};
+use isobench_reports::schema::{disk, memory, startup};
 
 const READY: &[&str] = &["ready"];
 /// From the ready line until nothing is left.
@@ -35,7 +36,7 @@ const GOALS: [Goal; 12] = [
     startup("microvm-bare", READY, "floor-kvm", 2.0),
     startup("microvm-bare", READY, "bwrap", 1.0),
     Goal {
-        experiment: DISK,
+        experiment: disk::NAME,
         metrics: &["seq-read-direct"],
         target: "microvm-bare",
         baseline: "process",
@@ -50,7 +51,7 @@ const fn startup(
     most: f64,
 ) -> Goal {
     Goal {
-        experiment: STARTUP,
+        experiment: startup::NAME,
         metrics,
         target,
         baseline,
@@ -102,7 +103,9 @@ fn measure() -> anyhow::Result<()> {
 
     println!("goal                                                     measured");
     let mut experiments: Vec<Box<dyn Experiment>> = experiments::all(profile);
-    experiments.retain(|experiment| [STARTUP, MEMORY, DISK].contains(&experiment.name()));
+    experiments.retain(|experiment| {
+        [startup::NAME, memory::NAME, disk::NAME].contains(&experiment.name())
+    });
     let runner = Runner {
         experiments: &experiments,
         subjects: &rig.subjects,
@@ -115,7 +118,7 @@ fn measure() -> anyhow::Result<()> {
         println!("{}", goal.held_against(&taken.samples));
     }
     for (target, most) in [("container", 1.0), ("microvm-bare", 3.0)] {
-        let charge = series(&taken.samples, MEMORY, &["charge"], target);
+        let charge = series(&taken.samples, memory::NAME, &["charge"], target);
         let measured = charge.median().map_or("not measured".to_owned(), |bytes| {
             format!("{:.2} MiB", bytes / (1024.0 * 1024.0))
         });

@@ -6,8 +6,8 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use isobench::experiments;
 use isobench::experiments::profile::Profile;
-use isobench::experiments::{self, STARTUP};
 use isobench::host::facts::HostReport;
 use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
@@ -17,6 +17,7 @@ use isobench::suite::runner::Runner;
 use isobench::suite::stop::Until;
 use isobench::targets::{self, Daemons};
 use isobench_reports::model::{Injection, Sample, Status, TOTAL};
+use isobench_reports::schema::startup;
 use isobench_reports::statistics::Series;
 use isobench_reports::statistics::permutation::holm;
 use isobench_reports::summary::{MINIMUM_EFFECT, SIGNIFICANCE, is_large};
@@ -64,7 +65,7 @@ fn measure() -> anyhow::Result<()> {
     println!("a target beside itself: no difference in {same} of {RUNS} runs");
     rig.injections.push(Injection {
         target: "process-twin".to_owned(),
-        experiment: STARTUP.to_owned(),
+        experiment: startup::NAME.to_owned(),
         delay_ns: u64::try_from(DELAY.as_nanos())?,
     });
     let found = (0..RUNS)
@@ -78,7 +79,7 @@ fn measure() -> anyhow::Result<()> {
 fn take(rig: &Rig, interrupt: &Interrupt, seed: u64) -> Vec<Sample> {
     let startup: Vec<_> = experiments::all(Profile::Quick)
         .into_iter()
-        .filter(|experiment| experiment.name() == STARTUP)
+        .filter(|experiment| experiment.name() == startup::NAME)
         .collect();
     let runner = Runner {
         experiments: &startup,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use bytesize::ByteSize;
 use isobench::experiments::profile::Profile;
-use isobench::experiments::{self, DISK, Experiment, STARTUP};
+use isobench::experiments::{self, Experiment};
 use isobench::host::facts::HostReport;
 use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
@@ -24,6 +24,7 @@ use isobench::suite::stop::Until;
 use isobench::targets::guest::kernel;
 use isobench::targets::{self, Daemons};
 use isobench_reports::model::{Sample, Status, TOTAL};
+use isobench_reports::schema::{disk, startup};
 use isobench_reports::statistics::Series;
 use procfs::process::{MemoryMap, Process};
 
@@ -42,10 +43,10 @@ const SKIPPED: ByteSize = ByteSize::mib(2);
 const OWN_PHASES: [&str; 6] = ["start", "open-kvm", "create-vm", "memory", "vcpu", "load"];
 
 const GOALS: [Goal; 4] = [
-    against_qemu(STARTUP, &["ready"], Bound::AtMost(1.0 / 1.3)),
-    against_qemu(STARTUP, &["ready-ordinary"], Bound::AtMost(1.0 / 1.3)),
-    against_qemu(DISK, &["seq-read-direct"], Bound::AtLeast(0.9)),
-    against_qemu(DISK, &["seq-read-cached"], Bound::AtLeast(0.9)),
+    against_qemu(startup::NAME, &["ready"], Bound::AtMost(1.0 / 1.3)),
+    against_qemu(startup::NAME, &["ready-ordinary"], Bound::AtMost(1.0 / 1.3)),
+    against_qemu(disk::NAME, &["seq-read-direct"], Bound::AtLeast(0.9)),
+    against_qemu(disk::NAME, &["seq-read-cached"], Bound::AtLeast(0.9)),
 ];
 
 const fn against_qemu(
@@ -96,7 +97,7 @@ fn measure() -> anyhow::Result<()> {
         println!("{}: {}", absent.info.name, absent.why.reason);
     }
     let mut experiments: Vec<Box<dyn Experiment>> = experiments::all(profile);
-    experiments.retain(|experiment| [STARTUP, DISK].contains(&experiment.name()));
+    experiments.retain(|experiment| [startup::NAME, disk::NAME].contains(&experiment.name()));
     let runner = Runner {
         experiments: &experiments,
         subjects: &rig.subjects,
@@ -123,7 +124,7 @@ fn measure() -> anyhow::Result<()> {
 /// The whole starts, for scale.
 fn print_medians(samples: &[Sample]) {
     for target in [TARGET, PEER] {
-        let series = isobench::suite::goal::series(samples, STARTUP, &["ready"], target);
+        let series = isobench::suite::goal::series(samples, startup::NAME, &["ready"], target);
         if let Some(median) = series.median() {
             let name = format!("{target}: ready, median");
             println!("{name:<56} {:.1} ms", median / 1e6);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter};
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use isobench::experiments::MEMORY;
 use isobench::suite::bench_rig::BenchRig;
+use isobench_reports::schema::memory;
 
 /// Bytes as criterion's measured value.
 struct Bytes;
@@ -63,14 +63,14 @@ impl ValueFormatter for BytesFormatter {
 }
 
 fn memory(criterion: &mut Criterion<Bytes>) {
-    let rig = BenchRig::assemble(MEMORY, env!("CARGO_BIN_EXE_isobench"))
+    let rig = BenchRig::assemble(memory::NAME, env!("CARGO_BIN_EXE_isobench"))
         .expect("the rig can be assembled");
     let metric = if rig.rig.accounting.is_ok() {
         "charge"
     } else {
         "pss"
     };
-    let mut group = criterion.benchmark_group(MEMORY);
+    let mut group = criterion.benchmark_group(memory::NAME);
     group
         .sampling_mode(SamplingMode::Flat)
         .sample_size(10)

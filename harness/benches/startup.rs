@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
-use isobench::experiments::STARTUP;
 use isobench::suite::bench_rig::BenchRig;
+use isobench_reports::schema::startup;
 
 fn startup(criterion: &mut Criterion) {
-    let rig = BenchRig::assemble(STARTUP, env!("CARGO_BIN_EXE_isobench"))
+    let rig = BenchRig::assemble(startup::NAME, env!("CARGO_BIN_EXE_isobench"))
         .expect("the rig can be assembled");
-    let mut group = criterion.benchmark_group(STARTUP);
+    let mut group = criterion.benchmark_group(startup::NAME);
     group
         .sampling_mode(SamplingMode::Flat)
         .sample_size(50)

@@ -5,7 +5,6 @@
 //! sentence says what would.
 
 mod evidence;
-mod family;
 mod image;
 mod quote;
 mod reach;

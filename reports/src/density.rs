@@ -6,13 +6,10 @@
 use bytesize::ByteSize;
 
 use crate::model::{Host, Target, Unit};
+use crate::schema::MetricSchema;
+use crate::schema::density::{PER_INSTANCE, SHARED};
 use crate::statistics::{Estimate, Line};
 use crate::summary::{Column, Section, Summary};
-
-/// The metric that holds what one more instance costs.
-pub const PER_INSTANCE: &str = "per-instance";
-/// The metric that holds what there is before the first.
-pub const SHARED: &str = "shared";
 
 /// Key of the fact that says how much memory a host has.
 const MEMORY: &str = "memory";
@@ -57,9 +54,10 @@ pub fn memory(host: &Host) -> Option<ByteSize> {
 
 /// The densities of a section: of each target that has both figures; none if it isn't about that.
 pub fn densities<'a>(summary: &Summary<'a>, section: &Section<'a>) -> Vec<Density<'a>> {
-    let column = |name: &str| {
+    let column = |metric: MetricSchema| {
         let mut columns = section.columns.iter();
-        columns.find(|column| column.metric.name == name && column.metric.unit == Unit::Bytes)
+        columns
+            .find(|column| column.metric.name == metric.name && column.metric.unit == Unit::Bytes)
     };
     let (Some(slopes), Some(shared)) = (column(PER_INSTANCE), column(SHARED)) else {
         return Vec::new();
@@ -204,7 +202,7 @@ mod tests {
     fn a_price_of_nothing_has_no_number() {
         let mut run = run();
         for sample in &mut run.samples {
-            if sample.metric == PER_INSTANCE {
+            if sample.metric == PER_INSTANCE.name {
                 sample.value = Some(0.0);
             }
         }

@@ -13,6 +13,7 @@ pub use self::image::add_image;
 pub use self::isolation::add_isolation;
 pub use self::latencies::add_latencies;
 pub use self::prices::{PRICES, add_crowds, add_density, price_of, with_prices};
+use crate::export::json::undeclared::fill_in;
 use crate::model::{
     Conduct, EMULATED, EMULATION, Fact, Run, SCHEMA_VERSION, Sample, Status, TOTAL, Unit,
 };
@@ -135,7 +136,7 @@ pub fn run() -> Run {
         samples.memory(round);
         samples.disk(round);
     }
-    Run {
+    let mut run = Run {
         schema: SCHEMA_VERSION,
         tool: "isobench".to_owned(),
         version: "0.1.0".to_owned(),
@@ -152,7 +153,9 @@ pub fn run() -> Run {
             "the load was 1.7 at the start, on 2 cores: figures may be noisy".to_owned(),
         ],
         samples: samples.rows,
-    }
+    };
+    fill_in(&mut run);
+    run
 }
 
 struct Samples {

@@ -4,26 +4,9 @@
 //! be followed from outside, but runs its program on the host's kernel, it is what is answered inside.
 
 use crate::model::Target;
+use crate::schema::MetricSchema;
+use crate::schema::isolation::{self as schema, ANSWERED, HOST_CALLS, HOST_KERNEL};
 use crate::summary::{Column, Figure, Section, Summary};
-
-/// Name of the experiment.
-pub const ISOLATION: &str = "isolation";
-/// Different system calls of the host's kernel that the target makes while the program tries every one.
-pub const HOST_CALLS: &str = "host-calls";
-/// How many those are altogether.
-pub const MADE: &str = "host-calls-made";
-/// Different ones with the start.
-pub const WHOLE: &str = "host-calls-whole";
-/// System calls that are answered inside.
-pub const ANSWERED: &str = "answered";
-/// System calls that are refused inside.
-pub const REFUSED: &str = "refused";
-/// Whether the program runs on the host's kernel: 1 or 0.
-pub const HOST_KERNEL: &str = "host-kernel";
-/// Different reasons for which a guest came out.
-pub const REASONS: &str = "exit-reasons";
-/// How often it did.
-pub const EXITS: &str = "exits";
 
 /// The columns of a run by which targets are held against each other.
 #[derive(Debug, Clone, Copy)]
@@ -57,9 +40,9 @@ impl<'s, 'a> Looks<'s, 'a> {
     }
 
     /// One of this experiment's columns.
-    pub fn column(self, metric: &str) -> Option<&'s Column<'a>> {
-        let mut columns = self.section(ISOLATION)?.columns.iter();
-        columns.find(|column| column.metric.name == metric)
+    pub fn column(self, metric: MetricSchema) -> Option<&'s Column<'a>> {
+        let mut columns = self.section(schema::NAME)?.columns.iter();
+        columns.find(|column| column.metric.name == metric.name)
     }
 
     fn section(self, experiment: &str) -> Option<&'s Section<'a>> {
@@ -68,7 +51,7 @@ impl<'s, 'a> Looks<'s, 'a> {
     }
 
     /// A figure of the experiment.
-    pub fn figure(self, metric: &str, target: &str) -> Option<&'s Figure<'a>> {
+    pub fn figure(self, metric: MetricSchema, target: &str) -> Option<&'s Figure<'a>> {
         self.column(metric)?.figure_of(target)
     }
 
@@ -122,7 +105,7 @@ mod tests {
         assert_eq!(reach(&run, "docker"), Some((290.0, true)));
         assert_eq!(reach(&run, "bwrap"), None);
         run.samples
-            .retain(|sample| sample.target != "microvm-bare" || sample.metric != HOST_CALLS);
+            .retain(|sample| sample.target != "microvm-bare" || sample.metric != HOST_CALLS.name);
         assert_eq!(reach(&run, "microvm-bare"), None, "its calls are a VMM's");
     }
 }

@@ -4,6 +4,8 @@
 
 mod conduct;
 mod latencies;
+mod metric;
+mod target;
 
 use std::fmt;
 
@@ -11,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub use conduct::{ClockOffset, Conduct, Injection, Instrument, Setting, Stop, StopReason};
 pub use latencies::{Latencies, PERCENTILES};
+pub use metric::{Better, Metric, MetricFamily, Part, Sign, Unit};
+pub use target::{Target, TargetFamily, TargetKind, Unavailable};
 
 /// The version of the results schema that this build writes, and the only one that it reads.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -97,141 +101,16 @@ impl Fact {
     }
 }
 
-/// A way to isolate: one row of the ladder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    /// Stable name, such as `process` or `microvm-bare`.
-    pub name: String,
-    /// One sentence: what this target adds.
-    pub description: String,
-    /// Where it stands.
-    pub kind: TargetKind,
-    /// Version of the runtime behind it.
-    pub version: Option<String>,
-    /// What a peer does otherwise than isobench's container, a sentence each; empty for isobench's own targets.
-    pub differences: Vec<String>,
-    /// Name of the target that does a part of what this one does, so that this one can't be faster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub floor: Option<String>,
-    /// Set if this host can't run it.
-    pub unavailable: Option<Unavailable>,
-}
-
-/// Where a target stands on the ladder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TargetKind {
-    /// A rung of isobench's own ladder; 0 is the bare process.
-    Rung(u8),
-    /// The least work that a mechanism needs: what a rung is held against.
-    Floor,
-    /// A runtime that people use.
-    Peer,
-}
-
-/// Why a target can't run, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Unavailable {
-    /// What is missing on this host.
-    pub reason: String,
-    /// What would bring it.
-    pub fix: String,
-}
-
 /// One thing that was measured on every target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
-    /// Stable name: `startup`, `memory` or `disk`.
+    /// Stable name, such as `startup`; [`crate::schema`] has those of isobench.
     pub name: String,
     /// How it is measured, in plain words: from where to where, what's in and what's out.
     pub method: String,
     /// Its metrics, in order.
     pub metrics: Vec<Metric>,
-}
-
-/// One figure of an experiment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Metric {
-    /// Stable name within its experiment, such as `ready`.
-    pub name: String,
-    /// What it is, for people.
-    pub title: String,
-    /// Unit of its samples.
-    pub unit: Unit,
-    /// Which way is better.
-    pub better: Better,
-    /// Instances that are started at once for each of its samples, or that stay beside each other, where that is what it is
-    /// about.
-    pub at_once: Option<u32>,
-    /// Milliseconds for which the host was left idle before each start, where it is of starts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub idle_gap_ms: Option<u64>,
-    /// Its parts in order, each with the sentence that explains it; empty if it isn't cut into parts.
-    pub parts: Vec<Part>,
-}
-
-impl Metric {
-    /// Whether its values are differences, which may be below zero: memory beyond what a program touches, time that
-    /// was not spent on a processor.
-    pub fn is_difference(&self) -> bool {
-        self.unit == Unit::Bytes || self.name == "waiting"
-    }
-}
-
-/// A phase of a start, a component of a sum, or a variant on a price list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Part {
-    /// Stable name.
-    pub name: String,
-    /// What happens in it.
-    pub explanation: String,
-    /// On a price list: the part without what is priced. Its samples are of other instances than this part's, and the price
-    /// is the difference.
-    pub base: Option<String>,
-}
-
-/// The unit of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Unit {
-    /// Time in nanoseconds.
-    Nanoseconds,
-    /// Memory in bytes.
-    Bytes,
-    /// Throughput in bytes a second.
-    BytesPerSecond,
-    /// Rate in operations a second.
-    OperationsPerSecond,
-    /// How many of something; the metric says of what.
-    Count,
-}
-
-impl Unit {
-    /// The symbol used in CSV files.
-    pub const fn symbol(self) -> &'static str {
-        match self {
-            Self::Nanoseconds => "ns",
-            Self::Bytes => "B",
-            Self::BytesPerSecond => "B/s",
-            Self::OperationsPerSecond => "1/s",
-            Self::Count => "1",
-        }
-    }
-}
-
-/// Which way a metric is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Better {
-    /// Less is better: times, memory.
-    Lower,
-    /// More is better: throughput.
-    Higher,
 }
 
 /// One measured value, or the reason for which there is none.

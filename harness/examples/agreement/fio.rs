@@ -6,8 +6,8 @@
 use std::process::Command;
 
 use anyhow::Context as _;
-use isobench::experiments::DISK;
 use isobench_reports::model::Unit;
+use isobench_reports::schema::disk;
 
 use crate::own::Own;
 use crate::rows::{self, Row};
@@ -69,7 +69,7 @@ pub fn rows(own: &Own) -> impl Iterator<Item = Row<'_>> {
         allowance: 0.10,
         unit: access.unit,
         keeps_processor: true,
-        ours: Box::new(|| own.sample(DISK, &[access.metric])),
+        ours: Box::new(|| own.sample(disk::NAME, &[access.metric])),
         theirs: Box::new(|| figure(own, access)),
     })
 }

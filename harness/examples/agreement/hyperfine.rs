@@ -11,11 +11,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use isobench::experiments::STARTUP;
 use isobench::host::clock::MonotonicTime;
 use isobench::instance::command_line::CommandLine;
 use isobench::instance::spawn::{Descriptors, ProcessGroup, spawn};
 use isobench_reports::model::Unit;
+use isobench_reports::schema::startup;
 use isobench_reports::statistics::Series;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::waitpid;
@@ -45,7 +45,7 @@ pub fn row(own: &Own) -> Row<'_> {
 }
 
 fn spawn_to_end(own: &Own) -> anyhow::Result<f64> {
-    Ok(own.sample(STARTUP, &["ready", "exit"])?.iter().sum())
+    Ok(own.sample(startup::NAME, &["ready", "exit"])?.iter().sum())
 }
 
 /// How much longer `posix_spawn` takes than isobench's spawn, and reaping: medians, in nanoseconds.

@@ -5,9 +5,9 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::Context as _;
-use isobench::experiments::MEMORY;
 use isobench::instance::Stdin;
 use isobench_reports::model::Unit;
+use isobench_reports::schema::memory;
 use nix::unistd::Pid;
 
 use crate::own::Own;
@@ -24,7 +24,7 @@ pub fn rows(own: &Own) -> [Row<'_>; 2] {
         allowance: 0.05,
         unit: Unit::Bytes,
         keeps_processor: false,
-        ours: Box::new(|| own.sample(MEMORY, &["pss"])),
+        ours: Box::new(|| own.sample(memory::NAME, &["pss"])),
         theirs: Box::new(move || beyond_touched(own, look)),
     };
     [

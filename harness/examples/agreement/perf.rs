@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use anyhow::Context as _;
-use isobench::experiments::CPU;
 use isobench_reports::model::Unit;
+use isobench_reports::schema::cpu;
 
 use crate::own::Own;
 use crate::rows::{self, Row};
@@ -23,7 +23,7 @@ pub fn row(own: &Own) -> Row<'_> {
         unit: Unit::Nanoseconds,
         keeps_processor: false,
         ours: Box::new(|| {
-            let samples = (0..SAMPLES).map(|_| own.sample(CPU, &["system-call"]));
+            let samples = (0..SAMPLES).map(|_| own.sample(cpu::NAME, &["system-call"]));
             Ok(samples.collect::<anyhow::Result<Vec<_>>>()?.concat())
         }),
         theirs: Box::new(|| {

@@ -5,46 +5,31 @@
 
 use std::time::Duration;
 
-use isobench_reports::model::{Better, Part, Unit};
+use isobench_reports::model::Part;
+use isobench_reports::schema::{MetricSchema, cpu, disk};
 use isobench_workloads::protocol::Message;
 use isobench_workloads::run::{PriceOperation, SLEEP};
 
 use super::disk::warm_page_cache;
-use super::{
-    Bench, CPU, DISK, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, Subject,
-    nanoseconds,
-};
+use super::{Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, nanoseconds};
 use crate::experiments::profile::Profile;
 use crate::instance::{Instance, InstanceError, Stdin, unexpected};
 use crate::targets::{Capability, Marks, TargetInfo};
 
-/// What each operation's figure is called, for people.
-const fn title(operation: PriceOperation) -> &'static str {
+/// The figure of each operation.
+const fn metric(operation: PriceOperation) -> MetricSchema {
     match operation {
-        PriceOperation::Integer => "Integer step",
-        PriceOperation::Float => "Floating-point step",
-        PriceOperation::MemoryRead => "Memory read in order",
-        PriceOperation::RandomAccess => "Memory access at random",
-        PriceOperation::SystemCall => "System call",
-        PriceOperation::PageFault => "Page fault, anonymous",
-        PriceOperation::PageFaultFile => "Page fault, cached file",
-        PriceOperation::ContextSwitch => "Context switch",
-        PriceOperation::Clock => "Clock reading",
-        PriceOperation::Timer => "Lateness of a 50 µs sleep",
-        PriceOperation::Exit => "VM exit and back",
-    }
-}
-
-const fn metric(operation: PriceOperation) -> MetricInfo {
-    let (unit, better) = match operation {
-        PriceOperation::MemoryRead => (Unit::BytesPerSecond, Better::Higher),
-        _ => (Unit::Nanoseconds, Better::Lower),
-    };
-    MetricInfo {
-        name: operation.name(),
-        title: title(operation),
-        unit,
-        better,
+        PriceOperation::Integer => cpu::INTEGER,
+        PriceOperation::Float => cpu::FLOAT,
+        PriceOperation::MemoryRead => cpu::MEMORY_READ,
+        PriceOperation::RandomAccess => cpu::RANDOM_ACCESS,
+        PriceOperation::SystemCall => cpu::SYSTEM_CALL,
+        PriceOperation::PageFault => cpu::PAGE_FAULT,
+        PriceOperation::PageFaultFile => cpu::PAGE_FAULT_FILE,
+        PriceOperation::ContextSwitch => cpu::CONTEXT_SWITCH,
+        PriceOperation::Clock => cpu::CLOCK,
+        PriceOperation::Timer => cpu::TIMER,
+        PriceOperation::Exit => cpu::EXIT,
     }
 }
 
@@ -70,7 +55,7 @@ impl Cpu {
 
 impl Experiment for Cpu {
     fn name(&self) -> &'static str {
-        CPU
+        cpu::NAME
     }
 
     fn method(&self) -> &'static str {
@@ -82,8 +67,8 @@ impl Experiment for Cpu {
          microVM without one each system call is an exit. A target that is slow gets fewer rounds."
     }
 
-    fn metrics(&self) -> Vec<MetricInfo> {
-        PriceOperation::ALL.map(metric).into()
+    fn metrics(&self) -> Vec<MetricSchema> {
+        cpu::METRICS.into()
     }
 
     fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
@@ -96,14 +81,16 @@ impl Experiment for Cpu {
 
     fn cases(&self) -> Vec<Vec<&'static str>> {
         let operations = PriceOperation::ALL.iter();
-        operations.map(|operation| vec![operation.name()]).collect()
+        operations
+            .map(|operation| vec![metric(*operation).name])
+            .collect()
     }
 
     fn applies(&self, case: usize, target: &TargetInfo) -> bool {
         match PriceOperation::ALL[case] {
             PriceOperation::Exit => target.can(Capability::PriceExits),
             PriceOperation::PageFaultFile => {
-                target.can(Capability::RunPrograms) && target.takes_part_in(DISK)
+                target.can(Capability::RunPrograms) && target.takes_part_in(disk::NAME)
             }
             _ => target.can(Capability::RunPrograms),
         }
@@ -216,7 +203,7 @@ impl Outcome {
         if value <= 0.0 {
             return Err(MeasureError::Untimed);
         }
-        Ok(Reading::total(operation.name(), value))
+        Ok(Reading::total(metric(operation).name, value))
     }
 }
 
@@ -287,7 +274,7 @@ mod tests {
             let target = infos.find(|info| info.name == name).unwrap();
             let cases = PriceOperation::ALL.iter().enumerate();
             let asked = cases.filter(|(case, _)| {
-                target.takes_part_in(CPU)
+                target.takes_part_in(cpu::NAME)
                     && cpu.applies(*case, target)
                     && cpu.why_not(*case, target).is_none()
             });

@@ -14,17 +14,17 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use isobench_reports::model::{self, PERCENTILES, Part, Unit};
+use isobench_reports::schema::MetricSchema;
+use isobench_reports::schema::disk::{FSYNC_MEDIAN, METRICS, NAME};
 use isobench_workloads::latencies::Latencies;
 use isobench_workloads::protocol::Message;
 use tempfile::TempDir;
 
-use super::{
-    Bench, DISK, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, Subject,
-};
+use super::{Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject};
 use crate::experiments::profile::Profile;
 use crate::instance::{Instance, InstanceError, Stdin, unexpected};
 use crate::targets::{Capability, DiskAccess, TargetInfo};
-use cases::{CASES, Case, FSYNC_MEDIAN};
+use cases::{CASES, Case};
 
 /// Size of one transfer of a sequential case.
 const SEQUENTIAL_BLOCK: ByteSize = ByteSize::mib(1);
@@ -103,7 +103,7 @@ impl Disk {
 
 impl Experiment for Disk {
     fn name(&self) -> &'static str {
-        DISK
+        NAME
     }
 
     fn method(&self) -> &'static str {
@@ -117,12 +117,8 @@ impl Experiment for Disk {
          more about durability than the host's own disk does."
     }
 
-    fn metrics(&self) -> Vec<MetricInfo> {
-        CASES
-            .iter()
-            .flat_map(|case| case.metrics)
-            .copied()
-            .collect()
+    fn metrics(&self) -> Vec<MetricSchema> {
+        METRICS.into()
     }
 
     fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
@@ -303,11 +299,7 @@ impl Outcome {
                     self.operations as f64 / seconds,
                 )),
                 (_, Some(latencies)) => {
-                    let percentile = if metric.name == FSYNC_MEDIAN {
-                        50.0
-                    } else {
-                        99.0
-                    };
+                    let percentile = if *metric == FSYNC_MEDIAN { 50.0 } else { 99.0 };
                     Some(Reading::duration(
                         metric.name,
                         latencies.percentile(percentile)?,

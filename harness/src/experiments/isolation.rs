@@ -6,19 +6,18 @@
 
 use std::time::{Duration, Instant};
 
-use isobench_reports::isolation::{
-    ANSWERED, EXITS, HOST_CALLS, HOST_KERNEL, MADE, REASONS, REFUSED, WHOLE,
+use isobench_reports::model::Part;
+use isobench_reports::schema::isolation::{
+    ANSWERED, EXIT_REASONS, EXITS, HOST_CALLS, HOST_CALLS_MADE, HOST_CALLS_WHOLE, HOST_KERNEL,
+    METRICS, NAME, REFUSED,
 };
-use isobench_reports::model::{Better, Part, Unit};
+use isobench_reports::schema::{MetricSchema, memory};
 use isobench_vmm::exits::ExitReason;
 use isobench_workloads::calls::{Calls, KernelSeen};
 use isobench_workloads::protocol::Message;
 use nix::sys::signal::kill;
 
-use super::{
-    Bench, Experiment, ISOLATION, MEMORY, MeasureError, Measured, MetricInfo, Reading, Rounds,
-    Subject, part,
-};
+use super::{Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, part};
 use crate::experiments::profile::Profile;
 use crate::instance::marks::Count;
 use crate::instance::{Instance, Stdin, unexpected};
@@ -40,7 +39,7 @@ pub struct Isolation;
 
 impl Experiment for Isolation {
     fn name(&self) -> &'static str {
-        ISOLATION
+        NAME
     }
 
     fn method(&self) -> &'static str {
@@ -55,31 +54,12 @@ impl Experiment for Isolation {
          What a daemon does for a target can't be followed."
     }
 
-    fn metrics(&self) -> Vec<MetricInfo> {
-        let count = |name, title, better| MetricInfo {
-            name,
-            title,
-            unit: Unit::Count,
-            better,
-        };
-        vec![
-            count(
-                HOST_CALLS,
-                "Host system calls that a program inside causes",
-                Better::Lower,
-            ),
-            count(MADE, "Host system calls made meanwhile", Better::Lower),
-            count(WHOLE, "Host system calls, start included", Better::Lower),
-            count(ANSWERED, "System calls answered inside", Better::Lower),
-            count(REFUSED, "System calls refused inside", Better::Higher),
-            count(HOST_KERNEL, "Runs on the host's kernel", Better::Lower),
-            count(REASONS, "Reasons for VM exits", Better::Lower),
-            count(EXITS, "VM exits handled", Better::Lower),
-        ]
+    fn metrics(&self) -> Vec<MetricSchema> {
+        METRICS.into()
     }
 
     fn parts(&self, metric: &str, _: &[&TargetInfo]) -> Vec<Part> {
-        if metric != EXITS {
+        if metric != EXITS.name {
             return Vec::new();
         }
         ExitReason::ALL
@@ -94,9 +74,9 @@ impl Experiment for Isolation {
 
     fn cases(&self) -> Vec<Vec<&'static str>> {
         vec![
-            vec![HOST_CALLS, MADE, WHOLE],
-            vec![ANSWERED, REFUSED, HOST_KERNEL],
-            vec![REASONS, EXITS],
+            vec![HOST_CALLS.name, HOST_CALLS_MADE.name, HOST_CALLS_WHOLE.name],
+            vec![ANSWERED.name, REFUSED.name, HOST_KERNEL.name],
+            vec![EXIT_REASONS.name, EXITS.name],
         ]
     }
 
@@ -107,7 +87,7 @@ impl Experiment for Isolation {
 
     fn why_not(&self, case: usize, target: &TargetInfo) -> Option<&'static str> {
         // Those of which no instance's memory can be told have their processes elsewhere.
-        (case == OUTSIDE && !target.takes_part_in(MEMORY))
+        (case == OUTSIDE && !target.takes_part_in(memory::NAME))
             .then_some("a daemon starts the program, and its processes can't be followed")
     }
 
@@ -187,9 +167,9 @@ fn number(counts: &[Count], name: &'static str) -> Result<f64, MeasureError> {
 
 fn outside(counts: &[Count]) -> Result<Measured, MeasureError> {
     let counted = [
-        (HOST_CALLS, tracer::KINDS),
-        (MADE, tracer::MADE),
-        (WHOLE, tracer::WHOLE),
+        (HOST_CALLS.name, tracer::KINDS),
+        (HOST_CALLS_MADE.name, tracer::MADE),
+        (HOST_CALLS_WHOLE.name, tracer::WHOLE),
     ];
     let readings = counted
         .into_iter()
@@ -203,10 +183,10 @@ fn exits(counts: &[Count]) -> Result<Measured, MeasureError> {
         .map(|reason| Ok((reason, number(counts, reason.name())?)))
         .collect::<Result<Vec<_>, MeasureError>>()?;
     let came = || each.iter().filter(|(_, count)| *count > 0.0);
-    let parts = came().map(|(reason, count)| Reading::of_part(EXITS, reason.name(), *count));
+    let parts = came().map(|(reason, count)| Reading::of_part(EXITS.name, reason.name(), *count));
     let whole = [
-        Reading::total(REASONS, came().count() as f64),
-        Reading::total(EXITS, came().map(|(_, count)| count).sum()),
+        Reading::total(EXIT_REASONS.name, came().count() as f64),
+        Reading::total(EXITS.name, came().map(|(_, count)| count).sum()),
     ];
     Ok(whole.into_iter().chain(parts).collect::<Vec<_>>().into())
 }
@@ -214,9 +194,9 @@ fn exits(counts: &[Count]) -> Result<Measured, MeasureError> {
 fn inside(calls: &Calls, host: &KernelSeen) -> Vec<Reading> {
     let shared = calls.kernel.is_same(host);
     vec![
-        Reading::total(ANSWERED, calls.answered.count().into()),
-        Reading::total(REFUSED, calls.refused.count().into()),
-        Reading::total(HOST_KERNEL, f64::from(u8::from(shared))),
+        Reading::total(ANSWERED.name, calls.answered.count().into()),
+        Reading::total(REFUSED.name, calls.refused.count().into()),
+        Reading::total(HOST_KERNEL.name, f64::from(u8::from(shared))),
     ]
 }
 
@@ -249,10 +229,10 @@ mod tests {
         assert_eq!(
             values(&exits(&counts).unwrap().readings),
             [
-                (REASONS, whole.clone(), 2.0),
-                (EXITS, whole, 502.0),
-                (EXITS, "port-write".to_owned(), 500.0),
-                (EXITS, "port-read".to_owned(), 2.0),
+                (EXIT_REASONS.name, whole.clone(), 2.0),
+                (EXITS.name, whole, 502.0),
+                (EXITS.name, "port-write".to_owned(), 500.0),
+                (EXITS.name, "port-read".to_owned(), 2.0),
             ]
         );
         counts.pop();

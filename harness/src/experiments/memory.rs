@@ -5,20 +5,17 @@
 //! between processes split among them; it can be had without a cgroup, and knows nothing of the kernel's part.
 
 use bytesize::ByteSize;
-use isobench_reports::model::{Better, Part, Unit};
+use isobench_reports::model::Part;
+use isobench_reports::schema::MetricSchema;
+use isobench_reports::schema::memory::{CHARGE, METRICS, NAME, PSS};
 use procfs::ProcError;
 
-use super::{
-    Bench, Experiment, MEMORY, MeasureError, Measured, MetricInfo, Reading, Rounds, Subject, part,
-};
+use super::{Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, part};
 use crate::experiments::profile::Profile;
 use crate::host::clock::MonotonicTime;
 use crate::host::probe::pss::Pss;
 use crate::instance::Stdin;
 use crate::targets::{Capability, TargetInfo};
-
-const CHARGE: &str = "charge";
-const PSS: &str = "pss";
 
 /// What the workload touches: enough that a target which doubles it shows.
 const TOUCHED: ByteSize = ByteSize::mib(16);
@@ -29,7 +26,7 @@ pub struct Memory;
 
 impl Experiment for Memory {
     fn name(&self) -> &'static str {
-        MEMORY
+        NAME
     }
 
     fn method(&self) -> &'static str {
@@ -39,17 +36,8 @@ impl Experiment for Memory {
          processes, which leaves kernel memory out. The programs' own files are in the page cache beforehand."
     }
 
-    fn metrics(&self) -> Vec<MetricInfo> {
-        let memory = |name, title| MetricInfo {
-            name,
-            title,
-            unit: Unit::Bytes,
-            better: Better::Lower,
-        };
-        vec![
-            memory(CHARGE, "Memory charged to one idle instance"),
-            memory(PSS, "Proportional set size of one idle instance"),
-        ]
+    fn metrics(&self) -> Vec<MetricSchema> {
+        METRICS.into()
     }
 
     fn parts(&self, metric: &str, _: &[&TargetInfo]) -> Vec<Part> {
@@ -60,7 +48,7 @@ impl Experiment for Memory {
             ),
             part("file", "pages of files, tmpfs included"),
         ];
-        if metric == CHARGE {
+        if metric == CHARGE.name {
             parts.push(part(
                 "kernel",
                 "the kernel's own: page tables, stacks, namespaces, virtual CPUs",
@@ -70,7 +58,7 @@ impl Experiment for Memory {
     }
 
     fn cases(&self) -> Vec<Vec<&'static str>> {
-        vec![vec![CHARGE, PSS]]
+        vec![vec![CHARGE.name, PSS.name]]
     }
 
     fn rounds(&self, profile: Profile) -> Rounds {
@@ -109,7 +97,7 @@ impl Experiment for Memory {
         if let Some(group) = &group {
             let memory = group.memory()?;
             measured.readings.extend(beyond_touched(
-                CHARGE,
+                CHARGE.name,
                 &[
                     ("anon", memory.anonymous),
                     ("file", memory.file),
@@ -123,10 +111,10 @@ impl Experiment for Memory {
         };
         match pss {
             Ok(pss) => measured.readings.extend(beyond_touched(
-                PSS,
+                PSS.name,
                 &[("anon", pss.anon), ("file", pss.file)],
             )),
-            Err(error) => measured.missing.push((PSS, why_no_pss(&error))),
+            Err(error) => measured.missing.push((PSS.name, why_no_pss(&error))),
         }
 
         let ended = if subject.info.can(Capability::TellEndOfInput) {
@@ -189,7 +177,7 @@ mod tests {
             ("kernel", ByteSize::mib(1)),
         ];
         let mib = 1024.0 * 1024.0;
-        let values: Vec<_> = beyond_touched(CHARGE, &parts)
+        let values: Vec<_> = beyond_touched(CHARGE.name, &parts)
             .iter()
             .map(|reading| reading.value / mib)
             .collect();
@@ -199,7 +187,7 @@ mod tests {
     #[test]
     fn the_touched_bytes_are_taken_from_the_anonymous_part() {
         let readings = beyond_touched(
-            CHARGE,
+            CHARGE.name,
             &[("anon", ByteSize::mib(17)), ("kernel", ByteSize::kib(4))],
         );
         let values: Vec<_> = readings

@@ -26,56 +26,17 @@ pub use bench::{Bench, Subject};
 use bytesize::ByteSize;
 pub use error::MeasureError;
 use isobench_container::is_privileged;
-use isobench_reports::model::{Better, Latencies, Metric, Part, TOTAL, Unit};
+use isobench_reports::model::{Latencies, Metric, Part, TOTAL};
+use isobench_reports::schema::MetricSchema;
 pub use net::NetError;
 
 use crate::experiments::profile::Profile;
 use crate::host::clock::MonotonicTime;
 use crate::targets::TargetInfo;
 
-/// Name of the start-up experiment.
-pub const STARTUP: &str = "startup";
-/// Name of the experiment that prices the mechanisms of a container.
-pub const START_PARTS: &str = "start-parts";
-/// Name of the experiment that starts several instances at once.
-pub const PARALLEL: &str = "parallel";
-/// Name of the experiment that starts targets whose files are not in memory.
-pub const START_COLD: &str = "start-cold";
-/// Name of the experiment that lets the host be idle before each start.
-pub const START_GAPS: &str = "start-gaps";
-/// Name of the experiment that starts instances beside others that run.
-pub const START_BESIDE: &str = "start-beside";
-/// Name of the memory experiment.
-pub const MEMORY: &str = "memory";
-/// Name of the experiment that keeps more and more instances.
-pub const DENSITY: &str = "density";
-/// Name of the experiment that prices what a running program does.
-pub const CPU: &str = "cpu";
-/// Name of the experiment that looks how much is isolated.
-pub const ISOLATION: &str = "isolation";
-/// Name of the disk experiment.
-pub const DISK: &str = "disk";
-/// Name of the network experiment.
-pub const NET: &str = "net";
-/// Name of the experiment that adds up what instances take on the disk.
-pub const IMAGE: &str = isobench_reports::image::IMAGE;
-
 /// The gap before starts that follow each other: the harness waits for nothing, and what it does between two of them is all
 /// that the host is idle for.
 const BACK_TO_BACK: Duration = Duration::ZERO;
-
-/// A figure that an experiment takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MetricInfo {
-    /// Stable name.
-    pub name: &'static str,
-    /// What it is, for people.
-    pub title: &'static str,
-    /// Unit of its values.
-    pub unit: Unit,
-    /// Which way is better.
-    pub better: Better,
-}
 
 /// One value that measuring a case gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -154,7 +115,7 @@ pub trait Experiment: std::fmt::Debug {
     fn method(&self) -> &'static str;
 
     /// The figures that it takes.
-    fn metrics(&self) -> Vec<MetricInfo>;
+    fn metrics(&self) -> Vec<MetricSchema>;
 
     /// The parts of `metric`, in order, each explained; `subjects` add the phases of their launchers.
     fn parts(&self, metric: &str, subjects: &[&TargetInfo]) -> Vec<Part>;
@@ -231,15 +192,12 @@ pub trait Experiment: std::fmt::Debug {
                 .metrics()
                 .iter()
                 .map(|metric| Metric {
-                    name: metric.name.to_owned(),
-                    title: metric.title.to_owned(),
-                    unit: metric.unit,
-                    better: metric.better,
                     at_once: self.at_once(metric.name),
                     idle_gap_ms: self
                         .idle_gap(metric.name)
                         .map(|gap| u64::try_from(gap.as_millis()).unwrap_or(u64::MAX)),
                     parts: self.parts(metric.name, targets),
+                    ..metric.to_metric()
                 })
                 .collect(),
         }

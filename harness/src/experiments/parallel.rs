@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use isobench_reports::model::{Better, Part, Unit};
+use isobench_reports::model::Part;
+use isobench_reports::schema::MetricSchema;
+use isobench_reports::schema::parallel::{CROWDS, Crowd, METRICS, NAME};
 
 use super::{
-    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, MetricInfo, PARALLEL, Reading, Rounds,
-    Subject, elapsed,
+    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, elapsed,
 };
 use crate::experiments::profile::Profile;
 use crate::host::accounting::Accounting;
@@ -18,46 +19,13 @@ use crate::host::clock::MonotonicTime;
 use crate::instance::{InstanceError, Started, start_together};
 use crate::targets::{Marks, TargetInfo};
 
-/// A number of instances, and the metrics that it has.
-struct Crowd {
-    at_once: u32,
-    ready: MetricInfo,
-    rate: MetricInfo,
-}
-
-const CROWDS: [Crowd; 5] = [
-    crowd(1, ["at-1", "1 at once"], ["rate-1", "Rate, 1 at once"]),
-    crowd(2, ["at-2", "2 at once"], ["rate-2", "Rate, 2 at once"]),
-    crowd(4, ["at-4", "4 at once"], ["rate-4", "Rate, 4 at once"]),
-    crowd(8, ["at-8", "8 at once"], ["rate-8", "Rate, 8 at once"]),
-    crowd(16, ["at-16", "16 at once"], ["rate-16", "Rate, 16 at once"]),
-];
-
-const fn crowd(at_once: u32, ready: [&'static str; 2], rate: [&'static str; 2]) -> Crowd {
-    Crowd {
-        at_once,
-        ready: MetricInfo {
-            name: ready[0],
-            title: ready[1],
-            unit: Unit::Nanoseconds,
-            better: Better::Lower,
-        },
-        rate: MetricInfo {
-            name: rate[0],
-            title: rate[1],
-            unit: Unit::OperationsPerSecond,
-            better: Better::Higher,
-        },
-    }
-}
-
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Parallel;
 
 impl Experiment for Parallel {
     fn name(&self) -> &'static str {
-        PARALLEL
+        NAME
     }
 
     fn method(&self) -> &'static str {
@@ -67,10 +35,8 @@ impl Experiment for Parallel {
          all of them is made and joined before the clock starts. A target that is slow gets fewer rounds."
     }
 
-    fn metrics(&self) -> Vec<MetricInfo> {
-        let ready = CROWDS.iter().map(|crowd| crowd.ready);
-        let rates = CROWDS.iter().map(|crowd| crowd.rate);
-        ready.chain(rates).collect()
+    fn metrics(&self) -> Vec<MetricSchema> {
+        METRICS.into()
     }
 
     fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {

@@ -6,12 +6,13 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use isobench_reports::model::{Better, Part, Unit};
+use isobench_reports::model::Part;
+use isobench_reports::schema::MetricSchema;
+use isobench_reports::schema::start_beside::{CROWDS, METRICS, NAME};
 use procfs::{Current as _, Meminfo};
 
 use super::{
-    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds,
-    START_BESIDE, Subject, elapsed,
+    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, elapsed,
 };
 use crate::experiments::profile::Profile;
 use crate::host::accounting::{Accounting, Group};
@@ -28,31 +29,13 @@ const LIFE: Duration = Duration::from_mins(2);
 /// The crowd grows no further once this part of the host's memory is all that is left.
 const RESERVE: u64 = 4;
 
-/// How many run already, and the metric of the starts beside them.
-const CROWDS: [(u32, MetricInfo); 4] = [
-    beside(0, "beside-0", "Start-up until ready, beside none"),
-    beside(10, "beside-10", "Start-up until ready, beside 10"),
-    beside(50, "beside-50", "Start-up until ready, beside 50"),
-    beside(100, "beside-100", "Start-up until ready, beside 100"),
-];
-
-const fn beside(running: u32, name: &'static str, title: &'static str) -> (u32, MetricInfo) {
-    let metric = MetricInfo {
-        name,
-        title,
-        unit: Unit::Nanoseconds,
-        better: Better::Lower,
-    };
-    (running, metric)
-}
-
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct StartBeside;
 
 impl Experiment for StartBeside {
     fn name(&self) -> &'static str {
-        START_BESIDE
+        NAME
     }
 
     fn method(&self) -> &'static str {
@@ -62,8 +45,8 @@ impl Experiment for StartBeside {
          when a quarter of the host's memory is left. A target that is slow gets fewer rounds."
     }
 
-    fn metrics(&self) -> Vec<MetricInfo> {
-        CROWDS.iter().map(|(_, metric)| *metric).collect()
+    fn metrics(&self) -> Vec<MetricSchema> {
+        METRICS.into()
     }
 
     fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {

@@ -8,22 +8,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use isobench_reports::model::{Better, Part, Unit};
+use isobench_reports::model::Part;
+use isobench_reports::schema::MetricSchema;
+use isobench_reports::schema::start_cold::{COLD, METRICS, NAME, READ, WARM};
 
 use super::startup::{phases_of, until_ready};
-use super::{
-    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds,
-    START_COLD, Subject,
-};
+use super::{BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject};
 use crate::experiments::profile::Profile;
 use crate::host::page_cache::{bring_in, files_of, held, take_out};
 use crate::instance::Stdin;
 use crate::instance::command_line::CommandLine;
 use crate::targets::TargetInfo;
-
-const COLD: &str = "cold";
-const WARM: &str = "warm";
-const READ: &str = "read";
 
 /// The case of cold starts; the other is that of warm ones.
 const COLD_CASE: usize = 0;
@@ -34,7 +29,7 @@ pub struct StartCold;
 
 impl Experiment for StartCold {
     fn name(&self) -> &'static str {
-        START_COLD
+        NAME
     }
 
     fn method(&self) -> &'static str {
@@ -46,37 +41,19 @@ impl Experiment for StartCold {
          start. The drop takes the place of a gap."
     }
 
-    fn metrics(&self) -> Vec<MetricInfo> {
-        let metric = |name, title, unit| MetricInfo {
-            name,
-            title,
-            unit,
-            better: Better::Lower,
-        };
-        vec![
-            metric(
-                COLD,
-                "Start-up until ready, files on disk",
-                Unit::Nanoseconds,
-            ),
-            metric(
-                WARM,
-                "Start-up until ready, files in memory",
-                Unit::Nanoseconds,
-            ),
-            metric(READ, "Read from its files by a cold start", Unit::Bytes),
-        ]
+    fn metrics(&self) -> Vec<MetricSchema> {
+        METRICS.into()
     }
 
     fn parts(&self, metric: &str, targets: &[&TargetInfo]) -> Vec<Part> {
-        match metric {
-            READ => Vec::new(),
-            _ => phases_of(targets),
+        if metric == READ.name {
+            return Vec::new();
         }
+        phases_of(targets)
     }
 
     fn idle_gap(&self, metric: &str) -> Option<Duration> {
-        (metric != READ).then_some(BACK_TO_BACK)
+        (metric != READ.name).then_some(BACK_TO_BACK)
     }
 
     fn is_default(&self) -> bool {
@@ -84,7 +61,7 @@ impl Experiment for StartCold {
     }
 
     fn cases(&self) -> Vec<Vec<&'static str>> {
-        vec![vec![COLD, READ], vec![WARM]]
+        vec![vec![COLD.name, READ.name], vec![WARM.name]]
     }
 
     fn rounds(&self, profile: Profile) -> Rounds {
@@ -122,12 +99,12 @@ impl Experiment for StartCold {
                 Ok(())
             })?;
         if case != COLD_CASE {
-            return Ok(until_ready(WARM, group, instance)?.into());
+            return Ok(until_ready(WARM.name, group, instance)?.into());
         }
-        let mut readings = until_ready(COLD, group, instance)?;
+        let mut readings = until_ready(COLD.name, group, instance)?;
         // What was made for this instance alone went with it.
         files.retain(|path| path.exists());
-        readings.push(Reading::total(READ, held(&files)?.as_u64() as f64));
+        readings.push(Reading::total(READ.name, held(&files)?.as_u64() as f64));
         Ok(readings.into())
     }
 }

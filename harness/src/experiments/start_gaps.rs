@@ -9,38 +9,15 @@
 
 use std::time::Duration;
 
-use isobench_reports::model::{Better, Part, Unit};
+use isobench_reports::model::Part;
+use isobench_reports::schema::MetricSchema;
+use isobench_reports::schema::start_gaps::{GAPS, METRICS, NAME};
 
 use super::startup::{phases_of, until_ready};
-use super::{Bench, Experiment, MeasureError, Measured, MetricInfo, Rounds, START_GAPS, Subject};
+use super::{Bench, Experiment, MeasureError, Measured, Rounds, Subject};
 use crate::experiments::profile::Profile;
 use crate::instance::{InstanceError, Stdin};
 use crate::targets::TargetInfo;
-
-/// A gap and the metric of the starts after it.
-const GAPS: [(Duration, MetricInfo); 3] = [
-    gap(0, "gap-0", "Start-up until ready, no gap before it"),
-    gap(
-        50,
-        "gap-50",
-        "Start-up until ready, after 50 ms of idleness",
-    ),
-    gap(
-        250,
-        "gap-250",
-        "Start-up until ready, after 250 ms of idleness",
-    ),
-];
-
-const fn gap(ms: u64, name: &'static str, title: &'static str) -> (Duration, MetricInfo) {
-    let metric = MetricInfo {
-        name,
-        title,
-        unit: Unit::Nanoseconds,
-        better: Better::Lower,
-    };
-    (Duration::from_millis(ms), metric)
-}
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -48,7 +25,7 @@ pub struct StartGaps;
 
 impl Experiment for StartGaps {
     fn name(&self) -> &'static str {
-        START_GAPS
+        NAME
     }
 
     fn method(&self) -> &'static str {
@@ -57,8 +34,8 @@ impl Experiment for StartGaps {
          harness sleeps. A target that is slow gets fewer rounds."
     }
 
-    fn metrics(&self) -> Vec<MetricInfo> {
-        GAPS.iter().map(|(_, metric)| *metric).collect()
+    fn metrics(&self) -> Vec<MetricSchema> {
+        METRICS.into()
     }
 
     fn parts(&self, _: &str, targets: &[&TargetInfo]) -> Vec<Part> {

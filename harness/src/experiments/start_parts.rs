@@ -8,20 +8,17 @@
 use std::time::Duration;
 
 use isobench_container::{Mechanism, Mechanisms};
-use isobench_reports::model::{Better, Part, TOTAL, Unit};
+use isobench_reports::model::{Part, TOTAL};
+use isobench_reports::schema::MetricSchema;
+use isobench_reports::schema::start_parts::{CPU, LIFE, METRICS, NAME, READY, WAITING};
 
 use super::{
-    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds,
-    START_PARTS, Subject, elapsed, nanoseconds, part, waiting,
+    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, elapsed,
+    nanoseconds, part, waiting,
 };
 use crate::experiments::profile::Profile;
 use crate::instance::Stdin;
 use crate::targets::{Capability, TargetInfo};
-
-const READY: &str = "ready";
-const LIFE: &str = "life";
-const CPU: &str = "cpu";
-const WAITING: &str = "waiting";
 
 /// The name of the start with no mechanism.
 const NONE: &str = "none";
@@ -84,7 +81,7 @@ fn named(variants: &[Variant], mechanisms: Mechanisms) -> Option<String> {
 
 impl Experiment for StartParts {
     fn name(&self) -> &'static str {
-        START_PARTS
+        NAME
     }
 
     fn method(&self) -> &'static str {
@@ -95,19 +92,8 @@ impl Experiment for StartParts {
          of all its processes on all CPUs together, and `waiting`, the rest: blocked, or queued for a CPU."
     }
 
-    fn metrics(&self) -> Vec<MetricInfo> {
-        let time = |name, title| MetricInfo {
-            name,
-            title,
-            unit: Unit::Nanoseconds,
-            better: Better::Lower,
-        };
-        vec![
-            time(READY, "Start-up until ready"),
-            time(LIFE, "Spawn to end"),
-            time(CPU, "Processor time"),
-            time(WAITING, "Waiting"),
-        ]
+    fn metrics(&self) -> Vec<MetricSchema> {
+        METRICS.into()
     }
 
     fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
@@ -120,7 +106,7 @@ impl Experiment for StartParts {
     }
 
     fn cases(&self) -> Vec<Vec<&'static str>> {
-        vec![vec![READY, LIFE, CPU, WAITING]; self.variants.len()]
+        vec![vec![READY.name, LIFE.name, CPU.name, WAITING.name]; self.variants.len()]
     }
 
     fn part(&self, case: usize) -> &str {
@@ -167,13 +153,16 @@ impl Experiment for StartParts {
             group.remove(ended)?;
         }
         let spawned = instance.spawned_at();
-        let life = elapsed(LIFE, spawned, ended)?;
+        let life = elapsed(LIFE.name, spawned, ended)?;
         let cpu_time = instance.cpu_time().unwrap_or_default();
         let values = [
-            (READY, nanoseconds(elapsed(READY, spawned, ready)?)),
-            (LIFE, nanoseconds(life)),
-            (CPU, nanoseconds(cpu_time)),
-            (WAITING, waiting(life, cpu_time)),
+            (
+                READY.name,
+                nanoseconds(elapsed(READY.name, spawned, ready)?),
+            ),
+            (LIFE.name, nanoseconds(life)),
+            (CPU.name, nanoseconds(cpu_time)),
+            (WAITING.name, waiting(life, cpu_time)),
         ];
         let readings = values.map(|(metric, value)| Reading::of_part(metric, &part.name, value));
         Ok(Vec::from(readings).into())
@@ -183,7 +172,7 @@ impl Experiment for StartParts {
 fn no_cgroup() -> Measured {
     let why = "no cgroup can be made here: see the warning about memory";
     Measured {
-        missing: [READY, LIFE, CPU, WAITING]
+        missing: [READY.name, LIFE.name, CPU.name, WAITING.name]
             .map(|metric| (metric, why.to_owned()))
             .into(),
         ..Measured::default()
@@ -196,7 +185,7 @@ mod tests {
 
     fn bases(privileged: bool) -> Vec<(String, Option<String>)> {
         let experiment = StartParts::new(privileged);
-        let parts = experiment.parts(READY, &[]).into_iter();
+        let parts = experiment.parts(READY.name, &[]).into_iter();
         parts.map(|part| (part.name, part.base)).collect()
     }
 

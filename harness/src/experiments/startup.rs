@@ -11,11 +11,15 @@
 
 use std::time::Duration;
 
-use isobench_reports::model::{Better, Part, TOTAL, Unit};
+use isobench_reports::model::{Part, TOTAL};
+use isobench_reports::schema::MetricSchema;
+use isobench_reports::schema::startup::{
+    CPU, EXIT, METRICS, NAME, READY, READY_ORDINARY, TEARDOWN, WAITING,
+};
 
 use super::{
-    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, MetricInfo, Reading, Rounds, STARTUP,
-    Subject, elapsed, nanoseconds, part, waiting,
+    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, elapsed,
+    nanoseconds, part, waiting,
 };
 use crate::experiments::profile::Profile;
 use crate::host::accounting::Group;
@@ -23,13 +27,6 @@ use crate::host::clock::MonotonicTime;
 use crate::instance::marks::Mark;
 use crate::instance::{Instance, Stdin};
 use crate::targets::{Capability, TargetInfo};
-
-const READY: &str = "ready";
-const READY_ORDINARY: &str = "ready-ordinary";
-const EXIT: &str = "exit";
-const TEARDOWN: &str = "teardown";
-const CPU: &str = "cpu";
-const WAITING: &str = "waiting";
 
 /// The case of the least program; the other is that of the ordinary one.
 const LEAST: usize = 0;
@@ -43,7 +40,7 @@ pub struct Startup;
 
 impl Experiment for Startup {
     fn name(&self) -> &'static str {
-        STARTUP
+        NAME
     }
 
     fn method(&self) -> &'static str {
@@ -56,25 +53,12 @@ impl Experiment for Startup {
          The work of a daemon is in neither. The accounting cgroup is made and joined before the clock starts."
     }
 
-    fn metrics(&self) -> Vec<MetricInfo> {
-        let time = |name, title| MetricInfo {
-            name,
-            title,
-            unit: Unit::Nanoseconds,
-            better: Better::Lower,
-        };
-        vec![
-            time(READY, "Start-up until ready, least program"),
-            time(READY_ORDINARY, "Start-up until ready, ordinary program"),
-            time(EXIT, "Exit after ready"),
-            time(TEARDOWN, "Teardown after exit"),
-            time(CPU, "Processor time, spawn to end"),
-            time(WAITING, "Waiting, spawn to end"),
-        ]
+    fn metrics(&self) -> Vec<MetricSchema> {
+        METRICS.into()
     }
 
     fn parts(&self, metric: &str, targets: &[&TargetInfo]) -> Vec<Part> {
-        if ![READY, READY_ORDINARY].contains(&metric) {
+        if ![READY.name, READY_ORDINARY.name].contains(&metric) {
             return Vec::new();
         }
         phases_of(targets)
@@ -86,8 +70,8 @@ impl Experiment for Startup {
 
     fn cases(&self) -> Vec<Vec<&'static str>> {
         vec![
-            vec![READY, EXIT, TEARDOWN, CPU, WAITING],
-            vec![READY_ORDINARY],
+            vec![READY.name, EXIT.name, TEARDOWN.name, CPU.name, WAITING.name],
+            vec![READY_ORDINARY.name],
         ]
     }
 
@@ -119,11 +103,11 @@ impl Experiment for Startup {
         bench: &Bench,
     ) -> Result<Measured, MeasureError> {
         let (metric, arguments): (_, &[&str]) = match case {
-            LEAST => (READY, &["ready"]),
-            _ => (READY_ORDINARY, &["ready", "--libc"]),
+            LEAST => (READY.name, &["ready"]),
+            _ => (READY_ORDINARY.name, &["ready", "--libc"]),
         };
         let launch = bench.launch(arguments);
-        let delay = bench.injected(STARTUP, subject);
+        let delay = bench.injected(NAME, subject);
         let (group, mut instance) =
             bench.start_after(subject, launch, Stdin::Null, delay, |_| Ok(()))?;
         let spawned = instance.spawned_at();
@@ -131,14 +115,17 @@ impl Experiment for Startup {
         let ended = instance.finished()?;
         let marks = sorted_marks(&mut instance)?;
         let mut readings = phases(metric, spawned, &marks, ready)?;
-        readings.push(Reading::duration(EXIT, elapsed(EXIT, ready, ended)?));
+        readings.push(Reading::duration(
+            EXIT.name,
+            elapsed(EXIT.name, ready, ended)?,
+        ));
         if let Some(cpu_time) = instance.cpu_time() {
-            let life = elapsed(WAITING, spawned, ended)?;
-            readings.push(Reading::duration(CPU, cpu_time));
-            readings.push(Reading::total(WAITING, waiting(life, cpu_time)));
+            let life = elapsed(WAITING.name, spawned, ended)?;
+            readings.push(Reading::duration(CPU.name, cpu_time));
+            readings.push(Reading::total(WAITING.name, waiting(life, cpu_time)));
         }
         if let Some(group) = group {
-            readings.push(Reading::duration(TEARDOWN, group.remove(ended)?));
+            readings.push(Reading::duration(TEARDOWN.name, group.remove(ended)?));
         }
         if case != LEAST {
             readings.retain(|reading| reading.metric == metric);
@@ -204,8 +191,8 @@ fn phases(
     };
     for mark in marks {
         // A launcher that passes the line on may mark it before or after the harness has read it.
-        if mark.phase == READY {
-            phase(READY, mark.at.min(ready))?;
+        if mark.phase == READY.name {
+            phase(READY.name, mark.at.min(ready))?;
             break;
         }
         if mark.at > ready {
@@ -232,7 +219,7 @@ mod tests {
     fn phases_add_up_to_the_whole_and_later_marks_are_left_out() {
         let marks = [mark("start", 110), mark("clone", 150), mark("exit", 900)];
         let readings = phases(
-            READY,
+            READY.name,
             MonotonicTime::from_nanos(100),
             &marks,
             MonotonicTime::from_nanos(180),
@@ -258,7 +245,8 @@ mod tests {
         for at in [170, 190] {
             let marks = [mark("start", 110), mark("ready", at), mark("exit", 175)];
             let from = MonotonicTime::from_nanos(100);
-            let readings = phases(READY, from, &marks, MonotonicTime::from_nanos(180)).unwrap();
+            let readings =
+                phases(READY.name, from, &marks, MonotonicTime::from_nanos(180)).unwrap();
             let named: Vec<_> = readings
                 .iter()
                 .map(|r| (r.part.as_str(), r.value))
@@ -279,7 +267,7 @@ mod tests {
     fn a_phase_that_ends_before_it_began_fails_the_sample() {
         let marks = [mark("start", 90), mark("clone", 140)];
         let error = phases(
-            READY,
+            READY.name,
             MonotonicTime::from_nanos(100),
             &marks,
             MonotonicTime::from_nanos(180),

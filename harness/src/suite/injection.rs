@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use isobench_reports::model::Injection;
+use isobench_reports::schema::startup;
 
-use crate::experiments::STARTUP;
 use crate::suite::values::parse_duration;
 use crate::targets::Target;
 
@@ -40,7 +40,7 @@ impl FromStr for Wish {
         };
         let delay = parse_duration(delay).filter(|delay| *delay <= LONGEST);
         match delay {
-            Some(delay) if experiment == STARTUP => Ok(Self { target, delay }),
+            Some(delay) if experiment == startup::NAME => Ok(Self { target, delay }),
             _ => Err(refuse()),
         }
     }
@@ -61,7 +61,7 @@ impl Wish {
         }
         let injection = |name: &str| Injection {
             target: name.to_owned(),
-            experiment: STARTUP.to_owned(),
+            experiment: startup::NAME.to_owned(),
             delay_ns: u64::try_from(self.delay.as_nanos()).unwrap_or(u64::MAX),
         };
         Ok(wanted.into_iter().map(injection).collect())

@@ -235,6 +235,7 @@ fn describe(info: &TargetInfo, presence: &Presence) -> Target {
         name: info.name.to_owned(),
         description: info.description.to_owned(),
         kind: info.kind,
+        family: info.family,
         version: presence.version.clone(),
         floor: info.floor.map(str::to_owned),
         differences: info.differences.iter().map(|&s| s.to_owned()).collect(),

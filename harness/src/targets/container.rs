@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use isobench_container::{Mechanism, Mechanisms, Network, Phase, User};
-use isobench_reports::model::TargetKind;
+use isobench_reports::model::{TargetFamily, TargetKind};
 
 use super::prepare::{file_name, inside_path, place_program};
 use super::{
@@ -53,7 +53,12 @@ impl Container {
                 memory_limit: Some(MemoryLimit::Cgroup),
                 disk: Place::At(DISK),
                 files: Some(Place::At(FILES)),
-                ..TargetInfo::new(TargetKind::Rung(1), "container", description)
+                ..TargetInfo::new(
+                    TargetKind::Rung(1),
+                    TargetFamily::Container,
+                    "container",
+                    description,
+                )
             },
             launcher: launcher.to_owned(),
         }

@@ -4,12 +4,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use isobench_reports::model::TargetKind;
+use isobench_reports::model::{TargetFamily, TargetKind};
+use isobench_reports::schema::{cpu, startup};
 
 use super::{
     Capability, Launch, Participation, PrepareError, Prepared, Presence, Setup, Target, TargetInfo,
 };
-use crate::experiments::{CPU, STARTUP};
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::CommandLine;
 
@@ -30,10 +30,15 @@ impl NamespaceFloor {
         Self {
             info: TargetInfo {
                 participation: Participation::OnlyIn {
-                    experiments: &[STARTUP],
+                    experiments: &[startup::NAME],
                     why: ONLY_A_START,
                 },
-                ..TargetInfo::new(TargetKind::Floor, "floor-namespaces", description)
+                ..TargetInfo::new(
+                    TargetKind::Floor,
+                    TargetFamily::Other,
+                    "floor-namespaces",
+                    description,
+                )
             },
             launcher: launcher.to_owned(),
         }
@@ -82,7 +87,7 @@ impl KvmFloor {
         Self {
             info: TargetInfo {
                 participation: Participation::OnlyIn {
-                    experiments: &[STARTUP, CPU],
+                    experiments: &[startup::NAME, cpu::NAME],
                     why: ONLY_A_START,
                 },
                 capabilities: &[
@@ -90,7 +95,12 @@ impl KvmFloor {
                     Capability::TellEndOfInput,
                     Capability::PriceExits,
                 ],
-                ..TargetInfo::new(TargetKind::Floor, "floor-kvm", description)
+                ..TargetInfo::new(
+                    TargetKind::Floor,
+                    TargetFamily::Other,
+                    "floor-kvm",
+                    description,
+                )
             },
             launcher: launcher.to_owned(),
         }

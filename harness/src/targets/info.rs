@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use isobench_container::Network;
-use isobench_reports::model::{Part, TargetKind};
+use isobench_reports::model::{Part, TargetFamily, TargetKind};
 
 /// A target, described. Nothing in here depends on the host.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub struct TargetInfo {
     pub description: &'static str,
     /// The target's place on the ladder.
     pub kind: TargetKind,
+    /// What kind of isolation the target is.
+    pub family: TargetFamily,
     /// Whether a run that names no targets measures this one.
     pub pace: Pace,
     /// The phases that the launcher marks, in order; empty if the launcher marks none.
@@ -38,11 +40,17 @@ pub struct TargetInfo {
 
 impl TargetInfo {
     /// A target that runs programs with the services of a kernel, and has nothing else to offer.
-    pub fn new(kind: TargetKind, name: &'static str, description: &'static str) -> Self {
+    pub fn new(
+        kind: TargetKind,
+        family: TargetFamily,
+        name: &'static str,
+        description: &'static str,
+    ) -> Self {
         Self {
             name,
             description,
             kind,
+            family,
             pace: Pace::Quick,
             phases: Vec::new(),
             floor: None,
@@ -57,8 +65,8 @@ impl TargetInfo {
     }
 
     /// A runtime that people use.
-    pub fn peer(name: &'static str, description: &'static str) -> Self {
-        Self::new(TargetKind::Peer, name, description)
+    pub fn peer(family: TargetFamily, name: &'static str, description: &'static str) -> Self {
+        Self::new(TargetKind::Peer, family, name, description)
     }
 
     /// Whether the target can do this.
@@ -208,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_target_takes_part_in_what_it_names() {
-        let mut info = TargetInfo::peer("fake", "A fake.");
+        let mut info = TargetInfo::peer(TargetFamily::Container, "fake", "A fake.");
         assert!(info.takes_part_in("memory"));
         info.participation = Participation::NotIn {
             experiments: &["memory"],
@@ -226,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_missing_capability_has_a_reason() {
-        let info = TargetInfo::peer("fake", "A fake.");
+        let info = TargetInfo::peer(TargetFamily::Container, "fake", "A fake.");
         assert_eq!(info.why_not(Capability::RunPrograms), None);
         let reason = info.why_not(Capability::RunImages).unwrap();
         assert!(reason.contains("no image"), "{reason}");

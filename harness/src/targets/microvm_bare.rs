@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
-use isobench_reports::model::TargetKind;
+use isobench_reports::model::{TargetFamily, TargetKind};
 use isobench_vmm::phase::Phase;
 
 use super::{
@@ -44,7 +44,12 @@ impl BareMicrovm {
                 ],
                 memory_limit: Some(MemoryLimit::GuestMemory),
                 disk: Place::At("/dev/vda"),
-                ..TargetInfo::new(TargetKind::Rung(2), "microvm-bare", description)
+                ..TargetInfo::new(
+                    TargetKind::Rung(2),
+                    TargetFamily::MicroVm,
+                    "microvm-bare",
+                    description,
+                )
             },
             launcher: launcher.to_owned(),
         }

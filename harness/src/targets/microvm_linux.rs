@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use isobench_container::Network;
-use isobench_reports::model::TargetKind;
+use isobench_reports::model::{TargetFamily, TargetKind};
 use isobench_vmm::linux::phase::Phase;
 
 use super::guest::availability::GuestKernel;
@@ -53,7 +53,12 @@ impl LinuxMicrovm {
                 networks: &[Network::None, Network::Veth],
                 memory_limit: Some(MemoryLimit::GuestMemory),
                 disk: Place::At("/dev/vda"),
-                ..TargetInfo::new(TargetKind::Rung(3), "microvm-linux", description)
+                ..TargetInfo::new(
+                    TargetKind::Rung(3),
+                    TargetFamily::MicroVm,
+                    "microvm-linux",
+                    description,
+                )
             },
             launcher: launcher.to_owned(),
             kernel: GuestKernel::find(),

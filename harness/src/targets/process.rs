@@ -3,7 +3,7 @@
 use std::io;
 
 use isobench_container::Network;
-use isobench_reports::model::TargetKind;
+use isobench_reports::model::{TargetFamily, TargetKind};
 
 use super::{
     Capability, Launch, Place, PrepareError, Prepared, Presence, Setup, Target, TargetInfo,
@@ -37,7 +37,7 @@ pub(super) fn info(kind: TargetKind, name: &'static str, description: &'static s
         ],
         networks: &[Network::Host],
         files: Some(Place::AsOnHost),
-        ..TargetInfo::new(kind, name, description)
+        ..TargetInfo::new(kind, TargetFamily::Process, name, description)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::fmt::Display;
 
-use super::family::Family;
 use super::quote::{Measure, Quote};
 use super::{Finding, Verdict};
-use crate::model::{Better, Unit};
+use crate::model::{Better, Target, TargetFamily, TargetKind, Unit};
+use crate::schema::MetricSchema;
 use crate::statistics::{Estimate, Interval};
-use crate::summary::{Column, Figure, MINIMUM_EFFECT, Section, Summary};
+use crate::summary::{Cell, Column, Figure, MINIMUM_EFFECT, Section, Summary};
 use crate::units;
 use crate::words::{Words, together};
 
@@ -27,8 +27,8 @@ pub struct Evidence<'s, 'a> {
 
 /// A figure with the target that it is of.
 pub struct Measured<'s, 'a> {
-    /// The target's name.
-    pub target: &'a str,
+    /// The target.
+    pub target: &'a Target,
     /// The figure.
     pub figure: &'s Figure<'a>,
 }
@@ -54,9 +54,9 @@ impl<'s, 'a> Evidence<'s, 'a> {
     }
 
     /// One metric's figures.
-    pub fn column(&self, experiment: &str, metric: &str) -> Option<&'s Column<'a>> {
+    pub fn column(&self, experiment: &str, metric: MetricSchema) -> Option<&'s Column<'a>> {
         let mut columns = self.section(experiment)?.columns.iter();
-        columns.find(|column| column.metric.name == metric)
+        columns.find(|column| column.metric.name == metric.name)
     }
 
     /// A figure as it is quoted: target, median, interval.
@@ -66,7 +66,7 @@ impl<'s, 'a> Evidence<'s, 'a> {
             Some(interval) => {
                 let interval = self.words.interval(unit, interval, one.figure.median);
                 let values: [(&str, &dyn Display); 3] = [
-                    ("target", &one.target),
+                    ("target", &one.target.name),
                     ("value", &value),
                     ("interval", &interval),
                 ];
@@ -74,10 +74,10 @@ impl<'s, 'a> Evidence<'s, 'a> {
             }
             None => self.words.say(
                 "quote.single",
-                &[("target", &one.target), ("value", &value)],
+                &[("target", &one.target.name), ("value", &value)],
             ),
         };
-        Quote::of(text, unit, one.target, one.figure)
+        Quote::of(text, unit, &one.target.name, one.figure)
     }
 
     /// A number of system calls as it is quoted by `sentence`.
@@ -111,11 +111,17 @@ impl<'s, 'a> Evidence<'s, 'a> {
         let metric = &column.metric.title;
         let values: [(&str, &dyn Display); 3] = [
             ("metric", metric),
-            ("machine", &machine.target),
-            ("container", &container.target),
+            ("machine", &machine.target.name),
+            ("container", &container.target.name),
         ];
         let figures = [machine.figure, container.figure];
-        self.quote_ratio("quote.ratio", &values, figures, metric, machine.target)
+        self.quote_ratio(
+            "quote.ratio",
+            &values,
+            figures,
+            metric,
+            &machine.target.name,
+        )
     }
 
     /// How often the second of two figures fits into the first, as it is quoted by `sentence`, which has `values` beside the ratio
@@ -172,7 +178,7 @@ impl<'s, 'a> Evidence<'s, 'a> {
                 "nuance.dominant",
                 &[
                     ("whole", &whole),
-                    ("target", &one.target),
+                    ("target", &one.target.name),
                     ("parts", &parts),
                 ],
             )
@@ -196,9 +202,9 @@ impl<'s, 'a> Evidence<'s, 'a> {
     }
 
     /// What is said where no container or no virtual machine was measured: the reasons of those that can't run.
-    pub fn without_targets(&self, is_wanted: impl Fn(Family) -> bool, side: &str) -> Finding {
+    pub fn without_targets(&self, is_wanted: impl Fn(TargetFamily) -> bool, side: &str) -> Finding {
         let targets = self.summary.run.targets.iter();
-        let reasons = targets.filter(|target| is_wanted(Family::of(&target.name)));
+        let reasons = targets.filter(|target| is_wanted(target.family));
         let reasons: Vec<String> = reasons
             .filter_map(|target| {
                 let unavailable = target.unavailable.as_ref()?;
@@ -221,30 +227,32 @@ impl<'s, 'a> Evidence<'s, 'a> {
 /// The targets of some families that have a figure.
 pub fn measured_of<'s, 'a>(
     column: &'s Column<'a>,
-    is_wanted: impl Fn(Family) -> bool,
+    is_wanted: impl Fn(TargetFamily) -> bool,
 ) -> Vec<Measured<'s, 'a>> {
     let cells = column.cells.iter();
-    let wanted = cells.filter(|cell| is_wanted(Family::of(&cell.target.name)));
-    let measured = wanted.filter_map(|cell| {
-        let target = cell.target.name.as_str();
-        Some(Measured {
-            target,
-            figure: cell.figure()?,
-        })
-    });
-    measured.collect()
+    let wanted = cells.filter(|cell| is_wanted(cell.target.family));
+    wanted.filter_map(measured).collect()
+}
+
+/// The figure of a cell, if it has one.
+fn measured<'s, 'a>(cell: &'s Cell<'a>) -> Option<Measured<'s, 'a>> {
+    Some(Measured {
+        target: cell.target,
+        figure: cell.figure()?,
+    })
 }
 
 /// The container that stands for all: isobench's own, or else the first that was measured.
 pub fn container_of<'s, 'a>(column: &'s Column<'a>) -> Option<Measured<'s, 'a>> {
-    let mut containers = measured_of(column, |family| family == Family::Container);
-    let own = containers.iter().position(|one| one.target == "container");
+    let mut containers = measured_of(column, |family| family == TargetFamily::Container);
+    let is_own = |one: &Measured<'_, '_>| matches!(one.target.kind, TargetKind::Rung(_));
+    let own = containers.iter().position(is_own);
     (!containers.is_empty()).then(|| containers.swap_remove(own.unwrap_or(0)))
 }
 
 /// The virtual machines that have a figure.
 pub fn machines_of<'s, 'a>(column: &'s Column<'a>) -> Vec<Measured<'s, 'a>> {
-    measured_of(column, Family::is_machine)
+    measured_of(column, TargetFamily::is_machine)
 }
 
 /// Whether a figure is surely at least `limit`, or surely less; nothing if its interval holds it.

@@ -5,11 +5,10 @@ use std::fmt::Display;
 use super::evidence::{
     Evidence, Measured, Standing, container_of, machines_of, reaches, standing, together_say,
 };
-use super::family::Family as Side;
 use super::quote::Quote;
 use super::{Finding, Verdict};
-use crate::image::{BASE, Family, IMAGE, ONE};
-use crate::model::Unit;
+use crate::model::{MetricFamily, TargetFamily, Unit};
+use crate::schema::image::{self, BASE, ONE};
 use crate::summary::Figure;
 use crate::words::together;
 
@@ -24,20 +23,20 @@ struct Ways<'s, 'a> {
 }
 
 /// The families of each place.
-const DISK: [Family; 2] = [Family::DiskShared, Family::DiskCopies];
-const CACHE: [Family; 2] = [Family::CacheShared, Family::CacheCopies];
+const DISK: [MetricFamily; 2] = [MetricFamily::DiskSpaceShared, MetricFamily::DiskSpaceCopied];
+const CACHE: [MetricFamily; 2] = [MetricFamily::PageCacheShared, MetricFamily::PageCacheCopied];
 
 /// Claim 8: a virtual machine holds a whole operating system, and takes tens of gigabytes.
 pub fn size(evidence: &Evidence<'_, '_>) -> Finding {
     let Some(column) = evidence
-        .column(IMAGE, ONE)
+        .column(image::NAME, ONE)
         .filter(|column| column.has_figures())
     else {
-        return evidence.without(IMAGE);
+        return evidence.without(image::NAME);
     };
     let machines = machines_of(column);
     let Some(last) = machines.last() else {
-        return evidence.without_targets(Side::is_machine, "side.machine");
+        return evidence.without_targets(TargetFamily::is_machine, "side.machine");
     };
     let tens = machines
         .iter()
@@ -63,7 +62,7 @@ pub fn size(evidence: &Evidence<'_, '_>) -> Finding {
         figures: quoted.collect(),
         nuance: nuance.into_iter().flatten().collect(),
         wanted: wanted(evidence, verdict),
-        experiment: Some(IMAGE),
+        experiment: Some(image::NAME),
     }
 }
 
@@ -71,14 +70,14 @@ pub fn size(evidence: &Evidence<'_, '_>) -> Finding {
 fn stand_in(evidence: &Evidence<'_, '_>, machine: &Measured<'_, '_>) -> Option<String> {
     let mut parts = machine.figure.parts.iter();
     let base = parts.find(|part| part.name == BASE)?;
-    let ways = ways(evidence, machine.target, DISK)?;
+    let ways = ways(evidence, &machine.target.name, DISK)?;
     let bytes = |value| together(Unit::Bytes, value);
     Some(evidence.words.say(
         "nuance.stand-in",
         &[
             ("base", &bytes(base.typical)),
             ("count", &ways.count),
-            ("target", &machine.target),
+            ("target", &machine.target.name),
             ("shared", &bytes(ways.shared.median)),
             ("copies", &bytes(ways.copies.median)),
         ],
@@ -88,13 +87,13 @@ fn stand_in(evidence: &Evidence<'_, '_>, machine: &Measured<'_, '_>) -> Option<S
 /// Claim 9: layered storage lets images share what they have in common, on the disk and in memory.
 pub fn sharing(evidence: &Evidence<'_, '_>) -> Finding {
     let Some(column) = evidence
-        .column(IMAGE, ONE)
+        .column(image::NAME, ONE)
         .filter(|column| column.has_figures())
     else {
-        return evidence.without(IMAGE);
+        return evidence.without(image::NAME);
     };
     let Some(container) = container_of(column) else {
-        return evidence.without_targets(|side| side == Side::Container, "side.container");
+        return evidence.without_targets(|side| side == TargetFamily::Container, "side.container");
     };
     let places = [
         (DISK, ["quote.on-disk", "quote.on-disk-ratio"]),
@@ -102,10 +101,10 @@ pub fn sharing(evidence: &Evidence<'_, '_>) -> Finding {
     ];
     let found = places
         .into_iter()
-        .filter_map(|(place, names)| Some((ways(evidence, container.target, place)?, names)));
+        .filter_map(|(place, names)| Some((ways(evidence, &container.target.name, place)?, names)));
     let found: Vec<(Ways<'_, '_>, [&str; 2])> = found.collect();
     if found.is_empty() {
-        return evidence.without(IMAGE);
+        return evidence.without(image::NAME);
     }
     let known: Vec<bool> = found.iter().filter_map(|(ways, _)| ways.share()).collect();
     let verdict = together_say(&known);
@@ -116,13 +115,13 @@ pub fn sharing(evidence: &Evidence<'_, '_>) -> Finding {
     };
     let quoted = found
         .iter()
-        .filter_map(|(ways, names)| ways.quote(evidence, container.target, *names));
+        .filter_map(|(ways, names)| ways.quote(evidence, &container.target.name, *names));
     let machines = machines_of(column);
     let nuance = [
-        one_more(evidence, container.target),
+        one_more(evidence, &container.target.name),
         machines
             .first()
-            .and_then(|machine| of_machine(evidence, machine.target)),
+            .and_then(|machine| of_machine(evidence, &machine.target.name)),
     ];
     Finding {
         verdict,
@@ -130,7 +129,7 @@ pub fn sharing(evidence: &Evidence<'_, '_>) -> Finding {
         figures: quoted.collect(),
         nuance: nuance.into_iter().flatten().collect(),
         wanted: wanted(evidence, verdict),
-        experiment: Some(IMAGE),
+        experiment: Some(image::NAME),
     }
 }
 
@@ -187,21 +186,23 @@ fn wanted(evidence: &Evidence<'_, '_>, verdict: Verdict) -> Option<String> {
 fn figure<'s, 'a>(
     evidence: &Evidence<'s, 'a>,
     target: &str,
-    family: Family,
+    family: MetricFamily,
     count: u32,
 ) -> Option<&'s Figure<'a>> {
-    let metric = format!("{}{count}", family.prefix());
-    evidence.column(IMAGE, &metric)?.figure_of(target)
+    let mut columns = evidence.section(image::NAME)?.columns.iter();
+    let column = columns
+        .find(|column| column.metric.family == family && column.metric.at_once == Some(count))?;
+    column.figure_of(target)
 }
 
 /// The largest number of instances, above one, that was tried both ways.
 fn ways<'s, 'a>(
     evidence: &Evidence<'s, 'a>,
     target: &str,
-    [shared, copies]: [Family; 2],
+    [shared, copies]: [MetricFamily; 2],
 ) -> Option<Ways<'s, 'a>> {
-    let columns = evidence.section(IMAGE)?.columns.iter();
-    let of_copies = columns.filter(|column| Family::of(&column.metric.name) == Some(copies));
+    let columns = evidence.section(image::NAME)?.columns.iter();
+    let of_copies = columns.filter(|column| column.metric.family == copies);
     let counts = of_copies.filter_map(|column| column.metric.at_once);
     let both = counts.filter(|count| *count > 1).filter_map(|count| {
         Some(Ways {

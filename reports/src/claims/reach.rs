@@ -1,25 +1,26 @@
 //! Claims 10 and 11: what a program in a container finds of a kernel, and how far it is isolated from the host's.
 
 use super::evidence::{Evidence, container_of, measured_of};
-use super::family::Family;
 use super::quote::Quote;
 use super::{Finding, Verdict};
-use crate::isolation::{ANSWERED, HOST_CALLS, HOST_KERNEL, ISOLATION, Looks};
-use crate::model::{TargetKind, Unit};
+use crate::isolation::Looks;
+use crate::model::{Target, TargetFamily, TargetKind, Unit};
+use crate::schema::isolation::{self, ANSWERED, HOST_CALLS, HOST_KERNEL};
 use crate::summary::Summary;
 use crate::units;
 
 /// Claim 10: a program finds the same environment everywhere.
 pub fn environment(evidence: &Evidence<'_, '_>) -> Finding {
     let Some(looks) = Looks::of(evidence.summary) else {
-        return evidence.without(ISOLATION);
+        return evidence.without(isolation::NAME);
     };
     let container = looks.column(ANSWERED).and_then(container_of);
     let Some(container) = container else {
-        return evidence.without_targets(|family| family == Family::Container, "side.container");
+        return evidence
+            .without_targets(|family| family == TargetFamily::Container, "side.container");
     };
-    let Some(shared) = looks.is_on_host_kernel(container.target) else {
-        return evidence.without(ISOLATION);
+    let Some(shared) = looks.is_on_host_kernel(&container.target.name) else {
+        return evidence.without(isolation::NAME);
     };
     let words = evidence.words;
     let (verdict, because) = if shared {
@@ -36,25 +37,25 @@ pub fn environment(evidence: &Evidence<'_, '_>) -> Finding {
             .chain([words.text("nuance.carried").to_owned()])
             .collect(),
         wanted: None,
-        experiment: Some(ISOLATION),
+        experiment: Some(isolation::NAME),
     }
 }
 
 /// Whether a target is quoted: the process, the container and the machines.
-fn is_quoted(evidence: &Evidence<'_, '_>, target: &str, container: &str) -> bool {
-    let is_process = process(evidence.summary) == Some(target);
-    is_process || target == container || Family::of(target).is_machine()
+fn is_quoted(evidence: &Evidence<'_, '_>, target: &Target, container: &Target) -> bool {
+    let is_process = process(evidence.summary) == Some(target.name.as_str());
+    is_process || target.name == container.name || target.family.is_machine()
 }
 
 /// Who answers how many system calls.
-fn answers(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &str) -> Vec<Quote> {
+fn answers(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &Target) -> Vec<Quote> {
     let Some(column) = looks.column(ANSWERED) else {
         return Vec::new();
     };
     let mut told = Vec::new();
     for one in measured_of(column, |_| true) {
         let quoted = is_quoted(evidence, one.target, container);
-        let Some(is_host_s) = looks.is_on_host_kernel(one.target).filter(|_| quoted) else {
+        let Some(is_host_s) = looks.is_on_host_kernel(&one.target.name).filter(|_| quoted) else {
             continue;
         };
         let name = if is_host_s {
@@ -62,7 +63,7 @@ fn answers(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &str) -
         } else {
             "quote.answers-other"
         };
-        told.push(evidence.quote_calls(name, one.target, one.figure));
+        told.push(evidence.quote_calls(name, &one.target.name, one.figure));
     }
     told
 }
@@ -70,7 +71,7 @@ fn answers(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &str) -
 /// How far the runtimes of one host are apart.
 fn runtimes(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>) -> Option<String> {
     let mut containers = measured_of(looks.column(ANSWERED)?, |family| {
-        family == Family::Container
+        family == TargetFamily::Container
     });
     containers.sort_by(|one, other| one.figure.median.total_cmp(&other.figure.median));
     let (least, most) = (containers.first()?, containers.last()?);
@@ -80,9 +81,9 @@ fn runtimes(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>) -> Option<String>
         evidence.words.say(
             "nuance.answers",
             &[
-                ("most", &most.target),
+                ("most", &most.target.name),
                 ("high", &high),
-                ("least", &least.target),
+                ("least", &least.target.name),
                 ("low", &low),
             ],
         )
@@ -92,20 +93,21 @@ fn runtimes(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>) -> Option<String>
 /// Claim 11: processes in a container are isolated.
 pub fn isolation(evidence: &Evidence<'_, '_>) -> Finding {
     let Some(looks) = Looks::of(evidence.summary) else {
-        return evidence.without(ISOLATION);
+        return evidence.without(isolation::NAME);
     };
     let seen = |metric| looks.column(metric).and_then(container_of);
     let Some(container) = seen(ANSWERED).or_else(|| seen(HOST_CALLS)) else {
-        return evidence.without_targets(|family| family == Family::Container, "side.container");
+        return evidence
+            .without_targets(|family| family == TargetFamily::Container, "side.container");
     };
     let process = process(evidence.summary);
-    let reach = |target| looks.reach(target).map(|reach| reach.calls.median);
+    let reach = |target: &str| looks.reach(target).map(|reach| reach.calls.median);
     let (Some(free), Some(held), Some(shared)) = (
         process.and_then(reach),
-        reach(container.target),
-        looks.is_on_host_kernel(container.target),
+        reach(&container.target.name),
+        looks.is_on_host_kernel(&container.target.name),
     ) else {
-        return evidence.without(ISOLATION);
+        return evidence.without(isolation::NAME);
     };
     let words = evidence.words;
     let (verdict, because) = match (shared, held < free) {
@@ -122,7 +124,7 @@ pub fn isolation(evidence: &Evidence<'_, '_>) -> Finding {
             words.say(
                 "nuance.reach",
                 &[
-                    ("target", &container.target),
+                    ("target", &container.target.name),
                     ("held", &units::value(Unit::Count, held)),
                     ("free", &units::value(Unit::Count, free)),
                 ],
@@ -130,7 +132,7 @@ pub fn isolation(evidence: &Evidence<'_, '_>) -> Finding {
             words.text("nuance.namespaces").to_owned(),
         ],
         wanted: None,
-        experiment: Some(ISOLATION),
+        experiment: Some(isolation::NAME),
     }
 }
 
@@ -141,14 +143,14 @@ fn process<'a>(summary: &Summary<'a>) -> Option<&'a str> {
 }
 
 /// What of the host's kernel is within reach: of the process, of `container`, and of the machines.
-fn figures(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &str) -> Vec<Quote> {
+fn figures(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &Target) -> Vec<Quote> {
     let Some(column) = looks.column(HOST_KERNEL) else {
         return Vec::new();
     };
     let mut told = Vec::new();
     for one in measured_of(column, |_| true) {
         let quoted = is_quoted(evidence, one.target, container);
-        let Some(reach) = looks.reach(one.target).filter(|_| quoted) else {
+        let Some(reach) = looks.reach(&one.target.name).filter(|_| quoted) else {
             continue;
         };
         let name = if one.figure.median > 0.5 {
@@ -156,7 +158,7 @@ fn figures(evidence: &Evidence<'_, '_>, looks: Looks<'_, '_>, container: &str) -
         } else {
             "quote.reach-other"
         };
-        told.push(evidence.quote_calls(name, one.target, reach.calls));
+        told.push(evidence.quote_calls(name, &one.target.name, reach.calls));
     }
     told
 }

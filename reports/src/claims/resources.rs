@@ -4,22 +4,25 @@ use super::evidence::{
     Evidence, Measured, Standing, container_of, is_container_better, machines_of, standing,
     together_say,
 };
-use super::family::Family;
 use super::{Finding, Verdict};
-use crate::model::Better;
+use crate::model::{Better, TargetFamily};
+use crate::schema::{MetricSchema, density, memory, startup};
 use crate::summary::Column;
-
-const MEMORY: &str = "memory";
-const DENSITY: &str = "density";
 
 /// Claim 3: containers use resources better, in memory and in processor time.
 pub fn all(evidence: &Evidence<'_, '_>) -> Finding {
-    hold(evidence, &[(MEMORY, "charge"), ("startup", "cpu")])
+    hold(
+        evidence,
+        &[
+            (memory::NAME, memory::CHARGE),
+            (startup::NAME, startup::CPU),
+        ],
+    )
 }
 
 /// Claim 5: less memory is lost in a container.
 pub fn memory(evidence: &Evidence<'_, '_>) -> Finding {
-    let mut finding = hold(evidence, &[(MEMORY, "charge")]);
+    let mut finding = hold(evidence, &[(memory::NAME, memory::CHARGE)]);
     finding.nuance.extend(kernel_memory(evidence));
     finding
 }
@@ -27,17 +30,18 @@ pub fn memory(evidence: &Evidence<'_, '_>) -> Finding {
 /// Claim 7: one host runs many more containers, by what one more idle instance takes of its memory.
 pub fn density(evidence: &Evidence<'_, '_>) -> Finding {
     let Some(column) = evidence
-        .column(DENSITY, "per-instance")
+        .column(density::NAME, density::PER_INSTANCE)
         .filter(|column| column.has_figures())
     else {
-        return evidence.without(DENSITY);
+        return evidence.without(density::NAME);
     };
     let Some(container) = container_of(column) else {
-        return evidence.without_targets(|family| family == Family::Container, "side.container");
+        return evidence
+            .without_targets(|family| family == TargetFamily::Container, "side.container");
     };
     let machines = machines_of(column);
     if machines.is_empty() {
-        return evidence.without_targets(Family::is_machine, "side.machine");
+        return evidence.without_targets(TargetFamily::is_machine, "side.machine");
     }
     let many = machines
         .iter()
@@ -67,7 +71,7 @@ pub fn density(evidence: &Evidence<'_, '_>) -> Finding {
         nuance: vec![evidence.words.text("nuance.idle").to_owned()],
         wanted: (verdict == Verdict::Undecided)
             .then(|| evidence.words.text("wanted.rounds").to_owned()),
-        experiment: Some(DENSITY),
+        experiment: Some(density::NAME),
     }
 }
 
@@ -99,23 +103,24 @@ fn many_more(machine: &Measured<'_, '_>, container: &Measured<'_, '_>) -> Many {
 }
 
 /// Holds every virtual machine against the container in these metrics, of which less is better.
-fn hold(evidence: &Evidence<'_, '_>, metrics: &[(&'static str, &str)]) -> Finding {
+fn hold(evidence: &Evidence<'_, '_>, metrics: &[(&'static str, MetricSchema)]) -> Finding {
     let columns: Vec<(&'static str, &Column<'_>)> = metrics
         .iter()
         .filter_map(|(experiment, metric)| {
-            Some((*experiment, evidence.column(experiment, metric)?))
+            Some((*experiment, evidence.column(experiment, *metric)?))
         })
         .filter(|(_, column)| column.has_figures())
         .collect();
     let Some((experiment, first)) = columns.first() else {
-        return evidence.without(MEMORY);
+        return evidence.without(memory::NAME);
     };
     let Some(container) = container_of(first) else {
-        return evidence.without_targets(|family| family == Family::Container, "side.container");
+        return evidence
+            .without_targets(|family| family == TargetFamily::Container, "side.container");
     };
     let machines = machines_of(first);
     if machines.is_empty() {
-        return evidence.without_targets(Family::is_machine, "side.machine");
+        return evidence.without_targets(TargetFamily::is_machine, "side.machine");
     }
     let mut known = Vec::new();
     let mut figures = vec![evidence.quote(first.metric.unit, &container)];
@@ -163,11 +168,11 @@ fn because(evidence: &Evidence<'_, '_>, verdict: Verdict, metrics: usize) -> Str
 /// How much of a machine's charge the proportional set size leaves out: figures in that measure miss it.
 fn kernel_memory(evidence: &Evidence<'_, '_>) -> Option<String> {
     let (charge, pss) = (
-        evidence.column(MEMORY, "charge")?,
-        evidence.column(MEMORY, "pss")?,
+        evidence.column(memory::NAME, memory::CHARGE)?,
+        evidence.column(memory::NAME, memory::PSS)?,
     );
     let machine: Measured<'_, '_> = machines_of(charge).into_iter().next()?;
-    let pss = pss.figure_of(machine.target)?.median;
+    let pss = pss.figure_of(&machine.target.name)?.median;
     // Above the charge are pages of files that others were charged with: that is another story.
     let less = (pss < machine.figure.median).then_some(pss)?;
     let together = |value| crate::words::together(charge.metric.unit, value);
@@ -175,7 +180,7 @@ fn kernel_memory(evidence: &Evidence<'_, '_>) -> Option<String> {
     Some(evidence.words.say(
         "nuance.kernel-memory",
         &[
-            ("target", &machine.target),
+            ("target", &machine.target.name),
             ("charge", &charge),
             ("pss", &pss),
         ],

@@ -3,9 +3,10 @@
 use super::evidence::{
     Evidence, container_of, is_container_better, machines_of, measured_of, together_say,
 };
-use super::family::Family;
 use super::quote::Quote;
 use super::{Finding, Verdict};
+use crate::model::TargetFamily;
+use crate::schema::{cpu, disk};
 use crate::summary::{Column, Section};
 
 /// Most comparisons that a card quotes.
@@ -13,12 +14,12 @@ const QUOTED: usize = 6;
 
 /// Claim 4: programs run faster in a container.
 pub fn programs(evidence: &Evidence<'_, '_>) -> Finding {
-    hold(evidence, "cpu", "depends.program")
+    hold(evidence, cpu::NAME, "depends.program")
 }
 
 /// Claim 6: storage is faster in a container.
 pub fn storage(evidence: &Evidence<'_, '_>) -> Finding {
-    hold(evidence, "disk", "depends.access")
+    hold(evidence, disk::NAME, "depends.access")
 }
 
 /// How the container stands to the machines in an experiment.
@@ -38,15 +39,16 @@ fn hold(evidence: &Evidence<'_, '_>, experiment: &'static str, depends: &str) ->
     }) else {
         return evidence.without(experiment);
     };
-    let has = |is_wanted: fn(Family) -> bool| {
+    let has = |is_wanted: fn(TargetFamily) -> bool| {
         let mut columns = section.columns.iter();
         columns.any(|column| !measured_of(column, is_wanted).is_empty())
     };
-    if !has(|family| family == Family::Container) {
-        return evidence.without_targets(|family| family == Family::Container, "side.container");
+    if !has(|family| family == TargetFamily::Container) {
+        return evidence
+            .without_targets(|family| family == TargetFamily::Container, "side.container");
     }
-    if !has(Family::is_machine) {
-        return evidence.without_targets(Family::is_machine, "side.machine");
+    if !has(TargetFamily::is_machine) {
+        return evidence.without_targets(TargetFamily::is_machine, "side.machine");
     }
     let tally = tally(evidence, section);
     let verdict = together_say(&tally.known);

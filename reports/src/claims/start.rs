@@ -1,34 +1,28 @@
 //! Claims 1 and 2: how long a virtual machine and a container take to start.
 
 use super::evidence::{Evidence, Measured, container_of, machines_of, measured_of, reaches};
-use super::family::Family;
 use super::{Finding, Verdict};
-use crate::model::Unit;
+use crate::model::{TargetFamily, Unit};
+use crate::schema::startup::{self, READY, VIRTUALIZATION};
 use crate::units;
-
-const STARTUP: &str = "startup";
-const READY: &str = "ready";
 
 /// From so many nanoseconds on, a start takes minutes.
 const MINUTES: f64 = 60e9;
 /// Below so many, it takes milliseconds.
 const SECOND: f64 = 1e9;
 
-/// The phases in which a virtual machine comes to be, before anything runs in it.
-const VIRTUALIZATION: [&str; 4] = ["open-kvm", "create-vm", "memory", "vcpu"];
-
 /// Claim 1: a traditional virtual machine takes minutes.
 pub fn machine(evidence: &Evidence<'_, '_>) -> Finding {
-    let Some(column) = evidence.column(STARTUP, READY) else {
-        return evidence.without(STARTUP);
+    let Some(column) = evidence.column(startup::NAME, READY) else {
+        return evidence.without(startup::NAME);
     };
     let machines = machines_of(column);
     if machines.is_empty() {
-        return evidence.without_targets(Family::is_machine, "side.machine");
+        return evidence.without_targets(TargetFamily::is_machine, "side.machine");
     }
     let traditional = machines
         .iter()
-        .find(|one| Family::of(one.target) == Family::Traditional);
+        .find(|one| one.target.family == TargetFamily::TraditionalVm);
     let words = evidence.words;
     let (verdict, because) = match traditional.map(|one| reaches(MINUTES, one.figure)) {
         Some(Some(true)) => (Verdict::Supported, String::new()),
@@ -50,7 +44,7 @@ pub fn machine(evidence: &Evidence<'_, '_>) -> Finding {
             machines
                 .first()
                 .and_then(|one| virtualization(evidence, one)),
-            traditional.map(|one| words.say_one("nuance.traditional", "target", one.target)),
+            traditional.map(|one| words.say_one("nuance.traditional", "target", &one.target.name)),
         ]
         .into_iter()
         .flatten()
@@ -58,7 +52,7 @@ pub fn machine(evidence: &Evidence<'_, '_>) -> Finding {
         wanted: traditional
             .is_none()
             .then(|| words.text("wanted.traditional").to_owned()),
-        experiment: Some(STARTUP),
+        experiment: Some(startup::NAME),
     }
 }
 
@@ -74,17 +68,21 @@ fn virtualization(evidence: &Evidence<'_, '_>, one: &Measured<'_, '_>) -> Option
     (sum > 0.0).then(|| {
         evidence.words.say(
             "nuance.virtualization",
-            &[("target", &one.target), ("time", &time), ("share", &share)],
+            &[
+                ("target", &one.target.name),
+                ("time", &time),
+                ("share", &share),
+            ],
         )
     })
 }
 
 /// Claim 2: a container starts in seconds, even milliseconds.
 pub fn container(evidence: &Evidence<'_, '_>) -> Finding {
-    let Some(column) = evidence.column(STARTUP, READY) else {
-        return evidence.without(STARTUP);
+    let Some(column) = evidence.column(startup::NAME, READY) else {
+        return evidence.without(startup::NAME);
     };
-    let is_container = |family| family == Family::Container;
+    let is_container = |family| family == TargetFamily::Container;
     let mut containers = measured_of(column, is_container);
     containers.sort_by(|left, right| left.figure.median.total_cmp(&right.figure.median));
     let [fastest, ..] = containers.as_slice() else {
@@ -114,7 +112,7 @@ pub fn container(evidence: &Evidence<'_, '_>) -> Finding {
             .collect(),
         nuance: nuance.into_iter().flatten().collect(),
         wanted: None,
-        experiment: Some(STARTUP),
+        experiment: Some(startup::NAME),
     }
 }
 
@@ -125,13 +123,13 @@ fn runtimes(
     slowest: &Measured<'_, '_>,
 ) -> Option<String> {
     let ratio = units::ratio(slowest.figure.series.ratio(&fastest.figure.series)?);
-    (slowest.target != fastest.target).then(|| {
+    (slowest.target.name != fastest.target.name).then(|| {
         evidence.words.say(
             "nuance.runtimes",
             &[
-                ("slowest", &slowest.target),
+                ("slowest", &slowest.target.name),
                 ("ratio", &ratio),
-                ("fastest", &fastest.target),
+                ("fastest", &fastest.target.name),
             ],
         )
     })

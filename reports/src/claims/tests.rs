@@ -1,8 +1,9 @@
 //! Each claim with runs that bring each of its verdicts.
 
 use super::*;
+use crate::export::json::undeclared::fill_in;
 use crate::fixture;
-use crate::model::{Metric, Run, Sample, Unit};
+use crate::model::{Metric, Run, Sample, TargetFamily, Unit};
 use crate::words::Language;
 
 mod image;
@@ -42,7 +43,9 @@ fn without(mut run: Run, targets: &[&str]) -> Run {
 fn renamed(mut run: Run, from: &str, to: &str) -> Run {
     for target in run.targets.iter_mut().filter(|target| target.name == from) {
         to.clone_into(&mut target.name);
+        target.family = TargetFamily::Other;
     }
+    fill_in(&mut run);
     for sample in run
         .samples
         .iter_mut()

@@ -5,6 +5,7 @@
 //! targets and metrics that it declares.
 
 mod absurd;
+pub(crate) mod undeclared;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -15,7 +16,7 @@ use serde::Deserialize;
 use serde_json::error::Category;
 use thiserror::Error;
 
-use crate::model::{Metric, Run, SCHEMA_VERSION, Sample, Status};
+use crate::model::{Metric, Run, SCHEMA_VERSION, Sample, Sign, Status};
 use crate::text::one_line;
 
 /// What `tool` says in a file of ours.
@@ -234,6 +235,7 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<Run, ResultsError> {
         path: path(),
         detail: quote(&error),
     })?;
+    undeclared::fill_in(&mut run);
     check(&run).map_err(|what| ResultsError::Inconsistent { path: path(), what })?;
     absurd::set_aside(&mut run);
     Ok(run)
@@ -319,7 +321,7 @@ fn check_sample(
         return Err(Inconsistency::NotFinite(sequence));
     }
     if let Some(value) = sample.value.filter(|value| *value < 0.0)
-        && !metric.is_difference()
+        && metric.sign == Sign::NonNegative
     {
         let name = format!("{}/{}", sample.experiment, sample.metric);
         return Err(Inconsistency::Negative {

@@ -3,15 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Doubt, FigureDoubt, FigureName, RunDoubt};
-use crate::model::{Better, Metric, Run, Status, TOTAL, Target, TargetKind, Unit};
+use crate::model::{Metric, MetricFamily, Run, Sign, Status, TOTAL, Target, TargetKind, Unit};
 use crate::summary::{Cell, Column, Section, Summary};
-
-/// The experiment whose times contain those of a floor.
-const STARTUP: &str = "startup";
-/// What the names of its metrics that do begin with.
-const READY: &str = "ready";
-/// What is in the name of a metric that goes past the page cache.
-const DIRECT: &str = "direct";
 
 /// Steps of the wall clock below this are the reading of two clocks one after the other.
 const CLOCK_STEP: f64 = 1e6;
@@ -79,7 +72,7 @@ fn below_floor<'a>(
     column: &Column<'a>,
     cell: &Cell<'a>,
 ) -> Option<Doubt<'a>> {
-    if section.experiment.name != STARTUP || !column.metric.name.starts_with(READY) {
+    if column.metric.family != MetricFamily::StartTime {
         return None;
     }
     let own = cell.figure()?;
@@ -106,7 +99,11 @@ fn above_device<'a>(
     cell: &Cell<'a>,
 ) -> Option<Doubt<'a>> {
     let metric = column.metric;
-    if metric.better != Better::Higher || !metric.name.contains(DIRECT) {
+    let is_of_device = matches!(
+        metric.family,
+        MetricFamily::DeviceThroughput | MetricFamily::DeviceRate
+    );
+    if !is_of_device {
         return None;
     }
     let (own, device) = (
@@ -188,7 +185,7 @@ fn differences(run: &Run) -> HashSet<(&str, &str)> {
         .flat_map(|experiment| {
             let metrics = experiment.metrics.iter();
             metrics
-                .filter(|metric| metric.is_difference())
+                .filter(|metric| metric.sign == Sign::Any)
                 .map(|metric| (experiment.name.as_str(), metric.name.as_str()))
         })
         .collect()

@@ -10,41 +10,17 @@ mod reserve;
 
 use std::time::Instant;
 
-use isobench_reports::density::{PER_INSTANCE, SHARED};
-use isobench_reports::model::{Better, Part, Unit};
+use isobench_reports::model::Part;
+use isobench_reports::schema::density::{CROWDS, Crowd, NAME, PER_INSTANCE, SHARED};
+use isobench_reports::schema::{MetricSchema, memory};
 use isobench_reports::statistics::Line;
 
-use super::{
-    Bench, DENSITY, Experiment, MEMORY, MeasureError, Measured, MetricInfo, Reading, Rounds,
-    Subject,
-};
+use super::{Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject};
 use crate::experiments::profile::Profile;
 use crate::host::accounting::{Accounting, Group};
 use crate::instance::{Instance, Stdin};
 use crate::targets::{Marks, TargetInfo};
 use reserve::{Reserve, Step};
-
-/// A number of instances, and the metric of their memory.
-#[derive(Debug, Clone, Copy)]
-struct Crowd {
-    count: u32,
-    name: &'static str,
-    title: &'static str,
-}
-
-const CROWDS: [Crowd; 7] = [
-    crowd(1, "charge-1", "1 idle"),
-    crowd(2, "charge-2", "2 idle"),
-    crowd(4, "charge-4", "4 idle"),
-    crowd(8, "charge-8", "8 idle"),
-    crowd(16, "charge-16", "16 idle"),
-    crowd(32, "charge-32", "32 idle"),
-    crowd(64, "charge-64", "64 idle"),
-];
-
-const fn crowd(count: u32, name: &'static str, title: &'static str) -> Crowd {
-    Crowd { count, name, title }
-}
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -70,7 +46,7 @@ impl Density {
 
 impl Experiment for Density {
     fn name(&self) -> &'static str {
-        DENSITY
+        NAME
     }
 
     fn method(&self) -> &'static str {
@@ -82,20 +58,9 @@ impl Experiment for Density {
          beforehand."
     }
 
-    fn metrics(&self) -> Vec<MetricInfo> {
-        let memory = |name, title| MetricInfo {
-            name,
-            title,
-            unit: Unit::Bytes,
-            better: Better::Lower,
-        };
-        let crowds = self.crowds.iter();
-        let lines = [
-            memory(PER_INSTANCE, "Memory of one more idle instance"),
-            memory(SHARED, "Memory that instances share"),
-        ];
-        let charges = crowds.map(|crowd| memory(crowd.name, crowd.title));
-        lines.into_iter().chain(charges).collect()
+    fn metrics(&self) -> Vec<MetricSchema> {
+        let charges = self.crowds.iter().map(|crowd| crowd.charge);
+        [PER_INSTANCE, SHARED].into_iter().chain(charges).collect()
     }
 
     fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
@@ -104,7 +69,7 @@ impl Experiment for Density {
 
     fn at_once(&self, metric: &str) -> Option<u32> {
         let mut crowds = self.crowds.iter();
-        Some(crowds.find(|crowd| crowd.name == metric)?.count)
+        Some(crowds.find(|crowd| crowd.charge.name == metric)?.count)
     }
 
     fn cases(&self) -> Vec<Vec<&'static str>> {
@@ -112,7 +77,7 @@ impl Experiment for Density {
     }
 
     fn applies(&self, _: usize, target: &TargetInfo) -> bool {
-        target.takes_part_in(MEMORY)
+        target.takes_part_in(memory::NAME)
     }
 
     fn is_default(&self) -> bool {
@@ -144,23 +109,29 @@ impl Experiment for Density {
         for crowd in self.crowds {
             let step = series.next(crowd, &points);
             if let Err(refusal) = self.reserve.allows(&step) {
-                measured.missing.push((crowd.name, refusal.to_string()));
+                measured
+                    .missing
+                    .push((crowd.charge.name, refusal.to_string()));
                 continue;
             }
             let charge = series.grow(crowd, subject, bench)?;
             points.push((f64::from(crowd.count), charge));
-            measured.readings.push(Reading::total(crowd.name, charge));
+            measured
+                .readings
+                .push(Reading::total(crowd.charge.name, charge));
         }
         series.end()?;
         if let Some(line) = Line::through(&points) {
             measured.readings.extend([
-                Reading::total(PER_INSTANCE, line.slope),
-                Reading::total(SHARED, line.intercept),
+                Reading::total(PER_INSTANCE.name, line.slope),
+                Reading::total(SHARED.name, line.intercept),
             ]);
         } else {
             let why = || "fewer than two numbers of instances were reached".to_owned();
             let lines = [PER_INSTANCE, SHARED];
-            measured.missing.extend(lines.map(|metric| (metric, why())));
+            measured
+                .missing
+                .extend(lines.map(|metric| (metric.name, why())));
         }
         Ok(measured)
     }

@@ -1,8 +1,11 @@
 //! The cases of the disk experiment: each title says what is in the page cache and what is durable.
 
-use isobench_reports::model::{Better, Unit};
-
-use super::MetricInfo;
+use isobench_reports::schema::MetricSchema;
+use isobench_reports::schema::disk::{
+    FILE_CREATE, FILE_UNLINK, FSYNC_MEDIAN, FSYNC_TAIL, RAND_READ_DIRECT, RAND_READ_DIRECT_16,
+    RAND_WRITE_DIRECT, RAND_WRITE_DIRECT_16, SEQ_READ_CACHED, SEQ_READ_DIRECT, SEQ_WRITE_BUFFERED,
+    SEQ_WRITE_DIRECT,
+};
 
 /// One kind of access.
 #[derive(Debug)]
@@ -16,7 +19,7 @@ pub(super) struct Case {
     /// Operations under way at once.
     pub depth: u32,
     /// What is measured.
-    pub metrics: &'static [MetricInfo],
+    pub metrics: &'static [MetricSchema],
 }
 
 impl Case {
@@ -31,148 +34,82 @@ impl Case {
     }
 }
 
-const fn throughput(name: &'static str, title: &'static str) -> [MetricInfo; 1] {
-    [MetricInfo {
-        name,
-        title,
-        unit: Unit::BytesPerSecond,
-        better: Better::Higher,
-    }]
-}
-
-const fn rate(name: &'static str, title: &'static str) -> [MetricInfo; 1] {
-    [MetricInfo {
-        name,
-        title,
-        unit: Unit::OperationsPerSecond,
-        better: Better::Higher,
-    }]
-}
-
-const fn latency(name: &'static str, title: &'static str) -> MetricInfo {
-    MetricInfo {
-        name,
-        title,
-        unit: Unit::Nanoseconds,
-        better: Better::Lower,
-    }
-}
-
-pub(super) const FSYNC_MEDIAN: &str = "fsync-p50";
-const FSYNC_TAIL: &str = "fsync-p99";
-
 pub(super) const CASES: [Case; 11] = [
     Case {
         operation: "seq-read",
         direct: true,
         sequential: true,
         depth: 1,
-        metrics: &throughput("seq-read-direct", "Sequential read, 1 MiB, O_DIRECT"),
+        metrics: &[SEQ_READ_DIRECT],
     },
     Case {
         operation: "seq-write",
         direct: true,
         sequential: true,
         depth: 1,
-        metrics: &throughput(
-            "seq-write-direct",
-            "Sequential write, 1 MiB, O_DIRECT, not flushed",
-        ),
+        metrics: &[SEQ_WRITE_DIRECT],
     },
     Case {
         operation: "seq-read",
         direct: false,
         sequential: true,
         depth: 1,
-        metrics: &throughput(
-            "seq-read-cached",
-            "Sequential read, 1 MiB, buffered, from the page cache",
-        ),
+        metrics: &[SEQ_READ_CACHED],
     },
     Case {
         operation: "seq-write",
         direct: false,
         sequential: true,
         depth: 1,
-        metrics: &throughput(
-            "seq-write-buffered",
-            "Sequential write, 1 MiB, buffered, with one flush at the end",
-        ),
+        metrics: &[SEQ_WRITE_BUFFERED],
     },
     Case {
         operation: "rand-read",
         direct: true,
         sequential: false,
         depth: 1,
-        metrics: &rate(
-            "rand-read-direct",
-            "Random read, 4 KiB, O_DIRECT, one at a time",
-        ),
+        metrics: &[RAND_READ_DIRECT],
     },
     Case {
         operation: "rand-write",
         direct: true,
         sequential: false,
         depth: 1,
-        metrics: &rate(
-            "rand-write-direct",
-            "Random write, 4 KiB, O_DIRECT, one at a time, not flushed",
-        ),
+        metrics: &[RAND_WRITE_DIRECT],
     },
     Case {
         operation: "rand-read",
         direct: true,
         sequential: false,
         depth: 16,
-        metrics: &rate(
-            "rand-read-direct-16",
-            "Random read, 4 KiB, O_DIRECT, 16 at a time",
-        ),
+        metrics: &[RAND_READ_DIRECT_16],
     },
     Case {
         operation: "rand-write",
         direct: true,
         sequential: false,
         depth: 16,
-        metrics: &rate(
-            "rand-write-direct-16",
-            "Random write, 4 KiB, O_DIRECT, 16 at a time, not flushed",
-        ),
+        metrics: &[RAND_WRITE_DIRECT_16],
     },
     Case {
         operation: "fsync",
         direct: false,
         sequential: false,
         depth: 1,
-        metrics: &[
-            latency(
-                FSYNC_MEDIAN,
-                "Flush (fdatasync) of a buffered 4 KiB write, median",
-            ),
-            latency(
-                FSYNC_TAIL,
-                "Flush (fdatasync) of a buffered 4 KiB write, 99th percentile",
-            ),
-        ],
+        metrics: &[FSYNC_MEDIAN, FSYNC_TAIL],
     },
     Case {
         operation: "create",
         direct: false,
         sequential: false,
         depth: 1,
-        metrics: &rate(
-            "file-create",
-            "Making of a 4 KiB file, buffered, not flushed",
-        ),
+        metrics: &[FILE_CREATE],
     },
     Case {
         operation: "unlink",
         direct: false,
         sequential: false,
         depth: 1,
-        metrics: &rate(
-            "file-unlink",
-            "Removal of a 4 KiB file just made, cached, not flushed",
-        ),
+        metrics: &[FILE_UNLINK],
     },
 ];

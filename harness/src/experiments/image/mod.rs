@@ -10,13 +10,13 @@ mod series;
 
 use std::time::Duration;
 
-use isobench_reports::image::{self, ONE};
-use isobench_reports::model::{Better, Part, Unit};
-
-use super::{
-    Bench, DISK, Experiment, IMAGE, MeasureError, Measured, MetricInfo, Reading, Rounds, Subject,
-    part,
+use isobench_reports::model::Part;
+use isobench_reports::schema::image::{
+    BASE, COPIED, FILES, LAUNCHER, NAME, ONE, PROGRAM, SHARED, Step, WRITTEN,
 };
+use isobench_reports::schema::{MetricSchema, disk};
+
+use super::{Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, part};
 use crate::experiments::profile::Profile;
 use crate::targets::{Capability, TargetInfo};
 use series::Series;
@@ -28,67 +28,16 @@ struct Way {
     steps: [Step; 3],
 }
 
-/// A number of instances, with the metrics of what they take on the disk and in the page cache.
-#[derive(Debug)]
-struct Step {
-    count: u32,
-    disk: MetricInfo,
-    cache: MetricInfo,
-}
-
 const WAYS: [Way; 2] = [
     Way {
         is_shared: true,
-        steps: [
-            step(1, ["disk-shared-1", "cache-shared-1"], SHARED[0]),
-            step(10, ["disk-shared-10", "cache-shared-10"], SHARED[1]),
-            step(100, ["disk-shared-100", "cache-shared-100"], SHARED[2]),
-        ],
+        steps: SHARED,
     },
     Way {
         is_shared: false,
-        steps: [
-            step(1, ["disk-copies-1", "cache-copies-1"], COPIES[0]),
-            step(10, ["disk-copies-10", "cache-copies-10"], COPIES[1]),
-            step(100, ["disk-copies-100", "cache-copies-100"], COPIES[2]),
-        ],
+        steps: COPIED,
     },
 ];
-
-/// The titles, for the disk and the page cache.
-const SHARED: [[&str; 2]; 3] = [
-    ["On disk, 1, base shared", "In page cache, 1, base shared"],
-    ["On disk, 10, base shared", "In page cache, 10, base shared"],
-    [
-        "On disk, 100, base shared",
-        "In page cache, 100, base shared",
-    ],
-];
-const COPIES: [[&str; 2]; 3] = [
-    ["On disk, 1, a copy each", "In page cache, 1, a copy each"],
-    ["On disk, 10, a copy each", "In page cache, 10, a copy each"],
-    [
-        "On disk, 100, a copy each",
-        "In page cache, 100, a copy each",
-    ],
-];
-
-const fn step(count: u32, names: [&'static str; 2], titles: [&'static str; 2]) -> Step {
-    Step {
-        count,
-        disk: bytes(names[0], titles[0]),
-        cache: bytes(names[1], titles[1]),
-    }
-}
-
-const fn bytes(name: &'static str, title: &'static str) -> MetricInfo {
-    MetricInfo {
-        name,
-        title,
-        unit: Unit::Bytes,
-        better: Better::Lower,
-    }
-}
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -115,7 +64,7 @@ impl Image {
 
 impl Experiment for Image {
     fn name(&self) -> &'static str {
-        IMAGE
+        NAME
     }
 
     fn method(&self) -> &'static str {
@@ -128,30 +77,26 @@ impl Experiment for Image {
          are made that would take over half of the free disk. A target that is slow gets fewer rounds."
     }
 
-    fn metrics(&self) -> Vec<MetricInfo> {
+    fn metrics(&self) -> Vec<MetricSchema> {
         let disk = self.steps().map(|step| step.disk);
         let cache = self.steps().map(|step| step.cache);
-        let one = bytes(ONE, "On disk for one instance");
-        [one].into_iter().chain(disk).chain(cache).collect()
+        [ONE].into_iter().chain(disk).chain(cache).collect()
     }
 
     fn parts(&self, metric: &str, _: &[&TargetInfo]) -> Vec<Part> {
-        if metric != ONE {
+        if metric != ONE.name {
             return Vec::new();
         }
         vec![
-            part(image::PROGRAM, "the program that runs inside"),
+            part(PROGRAM, "the program that runs inside"),
+            part(LAUNCHER, "what starts an instance: a launcher, a VMM"),
             part(
-                image::LAUNCHER,
-                "what starts an instance: a launcher, a VMM",
-            ),
-            part(
-                image::FILES,
+                FILES,
                 "a guest's kernel, and what else was prepared for the target",
             ),
-            part(image::BASE, "the base, which stands for an image or a disk"),
+            part(BASE, "the base, which stands for an image or a disk"),
             part(
-                image::WRITTEN,
+                WRITTEN,
                 "what the instance has written while it lived: its upper layer",
             ),
         ]
@@ -171,14 +116,14 @@ impl Experiment for Image {
         let metrics = |way: &Way| {
             let steps = way.steps[..self.steps].iter();
             let taken = steps.flat_map(|step| [step.disk.name, step.cache.name]);
-            let one = way.is_shared.then_some(ONE);
+            let one = way.is_shared.then_some(ONE.name);
             one.into_iter().chain(taken).collect()
         };
         WAYS.iter().map(metrics).collect()
     }
 
     fn applies(&self, _: usize, target: &TargetInfo) -> bool {
-        target.can(Capability::ShowFiles) && target.takes_part_in(DISK)
+        target.can(Capability::ShowFiles) && target.takes_part_in(disk::NAME)
     }
 
     fn rounds(&self, profile: Profile) -> Rounds {
@@ -212,7 +157,7 @@ impl Experiment for Image {
         let mut measured = Measured::default();
         for step in &way.steps[..self.steps] {
             if let Err(refusal) = series.allows(step.count) {
-                let of = |metric: MetricInfo| (metric.name, refusal.clone());
+                let of = |metric: MetricSchema| (metric.name, refusal.clone());
                 measured.missing.extend([of(step.disk), of(step.cache)]);
                 continue;
             }
@@ -239,9 +184,8 @@ mod tests {
         for profile in [Profile::Quick, Profile::Standard, Profile::Thorough] {
             let experiment = Image::new(profile);
             for metric in experiment.metrics() {
-                let family = image::Family::of(metric.name);
                 let count = experiment.at_once(metric.name);
-                assert_eq!(family.is_some(), count.is_some(), "{}", metric.name);
+                assert_eq!(count.is_some(), metric != ONE, "{}", metric.name);
                 let number = metric.name.rsplit('-').next().unwrap().parse().ok();
                 assert_eq!(count, number, "{}", metric.name);
             }

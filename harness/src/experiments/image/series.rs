@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use isobench_reports::image::{BASE, FILES, LAUNCHER, ONE, PROGRAM, WRITTEN};
+use isobench_reports::schema::image::{BASE, FILES, LAUNCHER, ONE, PROGRAM, WRITTEN};
 use isobench_workloads::protocol::Message;
 
 use super::base::{Base, Bases, NAME, SIZE};
@@ -65,8 +65,8 @@ impl Taken {
             (BASE, self.base),
             (WRITTEN, self.written),
         ];
-        let parts = parts.map(|(part, value)| Reading::of_part(ONE, part, value as f64));
-        let total = Reading::total(ONE, self.disk() as f64);
+        let parts = parts.map(|(part, value)| Reading::of_part(ONE.name, part, value as f64));
+        let total = Reading::total(ONE.name, self.disk() as f64);
         [total].into_iter().chain(parts).collect()
     }
 }

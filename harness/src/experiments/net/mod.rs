@@ -12,7 +12,11 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use isobench_container::Network;
-use isobench_reports::model::{Better, Part, Unit};
+use isobench_reports::model::Part;
+use isobench_reports::schema::MetricSchema;
+use isobench_reports::schema::net::{
+    CONNECTIONS, METRICS, NAME, ROUND_TRIP_MEDIAN, ROUND_TRIP_TAIL, THROUGHPUT_IN, THROUGHPUT_OUT,
+};
 use isobench_workloads::latencies::Latencies;
 use isobench_workloads::protocol::Message;
 use rand::{Rng as _, SeedableRng as _};
@@ -21,18 +25,12 @@ use rand_chacha::ChaCha8Rng;
 pub use host_end::NetError;
 use host_end::{BLOCK, HostEnd, Line};
 
-use super::{Bench, Experiment, MeasureError, Measured, MetricInfo, NET, Reading, Rounds, Subject};
+use super::{Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject};
 use crate::experiments::profile::Profile;
 use crate::host::clock::MonotonicTime;
 use crate::host::cpu_time;
 use crate::instance::{Instance, Stdin, unexpected};
 use crate::targets::TargetInfo;
-
-const THROUGHPUT_IN: &str = "throughput-in";
-const THROUGHPUT_OUT: &str = "throughput-out";
-const ROUND_TRIP_MEDIAN: &str = "round-trip-p50";
-const ROUND_TRIP_TAIL: &str = "round-trip-p99";
-const CONNECTIONS: &str = "connections";
 
 /// What an instance is asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +96,7 @@ impl Net {
 
 impl Experiment for Net {
     fn name(&self) -> &'static str {
-        NET
+        NAME
     }
 
     fn method(&self) -> &'static str {
@@ -111,30 +109,8 @@ impl Experiment for Net {
          processors of the host, so throughput is what both together can do."
     }
 
-    fn metrics(&self) -> Vec<MetricInfo> {
-        let metric = |name, title, unit, better| MetricInfo {
-            name,
-            title,
-            unit,
-            better,
-        };
-        let throughput = |name, title| metric(name, title, Unit::BytesPerSecond, Better::Higher);
-        let latency = |name, title| metric(name, title, Unit::Nanoseconds, Better::Lower);
-        vec![
-            throughput(THROUGHPUT_IN, "TCP throughput, host to instance"),
-            throughput(THROUGHPUT_OUT, "TCP throughput, instance to host"),
-            latency(ROUND_TRIP_MEDIAN, "TCP round trip of one byte, median"),
-            latency(
-                ROUND_TRIP_TAIL,
-                "TCP round trip of one byte, 99th percentile",
-            ),
-            metric(
-                CONNECTIONS,
-                "TCP connections, one after the other",
-                Unit::OperationsPerSecond,
-                Better::Higher,
-            ),
-        ]
+    fn metrics(&self) -> Vec<MetricSchema> {
+        METRICS.into()
     }
 
     fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
@@ -143,10 +119,10 @@ impl Experiment for Net {
 
     fn cases(&self) -> Vec<Vec<&'static str>> {
         vec![
-            vec![THROUGHPUT_IN],
-            vec![THROUGHPUT_OUT],
-            vec![ROUND_TRIP_MEDIAN, ROUND_TRIP_TAIL],
-            vec![CONNECTIONS],
+            vec![THROUGHPUT_IN.name],
+            vec![THROUGHPUT_OUT.name],
+            vec![ROUND_TRIP_MEDIAN.name, ROUND_TRIP_TAIL.name],
+            vec![CONNECTIONS.name],
         ]
     }
 
@@ -287,7 +263,10 @@ fn round_trips(line: &mut Line, count: NonZeroU64) -> Result<Vec<Reading>, Measu
     Ok(percentiles
         .into_iter()
         .filter_map(|(metric, percent)| {
-            Some(Reading::duration(metric, latencies.percentile(percent)?))
+            Some(Reading::duration(
+                metric.name,
+                latencies.percentile(percent)?,
+            ))
         })
         .collect())
 }
@@ -300,6 +279,6 @@ fn timed(work: impl FnOnce() -> Result<(), NetError>) -> Result<Duration, Measur
         .ok_or(MeasureError::Untimed)
 }
 
-fn rate(metric: &'static str, amount: u64, took: Duration) -> Reading {
-    Reading::total(metric, amount as f64 / took.as_secs_f64())
+fn rate(metric: MetricSchema, amount: u64, took: Duration) -> Reading {
+    Reading::total(metric.name, amount as f64 / took.as_secs_f64())
 }

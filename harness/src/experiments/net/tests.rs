@@ -48,13 +48,13 @@ fn a_good_instance_gives_each_metric() {
         line.read_exact(&mut buffer).unwrap();
         line.write_all(&[1]).unwrap();
     });
-    assert_eq!(received, [THROUGHPUT_IN]);
+    assert_eq!(received, [THROUGHPUT_IN.name]);
     let sent = readings(Work::Send(BYTES), |host| {
         let mut line = TcpStream::connect(host).unwrap();
         line.read_exact(&mut [0]).unwrap();
         line.write_all(&vec![1; 300 * 1024]).unwrap();
     });
-    assert_eq!(sent, [THROUGHPUT_OUT]);
+    assert_eq!(sent, [THROUGHPUT_OUT.name]);
     let echoed = readings(Work::Echo(count(50)), |host| {
         let mut line = TcpStream::connect(host).unwrap();
         let mut byte = [0];
@@ -63,7 +63,7 @@ fn a_good_instance_gives_each_metric() {
             line.write_all(&byte).unwrap();
         }
     });
-    assert_eq!(echoed, [ROUND_TRIP_MEDIAN, ROUND_TRIP_TAIL]);
+    assert_eq!(echoed, [ROUND_TRIP_MEDIAN.name, ROUND_TRIP_TAIL.name]);
     let connected = readings(Work::Connect(count(10)), |host| {
         let mut line = TcpStream::connect(host).unwrap();
         line.read_exact(&mut [0]).unwrap();
@@ -72,7 +72,7 @@ fn a_good_instance_gives_each_metric() {
             assert_eq!(connection.read(&mut [0]).unwrap(), 0);
         }
     });
-    assert_eq!(connected, [CONNECTIONS]);
+    assert_eq!(connected, [CONNECTIONS.name]);
 }
 
 #[test]

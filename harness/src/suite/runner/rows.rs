@@ -1,8 +1,9 @@
 //! What comes of a sample, as rows of the results.
 
 use isobench_reports::model::{Injection, Sample, Status, TOTAL};
+use isobench_reports::schema::MetricSchema;
 
-use crate::experiments::{Experiment, MeasureError, Measured, MetricInfo, Reading};
+use crate::experiments::{Experiment, MeasureError, Measured, Reading};
 use crate::suite::plan::Step;
 use crate::targets::TargetInfo;
 
@@ -86,7 +87,7 @@ pub(super) fn unavailable(
     reason: &str,
 ) -> Vec<Sample> {
     let known = experiment.metrics().into_iter();
-    let row = |metric: MetricInfo| Sample {
+    let row = |metric: MetricSchema| Sample {
         target: target.name.to_owned(),
         experiment: experiment.name().to_owned(),
         metric: metric.name.to_owned(),
@@ -107,9 +108,11 @@ pub(super) fn unavailable(
 
 #[cfg(test)]
 mod tests {
+    use isobench_reports::schema::{memory, start_parts};
+
     use super::*;
+    use crate::experiments;
     use crate::experiments::profile::Profile;
-    use crate::experiments::{self, MEMORY, START_PARTS};
 
     fn experiment(name: &str) -> Box<dyn Experiment> {
         let mut all = experiments::all(Profile::Quick).into_iter();
@@ -118,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_metric_that_cannot_be_had_spoils_no_other() {
-        let memory = &experiment(MEMORY);
+        let memory = &experiment(memory::NAME);
         let step = Step {
             experiment: 0,
             case: 0,
@@ -160,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_sample_that_failed_has_a_row_for_each_of_its_metrics() {
-        let memory = &experiment(MEMORY);
+        let memory = &experiment(memory::NAME);
         let step = Step {
             experiment: 0,
             case: 0,
@@ -180,7 +183,7 @@ mod tests {
     }
     #[test]
     fn a_failure_of_a_part_is_the_part_s() {
-        let start_parts = experiment(START_PARTS);
+        let start_parts = experiment(start_parts::NAME);
         let mut cases = 0..start_parts.cases().len();
         let case = cases.find(|case| start_parts.part(*case) == "net").unwrap();
         let step = Step {

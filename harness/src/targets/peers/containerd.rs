@@ -8,11 +8,12 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use isobench_reports::schema::memory;
+
 use super::daemon::{Client, Daemon, Daemons, answers, not_running};
 use super::instance::{Counter, binding_peer, make_layer, runtime_mounts, stray_cgroups};
 use super::oci_config::{self, PathVariable};
 use super::program::{Program, client_environment, needs_root};
-use crate::experiments::MEMORY;
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::host::session::SessionName;
@@ -61,7 +62,7 @@ impl Containerd {
                 "no memory experiment: daemon and shim are no part of an instance",
             ],
             participation: Participation::NotIn {
-                experiments: &[MEMORY],
+                experiments: &[memory::NAME],
                 why: "daemon and shim are no part of an instance",
             },
             memory_limit: Some(MemoryLimit::Cgroup),

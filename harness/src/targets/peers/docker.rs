@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use isobench_reports::model::Unavailable;
+use isobench_reports::schema::memory;
 
 use super::daemon::{Client, Daemon, Daemons, answers, not_running};
 use super::instance::{
@@ -14,7 +15,6 @@ use super::instance::{
 };
 use super::oci_config;
 use super::program::{Program, client_environment, needs_root};
-use crate::experiments::MEMORY;
 use crate::host::facts::{HostReport, Need};
 use crate::host::mounts::MountNamespace;
 use crate::host::session::SessionName;
@@ -62,7 +62,7 @@ impl Docker {
                 "no memory experiment: daemon and shim are no part of an instance",
             ],
             participation: Participation::NotIn {
-                experiments: &[MEMORY],
+                experiments: &[memory::NAME],
                 why: "daemon and shim are no part of an instance",
             },
             memory_limit: Some(MemoryLimit::Cgroup),

@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use isobench_reports::model::TargetFamily;
+
 use crate::host::accounting::{elsewhere, path_in_hierarchy};
 use crate::host::mounts::MountNamespace;
 use crate::targets::prepare::place_program;
@@ -18,12 +20,12 @@ pub const DISK: &str = "/disk";
 /// Where the directory for files is bound to.
 pub const FILES: &str = "/files";
 
-/// A peer that binds the disk file and the directory for files into its root.
+/// A container runtime that binds the disk file and the directory for files into its root.
 pub fn binding_peer(name: &'static str, description: &'static str) -> TargetInfo {
     TargetInfo {
         disk: Place::At(DISK),
         files: Some(Place::At(FILES)),
-        ..TargetInfo::peer(name, description)
+        ..TargetInfo::peer(TargetFamily::Container, name, description)
     }
 }
 

@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use isobench_reports::model::TargetFamily;
+
 use super::instance::{Counter, binding_peer, make_layer, runtime_mounts, stray_cgroups};
 use super::oci_config::{self, PathVariable};
 use super::program::{Program, needs_root, path_variable};
@@ -129,6 +131,7 @@ pub fn runsc() -> Runtime {
     );
     Runtime {
         info: TargetInfo {
+            family: TargetFamily::UserSpaceKernel,
             pace: Pace::Slow,
             memory_limit: None,
             ..usual.info

@@ -3,9 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
+use isobench_reports::model::TargetFamily;
+use isobench_reports::schema::disk;
+
 use super::instance::make_layer;
 use super::program::Program;
-use crate::experiments::DISK;
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::CommandLine;
 use crate::targets::prepare::inside_path;
@@ -36,10 +38,10 @@ impl Unshare {
                 "no disk experiment: it binds nothing",
             ],
             participation: Participation::NotIn {
-                experiments: &[DISK],
+                experiments: &[disk::NAME],
                 why: "unshare binds nothing into its root",
             },
-            ..TargetInfo::peer("unshare", description)
+            ..TargetInfo::peer(TargetFamily::Container, "unshare", description)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Claims 8 and 9.
 
 use super::*;
-use crate::image::{Family, IMAGE};
+use crate::schema::image::NAME as IMAGE;
 
 fn with_image() -> Run {
     let mut run = fixture::run();
@@ -10,9 +10,9 @@ fn with_image() -> Run {
 }
 
 /// The run with what is shared and what is copied, in these families, each called the other.
-fn swapped(mut run: Run, places: &[[Family; 2]]) -> Run {
+fn swapped(mut run: Run, places: &[[&str; 2]]) -> Run {
     for sample in run.samples.iter_mut().filter(|one| one.experiment == IMAGE) {
-        for [left, right] in places.iter().map(|place| place.map(Family::prefix)) {
+        for [left, right] in places {
             if let Some(count) = sample.metric.strip_prefix(left) {
                 sample.metric = format!("{right}{count}");
             } else if let Some(count) = sample.metric.strip_prefix(right) {
@@ -23,8 +23,9 @@ fn swapped(mut run: Run, places: &[[Family; 2]]) -> Run {
     run
 }
 
-const DISK: [Family; 2] = [Family::DiskShared, Family::DiskCopies];
-const CACHE: [Family; 2] = [Family::CacheShared, Family::CacheCopies];
+/// How the names of the metrics of a place begin: with one base for all, and with copies.
+const DISK: [&str; 2] = ["disk-shared-", "disk-copies-"];
+const CACHE: [&str; 2] = ["cache-shared-", "cache-copies-"];
 
 #[test]
 fn a_machine_takes_tens_of_gigabytes_if_all_of_them_do() {

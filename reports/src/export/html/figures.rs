@@ -2,10 +2,10 @@
 
 use super::ReportError;
 use crate::chart::{self, Chart, ChartError, bars, curves, distribution, phases, theme};
-use crate::image::IMAGE;
 use crate::model::{Better, Target, Unit};
 use crate::parts::OTHER;
 use crate::prices;
+use crate::schema::image;
 use crate::summary::{Column, Section, Summary};
 use crate::units;
 use crate::words::Words;
@@ -65,7 +65,7 @@ pub fn draw(
     for unit in UNITS.into_iter().rev() {
         let crowds = all().filter(|column| column.metric.at_once.is_some());
         let crowds: Vec<_> = crowds.filter(|column| column.metric.unit == unit).collect();
-        let is_image = section.experiment.name == IMAGE;
+        let is_image = section.experiment.name == image::NAME;
         match unit {
             Unit::Bytes if is_image => {
                 figures.extend(super::image::figures(summary, &crowds, words)?);

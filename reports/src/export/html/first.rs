@@ -5,16 +5,13 @@ use super::table::{TableView, kind, leading, table};
 use crate::guards::Doubt;
 use crate::model::{Target, TargetKind, Unit};
 use crate::quiet::{Disturbance, Quiet};
+use crate::schema::{cpu, disk, memory, startup};
 use crate::summary::{Cell, Column, Outcome, Section, Summary};
 use crate::units;
 use crate::words::{Words, signed};
 
-/// Experiments whose first figure makes the sentence.
-const STARTUP: &str = "startup";
-const MEMORY: &str = "memory";
-
 /// The experiments that come first beside each other, for a reader wants one of each kind of cost before a second of any.
-const FOREMOST: [&str; 4] = [STARTUP, MEMORY, "cpu", "disk"];
+const FOREMOST: [&str; 4] = [startup::NAME, memory::NAME, cpu::NAME, disk::NAME];
 
 /// Most experiments beside each other.
 const ABREAST: usize = 4;
@@ -60,7 +57,7 @@ fn verdict(summary: &Summary<'_>, words: &Words) -> Option<String> {
     if baseline.kind != TargetKind::Rung(0) {
         return None;
     }
-    let columns = [STARTUP, MEMORY].map(|name| {
+    let columns = [startup::NAME, memory::NAME].map(|name| {
         let mut sections = summary.sections.iter();
         sections
             .find(|section| section.experiment.name == name)?

@@ -2,12 +2,10 @@
 
 use crate::model::{Better, Metric, Run, Target, TargetKind, Unit};
 use crate::prices::{self, Kind, PriceList};
+use crate::schema::{memory, startup};
 use crate::summary::{Cell, Column, Figure, Section, Summary, Verdict};
 use crate::units;
 use crate::words::{Words, together};
-
-/// The metric of an ordinary program's start.
-const ORDINARY: &str = "ready-ordinary";
 
 /// One sentence per experiment that the baseline, which may have been `asked` for by name, and some other rung have
 /// figures for.
@@ -100,7 +98,7 @@ fn ordinary<'s, 'a>(section: &'s Section<'a>) -> Option<&'s Column<'a>> {
     section
         .columns
         .iter()
-        .find(|column| column.metric.name == ORDINARY)
+        .find(|column| column.metric.name == startup::READY_ORDINARY.name)
 }
 
 fn sentence(
@@ -138,9 +136,11 @@ fn sentence(
     );
     let text = match (name, column.metric.better) {
         (_, Better::Lower) if !floor => "finding.beside",
-        ("startup", _) if column.metric.name == ORDINARY => "finding.ordinary",
-        ("startup", Better::Lower) => "finding.startup",
-        ("memory", Better::Lower) => "finding.memory",
+        (startup::NAME, _) if column.metric.name == startup::READY_ORDINARY.name => {
+            "finding.ordinary"
+        }
+        (startup::NAME, Better::Lower) => "finding.startup",
+        (memory::NAME, Better::Lower) => "finding.memory",
         (_, Better::Lower) => "finding.adds",
         (_, Better::Higher) => "finding.beside",
     };
@@ -240,14 +240,14 @@ mod tests {
         let mut run = fixture::run();
         let startup = &mut run.experiments[0];
         let mut ordinary = startup.metrics[0].clone();
-        let least = std::mem::replace(&mut ordinary.name, ORDINARY.to_owned());
+        let least = std::mem::replace(&mut ordinary.name, startup::READY_ORDINARY.name.to_owned());
         startup.metrics.push(ordinary);
         let copies: Vec<_> = run
             .samples
             .iter()
             .filter(|sample| sample.metric == least)
             .map(|sample| Sample {
-                metric: ORDINARY.to_owned(),
+                metric: startup::READY_ORDINARY.name.to_owned(),
                 ..sample.clone()
             })
             .collect();

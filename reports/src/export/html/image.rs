@@ -2,9 +2,17 @@
 
 use super::figures::{FigureView, by_number};
 use crate::chart::{ChartError, curves};
-use crate::image::Family;
+use crate::model::MetricFamily;
 use crate::summary::{Column, Summary};
 use crate::words::Words;
+
+/// What a figure shows, with its title.
+const FAMILIES: [(MetricFamily, &str); 4] = [
+    (MetricFamily::DiskSpaceShared, "image.disk-shared"),
+    (MetricFamily::DiskSpaceCopied, "image.disk-copies"),
+    (MetricFamily::PageCacheShared, "image.cache-shared"),
+    (MetricFamily::PageCacheCopied, "image.cache-copies"),
+];
 
 /// Draws the `columns`, each for another number of instances, those of a family together.
 pub fn figures(
@@ -13,16 +21,10 @@ pub fn figures(
     words: &Words,
 ) -> Result<Vec<FigureView>, ChartError> {
     let mut figures = Vec::new();
-    for family in Family::ALL {
-        let of_family = |column: &&&Column<'_>| Family::of(&column.metric.name) == Some(family);
+    for (family, title) in FAMILIES {
+        let of_family = |column: &&&Column<'_>| column.metric.family == family;
         let columns: Vec<_> = columns.iter().filter(of_family).copied().collect();
         let chart = curves::render_ran(summary.run, &columns, words)?;
-        let title = match family {
-            Family::DiskShared => "image.disk-shared",
-            Family::DiskCopies => "image.disk-copies",
-            Family::CacheShared => "image.cache-shared",
-            Family::CacheCopies => "image.cache-copies",
-        };
         figures.extend(chart.map(|chart| FigureView {
             title: words.text(title).to_owned(),
             chart,

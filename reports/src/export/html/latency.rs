@@ -4,12 +4,10 @@ use super::figures::{FigureView, LegendItem};
 use crate::chart::{ChartError, percentiles, theme};
 use crate::latency::{self, Percentile};
 use crate::model::{Run, Target, Unit};
+use crate::schema::disk;
 use crate::summary::Section;
 use crate::units;
 use crate::words::Words;
-
-/// The experiment whose operations are timed singly.
-const DISK: &str = "disk";
 
 /// The percentiles that are told in words, with what they're called; the last is the longest.
 const TOLD: [(f64, &str); 4] = [
@@ -76,5 +74,6 @@ fn item(run: &Run, target: &Target, found: &[Percentile], words: &Words) -> Opti
 /// How to get what a section could have and hasn't.
 pub fn wanted<'w>(run: &Run, section: &Section<'_>, words: &'w Words) -> Option<&'w str> {
     let experiment = section.experiment.name.as_str();
-    (experiment == DISK && !latency::is_told(run, experiment)).then(|| words.text("latency.wanted"))
+    (experiment == disk::NAME && !latency::is_told(run, experiment))
+        .then(|| words.text("latency.wanted"))
 }

@@ -67,8 +67,7 @@ fn cost_stands_against_isolation_where_a_run_has_looked() {
     ] {
         assert!(section.contains(words), "{words}");
     }
-    let finding =
-        "Isolation, host-calls: 355 in process; 293 in container (0.83×) and 5 in microvm-bare";
+    let finding = "Isolation, Host system calls that a program inside causes: 355 in process; 293 in container (0.83×) and 5 in microvm-bare";
     assert!(document.contains(finding), "counts are no costs");
     // What wasn't looked at isn't in it, and neither is a number in its place.
     assert!(!section.contains("bwrap"));

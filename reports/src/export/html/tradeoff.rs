@@ -3,14 +3,19 @@
 use super::figures::FigureView;
 use crate::chart::tradeoff::{self, Dot};
 use crate::chart::{ChartError, theme};
-use crate::isolation::{ANSWERED, EXITS, Looks, REFUSED};
+use crate::isolation::Looks;
 use crate::model::{Target, Unit};
+use crate::schema::isolation::{ANSWERED, EXITS, REFUSED};
+use crate::schema::{memory, startup};
 use crate::summary::{Column, Summary};
 use crate::units;
 use crate::words::Words;
 
 /// What a target costs: the experiment, whose leading metric it is, and the title of the plot.
-const COSTS: [(&str, &str); 2] = [("startup", "tradeoff.start"), ("memory", "tradeoff.memory")];
+const COSTS: [(&str, &str); 2] = [
+    (startup::NAME, "tradeoff.start"),
+    (memory::NAME, "tradeoff.memory"),
+];
 
 /// The section.
 pub struct TradeoffView {

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
+use isobench_reports::model::TargetFamily;
 use isobench_vmm::linux::layout::SERIAL;
 use isobench_workloads::guest_init::{Orders, PowerOff, Wire};
 
@@ -32,6 +33,7 @@ pub fn target(init: &Path) -> Vmm {
             "the disk is on PCI",
         ],
         ..vmm_info(
+            TargetFamily::MicroVm,
             "cloud-hypervisor",
             "Cloud Hypervisor with the kernel and the files of microvm-linux; untested on the real program, only against its documentation.",
         )

@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 
 use bytesize::ByteSize;
+use isobench_reports::model::TargetFamily;
 use isobench_vmm::linux::layout::SERIAL;
 use isobench_workloads::guest_init::{Orders, Wire};
 use serde_json::{Value, json};
@@ -30,6 +31,7 @@ pub fn target(init: &Path) -> Vmm {
             "no disk past the host's page cache",
         ],
         ..vmm_info(
+            TargetFamily::MicroVm,
             "firecracker",
             "Firecracker with the kernel and the files of microvm-linux; untested on the real program, only against its documentation.",
         )

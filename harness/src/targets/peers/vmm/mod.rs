@@ -17,6 +17,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
+use isobench_reports::model::TargetFamily;
 use isobench_workloads::guest_init::Orders;
 
 use super::instance::Counter;
@@ -84,14 +85,14 @@ impl Vmm {
 }
 
 /// What is the same for every VMM that boots the files of `microvm-linux`.
-fn vmm_info(name: &'static str, description: &'static str) -> TargetInfo {
+fn vmm_info(family: TargetFamily, name: &'static str, description: &'static str) -> TargetInfo {
     TargetInfo {
         pace: Pace::Slow,
         capabilities: &[Capability::RunPrograms, Capability::KernelServices],
         memory_limit: Some(MemoryLimit::GuestMemory),
         // The first disk of a guest with virtio.
         disk: Place::At("/dev/vda"),
-        ..TargetInfo::peer(name, description)
+        ..TargetInfo::peer(family, name, description)
     }
 }
 

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use isobench_reports::model::TargetFamily;
 use isobench_vmm::linux::layout::{ERROR_PORT, EXIT_PORT, OUTPUT_PORT};
 use isobench_workloads::guest_init::{Orders, Wire};
 
@@ -83,6 +84,7 @@ pub fn microvm(init: &Path) -> Vmm {
     let info = TargetInfo {
         differences: differences!["a minimal firmware (qboot) runs before the kernel"],
         ..vmm_info(
+            TargetFamily::MicroVm,
             "qemu-microvm",
             "QEMU's machine microvm with the kernel and the files of microvm-linux: no PCI, a minimal firmware.",
         )
@@ -98,6 +100,7 @@ pub fn pc(init: &Path) -> Vmm {
             "the devices of a PC, PCI among them",
         ],
         ..vmm_info(
+            TargetFamily::TraditionalVm,
             "qemu-pc",
             "QEMU's PC q35 with its firmware, the traditional VM, with the kernel and the files of microvm-linux.",
         )
