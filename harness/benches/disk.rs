@@ -22,8 +22,8 @@ fn time_of(unit: Unit, value: f64) -> Duration {
 fn disk(criterion: &mut Criterion) {
     let rig = BenchRig::assemble(disk::NAME, env!("CARGO_BIN_EXE_isobench"))
         .expect("the rig can be assembled");
-    for (case, metrics) in rig.cases().iter().enumerate() {
-        let metric = metrics[0];
+    for (number, case) in rig.cases().iter().enumerate() {
+        let metric = case.metrics[0];
         let unit = rig.unit(metric);
         let mut group = criterion.benchmark_group(format!("{}/{metric}", disk::NAME));
         group
@@ -31,11 +31,11 @@ fn disk(criterion: &mut Criterion) {
             .sample_size(10)
             .warm_up_time(Duration::from_millis(100))
             .measurement_time(Duration::from_millis(500));
-        for subject in rig.subjects(case) {
+        for subject in rig.subjects(number) {
             group.bench_function(subject.info.name, |bencher| {
                 bencher.iter_custom(|times| {
                     (0..times)
-                        .map(|_| time_of(unit, rig.sample(case, metric, subject)))
+                        .map(|_| time_of(unit, rig.sample(number, metric, subject)))
                         .sum()
                 });
             });

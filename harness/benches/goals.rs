@@ -104,7 +104,7 @@ fn measure() -> anyhow::Result<()> {
     println!("goal                                                     measured");
     let mut experiments: Vec<Box<dyn Experiment>> = experiments::all(profile);
     experiments.retain(|experiment| {
-        [startup::NAME, memory::NAME, disk::NAME].contains(&experiment.name())
+        [startup::NAME, memory::NAME, disk::NAME].contains(&experiment.info().name)
     });
     let runner = Runner {
         experiments: &experiments,

@@ -79,7 +79,7 @@ fn measure() -> anyhow::Result<()> {
 fn take(rig: &Rig, interrupt: &Interrupt, seed: u64) -> Vec<Sample> {
     let startup: Vec<_> = experiments::all(Profile::Quick)
         .into_iter()
-        .filter(|experiment| experiment.name() == startup::NAME)
+        .filter(|experiment| experiment.info().name == startup::NAME)
         .collect();
     let runner = Runner {
         experiments: &startup,

@@ -97,7 +97,7 @@ fn measure() -> anyhow::Result<()> {
         println!("{}: {}", absent.info.name, absent.why.reason);
     }
     let mut experiments: Vec<Box<dyn Experiment>> = experiments::all(profile);
-    experiments.retain(|experiment| [startup::NAME, disk::NAME].contains(&experiment.name()));
+    experiments.retain(|experiment| [startup::NAME, disk::NAME].contains(&experiment.info().name));
     let runner = Runner {
         experiments: &experiments,
         subjects: &rig.subjects,

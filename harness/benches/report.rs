@@ -49,8 +49,11 @@ fn thorough(mut run: Run) -> Run {
     let rounds: HashMap<_, _> = experiments::all(Profile::Thorough)
         .iter()
         .map(|one| {
-            let wanted = one.rounds(Profile::Thorough).measured;
-            (one.name().to_owned(), (rounds_of(&run, one.name()), wanted))
+            let wanted = one.info().rounds.of(Profile::Thorough).measured;
+            (
+                one.info().name.to_owned(),
+                (rounds_of(&run, one.info().name), wanted),
+            )
         })
         .collect();
     let is_good = |sample: &&Sample| sample.status == Status::Ok;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use isobench::experiments::profile::Profile;
-use isobench::experiments::{self, Experiment};
+use isobench::experiments::{self, Case, Experiment};
 use isobench::host::facts::HostReport;
 use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
@@ -54,10 +54,10 @@ impl Own {
     pub fn sample(&self, experiment: &str, metrics: &[&str]) -> anyhow::Result<Vec<f64>> {
         let mut known = self.experiments.iter();
         let experiment = known
-            .find(|known| known.name() == experiment)
+            .find(|known| known.info().name == experiment)
             .with_context(|| format!("no experiment {experiment}"))?;
-        let has_all = |case: &Vec<&str>| metrics.iter().all(|metric| case.contains(metric));
-        let case = experiment.cases().iter().position(has_all);
+        let has_all = |case: &Case| metrics.iter().all(|metric| case.metrics.contains(metric));
+        let case = experiment.info().cases.iter().position(has_all);
         let case = case.with_context(|| format!("no case has {metrics:?}"))?;
         let bench = self.rig.bench(&self.interrupt);
         let measured = experiment.measure(case, &self.rig.subjects[0], &bench)?;

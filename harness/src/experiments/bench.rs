@@ -7,10 +7,11 @@ use isobench_reports::model::Injection;
 
 use super::MeasureError;
 use crate::host::accounting::{Accounting, Group};
+use crate::host::clock::MonotonicTime;
 use crate::host::interrupt::Interrupt;
 use crate::instance::command_line::CommandLine;
 use crate::instance::{Instance, Stdin};
-use crate::targets::{Launch, Marks, Prepared, TargetInfo};
+use crate::targets::{Capability, Launch, Marks, Prepared, TargetInfo};
 
 /// A target that is ready to be measured.
 #[derive(Debug)]
@@ -24,10 +25,36 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// The command line of one instance. Get it before the harness enters the instance's cgroup,
-    /// which is not to be charged with the files that are made for the instance.
-    pub(super) fn command(&self, launch: &Launch) -> Result<CommandLine, MeasureError> {
-        self.prepared.command(launch).map_err(MeasureError::Command)
+    /// The command line of one instance that is started with `stdin`. Get it before the harness enters
+    /// the instance's cgroup, which is not to be charged with the files that are made for the
+    /// instance.
+    pub(super) fn command(
+        &self,
+        mut launch: Launch,
+        stdin: Stdin,
+    ) -> Result<CommandLine, MeasureError> {
+        launch.holds_input = matches!(stdin, Stdin::Held);
+        self.prepared
+            .command(&launch)
+            .map_err(MeasureError::Command)
+    }
+
+    /// Ends idle instances, all at once: their standard input ends, or they are killed where the target
+    /// can't tell them that. The time at which the last had ended.
+    pub(super) fn end_idle(
+        &self,
+        mut instances: Vec<Instance>,
+    ) -> Result<MonotonicTime, MeasureError> {
+        if !self.info.can(Capability::TellEndOfInput) {
+            drop(instances);
+            return Ok(MonotonicTime::now());
+        }
+        instances.iter_mut().for_each(Instance::close_stdin);
+        let mut last = MonotonicTime::now();
+        for instance in &mut instances {
+            last = last.max(instance.finished()?);
+        }
+        Ok(last)
     }
 }
 
@@ -104,12 +131,11 @@ impl Bench<'_> {
         mut launch: Launch,
         stdin: Stdin,
     ) -> Result<(Option<Group>, CommandLine), MeasureError> {
-        launch.holds_input = matches!(stdin, Stdin::Held);
         let group = self.accounting.map(Accounting::group).transpose()?;
         if let Some(group) = &group {
             launch.limits = group.limit_directories();
         }
-        let command = subject.command(&launch)?;
+        let command = subject.command(launch, stdin)?;
         Ok((group, command))
     }
 

@@ -5,14 +5,16 @@
 
 use std::time::Duration;
 
-use isobench_reports::model::Part;
 use isobench_reports::schema::{MetricSchema, cpu, disk};
 use isobench_workloads::protocol::Message;
 use isobench_workloads::run::{PriceOperation, SLEEP};
 
 use super::disk::warm_page_cache;
-use super::{Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, nanoseconds};
-use crate::experiments::profile::Profile;
+use super::{
+    Applicability, Bench, Case, DiskFile, Experiment, ExperimentInfo, MeasureError, Measured,
+    MetricInfo, Reading, Rounds, Subject, nanoseconds,
+};
+use crate::experiments::profile::{ByProfile, Profile};
 use crate::instance::{Instance, InstanceError, Stdin, unexpected};
 use crate::targets::{Capability, Marks, TargetInfo};
 
@@ -33,9 +35,18 @@ const fn metric(operation: PriceOperation) -> MetricSchema {
     }
 }
 
+/// How the figures are measured, for a report's reader.
+const METHOD: &str = "What one operation costs a running program, its start left aside. A fresh instance does it over and over for some \
+    milliseconds; how often is found beforehand, by the program's own clock, and the time is taken on the host, from \
+    the byte that has it begin to its end line. Steps depend on each other; memory is 64 MiB in pages of 4 KiB; the system call is \
+    getppid. A context switch has a write and a read in it, and both threads are on one processor. A page fault of a \
+    file maps the 16 pages around it. An exit is a port write, priced by the floor of KVM and in a Linux guest; in the \
+    microVM without one each system call is an exit. A target that is slow gets fewer rounds.";
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Cpu {
+    info: ExperimentInfo,
     window: Duration,
 }
 
@@ -48,89 +59,57 @@ impl Cpu {
             Profile::Thorough => 50,
         };
         Self {
+            info: ExperimentInfo {
+                patience: Some(ByProfile {
+                    quick: Duration::from_millis(500),
+                    standard: Duration::from_secs(4),
+                    thorough: Duration::from_mins(1),
+                }),
+                disk_file: DiskFile::Used,
+                ..ExperimentInfo::new(
+                    cpu::NAME,
+                    METHOD,
+                    cpu::METRICS.map(MetricInfo::from),
+                    PriceOperation::ALL
+                        .iter()
+                        .map(|operation| Case::of([metric(*operation)])),
+                    ByProfile {
+                        quick: Rounds::new(0, 3),
+                        standard: Rounds::new(1, 15),
+                        thorough: Rounds::new(1, 50),
+                    },
+                )
+            },
             window: Duration::from_millis(milliseconds),
         }
     }
 }
 
 impl Experiment for Cpu {
-    fn name(&self) -> &'static str {
-        cpu::NAME
+    fn info(&self) -> &ExperimentInfo {
+        &self.info
     }
 
-    fn method(&self) -> &'static str {
-        "What one operation costs a running program, its start left aside. A fresh instance does it over and over for some \
-         milliseconds; how often is found beforehand, by the program's own clock, and the time is taken on the host, from \
-         the byte that has it begin to its end line. Steps depend on each other; memory is 64 MiB in pages of 4 KiB; the system call is \
-         getppid. A context switch has a write and a read in it, and both threads are on one processor. A page fault of a \
-         file maps the 16 pages around it. An exit is a port write, priced by the floor of KVM and in a Linux guest; in the \
-         microVM without one each system call is an exit. A target that is slow gets fewer rounds."
-    }
-
-    fn metrics(&self) -> Vec<MetricSchema> {
-        cpu::METRICS.into()
-    }
-
-    fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
-        Vec::new()
-    }
-
-    fn uses_disk(&self) -> bool {
-        true
-    }
-
-    fn cases(&self) -> Vec<Vec<&'static str>> {
-        let operations = PriceOperation::ALL.iter();
-        operations
-            .map(|operation| vec![metric(*operation).name])
-            .collect()
-    }
-
-    fn applies(&self, case: usize, target: &TargetInfo) -> bool {
-        match PriceOperation::ALL[case] {
-            PriceOperation::Exit => target.can(Capability::PriceExits),
-            PriceOperation::PageFaultFile => {
-                target.can(Capability::RunPrograms) && target.takes_part_in(disk::NAME)
-            }
-            _ => target.can(Capability::RunPrograms),
-        }
-    }
-
-    fn why_not(&self, case: usize, target: &TargetInfo) -> Option<&'static str> {
-        if target.can(Capability::KernelServices) {
-            return None;
-        }
-        match PriceOperation::ALL[case] {
+    fn applicability(&self, case: usize, target: &TargetInfo) -> Applicability {
+        let operation = PriceOperation::ALL[case];
+        let runs_programs = target.can(Capability::RunPrograms);
+        let reason = match operation {
+            _ if target.can(Capability::KernelServices) => None,
             PriceOperation::ContextSwitch => Some("without a kernel there is one thread"),
             PriceOperation::PageFaultFile => Some("without a kernel the disk can't be mapped"),
             PriceOperation::Exit => Some("each of its system calls is an exit: see system-call"),
             _ => None,
+        };
+        match (reason, operation) {
+            (Some(reason), _) => Applicability::Impossible(reason),
+            (None, PriceOperation::Exit) => {
+                Applicability::measured_if(target.can(Capability::PriceExits))
+            }
+            (None, PriceOperation::PageFaultFile) => {
+                Applicability::measured_if(runs_programs && target.takes_part_in(disk::NAME))
+            }
+            _ => Applicability::measured_if(runs_programs),
         }
-    }
-
-    fn rounds(&self, profile: Profile) -> Rounds {
-        match profile {
-            Profile::Quick => Rounds {
-                warmup: 0,
-                measured: 3,
-            },
-            Profile::Standard => Rounds {
-                warmup: 1,
-                measured: 15,
-            },
-            Profile::Thorough => Rounds {
-                warmup: 1,
-                measured: 50,
-            },
-        }
-    }
-
-    fn patience(&self, profile: Profile) -> Option<Duration> {
-        Some(match profile {
-            Profile::Quick => Duration::from_millis(500),
-            Profile::Standard => Duration::from_secs(4),
-            Profile::Thorough => Duration::from_mins(1),
-        })
     }
 
     fn measure(
@@ -275,8 +254,7 @@ mod tests {
             let cases = PriceOperation::ALL.iter().enumerate();
             let asked = cases.filter(|(case, _)| {
                 target.takes_part_in(cpu::NAME)
-                    && cpu.applies(*case, target)
-                    && cpu.why_not(*case, target).is_none()
+                    && cpu.applicability(*case, target) == Applicability::Measured
             });
             asked.map(|(_, operation)| operation.name()).collect()
         };

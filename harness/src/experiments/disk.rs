@@ -13,18 +13,20 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use isobench_reports::model::{self, PERCENTILES, Part, Unit};
-use isobench_reports::schema::MetricSchema;
+use isobench_reports::model::{self, PERCENTILES, Unit};
 use isobench_reports::schema::disk::{FSYNC_MEDIAN, METRICS, NAME};
 use isobench_workloads::latencies::Latencies;
 use isobench_workloads::protocol::Message;
 use tempfile::TempDir;
 
-use super::{Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject};
-use crate::experiments::profile::Profile;
+use super::{
+    Applicability, Bench, Case, DiskFile, Experiment, ExperimentInfo, MeasureError, Measured,
+    MetricInfo, Reading, Rounds, Subject,
+};
+use crate::experiments::profile::{ByProfile, Profile};
 use crate::instance::{Instance, InstanceError, Stdin, unexpected};
 use crate::targets::{Capability, DiskAccess, TargetInfo};
-use cases::{CASES, Case};
+use cases::{Access, CASES};
 
 /// Size of one transfer of a sequential case.
 const SEQUENTIAL_BLOCK: ByteSize = ByteSize::mib(1);
@@ -43,9 +45,20 @@ pub(super) fn file_size(profile: Profile) -> ByteSize {
 /// By how much more operations are done where several are under way at once.
 const MORE_WHEN_DEEP: u64 = 4;
 
+/// How the figures are measured, for a report's reader.
+const METHOD: &str = "One file on a disk, never in memory, the same for every target: the process opens it, the container has it \
+    bound in, the microVM as its block device. Several at once are threads, each with one operation under way. Small \
+    files are made and removed in an empty directory beside it, which a container has bound in too; a block device \
+    has none. \
+    Throughput and rate are timed on the host from the workload's begin line to its end line; the latency of \
+    single flushes is measured inside. O_DIRECT figures bypass the page cache on the host; buffered ones are \
+    labelled as such, and `cached` means that the file was read into the page cache just before. No figure says \
+    more about durability than the host's own disk does.";
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Disk {
+    info: ExperimentInfo,
     sequential: ByteSize,
     random: ByteSize,
     flushed: ByteSize,
@@ -60,6 +73,22 @@ impl Disk {
             Profile::Thorough => 10_000,
         };
         Self {
+            info: ExperimentInfo {
+                disk_file: DiskFile::Used,
+                ..ExperimentInfo::new(
+                    NAME,
+                    METHOD,
+                    METRICS.map(MetricInfo::from),
+                    CASES
+                        .iter()
+                        .map(|case| Case::of(case.metrics.iter().copied())),
+                    ByProfile {
+                        quick: Rounds::new(0, 3),
+                        standard: Rounds::new(1, 8),
+                        thorough: Rounds::new(1, 30),
+                    },
+                )
+            },
             sequential: file_size(profile),
             random: SMALL_BLOCK * operations,
             flushed: SMALL_BLOCK * (operations / 4),
@@ -67,22 +96,22 @@ impl Disk {
     }
 
     /// Size of one transfer of `case`, and the bytes of all.
-    fn amounts(&self, case: &Case) -> (ByteSize, ByteSize) {
+    fn amounts(&self, case: &Access) -> (ByteSize, ByteSize) {
         match case {
-            Case {
+            Access {
                 sequential: true, ..
             } => (SEQUENTIAL_BLOCK, self.sequential),
-            Case {
+            Access {
                 operation: "fsync", ..
             } => (SMALL_BLOCK, self.flushed),
-            Case { depth: 1, .. } => (SMALL_BLOCK, self.random),
+            Access { depth: 1, .. } => (SMALL_BLOCK, self.random),
             // Several at once are done sooner, and there shall be as much to time.
-            Case { .. } => (SMALL_BLOCK, self.random * MORE_WHEN_DEEP),
+            Access { .. } => (SMALL_BLOCK, self.random * MORE_WHEN_DEEP),
         }
     }
 
     /// What the workload is told to do for `case` at `path`.
-    fn arguments(&self, case: &Case, path: &Path) -> Vec<String> {
+    fn arguments(&self, case: &Access, path: &Path) -> Vec<String> {
         let (block, bytes) = self.amounts(case);
         let mut arguments: Vec<String> = ["--wait", "disk", "--op", case.operation]
             .map(str::to_owned)
@@ -102,69 +131,25 @@ impl Disk {
 }
 
 impl Experiment for Disk {
-    fn name(&self) -> &'static str {
-        NAME
+    fn info(&self) -> &ExperimentInfo {
+        &self.info
     }
 
-    fn method(&self) -> &'static str {
-        "One file on a disk, never in memory, the same for every target: the process opens it, the container has it \
-         bound in, the microVM as its block device. Several at once are threads, each with one operation under way. Small \
-         files are made and removed in an empty directory beside it, which a container has bound in too; a block device \
-         has none. \
-         Throughput and rate are timed on the host from the workload's begin line to its end line; the latency of \
-         single flushes is measured inside. O_DIRECT figures bypass the page cache on the host; buffered ones are \
-         labelled as such, and `cached` means that the file was read into the page cache just before. No figure says \
-         more about durability than the host's own disk does."
-    }
-
-    fn metrics(&self) -> Vec<MetricSchema> {
-        METRICS.into()
-    }
-
-    fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
-        Vec::new()
-    }
-
-    fn uses_disk(&self) -> bool {
-        true
-    }
-
-    fn cases(&self) -> Vec<Vec<&'static str>> {
-        CASES
-            .iter()
-            .map(|case| case.metrics.iter().map(|metric| metric.name).collect())
-            .collect()
-    }
-
-    fn why_not(&self, case: usize, target: &TargetInfo) -> Option<&'static str> {
+    fn applicability(&self, case: usize, target: &TargetInfo) -> Applicability {
         let case = &CASES[case];
         let lacks_directory = case.is_of_files() && target.files.is_none();
         match target.can(Capability::KernelServices) {
-            false if case.depth > 1 => {
-                Some("without a kernel there is one thread, and one operation at a time")
-            }
-            false if lacks_directory => Some("without a kernel no file system takes new files"),
-            true if lacks_directory => Some(
-                "its disk is a block device without a file system: files of its own would be in its memory alone",
+            false if case.depth > 1 => Applicability::Impossible(
+                "without a kernel there is one thread, and one operation at a time",
             ),
-            _ => None,
-        }
-    }
-
-    fn rounds(&self, profile: Profile) -> Rounds {
-        match profile {
-            Profile::Quick => Rounds {
-                warmup: 0,
-                measured: 3,
-            },
-            Profile::Standard => Rounds {
-                warmup: 1,
-                measured: 8,
-            },
-            Profile::Thorough => Rounds {
-                warmup: 1,
-                measured: 30,
-            },
+            false if lacks_directory => {
+                Applicability::Impossible("without a kernel no file system takes new files")
+            }
+            true if lacks_directory => Applicability::Impossible(
+                "its disk is a block device without a file system: files of its own would be in its \
+                 memory alone",
+            ),
+            _ => Applicability::Measured,
         }
     }
 
@@ -230,7 +215,7 @@ struct Outcome {
     latencies: Option<Latencies>,
 }
 
-fn listen(instance: &mut Instance, case: &Case) -> Result<Outcome, MeasureError> {
+fn listen(instance: &mut Instance, case: &Access) -> Result<Outcome, MeasureError> {
     let begun = instance.begin()?;
     let (operations, bytes, ended) = match instance.next_message("end line")? {
         (Message::End { operations, bytes }, at) => (operations, bytes, at),
@@ -257,7 +242,7 @@ impl Outcome {
     /// The values, if the workload has done what it was asked for: blocks of one size, some bytes in all.
     fn readings(
         &self,
-        case: &Case,
+        case: &Access,
         (block, bytes): (ByteSize, ByteSize),
     ) -> Result<Vec<Reading>, MeasureError> {
         let operations = bytes.as_u64() / block.as_u64();

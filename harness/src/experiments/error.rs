@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 
-use super::NetError;
+use super::host_end::NetError;
 use crate::host::accounting::AccountingError;
 use crate::host::page_cache::PageCacheError;
 use crate::host::probe::disk_use::DiskUseError;
@@ -23,6 +23,14 @@ pub enum MeasureError {
     /// It has none.
     #[error("the target has no network by which an instance could reach the host")]
     NoNetwork,
+    /// The experiment contradicts its own description.
+    #[error(
+        "the experiment gave `{metric}`, which isn't a metric of this case: report this as a bug"
+    )]
+    UnknownMetric {
+        /// Name of the metric.
+        metric: &'static str,
+    },
     /// Without cgroups nothing is charged to anything.
     #[error("no cgroup can be made here: see the warning about memory")]
     NoAccounting,

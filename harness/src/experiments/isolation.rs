@@ -6,19 +6,21 @@
 
 use std::time::{Duration, Instant};
 
-use isobench_reports::model::Part;
 use isobench_reports::schema::isolation::{
     ANSWERED, EXIT_REASONS, EXITS, HOST_CALLS, HOST_CALLS_MADE, HOST_CALLS_WHOLE, HOST_KERNEL,
     METRICS, NAME, REFUSED,
 };
-use isobench_reports::schema::{MetricSchema, memory};
+use isobench_reports::schema::memory;
 use isobench_vmm::exits::ExitReason;
 use isobench_workloads::calls::{Calls, KernelSeen};
 use isobench_workloads::protocol::Message;
 use nix::sys::signal::kill;
 
-use super::{Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, part};
-use crate::experiments::profile::Profile;
+use super::{
+    Applicability, Bench, Case, Experiment, ExperimentInfo, Inclusion, MeasureError, Measured,
+    MetricInfo, Parts, Reading, Rounds, Subject,
+};
+use crate::experiments::profile::ByProfile;
 use crate::instance::marks::Count;
 use crate::instance::{Instance, Stdin, unexpected};
 use crate::launchers::tracer;
@@ -33,74 +35,71 @@ const EXIT_CASE: usize = 2;
 const HEARING: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(1);
 
+/// How the figures are measured, for a report's reader.
+const METHOD: &str = "A program inside tries every system call, 0 to 511, each with arguments that it can do nothing with and in a child of its own. \
+    `answered` are those that gave a result or an error about the arguments, `refused` those that failed with EPERM or \
+    killed the child (SIGSYS); whoever answers is the target's kernel, or the VMM where there is none. \
+    rt_sigreturn and sync are not tried, nor, without a kernel, exit and pause. `host-calls` are the different system \
+    calls of the host's kernel that the target makes from the moment that this program begins, its launcher and all its \
+    processes included, as ptrace sees them and by the same rule; `host-calls-made` is how many, `host-calls-whole` how many different \
+    ones with the start. A virtual machine's are those that its VMM happened to need. `host-kernel` is 1 if the \
+    program is told the host's boot identity, or the host kernel's name and age. `exits` are those that isobench's own VMM handled from the start on, by reason. \
+    What a daemon does for a target can't be followed.";
+
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Isolation;
+pub struct Isolation {
+    info: ExperimentInfo,
+}
+
+impl Isolation {
+    /// The experiment, described.
+    pub fn new() -> Self {
+        Self {
+            info: ExperimentInfo {
+                inclusion: Inclusion::IfNamed,
+                ..ExperimentInfo::new(
+                    NAME,
+                    METHOD,
+                    METRICS.map(|metric| {
+                        if metric != EXITS {
+                            return MetricInfo::from(metric);
+                        }
+                        let reasons = ExitReason::ALL.iter();
+                        MetricInfo::from(metric).in_parts(Parts::named(
+                            reasons.map(|reason| (reason.name(), reason.explanation())),
+                        ))
+                    }),
+                    [
+                        Case::of([HOST_CALLS, HOST_CALLS_MADE, HOST_CALLS_WHOLE]),
+                        Case::of([ANSWERED, REFUSED, HOST_KERNEL]),
+                        Case::of([EXIT_REASONS, EXITS]),
+                    ],
+                    ByProfile {
+                        quick: Rounds::new(0, 3),
+                        standard: Rounds::new(0, 6),
+                        thorough: Rounds::new(0, 10),
+                    },
+                )
+            },
+        }
+    }
+}
 
 impl Experiment for Isolation {
-    fn name(&self) -> &'static str {
-        NAME
+    fn info(&self) -> &ExperimentInfo {
+        &self.info
     }
 
-    fn method(&self) -> &'static str {
-        "A program inside tries every system call, 0 to 511, each with arguments that it can do nothing with and in a child of its own. \
-         `answered` are those that gave a result or an error about the arguments, `refused` those that failed with EPERM or \
-         killed the child (SIGSYS); whoever answers is the target's kernel, or the VMM where there is none. \
-         rt_sigreturn and sync are not tried, nor, without a kernel, exit and pause. `host-calls` are the different system \
-         calls of the host's kernel that the target makes from the moment that this program begins, its launcher and all its \
-         processes included, as ptrace sees them and by the same rule; `host-calls-made` is how many, `host-calls-whole` how many different \
-         ones with the start. A virtual machine's are those that its VMM happened to need. `host-kernel` is 1 if the \
-         program is told the host's boot identity, or the host kernel's name and age. `exits` are those that isobench's own VMM handled from the start on, by reason. \
-         What a daemon does for a target can't be followed."
-    }
-
-    fn metrics(&self) -> Vec<MetricSchema> {
-        METRICS.into()
-    }
-
-    fn parts(&self, metric: &str, _: &[&TargetInfo]) -> Vec<Part> {
-        if metric != EXITS.name {
-            return Vec::new();
+    fn applicability(&self, case: usize, target: &TargetInfo) -> Applicability {
+        // A target of whose instances no memory can be told has their processes elsewhere.
+        if case == OUTSIDE && !target.takes_part_in(memory::NAME) {
+            return Applicability::Impossible(
+                "a daemon starts the program, and its processes can't be followed",
+            );
         }
-        ExitReason::ALL
-            .iter()
-            .map(|reason| part(reason.name(), reason.explanation()))
-            .collect()
-    }
-
-    fn is_default(&self) -> bool {
-        false
-    }
-
-    fn cases(&self) -> Vec<Vec<&'static str>> {
-        vec![
-            vec![HOST_CALLS.name, HOST_CALLS_MADE.name, HOST_CALLS_WHOLE.name],
-            vec![ANSWERED.name, REFUSED.name, HOST_KERNEL.name],
-            vec![EXIT_REASONS.name, EXITS.name],
-        ]
-    }
-
-    fn applies(&self, case: usize, target: &TargetInfo) -> bool {
-        target.can(Capability::RunPrograms)
-            && (case != EXIT_CASE || target.can(Capability::CountExits))
-    }
-
-    fn why_not(&self, case: usize, target: &TargetInfo) -> Option<&'static str> {
-        // Those of which no instance's memory can be told have their processes elsewhere.
-        (case == OUTSIDE && !target.takes_part_in(memory::NAME))
-            .then_some("a daemon starts the program, and its processes can't be followed")
-    }
-
-    fn rounds(&self, profile: Profile) -> Rounds {
-        let measured = match profile {
-            Profile::Quick => 3,
-            Profile::Standard => 6,
-            Profile::Thorough => 10,
-        };
-        Rounds {
-            warmup: 0,
-            measured,
-        }
+        let counts = case != EXIT_CASE || target.can(Capability::CountExits);
+        Applicability::measured_if(target.can(Capability::RunPrograms) && counts)
     }
 
     fn measure(

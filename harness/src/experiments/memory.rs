@@ -5,77 +5,68 @@
 //! between processes split among them; it can be had without a cgroup, and knows nothing of the kernel's part.
 
 use bytesize::ByteSize;
-use isobench_reports::model::Part;
-use isobench_reports::schema::MetricSchema;
-use isobench_reports::schema::memory::{CHARGE, METRICS, NAME, PSS};
+use isobench_reports::schema::memory::{CHARGE, NAME, PSS};
 use procfs::ProcError;
 
-use super::{Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, part};
-use crate::experiments::profile::Profile;
-use crate::host::clock::MonotonicTime;
+use super::{
+    Bench, Case, Experiment, ExperimentInfo, MeasureError, Measured, MetricInfo, Parts, Reading,
+    Rounds, Subject,
+};
+use crate::experiments::profile::ByProfile;
 use crate::host::probe::pss::Pss;
 use crate::instance::Stdin;
-use crate::targets::{Capability, TargetInfo};
 
 /// What the workload touches: enough that a target which doubles it shows.
 const TOUCHED: ByteSize = ByteSize::mib(16);
 
+/// The parts of memory, each with its explanation.
+const ANON: (&str, &str) = (
+    "anon",
+    "anonymous pages: heaps, stacks, guest RAM, beyond the 16 MiB that the program touches",
+);
+const FILE: (&str, &str) = ("file", "pages of files, tmpfs included");
+const KERNEL: (&str, &str) = (
+    "kernel",
+    "the kernel's own: page tables, stacks, namespaces, virtual CPUs",
+);
+
+/// How the figures are measured, for a report's reader.
+const METHOD: &str = "One instance of a program that touches 16 MiB and then blocks, looked at once it says that it is ready; \
+    the 16 MiB are subtracted. `charge` is the kernel's account of the instance's cgroup: anonymous pages, \
+    file pages and kernel memory, launcher included. `pss` is the proportional set size summed over its \
+    processes, which leaves kernel memory out. The programs' own files are in the page cache beforehand.";
+
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Memory;
+pub struct Memory {
+    info: ExperimentInfo,
+}
+
+impl Memory {
+    /// The experiment, described.
+    pub fn new() -> Self {
+        Self {
+            info: ExperimentInfo::new(
+                NAME,
+                METHOD,
+                [
+                    MetricInfo::from(CHARGE).in_parts(Parts::named([ANON, FILE, KERNEL])),
+                    MetricInfo::from(PSS).in_parts(Parts::named([ANON, FILE])),
+                ],
+                [Case::of([CHARGE, PSS])],
+                ByProfile {
+                    quick: Rounds::new(1, 5),
+                    standard: Rounds::new(1, 15),
+                    thorough: Rounds::new(2, 50),
+                },
+            ),
+        }
+    }
+}
 
 impl Experiment for Memory {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn method(&self) -> &'static str {
-        "One instance of a program that touches 16 MiB and then blocks, looked at once it says that it is ready; \
-         the 16 MiB are subtracted. `charge` is the kernel's account of the instance's cgroup: anonymous pages, \
-         file pages and kernel memory, launcher included. `pss` is the proportional set size summed over its \
-         processes, which leaves kernel memory out. The programs' own files are in the page cache beforehand."
-    }
-
-    fn metrics(&self) -> Vec<MetricSchema> {
-        METRICS.into()
-    }
-
-    fn parts(&self, metric: &str, _: &[&TargetInfo]) -> Vec<Part> {
-        let mut parts = vec![
-            part(
-                "anon",
-                "anonymous pages: heaps, stacks, guest RAM, beyond the 16 MiB that the program touches",
-            ),
-            part("file", "pages of files, tmpfs included"),
-        ];
-        if metric == CHARGE.name {
-            parts.push(part(
-                "kernel",
-                "the kernel's own: page tables, stacks, namespaces, virtual CPUs",
-            ));
-        }
-        parts
-    }
-
-    fn cases(&self) -> Vec<Vec<&'static str>> {
-        vec![vec![CHARGE.name, PSS.name]]
-    }
-
-    fn rounds(&self, profile: Profile) -> Rounds {
-        match profile {
-            Profile::Quick => Rounds {
-                warmup: 1,
-                measured: 5,
-            },
-            Profile::Standard => Rounds {
-                warmup: 1,
-                measured: 15,
-            },
-            Profile::Thorough => Rounds {
-                warmup: 2,
-                measured: 50,
-            },
-        }
+    fn info(&self) -> &ExperimentInfo {
+        &self.info
     }
 
     fn measure(
@@ -117,14 +108,7 @@ impl Experiment for Memory {
             Err(error) => measured.missing.push((PSS.name, why_no_pss(&error))),
         }
 
-        let ended = if subject.info.can(Capability::TellEndOfInput) {
-            instance.close_stdin();
-            instance.finished()?
-        } else {
-            // It can't be told that its input has ended, so it's killed.
-            drop(instance);
-            MonotonicTime::now()
-        };
+        let ended = subject.end_idle(vec![instance])?;
         if let Some(group) = group {
             group.remove(ended)?;
         }

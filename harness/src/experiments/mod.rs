@@ -8,7 +8,9 @@ mod cpu;
 mod density;
 mod disk;
 mod error;
+mod host_end;
 mod image;
+mod info;
 mod isolation;
 mod memory;
 mod net;
@@ -25,18 +27,16 @@ use std::time::Duration;
 pub use bench::{Bench, Subject};
 use bytesize::ByteSize;
 pub use error::MeasureError;
+pub use host_end::NetError;
+pub use info::{
+    Applicability, Case, DiskFile, ExperimentInfo, Inclusion, MetricInfo, Parts, Rounds,
+};
 use isobench_container::is_privileged;
-use isobench_reports::model::{Latencies, Metric, Part, TOTAL};
-use isobench_reports::schema::MetricSchema;
-pub use net::NetError;
+use isobench_reports::model::{Latencies, TOTAL};
 
 use crate::experiments::profile::Profile;
 use crate::host::clock::MonotonicTime;
 use crate::targets::TargetInfo;
-
-/// The gap before starts that follow each other: the harness waits for nothing, and what it does between two of them is all
-/// that the host is idle for.
-const BACK_TO_BACK: Duration = Duration::ZERO;
 
 /// One value that measuring a case gave.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,68 +108,13 @@ fn nanoseconds(duration: Duration) -> f64 {
 
 /// One thing that is measured.
 pub trait Experiment: std::fmt::Debug {
-    /// Stable name.
-    fn name(&self) -> &'static str;
-
-    /// How it is measured, in plain words.
-    fn method(&self) -> &'static str;
-
-    /// The figures that it takes.
-    fn metrics(&self) -> Vec<MetricSchema>;
-
-    /// The parts of `metric`, in order, each explained; `subjects` add the phases of their launchers.
-    fn parts(&self, metric: &str, subjects: &[&TargetInfo]) -> Vec<Part>;
-
-    /// How many instances are started at once for a sample of `metric`, stay or have run, if that is what it is about.
-    fn at_once(&self, metric: &str) -> Option<u32> {
-        let _ = metric;
-        None
-    }
-
-    /// How long the host is left idle before each start that `metric` is of; nothing for what isn't of starts.
-    fn idle_gap(&self, metric: &str) -> Option<Duration> {
-        let _ = metric;
-        None
-    }
-
-    /// Whether a run that names no experiments has it.
-    fn is_default(&self) -> bool {
-        true
-    }
-
-    /// Whether it works on the file at [`Bench::disk`].
-    fn uses_disk(&self) -> bool {
-        false
-    }
-
-    /// The cases, each with the metrics that it gives.
-    fn cases(&self) -> Vec<Vec<&'static str>>;
-
-    /// The part of its metrics that a case gives values of; [`TOTAL`] if it gives whole ones.
-    fn part(&self, case: usize) -> &str {
-        let _ = case;
-        TOTAL
-    }
+    /// The experiment, described.
+    fn info(&self) -> &ExperimentInfo;
 
     /// Whether a case can be asked of a target that takes part.
-    fn applies(&self, case: usize, target: &TargetInfo) -> bool {
+    fn applicability(&self, case: usize, target: &TargetInfo) -> Applicability {
         let _ = (case, target);
-        true
-    }
-
-    /// Why a case can't be asked of a target of which a reader would expect it; the reason is a row of the results.
-    fn why_not(&self, case: usize, target: &TargetInfo) -> Option<&'static str> {
-        let _ = (case, target);
-        None
-    }
-
-    /// Rounds to warm up and to measure under `profile`.
-    fn rounds(&self, profile: Profile) -> Rounds;
-
-    /// The time that one target may take; once it has, no further round of it is begun.
-    fn patience(&self, profile: Profile) -> Option<Duration> {
-        let _ = profile;
-        None
+        Applicability::Measured
     }
 
     /// Measures one case on one target.
@@ -182,65 +127,28 @@ pub trait Experiment: std::fmt::Debug {
         subject: &Subject,
         bench: &Bench,
     ) -> Result<Measured, MeasureError>;
-
-    /// The definition of this experiment for a results file.
-    fn describe(&self, targets: &[&TargetInfo]) -> isobench_reports::model::Experiment {
-        isobench_reports::model::Experiment {
-            name: self.name().to_owned(),
-            method: self.method().to_owned(),
-            metrics: self
-                .metrics()
-                .iter()
-                .map(|metric| Metric {
-                    at_once: self.at_once(metric.name),
-                    idle_gap_ms: self
-                        .idle_gap(metric.name)
-                        .map(|gap| u64::try_from(gap.as_millis()).unwrap_or(u64::MAX)),
-                    parts: self.parts(metric.name, targets),
-                    ..metric.to_metric()
-                })
-                .collect(),
-        }
-    }
-}
-
-/// How often each case is measured on each target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rounds {
-    /// Rounds whose samples are kept but don't count.
-    pub warmup: u32,
-    /// Rounds that count.
-    pub measured: u32,
 }
 
 /// Every experiment, in the order of the report.
 pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
     vec![
-        Box::new(startup::Startup),
+        Box::new(startup::Startup::new()),
         Box::new(start_parts::StartParts::new(is_privileged())),
-        Box::new(parallel::Parallel),
-        Box::new(start_cold::StartCold),
-        Box::new(start_gaps::StartGaps),
-        Box::new(start_beside::StartBeside),
-        Box::new(memory::Memory),
+        Box::new(parallel::Parallel::new()),
+        Box::new(start_cold::StartCold::new()),
+        Box::new(start_gaps::StartGaps::new()),
+        Box::new(start_beside::StartBeside::new()),
+        Box::new(memory::Memory::new()),
         Box::new(density::Density::new(profile)),
         Box::new(cpu::Cpu::new(profile)),
         Box::new(disk::Disk::new(profile)),
         Box::new(net::Net::new(profile)),
         Box::new(image::Image::new(profile)),
-        Box::new(isolation::Isolation),
+        Box::new(isolation::Isolation::new()),
     ]
 }
 
 /// Bytes that the disk experiment's file has under `profile`.
 pub fn disk_size(profile: Profile) -> ByteSize {
     disk::file_size(profile)
-}
-
-fn part(name: &str, explanation: &str) -> Part {
-    Part {
-        name: name.to_owned(),
-        explanation: explanation.to_owned(),
-        base: None,
-    }
 }

@@ -6,81 +6,69 @@
 
 use std::time::Duration;
 
-use isobench_reports::model::Part;
 use isobench_reports::schema::MetricSchema;
-use isobench_reports::schema::parallel::{CROWDS, Crowd, METRICS, NAME};
+use isobench_reports::schema::parallel::{CROWDS, Crowd, NAME};
 
 use super::{
-    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, elapsed,
+    Bench, Case, Experiment, ExperimentInfo, MeasureError, Measured, MetricInfo, Reading, Rounds,
+    Subject, elapsed,
 };
-use crate::experiments::profile::Profile;
+use crate::experiments::profile::ByProfile;
 use crate::host::accounting::Accounting;
 use crate::host::clock::MonotonicTime;
-use crate::instance::{InstanceError, Started, start_together};
-use crate::targets::{Marks, TargetInfo};
+use crate::instance::{InstanceError, Started, Stdin, start_together};
+use crate::targets::Marks;
+
+/// How the figures are measured, for a report's reader.
+const METHOD: &str = "So many instances of one target at once, spawned one after the other as fast as the harness can. Each is timed \
+    from just before its own spawn until its line has been read, as in `startup`, and each is a sample. The rate is \
+    the number of instances over the time from the first spawn until the last is ready. One accounting cgroup for \
+    all of them is made and joined before the clock starts. A target that is slow gets fewer rounds.";
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Parallel;
+pub struct Parallel {
+    info: ExperimentInfo,
+}
 
-impl Experiment for Parallel {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn method(&self) -> &'static str {
-        "So many instances of one target at once, spawned one after the other as fast as the harness can. Each is timed \
-         from just before its own spawn until its line has been read, as in `startup`, and each is a sample. The rate is \
-         the number of instances over the time from the first spawn until the last is ready. One accounting cgroup for \
-         all of them is made and joined before the clock starts. A target that is slow gets fewer rounds."
-    }
-
-    fn metrics(&self) -> Vec<MetricSchema> {
-        METRICS.into()
-    }
-
-    fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
-        Vec::new()
-    }
-
-    fn at_once(&self, metric: &str) -> Option<u32> {
-        let mut crowds = CROWDS.iter();
-        let crowd = crowds.find(|crowd| [crowd.ready.name, crowd.rate.name].contains(&metric))?;
-        Some(crowd.at_once)
-    }
-
-    fn idle_gap(&self, _: &str) -> Option<Duration> {
-        Some(BACK_TO_BACK)
-    }
-
-    fn cases(&self) -> Vec<Vec<&'static str>> {
-        let metrics = |crowd: &Crowd| vec![crowd.ready.name, crowd.rate.name];
-        CROWDS.iter().map(metrics).collect()
-    }
-
-    fn rounds(&self, profile: Profile) -> Rounds {
-        match profile {
-            Profile::Quick => Rounds {
-                warmup: 1,
-                measured: 5,
-            },
-            Profile::Standard => Rounds {
-                warmup: 1,
-                measured: 30,
-            },
-            Profile::Thorough => Rounds {
-                warmup: 2,
-                measured: 150,
+impl Parallel {
+    /// The experiment, described.
+    pub fn new() -> Self {
+        let of = |crowd: &Crowd, metric: MetricSchema| {
+            MetricInfo::from(metric)
+                .at_once(crowd.at_once)
+                .back_to_back()
+        };
+        let ready = CROWDS.iter().map(|crowd| of(crowd, crowd.ready));
+        let rate = CROWDS.iter().map(|crowd| of(crowd, crowd.rate));
+        Self {
+            info: ExperimentInfo {
+                patience: Some(ByProfile {
+                    quick: Duration::from_millis(600),
+                    standard: Duration::from_secs(8),
+                    thorough: Duration::from_mins(1),
+                }),
+                ..ExperimentInfo::new(
+                    NAME,
+                    METHOD,
+                    ready.chain(rate),
+                    CROWDS
+                        .iter()
+                        .map(|crowd| Case::of([crowd.ready, crowd.rate])),
+                    ByProfile {
+                        quick: Rounds::new(1, 5),
+                        standard: Rounds::new(1, 30),
+                        thorough: Rounds::new(2, 150),
+                    },
+                )
             },
         }
     }
+}
 
-    fn patience(&self, profile: Profile) -> Option<Duration> {
-        Some(match profile {
-            Profile::Quick => Duration::from_millis(600),
-            Profile::Standard => Duration::from_secs(8),
-            Profile::Thorough => Duration::from_mins(1),
-        })
+impl Experiment for Parallel {
+    fn info(&self) -> &ExperimentInfo {
+        &self.info
     }
 
     fn measure(
@@ -99,7 +87,7 @@ impl Experiment for Parallel {
             let mut launch = bench.launch(&["ready"]);
             launch.marks = Marks::None;
             launch.limits = limits;
-            subject.command(&launch)
+            subject.command(launch, Stdin::Null)
         };
         let commands = limits.into_iter().map(command);
         let commands = commands.collect::<Result<Vec<_>, _>>()?;
@@ -142,7 +130,7 @@ fn measured(
         measured.readings.push(reading);
     }
     match measured.missing.len() {
-        0 => measured.readings.extend(rate(crowd, &started)),
+        0 => measured.readings.push(rate(crowd, &started)?),
         failed => {
             let reason = format!("{failed} of {} failed", crowd.at_once);
             measured.missing.push((crowd.rate.name, reason));
@@ -152,13 +140,16 @@ fn measured(
 }
 
 /// Instances a second, from the first spawn until all are ready.
-fn rate(crowd: &Crowd, started: &[Started]) -> Option<Reading> {
-    let first = started.iter().map(|one| one.spawned).min()?;
-    let last = started.iter().map(|one| one.ready).max()?;
-    let took = last.since(first)?.as_secs_f64();
-    let rate = f64::from(crowd.at_once) / took;
-    rate.is_finite()
-        .then(|| Reading::total(crowd.rate.name, rate))
+fn rate(crowd: &Crowd, started: &[Started]) -> Result<Reading, MeasureError> {
+    let first = started.iter().map(|one| one.spawned).min();
+    let last = started.iter().map(|one| one.ready).max();
+    let (first, last) = first.zip(last).ok_or(MeasureError::Untimed)?;
+    let took = elapsed(crowd.rate.name, first, last)?;
+    if took.is_zero() {
+        return Err(MeasureError::Untimed);
+    }
+    let rate = f64::from(crowd.at_once) / took.as_secs_f64();
+    Ok(Reading::total(crowd.rate.name, rate))
 }
 
 #[cfg(test)]
@@ -197,10 +188,11 @@ mod tests {
 
     #[test]
     fn every_metric_says_how_many_are_started() {
-        for (metrics, at_once) in Parallel.cases().into_iter().zip([1, 2, 4, 8, 16]) {
-            for metric in metrics {
-                assert_eq!(Parallel.at_once(metric), Some(at_once));
-                assert!(metric.ends_with(&format!("-{at_once}")));
+        let info = Parallel::new().info;
+        for (case, at_once) in info.cases.iter().zip([1, 2, 4, 8, 16]) {
+            for name in &case.metrics {
+                assert_eq!(info.metric(name).unwrap().at_once, Some(at_once));
+                assert!(name.ends_with(&format!("-{at_once}")), "{name}");
             }
         }
     }

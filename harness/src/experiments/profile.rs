@@ -21,3 +21,25 @@ impl Profile {
         }
     }
 }
+
+/// A value for each profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByProfile<T> {
+    /// The value of a quick run.
+    pub quick: T,
+    /// The value of a standard run.
+    pub standard: T,
+    /// The value of a thorough run.
+    pub thorough: T,
+}
+
+impl<T: Copy> ByProfile<T> {
+    /// The value of a run of `profile`.
+    pub const fn of(&self, profile: Profile) -> T {
+        match profile {
+            Profile::Quick => self.quick,
+            Profile::Standard => self.standard,
+            Profile::Thorough => self.thorough,
+        }
+    }
+}

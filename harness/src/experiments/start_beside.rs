@@ -6,18 +6,16 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use isobench_reports::model::Part;
-use isobench_reports::schema::MetricSchema;
 use isobench_reports::schema::start_beside::{CROWDS, METRICS, NAME};
 use procfs::{Current as _, Meminfo};
 
 use super::{
-    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, elapsed,
+    Applicability, Bench, Case, Experiment, ExperimentInfo, Inclusion, MeasureError, Measured,
+    MetricInfo, Reading, Rounds, Subject, elapsed,
 };
-use crate::experiments::profile::Profile;
+use crate::experiments::profile::ByProfile;
 use crate::host::accounting::{Accounting, Group};
-use crate::host::clock::MonotonicTime;
-use crate::instance::{Instance, InstanceError, Stdin};
+use crate::instance::{Instance, Stdin};
 use crate::targets::{Capability, Marks, TargetInfo};
 
 /// Starts that are timed beside one crowd: making it takes far longer than they do.
@@ -29,69 +27,52 @@ const LIFE: Duration = Duration::from_mins(2);
 /// The crowd grows no further once this part of the host's memory is all that is left.
 const RESERVE: u64 = 4;
 
+/// How the figures are measured, for a report's reader.
+const METHOD: &str = "As `startup`, for the least program, beside 0, 10, 50 and 100 idle instances of the same target, which have said that \
+    they are ready and wait for their standard input to end. Five starts, one after the other, are timed beside each crowd; \
+    its own start and end are not. The crowd has an accounting cgroup of its own. It stops growing, and the sample fails, \
+    when a quarter of the host's memory is left. A target that is slow gets fewer rounds.";
+
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct StartBeside;
+pub struct StartBeside {
+    info: ExperimentInfo,
+}
 
-impl Experiment for StartBeside {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn method(&self) -> &'static str {
-        "As `startup`, for the least program, beside 0, 10, 50 and 100 idle instances of the same target, which have said that \
-         they are ready and wait for their standard input to end. Five starts, one after the other, are timed beside each crowd; \
-         its own start and end are not. The crowd has an accounting cgroup of its own. It stops growing, and the sample fails, \
-         when a quarter of the host's memory is left. A target that is slow gets fewer rounds."
-    }
-
-    fn metrics(&self) -> Vec<MetricSchema> {
-        METRICS.into()
-    }
-
-    fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
-        Vec::new()
-    }
-
-    fn idle_gap(&self, _: &str) -> Option<Duration> {
-        Some(BACK_TO_BACK)
-    }
-
-    fn is_default(&self) -> bool {
-        false
-    }
-
-    fn cases(&self) -> Vec<Vec<&'static str>> {
-        CROWDS.iter().map(|(_, metric)| vec![metric.name]).collect()
-    }
-
-    fn applies(&self, _: usize, target: &TargetInfo) -> bool {
-        target.can(Capability::RunPrograms)
-    }
-
-    fn rounds(&self, profile: Profile) -> Rounds {
-        match profile {
-            Profile::Quick => Rounds {
-                warmup: 0,
-                measured: 3,
-            },
-            Profile::Standard => Rounds {
-                warmup: 1,
-                measured: 12,
-            },
-            Profile::Thorough => Rounds {
-                warmup: 1,
-                measured: 60,
+impl StartBeside {
+    /// The experiment, described.
+    pub fn new() -> Self {
+        Self {
+            info: ExperimentInfo {
+                patience: Some(ByProfile {
+                    quick: Duration::from_secs(5),
+                    standard: Duration::from_secs(30),
+                    thorough: Duration::from_mins(3),
+                }),
+                inclusion: Inclusion::IfNamed,
+                ..ExperimentInfo::new(
+                    NAME,
+                    METHOD,
+                    METRICS.map(|metric| MetricInfo::from(metric).back_to_back()),
+                    CROWDS.map(|(_, metric)| Case::of([metric])),
+                    ByProfile {
+                        quick: Rounds::new(0, 3),
+                        standard: Rounds::new(1, 12),
+                        thorough: Rounds::new(1, 60),
+                    },
+                )
             },
         }
     }
+}
 
-    fn patience(&self, profile: Profile) -> Option<Duration> {
-        Some(match profile {
-            Profile::Quick => Duration::from_secs(5),
-            Profile::Standard => Duration::from_secs(30),
-            Profile::Thorough => Duration::from_mins(3),
-        })
+impl Experiment for StartBeside {
+    fn info(&self) -> &ExperimentInfo {
+        &self.info
+    }
+
+    fn applicability(&self, _: usize, target: &TargetInfo) -> Applicability {
+        Applicability::measured_if(target.can(Capability::RunPrograms))
     }
 
     fn measure(
@@ -104,7 +85,7 @@ impl Experiment for StartBeside {
         let crowd = Crowd::start(*running, subject, bench)?;
         let starts = (0..STARTS).map(|_| start_one(metric.name, subject, bench));
         let readings: Vec<Reading> = starts.collect::<Result<_, _>>()?;
-        crowd.end()?;
+        crowd.end(subject)?;
         Ok(readings.into())
     }
 }
@@ -148,7 +129,7 @@ impl<'r> Crowd<'r> {
             let mut launch = bench.launch(&["idle", "--touch", "4KiB"]);
             launch.marks = Marks::None;
             launch.limits = limits;
-            let command = subject.command(&launch)?;
+            let command = subject.command(launch, Stdin::Held)?;
             if let Some(group) = &crowd.group {
                 group.enter()?;
             }
@@ -162,13 +143,9 @@ impl<'r> Crowd<'r> {
         Ok(crowd)
     }
 
-    fn end(mut self) -> Result<(), MeasureError> {
-        self.instances.iter_mut().for_each(Instance::close_stdin);
-        let ends = self.instances.iter_mut().map(Instance::finished);
-        let ends: Vec<MonotonicTime> = ends.collect::<Result<_, InstanceError>>()?;
-        // The instances are reaped before their group is removed.
-        self.instances.clear();
-        if let (Some(group), Some(last)) = (self.group, ends.into_iter().max()) {
+    fn end(self, subject: &Subject) -> Result<(), MeasureError> {
+        let last = subject.end_idle(self.instances)?;
+        if let Some(group) = self.group {
             group.remove(last)?;
         }
         Ok(())
@@ -197,9 +174,9 @@ mod tests {
 
     #[test]
     fn every_metric_says_how_many_run_already() {
-        for ((running, metric), cases) in CROWDS.iter().zip(StartBeside.cases()) {
+        for ((running, metric), case) in CROWDS.iter().zip(StartBeside::new().info.cases) {
             assert_eq!(metric.name, format!("beside-{running}"));
-            assert_eq!(cases, [metric.name]);
+            assert_eq!(case.metrics, [metric.name]);
         }
     }
 }

@@ -8,77 +8,67 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use isobench_reports::model::Part;
-use isobench_reports::schema::MetricSchema;
 use isobench_reports::schema::start_cold::{COLD, METRICS, NAME, READ, WARM};
 
-use super::startup::{phases_of, until_ready};
-use super::{BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject};
-use crate::experiments::profile::Profile;
+use super::startup::until_ready;
+use super::{
+    Bench, Case, Experiment, ExperimentInfo, Inclusion, MeasureError, Measured, MetricInfo, Parts,
+    Reading, Rounds, Subject,
+};
+use crate::experiments::profile::ByProfile;
 use crate::host::page_cache::{bring_in, files_of, held, take_out};
 use crate::instance::Stdin;
 use crate::instance::command_line::CommandLine;
-use crate::targets::TargetInfo;
 
 /// The case of cold starts; the other is that of warm ones.
 const COLD_CASE: usize = 0;
 
+/// How the figures are measured, for a report's reader.
+const METHOD: &str = "As `startup`, for the least program, twice: `cold`, with none of the target's own files in the page cache, and `warm`, \
+    with all of them, in shuffled order. Its own files are the program that is started, every file that its command \
+    line names and all below the directory prepared for it. They are written back, dropped (posix_fadvise) and looked \
+    for (mincore); a page that stays fails the sample. What the target shares with other programs, a C library say, \
+    stays in memory, and so do the names and sizes of files. `read` is how much of its files is in memory after a cold \
+    start. The drop takes the place of a gap.";
+
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct StartCold;
+pub struct StartCold {
+    info: ExperimentInfo,
+}
+
+impl StartCold {
+    /// The experiment, described.
+    pub fn new() -> Self {
+        Self {
+            info: ExperimentInfo {
+                inclusion: Inclusion::IfNamed,
+                ..ExperimentInfo::new(
+                    NAME,
+                    METHOD,
+                    METRICS.map(|metric| {
+                        if metric == READ {
+                            return MetricInfo::from(metric);
+                        }
+                        MetricInfo::from(metric)
+                            .in_parts(Parts::Phases)
+                            .back_to_back()
+                    }),
+                    [Case::of([COLD, READ]), Case::of([WARM])],
+                    ByProfile {
+                        quick: Rounds::new(1, 10),
+                        standard: Rounds::new(2, 60),
+                        thorough: Rounds::new(2, 300),
+                    },
+                )
+            },
+        }
+    }
+}
 
 impl Experiment for StartCold {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn method(&self) -> &'static str {
-        "As `startup`, for the least program, twice: `cold`, with none of the target's own files in the page cache, and `warm`, \
-         with all of them, in shuffled order. Its own files are the program that is started, every file that its command \
-         line names and all below the directory prepared for it. They are written back, dropped (posix_fadvise) and looked \
-         for (mincore); a page that stays fails the sample. What the target shares with other programs, a C library say, \
-         stays in memory, and so do the names and sizes of files. `read` is how much of its files is in memory after a cold \
-         start. The drop takes the place of a gap."
-    }
-
-    fn metrics(&self) -> Vec<MetricSchema> {
-        METRICS.into()
-    }
-
-    fn parts(&self, metric: &str, targets: &[&TargetInfo]) -> Vec<Part> {
-        if metric == READ.name {
-            return Vec::new();
-        }
-        phases_of(targets)
-    }
-
-    fn idle_gap(&self, metric: &str) -> Option<Duration> {
-        (metric != READ.name).then_some(BACK_TO_BACK)
-    }
-
-    fn is_default(&self) -> bool {
-        false
-    }
-
-    fn cases(&self) -> Vec<Vec<&'static str>> {
-        vec![vec![COLD.name, READ.name], vec![WARM.name]]
-    }
-
-    fn rounds(&self, profile: Profile) -> Rounds {
-        match profile {
-            Profile::Quick => Rounds {
-                warmup: 1,
-                measured: 10,
-            },
-            Profile::Standard => Rounds {
-                warmup: 2,
-                measured: 60,
-            },
-            Profile::Thorough => Rounds {
-                warmup: 2,
-                measured: 300,
-            },
-        }
+    fn info(&self) -> &ExperimentInfo {
+        &self.info
     }
 
     fn measure(

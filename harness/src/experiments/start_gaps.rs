@@ -9,76 +9,61 @@
 
 use std::time::Duration;
 
-use isobench_reports::model::Part;
-use isobench_reports::schema::MetricSchema;
-use isobench_reports::schema::start_gaps::{GAPS, METRICS, NAME};
+use isobench_reports::schema::start_gaps::{GAPS, NAME};
 
-use super::startup::{phases_of, until_ready};
-use super::{Bench, Experiment, MeasureError, Measured, Rounds, Subject};
-use crate::experiments::profile::Profile;
+use super::startup::until_ready;
+use super::{
+    Bench, Case, Experiment, ExperimentInfo, Inclusion, MeasureError, Measured, MetricInfo, Parts,
+    Rounds, Subject,
+};
+use crate::experiments::profile::ByProfile;
 use crate::instance::{InstanceError, Stdin};
-use crate::targets::TargetInfo;
+
+/// How the figures are measured, for a report's reader.
+const METHOD: &str = "As `startup`, for the least program, with an idle gap before each start: none, 50 and 250 ms, in shuffled order. \
+    Everything is prepared and the accounting cgroup joined before the gap; the clock starts after it. In the gap the \
+    harness sleeps. A target that is slow gets fewer rounds.";
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct StartGaps;
+pub struct StartGaps {
+    info: ExperimentInfo,
+}
 
-impl Experiment for StartGaps {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn method(&self) -> &'static str {
-        "As `startup`, for the least program, with an idle gap before each start: none, 50 and 250 ms, in shuffled order. \
-         Everything is prepared and the accounting cgroup joined before the gap; the clock starts after it. In the gap the \
-         harness sleeps. A target that is slow gets fewer rounds."
-    }
-
-    fn metrics(&self) -> Vec<MetricSchema> {
-        METRICS.into()
-    }
-
-    fn parts(&self, _: &str, targets: &[&TargetInfo]) -> Vec<Part> {
-        phases_of(targets)
-    }
-
-    fn idle_gap(&self, metric: &str) -> Option<Duration> {
-        let mut gaps = GAPS.iter();
-        gaps.find(|(_, known)| known.name == metric)
-            .map(|(gap, _)| *gap)
-    }
-
-    fn is_default(&self) -> bool {
-        false
-    }
-
-    fn cases(&self) -> Vec<Vec<&'static str>> {
-        GAPS.iter().map(|(_, metric)| vec![metric.name]).collect()
-    }
-
-    fn rounds(&self, profile: Profile) -> Rounds {
-        match profile {
-            Profile::Quick => Rounds {
-                warmup: 1,
-                measured: 6,
-            },
-            Profile::Standard => Rounds {
-                warmup: 1,
-                measured: 40,
-            },
-            Profile::Thorough => Rounds {
-                warmup: 2,
-                measured: 200,
+impl StartGaps {
+    /// The experiment, described.
+    pub fn new() -> Self {
+        Self {
+            info: ExperimentInfo {
+                patience: Some(ByProfile {
+                    quick: Duration::from_secs(3),
+                    standard: Duration::from_secs(20),
+                    thorough: Duration::from_mins(2),
+                }),
+                inclusion: Inclusion::IfNamed,
+                ..ExperimentInfo::new(
+                    NAME,
+                    METHOD,
+                    GAPS.map(|(gap, metric)| {
+                        MetricInfo::from(metric)
+                            .in_parts(Parts::Phases)
+                            .after_gap(gap)
+                    }),
+                    GAPS.map(|(_, metric)| Case::of([metric])),
+                    ByProfile {
+                        quick: Rounds::new(1, 6),
+                        standard: Rounds::new(1, 40),
+                        thorough: Rounds::new(2, 200),
+                    },
+                )
             },
         }
     }
+}
 
-    fn patience(&self, profile: Profile) -> Option<Duration> {
-        Some(match profile {
-            Profile::Quick => Duration::from_secs(3),
-            Profile::Standard => Duration::from_secs(20),
-            Profile::Thorough => Duration::from_mins(2),
-        })
+impl Experiment for StartGaps {
+    fn info(&self) -> &ExperimentInfo {
+        &self.info
     }
 
     fn measure(
@@ -106,8 +91,10 @@ mod tests {
 
     #[test]
     fn every_metric_says_its_gap() {
-        for (metric, gap) in [("gap-0", 0), ("gap-50", 50), ("gap-250", 250)] {
-            assert_eq!(StartGaps.idle_gap(metric), Some(Duration::from_millis(gap)));
+        let info = StartGaps::new().info;
+        for (name, gap) in [("gap-0", 0), ("gap-50", 50), ("gap-250", 250)] {
+            let metric = info.metric(name).unwrap();
+            assert_eq!(metric.idle_gap, Some(Duration::from_millis(gap)));
         }
     }
 }

@@ -5,18 +5,16 @@
 //! just those, one is added. Prices add up only where mechanisms don't share work: what all of them together cost beyond
 //! their sum is a row of the report, not a rounding.
 
-use std::time::Duration;
-
 use isobench_container::{Mechanism, Mechanisms};
 use isobench_reports::model::{Part, TOTAL};
-use isobench_reports::schema::MetricSchema;
 use isobench_reports::schema::start_parts::{CPU, LIFE, METRICS, NAME, READY, WAITING};
 
+use super::info::part;
 use super::{
-    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, elapsed,
-    nanoseconds, part, waiting,
+    Applicability, Bench, Case, Experiment, ExperimentInfo, MeasureError, Measured, MetricInfo,
+    Parts, Reading, Rounds, Subject, elapsed, nanoseconds, waiting,
 };
-use crate::experiments::profile::Profile;
+use crate::experiments::profile::ByProfile;
 use crate::instance::Stdin;
 use crate::targets::{Capability, TargetInfo};
 
@@ -30,9 +28,17 @@ struct Variant {
     part: Part,
 }
 
+/// How the figures are measured, for a report's reader.
+const METHOD: &str = "What each mechanism adds to the start of a container. One launcher starts the least program with no mechanism, \
+    with each one alone, and with all, a fresh instance each, in shuffled order. A mechanism that the kernel allows \
+    only on top of others is counted over a start with those. `ready` is from just before the spawn until the \
+    program's line arrives; `life` goes on until the launcher has ended, and is made of `cpu`, the processor time \
+    of all its processes on all CPUs together, and `waiting`, the rest: blocked, or queued for a CPU.";
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct StartParts {
+    info: ExperimentInfo,
     variants: Vec<Variant>,
 }
 
@@ -67,7 +73,31 @@ impl StartParts {
             mechanisms: Mechanisms::ALL,
             part: part(TOTAL, "the container"),
         });
-        Self { variants }
+        let all_parts = variants.iter().map(|variant| &variant.part);
+        let parts: Vec<Part> = all_parts
+            .filter(|part| part.name != TOTAL)
+            .cloned()
+            .collect();
+        let cases = variants.iter().map(|variant| Case {
+            part: variant.part.name.clone(),
+            ..Case::of([READY, LIFE, CPU, WAITING])
+        });
+        let info = ExperimentInfo::new(
+            NAME,
+            METHOD,
+            METRICS.map(|metric| {
+                MetricInfo::from(metric)
+                    .in_parts(Parts::Named(parts.clone()))
+                    .back_to_back()
+            }),
+            cases,
+            ByProfile {
+                quick: Rounds::new(1, 15),
+                standard: Rounds::new(3, 120),
+                thorough: Rounds::new(5, 500),
+            },
+        );
+        Self { info, variants }
     }
 }
 
@@ -80,58 +110,12 @@ fn named(variants: &[Variant], mechanisms: Mechanisms) -> Option<String> {
 }
 
 impl Experiment for StartParts {
-    fn name(&self) -> &'static str {
-        NAME
+    fn info(&self) -> &ExperimentInfo {
+        &self.info
     }
 
-    fn method(&self) -> &'static str {
-        "What each mechanism adds to the start of a container. One launcher starts the least program with no mechanism, \
-         with each one alone, and with all, a fresh instance each, in shuffled order. A mechanism that the kernel allows \
-         only on top of others is counted over a start with those. `ready` is from just before the spawn until the \
-         program's line arrives; `life` goes on until the launcher has ended, and is made of `cpu`, the processor time \
-         of all its processes on all CPUs together, and `waiting`, the rest: blocked, or queued for a CPU."
-    }
-
-    fn metrics(&self) -> Vec<MetricSchema> {
-        METRICS.into()
-    }
-
-    fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
-        let parts = self.variants.iter().map(|variant| &variant.part);
-        parts.filter(|part| part.name != TOTAL).cloned().collect()
-    }
-
-    fn idle_gap(&self, _: &str) -> Option<Duration> {
-        Some(BACK_TO_BACK)
-    }
-
-    fn cases(&self) -> Vec<Vec<&'static str>> {
-        vec![vec![READY.name, LIFE.name, CPU.name, WAITING.name]; self.variants.len()]
-    }
-
-    fn part(&self, case: usize) -> &str {
-        &self.variants[case].part.name
-    }
-
-    fn applies(&self, _: usize, target: &TargetInfo) -> bool {
-        target.can(Capability::LeaveOutMechanisms)
-    }
-
-    fn rounds(&self, profile: Profile) -> Rounds {
-        match profile {
-            Profile::Quick => Rounds {
-                warmup: 1,
-                measured: 15,
-            },
-            Profile::Standard => Rounds {
-                warmup: 3,
-                measured: 120,
-            },
-            Profile::Thorough => Rounds {
-                warmup: 5,
-                measured: 500,
-            },
-        }
+    fn applicability(&self, _: usize, target: &TargetInfo) -> Applicability {
+        Applicability::measured_if(target.can(Capability::LeaveOutMechanisms))
     }
 
     fn measure(
@@ -185,7 +169,13 @@ mod tests {
 
     fn bases(privileged: bool) -> Vec<(String, Option<String>)> {
         let experiment = StartParts::new(privileged);
-        let parts = experiment.parts(READY.name, &[]).into_iter();
+        let parts = experiment
+            .info
+            .describe(&[])
+            .metrics
+            .swap_remove(0)
+            .parts
+            .into_iter();
         parts.map(|part| (part.name, part.base)).collect()
     }
 

@@ -9,19 +9,17 @@
 //! The instance's accounting cgroup is made and joined before the clock starts: the first write to a
 //! `cgroup.procs` after an idle moment waits for an RCU grace period of up to 18 ms, which isn't the target's.
 
-use std::time::Duration;
-
-use isobench_reports::model::{Part, TOTAL};
-use isobench_reports::schema::MetricSchema;
+use isobench_reports::model::TOTAL;
 use isobench_reports::schema::startup::{
-    CPU, EXIT, METRICS, NAME, READY, READY_ORDINARY, TEARDOWN, WAITING,
+    CPU, EXIT, NAME, READY, READY_ORDINARY, TEARDOWN, WAITING,
 };
 
+use super::info::WORKLOAD;
 use super::{
-    BACK_TO_BACK, Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, elapsed,
-    nanoseconds, part, waiting,
+    Applicability, Bench, Case, Experiment, ExperimentInfo, MeasureError, Measured, MetricInfo,
+    Parts, Reading, Rounds, Subject, elapsed, nanoseconds, waiting,
 };
-use crate::experiments::profile::Profile;
+use crate::experiments::profile::ByProfile;
 use crate::host::accounting::Group;
 use crate::host::clock::MonotonicTime;
 use crate::instance::marks::Mark;
@@ -31,69 +29,58 @@ use crate::targets::{Capability, TargetInfo};
 /// The case of the least program; the other is that of the ordinary one.
 const LEAST: usize = 0;
 
-/// The phase after the last mark, or the whole start of a target that marks none.
-const WORKLOAD: &str = "workload";
+/// How the figures are measured, for a report's reader.
+const METHOD: &str = "From just before the target's command is spawned until the workload's first line arrives, on the host's \
+    monotonic clock; one fresh instance a sample, targets in shuffled order, back to back. The least program \
+    makes two system calls, so that the target is what is measured; the ordinary one goes through the start of \
+    its C library, as programs do. `exit` is from that line until the command has ended, `teardown` from there \
+    until its cgroup is empty and removed. `cpu` is the processor time, from the spawn to the end, of the command \
+    and its descendants as far as they were waited for, on all CPUs together; `waiting` is the rest of that time. \
+    The work of a daemon is in neither. The accounting cgroup is made and joined before the clock starts.";
 
 /// See the module's documentation.
 #[derive(Debug)]
-pub struct Startup;
+pub struct Startup {
+    info: ExperimentInfo,
+}
+
+impl Startup {
+    /// The experiment, described.
+    pub fn new() -> Self {
+        Self {
+            info: ExperimentInfo::new(
+                NAME,
+                METHOD,
+                [
+                    MetricInfo::from(READY).in_parts(Parts::Phases),
+                    MetricInfo::from(READY_ORDINARY).in_parts(Parts::Phases),
+                    EXIT.into(),
+                    TEARDOWN.into(),
+                    CPU.into(),
+                    WAITING.into(),
+                ]
+                .map(MetricInfo::back_to_back),
+                [
+                    Case::of([READY, EXIT, TEARDOWN, CPU, WAITING]),
+                    Case::of([READY_ORDINARY]),
+                ],
+                ByProfile {
+                    quick: Rounds::new(2, 25),
+                    standard: Rounds::new(5, 200),
+                    thorough: Rounds::new(10, 1000),
+                },
+            ),
+        }
+    }
+}
 
 impl Experiment for Startup {
-    fn name(&self) -> &'static str {
-        NAME
+    fn info(&self) -> &ExperimentInfo {
+        &self.info
     }
 
-    fn method(&self) -> &'static str {
-        "From just before the target's command is spawned until the workload's first line arrives, on the host's \
-         monotonic clock; one fresh instance a sample, targets in shuffled order, back to back. The least program \
-         makes two system calls, so that the target is what is measured; the ordinary one goes through the start of \
-         its C library, as programs do. `exit` is from that line until the command has ended, `teardown` from there \
-         until its cgroup is empty and removed. `cpu` is the processor time, from the spawn to the end, of the command \
-         and its descendants as far as they were waited for, on all CPUs together; `waiting` is the rest of that time. \
-         The work of a daemon is in neither. The accounting cgroup is made and joined before the clock starts."
-    }
-
-    fn metrics(&self) -> Vec<MetricSchema> {
-        METRICS.into()
-    }
-
-    fn parts(&self, metric: &str, targets: &[&TargetInfo]) -> Vec<Part> {
-        if ![READY.name, READY_ORDINARY.name].contains(&metric) {
-            return Vec::new();
-        }
-        phases_of(targets)
-    }
-
-    fn idle_gap(&self, _: &str) -> Option<Duration> {
-        Some(BACK_TO_BACK)
-    }
-
-    fn cases(&self) -> Vec<Vec<&'static str>> {
-        vec![
-            vec![READY.name, EXIT.name, TEARDOWN.name, CPU.name, WAITING.name],
-            vec![READY_ORDINARY.name],
-        ]
-    }
-
-    fn applies(&self, case: usize, target: &TargetInfo) -> bool {
-        case == LEAST || target.can(Capability::RunPrograms)
-    }
-
-    fn rounds(&self, profile: Profile) -> Rounds {
-        match profile {
-            Profile::Quick => Rounds {
-                warmup: 2,
-                measured: 25,
-            },
-            Profile::Standard => Rounds {
-                warmup: 5,
-                measured: 200,
-            },
-            Profile::Thorough => Rounds {
-                warmup: 10,
-                measured: 1000,
-            },
-        }
+    fn applicability(&self, case: usize, target: &TargetInfo) -> Applicability {
+        Applicability::measured_if(case == LEAST || target.can(Capability::RunPrograms))
     }
 
     fn measure(
@@ -132,21 +119,6 @@ impl Experiment for Startup {
         }
         Ok(readings.into())
     }
-}
-
-/// The phases that the launchers of `targets` mark, and the rest.
-pub(super) fn phases_of(targets: &[&TargetInfo]) -> Vec<Part> {
-    let mut parts: Vec<Part> = Vec::new();
-    for phase in targets.iter().flat_map(|target| target.phases.clone()) {
-        if parts.iter().all(|known| known.name != phase.name) {
-            parts.push(phase);
-        }
-    }
-    parts.push(part(
-        WORKLOAD,
-        "the rest up to the arrival of the ready line; for a target that marks no phases, everything",
-    ));
-    parts
 }
 
 /// Waits until `instance` has ended, and cuts its start into phases; `metric` is the start's name.

@@ -8,7 +8,7 @@ use std::path::Path;
 use isobench_reports::model::{TOTAL, Unit};
 
 use crate::experiments::profile::Profile;
-use crate::experiments::{self, Experiment, Subject};
+use crate::experiments::{self, Applicability, Case, Experiment, Subject};
 use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
@@ -36,13 +36,13 @@ impl BenchRig {
         let host = HostReport::inspect(&programs);
         let experiment = experiments::all(Profile::Quick)
             .into_iter()
-            .find(|known| known.name() == experiment)
+            .find(|known| known.info().name == experiment)
             .ok_or_else(|| anyhow::anyhow!("no experiment `{experiment}`"))?;
         let targets = targets::all(&programs, Daemons::UseRunning)
             .into_iter()
             .filter(|target| {
                 let info = target.info();
-                info.pace == Pace::Quick && info.takes_part_in(experiment.name())
+                info.pace == Pace::Quick && info.takes_part_in(experiment.info().name)
             })
             .collect();
         let rig = Rig::assemble(
@@ -60,9 +60,9 @@ impl BenchRig {
         })
     }
 
-    /// The metrics of each case.
-    pub fn cases(&self) -> Vec<Vec<&'static str>> {
-        self.experiment.cases()
+    /// The experiment's cases.
+    pub fn cases(&self) -> &[Case] {
+        &self.experiment.info().cases
     }
 
     /// What the values of `metric` are in.
@@ -70,20 +70,25 @@ impl BenchRig {
     /// # Panics
     /// The experiment has no such metric.
     pub fn unit(&self, metric: &str) -> Unit {
-        let metrics = self.experiment.metrics();
-        let known = metrics.iter().find(|known| known.name == metric);
-        known.unwrap_or_else(|| panic!("no metric {metric}")).unit
+        let known = self.experiment.info().metric(metric);
+        known
+            .unwrap_or_else(|| panic!("no metric {metric}"))
+            .schema
+            .unit
     }
 
     /// The targets that can do `case`. The others are named on standard error.
     pub fn subjects(&self, case: usize) -> Vec<&Subject> {
         let can = |subject: &&Subject| {
             let target = &subject.info;
-            let why_not = self.experiment.why_not(case, target);
-            if let Some(why_not) = why_not {
-                eprintln!("{} is left out: {why_not}", target.name);
+            match self.experiment.applicability(case, target) {
+                Applicability::Measured => true,
+                Applicability::NotAsked => false,
+                Applicability::Impossible(reason) => {
+                    eprintln!("{} is left out: {reason}", target.name);
+                    false
+                }
             }
-            why_not.is_none()
         };
         self.rig.subjects.iter().filter(can).collect()
     }

@@ -24,7 +24,7 @@ use isobench_reports::model::{Run, Sample};
 use jiff::Timestamp;
 use rand::RngExt as _;
 
-use crate::experiments;
+use crate::experiments::{self, DiskFile};
 use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
@@ -76,7 +76,11 @@ pub fn run(
         &request.experiments,
     );
     // Writing the disk file takes a while, and many runs don't want one.
-    let wants_disk = request.experiments.iter().any(|one| one.uses_disk());
+    let mut infos = request
+        .experiments
+        .iter()
+        .map(|experiment| experiment.info());
+    let wants_disk = infos.any(|info| info.disk_file == DiskFile::Used);
     let disk_size = if wants_disk {
         experiments::disk_size(options.profile)
     } else {

@@ -59,7 +59,7 @@ impl Record {
                 .collect(),
             experiments: experiments
                 .iter()
-                .map(|experiment| experiment.describe(&infos))
+                .map(|experiment| experiment.info().describe(&infos))
                 .collect(),
             conduct: Conduct::default(),
             warnings: concerns

@@ -4,7 +4,7 @@ use isobench_reports::model::Injection;
 
 use super::injection::NotInThisRun;
 use super::options::Options;
-use crate::experiments::{self, Experiment};
+use crate::experiments::{self, Experiment, Inclusion};
 use crate::host::programs::Programs;
 use crate::targets::{self, Target, UnknownTarget};
 
@@ -80,10 +80,13 @@ fn choose_experiments(
     wanted: Option<&[String]>,
 ) -> Result<Vec<Box<dyn Experiment>>, RequestError> {
     let Some(wanted) = wanted else {
-        all.retain(|experiment| experiment.is_default());
+        all.retain(|experiment| experiment.info().inclusion == Inclusion::InEveryRun);
         return Ok(all);
     };
-    let known: Vec<_> = all.iter().map(|experiment| experiment.name()).collect();
+    let known: Vec<_> = all
+        .iter()
+        .map(|experiment| experiment.info().name)
+        .collect();
     let is_unknown = |name: &&String| !known.contains(&name.as_str());
     if let Some(unknown) = wanted.iter().find(is_unknown) {
         return Err(RequestError::Experiment {
@@ -91,7 +94,7 @@ fn choose_experiments(
             known: known.join(", "),
         });
     }
-    all.retain(|experiment| wanted.iter().any(|name| name == experiment.name()));
+    all.retain(|experiment| wanted.iter().any(|name| name == experiment.info().name));
     Ok(all)
 }
 
@@ -118,7 +121,10 @@ mod tests {
             wanted.map(|names| names.iter().map(|&name| name.to_owned()).collect());
         let all = experiments::all(Profile::Quick);
         let chosen = choose_experiments(all, wanted.as_deref())?;
-        Ok(chosen.iter().map(|experiment| experiment.name()).collect())
+        Ok(chosen
+            .iter()
+            .map(|experiment| experiment.info().name)
+            .collect())
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use isobench_reports::model::{Sample, Stop};
 
 use crate::experiments::profile::Profile;
-use crate::experiments::{Bench, Experiment, MeasureError, Measured, Subject};
+use crate::experiments::{Applicability, Bench, Experiment, MeasureError, Measured, Subject};
 use crate::suite::plan::{Step, Workload, plan};
 use crate::suite::progress::Progress;
 use crate::suite::stop::{Extent, MOST_ROUNDS, StopRule, Until};
@@ -74,7 +74,7 @@ impl Runner<'_> {
                 continue;
             }
             let begun = Instant::now();
-            progress.step(sequence, experiment.name(), subject.info.name);
+            progress.step(sequence, experiment.info().name, subject.info.name);
             let outcome = measure(experiment.as_ref(), step, subject, bench, &mut hung);
             if bench.interrupt.asked() || outcome.as_ref().is_err_and(MeasureError::is_interrupt) {
                 interrupted = true;
@@ -84,7 +84,7 @@ impl Runner<'_> {
                 .as_ref()
                 .map_or(Duration::ZERO, |measured| measured.host_work);
             let mut taken = rows(
-                experiment.as_ref(),
+                experiment.info(),
                 subject.info.name,
                 step,
                 sequence as u64,
@@ -112,7 +112,7 @@ impl Runner<'_> {
     fn patience(&self, experiment: &dyn Experiment) -> Option<Duration> {
         match self.until.precision {
             Some(_) => None,
-            None => experiment.patience(self.profile),
+            None => experiment.info().patience(self.profile),
         }
     }
 
@@ -122,9 +122,9 @@ impl Runner<'_> {
             .experiments
             .iter()
             .map(|experiment| {
-                let rounds = experiment.rounds(self.profile);
+                let rounds = experiment.info().rounds.of(self.profile);
                 Workload {
-                    cases: (0..experiment.cases().len())
+                    cases: (0..experiment.info().cases.len())
                         .map(|case| self.subjects_of(experiment.as_ref(), case))
                         .collect(),
                     warmup: rounds.warmup,
@@ -142,13 +142,13 @@ impl Runner<'_> {
     fn extents(&self) -> Vec<Extent> {
         let experiments = self.experiments.iter();
         experiments
-            .map(|experiment| Extent {
-                experiment: experiment.name(),
-                leading: experiment
-                    .metrics()
-                    .first()
-                    .map_or("", |metric| metric.name),
-                measured: experiment.rounds(self.profile).measured,
+            .map(|experiment| {
+                let info = experiment.info();
+                Extent {
+                    experiment: info.name,
+                    leading: info.metrics.first().map_or("", |metric| metric.schema.name),
+                    measured: info.rounds.of(self.profile).measured,
+                }
             })
             .collect()
     }
@@ -157,9 +157,8 @@ impl Runner<'_> {
         (0..self.subjects.len())
             .filter(|&index| {
                 let target = &self.subjects[index].info;
-                target.takes_part_in(experiment.name())
-                    && experiment.applies(case, target)
-                    && experiment.why_not(case, target).is_none()
+                target.takes_part_in(experiment.info().name)
+                    && experiment.applicability(case, target) == Applicability::Measured
             })
             .collect()
     }
@@ -168,12 +167,15 @@ impl Runner<'_> {
     fn reasons(&self) -> Vec<Sample> {
         let mut rows = Vec::new();
         for experiment in self.experiments {
-            for (case, metrics) in experiment.cases().iter().enumerate() {
+            let info = experiment.info();
+            for (number, case) in info.cases.iter().enumerate() {
                 for subject in self.subjects {
                     let target = &subject.info;
-                    let takes_part = target.takes_part_in(experiment.name());
-                    if let Some(reason) = experiment.why_not(case, target).filter(|_| takes_part) {
-                        rows.extend(unavailable(experiment.as_ref(), target, metrics, reason));
+                    let applicability = experiment.applicability(number, target);
+                    if let Applicability::Impossible(reason) = applicability
+                        && target.takes_part_in(info.name)
+                    {
+                        rows.extend(unavailable(info, case, target.name, reason));
                     }
                 }
             }

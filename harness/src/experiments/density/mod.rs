@@ -10,21 +10,32 @@ mod reserve;
 
 use std::time::Instant;
 
-use isobench_reports::model::Part;
 use isobench_reports::schema::density::{CROWDS, Crowd, NAME, PER_INSTANCE, SHARED};
-use isobench_reports::schema::{MetricSchema, memory};
+use isobench_reports::schema::memory;
 use isobench_reports::statistics::Line;
 
-use super::{Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject};
-use crate::experiments::profile::Profile;
+use super::{
+    Applicability, Bench, Case, Experiment, ExperimentInfo, Inclusion, MeasureError, Measured,
+    MetricInfo, Reading, Rounds, Subject,
+};
+use crate::experiments::profile::{ByProfile, Profile};
 use crate::host::accounting::{Accounting, Group};
 use crate::instance::{Instance, Stdin};
 use crate::targets::{Marks, TargetInfo};
 use reserve::{Reserve, Step};
 
+/// How the figures are measured, for a report's reader.
+const METHOD: &str = "1, 2, 4, ... instances of an idle program are started and stay; each time the kernel's account of the cgroup that \
+    holds all of them is read: anonymous pages, file pages and kernel memory, launchers included. `per-instance` is \
+    the slope of the line of least squares through the points of one such series, `shared` its value at zero. No \
+    step is taken that would leave the host too little memory, too few processes or too few descriptors, or once a \
+    series has taken its time: it is then missing, with the reason. The programs' own files are in the page cache \
+    beforehand.";
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Density {
+    info: ExperimentInfo,
     crowds: &'static [Crowd],
     reserve: Reserve,
 }
@@ -37,63 +48,44 @@ impl Density {
             Profile::Standard => 6,
             Profile::Thorough => 7,
         };
+        let crowds = &CROWDS[..steps];
+        let charges = crowds
+            .iter()
+            .map(|crowd| MetricInfo::from(crowd.charge).at_once(crowd.count));
+        let all = [PER_INSTANCE, SHARED]
+            .into_iter()
+            .chain(crowds.iter().map(|crowd| crowd.charge));
         Self {
-            crowds: &CROWDS[..steps],
+            info: ExperimentInfo {
+                inclusion: Inclusion::IfNamed,
+                ..ExperimentInfo::new(
+                    NAME,
+                    METHOD,
+                    [PER_INSTANCE, SHARED]
+                        .map(MetricInfo::from)
+                        .into_iter()
+                        .chain(charges),
+                    [Case::of(all)],
+                    ByProfile {
+                        quick: Rounds::new(1, 3),
+                        standard: Rounds::new(1, 10),
+                        thorough: Rounds::new(1, 30),
+                    },
+                )
+            },
+            crowds,
             reserve: Reserve::new(profile),
         }
     }
 }
 
 impl Experiment for Density {
-    fn name(&self) -> &'static str {
-        NAME
+    fn info(&self) -> &ExperimentInfo {
+        &self.info
     }
 
-    fn method(&self) -> &'static str {
-        "1, 2, 4, ... instances of an idle program are started and stay; each time the kernel's account of the cgroup that \
-         holds all of them is read: anonymous pages, file pages and kernel memory, launchers included. `per-instance` is \
-         the slope of the line of least squares through the points of one such series, `shared` its value at zero. No \
-         step is taken that would leave the host too little memory, too few processes or too few descriptors, or once a \
-         series has taken its time: it is then missing, with the reason. The programs' own files are in the page cache \
-         beforehand."
-    }
-
-    fn metrics(&self) -> Vec<MetricSchema> {
-        let charges = self.crowds.iter().map(|crowd| crowd.charge);
-        [PER_INSTANCE, SHARED].into_iter().chain(charges).collect()
-    }
-
-    fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
-        Vec::new()
-    }
-
-    fn at_once(&self, metric: &str) -> Option<u32> {
-        let mut crowds = self.crowds.iter();
-        Some(crowds.find(|crowd| crowd.charge.name == metric)?.count)
-    }
-
-    fn cases(&self) -> Vec<Vec<&'static str>> {
-        vec![self.metrics().iter().map(|metric| metric.name).collect()]
-    }
-
-    fn applies(&self, _: usize, target: &TargetInfo) -> bool {
-        target.takes_part_in(memory::NAME)
-    }
-
-    fn is_default(&self) -> bool {
-        false
-    }
-
-    fn rounds(&self, profile: Profile) -> Rounds {
-        let measured = match profile {
-            Profile::Quick => 3,
-            Profile::Standard => 10,
-            Profile::Thorough => 30,
-        };
-        Rounds {
-            warmup: 1,
-            measured,
-        }
+    fn applicability(&self, _: usize, target: &TargetInfo) -> Applicability {
+        Applicability::measured_if(target.takes_part_in(memory::NAME))
     }
 
     fn measure(
@@ -120,7 +112,7 @@ impl Experiment for Density {
                 .readings
                 .push(Reading::total(crowd.charge.name, charge));
         }
-        series.end()?;
+        series.end(subject)?;
         if let Some(line) = Line::through(&points) {
             measured.readings.extend([
                 Reading::total(PER_INSTANCE.name, line.slope),
@@ -181,7 +173,7 @@ impl<'b> Series<'b> {
             let mut launch = bench.launch(&["idle", "--touch", "4KiB"]);
             launch.marks = Marks::None;
             launch.limits.clone_from(&self.limits[place]);
-            subject.command(&launch)
+            subject.command(launch, Stdin::Held)
         };
         let commands = missing.map(command).collect::<Result<Vec<_>, _>>()?;
         self.group.enter()?;
@@ -198,12 +190,8 @@ impl<'b> Series<'b> {
         Ok(self.group.memory()?.sum().as_u64() as f64)
     }
 
-    fn end(mut self) -> Result<(), MeasureError> {
-        self.instances.iter_mut().for_each(Instance::close_stdin);
-        let mut ended = crate::host::clock::MonotonicTime::now();
-        for mut instance in self.instances.drain(..) {
-            ended = instance.finished()?;
-        }
+    fn end(self, subject: &Subject) -> Result<(), MeasureError> {
+        let ended = subject.end_idle(self.instances)?;
         self.group.remove(ended)?;
         Ok(())
     }
@@ -217,10 +205,10 @@ mod tests {
     fn every_number_of_instances_is_in_its_metric_s_name() {
         for profile in [Profile::Quick, Profile::Standard, Profile::Thorough] {
             let density = Density::new(profile);
-            for metric in density.metrics() {
-                let number = metric.name.strip_prefix("charge-");
+            for metric in &density.info.metrics {
+                let number = metric.schema.name.strip_prefix("charge-");
                 let number = number.map(|number| number.parse().unwrap());
-                assert_eq!(density.at_once(metric.name), number, "{}", metric.name);
+                assert_eq!(metric.at_once, number, "{}", metric.schema.name);
             }
             assert!(density.crowds.is_sorted_by_key(|crowd| crowd.count));
         }

@@ -9,7 +9,7 @@ use isobench_reports::schema::disk::{
 
 /// One kind of access.
 #[derive(Debug)]
-pub(super) struct Case {
+pub(super) struct Access {
     /// As the workload calls it.
     pub operation: &'static str,
     /// Past the page cache.
@@ -22,7 +22,7 @@ pub(super) struct Case {
     pub metrics: &'static [MetricSchema],
 }
 
-impl Case {
+impl Access {
     /// Whether it is about files in a directory, rather than about what is in the one file.
     pub(super) fn is_of_files(&self) -> bool {
         matches!(self.operation, "create" | "unlink")
@@ -34,78 +34,78 @@ impl Case {
     }
 }
 
-pub(super) const CASES: [Case; 11] = [
-    Case {
+pub(super) const CASES: [Access; 11] = [
+    Access {
         operation: "seq-read",
         direct: true,
         sequential: true,
         depth: 1,
         metrics: &[SEQ_READ_DIRECT],
     },
-    Case {
+    Access {
         operation: "seq-write",
         direct: true,
         sequential: true,
         depth: 1,
         metrics: &[SEQ_WRITE_DIRECT],
     },
-    Case {
+    Access {
         operation: "seq-read",
         direct: false,
         sequential: true,
         depth: 1,
         metrics: &[SEQ_READ_CACHED],
     },
-    Case {
+    Access {
         operation: "seq-write",
         direct: false,
         sequential: true,
         depth: 1,
         metrics: &[SEQ_WRITE_BUFFERED],
     },
-    Case {
+    Access {
         operation: "rand-read",
         direct: true,
         sequential: false,
         depth: 1,
         metrics: &[RAND_READ_DIRECT],
     },
-    Case {
+    Access {
         operation: "rand-write",
         direct: true,
         sequential: false,
         depth: 1,
         metrics: &[RAND_WRITE_DIRECT],
     },
-    Case {
+    Access {
         operation: "rand-read",
         direct: true,
         sequential: false,
         depth: 16,
         metrics: &[RAND_READ_DIRECT_16],
     },
-    Case {
+    Access {
         operation: "rand-write",
         direct: true,
         sequential: false,
         depth: 16,
         metrics: &[RAND_WRITE_DIRECT_16],
     },
-    Case {
+    Access {
         operation: "fsync",
         direct: false,
         sequential: false,
         depth: 1,
         metrics: &[FSYNC_MEDIAN, FSYNC_TAIL],
     },
-    Case {
+    Access {
         operation: "create",
         direct: false,
         sequential: false,
         depth: 1,
         metrics: &[FILE_CREATE],
     },
-    Case {
+    Access {
         operation: "unlink",
         direct: false,
         sequential: false,

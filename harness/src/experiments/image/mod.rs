@@ -10,14 +10,16 @@ mod series;
 
 use std::time::Duration;
 
-use isobench_reports::model::Part;
 use isobench_reports::schema::image::{
     BASE, COPIED, FILES, LAUNCHER, NAME, ONE, PROGRAM, SHARED, Step, WRITTEN,
 };
 use isobench_reports::schema::{MetricSchema, disk};
 
-use super::{Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject, part};
-use crate::experiments::profile::Profile;
+use super::{
+    Applicability, Bench, Case, Experiment, ExperimentInfo, Inclusion, MeasureError, Measured,
+    MetricInfo, Parts, Reading, Rounds, Subject,
+};
+use crate::experiments::profile::{ByProfile, Profile};
 use crate::targets::{Capability, TargetInfo};
 use series::Series;
 
@@ -39,9 +41,19 @@ const WAYS: [Way; 2] = [
     },
 ];
 
+/// How the figures are measured, for a report's reader.
+const METHOD: &str = "1, 10 and, except in a quick run, 100 instances, one after the other, each of which reads all of a base of 1 MiB that stands for an image. \
+    `shared` is one base for all: the lower layer of an overlay root, a disk that may only be read, the same file. \
+    `copies` is one for each, written in full. On disk is what the file system has allocated for the workload, the \
+    launcher, a guest's kernel, the bases, and what instances have written while they lived; each file counts once. \
+    In the page cache is what mincore finds of these files afterwards: the programs were read into it before, the bases \
+    dropped from it. What a guest's own kernel caches is in the guest's memory, and not in these figures. No copies \
+    are made that would take over half of the free disk. A target that is slow gets fewer rounds.";
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Image {
+    info: ExperimentInfo,
     /// How many of the numbers of instances are reached.
     steps: usize,
 }
@@ -53,97 +65,70 @@ impl Image {
             Profile::Quick => 2,
             Profile::Standard | Profile::Thorough => 3,
         };
-        Self { steps }
-    }
-
-    fn steps(&self) -> impl Iterator<Item = &'static Step> {
-        let taken = self.steps;
-        WAYS.iter().flat_map(move |way| way.steps[..taken].iter())
+        Self {
+            info: ExperimentInfo {
+                patience: Some(ByProfile {
+                    quick: Duration::from_secs(5),
+                    standard: Duration::from_secs(30),
+                    thorough: Duration::from_mins(3),
+                }),
+                inclusion: Inclusion::IfNamed,
+                ..ExperimentInfo::new(
+                    NAME,
+                    METHOD,
+                    metrics(steps),
+                    WAYS.iter().map(|way| case(way, steps)),
+                    ByProfile {
+                        quick: Rounds::new(0, 3),
+                        standard: Rounds::new(0, 6),
+                        thorough: Rounds::new(0, 15),
+                    },
+                )
+            },
+            steps,
+        }
     }
 }
 
+/// The figures of `steps` numbers of instances.
+fn metrics(steps: usize) -> impl Iterator<Item = MetricInfo> {
+    let taken = move || WAYS.iter().flat_map(move |way| &way.steps[..steps]);
+    let one = MetricInfo::from(ONE).in_parts(Parts::named([
+        (PROGRAM, "the program that runs inside"),
+        (LAUNCHER, "what starts an instance: a launcher, a VMM"),
+        (
+            FILES,
+            "a guest's kernel, and what else was prepared for the target",
+        ),
+        (BASE, "the base, which stands for an image or a disk"),
+        (
+            WRITTEN,
+            "what the instance has written while it lived: its upper layer",
+        ),
+    ]));
+    let disk = taken().map(|step| MetricInfo::from(step.disk).at_once(step.count));
+    let cache = taken().map(|step| MetricInfo::from(step.cache).at_once(step.count));
+    [one].into_iter().chain(disk).chain(cache)
+}
+
+/// The case of one way to hold things in common, with `steps` numbers of instances.
+fn case(way: &Way, steps: usize) -> Case {
+    let taken = way.steps[..steps].iter();
+    let one = way.is_shared.then_some(ONE);
+    Case::of(
+        one.into_iter()
+            .chain(taken.flat_map(|step| [step.disk, step.cache])),
+    )
+}
+
 impl Experiment for Image {
-    fn name(&self) -> &'static str {
-        NAME
+    fn info(&self) -> &ExperimentInfo {
+        &self.info
     }
 
-    fn method(&self) -> &'static str {
-        "1, 10 and 100 instances, one after the other, each of which reads all of a base of 1 MiB that stands for an image. \
-         `shared` is one base for all: the lower layer of an overlay root, a disk that may only be read, the same file. \
-         `copies` is one for each, written in full. On disk is what the file system has allocated for the workload, the \
-         launcher, a guest's kernel, the bases, and what instances have written while they lived; each file counts once. \
-         In the page cache is what mincore finds of these files afterwards: the programs were read into it before, the bases \
-         dropped from it. What a guest's own kernel caches is in the guest's memory, and not in these figures. No copies \
-         are made that would take over half of the free disk. A target that is slow gets fewer rounds."
-    }
-
-    fn metrics(&self) -> Vec<MetricSchema> {
-        let disk = self.steps().map(|step| step.disk);
-        let cache = self.steps().map(|step| step.cache);
-        [ONE].into_iter().chain(disk).chain(cache).collect()
-    }
-
-    fn parts(&self, metric: &str, _: &[&TargetInfo]) -> Vec<Part> {
-        if metric != ONE.name {
-            return Vec::new();
-        }
-        vec![
-            part(PROGRAM, "the program that runs inside"),
-            part(LAUNCHER, "what starts an instance: a launcher, a VMM"),
-            part(
-                FILES,
-                "a guest's kernel, and what else was prepared for the target",
-            ),
-            part(BASE, "the base, which stands for an image or a disk"),
-            part(
-                WRITTEN,
-                "what the instance has written while it lived: its upper layer",
-            ),
-        ]
-    }
-
-    fn at_once(&self, metric: &str) -> Option<u32> {
-        let mut steps = self.steps();
-        let step = steps.find(|step| [step.disk.name, step.cache.name].contains(&metric))?;
-        Some(step.count)
-    }
-
-    fn is_default(&self) -> bool {
-        false
-    }
-
-    fn cases(&self) -> Vec<Vec<&'static str>> {
-        let metrics = |way: &Way| {
-            let steps = way.steps[..self.steps].iter();
-            let taken = steps.flat_map(|step| [step.disk.name, step.cache.name]);
-            let one = way.is_shared.then_some(ONE.name);
-            one.into_iter().chain(taken).collect()
-        };
-        WAYS.iter().map(metrics).collect()
-    }
-
-    fn applies(&self, _: usize, target: &TargetInfo) -> bool {
-        target.can(Capability::ShowFiles) && target.takes_part_in(disk::NAME)
-    }
-
-    fn rounds(&self, profile: Profile) -> Rounds {
-        let measured = match profile {
-            Profile::Quick => 3,
-            Profile::Standard => 6,
-            Profile::Thorough => 15,
-        };
-        Rounds {
-            warmup: 0,
-            measured,
-        }
-    }
-
-    fn patience(&self, profile: Profile) -> Option<Duration> {
-        Some(match profile {
-            Profile::Quick => Duration::from_secs(5),
-            Profile::Standard => Duration::from_secs(30),
-            Profile::Thorough => Duration::from_mins(3),
-        })
+    fn applicability(&self, _: usize, target: &TargetInfo) -> Applicability {
+        let shows = target.can(Capability::ShowFiles) && target.takes_part_in(disk::NAME);
+        Applicability::measured_if(shows)
     }
 
     fn measure(
@@ -183,14 +168,15 @@ mod tests {
     fn every_number_of_instances_is_in_its_metrics_names() {
         for profile in [Profile::Quick, Profile::Standard, Profile::Thorough] {
             let experiment = Image::new(profile);
-            for metric in experiment.metrics() {
-                let count = experiment.at_once(metric.name);
-                assert_eq!(count.is_some(), metric != ONE, "{}", metric.name);
-                let number = metric.name.rsplit('-').next().unwrap().parse().ok();
-                assert_eq!(count, number, "{}", metric.name);
+            for metric in &experiment.info.metrics {
+                let (schema, count) = (metric.schema, metric.at_once);
+                assert_eq!(count.is_some(), schema != ONE, "{}", schema.name);
+                let number = schema.name.rsplit('-').next().unwrap().parse().ok();
+                assert_eq!(count, number, "{}", schema.name);
             }
-            let cases: Vec<_> = experiment.cases().concat();
-            assert_eq!(cases.len(), experiment.metrics().len());
+            let cases = experiment.info.cases.iter();
+            let named: usize = cases.map(|case| case.metrics.len()).sum();
+            assert_eq!(named, experiment.info.metrics.len());
         }
     }
 }

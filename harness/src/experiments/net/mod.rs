@@ -3,7 +3,6 @@
 //! One fresh instance a case, which connects to the harness. Everything is timed here, at the host's end of the socket,
 //! single round trips too: no guest's clock is read.
 
-mod host_end;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +11,6 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use isobench_container::Network;
-use isobench_reports::model::Part;
 use isobench_reports::schema::MetricSchema;
 use isobench_reports::schema::net::{
     CONNECTIONS, METRICS, NAME, ROUND_TRIP_MEDIAN, ROUND_TRIP_TAIL, THROUGHPUT_IN, THROUGHPUT_OUT,
@@ -22,11 +20,13 @@ use isobench_workloads::protocol::Message;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-pub use host_end::NetError;
-use host_end::{BLOCK, HostEnd, Line};
+use super::host_end::{BLOCK, HostEnd, Line};
 
-use super::{Bench, Experiment, MeasureError, Measured, Reading, Rounds, Subject};
-use crate::experiments::profile::Profile;
+use super::{
+    Applicability, Bench, Case, Experiment, ExperimentInfo, MeasureError, Measured, MetricInfo,
+    NetError, Reading, Rounds, Subject,
+};
+use crate::experiments::profile::{ByProfile, Profile};
 use crate::host::clock::MonotonicTime;
 use crate::host::cpu_time;
 use crate::instance::{Instance, Stdin, unexpected};
@@ -68,9 +68,19 @@ impl Work {
     }
 }
 
+/// How the figures are measured, for a report's reader.
+const METHOD: &str = "TCP between the harness on the host and one fresh instance, which connects to it. All of it is timed on the \
+    host, at its own end of the socket: throughput from the first byte until all have been read at the other end \
+    (`in` is towards the instance), each round trip of one byte by itself, connections one after the other until \
+    the last is accepted and closed. The path is the target's own, and it is what differs: a bare process \
+    reaches the host over the host's loopback, the container over a veth pair and the Linux guest over a TAP \
+    device, with a network stack of its own at the other end. A target without a network to the host takes no part. Instance and harness share the \
+    processors of the host, so throughput is what both together can do.";
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Net {
+    info: ExperimentInfo,
     works: [Work; 4],
 }
 
@@ -84,6 +94,22 @@ impl Net {
         };
         let count = |count| NonZeroU64::new(count).unwrap_or(NonZeroU64::MIN);
         Self {
+            info: ExperimentInfo::new(
+                NAME,
+                METHOD,
+                METRICS.map(MetricInfo::from),
+                [
+                    Case::of([THROUGHPUT_IN]),
+                    Case::of([THROUGHPUT_OUT]),
+                    Case::of([ROUND_TRIP_MEDIAN, ROUND_TRIP_TAIL]),
+                    Case::of([CONNECTIONS]),
+                ],
+                ByProfile {
+                    quick: Rounds::new(0, 3),
+                    standard: Rounds::new(1, 8),
+                    thorough: Rounds::new(1, 30),
+                },
+            ),
             works: [
                 Work::Receive(bytes),
                 Work::Send(bytes),
@@ -95,56 +121,12 @@ impl Net {
 }
 
 impl Experiment for Net {
-    fn name(&self) -> &'static str {
-        NAME
+    fn info(&self) -> &ExperimentInfo {
+        &self.info
     }
 
-    fn method(&self) -> &'static str {
-        "TCP between the harness on the host and one fresh instance, which connects to it. All of it is timed on the \
-         host, at its own end of the socket: throughput from the first byte until all have been read at the other end \
-         (`in` is towards the instance), each round trip of one byte by itself, connections one after the other until \
-         the last is accepted and closed. The path is the target's own, and it is what differs: a bare process \
-         reaches the host over the host's loopback, the container over a veth pair and the Linux guest over a TAP \
-         device, with a network stack of its own at the other end. A target without a network to the host takes no part. Instance and harness share the \
-         processors of the host, so throughput is what both together can do."
-    }
-
-    fn metrics(&self) -> Vec<MetricSchema> {
-        METRICS.into()
-    }
-
-    fn parts(&self, _: &str, _: &[&TargetInfo]) -> Vec<Part> {
-        Vec::new()
-    }
-
-    fn cases(&self) -> Vec<Vec<&'static str>> {
-        vec![
-            vec![THROUGHPUT_IN.name],
-            vec![THROUGHPUT_OUT.name],
-            vec![ROUND_TRIP_MEDIAN.name, ROUND_TRIP_TAIL.name],
-            vec![CONNECTIONS.name],
-        ]
-    }
-
-    fn applies(&self, _: usize, target: &TargetInfo) -> bool {
-        network_of(target).is_some()
-    }
-
-    fn rounds(&self, profile: Profile) -> Rounds {
-        match profile {
-            Profile::Quick => Rounds {
-                warmup: 0,
-                measured: 3,
-            },
-            Profile::Standard => Rounds {
-                warmup: 1,
-                measured: 8,
-            },
-            Profile::Thorough => Rounds {
-                warmup: 1,
-                measured: 30,
-            },
-        }
+    fn applicability(&self, _: usize, target: &TargetInfo) -> Applicability {
+        Applicability::measured_if(network_of(target).is_some())
     }
 
     fn measure(

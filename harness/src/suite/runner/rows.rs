@@ -1,13 +1,11 @@
 //! What comes of a sample, as rows of the results.
 
-use isobench_reports::model::{Injection, Sample, Status, TOTAL};
-use isobench_reports::schema::MetricSchema;
+use isobench_reports::model::{Injection, Latencies, Sample, Status, TOTAL};
 
-use crate::experiments::{Experiment, MeasureError, Measured, Reading};
+use crate::experiments::{Case, ExperimentInfo, MeasureError, Measured, MetricInfo};
 use crate::suite::plan::Step;
-use crate::targets::TargetInfo;
 
-/// Says of every row that a delay was added to that one was.
+/// Notes in every row of a delayed sample that a delay was added on purpose.
 pub(super) fn stamp(rows: &mut [Sample], injections: &[Injection]) {
     for row in rows {
         let mut own = injections.iter().filter(|injection| {
@@ -23,87 +21,123 @@ pub(super) fn stamp(rows: &mut [Sample], injections: &[Injection]) {
     }
 }
 
-/// The rows of one sample: its values, and a failure for each metric that it did not give.
+/// The rows of one sample: its values, and a failure for each metric that it did not give. A sample
+/// with a reading of a metric that its case doesn't have is a failure as a whole.
 pub(super) fn rows(
-    experiment: &dyn Experiment,
+    experiment: &ExperimentInfo,
     target: &str,
     step: &Step,
     sequence: u64,
     outcome: Result<Measured, MeasureError>,
 ) -> Vec<Sample> {
-    let measured = outcome.unwrap_or_else(|error| {
-        let reason = format!("{:#}", anyhow::Error::new(error));
-        let metrics = experiment.cases().swap_remove(step.case);
-        let missing = metrics.into_iter().map(|metric| (metric, reason.clone()));
-        Measured {
-            missing: missing.collect(),
-            ..Measured::default()
-        }
-    });
+    let case = &experiment.cases[step.case];
+    let measured = outcome
+        .and_then(|measured| check(case, measured))
+        .unwrap_or_else(|error| all_missing(case, error));
+    let place = Place {
+        experiment,
+        target,
+        round: step.round,
+        sequence,
+    };
     let (good, note) = if step.warmup {
         (Status::Warmup, Some("taken to warm up".to_owned()))
     } else {
         (Status::Ok, None)
     };
-    let metrics = experiment.metrics();
-    let row = |name: &str, part: String, value, status, reason, latencies| {
-        let metric = metrics.iter().find(|metric| metric.name == name)?;
-        Some(Sample {
-            target: target.to_owned(),
-            experiment: experiment.name().to_owned(),
-            metric: metric.name.to_owned(),
-            part,
-            unit: metric.unit,
-            round: step.round,
-            sequence,
-            value,
-            status,
-            reason,
-            latencies,
-        })
-    };
+    let metric = |name: &str| experiment.metric(name);
     let values = measured.readings.into_iter().filter_map(|reading| {
-        let value = Some(reading.value);
-        let Reading { metric, part, .. } = reading;
-        row(metric, part, value, good, note.clone(), reading.latencies)
+        Some(Sample {
+            value: Some(reading.value),
+            latencies: reading.latencies,
+            ..place.row(metric(reading.metric)?, &reading.part, good, note.clone())
+        })
     });
-    let part = experiment.part(step.case);
-    let failures = measured.missing.into_iter().filter_map(|(metric, reason)| {
-        let reason = match part {
+    let failures = measured.missing.into_iter().filter_map(|(name, reason)| {
+        let reason = match case.part.as_str() {
             TOTAL => reason,
             part => format!("{part}: {reason}"),
         };
-        let part = part.to_owned();
-        row(metric, part, None, Status::Failed, Some(reason), None)
+        Some(place.row(metric(name)?, &case.part, Status::Failed, Some(reason)))
     });
     values.chain(failures).collect()
 }
 
-/// A row for each of `metrics`, which `target` can't have.
+/// A row for each metric of `case`, which the target can't have.
 pub(super) fn unavailable(
-    experiment: &dyn Experiment,
-    target: &TargetInfo,
-    metrics: &[&str],
+    experiment: &ExperimentInfo,
+    case: &Case,
+    target: &str,
     reason: &str,
 ) -> Vec<Sample> {
-    let known = experiment.metrics().into_iter();
-    let row = |metric: MetricSchema| Sample {
-        target: target.name.to_owned(),
-        experiment: experiment.name().to_owned(),
-        metric: metric.name.to_owned(),
-        part: TOTAL.to_owned(),
-        unit: metric.unit,
+    let place = Place {
+        experiment,
+        target,
         round: 0,
         sequence: 0,
-        value: None,
-        status: Status::Unavailable,
-        reason: Some(reason.to_owned()),
-        latencies: None,
     };
-    known
-        .filter(|metric| metrics.contains(&metric.name))
-        .map(row)
+    let of_case = |metric: &&MetricInfo| case.metrics.contains(&metric.schema.name);
+    let metrics = experiment.metrics.iter().filter(of_case);
+    metrics
+        .map(|metric| place.row(metric, TOTAL, Status::Unavailable, Some(reason.to_owned())))
         .collect()
+}
+
+/// Refuses readings and failures of metrics that the case doesn't have: dropped, they would be lost
+/// without a word.
+fn check(case: &Case, measured: Measured) -> Result<Measured, MeasureError> {
+    let read = measured.readings.iter().map(|reading| reading.metric);
+    let missing = measured.missing.iter().map(|(metric, _)| *metric);
+    let unknown = read
+        .chain(missing)
+        .find(|metric| !case.metrics.contains(metric));
+    match unknown {
+        Some(metric) => Err(MeasureError::UnknownMetric { metric }),
+        None => Ok(measured),
+    }
+}
+
+/// What a sample gives that failed: every metric of its case is missing for the same reason.
+fn all_missing(case: &Case, error: MeasureError) -> Measured {
+    let reason = format!("{:#}", anyhow::Error::new(error));
+    let metrics = case.metrics.iter();
+    Measured {
+        missing: metrics.map(|metric| (*metric, reason.clone())).collect(),
+        ..Measured::default()
+    }
+}
+
+/// Where the rows of one sample belong.
+struct Place<'p> {
+    experiment: &'p ExperimentInfo,
+    target: &'p str,
+    round: u32,
+    sequence: u64,
+}
+
+impl Place<'_> {
+    /// A row without a value.
+    fn row(
+        &self,
+        metric: &MetricInfo,
+        part: &str,
+        status: Status,
+        reason: Option<String>,
+    ) -> Sample {
+        Sample {
+            target: self.target.to_owned(),
+            experiment: self.experiment.name.to_owned(),
+            metric: metric.schema.name.to_owned(),
+            part: part.to_owned(),
+            unit: metric.schema.unit,
+            round: self.round,
+            sequence: self.sequence,
+            value: None,
+            status,
+            reason,
+            latencies: None::<Latencies>,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -111,12 +145,13 @@ mod tests {
     use isobench_reports::schema::{memory, start_parts};
 
     use super::*;
-    use crate::experiments;
     use crate::experiments::profile::Profile;
+    use crate::experiments::{self, Experiment, Reading};
 
     fn experiment(name: &str) -> Box<dyn Experiment> {
         let mut all = experiments::all(Profile::Quick).into_iter();
-        all.find(|experiment| experiment.name() == name).unwrap()
+        all.find(|experiment| experiment.info().name == name)
+            .unwrap()
     }
 
     #[test]
@@ -140,7 +175,7 @@ mod tests {
             missing: vec![("pss", "not root".to_owned())],
             ..Measured::default()
         };
-        let rows = rows(memory.as_ref(), "container", &step, 7, Ok(measured));
+        let rows = rows(memory.info(), "container", &step, 7, Ok(measured));
         let seen: Vec<_> = rows
             .iter()
             .map(|row| {
@@ -162,6 +197,32 @@ mod tests {
     }
 
     #[test]
+    fn a_reading_of_an_unknown_metric_fails_the_sample() {
+        let memory = &experiment(memory::NAME);
+        let step = Step {
+            experiment: 0,
+            case: 0,
+            target: 0,
+            round: 0,
+            warmup: false,
+        };
+        let reading = |metric| Reading {
+            metric,
+            part: TOTAL.to_owned(),
+            value: 5.0,
+            latencies: None,
+        };
+        let measured = Measured::from(vec![reading("charge"), reading("weather")]);
+        let rows = rows(memory.info(), "container", &step, 0, Ok(measured));
+        assert_eq!(rows.len(), 2);
+        for row in rows {
+            assert_eq!((row.value, row.status), (None, Status::Failed));
+            let reason = row.reason.unwrap();
+            assert!(reason.contains("`weather`"), "{reason}");
+        }
+    }
+
+    #[test]
     fn a_sample_that_failed_has_a_row_for_each_of_its_metrics() {
         let memory = &experiment(memory::NAME);
         let step = Step {
@@ -172,7 +233,7 @@ mod tests {
             warmup: true,
         };
         let rows = rows(
-            memory.as_ref(),
+            memory.info(),
             "container",
             &step,
             0,
@@ -184,8 +245,8 @@ mod tests {
     #[test]
     fn a_failure_of_a_part_is_the_part_s() {
         let start_parts = experiment(start_parts::NAME);
-        let mut cases = 0..start_parts.cases().len();
-        let case = cases.find(|case| start_parts.part(*case) == "net").unwrap();
+        let mut cases = start_parts.info().cases.iter();
+        let case = cases.position(|case| case.part == "net").unwrap();
         let step = Step {
             experiment: 0,
             case,
@@ -194,7 +255,7 @@ mod tests {
             warmup: false,
         };
         let outcome = Err(MeasureError::Untimed);
-        let rows = rows(start_parts.as_ref(), "container", &step, 0, outcome);
+        let rows = rows(start_parts.info(), "container", &step, 0, outcome);
         let named =
             |row: &Sample| row.part == "net" && row.reason.as_ref().unwrap().starts_with("net: ");
         assert!(rows.len() == 4 && rows.iter().all(named), "{rows:?}");
