@@ -7,12 +7,12 @@ use bytesize::ByteSize;
 use kvm_ioctls::VmFd;
 
 use crate::bare::address_space::{AddressSpace, Backing, MapError, Placement, Protection};
-use crate::bare::trampoline;
-use crate::kvm::{Hypervisor, KvmError, KvmKind};
+use crate::bare::{registers, trampoline};
+use crate::kvm::exits::VmExit;
+use crate::kvm::{Hypervisor, KvmError, KvmKind, Vcpu};
 use crate::layout::{PROGRAM, STACK_END, SYSTEM_CALL_PORT};
 use crate::memory::{GuestRam, RamError};
 use crate::phase::Phase;
-use crate::vcpu::{Vcpu, VmExit};
 
 /// The floor's guest memory: enough, and untouched for the most part.
 const MEMORY: ByteSize = ByteSize::mib(16);
@@ -68,7 +68,8 @@ pub fn first_exit(ended: &dyn Fn(Phase)) -> Result<StoppedVm, FloorError> {
         KvmKind::Software => &[0xe6, SYSTEM_CALL_PORT, 0xeb, 0xfc],
     });
     memory.map(Placement::Fixed(PROGRAM), 4, Protection::READ_EXECUTE, code)?;
-    vcpu.start(memory.root(), PROGRAM, STACK_END)?;
+    let start = registers::at_entry(hypervisor.kind(), memory.root(), PROGRAM, STACK_END);
+    vcpu.set_start(&start)?;
     ended(Phase::Load);
     to_exit(&mut vcpu)?;
     ended(Phase::FirstExit);

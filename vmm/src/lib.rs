@@ -15,7 +15,6 @@ pub mod bare;
 pub mod config;
 pub mod confine;
 pub mod devices;
-pub mod exits;
 pub mod floor;
 pub mod kvm;
 pub mod layout;
@@ -24,7 +23,6 @@ pub mod memory;
 pub mod microvm;
 pub mod phase;
 pub mod probe;
-pub mod vcpu;
 
 #[cfg(test)]
 mod guest_tests;

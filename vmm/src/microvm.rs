@@ -9,14 +9,13 @@ use crate::bare::exception::{self, Death};
 use crate::bare::loader::{self, LoadError};
 use crate::bare::program::Image;
 use crate::bare::syscalls::{Outcome, Personality, SystemCall};
-use crate::bare::trampoline;
+use crate::bare::{registers, trampoline};
 use crate::config::Config;
-use crate::exits::ExitCounts;
-use crate::kvm::{Hypervisor, KvmError, KvmKind};
+use crate::kvm::exits::{ExitCounts, VmExit};
+use crate::kvm::{Hypervisor, KvmError, KvmKind, Vcpu};
 use crate::layout::{EXCEPTION_PORTS, SYSTEM_CALL_PORT};
 use crate::memory::{GuestRam, RamError};
 use crate::phase::Phase;
-use crate::vcpu::{Vcpu, VmExit, regs};
 
 /// A microVM could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +102,9 @@ impl MicroVm {
         let mut memory = AddressSpace::new(ram);
         trampoline::install(&mut memory, hypervisor.kind());
         let entry = loader::load(&mut memory, &config.program, &config.start)?;
-        vcpu.start(memory.root(), entry.address, entry.stack)?;
+        let kind = hypervisor.kind();
+        let start = registers::at_entry(kind, memory.root(), entry.address, entry.stack);
+        vcpu.set_start(&start)?;
         Ok(Self {
             vcpu,
             _vm: vm,
@@ -194,15 +195,15 @@ impl MicroVm {
         self.warm_code_once(call.number);
         registers.rax = match personality.call(&call, &mut self.memory) {
             Outcome::Return(value) => value.cast_unsigned(),
-            Outcome::SetFsBase(base) => self.set_base(regs::MSR_FS_BASE, base)?,
-            Outcome::SetGsBase(base) => self.set_base(regs::MSR_GS_BASE, base)?,
+            Outcome::SetFsBase(base) => self.set_base(registers::MSR_FS_BASE, base)?,
+            Outcome::SetGsBase(base) => self.set_base(registers::MSR_GS_BASE, base)?,
             Outcome::Exit(code) => return Ok(Some(Ended::Exited(code))),
             Outcome::Signal(signal) => return Ok(Some(Ended::Signalled(signal))),
             Outcome::Deadlock => return Err(RunError::Deadlock),
         };
         if let Some((rcx, r11)) = after {
             registers.rip = rcx;
-            registers.rflags = regs::user_flags(r11);
+            registers.rflags = registers::user_flags(r11);
         }
         self.vcpu.set_registers(&registers);
         // On software KVM the MMU notifier has already done it: see `GuestRam::drop_translations`.

@@ -10,11 +10,11 @@ use bytesize::ByteSize;
 use kvm_bindings::kvm_regs;
 
 use crate::bare::address_space::{AddressSpace, Backing, MapError, Placement, Protection};
-use crate::bare::trampoline;
-use crate::kvm::{Hypervisor, KvmError, KvmKind};
+use crate::bare::{registers, trampoline};
+use crate::kvm::exits::VmExit;
+use crate::kvm::{Hypervisor, KvmError, KvmKind, Vcpu};
 use crate::layout::{PROGRAM, STACK_END, SYSTEM_CALL_PORT};
 use crate::memory::{GuestRam, RamError};
-use crate::vcpu::{Vcpu, VmExit};
 
 const MEMORY: ByteSize = ByteSize::mib(2);
 
@@ -94,10 +94,13 @@ pub fn probe() -> Result<Probe, ProbeError> {
     // syscall
     let code = Backing::Bytes(&[0x0f, 0x05]);
     memory.map(Placement::Fixed(PROGRAM), 2, Protection::READ_EXECUTE, code)?;
-    vcpu.start(memory.root(), PROGRAM, STACK_END)?;
+    let start = registers::at_entry(hypervisor.kind(), memory.root(), PROGRAM, STACK_END);
+    vcpu.set_start(&start)?;
     expect_port_write(&mut vcpu)?;
-    let syscall_changes_ring = vcpu.system_registers()?.cs.dpl == 0;
-    vcpu.enter_ring0()?;
+    let mut system = vcpu.system_registers()?;
+    let syscall_changes_ring = system.cs.dpl == 0;
+    registers::enter_ring0(&mut system);
+    vcpu.set_system_registers(&system)?;
     // A SYSCALL that stays in its ring settles it: then the rate is told, and no more.
     let tries = if syscall_changes_ring { TRIES } else { 1 };
     let ring0_mips = ring0_rate(&mut vcpu, tries)?;

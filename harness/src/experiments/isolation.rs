@@ -11,7 +11,7 @@ use isobench_reports::schema::isolation::{
     METRICS, NAME, REFUSED,
 };
 use isobench_reports::schema::memory;
-use isobench_vmm::exits::ExitReason;
+use isobench_vmm::kvm::exits::ExitReason;
 use isobench_workloads::calls::{Calls, KernelSeen};
 use isobench_workloads::protocol::Message;
 use nix::sys::signal::kill;

@@ -8,6 +8,7 @@ pub mod loader;
 mod mapping;
 mod page_tables;
 pub mod program;
+pub(crate) mod registers;
 pub mod stack;
 pub mod syscalls;
 pub(crate) mod trampoline;

@@ -13,7 +13,7 @@ use super::host_io::GuestSlices;
 use super::program_io::{Grant, Output, ReaderGone};
 use super::serial::SerialPort;
 use super::virtio::mmio::{Transport, ViolationError};
-use crate::exits::ExitCounts;
+use crate::kvm::exits::ExitCounts;
 use crate::linux::layout::{
     ERROR_PORT, EXIT_PORT, INPUT_PORT, KEYBOARD, MARK_PORT, SERIAL, VIRTIO, VIRTIO_SIZE,
 };

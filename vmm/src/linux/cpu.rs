@@ -1,15 +1,13 @@
 //! The processors' state when a kernel starts: what the 64-bit boot protocol asks for, and what firmware would do.
 
-use kvm_bindings::{
-    CpuId, KVM_MAX_CPUID_ENTRIES, kvm_dtable, kvm_lapic_state, kvm_regs, kvm_segment, kvm_sregs,
-};
+use kvm_bindings::{CpuId, kvm_dtable, kvm_lapic_state, kvm_regs, kvm_segment, kvm_sregs};
 use kvm_ioctls::{Cap, VcpuFd};
 use vm_memory::{Bytes as _, GuestAddress, GuestMemoryError};
 
 use super::layout::{GDT, PAGE_TABLES, ZERO_PAGE};
 use super::memory::Memory;
+use crate::kvm::registers::{self, SegmentKind};
 use crate::kvm::{Hypervisor, KvmError};
-use crate::vcpu::regs;
 
 /// Selectors of the boot protocol: `__BOOT_CS` and `__BOOT_DS`.
 const BOOT_CODE: u16 = 0x10;
@@ -46,14 +44,6 @@ const FEATURE_TSC_DEADLINE: u32 = 1 << 24;
 const FEATURE_HYPERVISOR: u32 = 1 << 31;
 const FEATURE_HYPERTHREADING: u32 = 1 << 28;
 
-/// What the host's processor is, as KVM would show it to a guest.
-pub(super) fn supported(hypervisor: &Hypervisor) -> Result<CpuId, KvmError> {
-    hypervisor
-        .device()
-        .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
-        .map_err(KvmError::from_ioctl("KVM_GET_SUPPORTED_CPUID"))
-}
-
 /// Tells vCPU `id` what it is: the host's processor, but alone in its socket.
 pub(super) fn identify(
     hypervisor: &Hypervisor,
@@ -62,7 +52,7 @@ pub(super) fn identify(
     host: &CpuId,
 ) -> Result<(), KvmError> {
     let mut own = host.clone();
-    let deadline = hypervisor.device().check_extension(Cap::TscDeadlineTimer);
+    let deadline = hypervisor.has(Cap::TscDeadlineTimer);
     for entry in own.as_mut_slice() {
         let number = u32::from(id);
         match entry.function {
@@ -118,7 +108,7 @@ pub(super) fn start(vcpu: &VcpuFd, entry: u64) -> Result<(), KvmError> {
     vcpu.set_regs(&kvm_regs {
         rip: entry,
         rsi: ZERO_PAGE,
-        rflags: regs::RFLAGS_RESERVED,
+        rflags: registers::RFLAGS_RESERVED,
         ..kvm_regs::default()
     })
     .map_err(KvmError::from_ioctl("KVM_SET_REGS"))
@@ -126,7 +116,7 @@ pub(super) fn start(vcpu: &VcpuFd, entry: u64) -> Result<(), KvmError> {
 
 /// What firmware leaves in the model-specific registers. A kernel without them works, only slower.
 pub(super) fn set_msrs(vcpu: &VcpuFd) -> Result<(), KvmError> {
-    vcpu.set_msrs(&regs::msrs(&[
+    vcpu.set_msrs(&registers::msrs(&[
         (MSR_MISC_ENABLE, FAST_STRINGS),
         (MSR_MTRR_DEFAULT, MTRR_WRITE_BACK),
     ]))
@@ -135,8 +125,8 @@ pub(super) fn set_msrs(vcpu: &VcpuFd) -> Result<(), KvmError> {
 }
 
 fn boot_sregs(reset: &kvm_sregs) -> kvm_sregs {
-    let code = regs::segment(BOOT_CODE, 0xb, true);
-    let data = regs::segment(BOOT_DATA, 0x3, false);
+    let code = registers::segment(BOOT_CODE, SegmentKind::Code);
+    let data = registers::segment(BOOT_DATA, SegmentKind::Data);
     let task = kvm_segment {
         limit: 0x67,
         type_: 0xb,
@@ -157,10 +147,10 @@ fn boot_sregs(reset: &kvm_sregs) -> kvm_sregs {
             limit: u16::try_from(limit).expect("a few descriptors"),
             ..kvm_dtable::default()
         },
-        cr0: reset.cr0 | regs::CR0_PE | regs::CR0_PG,
+        cr0: reset.cr0 | registers::CR0_PE | registers::CR0_PG,
         cr3: PAGE_TABLES,
-        cr4: reset.cr4 | regs::CR4_PAE,
-        efer: reset.efer | regs::EFER_LME | regs::EFER_LMA,
+        cr4: reset.cr4 | registers::CR4_PAE,
+        efer: reset.efer | registers::EFER_LME | registers::EFER_LMA,
         ..*reset
     }
 }

@@ -33,7 +33,7 @@ use crate::devices::virtio::block::Block;
 use crate::devices::virtio::mmio::Transport;
 use crate::devices::virtio::net::{Net, Reader};
 use crate::devices::virtio::transfer::Awaiter;
-use crate::exits::ExitCounts;
+use crate::kvm::exits::ExitCounts;
 use crate::kvm::{Hypervisor, KvmError, KvmKind};
 use crate::memory::PAGE;
 use crate::probe;
@@ -149,7 +149,7 @@ impl Machine {
         let memory = memory::map(config.memory).map_err(ConfigError::from)?;
         memory::attach(&memory, &vm)?;
         ended(Phase::Memory);
-        let host = cpu::supported(hypervisor)?;
+        let host = hypervisor.supported_cpuid()?;
         let vcpus = (0..config.processors)
             .map(|id| LinuxVcpu::new(hypervisor, &vm, id, &host))
             .collect::<Result<Vec<_>, _>>()?;

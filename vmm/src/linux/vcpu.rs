@@ -9,10 +9,9 @@ use super::error::RunError;
 use super::layout::{ERROR_PORT, OUTPUT_PORT};
 use super::translate::PageTables;
 use crate::devices::bus::{Board, Request};
-use crate::exits::ExitReason;
+use crate::kvm::exits::{ExitReason, VmExit, internal_error};
 use crate::kvm::{Hypervisor, KvmError};
 use crate::memory::PAGE;
-use crate::vcpu::{VmExit, internal_error};
 
 /// Most bytes that one exit passes on: as much as a pipe holds.
 const MOST_TRANSFERRED: u64 = 64 * 1024;

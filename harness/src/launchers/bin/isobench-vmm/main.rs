@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use isobench::instance::marks::MarkWriter;
 use isobench::launchers::{self, Failure};
-use isobench_vmm::exits::ExitCounts;
+use isobench_vmm::kvm::exits::ExitCounts;
 use isobench_vmm::probe;
 
 use request::{Guest, Request, USAGE};

@@ -1,104 +1,59 @@
-//! The host's KVM: whether it is there, whether we may use it, and of which kind it is.
+//! `/dev/kvm`: whether the device is there, whether this process may use it, and its first ioctls.
 
 use std::io;
-use std::path::Path;
 
-use kvm_bindings::KVM_API_VERSION;
+use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
-/// Where KVM is found.
+use super::KvmKind;
+
+/// The path of KVM's device.
 const DEVICE: &str = "/dev/kvm";
 
-/// KVM cannot be used.
+/// KVM cannot be used, or refused a call.
 #[derive(Debug, thiserror::Error)]
 pub enum KvmError {
-    /// No device file.
+    /// There is no device file.
     #[error(
         "{DEVICE} does not exist: load the kvm module, or enable nested virtualization on the machine below"
     )]
     Missing,
-    /// No permission.
+    /// This process has no permission to open the device.
     #[error("no permission to open {DEVICE}: join its group (often `kvm`) or run as root")]
     NotPermitted,
     /// The device file is there and cannot be opened.
     #[error("opening {DEVICE}")]
     Open(#[source] io::Error),
-    /// A KVM of another age.
+    /// The device has another version of the KVM API.
     #[error("{DEVICE} speaks API version {found}, not {KVM_API_VERSION}")]
     ApiVersion {
-        /// What it said.
+        /// The version that the device reported.
         found: i32,
     },
-    /// Something needed is missing.
+    /// The device lacks a capability that the VMM needs.
     #[error("{DEVICE} lacks {capability}: a newer kernel is needed")]
     Capability {
-        /// Its name in the KVM API.
+        /// The capability's name in the KVM API.
         capability: &'static str,
     },
     /// A KVM ioctl failed.
     #[error("{ioctl}")]
     Ioctl {
-        /// Its name in the KVM API.
+        /// The ioctl's name in the KVM API.
         ioctl: &'static str,
-        /// Why.
+        /// The host's answer.
         #[source]
         source: io::Error,
     },
 }
 
 impl KvmError {
-    /// Says which ioctl an error came from.
+    /// Gives a function that turns an error of kvm-ioctls into one that names `ioctl`.
     pub(crate) fn from_ioctl(ioctl: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> Self {
         move |error| Self::Ioctl {
             ioctl,
             source: io::Error::from_raw_os_error(error.errno()),
         }
-    }
-}
-
-/// What runs the guest's ring 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KvmKind {
-    /// The processor's own virtualization (VMX or SVM).
-    Hardware,
-    /// A page-table-based KVM ("PVM"): ring 3 runs natively, ring 0 is interpreted, and `SYSCALL` stays in ring 3.
-    Software,
-}
-
-impl KvmKind {
-    /// The host's kind, without a probe VM.
-    ///
-    /// The kernel's list of modules says it in microseconds; only where that names none is the processor asked
-    /// (inside a VM one `CPUID` can cost twelve). A wrong `Hardware` does no harm: the program is stopped at its
-    /// first system call.
-    pub fn of_host() -> Self {
-        let module = |name: &str| Path::new("/sys/module").join(name).exists();
-        if module("kvm_intel") || module("kvm_amd") {
-            Self::Hardware
-        } else if module("kvm_pvm") || !processor_virtualizes() {
-            Self::Software
-        } else {
-            Self::Hardware
-        }
-    }
-}
-
-/// Whether the processor shows VMX or SVM.
-fn processor_virtualizes() -> bool {
-    let cpuid = raw_cpuid::CpuId::new();
-    let vmx = cpuid.get_feature_info().is_some_and(|info| info.has_vmx());
-    let svm = cpuid
-        .get_extended_processor_and_feature_identifiers()
-        .is_some_and(|info| info.has_svm());
-    vmx || svm
-}
-
-impl std::fmt::Display for KvmKind {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
-            Self::Hardware => "hardware",
-            Self::Software => "software",
-        })
     }
 }
 
@@ -110,7 +65,7 @@ pub struct Hypervisor {
 }
 
 impl Hypervisor {
-    /// Opens `/dev/kvm` and checks what the VMM needs of it.
+    /// Opens `/dev/kvm` and checks what the VMM needs of the device.
     ///
     /// # Errors
     /// See [`KvmError`].
@@ -133,12 +88,21 @@ impl Hypervisor {
         self.kind
     }
 
-    /// The device itself.
-    pub(crate) const fn device(&self) -> &Kvm {
-        &self.kvm
+    /// Whether KVM has the optional feature `capability`.
+    pub(crate) fn has(&self, capability: Cap) -> bool {
+        self.kvm.check_extension(capability)
     }
 
-    /// Makes an empty VM. A signal may interrupt the kernel's work (`EINTR`): it is tried again.
+    /// The host's processor as KVM can show it to a guest.
+    ///
+    /// The ioctl takes a third of a millisecond on software KVM.
+    pub(crate) fn supported_cpuid(&self) -> Result<CpuId, KvmError> {
+        self.kvm
+            .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+            .map_err(KvmError::from_ioctl("KVM_GET_SUPPORTED_CPUID"))
+    }
+
+    /// Makes an empty VM. If a signal interrupts the kernel's work (`EINTR`), the call is repeated.
     pub(crate) fn create_vm(&self) -> Result<VmFd, KvmError> {
         loop {
             match self.kvm.create_vm() {
@@ -149,7 +113,7 @@ impl Hypervisor {
     }
 }
 
-/// The error for a failed open(2).
+/// The error for a failed open(2) of the device.
 fn open_error(errno: i32) -> KvmError {
     match errno {
         libc::ENOENT | libc::ENODEV | libc::ENXIO => KvmError::Missing,

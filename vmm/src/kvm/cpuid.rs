@@ -1,26 +1,24 @@
-//! What the processor says it is, and the register state that it saves.
+//! What the bare guest's processor says about itself, and which extended state the guest may use.
 //!
-//! Only for hardware KVM. On the software kind `CPUID` in ring 3 is the host's own, whatever KVM is told, and
-//! asking KVM costs a third of a millisecond.
+//! This serves hardware KVM alone. On software KVM a `CPUID` in ring 3 gives the host's own
+//! answers, whatever KVM is told.
 
-use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_xcr, kvm_xcrs};
+use kvm_bindings::{kvm_xcr, kvm_xcrs};
 use kvm_ioctls::VcpuFd;
 
-use crate::kvm::{Hypervisor, KvmError};
+use super::{Hypervisor, KvmError};
 
-/// Extended state enumeration (Intel SDM vol. 1, 13.2): EDX:EAX of its first part are the bits XCR0 may have.
+/// `CPUID`'s leaf for extended state (Intel SDM vol. 1, 13.2). EDX and EAX of its first part hold
+/// the bits that XCR0 may have.
 const LEAF_EXTENDED_STATE: u32 = 0xd;
 
-/// Bits of XCR0 that a program is given: x87, SSE, AVX, AVX-512 (three) and protection keys. Not AMX, which
-/// Linux hands out on request only.
+/// The bits of XCR0 that a program gets: x87, SSE, AVX, AVX-512 (three bits) and protection keys.
+/// AMX is not among them: Linux enables AMX only for a program that asks.
 const XCR0_PROGRAM: u64 = 0b10_1110_0111;
 
-/// Gives the vCPU all that the host supports.
+/// Gives the vCPU all features of the host's processor that KVM supports.
 pub(crate) fn pass_host(hypervisor: &Hypervisor, vcpu: &VcpuFd) -> Result<(), KvmError> {
-    let cpuid = hypervisor
-        .device()
-        .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
-        .map_err(KvmError::from_ioctl("KVM_GET_SUPPORTED_CPUID"))?;
+    let cpuid = hypervisor.supported_cpuid()?;
     vcpu.set_cpuid2(&cpuid)
         .map_err(KvmError::from_ioctl("KVM_SET_CPUID2"))?;
     let supported = cpuid
