@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 
 use arbitrary::Arbitrary;
 use bytesize::ByteSize;
-use isobench_vmm::bare::address_space::{AddressSpace, Backing, Placement, Protection};
+use isobench_vmm::bare::address_space::{AddressSpace, Backing, GuestRam, Placement, Protection};
 use isobench_vmm::bare::syscalls::{FileTree, Personality, Settings, SystemCall};
 use isobench_vmm::devices::block::BlockDevice;
 use isobench_vmm::devices::console::Console;
-use isobench_vmm::memory::GuestRam;
 use libfuzzer_sys::fuzz_target;
 use nix::libc::{self, c_long};
 use nix::sys::memfd::{MFdFlags, memfd_create};

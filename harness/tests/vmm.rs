@@ -99,7 +99,7 @@ fn the_marks_come_in_order() {
     let names: Vec<_> = marks.iter().map(|mark| mark.phase.as_str()).collect();
     assert_eq!(
         names,
-        isobench_vmm::phase::Phase::ALL.map(isobench_vmm::phase::Phase::name)
+        isobench_vmm::bare::Phase::ALL.map(isobench_vmm::bare::Phase::name)
     );
     assert!(marks.windows(2).all(|pair| pair[0].at <= pair[1].at));
 }

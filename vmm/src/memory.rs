@@ -1,231 +1,138 @@
-#![expect(
-    unsafe_code,
-    reason = "maps files over guest RAM and gives pages back to the host"
-)]
-//! Guest RAM: one private, anonymous, lazily populated mapping, guest physical address 0 upwards.
+#![expect(unsafe_code, reason = "aligns guest memory, and gives it to the VM")]
+//! Guest memory as devices see it: one or more mappings of the VMM's, each at a guest address.
 //!
-//! Nothing is reserved or touched ahead: the host gives a page when the guest or the VMM first touches
-//! it. The mapping is named `guest-ram`, so that a memory measurement tells it from the VMM's own pages.
+//! The mappings are private and anonymous, named `guest-ram`, and the host gives a page when
+//! somebody first touches it. The kernel loader and the virtqueues access guest memory through
+//! vm-memory, which checks every access.
+//!
+//! Each mapping begins at a multiple of a huge page and asks the host for huge pages. The host
+//! decides whether there are any (`transparent_hugepage` in the kernel's admin-guide/mm). KVM can
+//! map a huge page as such only if the guest's address and the host's agree modulo its size. A
+//! guest that touches 28 MiB then leaves for the host once for 2 MiB, and not once for 4 KiB.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd as _;
 
 use bytesize::ByteSize;
-use vm_memory::bitmap::BitmapSlice;
-use vm_memory::volatile_memory::{VolatileArrayRef, VolatileSlice};
-use vm_memory::{MmapRegion, VolatileMemory as _};
+use kvm_bindings::kvm_userspace_memory_region;
+use kvm_ioctls::VmFd;
+use vm_memory::bitmap::{BS, BitmapSlice};
+use vm_memory::guest_memory::Result as MemoryResult;
+use vm_memory::{
+    GuestAddress, GuestMemoryBackend as _, GuestMemoryRegion, GuestMemoryRegionBytes,
+    GuestRegionCollection, GuestRegionMmap, GuestUsize, MemoryRegionAddress, MmapRegion,
+    VolatileMemoryError, VolatileSlice,
+};
+
+use crate::kvm::KvmError;
 
 /// Bytes in a page, of the guest and of the host (x86-64).
 pub const PAGE: u64 = 4096;
 
-/// The name of the mapping in `/proc/PID/smaps` (`[anon:guest-ram]`).
+/// The name of guest memory in `/proc/PID/smaps` (`[anon:guest-ram]`). A memory measurement tells
+/// guest memory from the VMM's own pages by this name.
 pub const RAM_NAME: &std::ffi::CStr = c"guest-ram";
 
-/// Guest RAM could not be made.
+/// Bytes in a huge page (x86-64).
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Guest memory: all its regions.
+pub type Memory = GuestRegionCollection<Region>;
+
+/// The host refused address space for guest memory.
 #[derive(Debug, thiserror::Error)]
-pub enum RamError {
-    /// Too small to hold the trampoline and a program, too large for the address space, or not whole pages.
-    #[error("guest memory of {0} is not between {min} and {max} in whole 4 KiB pages", min = GuestRam::MIN, max = GuestRam::MAX)]
-    Size(ByteSize),
-    /// Too small for a guest kernel, or not whole pages.
-    #[error("guest memory of {0} is not at least {least} in whole 4 KiB pages, which a guest kernel needs", least = crate::linux::memory::LEAST)]
-    LinuxSize(ByteSize),
-    /// The host itself has less.
-    #[error("guest memory of {size} is more than this host's {host}: ask for less")]
-    MoreThanHost {
-        /// The size asked for.
-        size: ByteSize,
-        /// What the host has.
-        host: ByteSize,
-    },
-    /// mmap(2) refused.
-    #[error("mapping {size} of guest memory")]
-    Map {
-        /// The size asked for.
-        size: ByteSize,
-        /// Why.
-        source: io::Error,
-    },
+#[error("mapping {size} of guest memory")]
+pub struct MemoryError {
+    /// The size asked for.
+    pub size: ByteSize,
+    /// The host's answer.
+    pub source: io::Error,
 }
 
-/// Guest RAM, mapped into the VMM.
+/// Maps regions, each given by its guest address and its length in bytes.
 ///
-/// The guest runs only inside `KVM_RUN`, on the thread that owns this, so while the VMM reads or writes
-/// here, nobody else does. Accesses are volatile all the same: guest memory is not Rust's to reason about.
+/// # Errors
+/// The host refuses a mapping, or regions overlap.
+pub fn map(regions: &[(u64, u64)]) -> Result<Memory, MemoryError> {
+    let mapped = regions
+        .iter()
+        .map(|&(start, length)| {
+            Region::map(GuestAddress(start), length).map_err(|source| MemoryError {
+                size: ByteSize(length),
+                source,
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Memory::from_regions(mapped).map_err(|error| MemoryError {
+        size: ByteSize(regions.iter().map(|(_, length)| length).sum()),
+        source: io::Error::other(error),
+    })
+}
+
+/// One mapping of guest memory.
 #[derive(Debug)]
-pub struct GuestRam {
-    region: MmapRegion,
+pub struct Region {
+    /// The part from the first huge page on. It must be dropped before the whole mapping.
+    aligned: GuestRegionMmap<()>,
+    _whole: Option<MmapRegion<()>>,
 }
 
-impl GuestRam {
-    /// Least RAM accepted.
-    pub const MIN: ByteSize = ByteSize::mib(1);
-    /// Most RAM accepted: it stays clear of the 32-bit MMIO hole's upper neighbours that KVM uses.
-    pub const MAX: ByteSize = ByteSize::gib(512);
+impl From<GuestRegionMmap<()>> for Region {
+    /// Takes a mapping that somebody else has made, aligned or not.
+    fn from(region: GuestRegionMmap<()>) -> Self {
+        Self {
+            aligned: region,
+            _whole: None,
+        }
+    }
+}
 
-    /// Whether a guest can have this much RAM.
-    ///
-    /// # Errors
-    /// A size out of range or not whole pages.
-    pub fn check_size(size: ByteSize) -> Result<(), RamError> {
-        let fits = (Self::MIN..=Self::MAX).contains(&size) && size.as_u64().is_multiple_of(PAGE);
-        fits.then_some(()).ok_or(RamError::Size(size))
+impl Region {
+    fn map(start: GuestAddress, length: u64) -> io::Result<Self> {
+        let size = usize::try_from(length).map_err(io::Error::other)?;
+        let room = size
+            .checked_add(HUGE_PAGE)
+            .ok_or(io::ErrorKind::OutOfMemory)?;
+        let whole = MmapRegion::<()>::new(room).map_err(io::Error::other)?;
+        name_as_guest_ram(whole.as_ptr(), room);
+        let skipped = whole.as_ptr().align_offset(HUGE_PAGE);
+        // SAFETY: less than a huge page is skipped, and `whole` has room for one more. So the result
+        // is a part of `whole`, which lives as long, in the other field.
+        let aligned = unsafe {
+            MmapRegion::build_raw(
+                whole.as_ptr().wrapping_add(skipped),
+                size,
+                whole.prot(),
+                whole.flags(),
+            )
+        };
+        let aligned = aligned.map_err(io::Error::other)?;
+        ask_for_huge_pages(&aligned);
+        let aligned = GuestRegionMmap::new(aligned, start)
+            .ok_or_else(|| io::Error::other("the region ends past the address space"))?;
+        Ok(Self {
+            aligned,
+            _whole: Some(whole),
+        })
     }
 
-    /// Maps `size` bytes.
-    ///
-    /// # Errors
-    /// A size out of range or not whole pages; the host refuses the mapping.
-    pub fn new(size: ByteSize) -> Result<Self, RamError> {
-        Self::check_size(size)?;
-        let bytes = usize::try_from(size.as_u64()).map_err(|_| RamError::Size(size))?;
-        let region = MmapRegion::new(bytes).map_err(|error| RamError::Map {
-            size,
-            source: io::Error::other(error),
-        })?;
-        let ram = Self { region };
-        ram.name(0, size.as_u64());
-        Ok(ram)
-    }
-
-    /// Bytes of RAM.
-    pub fn size(&self) -> u64 {
-        self.region.size() as u64
-    }
-
-    /// Where guest physical address 0 lies in the VMM.
+    /// The region's first byte in the VMM.
     pub fn host_base(&self) -> *mut u8 {
-        self.region.as_ptr()
-    }
-
-    /// `length` bytes from guest physical address `at`.
-    ///
-    /// # Panics
-    /// When that isn't inside RAM: frames come from the VMM's own allocator, never from the guest.
-    pub fn slice(&self, at: u64, length: u64) -> VolatileSlice<'_, impl BitmapSlice + use<'_>> {
-        self.region
-            .get_slice(index(at), index(length))
-            .expect("the frame allocator hands out frames inside RAM")
-    }
-
-    /// The page table at guest physical address `at`.
-    ///
-    /// # Panics
-    /// When that isn't inside RAM, as [`Self::slice`].
-    pub fn table(&self, at: u64) -> VolatileArrayRef<'_, u64, impl BitmapSlice + use<'_>> {
-        self.region
-            .get_array_ref(index(at), 512)
-            .expect("page tables lie inside RAM")
-    }
-
-    /// Copies `bytes` to guest physical address `at`.
-    pub fn write(&self, at: u64, bytes: &[u8]) {
-        self.slice(at, bytes.len() as u64).copy_from(bytes);
-    }
-
-    /// Copies from guest physical address `at`.
-    pub fn read(&self, at: u64, into: &mut [u8]) {
-        self.slice(at, into.len() as u64).copy_to(into);
-    }
-
-    /// Makes the pages `at..at + length` zero again and gives them back to the host.
-    ///
-    /// KVM hears of it (MMU notifier) and drops every translation to these pages.
-    ///
-    /// # Errors
-    /// The host's mmap(2) refuses, out of memory for its own bookkeeping.
-    pub fn discard(&self, at: u64, length: u64, was_file: bool) -> io::Result<()> {
-        let host = self.pages(at, length);
-        if !was_file {
-            // SAFETY: `host` is whole pages of our own anonymous mapping (checked by `pages`).
-            return check(unsafe {
-                libc::madvise(host.cast(), index(length), libc::MADV_DONTNEED)
-            });
-        }
-        // SAFETY: as above; MAP_FIXED replaces pages of our own mapping with fresh ones of the same kind.
-        let mapped = unsafe {
-            libc::mmap(
-                host.cast(),
-                index(length),
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED,
-                -1,
-                0,
-            )
-        };
-        if mapped == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        self.name(at, length);
-        Ok(())
-    }
-
-    /// Puts `length` bytes of `file`, from `offset`, copy-on-write at guest physical address `at`.
-    ///
-    /// # Errors
-    /// The host's mmap(2) refuses (a file that cannot be mapped).
-    pub fn place_file(&self, at: u64, length: u64, file: &File, offset: u64) -> io::Result<()> {
-        let host = self.pages(at, length);
-        let offset = libc::off_t::try_from(offset).map_err(io::Error::other)?;
-        // SAFETY: MAP_FIXED replaces whole pages of our own mapping (checked by `pages`), privately: the
-        // guest's writes never reach the file.
-        let mapped = unsafe {
-            libc::mmap(
-                host.cast(),
-                index(length),
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_FIXED,
-                file.as_raw_fd(),
-                offset,
-            )
-        };
-        if mapped == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(())
-    }
-
-    /// Makes KVM drop every translation to the pages `at..at + length`, keeping what they hold.
-    ///
-    /// KVM with shadow page tables doesn't see the VMM's own writes to guest page tables. Taking the
-    /// host's write permission away for a moment fires the MMU notifier for exactly these pages.
-    ///
-    /// # Errors
-    /// The host's mprotect(2) refuses, out of memory for its own bookkeeping.
-    pub fn drop_translations(&self, at: u64, length: u64) -> io::Result<()> {
-        let host = self.pages(at, length);
-        for protection in [libc::PROT_NONE, libc::PROT_READ | libc::PROT_WRITE] {
-            // SAFETY: whole pages of our own mapping; nothing reads or writes them between the two calls.
-            check(unsafe { libc::mprotect(host.cast(), index(length), protection) })?;
-        }
-        Ok(())
-    }
-
-    /// Has the host put memory of our own behind the pages `at..at + length` now.
-    ///
-    /// KVM's shadow pager maps up to eight neighbours with the page that faulted, but only those that the host has
-    /// ready for writing. A host that cannot (Linux before 5.14) just doesn't.
-    pub fn populate(&self, at: u64, length: u64) {
-        let host = self.pages(at, length);
-        // SAFETY: whole pages of our own mapping; populating changes no contents.
-        unsafe { libc::madvise(host.cast(), index(length), libc::MADV_POPULATE_WRITE) };
-    }
-
-    /// The host address of whole pages of RAM.
-    fn pages(&self, at: u64, length: u64) -> *mut u8 {
-        assert!(at.is_multiple_of(PAGE) && length.is_multiple_of(PAGE));
-        self.slice(at, length).ptr_guard_mut().as_ptr()
-    }
-
-    fn name(&self, at: u64, length: u64) {
-        name_as_guest_ram(self.pages(at, length), index(length));
+        self.aligned.as_ptr()
     }
 }
 
-/// Names a mapping. Kernels without `CONFIG_ANON_VMA_NAME` refuse, and nothing is lost but the name.
+/// Asks for huge pages (madvise(2), `MADV_HUGEPAGE`): many hosts give them only to a program that
+/// asks. A host without huge pages refuses, and the guest gets small ones.
+fn ask_for_huge_pages(mapping: &MmapRegion<()>) {
+    // SAFETY: the advice changes no content, and the range is the mapping's own.
+    unsafe { libc::madvise(mapping.as_ptr().cast(), mapping.size(), libc::MADV_HUGEPAGE) };
+}
+
+/// Names a mapping as guest memory. A kernel without `CONFIG_ANON_VMA_NAME` refuses; then the
+/// mapping works without its name.
 pub(crate) fn name_as_guest_ram(start: *mut u8, length: usize) {
-    // SAFETY: naming changes no memory, and a range that isn't mapped is refused; the kernel copies the string.
+    // SAFETY: a name changes no memory, the kernel refuses a range that isn't mapped, and it copies
+    // the string.
     unsafe {
         libc::prctl(
             libc::PR_SET_VMA,
@@ -237,14 +144,148 @@ pub(crate) fn name_as_guest_ram(start: *mut u8, length: usize) {
     };
 }
 
-/// A guest physical quantity as an index into the mapping (x86-64: `usize` holds it).
-fn index(value: u64) -> usize {
-    usize::try_from(value).expect("a 64-bit host")
+impl GuestMemoryRegion for Region {
+    type B = ();
+
+    fn len(&self) -> GuestUsize {
+        self.aligned.len()
+    }
+
+    fn start_addr(&self) -> GuestAddress {
+        self.aligned.start_addr()
+    }
+
+    /// Nobody tracks which pages are written to.
+    fn bitmap(&self) {}
+
+    fn get_host_address(&self, at: MemoryRegionAddress) -> MemoryResult<*mut u8> {
+        self.aligned.get_host_address(at)
+    }
+
+    fn get_slice(
+        &self,
+        at: MemoryRegionAddress,
+        count: usize,
+    ) -> MemoryResult<VolatileSlice<'_, BS<'_, ()>>> {
+        self.aligned.get_slice(at, count)
+    }
 }
 
-fn check(result: libc::c_int) -> io::Result<()> {
-    match result {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
+impl GuestMemoryRegionBytes for Region {}
+
+/// Fills `into` piece by piece and returns how many bytes were filled. `read_next` reads into the
+/// rest of `into`; reading stops where `read_next` reads nothing.
+///
+/// vm-memory asks a reader only once for each region, so a reader that reads less has to go on by
+/// itself.
+///
+/// # Errors
+/// Those of `read_next`.
+pub fn fill<B: BitmapSlice>(
+    into: &VolatileSlice<B>,
+    mut read_next: impl FnMut(&VolatileSlice<B>) -> Result<usize, VolatileMemoryError>,
+) -> Result<usize, VolatileMemoryError> {
+    let mut done = 0;
+    while done < into.len() {
+        match read_next(&into.offset(done)?)? {
+            0 => break,
+            more => done += more,
+        }
+    }
+    Ok(done)
+}
+
+/// Makes `memory` the VM's memory.
+///
+/// # Errors
+/// KVM refuses.
+///
+/// # Safety
+/// `memory` must stay mapped for as long as somebody may enter a vCPU of the VM.
+pub(crate) unsafe fn attach(memory: &Memory, vm: &VmFd) -> Result<(), KvmError> {
+    for (slot, region) in (0..).zip(memory.iter()) {
+        // SAFETY: the mapping is as long as `region` says, and the caller keeps `memory`.
+        unsafe {
+            attach_mapping(
+                vm,
+                slot,
+                region.start_addr().0,
+                region.host_base(),
+                region.len(),
+            )?;
+        };
+    }
+    Ok(())
+}
+
+/// Makes a mapping of the VMM's the VM's memory from `guest_address` on, as slot `slot`.
+///
+/// # Errors
+/// KVM refuses.
+///
+/// # Safety
+/// `length` bytes from `host` on must stay mapped for as long as somebody may enter a vCPU of the
+/// VM, and Rust must not hold references to them.
+pub(crate) unsafe fn attach_mapping(
+    vm: &VmFd,
+    slot: u32,
+    guest_address: u64,
+    host: *mut u8,
+    length: u64,
+) -> Result<(), KvmError> {
+    let region = kvm_userspace_memory_region {
+        slot,
+        flags: 0,
+        guest_phys_addr: guest_address,
+        memory_size: length,
+        userspace_addr: host as u64,
+    };
+    // SAFETY: KVM touches the memory only inside `KVM_RUN`, and the caller keeps it mapped until the
+    // last one.
+    unsafe { vm.set_user_memory_region(region) }
+        .map_err(KvmError::from_ioctl("KVM_SET_USER_MEMORY_REGION"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use procfs::process::{Process, VmFlags};
+    use vm_memory::Bytes as _;
+
+    use super::*;
+
+    const SIZE: u64 = 17 << 20;
+
+    #[test]
+    fn memory_begins_at_a_huge_page_and_can_be_used_to_its_end() {
+        let memory = map(&[(0, SIZE)]).unwrap();
+        let start = memory.get_host_address(GuestAddress(0)).unwrap();
+        assert_eq!(start.align_offset(HUGE_PAGE), 0);
+        memory.write_obj(7_u8, GuestAddress(SIZE - 1)).unwrap();
+        let read: u8 = memory.read_obj(GuestAddress(SIZE - 1)).unwrap();
+        assert_eq!(read, 7);
+        memory.write_obj(7_u8, GuestAddress(SIZE)).unwrap_err();
+    }
+
+    #[test]
+    fn memory_asks_for_huge_pages() {
+        if !Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+            println!("skipped: this host's kernel has no transparent huge pages");
+            return;
+        }
+        let memory = map(&[(0, SIZE)]).unwrap();
+        let start = memory.get_host_address(GuestAddress(0)).unwrap() as u64;
+        let maps = Process::myself().unwrap().smaps().unwrap();
+        let mut maps = maps.iter();
+        let map = maps.find(|map| (map.address.0..map.address.1).contains(&start));
+        assert!(map.unwrap().extension.vm_flags.contains(VmFlags::HG));
+    }
+
+    #[test]
+    fn two_regions_leave_a_hole_between_them() {
+        let memory = map(&[(0, SIZE), (1 << 32, SIZE)]).unwrap();
+        memory.write_obj(7_u8, GuestAddress(1 << 32)).unwrap();
+        memory.write_obj(7_u8, GuestAddress(SIZE)).unwrap_err();
     }
 }

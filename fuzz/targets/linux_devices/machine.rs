@@ -9,13 +9,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use isobench_vmm::devices::block::BlockDevice;
-use isobench_vmm::devices::bus::Board;
-use isobench_vmm::devices::program_io::{Grant, Output};
-use isobench_vmm::devices::serial::{Interrupt, SerialPort};
+use isobench_vmm::devices::program_io::{InputCredit, Output};
+use isobench_vmm::devices::serial::{Interrupt, KernelMessages, SerialPort};
 use isobench_vmm::devices::virtio::block::Block;
 use isobench_vmm::devices::virtio::mmio::Transport;
 use isobench_vmm::devices::virtio::net::Net;
-use isobench_vmm::linux::memory::Memory;
+use isobench_vmm::linux::Board;
+use isobench_vmm::memory::Memory;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use vm_memory::{Bytes as _, GuestAddress, GuestRegionMmap, MmapRegion, VolatileMemory as _};
 use vmm_sys_util::eventfd::EventFd;
@@ -90,16 +90,16 @@ impl Machine {
         };
         let board = Board {
             memory: memory(),
-            serial: Mutex::new(SerialPort::new(interrupt(), false)),
+            serial: Mutex::new(SerialPort::new(interrupt(), KernelMessages::Kept)),
             input: None,
             output: Output::new(null()),
             error: Output::new(null()),
-            grant: Grant::default(),
+            input_credit: InputCredit::default(),
             virtio: vec![
                 Mutex::new(Transport::new(Box::new(block), interrupt())),
                 Mutex::new(Transport::new(Box::new(card), interrupt())),
             ],
-            ended: Box::new(|_| ()),
+            on_phase: Box::new(|_| ()),
             started: AtomicBool::new(false),
             ready: AtomicBool::new(false),
             exits: Arc::default(),

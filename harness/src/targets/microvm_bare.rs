@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use isobench_reports::model::{TargetFamily, TargetKind};
-use isobench_vmm::phase::Phase;
+use isobench_vmm::bare::Phase;
 
 use super::{
     Capability, DiskAccess, Launch, Marks, MemoryLimit, Place, PrepareError, Prepared, Presence,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bytesize::ByteSize;
 use isobench_container::Network;
 use isobench_reports::model::{TargetFamily, TargetKind};
-use isobench_vmm::linux::phase::Phase;
+use isobench_vmm::linux::Phase;
 
 use super::guest::availability::GuestKernel;
 use super::{

@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use isobench_container::seccomp::policy::{ALLOWED, NEWEST, SPECIAL, UNKNOWN_CALLS};
 use isobench_reports::model::{Run, Status};
-use isobench_vmm::bare::address_space::AddressSpace;
-use isobench_vmm::bare::syscalls::{FileTree, Outcome, Personality, Settings, SystemCall};
+use isobench_vmm::bare::address_space::{AddressSpace, GuestRam};
+use isobench_vmm::bare::syscalls::{CallEffect, FileTree, Personality, Settings, SystemCall};
 use isobench_vmm::devices::console::Console;
-use isobench_vmm::memory::GuestRam;
 use isobench_workloads::calls::{CALLS, CallSet, Calls};
 use isobench_workloads::protocol::Message;
 use nix::libc::{self, c_long};
@@ -107,7 +106,7 @@ fn known_to_the_vmm() -> CallSet {
         // A futex of an unknown kind is an unknown call.
         let known_futex = number == libc::SYS_futex;
         let answer = personality.call(&call, &mut memory);
-        known_futex || answer != Outcome::Return(-i64::from(libc::ENOSYS))
+        known_futex || answer != CallEffect::Return(-i64::from(libc::ENOSYS))
     };
     // It would wait for good.
     all(|number| number == libc::SYS_pause || known(number))

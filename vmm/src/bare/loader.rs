@@ -13,7 +13,7 @@ use super::address_space::{AddressSpace, Backing, Fault, MapError, Placement, Pr
 use super::program::{Image, Program, Segment};
 use super::stack::{Start, first_frame};
 use super::syscalls::vdso;
-use crate::layout::STACK_END;
+use crate::bare::layout::STACK_END;
 use crate::memory::PAGE;
 
 /// Largest stack: Linux's default limit. A quarter of guest RAM if that is less.
@@ -98,7 +98,7 @@ fn warm_data(memory: &AddressSpace, program: &Program, stack: u64) {
             warm_segment(memory, segment, MOST_WARM_DATA);
         }
     }
-    memory.warm((stack & !(PAGE - 1)) - WARM_STACK..STACK_END);
+    memory.warm(&((stack & !(PAGE - 1)) - WARM_STACK..STACK_END));
 }
 
 /// Gives the guest its own copy of the program's code and constants, ready to be mapped.
@@ -119,7 +119,7 @@ pub(crate) fn warm_code(memory: &AddressSpace, image: &Image) {
 fn warm_segment(memory: &AddressSpace, segment: &Segment, most: u64) -> u64 {
     let start = segment.address & !(PAGE - 1);
     let end = segment.end().next_multiple_of(PAGE).min(start + most);
-    memory.warm(start..end);
+    memory.warm(&(start..end));
     end - start
 }
 

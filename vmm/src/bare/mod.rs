@@ -1,22 +1,42 @@
-//! The guest without an operating system: one Linux program in ring 3 and a trampoline in ring 0.
+//! The guest without an operating system: the ladder's rung 2. One Linux program runs in ring 3, and
+//! a trampoline in ring 0.
+//!
+//! The VMM loads a static program into the VM, enters ring 3 in long mode and serves every system
+//! call itself: each is a VM exit. A start, in order, and what each step needs:
+//!
+//! 1. [`crate::kvm::Hypervisor::open`] needs `/dev/kvm`, and permission to use the device.
+//! 2. The VM is created: memory in the kernel, nothing else.
+//! 3. Guest RAM is mapped: address space, no memory yet. KVM learns the address.
+//! 4. The vCPU is created. On hardware KVM it also gets its CPUID and XCR0.
+//! 5. The trampoline, the program's segments and stack, the page tables and the registers are put
+//!    in place ([`MicroVm::boot`]).
+//! 6. The VMM confines itself with a seccomp filter ([`confine::confine`]).
+//! 7. The VMM enters the guest and serves its exits until the program ends ([`MicroVm::run`]).
 
 pub mod address_space;
-mod areas;
+mod config;
+pub mod confine;
+mod ending;
+mod error;
 pub mod exception;
-mod frames;
+pub mod floor;
+pub mod layout;
 pub mod loader;
-mod mapping;
-mod page_tables;
+mod microvm;
+mod phase;
 pub mod program;
 pub(crate) mod registers;
 pub mod stack;
 pub mod syscalls;
 pub(crate) mod trampoline;
-mod user_memory;
 
 #[cfg(test)]
-mod model_tests;
+pub(crate) mod guest_tests;
 #[cfg(test)]
 mod program_tests;
-#[cfg(test)]
-mod space_tests;
+
+pub use config::{Config, DEFAULT_MEMORY};
+pub use ending::Ending;
+pub use error::{BootError, RunError};
+pub use microvm::MicroVm;
+pub use phase::Phase;

@@ -16,7 +16,7 @@ use goblin::elf::program_header::{
 use goblin::elf::{Elf, Header};
 
 use super::address_space::Protection;
-use crate::layout;
+use crate::bare::layout;
 use crate::memory::PAGE;
 
 /// Most bytes of program headers that Linux accepts (`load_elf_phdrs`).

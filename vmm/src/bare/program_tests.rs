@@ -3,13 +3,13 @@
 use bytesize::ByteSize;
 use proptest::prelude::*;
 
-use super::address_space::AddressSpace;
+use super::address_space::{AddressSpace, GuestRam};
 use super::loader;
 use super::program::{Image, NotAProgram, Program};
 use super::stack::Start;
-use crate::guest_tests::elf;
-use crate::layout;
-use crate::memory::{GuestRam, PAGE};
+use crate::bare::guest_tests::elf;
+use crate::bare::layout;
+use crate::memory::PAGE;
 
 fn parse(bytes: &[u8]) -> Result<Image, NotAProgram> {
     Image::parse(bytes.len() as u64, &mut |offset, length| {

@@ -17,9 +17,9 @@
 
 use kvm_bindings::{kvm_dtable, kvm_segment};
 
-use super::address_space::AddressSpace;
+use super::address_space::{AddressSpace, Protection, Ring};
+use crate::bare::layout::{EXCEPTION_PORTS, SYSTEM_CALL_PORT, TRAMPOLINE, TRAMPOLINE_FRAME};
 use crate::kvm::KvmKind;
-use crate::layout::{EXCEPTION_PORTS, SYSTEM_CALL_PORT, TRAMPOLINE, TRAMPOLINE_FRAME};
 use crate::memory::PAGE;
 
 /// Where `SYSCALL` goes.
@@ -79,9 +79,13 @@ pub(crate) fn is_exception_stub(rip: u64) -> bool {
 
 /// Puts the three pages into an empty address space.
 pub(crate) fn install(memory: &mut AddressSpace, kind: KvmKind) {
-    for (page, user, write) in [(0, true, false), (1, false, false), (2, false, true)] {
-        let offset = page * PAGE;
-        memory.map_trampoline(TRAMPOLINE + offset, TRAMPOLINE_FRAME + offset, user, write);
+    for (page, ring, protection) in [
+        (0, Ring::User, Protection::READ_EXECUTE),
+        (1, Ring::Kernel, Protection::READ_EXECUTE),
+        (2, Ring::Kernel, Protection::READ_WRITE),
+    ] {
+        let (address, frame) = (TRAMPOLINE + page * PAGE, TRAMPOLINE_FRAME + page * PAGE);
+        memory.map_trampoline(address, frame, ring, protection);
     }
     memory.ram().write(TRAMPOLINE_FRAME, &SYSTEM_CALL_CODE);
     memory

@@ -19,7 +19,7 @@ use vm_memory::{GuestMemoryBackend as _, GuestMemoryRegion as _};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::host_io::GuestSlices;
-use crate::linux::memory::Memory;
+use crate::memory::Memory;
 
 /// Most requests under way at once; a queue has more entries, and what is beyond is served at once.
 pub const DEPTH: u32 = 64;
@@ -177,11 +177,10 @@ mod tests {
     use std::io::Write as _;
     use std::os::fd::AsFd as _;
 
-    use bytesize::ByteSize;
     use vm_memory::{Bytes as _, GuestAddress};
 
     use super::*;
-    use crate::linux::memory::map;
+    use crate::memory::map;
 
     const BLOCK: u64 = 4096;
 
@@ -197,7 +196,7 @@ mod tests {
     fn slices(memory: &Memory, at: u64) -> GuestSlices<'_> {
         let mut slices = GuestSlices::default();
         let block = usize::try_from(BLOCK).unwrap();
-        slices.push_volatile(&memory.get_slice(GuestAddress(at), block).unwrap());
+        slices.push(&memory.get_slice(GuestAddress(at), block).unwrap());
         slices
     }
 
@@ -214,7 +213,7 @@ mod tests {
     #[test]
     fn as_many_as_there_is_room_for_are_under_way_at_once() {
         let file = disk(65);
-        let memory = map(ByteSize::mib(1)).unwrap();
+        let memory = map(&[(0, 1 << 20)]).unwrap();
         let Some(mut ring) = ring(&file) else { return };
         for number in 0..u64::from(DEPTH) {
             let slices = slices(&memory, number * BLOCK);
@@ -245,7 +244,7 @@ mod tests {
     #[test]
     fn what_is_not_of_the_memory_is_refused() {
         let file = disk(1);
-        let [memory, other] = [(), ()].map(|()| map(ByteSize::mib(1)).unwrap());
+        let [memory, other] = [(), ()].map(|()| map(&[(0, 1 << 20)]).unwrap());
         let Some(mut ring) = ring(&file) else { return };
         let slices = slices(&other, 0);
         let refused = ring.start(7, Direction::Read, &slices, 0, &memory);
@@ -278,7 +277,7 @@ mod tests {
     #[test]
     fn a_ring_goes_once_nothing_is_under_way() {
         let file = disk(4);
-        let memory = map(ByteSize::mib(1)).unwrap();
+        let memory = map(&[(0, 1 << 20)]).unwrap();
         let Some(mut ring) = ring(&file) else { return };
         for number in 0..4 {
             let slices = slices(&memory, number * BLOCK);

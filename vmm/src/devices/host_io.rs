@@ -10,7 +10,6 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 use nix::errno::Errno;
 use nix::libc::{self, c_int, iovec, off_t};
 
-use crate::bare::address_space::HostSlices;
 use vm_memory::VolatileSlice;
 use vm_memory::bitmap::BitmapSlice;
 
@@ -30,17 +29,13 @@ pub struct GuestSlices<'m> {
 }
 
 impl<'m> GuestSlices<'m> {
-    /// Adds one buffer of the program's at the end.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "the buffer is used up: each byte moves once"
-    )]
-    pub fn push(&mut self, buffer: HostSlices<'m>) {
-        self.pieces.extend_from_slice(buffer.as_iovecs());
+    /// Adds the pieces of `other` that are yet to be moved at the end.
+    pub fn append(&mut self, mut other: Self) {
+        self.pieces.extend(other.pieces.drain(other.done..));
     }
 
     /// Adds a piece of guest memory at the end.
-    pub fn push_volatile<B: BitmapSlice>(&mut self, piece: &VolatileSlice<'m, B>) {
+    pub fn push<B: BitmapSlice>(&mut self, piece: &VolatileSlice<'m, B>) {
         self.pieces.push(iovec {
             iov_base: piece.ptr_guard_mut().as_ptr().cast(),
             iov_len: piece.len(),

@@ -4,7 +4,6 @@
 //! ports and registers ([`bus`]). Both move data straight between a host descriptor and guest RAM ([`host_io`]), without a copy in the VMM.
 
 pub mod block;
-pub mod bus;
 pub mod console;
 pub mod disk_ring;
 pub mod host_io;

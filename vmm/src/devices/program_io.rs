@@ -64,14 +64,14 @@ fn wait_for_room(descriptor: BorrowedFd<'_>) {
 
 /// How many bytes `/init` will take.
 #[derive(Debug, Default)]
-pub struct Grant {
+pub struct InputCredit {
     bytes: Mutex<usize>,
     raised: Condvar,
 }
 
-impl Grant {
+impl InputCredit {
     /// `/init` takes `count` more.
-    pub fn raise(&self, count: usize) {
+    pub fn add(&self, count: usize) {
         let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         *bytes = bytes.saturating_add(count).min(WINDOW);
         self.raised.notify_one();
@@ -89,12 +89,12 @@ impl Grant {
 }
 
 /// Forwards `input` until it ends, a granted piece at a time. `send` puts bytes on the wire.
-pub fn forward(input: &OwnedFd, grant: &Grant, mut send: impl FnMut(&[u8])) {
+pub fn forward(input: &OwnedFd, credit: &InputCredit, mut send: impl FnMut(&[u8])) {
     let mut buffer = [0; WINDOW];
     let mut granted = 0;
     loop {
         while granted < 2 {
-            granted += grant.take(1);
+            granted += credit.take(1);
         }
         // Each byte may need an escape.
         let piece = &mut buffer[..granted / 2];
@@ -150,14 +150,14 @@ mod tests {
         let (reader, writer) = nix::unistd::pipe().unwrap();
         let input: Vec<u8> = (0..=255).cycle().take(1000).collect();
         let sent = std::thread::scope(|scope| {
-            let grant = Grant::default();
-            grant.raise(WINDOW);
+            let credit = InputCredit::default();
+            credit.add(WINDOW);
             let mut sent = Vec::new();
             scope.spawn(|| std::fs::File::from(writer).write_all(&input).unwrap());
-            forward(&reader, &grant, |bytes| {
+            forward(&reader, &credit, |bytes| {
                 assert!(bytes.len() <= WINDOW);
                 sent.extend_from_slice(bytes);
-                grant.raise(bytes.len());
+                credit.add(bytes.len());
             });
             sent
         });
@@ -181,11 +181,11 @@ mod tests {
     fn a_closed_reader_is_told() {
         let (reader, writer) = nix::unistd::pipe().unwrap();
         let output = Output::new(writer);
-        let memory = crate::linux::memory::map(bytesize::ByteSize::mib(1)).unwrap();
+        let memory = crate::memory::map(&[(0, 1 << 20)]).unwrap();
         let slices = || {
             let mut slices = GuestSlices::default();
             let piece = memory.get_slice(vm_memory::GuestAddress(0), 5).unwrap();
-            slices.push_volatile(&piece);
+            slices.push(&piece);
             slices
         };
         output.write(&mut slices()).unwrap();

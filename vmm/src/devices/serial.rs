@@ -32,11 +32,20 @@ impl Trigger for Interrupt {
     }
 }
 
-/// The last that was said on the console.
-#[derive(Debug, Default)]
+/// Where the messages of the guest's kernel go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KernelMessages {
+    /// The VMM keeps the last ones, to explain how a guest ended.
+    Kept,
+    /// The VMM keeps the last ones, and copies all to standard error.
+    Shown,
+}
+
+/// The messages of the guest's kernel.
+#[derive(Debug)]
 struct Console {
     last: VecDeque<u8>,
-    shown: bool,
+    messages: KernelMessages,
 }
 
 impl Write for Console {
@@ -44,8 +53,8 @@ impl Write for Console {
         self.last.extend(bytes);
         let excess = self.last.len().saturating_sub(KEPT);
         self.last.drain(..excess);
-        if self.shown {
-            // Whoever closed standard error does not want to see it.
+        if self.messages == KernelMessages::Shown {
+            // A user who closed standard error does not want to see the messages.
             let _ = io::stderr().write_all(bytes);
         }
         Ok(bytes.len())
@@ -68,11 +77,11 @@ impl fmt::Debug for SerialPort {
 }
 
 impl SerialPort {
-    /// A port that raises `interrupt`; the console is copied to standard error if it is to be `shown`.
-    pub fn new(interrupt: Interrupt, shown: bool) -> Self {
+    /// Makes a port that raises `interrupt`, for the kernel's `messages`.
+    pub fn new(interrupt: Interrupt, messages: KernelMessages) -> Self {
         let console = Console {
-            shown,
-            ..Console::default()
+            last: VecDeque::new(),
+            messages,
         };
         Self {
             port: Serial::new(interrupt, console),
@@ -113,7 +122,10 @@ mod tests {
     use super::*;
 
     fn port() -> SerialPort {
-        SerialPort::new(Interrupt::new(EventFd::new(0).unwrap()), false)
+        SerialPort::new(
+            Interrupt::new(EventFd::new(0).unwrap()),
+            KernelMessages::Kept,
+        )
     }
 
     #[test]

@@ -3,11 +3,9 @@
 use std::error::Error as _;
 use std::os::unix::net::UnixDatagram;
 
-use super::end::Ended;
-use super::error::RunError;
 use super::layout::{EXIT_PORT, PAGE_TABLES, VIRTIO, VIRTIO_SIZE};
-use super::machine::Config;
 use super::machine_tests::{config, out, run, store};
+use super::{Config, Ending, RunError};
 use crate::devices::block::BlockDevice;
 use crate::devices::virtio::block::Block;
 use crate::devices::virtio::net::Net;
@@ -30,7 +28,7 @@ fn map_devices() -> Vec<u8> {
 }
 
 /// Runs a guest of `code` with a disk and a network card.
-fn run_with_devices(code: &[u8]) -> Option<Result<Ended, RunError>> {
+fn run_with_devices(code: &[u8]) -> Option<Result<Ending, RunError>> {
     let disk = tempfile::NamedTempFile::new().unwrap();
     disk.as_file().set_len(4096).unwrap();
     let (tap, _host) = UnixDatagram::pair().unwrap();
@@ -38,13 +36,13 @@ fn run_with_devices(code: &[u8]) -> Option<Result<Ended, RunError>> {
     let mut all = map_devices();
     all.extend(code);
     all.extend(out(EXIT_PORT, 0));
-    let ended = run(Config {
+    let ending = run(Config {
         disks: vec![Block::new(BlockDevice::open(disk.path()).unwrap(), false)],
         network: Some(Net::new(tap.into(), [2, 0, 0, 0, 0, 1])),
         ..config(&all)
     });
     assert_eq!(disk.as_file().metadata().unwrap().len(), 4096);
-    ended
+    ending
 }
 
 fn store_all(words: &[(u64, u32)]) -> Vec<u8> {
@@ -130,8 +128,8 @@ fn each_broken_queue_ends_the_machine_with_the_reason() {
 #[test]
 fn a_ring_outside_of_memory_ends_the_machine_with_the_reason() {
     let code = set_up(0xf000_0000);
-    if let Some(ended) = run_with_devices(&code) {
-        let error = ended.unwrap_err();
+    if let Some(ending) = run_with_devices(&code) {
+        let error = ending.unwrap_err();
         let why = error.source().unwrap().to_string();
         assert_eq!(why, "its ring is not in guest memory");
     }
@@ -151,7 +149,7 @@ fn nonsense_in_every_register_does_not_end_the_machine() {
         code.extend(u32::try_from(VIRTIO).unwrap().to_le_bytes());
         code.extend([0x73, 0xf1]);
     }
-    if let Some(ended) = run_with_devices(&code) {
-        assert_eq!(ended.unwrap(), Ended::Exited(0));
+    if let Some(ending) = run_with_devices(&code) {
+        assert_eq!(ending.unwrap(), Ending::Exited(0));
     }
 }

@@ -1,8 +1,9 @@
-//! The life of a Linux guest: [`Config`] -> [`Machine`] (booted, not yet entered) -> [`Ended`].
+#![expect(unsafe_code, reason = "gives guest memory to the VM")]
+//! The life of a Linux guest: [`Config`] becomes a [`Machine`] (booted, not yet entered), and running
+//! the machine gives an [`Ending`](super::Ending).
 
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,217 +14,124 @@ use virtio_bindings::virtio_mmio::VIRTIO_MMIO_QUEUE_NOTIFY;
 use vm_memory::{Bytes as _, GuestAddress};
 use vmm_sys_util::eventfd::EventFd;
 
-use super::boot_params::{self, Archive};
-use super::command_line;
-use super::end::Ended;
-use super::error::{BootError, ConfigError, RunError};
-use super::initramfs::Initramfs;
-use super::kernel::{Kernel, Loaded};
-use super::memory::{self, Memory};
-use super::mp_table::{self, MOST_PROCESSORS};
+use super::board::{Board, OnPhase};
+use super::boot::boot_params::{self, InitramfsRange};
+use super::boot::kernel::LoadedKernel;
+use super::boot::{command_line, mp_table, processor};
+use super::config::{Config, ConfigError};
+use super::ending::OnEnd;
+use super::error::BootError;
+use super::layout;
 use super::phase::Phase;
-use super::threads::Others;
-use super::vcpu::LinuxVcpu;
-use super::{cpu, layout};
-use crate::devices::bus::{Board, PhaseEnded};
-use crate::devices::program_io::{Grant, Output};
+use super::threads::OtherThreads;
+use super::vcpu::Vcpu;
+use crate::devices::program_io::{InputCredit, Output};
 use crate::devices::serial::{Interrupt, SerialPort};
 use crate::devices::virtio::Device;
 use crate::devices::virtio::block::Block;
 use crate::devices::virtio::mmio::Transport;
-use crate::devices::virtio::net::{Net, Reader};
-use crate::devices::virtio::transfer::Awaiter;
-use crate::kvm::exits::ExitCounts;
-use crate::kvm::{Hypervisor, KvmError, KvmKind};
-use crate::memory::PAGE;
-use crate::probe;
-
-/// What a Linux guest is made from.
-#[derive(Debug)]
-pub struct Config {
-    /// Guest memory.
-    pub memory: ByteSize,
-    /// Processors.
-    pub processors: u8,
-    /// Its kernel.
-    pub kernel: Kernel,
-    /// Its files.
-    pub files: Initramfs,
-    /// Words for the kernel, beside what this machine needs.
-    pub append: String,
-    /// Its disks: `/dev/vda` and on.
-    pub disks: Vec<Block>,
-    /// Its network card, if any: `eth0`.
-    pub network: Option<Net>,
-    /// Whether the kernel's console is copied to standard error.
-    pub show_console: bool,
-    /// Standard input for the program, if any.
-    pub input: Option<OwnedFd>,
-    /// Its standard output.
-    pub output: OwnedFd,
-    /// Its standard error.
-    pub error: OwnedFd,
-    /// How long it may take.
-    pub limit: Option<Duration>,
-    /// Where its exits are counted.
-    pub exits: Arc<ExitCounts>,
-}
-
-/// Called with how the guest ended, by whichever thread finds out: it ends the process. That spares a start that ends
-/// well the waking and joining of threads.
-pub type End = Arc<dyn Fn(Result<Ended, RunError>) + Send + Sync>;
+use crate::devices::virtio::net::{Net, NetWorker};
+use crate::devices::virtio::transfer::DiskWorker;
+use crate::kvm::{Hypervisor, KvmError};
+use crate::memory::{self, Memory, PAGE};
 
 /// A Linux guest, ready to run.
 #[derive(Debug)]
 pub struct Machine {
-    // In the order in which they must go: the vCPUs, the VM, then the board with the memory that it maps.
-    vcpus: Vec<LinuxVcpu>,
+    // The order of the fields is the order in which they must be dropped: the vCPUs, the VM, then
+    // the board with the memory that the VM maps.
+    vcpus: Vec<Vcpu>,
     _vm: VmFd,
     board: Arc<Board>,
-    reader: Option<Reader>,
-    /// Of each disk, if it has one.
-    awaiters: Vec<Option<Awaiter>>,
+    workers: Workers,
     limit: Option<Duration>,
 }
 
-/// Says in one sentence why no guest kernel can run here, if so.
-///
-/// The kind of KVM is known at once, and only a software KVM is measured, to be sure and to say how slow it is.
-///
-/// # Errors
-/// KVM can't be used, or no guest kernel can run.
-pub fn check_host(hypervisor: &Hypervisor) -> Result<(), BootError> {
-    if hypervisor.kind() == KvmKind::Hardware {
-        return Ok(());
-    }
-    match probe::probe()?.guest_kernel_obstacle() {
-        Some(obstacle) => Err(BootError::NoGuestKernel(obstacle)),
-        None => Ok(()),
-    }
+/// What the devices have done in threads of their own.
+#[derive(Debug)]
+struct Workers {
+    /// The network card's worker, if there is a card.
+    net: Option<NetWorker>,
+    /// Each disk's worker, if the disk has one.
+    disks: Vec<Option<DiskWorker>>,
 }
 
-impl Config {
-    /// Checks what can be without KVM.
-    ///
-    /// # Errors
-    /// See [`ConfigError`].
-    pub fn check(&self) -> Result<(), ConfigError> {
-        memory::check_size(self.memory)?;
-        if !(1..=MOST_PROCESSORS).contains(&self.processors) {
-            return Err(ConfigError::Processors(self.processors));
-        }
-        if self.devices() > layout::VIRTIO_COUNT {
-            return Err(ConfigError::Devices(self.devices()));
-        }
-        let files = ByteSize(self.files.size());
-        if files >= self.memory {
-            return Err(ConfigError::Files {
-                memory: self.memory,
-                files,
-            });
-        }
-        Ok(())
-    }
-
-    /// How many virtio devices it has.
-    fn devices(&self) -> usize {
-        self.disks.len() + usize::from(self.network.is_some())
+impl Workers {
+    fn of(config: &Config) -> io::Result<Self> {
+        Ok(Self {
+            net: config.network.as_ref().map(Net::worker).transpose()?,
+            disks: config
+                .disks
+                .iter()
+                .map(Block::worker)
+                .collect::<Result<_, _>>()?,
+        })
     }
 }
 
 impl Machine {
-    /// Makes the machine and loads its kernel and files. `ended` is called at the end of each phase, and later by
-    /// the guest's doing.
+    /// Makes the machine, and loads its kernel and files. `on_phase` is called at the end of each
+    /// phase: during this call, and later for the phases that the guest ends.
     ///
     /// # Errors
     /// See [`BootError`].
     pub fn boot(
         hypervisor: &Hypervisor,
         config: Config,
-        ended: PhaseEnded,
+        on_phase: OnPhase,
     ) -> Result<Self, BootError> {
-        let command_line = command_line::command_line(config.devices(), &config.append)
+        let command_line = command_line::command_line(config.device_count(), &config.append)
             .map_err(ConfigError::from)?;
         let vm = create_vm(hypervisor)?;
-        ended(Phase::CreateVm);
-        let memory = memory::map(config.memory).map_err(ConfigError::from)?;
-        memory::attach(&memory, &vm)?;
-        ended(Phase::Memory);
+        on_phase(Phase::CreateVm);
+        let regions = layout::memory_regions(config.memory);
+        let memory = memory::map(&regions).map_err(ConfigError::from)?;
+        // SAFETY: the board owns the memory, and each thread that enters a vCPU shares the board.
+        unsafe { memory::attach(&memory, &vm)? };
+        on_phase(Phase::Memory);
         let host = hypervisor.supported_cpuid()?;
         let vcpus = (0..config.processors)
-            .map(|id| LinuxVcpu::new(hypervisor, &vm, id, &host))
+            .map(|id| Vcpu::new(hypervisor, &vm, id, &host))
             .collect::<Result<Vec<_>, _>>()?;
-        ended(Phase::Vcpu);
-        let loaded = config.kernel.load(&memory).map_err(ConfigError::from)?;
-        let archive = place_files(&config, &loaded, &memory)?;
-        let seed = random_seed()?;
-        boot_params::write(
-            &memory,
-            config.memory,
-            loaded.header,
-            &command_line,
-            archive,
-            &seed,
-        )?;
-        let table = mp_table::table(config.processors);
-        memory.write_slice(&table, GuestAddress(layout::MP_TABLE))?;
-        cpu::write_tables(&memory)?;
-        vcpus[0].start(loaded.entry)?;
-        let descriptor = |error| BootError::Host("a descriptor", error);
-        let reader = config.network.as_ref().map(Net::reader).transpose();
-        let reader = reader.map_err(descriptor)?;
-        let awaiters = config.disks.iter().map(Block::awaiter);
-        let awaiters = awaiters
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(descriptor)?;
-        let board = Board {
-            serial: Mutex::new(SerialPort::new(
-                interrupt(&vm, layout::SERIAL_INTERRUPT)?,
-                config.show_console,
-            )),
-            input: config.input,
-            output: Output::new(config.output),
-            error: Output::new(config.error),
-            grant: Grant::default(),
-            virtio: virtio(&vm, config.disks, &awaiters, config.network)?,
-            ended,
-            started: AtomicBool::new(false),
-            ready: AtomicBool::new(false),
-            exits: config.exits,
-            memory,
-        };
+        on_phase(Phase::Vcpu);
+        let entry = load(&config, &memory, &command_line)?;
+        vcpus[0].set_start(entry)?;
+        let workers =
+            Workers::of(&config).map_err(|error| BootError::Host("a descriptor", error))?;
+        let limit = config.limit;
+        let board = build_board(&vm, config, memory, &workers, on_phase)?;
         Ok(Self {
             vcpus,
             _vm: vm,
             board: Arc::new(board),
-            reader,
-            awaiters,
-            limit: config.limit,
+            workers,
+            limit,
         })
     }
 
-    /// Starts the other threads, confines all of them and runs the guest. Comes back if `end` does.
+    /// Starts the other threads, confines all threads and runs the guest. This call returns only if
+    /// `on_end` does.
     ///
     /// # Errors
-    /// A thread can't be started, or the VMM not be confined.
-    pub fn run(mut self, end: &End) -> Result<(), BootError> {
-        // As with the other threads': it goes with the process.
+    /// A thread can't be started, or the VMM can't be confined.
+    pub fn run(mut self, on_end: &OnEnd) -> Result<(), BootError> {
+        // The vCPU is dropped by the process's end, as those of the other threads are.
         let mut first = ManuallyDrop::new(self.vcpus.remove(0));
-        let others = Others {
-            vcpus: self.vcpus.drain(..).collect(),
-            reader: self.reader.take(),
-            awaiters: std::mem::take(&mut self.awaiters),
+        let others = OtherThreads {
+            vcpus: self.vcpus,
+            net: self.workers.net,
+            disks: self.workers.disks,
             limit: self.limit,
         };
-        others.start(&self.board, end)?;
-        (self.board.ended)(Phase::Load);
-        end(first.run(&self.board));
+        others.start(&self.board, on_end)?;
+        (self.board.on_phase)(Phase::Load);
+        on_end(first.run(&self.board));
         Ok(())
     }
 
-    /// Runs the one vCPU of a test's guest on this thread.
+    /// Runs the only vCPU of a test's guest on this thread.
     #[cfg(test)]
-    pub(crate) fn run_here(&mut self) -> Result<Ended, RunError> {
+    pub(crate) fn run_here(&mut self) -> Result<super::Ending, super::RunError> {
         self.vcpus[0].run(&self.board)
     }
 }
@@ -237,10 +145,32 @@ fn create_vm(hypervisor: &Hypervisor) -> Result<VmFd, KvmError> {
     Ok(vm)
 }
 
-/// Puts the files at the end of low memory, as far from the kernel as they can be.
-fn place_files(config: &Config, kernel: &Loaded, memory: &Memory) -> Result<Archive, BootError> {
+/// Loads kernel, files and tables into guest memory, and returns the kernel's entry.
+fn load(config: &Config, memory: &Memory, command_line: &[u8]) -> Result<u64, BootError> {
+    let kernel = config.kernel.load(memory).map_err(ConfigError::from)?;
+    let initramfs = load_files(config, &kernel, memory)?;
+    boot_params::write(
+        memory,
+        config.memory,
+        kernel.header,
+        command_line,
+        initramfs,
+        &random_seed()?,
+    )?;
+    let table = mp_table::table(config.processors);
+    memory.write_slice(&table, GuestAddress(layout::MP_TABLE))?;
+    processor::write_tables(memory)?;
+    Ok(kernel.entry)
+}
+
+/// Loads the files at the end of low memory, as far from the kernel as possible.
+fn load_files(
+    config: &Config,
+    kernel: &LoadedKernel,
+    memory: &Memory,
+) -> Result<InitramfsRange, BootError> {
     let size = config.files.size();
-    let low_end = memory::ranges(config.memory)[0].1;
+    let low_end = layout::memory_regions(config.memory)[0].1;
     let full = || ConfigError::Full {
         memory: config.memory,
         kernel: ByteSize(kernel.end),
@@ -250,33 +180,58 @@ fn place_files(config: &Config, kernel: &Loaded, memory: &Memory) -> Result<Arch
     if start < kernel.end {
         return Err(full().into());
     }
-    let archive = Archive {
+    let range = InitramfsRange {
         address: u32::try_from(start).map_err(|_| full())?,
         size: u32::try_from(size).map_err(|_| full())?,
     };
     config.files.load(memory, start)?;
-    Ok(archive)
+    Ok(range)
 }
 
-/// The disks, and the network card as the last. The notices of a disk that somebody awaits go to that thread at once, without a
-/// VMM in between (`KVM_IOEVENTFD`).
-fn virtio(
+fn build_board(
     vm: &VmFd,
-    disks: Vec<Block>,
-    awaiters: &[Option<Awaiter>],
-    network: Option<Net>,
-) -> Result<Vec<Mutex<Transport>>, BootError> {
-    for (place, awaiter) in (0..).zip(awaiters) {
-        let Some(awaiter) = awaiter else { continue };
+    config: Config,
+    memory: Memory,
+    workers: &Workers,
+    on_phase: OnPhase,
+) -> Result<Board, BootError> {
+    let serial = interrupt(vm, layout::SERIAL_INTERRUPT)?;
+    notify_disk_workers(vm, &workers.disks)?;
+    Ok(Board {
+        serial: Mutex::new(SerialPort::new(serial, config.kernel_messages)),
+        input: config.input,
+        output: Output::new(config.output),
+        error: Output::new(config.error),
+        input_credit: InputCredit::default(),
+        virtio: virtio_devices(vm, config.disks, config.network)?,
+        on_phase,
+        started: AtomicBool::new(false),
+        ready: AtomicBool::new(false),
+        exits: config.exits,
+        memory,
+    })
+}
+
+/// Makes KVM pass a guest's notices of a disk to the disk's worker at once (`KVM_IOEVENTFD`), without
+/// an exit to the VMM. A disk without a worker is served in the exit.
+fn notify_disk_workers(vm: &VmFd, workers: &[Option<DiskWorker>]) -> Result<(), KvmError> {
+    for (place, worker) in (0..).zip(workers) {
+        let Some(worker) = worker else { continue };
         let register =
             layout::VIRTIO + place * layout::VIRTIO_SIZE + u64::from(VIRTIO_MMIO_QUEUE_NOTIFY);
-        vm.register_ioevent(
-            awaiter.event(),
-            &IoEventAddress::Mmio(register),
-            NoDatamatch,
-        )
-        .map_err(KvmError::from_ioctl("KVM_IOEVENTFD"))?;
+        let address = IoEventAddress::Mmio(register);
+        vm.register_ioevent(worker.event(), &address, NoDatamatch)
+            .map_err(KvmError::from_ioctl("KVM_IOEVENTFD"))?;
     }
+    Ok(())
+}
+
+/// The disks, and the network card as the last device.
+fn virtio_devices(
+    vm: &VmFd,
+    disks: Vec<Block>,
+    network: Option<Net>,
+) -> Result<Vec<Mutex<Transport>>, BootError> {
     let boxed = |disk| -> Box<dyn Device> { Box::new(disk) };
     let mut devices: Vec<_> = disks.into_iter().map(boxed).collect();
     if let Some(network) = network {
@@ -289,7 +244,7 @@ fn virtio(
         .collect()
 }
 
-/// A descriptor whose every write is an edge on the guest's interrupt line.
+/// Makes a descriptor of which every write is an edge on the guest's interrupt line `line`.
 fn interrupt(vm: &VmFd, line: u32) -> Result<Interrupt, BootError> {
     let edge = EventFd::new(libc::EFD_CLOEXEC)
         .map_err(|error| BootError::Host("an interrupt line", error))?;

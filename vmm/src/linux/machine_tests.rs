@@ -8,13 +8,11 @@ use std::sync::Arc;
 
 use bytesize::ByteSize;
 
-use super::end::Ended;
-use super::error::{BootError, ConfigError, RunError};
 use super::initramfs::Initramfs;
-use super::kernel::Kernel;
 use super::layout::{EXIT_PORT, KEYBOARD};
-use super::machine::{Config, Machine};
-use crate::guest_tests::elf;
+use super::{BootError, Config, ConfigError, Ending, Kernel, Machine, RunError};
+use crate::bare::guest_tests::elf;
+use crate::devices::serial::KernelMessages;
 use crate::kvm::{Hypervisor, KvmError};
 
 /// A kernel of one page: [`elf`], with the physical address that a kernel has as well.
@@ -36,7 +34,7 @@ pub(super) fn config(code: &[u8]) -> Config {
         append: String::new(),
         disks: Vec::new(),
         network: None,
-        show_console: false,
+        kernel_messages: KernelMessages::Kept,
         input: None,
         output: null(),
         error: null(),
@@ -63,7 +61,7 @@ fn boot(config: Config) -> Option<Result<Machine, BootError>> {
     }
 }
 
-pub(super) fn run(config: Config) -> Option<Result<Ended, RunError>> {
+pub(super) fn run(config: Config) -> Option<Result<Ending, RunError>> {
     boot(config).map(|machine| machine.unwrap().run_here())
 }
 
@@ -87,15 +85,15 @@ pub(super) fn store(address: u64, value: u32) -> Vec<u8> {
 
 #[test]
 fn a_kernel_s_exit_code_ends_the_machine() {
-    if let Some(ended) = run(config(&out(EXIT_PORT, 42))) {
-        assert_eq!(ended.unwrap(), Ended::Exited(42));
+    if let Some(ending) = run(config(&out(EXIT_PORT, 42))) {
+        assert_eq!(ending.unwrap(), Ending::Exited(42));
     }
 }
 
 #[test]
 fn a_reset_is_no_exit() {
-    if let Some(ended) = run(config(&out(KEYBOARD, 0xfe))) {
-        assert_eq!(ended.unwrap(), Ended::Reset(String::new()));
+    if let Some(ending) = run(config(&out(KEYBOARD, 0xfe))) {
+        assert_eq!(ending.unwrap(), Ending::Reset(String::new()));
     }
 }
 
@@ -105,8 +103,8 @@ fn a_kernel_finds_its_magic_in_the_zero_page() {
     let mut code = vec![0x8b, 0x86, 2, 2, 0, 0, 0xc1, 0xe8, 24, 0xba];
     code.extend(u32::from(EXIT_PORT).to_le_bytes());
     code.push(0xee);
-    if let Some(ended) = run(config(&code)) {
-        assert_eq!(ended.unwrap(), Ended::Exited(b'S'));
+    if let Some(ending) = run(config(&code)) {
+        assert_eq!(ending.unwrap(), Ending::Exited(b'S'));
     }
 }
 
@@ -124,16 +122,16 @@ fn nonsense_on_every_port_does_not_end_the_machine() {
     let back = i8::try_from(5 - i32::try_from(code.len() + 2).unwrap()).unwrap();
     code.extend([0x75, back.cast_unsigned()]);
     code.extend(out(EXIT_PORT, 1));
-    if let Some(ended) = run(config(&code)) {
-        assert_eq!(ended.unwrap(), Ended::Exited(1));
+    if let Some(ending) = run(config(&code)) {
+        assert_eq!(ending.unwrap(), Ending::Exited(1));
     }
 }
 
 #[test]
 fn a_triple_fault_is_no_reset() {
     // There is no table of interrupts: ud2
-    if let Some(ended) = run(config(&[0x0f, 0x0b])) {
-        assert_eq!(ended.unwrap(), Ended::TripleFault(String::new()));
+    if let Some(ending) = run(config(&[0x0f, 0x0b])) {
+        assert_eq!(ending.unwrap(), Ending::TripleFault(String::new()));
     }
 }
 

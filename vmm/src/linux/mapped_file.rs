@@ -15,8 +15,7 @@ use vm_memory::{
     VolatileSlice,
 };
 
-use super::memory::{Memory, fill};
-use crate::memory::PAGE;
+use crate::memory::{Memory, PAGE, fill};
 
 /// A file to be put into `memory`.
 ///
@@ -123,12 +122,11 @@ impl ReadVolatile for MappedFile<'_> {
 mod tests {
     use std::os::unix::fs::FileExt as _;
 
-    use bytesize::ByteSize;
     use proptest::prelude::*;
     use vm_memory::{Bytes as _, GuestAddress};
 
     use super::*;
-    use crate::linux::memory::map;
+    use crate::memory::map;
 
     /// A file of `length` bytes, of which no two pages are alike.
     fn file_of(length: usize) -> (File, Vec<u8>) {
@@ -147,7 +145,7 @@ mod tests {
             page in 0..4_u64, inside in prop_oneof![Just(0_u64), 0..4096_u64],
             offset in prop_oneof![Just(0_u64), Just(4096), 0..9000_u64], length in 0..20_000_usize,
         ) {
-            let memory = map(ByteSize::mib(16)).unwrap();
+            let memory = map(&[(0, 16 << 20)]).unwrap();
             let (file, bytes) = file_of(30_000);
             let mut reader = MappedFile::new(&file, &memory).unwrap();
             (&file).seek(SeekFrom::Start(offset)).unwrap();
@@ -166,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_a_guest_writes_stays_out_of_the_file() {
-        let memory = map(ByteSize::mib(16)).unwrap();
+        let memory = map(&[(0, 16 << 20)]).unwrap();
         let (file, bytes) = file_of(8192);
         let mut reader = MappedFile::new(&file, &memory).unwrap();
         (&file).rewind().unwrap();
@@ -182,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_file_that_ends_too_early_is_an_error() {
-        let memory = map(ByteSize::mib(16)).unwrap();
+        let memory = map(&[(0, 16 << 20)]).unwrap();
         let (file, _) = file_of(5000);
         let mut reader = MappedFile::new(&file, &memory).unwrap();
         (&file).rewind().unwrap();
@@ -192,8 +190,8 @@ mod tests {
 
     #[test]
     fn memory_that_is_not_the_guest_s_is_never_mapped_over() {
-        let memory = map(ByteSize::mib(16)).unwrap();
-        let other = map(ByteSize::mib(16)).unwrap();
+        let memory = map(&[(0, 16 << 20)]).unwrap();
+        let other = map(&[(0, 16 << 20)]).unwrap();
         let (file, bytes) = file_of(8192);
         let mut reader = MappedFile::new(&file, &memory).unwrap();
         let slice = other.get_slice(GuestAddress(0), 8192).unwrap();

@@ -2,27 +2,27 @@
 //!
 //! A start, in order, and what each step needs:
 //!
-//! 1. [`machine::check_host`]: a KVM on which a kernel can run.
-//! 2. create the VM with its interrupt controllers, which KVM emulates.
-//! 3. guest memory: address space, none of it touched yet.
-//! 4. the vCPUs, told that they are the host's processor.
-//! 5. load: the kernel, the files, and what a firmware would say about the machine.
-//! 6. confine all threads.
-//! 7. run: the kernel boots, `/init` starts the program, and its exit code ends the machine.
+//! 1. [`crate::probe::check_guest_kernel`] finds out whether a kernel can run on this host's KVM.
+//! 2. The VM is created, with the interrupt controllers that KVM emulates.
+//! 3. Guest memory is mapped: address space, of which no page is touched yet.
+//! 4. The vCPUs are created, and get the features of the host's processor.
+//! 5. The kernel, the files and the tables that a firmware would write ([`boot`]) are put into
+//!    guest memory.
+//! 6. All threads are confined ([`confine`]).
+//! 7. The guest runs: the kernel boots, `/init` starts the program, and the program's exit code
+//!    ends the machine.
 
-pub mod boot_params;
-pub mod command_line;
-mod cpu;
-pub mod end;
-pub mod error;
+mod board;
+pub mod boot;
+mod config;
+pub mod confine;
+mod ending;
+mod error;
 pub mod initramfs;
-pub mod kernel;
 pub mod layout;
-pub mod machine;
+mod machine;
 mod mapped_file;
-pub mod memory;
-pub mod mp_table;
-pub mod phase;
+mod phase;
 mod sparse_file;
 mod threads;
 mod translate;
@@ -32,3 +32,11 @@ mod vcpu;
 mod hostile_tests;
 #[cfg(test)]
 pub(crate) mod machine_tests;
+
+pub use board::{Board, EndCause, OnPhase};
+pub use boot::kernel::Kernel;
+pub use config::{Config, ConfigError};
+pub use ending::{Ending, OnEnd};
+pub use error::{BootError, RunError};
+pub use machine::Machine;
+pub use phase::Phase;

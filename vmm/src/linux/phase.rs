@@ -1,23 +1,23 @@
 //! The phases of a Linux guest's start.
 
-/// One phase; a launcher reports the moment each ends.
+/// One phase. A launcher reports the moment at which each phase ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// From exec to the launcher's first line.
     Start,
-    /// `/dev/kvm` is open and checked.
+    /// Until `/dev/kvm` is open and checked.
     OpenKvm,
-    /// The VM exists, with its interrupt controllers.
+    /// Until the VM exists, with its interrupt controllers.
     CreateVm,
-    /// Guest memory is mapped and known to KVM.
+    /// Until guest memory is mapped and known to KVM.
     Memory,
-    /// The vCPUs exist.
+    /// Until the vCPUs exist.
     Vcpu,
-    /// Kernel, file system and tables are in place, and the VMM has confined itself.
+    /// Until kernel, file system and tables are in place and the VMM has confined itself.
     Load,
-    /// `/init` has started.
+    /// Until `/init` has started.
     Kernel,
-    /// The program wrote to its standard output for the first time.
+    /// Until the program has written to its standard output for the first time.
     Ready,
 }
 
@@ -34,7 +34,7 @@ impl Phase {
         Self::Ready,
     ];
 
-    /// Its name in a list of marks.
+    /// The phase's name in a list of marks.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -48,7 +48,7 @@ impl Phase {
         }
     }
 
-    /// What happens in it, for a reader of a report.
+    /// What happens in the phase, for a reader of a report.
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::Start => "the kernel starts the launcher",

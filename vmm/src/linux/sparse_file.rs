@@ -12,7 +12,7 @@ use nix::unistd::{Whence, lseek};
 use vm_memory::bitmap::BitmapSlice;
 use vm_memory::{ReadVolatile, VolatileMemoryError, VolatileSlice};
 
-use super::memory::fill;
+use crate::memory::fill;
 
 /// A reader of a file for memory that holds only zeros.
 #[derive(Debug)]
@@ -96,12 +96,11 @@ impl Seek for SparseFile<'_> {
 mod tests {
     use std::os::unix::fs::FileExt as _;
 
-    use bytesize::ByteSize;
     use proptest::prelude::*;
     use vm_memory::{Bytes as _, GuestAddress};
 
     use super::*;
-    use crate::linux::memory::map;
+    use crate::memory::map;
 
     /// Pages in the files below.
     const PAGES: usize = 8;
@@ -125,7 +124,7 @@ mod tests {
         fn memory_holds_what_the_file_does_and_nothing_around_it(
             written: [bool; PAGES], rest in 0..4096_usize, offset in 0..9000_usize, at in 1..9000_u64, short in 0..9000_usize,
         ) {
-            let memory = map(ByteSize::mib(16)).unwrap();
+            let memory = map(&[(0, 16 << 20)]).unwrap();
             let (file, bytes) = file_with(written, rest);
             let length = bytes.len() - offset - short;
             let mut reader = SparseFile(&file);
@@ -153,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_file_that_ends_too_early_is_an_error() {
-        let memory = map(ByteSize::mib(16)).unwrap();
+        let memory = map(&[(0, 16 << 20)]).unwrap();
         let (file, bytes) = file_with([false; PAGES], 5);
         let mut reader = SparseFile(&file);
         reader.rewind().unwrap();

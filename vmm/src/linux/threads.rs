@@ -1,4 +1,5 @@
-//! The threads of a Linux guest's VMM beside the first vCPU's, each confined before the guest runs.
+//! The threads of a Linux guest's VMM beside the first vCPU's. Each is confined before the guest
+//! runs.
 
 use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
@@ -6,91 +7,99 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use super::end::Ended;
+use super::board::{Board, lock};
+use super::confine::{self, DevicesInUse};
+use super::ending::{Ending, OnEnd};
 use super::error::{BootError, RunError};
-use super::machine::End;
-use super::vcpu::LinuxVcpu;
-use crate::confine::{self, Needs};
-use crate::devices::bus::{Board, lock};
+use super::vcpu::Vcpu;
 use crate::devices::program_io;
-use crate::devices::virtio::net::Reader;
-use crate::devices::virtio::transfer::Awaiter;
+use crate::devices::virtio::net::NetWorker;
+use crate::devices::virtio::transfer::DiskWorker;
 
-/// What a thread does, until it knows how the guest ended or has nothing more to do.
-type Work = Box<dyn FnOnce(&Board) -> Option<Result<Ended, RunError>> + Send>;
+/// What a thread does. The result is `None` if the thread has nothing more to do, or how the guest
+/// ended.
+type Work = Box<dyn FnOnce(&Board) -> Option<Result<Ending, RunError>> + Send>;
 
-/// What has a thread of its own.
-pub(super) struct Others {
-    /// The vCPUs but the first.
-    pub(super) vcpus: Vec<LinuxVcpu>,
-    /// Who awaits the network card's packets.
-    pub(super) reader: Option<Reader>,
-    /// Who awaits what each disk is asked for, if somebody does.
-    pub(super) awaiters: Vec<Option<Awaiter>>,
+/// A thread that is not started yet: its name and its work.
+type Job = (&'static str, Box<dyn FnOnce() + Send>);
+
+/// Everything that runs in a thread of its own.
+pub(super) struct OtherThreads {
+    /// The vCPUs without the first.
+    pub(super) vcpus: Vec<Vcpu>,
+    /// The network card's worker, if there is a card.
+    pub(super) net: Option<NetWorker>,
+    /// Each disk's worker, if the disk has one.
+    pub(super) disks: Vec<Option<DiskWorker>>,
     /// The guest's time limit.
     pub(super) limit: Option<Duration>,
 }
 
-impl Others {
-    /// Starts them, and confines all threads of the process.
-    pub(super) fn start(self, board: &Arc<Board>, end: &End) -> Result<(), BootError> {
-        let needs = Needs {
-            network: self.reader.is_some(),
-            ring: self.awaiters.iter().any(Option::is_some),
+impl OtherThreads {
+    /// Starts the threads, and confines all threads of the process.
+    pub(super) fn start(self, board: &Arc<Board>, on_end: &OnEnd) -> Result<(), BootError> {
+        let devices = DevicesInUse {
+            has_network: self.net.is_some(),
+            has_disk_ring: self.disks.iter().any(Option::is_some),
         };
-        let mut jobs: Vec<Job> = Vec::new();
-        let mut add = |name, work: Work| {
-            let (board, end) = (board.clone(), end.clone());
-            let job = move || {
-                if let Some(ended) = work(&board) {
-                    end(ended);
-                    // Another thread knew before, and is about to end the process.
-                    loop {
-                        thread::park();
-                    }
-                }
-            };
-            jobs.push((name, Box::new(job)));
-        };
-        // What a thread has goes with the process: the filter doesn't let it be taken down before that.
+        let jobs = self
+            .work(board)
+            .into_iter()
+            .map(|(name, work)| job(name, work, board.clone(), on_end.clone()))
+            .collect();
+        start_confined(jobs, devices)
+    }
+
+    /// The work of each thread. The process's end drops what a thread owns: the filter may refuse
+    /// the calls that dropping takes.
+    fn work(self, board: &Board) -> Vec<(&'static str, Work)> {
+        let mut all: Vec<(&'static str, Work)> = Vec::new();
         for vcpu in self.vcpus {
             let mut vcpu = ManuallyDrop::new(vcpu);
-            add("vcpu", Box::new(move |board| Some(vcpu.run(board))));
+            all.push(("vcpu", Box::new(move |board| Some(vcpu.run(board)))));
         }
         if board.input.is_some() {
-            add("input", Box::new(forward_input));
+            all.push(("input", Box::new(forward_input)));
         }
-        if let Some(reader) = self.reader.map(ManuallyDrop::new) {
-            add(
-                "network",
-                Box::new(move |board| Some(read_network(&reader, board))),
-            );
+        if let Some(worker) = self.net.map(ManuallyDrop::new) {
+            let work = move |board: &Board| Some(receive_packets(&worker, board));
+            all.push(("network", Box::new(work)));
         }
-        for (disk, awaiter) in self.awaiters.into_iter().enumerate() {
-            if let Some(awaiter) = awaiter.map(ManuallyDrop::new) {
-                let work = move |board: &Board| {
-                    let violation = awaiter.run(&board.virtio[disk], &board.memory);
-                    Some(Err(violation.into()))
-                };
-                add("disk", Box::new(work));
-            }
+        for (disk, worker) in self.disks.into_iter().enumerate() {
+            let Some(worker) = worker.map(ManuallyDrop::new) else {
+                continue;
+            };
+            let work = move |board: &Board| {
+                let violation = worker.run(&board.virtio[disk], &board.memory);
+                Some(Err(violation.into()))
+            };
+            all.push(("disk", Box::new(work)));
         }
         if let Some(limit) = self.limit {
-            add(
-                "limit",
-                Box::new(move |board| Some(Ok(time_out(limit, board)))),
-            );
+            let work = move |board: &Board| Some(Ok(time_out(limit, board)));
+            all.push(("limit", Box::new(work)));
         }
-        start_confined(jobs, needs)
+        all
     }
 }
 
-/// What a thread does, and its name.
-type Job = (&'static str, Box<dyn FnOnce() + Send>);
+/// A thread's job: to do its work, and to report an ending.
+fn job(name: &'static str, work: Work, board: Arc<Board>, on_end: OnEnd) -> Job {
+    let run = move || {
+        if let Some(ending) = work(&board) {
+            on_end(ending);
+            // Another thread was first, and is about to end the process.
+            loop {
+                thread::park();
+            }
+        }
+    };
+    (name, Box::new(run))
+}
 
-/// Starts a thread for each job, and confines all threads before one begins. A thread's own start takes calls that the
-/// filter refuses, so each is waited for first.
-fn start_confined(jobs: Vec<Job>, needs: Needs) -> Result<(), BootError> {
+/// Starts a thread for each job, and confines all threads before a job begins. The start of a thread
+/// takes calls that the filter refuses, so all threads are started first.
+fn start_confined(jobs: Vec<Job>, devices: DevicesInUse) -> Result<(), BootError> {
     let gate = Arc::new(Barrier::new(jobs.len() + 1));
     for (name, work) in jobs {
         let gate = gate.clone();
@@ -98,8 +107,8 @@ fn start_confined(jobs: Vec<Job>, needs: Needs) -> Result<(), BootError> {
             .name(name.to_owned())
             .stack_size(128 * 1024)
             .spawn(move || {
-                // The first memory that a thread asks for has the C library look at the host's processors, to decide
-                // whether the thread gets an arena of its own.
+                // At a thread's first allocation the C library asks for the host's processors, to
+                // decide whether the thread gets an arena of its own.
                 drop(std::hint::black_box(Box::new(0_u8)));
                 gate.wait();
                 gate.wait();
@@ -108,32 +117,32 @@ fn start_confined(jobs: Vec<Job>, needs: Needs) -> Result<(), BootError> {
             .map_err(|error| BootError::Host("a thread", error))?;
     }
     gate.wait();
-    confine::confine_all_threads(needs)?;
+    confine::confine_all_threads(devices)?;
     gate.wait();
     Ok(())
 }
 
-/// Forwards standard input to the serial port until it ends.
-fn forward_input(board: &Board) -> Option<Result<Ended, RunError>> {
+/// Forwards standard input to the serial port until the input ends.
+fn forward_input(board: &Board) -> Option<Result<Ending, RunError>> {
     if let Some(input) = &board.input {
-        program_io::forward(input, &board.grant, |bytes| {
+        program_io::forward(input, &board.input_credit, |bytes| {
             lock(&board.serial).receive(bytes);
         });
     }
     None
 }
 
-/// Has the network card receive, until its driver breaks the rules.
-fn read_network(reader: &Reader, board: &Board) -> Result<Ended, RunError> {
-    confine::confine_network_reader()?;
-    let card = board.virtio.last().expect("there is a card if a reader");
-    Err(reader.run(card, &board.memory).into())
+/// Receives packets until the guest's driver breaks the rules.
+fn receive_packets(worker: &NetWorker, board: &Board) -> Result<Ending, RunError> {
+    confine::confine_net_worker()?;
+    let card = board.virtio.last().expect("a worker has a card");
+    Err(worker.run(card, &board.memory).into())
 }
 
 /// Waits until the guest's time is up.
-fn time_out(limit: Duration, board: &Board) -> Ended {
+fn time_out(limit: Duration, board: &Board) -> Ending {
     thread::sleep(limit);
-    Ended::TimedOut {
+    Ending::TimedOut {
         limit,
         started: board.started.load(Ordering::Relaxed),
         console: board.console(),

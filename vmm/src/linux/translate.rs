@@ -5,8 +5,7 @@
 
 use vm_memory::{Bytes as _, GuestAddress};
 
-use super::memory::Memory;
-use crate::memory::PAGE;
+use crate::memory::{Memory, PAGE};
 
 /// Bits of an entry (Intel SDM vol. 3A, 4.5.4).
 const PRESENT: u64 = 1;
@@ -60,15 +59,14 @@ impl PageTables {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytesize::ByteSize;
 
-    use crate::linux::memory::map;
+    use crate::memory::map;
 
     const BITS: u64 = PRESENT | USER;
 
     /// Tables at 0x1000 (root), 0x2000, 0x3000, 0x4000 for addresses whose upper indices are zero.
     fn tables(last: [(u64, u64); 3]) -> (Memory, PageTables) {
-        let memory = map(ByteSize::mib(1)).unwrap();
+        let memory = map(&[(0, 1 << 20)]).unwrap();
         for (at, next) in [(0x1000, 0x2000), (0x2000, 0x3000), (0x3000, 0x4000)] {
             memory.write_obj(next | BITS, GuestAddress(at)).unwrap();
         }
@@ -106,7 +104,7 @@ mod tests {
 
     #[test]
     fn tables_outside_of_memory_lead_nowhere() {
-        let memory = map(ByteSize::mib(1)).unwrap();
+        let memory = map(&[(0, 1 << 20)]).unwrap();
         for (cr3, cr4) in [(u64::MAX, 0), (0x10_0000, 1 << 12), (0, u64::MAX)] {
             let tables = PageTables::new(cr3, cr4);
             assert_eq!(tables.translate(&memory, u64::MAX), None);

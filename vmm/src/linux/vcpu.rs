@@ -1,29 +1,29 @@
-//! One virtual processor of a Linux guest: enter it, and hand its exits to the devices.
+//! One virtual processor of a Linux guest: enters the guest, and hands its exits to the devices.
 
 use kvm_bindings::CpuId;
 use kvm_ioctls::{VcpuExit, VcpuFd, VmFd};
 
-use super::cpu;
-use super::end::Ended;
+use super::board::{Board, EndCause};
+use super::boot::processor;
+use super::ending::Ending;
 use super::error::RunError;
 use super::layout::{ERROR_PORT, OUTPUT_PORT};
 use super::translate::PageTables;
-use crate::devices::bus::{Board, Request};
 use crate::kvm::exits::{ExitReason, VmExit, internal_error};
 use crate::kvm::{Hypervisor, KvmError};
 use crate::memory::PAGE;
 
-/// Most bytes that one exit passes on: as much as a pipe holds.
+/// The most bytes that one exit passes on: as much as a pipe holds.
 const MOST_TRANSFERRED: u64 = 64 * 1024;
 
 /// A virtual processor.
 #[derive(Debug)]
-pub(super) struct LinuxVcpu {
+pub(super) struct Vcpu {
     fd: VcpuFd,
 }
 
-impl LinuxVcpu {
-    /// Makes the VM's vCPU `id`, and tells it what it is.
+impl Vcpu {
+    /// Makes the VM's vCPU `id`, with the features of the host's processor.
     pub(super) fn new(
         hypervisor: &Hypervisor,
         vm: &VmFd,
@@ -33,33 +33,33 @@ impl LinuxVcpu {
         let fd = vm
             .create_vcpu(id.into())
             .map_err(KvmError::from_ioctl("KVM_CREATE_VCPU"))?;
-        cpu::identify(hypervisor, &fd, id, host)?;
-        cpu::set_msrs(&fd)?;
-        cpu::wire_interrupts(&fd)?;
+        processor::identify(hypervisor, &fd, id, host)?;
+        processor::set_msrs(&fd)?;
+        processor::wire_interrupts(&fd)?;
         Ok(Self { fd })
     }
 
-    /// Has it start the kernel.
-    pub(super) fn start(&self, entry: u64) -> Result<(), KvmError> {
-        cpu::start(&self.fd, entry)
+    /// Sets the registers such that the first entry starts the kernel at `entry`.
+    pub(super) fn set_start(&self, entry: u64) -> Result<(), KvmError> {
+        processor::set_start(&self.fd, entry)
     }
 
-    /// Runs until one of its exits ends the machine.
-    pub(super) fn run(&mut self, board: &Board) -> Result<Ended, RunError> {
+    /// Runs until an exit ends the machine.
+    pub(super) fn run(&mut self, board: &Board) -> Result<Ending, RunError> {
         loop {
-            if let Some(request) = self.step(board)? {
-                return Ok(match request {
-                    Request::Exit(code) => Ended::Exited(code),
-                    Request::WriteToNobody => Ended::WroteToNobody,
-                    Request::Reset => Ended::Reset(board.console()),
-                    Request::TripleFault => Ended::TripleFault(board.console()),
+            if let Some(cause) = self.enter(board)? {
+                return Ok(match cause {
+                    EndCause::Exit(code) => Ending::Exited(code),
+                    EndCause::OutputClosed => Ending::OutputClosed,
+                    EndCause::Reset => Ending::Reset(board.console()),
+                    EndCause::TripleFault => Ending::TripleFault(board.console()),
                 });
             }
         }
     }
 
     /// Enters the guest once, and serves the exit.
-    fn step(&mut self, board: &Board) -> Result<Option<Request>, RunError> {
+    fn enter(&mut self, board: &Board) -> Result<Option<EndCause>, RunError> {
         let exit = match self.fd.run() {
             Ok(exit) => exit,
             Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => VcpuExit::Intr,
@@ -84,7 +84,7 @@ impl LinuxVcpu {
                 return Ok(None);
             }
             VcpuExit::Intr => return Ok(None),
-            VcpuExit::Shutdown => return Ok(Some(Request::TripleFault)),
+            VcpuExit::Shutdown => return Ok(Some(EndCause::TripleFault)),
             VcpuExit::FailEntry(reason, _) => VmExit::EntryFailure { reason },
             VcpuExit::InternalError => internal_error(self.fd.get_kvm_run()),
             other => VmExit::Unexpected(format!("{other:?}")),
@@ -92,9 +92,9 @@ impl LinuxVcpu {
         Err(self.stopped(&stopped))
     }
 
-    /// Passes on the bytes that RSI and RCX name: a page at a time, since neighbours in the guest's address space are
-    /// none in its memory. What isn't there is not written.
-    fn transfer(&self, board: &Board, port: u16) -> Result<Option<Request>, RunError> {
+    /// Passes on the bytes that RSI and RCX name, a page at a time: pages that are neighbours in the
+    /// guest's address space are none in its memory. Output ends at a page that isn't there.
+    fn transfer(&self, board: &Board, port: u16) -> Result<Option<EndCause>, RunError> {
         let registers = self
             .fd
             .get_regs()
@@ -127,7 +127,7 @@ impl LinuxVcpu {
     }
 }
 
-/// What an exit is counted as.
+/// The reason under which an exit is counted.
 const fn reason(exit: &VcpuExit<'_>) -> ExitReason {
     match exit {
         VcpuExit::IoOut(..) => ExitReason::PortWrite,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytesize::ByteSize;
 use isobench::instance::marks::MarkWriter;
 use isobench::launchers::{self, Failure, marks_to};
-use isobench_vmm::floor::{FloorError, StoppedVm};
+use isobench_vmm::bare::floor::{FloorError, StoppedVm};
 use isobench_workloads::protocol::Message;
 use lexopt::{Arg, Parser, ValueExt as _};
 
@@ -82,7 +82,7 @@ fn namespaces(request: &Request) -> Result<u8, Failure> {
 
 /// Ends with the ready line, as a workload would print it if there were a program.
 fn kvm(marks: &MarkWriter) -> Result<u8, Failure> {
-    let vm = isobench_vmm::floor::first_exit(&|phase| marks.mark(phase.name()))
+    let vm = isobench_vmm::bare::floor::first_exit(&|phase| marks.mark(phase.name()))
         .map_err(Failure::of_launcher)?;
     println!("{}", Message::Ready);
     // As in the microVM's launcher, the kernel takes it down with the process.
@@ -92,7 +92,7 @@ fn kvm(marks: &MarkWriter) -> Result<u8, Failure> {
 
 /// Comes out of the guest about as often as fits into `window`, between the lines that a workload would print around it.
 fn exits(window: Duration) -> Result<u8, Failure> {
-    let mut vm = isobench_vmm::floor::first_exit(&|_| {}).map_err(Failure::of_launcher)?;
+    let mut vm = isobench_vmm::bare::floor::first_exit(&|_| {}).map_err(Failure::of_launcher)?;
     let begun = Instant::now();
     come_out(&mut vm, TRIAL).map_err(Failure::of_launcher)?;
     let fit = window.as_nanos() * u128::from(TRIAL) / begun.elapsed().as_nanos().max(1);

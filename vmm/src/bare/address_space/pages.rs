@@ -1,18 +1,18 @@
-//! The steps behind each change of an address space: choosing a place, and giving pages frames, contents and
-//! permission.
+//! The steps behind each change of an address space: choosing a place, and giving pages their
+//! frames, contents and permission.
 
 use std::io;
 use std::ops::Range;
 
-use super::super::frames::Run;
-use super::super::mapping::{Backing, MapError, Placement, Protection};
-use super::super::page_tables::{Entry, PageTables};
+use super::frames::Run;
+use super::mapping::{Backing, MapError, Placement, Protection};
+use super::page_tables::{Contents, Entry, PageTables};
 use super::{AddressSpace, round_up, to_usize, user_range};
 use crate::memory::PAGE;
 
-/// The steps of the changes above.
 impl AddressSpace {
-    /// Chooses the start of a mapping of `length` bytes, and clears the place if it is to be replaced.
+    /// Chooses the start of a mapping of `length` bytes. If the mapping replaces another one, the
+    /// place is cleared.
     pub(super) fn place(&mut self, place: Placement, length: u64) -> Result<u64, MapError> {
         match place {
             Placement::Anywhere { hint } => {
@@ -48,27 +48,29 @@ impl AddressSpace {
         if self.areas.is_full() {
             return Err(MapError::NoMemory);
         }
-        let access = protection.access();
-        if access.is_none() && matches!(backing, Backing::Anonymous) {
+        if protection.is_none() && matches!(backing, Backing::Anonymous) {
             return Ok(());
         }
-        let is_file = matches!(backing, Backing::File { .. });
+        let contents = match backing {
+            Backing::File { .. } => Contents::File,
+            Backing::Anonymous | Backing::Bytes(_) => Contents::Anonymous,
+        };
         let runs = self.take_frames(start, length)?;
         let mut done = 0;
         for &run in &runs {
             if let Err(error) = self.fill_run(run, done, backing) {
-                // The error that came first tells more than one on the way back.
-                let _ = self.return_frames(runs.into_iter().map(|run| (run, is_file)));
+                // The caller gets the first error: an error of the way back would hide it.
+                let _ = self.return_frames(runs.into_iter().map(|run| (run, contents)));
                 return Err(MapError::Host(error));
             }
             done += run.length;
         }
-        self.enter(start, &runs, is_file, access);
+        self.enter(start, &runs, contents, protection);
         Ok(())
     }
 
-    /// Puts what belongs `done` bytes into a mapping into `run`.
-    pub(super) fn fill_run(&self, run: Run, done: u64, backing: Backing<'_>) -> io::Result<()> {
+    /// Puts the contents that lie `done` bytes into a mapping into `run`.
+    fn fill_run(&self, run: Run, done: u64, backing: Backing<'_>) -> io::Result<()> {
         match backing {
             Backing::Anonymous => Ok(()),
             Backing::Bytes(bytes) => {
@@ -91,7 +93,7 @@ impl AddressSpace {
     }
 
     /// Takes frames and makes tables for `length` bytes at `start`.
-    pub(super) fn take_frames(&mut self, start: u64, length: u64) -> Result<Vec<Run>, MapError> {
+    fn take_frames(&mut self, start: u64, length: u64) -> Result<Vec<Run>, MapError> {
         let needed = length.saturating_add(PageTables::most_for(length));
         if needed > self.frames.left() {
             return Err(MapError::NoMemory);
@@ -103,16 +105,21 @@ impl AddressSpace {
         Ok(runs)
     }
 
-    /// Makes `runs` zero and free again, each with whether it shows a file.
+    /// Makes `runs` zero and free again.
     ///
-    /// A frame that cannot be made zero is lost to the guest, not handed out with old contents.
+    /// The guest loses a frame that cannot be made zero: a frame is never handed out with old
+    /// contents.
     pub(super) fn return_frames(
         &mut self,
-        runs: impl IntoIterator<Item = (Run, bool)>,
+        runs: impl IntoIterator<Item = (Run, Contents)>,
     ) -> io::Result<()> {
         let mut result = Ok(());
-        for (run, is_file) in runs {
-            match self.ram.discard(run.start, run.length, is_file) {
+        for (run, contents) in runs {
+            let cleared = match contents {
+                Contents::Anonymous => self.ram.discard(run.start, run.length),
+                Contents::File => self.ram.remove_file(run.start, run.length),
+            };
+            match cleared {
                 Ok(()) => self.frames.give_back(run),
                 Err(error) => result = Err(error),
             }
@@ -121,35 +128,29 @@ impl AddressSpace {
     }
 
     /// Enters `runs`, in order, into the page tables from `start` on.
-    pub(super) fn enter(
-        &mut self,
-        start: u64,
-        runs: &[Run],
-        is_file: bool,
-        access: Option<(bool, bool)>,
-    ) {
+    fn enter(&mut self, start: u64, runs: &[Run], contents: Contents, protection: Protection) {
         let mut address = start;
         for run in runs {
             self.tables
                 .update(&self.ram, address, address + run.length, |page, _| {
                     let frame = run.start + (page - address);
-                    Entry::owning(frame, is_file).permitting(access)
+                    Entry::owning(frame, contents).permitting(protection)
                 });
             address += run.length;
         }
     }
 
-    /// Gives every page of `range` that has no frame one.
+    /// Gives a frame to every page of `range` that has none.
     pub(super) fn give_frames(&mut self, range: &Range<u64>) -> Result<(), MapError> {
         for gap in self.frameless(range) {
             let runs = self.take_frames(gap.start, gap.end - gap.start)?;
-            self.enter(gap.start, &runs, false, None);
+            self.enter(gap.start, &runs, Contents::Anonymous, Protection::NONE);
         }
         Ok(())
     }
 
     /// The parts of `range` whose pages have no frame.
-    pub(super) fn frameless(&self, range: &Range<u64>) -> Vec<Range<u64>> {
+    fn frameless(&self, range: &Range<u64>) -> Vec<Range<u64>> {
         let mut gaps = Vec::new();
         let mut start = range.start;
         self.tables
@@ -168,30 +169,41 @@ impl AddressSpace {
         gaps
     }
 
+    /// The frames that the pages of `range` own.
+    pub(super) fn owned_frames(&self, range: &Range<u64>) -> Runs {
+        let mut runs = Runs::default();
+        self.tables
+            .update(&self.ram, range.start, range.end, |_, entry| {
+                runs.push(entry);
+                entry
+            });
+        runs
+    }
+
     /// Sets the permission of the pages of `range` that have frames.
     pub(super) fn permit(
         &mut self,
         range: &Range<u64>,
         protection: Protection,
     ) -> Result<(), MapError> {
-        let access = protection.access();
         let mut lost = Runs::default();
         let mut changed = false;
         self.tables
             .update(&self.ram, range.start, range.end, |_, entry| {
-                let new = entry.permitting(access);
+                let new = entry.permitting(protection);
                 changed |= entry.is_present() && new != entry;
                 if entry.loses_to(new) {
                     lost.push(entry);
                 }
                 new
             });
-        self.stale |= changed;
+        self.has_stale_translations |= changed;
         self.drop_translations(&lost)
     }
 
-    /// The pages of `range` that have frames, with where each goes when the range moves to `to`; and the tables for
-    /// them there. Nothing has moved yet, and nothing can fail any more when it does.
+    /// Prepares the move of `range` to `to`. Returns the pages of `range` that have frames, with the
+    /// address to which each will move, and makes the tables there. Nothing moves yet, and
+    /// [`Self::move_pages`] can no longer run out of memory.
     pub(super) fn prepare_move(
         &mut self,
         range: &Range<u64>,
@@ -227,11 +239,11 @@ impl AddressSpace {
             self.tables
                 .update(&self.ram, page, page + PAGE, |_, _| entry);
         }
-        self.stale = true;
+        self.has_stale_translations = true;
         self.drop_translations(&lost)
     }
 
-    pub(super) fn drop_translations(&self, lost: &Runs) -> Result<(), MapError> {
+    fn drop_translations(&self, lost: &Runs) -> Result<(), MapError> {
         lost.0.iter().try_for_each(|&(run, _)| {
             self.ram
                 .drop_translations(run.start, run.length)
@@ -240,26 +252,28 @@ impl AddressSpace {
     }
 }
 
-/// Runs of frames that entries own, adjacent ones joined.
+/// Runs of frames that entries own, with what the frames hold. Adjacent frames are joined.
 #[derive(Debug, Default)]
-pub(super) struct Runs(pub(super) Vec<(Run, bool)>);
+pub(super) struct Runs(pub(super) Vec<(Run, Contents)>);
 
 impl Runs {
+    /// Adds the frame of `entry`, if the entry owns one.
     pub(super) fn push(&mut self, entry: Entry) {
         if !entry.owns_frame() {
             return;
         }
+        let contents = entry.contents();
         match self.0.last_mut() {
-            Some((run, is_file)) if run.end() == entry.frame() && *is_file == entry.is_file() => {
+            Some((run, of_run)) if run.end() == entry.frame() && *of_run == contents => {
                 run.length += PAGE;
             }
-            _ => self.0.push((
-                Run {
+            _ => {
+                let run = Run {
                     start: entry.frame(),
                     length: PAGE,
-                },
-                entry.is_file(),
-            )),
+                };
+                self.0.push((run, contents));
+            }
         }
     }
 }

@@ -143,7 +143,7 @@ fn push_accessible<'m>(
     loop {
         match memory.slices(address, wanted, access) {
             Ok(buffer) => {
-                slices.push(buffer);
+                slices.append(buffer);
                 return wanted;
             }
             Err(fault) => {

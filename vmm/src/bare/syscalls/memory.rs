@@ -6,8 +6,8 @@ use nix::libc::{self, c_int};
 use super::descriptors::Object;
 use super::tree::Node;
 use super::{Personality, Served, SystemCall};
-use crate::bare::address_space::{AddressSpace, Backing, MapError, Placement, Protection};
-use crate::layout::USER_HALF_END;
+use crate::bare::address_space::{AddressSpace, Backing, Growth, MapError, Placement, Protection};
+use crate::bare::layout::USER_HALF_END;
 use crate::memory::PAGE;
 
 /// Advice that only hints at how memory will be used (`asm-generic/mman-common.h`).
@@ -139,7 +139,12 @@ fn remap(call: &SystemCall, memory: &mut AddressSpace) -> Served {
     if call.int(3) & !libc::MREMAP_MAYMOVE != 0 {
         return Err(Errno::EINVAL.into());
     }
-    match memory.remap(old, old_length, new_length, call.int(3) != 0) {
+    let growth = if call.int(3) == 0 {
+        Growth::InPlace
+    } else {
+        Growth::MayMove
+    };
+    match memory.remap(old, old_length, new_length, growth) {
         Ok(address) => Ok(address),
         Err(MapError::NotMapped) => Err(Errno::EFAULT.into()),
         Err(error) => Err(error.into()),

@@ -77,7 +77,7 @@ fn low_half(register: u64) -> u32 {
 
 /// What the vCPU has to do after a system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CallEffect {
     /// Go on with this in RAX: a value, or an errno negated.
     Return(i64),
     /// Set FS base, and go on with 0 in RAX.
@@ -99,7 +99,7 @@ enum Failure {
     Errno(Errno),
     /// The program dies of a signal.
     Signal(u8),
-    /// See [`Outcome::Deadlock`].
+    /// See [`CallEffect::Deadlock`].
     Deadlock,
 }
 
@@ -118,7 +118,7 @@ impl From<MapError> for Failure {
     }
 }
 
-impl From<Served> for Outcome {
+impl From<Served> for CallEffect {
     fn from(served: Served) -> Self {
         match served {
             Ok(value) => Self::Return(value.cast_signed()),
@@ -200,7 +200,7 @@ impl Personality {
     }
 
     /// Serves one system call.
-    pub fn call(&mut self, call: &SystemCall, memory: &mut AddressSpace) -> Outcome {
+    pub fn call(&mut self, call: &SystemCall, memory: &mut AddressSpace) -> CallEffect {
         if !self.trace {
             return self.serve(call, memory);
         }
@@ -216,7 +216,7 @@ impl Personality {
     }
 
     /// Asks each family in turn, the busiest first.
-    fn serve(&mut self, call: &SystemCall, memory: &mut AddressSpace) -> Outcome {
+    fn serve(&mut self, call: &SystemCall, memory: &mut AddressSpace) -> CallEffect {
         None.or_else(|| transfer::serve(self, call, memory))
             .or_else(|| time::serve(call, memory))
             .or_else(|| memory::serve(self, call, memory))
@@ -227,8 +227,8 @@ impl Personality {
             .or_else(|| signals::serve(self, call, memory))
             .or_else(|| read_only::serve(self, call, memory))
             .or_else(|| vdso::serve(self, call, memory))
-            .map(Outcome::from)
+            .map(CallEffect::from)
             .or_else(|| process::serve(self, call, memory))
-            .unwrap_or(Outcome::from(Err(Failure::Errno(Errno::ENOSYS))))
+            .unwrap_or(CallEffect::from(Err(Failure::Errno(Errno::ENOSYS))))
     }
 }

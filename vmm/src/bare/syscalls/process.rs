@@ -6,7 +6,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::descriptors::MAX_DESCRIPTORS;
 use super::guest::{self, put};
-use super::{Failure, Outcome, Personality, Served, SystemCall, time};
+use super::{CallEffect, Failure, Personality, Served, SystemCall, time};
 use crate::bare::address_space::AddressSpace;
 
 /// The program's only process and thread. Not 1: Linux protects an init from its own signals.
@@ -25,12 +25,12 @@ pub(super) fn serve(
     state: &mut Personality,
     call: &SystemCall,
     memory: &mut AddressSpace,
-) -> Option<Outcome> {
+) -> Option<CallEffect> {
     let [first, second, ..] = call.arguments;
     match call.linux_number() {
         libc::SYS_exit | libc::SYS_exit_group => {
             let [code, ..] = call.int(0).to_le_bytes();
-            return Some(Outcome::Exit(code));
+            return Some(CallEffect::Exit(code));
         }
         libc::SYS_arch_prctl if call.int(0) == ARCH_SET_FS || call.int(0) == ARCH_SET_GS => {
             return Some(state.set_segment(call.int(0), second));
@@ -76,17 +76,17 @@ pub(super) fn serve(
 }
 
 impl Personality {
-    fn set_segment(&mut self, operation: c_int, base: u64) -> Outcome {
+    fn set_segment(&mut self, operation: c_int, base: u64) -> CallEffect {
         // Above the user half, Linux refuses (and an address that isn't canonical would end the VM).
-        if base >= crate::layout::USER_HALF_END {
-            return Outcome::from(Err(Failure::Errno(Errno::EPERM)));
+        if base >= crate::bare::layout::USER_HALF_END {
+            return CallEffect::from(Err(Failure::Errno(Errno::EPERM)));
         }
         if operation == ARCH_SET_FS {
             self.fs_base = base;
-            Outcome::SetFsBase(base)
+            CallEffect::SetFsBase(base)
         } else {
             self.gs_base = base;
-            Outcome::SetGsBase(base)
+            CallEffect::SetGsBase(base)
         }
     }
 

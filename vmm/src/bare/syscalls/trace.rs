@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use super::trace_table::{Kind, Names, OPENING, arguments};
 use super::vdso::REFRESH;
-use super::{Outcome, SystemCall, guest};
+use super::{CallEffect, SystemCall, guest};
 use crate::bare::address_space::AddressSpace;
 
 /// How much of a path or of data is shown.
@@ -36,23 +36,25 @@ impl Line {
     }
 
     /// Writes the line with what came of the call.
-    pub fn write(self, call: &SystemCall, outcome: Outcome) {
+    pub fn write(self, call: &SystemCall, outcome: CallEffect) {
         let line = self.finish(call, outcome);
         // A trace that can't be written is no reason to stop the program.
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
 
     /// The whole line.
-    pub fn finish(self, call: &SystemCall, outcome: Outcome) -> String {
+    pub fn finish(self, call: &SystemCall, outcome: CallEffect) -> String {
         let mut line = self.call;
         let result = match outcome {
-            Outcome::Return(value) => result(call, value),
-            Outcome::SetFsBase(_) | Outcome::SetGsBase(_) => "0".to_owned(),
-            Outcome::Exit(code) => format!("?\n+++ exited with {code} +++"),
-            Outcome::Signal(number) => {
+            CallEffect::Return(value) => result(call, value),
+            CallEffect::SetFsBase(_) | CallEffect::SetGsBase(_) => "0".to_owned(),
+            CallEffect::Exit(code) => format!("?\n+++ exited with {code} +++"),
+            CallEffect::Signal(number) => {
                 format!("?\n+++ killed by {} +++", signal(c_int::from(number)))
             }
-            Outcome::Deadlock => "?\n+++ waits for a wake-up that nobody can give +++".to_owned(),
+            CallEffect::Deadlock => {
+                "?\n+++ waits for a wake-up that nobody can give +++".to_owned()
+            }
         };
         // Writing to a string can't fail.
         let _ = writeln!(line, " = {result}");

@@ -16,10 +16,10 @@ use virtio_bindings::virtio_ring::VIRTIO_RING_F_INDIRECT_DESC;
 use virtio_queue::{Queue, QueueT as _};
 
 use super::queue::{Buffers, Chain, QueueError, serve_all};
-use super::transfer::{Awaiter, Done, Mover, Transfer};
+use super::transfer::{DiskWorker, Done, Mover, Transfer};
 use super::{Device, halves};
 use crate::devices::block::{BlockDevice, SECTOR};
-use crate::linux::memory::Memory;
+use crate::memory::Memory;
 
 /// Entries of the one queue, and so the most buffers of a request: two are its header and its status.
 const QUEUE: u16 = 256;
@@ -63,8 +63,8 @@ impl Block {
     ///
     /// # Errors
     /// The host has no descriptor left.
-    pub fn awaiter(&self) -> io::Result<Option<Awaiter>> {
-        self.mover.awaiter()
+    pub fn worker(&self) -> io::Result<Option<DiskWorker>> {
+        self.mover.worker()
     }
 
     fn disk(&self) -> &BlockDevice {

@@ -10,7 +10,7 @@ use super::driver::{
 };
 use crate::devices::block::BlockDevice;
 
-mod at_once;
+pub(crate) mod at_once;
 
 const SECTORS: u64 = 64;
 const FLUSH: u64 = 1 << 9;
@@ -198,7 +198,7 @@ proptest! {
         for (number, (address, length, flags, next)) in (0..).zip(entries) {
             // Wholly random addresses are hardly ever in memory: half of the cases stay near it.
             let (address, length) = if near {
-                (address % (MEMORY.as_u64() + 4096), length % 8192)
+                (address % (MEMORY + 4096), length % 8192)
             } else {
                 (address, length)
             };

@@ -1,13 +1,12 @@
 //! A driver for tests: it writes rings and descriptors into guest memory as Linux does, or as Linux never would.
 
-use bytesize::ByteSize;
 use vm_memory::{Bytes as _, GuestAddress};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::Device;
 use super::mmio::{Transport, ViolationError};
 use crate::devices::serial::Interrupt;
-use crate::linux::memory::{Memory, map};
+use crate::memory::{Memory, map};
 
 pub(crate) const TABLE: u64 = 0x1_0000;
 pub(crate) const AVAILABLE: u64 = 0x2_0000;
@@ -16,7 +15,8 @@ pub(crate) const USED: u64 = 0x3_0000;
 pub(crate) const INDIRECT: u64 = 0x4_0000;
 /// Where buffers may lie.
 pub(crate) const BUFFERS: u64 = 0x10_0000;
-pub(crate) const MEMORY: ByteSize = ByteSize::mib(4);
+/// Bytes of guest memory.
+pub(crate) const MEMORY: u64 = 4 << 20;
 
 pub(crate) const NEXT: u16 = 1;
 pub(crate) const WRITE: u16 = 2;
@@ -51,7 +51,7 @@ impl Driver {
     pub(crate) fn of_queue(queue: u32, device: Box<dyn Device>, features: u64, size: u16) -> Self {
         let interrupt = Interrupt::new(EventFd::new(0).unwrap());
         let mut driver = Self {
-            memory: map(MEMORY).unwrap(),
+            memory: map(&[(0, MEMORY)]).unwrap(),
             transport: Transport::new(device, interrupt),
             queue,
             size,

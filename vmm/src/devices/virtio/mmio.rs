@@ -25,7 +25,7 @@ use vm_superio::Trigger as _;
 use super::queue::QueueError;
 use super::{Device, halves};
 use crate::devices::serial::Interrupt;
-use crate::linux::memory::Memory;
+use crate::memory::Memory;
 
 /// `virt`, little-endian.
 const MAGIC: u32 = 0x7472_6976;

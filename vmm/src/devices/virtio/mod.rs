@@ -11,7 +11,7 @@ pub mod queue;
 pub mod transfer;
 
 #[cfg(test)]
-mod block_tests;
+pub(crate) mod block_tests;
 #[cfg(test)]
 pub(crate) mod driver;
 #[cfg(test)]
@@ -19,7 +19,7 @@ mod net_tests;
 
 use virtio_queue::Queue;
 
-use crate::linux::memory::Memory;
+use crate::memory::Memory;
 use queue::QueueError;
 
 /// What a transport needs of the device behind it.

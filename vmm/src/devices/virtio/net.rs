@@ -4,7 +4,7 @@
 //! guest's buffers and the host in one system call, and nothing here reads any of it: the host's kernel checks header and
 //! packet as it checks any program's. What it refuses is lost, as on a wire.
 //!
-//! What goes out is sent in the exit that announces it. What comes in is awaited by a thread of its own, the [`Reader`],
+//! What goes out is sent in the exit that announces it. What comes in is awaited by a thread of its own, the [`NetWorker`],
 //! which sleeps as long as the guest has no room: the host then drops packets, and nothing is kept here.
 
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -25,7 +25,7 @@ use super::Device;
 use super::mmio::{Transport, ViolationError};
 use super::queue::{Buffers, QueueError, next, serve_all};
 use crate::devices::host_io::{self, Offloads};
-use crate::linux::memory::Memory;
+use crate::memory::Memory;
 
 /// What comes in.
 const RECEIVE: usize = 0;
@@ -82,8 +82,8 @@ impl Net {
     ///
     /// # Errors
     /// The host has no descriptor left.
-    pub fn reader(&self) -> io::Result<Reader> {
-        Ok(Reader {
+    pub fn worker(&self) -> io::Result<NetWorker> {
+        Ok(NetWorker {
             tap: self.tap.try_clone()?,
             room: self.room.clone(),
         })
@@ -211,18 +211,18 @@ impl Device for Net {
 }
 
 /// Who waits for packets from the host.
-pub struct Reader {
+pub struct NetWorker {
     tap: OwnedFd,
     room: Arc<Room>,
 }
 
-impl fmt::Debug for Reader {
+impl fmt::Debug for NetWorker {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Reader").finish_non_exhaustive()
+        formatter.debug_struct("NetWorker").finish_non_exhaustive()
     }
 }
 
-impl Reader {
+impl NetWorker {
     /// Has `transport`, the card's, receive whatever comes, until the driver breaks the rules.
     pub fn run(&self, transport: &Mutex<Transport>, memory: &Memory) -> ViolationError {
         loop {

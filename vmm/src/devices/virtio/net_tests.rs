@@ -133,7 +133,7 @@ fn buffers_too_small_for_a_header_are_refused() {
 #[test]
 fn the_reader_waits_for_room_and_then_for_packets() {
     let (card, host) = card();
-    let reader = card.reader().unwrap();
+    let worker = card.worker().unwrap();
     let mut driver = Driver::of_queue(RECEIVE, Box::new(card), EVENT_INDEX, 16);
     host.send(&PACKET).unwrap();
     for head in [0, 2, 4] {
@@ -149,7 +149,7 @@ fn the_reader_waits_for_room_and_then_for_packets() {
     let transport = Arc::new(Mutex::new(transport));
     let thread = std::thread::spawn({
         let (transport, memory) = (transport.clone(), memory.clone());
-        move || reader.run(&transport, &memory)
+        move || worker.run(&transport, &memory)
     });
     for _ in 0..3 {
         host.send(&PACKET).unwrap();
@@ -184,7 +184,7 @@ proptest! {
     #[test]
     fn no_descriptors_break_the_card(
         queue in 0_u32..2,
-        entries in prop::collection::vec((0_u64..MEMORY.as_u64() + 4096, 0_u32..80_000, 0_u16..8), 16),
+        entries in prop::collection::vec((0_u64..MEMORY + 4096, 0_u32..80_000, 0_u16..8), 16),
         heads in prop::collection::vec(0_u16..18, 1..8),
         packets in 0_usize..4,
         jump: u16,

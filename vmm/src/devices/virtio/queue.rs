@@ -10,7 +10,7 @@ use virtio_queue::{DescriptorChain, Queue, QueueOwnedT as _, QueueT as _};
 use vm_memory::{Bytes as _, GuestAddress, GuestMemoryBackend as _};
 
 use crate::devices::host_io::GuestSlices;
-use crate::linux::memory::Memory;
+use crate::memory::Memory;
 
 /// A driver breaks the rules of virtqueues.
 #[derive(Debug, thiserror::Error)]
@@ -175,7 +175,7 @@ impl Buffers {
         for extent in &self.0 {
             let count = usize::try_from(extent.length).map_err(|_| extent.outside())?;
             for piece in memory.get_slices(GuestAddress(extent.address), count) {
-                slices.push_volatile(&piece.map_err(|_| extent.outside())?);
+                slices.push(&piece.map_err(|_| extent.outside())?);
             }
         }
         Ok(slices)
@@ -240,7 +240,7 @@ mod tests {
 
     use super::*;
     use crate::devices::virtio::driver::{AVAILABLE, MEMORY, TABLE, USED};
-    use crate::linux::memory::map;
+    use crate::memory::map;
 
     const SIZE: u16 = 16;
 
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn a_driver_may_make_more_available_while_the_device_looks() {
         const COUNT: u16 = 5_000;
-        let memory = map(MEMORY).unwrap();
+        let memory = map(&[(0, MEMORY)]).unwrap();
         let mut queue = queue_of_single_buffers(&memory);
         thread::scope(|scope| {
             let device = scope.spawn(|| take_all(&memory, &mut queue, COUNT));

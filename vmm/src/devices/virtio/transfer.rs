@@ -16,7 +16,7 @@ use super::queue::{Buffers, QueueError};
 use crate::devices::block::{BlockDevice, Mode};
 use crate::devices::disk_ring::{Direction, DiskRing};
 use crate::devices::host_io::GuestSlices;
-use crate::linux::memory::Memory;
+use crate::memory::Memory;
 
 /// A read or write within the disk.
 #[derive(Debug)]
@@ -65,9 +65,9 @@ impl Mover {
     }
 
     /// What waits for transfers that are over, if not all are in their exit.
-    pub fn awaiter(&self) -> io::Result<Option<Awaiter>> {
+    pub fn worker(&self) -> io::Result<Option<DiskWorker>> {
         let answered = self.ring.as_ref().map(DiskRing::answered).transpose()?;
-        Ok(answered.map(Awaiter))
+        Ok(answered.map(DiskWorker))
     }
 
     /// Does a transfer or starts it.
@@ -155,15 +155,15 @@ impl Mover {
 }
 
 /// Who waits for transfers that are over, and for those that a driver asks for.
-pub struct Awaiter(EventFd);
+pub struct DiskWorker(EventFd);
 
-impl fmt::Debug for Awaiter {
+impl fmt::Debug for DiskWorker {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Awaiter({})", self.0.as_raw_fd())
+        write!(formatter, "DiskWorker({})", self.0.as_raw_fd())
     }
 }
 
-impl Awaiter {
+impl DiskWorker {
     /// What wakes it up: the ring, and whoever else writes to it.
     pub(crate) fn event(&self) -> &EventFd {
         &self.0

@@ -7,7 +7,7 @@ use vm_memory::{Bytes as _, GuestAddress};
 
 use super::write::{header, index};
 use super::*;
-use crate::linux::memory::map;
+use crate::memory::map;
 
 fn example() -> (tempfile::NamedTempFile, Initramfs) {
     let program = tempfile::NamedTempFile::new().unwrap();
@@ -27,7 +27,7 @@ fn the_archive_is_as_long_as_it_says_in_memory_and_on_disk() {
     let size = stored.metadata().unwrap().len();
     assert_eq!(size, archive.size());
 
-    let memory = map(ByteSize::mib(16)).unwrap();
+    let memory = map(&[(0, 16 << 20)]).unwrap();
     archive.load(&memory, 0x1000).unwrap();
     let mut loaded = vec![0; index(size)];
     memory
@@ -81,7 +81,7 @@ fn a_large_archive_is_the_same_mapped() {
     archive.file("/large", large.path()).unwrap();
     let stored = tempfile::tempfile().unwrap();
     archive.save(&stored).unwrap();
-    let memory = map(ByteSize::mib(64)).unwrap();
+    let memory = map(&[(0, 64 << 20)]).unwrap();
     archive.load(&memory, PAGE).unwrap();
     let mut saved = vec![0; index(archive.size())];
     stored.read_exact_at(&mut saved, 0).unwrap();

@@ -7,8 +7,8 @@ use vm_memory::{Bytes as _, GuestAddress};
 
 use super::{Content, Entry, Initramfs, InitramfsError};
 use crate::linux::mapped_file::MappedFile;
-use crate::linux::memory::Memory;
 use crate::linux::sparse_file::SparseFile;
+use crate::memory::Memory;
 
 /// Bytes of a header in front of the name.
 pub(super) const HEADER: u64 = 110;

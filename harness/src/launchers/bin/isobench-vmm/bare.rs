@@ -11,17 +11,13 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 use isobench::launchers::Failure;
-use isobench_vmm::bare::loader;
+use isobench_vmm::bare::address_space::GuestRam;
 use isobench_vmm::bare::program::Program;
 use isobench_vmm::bare::stack::Start;
 use isobench_vmm::bare::syscalls::{FileTree, Personality, Settings};
-use isobench_vmm::config::Config;
-use isobench_vmm::confine;
+use isobench_vmm::bare::{Config, Ending, MicroVm, Phase, confine, loader};
 use isobench_vmm::devices::block::BlockDevice;
 use isobench_vmm::devices::console::Console;
-use isobench_vmm::memory::GuestRam;
-use isobench_vmm::microvm::{Ended, MicroVm};
-use isobench_vmm::phase::Phase;
 
 use crate::request::{Access, Request};
 
@@ -40,7 +36,7 @@ pub fn run(request: &Request) -> Result<u8, Failure> {
     if request.counts_exits {
         super::tell_exits(marks, vm.exits());
     }
-    if let Ended::Died(death) = &end {
+    if let Ending::Died(death) = &end {
         eprintln!("isobench-vmm: {death}");
     }
     // SAFETY: ends the process; nothing is buffered. The kernel takes the VM down with it, faster than piece by piece.

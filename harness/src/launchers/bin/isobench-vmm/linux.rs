@@ -18,16 +18,14 @@ use isobench::targets::guest::files::{GuestFiles, GuestImage};
 use isobench_container::Tap;
 use isobench_vmm::devices::block::{BlockDevice, DiskError};
 use isobench_vmm::devices::program_io::has_input;
+use isobench_vmm::devices::serial::KernelMessages;
 use isobench_vmm::devices::virtio::block::Block;
 use isobench_vmm::devices::virtio::net::Net;
 use isobench_vmm::kvm::Hypervisor;
-use isobench_vmm::linux::end::Ended;
-use isobench_vmm::linux::error::{BootError, RunError};
 use isobench_vmm::linux::initramfs::Initramfs;
-use isobench_vmm::linux::kernel::Kernel;
 use isobench_vmm::linux::layout::{DEVICE_HOLE, OUTPUT_PORT};
-use isobench_vmm::linux::machine::{Config, End, Machine, check_host};
-use isobench_vmm::linux::phase::Phase;
+use isobench_vmm::linux::{BootError, Config, Ending, Kernel, Machine, OnEnd, Phase, RunError};
+use isobench_vmm::probe::check_guest_kernel;
 use isobench_workloads::guest_init::{Orders, Wire};
 
 use crate::request::{Access, Disk, Request};
@@ -43,7 +41,7 @@ pub fn run(mut request: Request) -> Result<u8, Failure> {
     let config = prepare(&request, tap).map_err(Failure::bad_request)?;
     config.check().map_err(Failure::bad_request)?;
     let hypervisor = Hypervisor::open().map_err(Failure::of_launcher)?;
-    check_host(&hypervisor).map_err(Failure::of_launcher)?;
+    check_guest_kernel(&hypervisor).map_err(Failure::of_launcher)?;
     ended(Phase::OpenKvm);
     let exits = config.exits.clone();
     let machine =
@@ -52,7 +50,7 @@ pub fn run(mut request: Request) -> Result<u8, Failure> {
             error => Failure::of_launcher(error),
         })?;
     let is_over = AtomicBool::new(false);
-    let end: End = Arc::new(move |result| {
+    let end: OnEnd = Arc::new(move |result| {
         // The first thread to find out has the word.
         if !is_over.swap(true, Ordering::SeqCst) {
             if let Some(marks) = &told {
@@ -68,13 +66,13 @@ pub fn run(mut request: Request) -> Result<u8, Failure> {
     }
 }
 
-fn finish(result: Result<Ended, RunError>) {
+fn finish(result: Result<Ending, RunError>) {
     let code = match result {
-        Ok(ended) => {
-            if !ended.is_orderly() {
-                eprintln!("isobench-vmm: {ended}");
+        Ok(ending) => {
+            if !ending.is_orderly() {
+                eprintln!("isobench-vmm: {ending}");
             }
-            ended.code()
+            ending.code()
         }
         Err(error) => Failure::of_launcher(error).tell("isobench-vmm"),
     };
@@ -104,7 +102,11 @@ fn prepare(request: &Request, tap: Option<Tap>) -> Result<Config, Box<dyn Error>
         append: request.append.clone(),
         disks: request.disks.iter().map(open).collect::<Result<_, _>>()?,
         network: tap.map(|tap| Net::new(tap.descriptor, tap.hardware_address)),
-        show_console: request.show_console,
+        kernel_messages: if request.show_console {
+            KernelMessages::Shown
+        } else {
+            KernelMessages::Kept
+        },
         input,
         output: duplicate(&io::stdout())?,
         error: duplicate(&io::stderr())?,

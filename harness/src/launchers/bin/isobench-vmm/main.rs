@@ -8,8 +8,9 @@ use std::process::ExitCode;
 
 use isobench::instance::marks::MarkWriter;
 use isobench::launchers::{self, Failure};
+use isobench_vmm::kvm::Hypervisor;
 use isobench_vmm::kvm::exits::ExitCounts;
-use isobench_vmm::probe;
+use isobench_vmm::probe::{self, ProbeError};
 
 use request::{Guest, Request, USAGE};
 
@@ -47,7 +48,9 @@ fn tell_exits(marks: &MarkWriter, exits: &ExitCounts) {
 
 /// Measures this host's KVM and prints what it is.
 fn print_probe() -> Result<u8, Failure> {
-    let found = probe::probe().map_err(|error| Failure::new(1, error))?;
+    let hypervisor =
+        Hypervisor::open().map_err(|error| Failure::new(1, ProbeError::from(error)))?;
+    let found = probe::probe(&hypervisor).map_err(|error| Failure::new(1, error))?;
     let obstacle = found.guest_kernel_obstacle();
     println!(
         r#"{{"kind":"{}","ring0_mips":{:.2},"syscall_changes_ring":{},"guest_kernel_obstacle":{}}}"#,

@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 use isobench::instance::marks::MarkWriter;
 use isobench::launchers::marks_to;
 use isobench_container::User;
-use isobench_vmm::config::DEFAULT_MEMORY;
+use isobench_vmm::bare::DEFAULT_MEMORY;
 use lexopt::{Arg, Parser, ValueExt as _};
 
 pub const USAGE: &str = "\

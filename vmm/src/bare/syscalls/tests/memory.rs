@@ -124,7 +124,7 @@ proptest! {
         if let Ok(slices) = guest::slices(&machine.memory, &buffers, Access::Write, most) {
             prop_assert!(slices.len() as u64 <= whole);
             let ram = machine.memory.ram();
-            let start = ram.host_base() as usize;
+            let start = ram.slice(0, ram.size()).ptr_guard().as_ptr() as usize;
             let end = start + usize::try_from(ram.size()).unwrap();
             for (at, length) in slices.ranges() {
                 prop_assert!(at >= start && at + length <= end);

@@ -19,11 +19,10 @@ use nix::errno::Errno;
 use nix::libc::c_long;
 use tempfile::TempDir;
 
-use super::{FileTree, Outcome, Personality, Settings, SystemCall};
-use crate::bare::address_space::{AddressSpace, Backing, Placement, Protection};
+use super::{CallEffect, FileTree, Personality, Settings, SystemCall};
+use crate::bare::address_space::{AddressSpace, Backing, GuestRam, Placement, Protection};
 use crate::devices::block::BlockDevice;
 use crate::devices::console::Console;
-use crate::memory::GuestRam;
 
 /// Bytes that the program may read and write, at [`Machine::data`].
 const DATA: u64 = 4 << 20;
@@ -81,7 +80,7 @@ impl Machine {
         }
     }
 
-    fn outcome(&mut self, number: c_long, arguments: &[u64]) -> Outcome {
+    fn outcome(&mut self, number: c_long, arguments: &[u64]) -> CallEffect {
         let mut call = SystemCall {
             number: number.cast_unsigned(),
             arguments: [0; 6],
@@ -93,8 +92,8 @@ impl Machine {
     /// A call that returns: what it returns, or the error.
     fn call(&mut self, number: c_long, arguments: &[u64]) -> Result<u64, Errno> {
         match self.outcome(number, arguments) {
-            Outcome::Return(value @ 0..) => Ok(value.cast_unsigned()),
-            Outcome::Return(error) => {
+            CallEffect::Return(value @ 0..) => Ok(value.cast_unsigned()),
+            CallEffect::Return(error) => {
                 Err(Errno::from_raw(i32::try_from(-error).expect("an errno")))
             }
             other => panic!("call {number} came to {other:?}"),

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use nix::libc;
 
-use super::super::Outcome;
+use super::super::CallEffect;
 use super::{Machine, int};
 
 const ABORT: u8 = 6;
@@ -13,11 +13,11 @@ fn a_program_ends_with_the_low_byte_of_its_code() {
     let mut machine = Machine::new();
     assert_eq!(
         machine.outcome(libc::SYS_exit_group, &[int(-1)]),
-        Outcome::Exit(255)
+        CallEffect::Exit(255)
     );
     assert_eq!(
         machine.outcome(libc::SYS_exit, &[0x1_0003]),
-        Outcome::Exit(3)
+        CallEffect::Exit(3)
     );
 }
 
@@ -44,7 +44,7 @@ fn segment_bases_stay_in_the_user_half() {
     let (set, get) = (0x1002, 0x1003);
     assert_eq!(
         machine.outcome(libc::SYS_arch_prctl, &[set, data]),
-        Outcome::SetFsBase(data)
+        CallEffect::SetFsBase(data)
     );
     assert_eq!(machine.call(libc::SYS_arch_prctl, &[get, data]), Ok(0));
     assert_eq!(machine.word(0), data);
@@ -83,7 +83,7 @@ fn abort_kills_as_the_c_library_does_it() {
         libc::SYS_rt_sigprocmask,
         &[int(libc::SIG_SETMASK), old, 0, 8],
     );
-    assert_eq!(unblocked, Outcome::Signal(ABORT));
+    assert_eq!(unblocked, CallEffect::Signal(ABORT));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn signals_keep_their_dispositions() {
     );
     assert_eq!(
         machine.outcome(libc::SYS_kill, &[own, 9]),
-        Outcome::Signal(9)
+        CallEffect::Signal(9)
     );
     assert_eq!(
         machine.call(libc::SYS_rt_sigaction, &[9, action, 0, 8]),
@@ -168,7 +168,7 @@ fn a_futex_never_waits_for_another_thread() {
     );
     assert_eq!(
         machine.outcome(libc::SYS_futex, &[at, wait, 5, 0]),
-        Outcome::Deadlock
+        CallEffect::Deadlock
     );
     let bitset = int(libc::FUTEX_WAIT_BITSET);
     assert_eq!(

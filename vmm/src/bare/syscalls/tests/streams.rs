@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::libc;
 
-use super::super::Outcome;
+use super::super::CallEffect;
 use super::{Machine, int};
 
 #[test]
@@ -82,7 +82,7 @@ fn a_reader_that_has_gone_kills_unless_the_signal_is_ignored() {
     let data = machine.data;
     assert_eq!(
         machine.outcome(libc::SYS_write, &[1, data, 1]),
-        Outcome::Signal(13)
+        CallEffect::Signal(13)
     );
     let ignore = machine.put(0, &1_u64.to_le_bytes());
     assert_eq!(

@@ -3,10 +3,10 @@
 use nix::libc::{self, c_long};
 
 use super::super::trace::Line;
-use super::super::{Outcome, SystemCall};
+use super::super::{CallEffect, SystemCall};
 use super::{HERE, Machine, int};
 
-fn line(machine: &Machine, number: c_long, arguments: [u64; 6], outcome: Outcome) -> String {
+fn line(machine: &Machine, number: c_long, arguments: [u64; 6], outcome: CallEffect) -> String {
     let call = SystemCall {
         number: number.cast_unsigned(),
         arguments,
@@ -23,49 +23,49 @@ fn a_line_looks_as_strace_writes_it() {
         (
             libc::SYS_openat,
             [HERE, path, int(libc::O_CLOEXEC), 0, 0, 0],
-            Outcome::Return(-2),
+            CallEffect::Return(-2),
             r#"openat(AT_FDCWD, "/proc/self/maps", O_RDONLY|O_CLOEXEC) = -1 ENOENT (No such file or directory)"#,
         ),
         (
             libc::SYS_openat,
             [HERE, path, int(libc::O_RDWR | libc::O_CREAT), 0o644, 0, 0],
-            Outcome::Return(3),
+            CallEffect::Return(3),
             r#"openat(AT_FDCWD, "/proc/self/maps", O_RDWR|O_CREAT, 0o644) = 3"#,
         ),
         (
             libc::SYS_write,
             [1, text, 17, 0, 0, 0],
-            Outcome::Return(17),
+            CallEffect::Return(17),
             r#"write(1, "isobench/1 ready\n", 17) = 17"#,
         ),
         (
             libc::SYS_mmap,
             [0, 4096, 3, 0x22, u64::MAX, 0],
-            Outcome::Return(0x7fff_f000_0000),
+            CallEffect::Return(0x7fff_f000_0000),
             "mmap(0, 4096, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7ffff0000000",
         ),
         (
             libc::SYS_rt_sigaction,
             [int(libc::SIGPIPE), 0, 0, 8, 0, 0],
-            Outcome::Return(0),
+            CallEffect::Return(0),
             "rt_sigaction(SIGPIPE, 0, 0, 8) = 0",
         ),
         (
             999,
             [1, 0, 0, 0, 0, 0],
-            Outcome::Return(-38),
+            CallEffect::Return(-38),
             "syscall_999(0x1, 0, 0, 0, 0, 0) = -1 ENOSYS (Function not implemented)",
         ),
         (
             libc::SYS_exit_group,
             [3, 0, 0, 0, 0, 0],
-            Outcome::Exit(3),
+            CallEffect::Exit(3),
             "exit_group(3) = ?\n+++ exited with 3 +++",
         ),
         (
             libc::SYS_tgkill,
             [2, 2, 6, 0, 0, 0],
-            Outcome::Signal(6),
+            CallEffect::Signal(6),
             "tgkill(2, 2, SIGABRT) = ?\n+++ killed by SIGABRT +++",
         ),
     ];
@@ -85,7 +85,7 @@ fn long_and_unreadable_data_is_cut_or_shown_as_its_address() {
         &machine,
         libc::SYS_write,
         [1, text, 100, 0, 0, 0],
-        Outcome::Return(100),
+        CallEffect::Return(100),
     );
     assert_eq!(
         long,
@@ -95,7 +95,7 @@ fn long_and_unreadable_data_is_cut_or_shown_as_its_address() {
         &machine,
         libc::SYS_write,
         [1, 8, u64::MAX, 0, 0, 0],
-        Outcome::Return(-14),
+        CallEffect::Return(-14),
     );
     assert_eq!(
         bad,

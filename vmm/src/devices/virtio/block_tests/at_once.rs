@@ -1,15 +1,23 @@
 //! Several requests under way at the same time, past the host's page cache.
 
-use std::sync::Mutex;
-use std::time::Duration;
-
+use tempfile::NamedTempFile;
 use vm_memory::{Bytes as _, GuestAddress};
 
 use super::{FLUSH, OK, direct_disk};
-use crate::devices::virtio::driver::{BUFFERS, Driver, Entry, NEXT, TABLE, USED, WRITE};
+use crate::devices::virtio::driver::{BUFFERS, Driver, Entry, NEXT, TABLE, WRITE};
+use crate::devices::virtio::transfer::DiskWorker;
 
-/// Eight reads of a page each, of which the device hears at once; their statuses lie behind their headers.
-fn ask_for_eight_pages(driver: &mut Driver) {
+/// A driver of a disk past the host's page cache, and the disk's worker. The result is `None` if the
+/// host gives the disk no ring.
+pub(crate) fn direct_driver() -> Option<(NamedTempFile, Driver, DiskWorker)> {
+    let (file, block) = direct_disk();
+    let worker = block.worker().unwrap()?;
+    let driver = Driver::new(Box::new(block), FLUSH, 32);
+    Some((file, driver, worker))
+}
+
+/// Asks for eight reads of a page each, with one notice. Each status lies behind its header.
+pub(crate) fn ask_for_eight_pages(driver: &mut Driver) {
     let headers = BUFFERS;
     for number in 0..8_u16 {
         let header = headers + u64::from(number) * 32;
@@ -65,24 +73,4 @@ fn a_driver_that_starts_over_hears_of_nothing_that_was_under_way() {
     driver.write(0x70, 0).unwrap();
     driver.transport.serve(0, &driver.memory).unwrap();
     assert_eq!(driver.used().0, before);
-}
-
-/// A call that a filter refuses ends this test's process.
-#[test]
-fn who_awaits_a_disk_works_within_the_filter() {
-    let (_file, block) = direct_disk();
-    let Some(awaiter) = block.awaiter().unwrap() else {
-        eprintln!("skipped: this host gives no io_uring, or no O_DIRECT here");
-        return;
-    };
-    let mut driver = Driver::new(Box::new(block), FLUSH, 32);
-    ask_for_eight_pages(&mut driver);
-    let memory = driver.memory.clone();
-    std::thread::spawn(move || {
-        crate::confine::confine_thread_of_linux_guest();
-        awaiter.run(&Mutex::new(driver.transport), &driver.memory)
-    });
-    while memory.read_obj::<u16>(GuestAddress(USED + 2)).unwrap() < 8 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }

@@ -17,8 +17,7 @@ use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 
-use super::memory::Memory;
-use crate::memory::PAGE;
+use crate::memory::{Memory, PAGE};
 use write::{HEADER, TRAILER, Window, padded};
 
 /// The longest name with its zeros, and the longest symbolic link, that a kernel takes (`PATH_MAX`).

@@ -1,25 +1,25 @@
-//! The phases of a start.
+//! The phases of a bare guest's start.
 
-/// One phase; a launcher reports the moment each ends.
+/// One phase. A launcher reports the moment at which each phase ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// From exec to the launcher's first line.
     Start,
-    /// `/dev/kvm` is open and checked.
+    /// Until `/dev/kvm` is open and checked.
     OpenKvm,
-    /// The VM exists.
+    /// Until the VM exists.
     CreateVm,
-    /// Guest RAM is mapped and known to KVM.
+    /// Until guest RAM is mapped and known to KVM.
     Memory,
-    /// The vCPU exists.
+    /// Until the vCPU exists.
     Vcpu,
-    /// The program, its stack and its registers are in place, and the VMM has confined itself.
+    /// Until the program, its stack and its registers are in place and the VMM has confined itself.
     Load,
-    /// The guest came out for the first time.
+    /// Until the guest has come out for the first time.
     FirstExit,
-    /// The guest wrote to its standard output for the first time.
+    /// Until the guest has written to its standard output for the first time.
     Ready,
-    /// The guest has ended.
+    /// Until the guest has ended.
     Exit,
 }
 
@@ -37,7 +37,7 @@ impl Phase {
         Self::Exit,
     ];
 
-    /// Its name in a list of marks.
+    /// The phase's name in a list of marks.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -52,7 +52,7 @@ impl Phase {
         }
     }
 
-    /// What happens in it, for a reader of a report.
+    /// What happens in the phase, for a reader of a report.
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::Start => "the kernel starts the launcher",

@@ -1,7 +1,7 @@
 //! The table of processors and interrupts (Intel's MP specification 1.4): how a kernel without ACPI finds
 //! its other processors, and the I/O interrupt controller.
 
-use super::layout::{
+use crate::linux::layout::{
     IO_APIC, LOCAL_APIC, MP_TABLE, SERIAL_INTERRUPT, VIRTIO_COUNT, VIRTIO_INTERRUPT,
 };
 

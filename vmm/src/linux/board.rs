@@ -1,7 +1,7 @@
-//! Which device a port or an address belongs to, for a guest with a kernel.
+//! The devices behind a Linux guest's ports and addresses.
 //!
-//! Every vCPU's thread comes here, so each device has a lock. What belongs to nobody reads as ones and
-//! takes writes without effect, as on a PC: kernels look for devices that way.
+//! The threads of all vCPUs come here, so each device has a lock. A port or an address without a
+//! device reads as ones and ignores writes, as on a PC: kernels search for devices in that way.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,62 +9,63 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vm_memory::{GuestAddress, GuestMemoryBackend as _};
 
-use super::host_io::GuestSlices;
-use super::program_io::{Grant, Output, ReaderGone};
-use super::serial::SerialPort;
-use super::virtio::mmio::{Transport, ViolationError};
-use crate::kvm::exits::ExitCounts;
-use crate::linux::layout::{
+use super::layout::{
     ERROR_PORT, EXIT_PORT, INPUT_PORT, KEYBOARD, MARK_PORT, SERIAL, VIRTIO, VIRTIO_SIZE,
 };
-use crate::linux::memory::Memory;
-use crate::linux::phase::Phase;
+use super::phase::Phase;
+use crate::devices::host_io::GuestSlices;
+use crate::devices::program_io::{InputCredit, Output, ReaderGone};
+use crate::devices::serial::SerialPort;
+use crate::devices::virtio::mmio::{Transport, ViolationError};
+use crate::kvm::exits::ExitCounts;
+use crate::memory::Memory;
 
-/// The keyboard controller's "output buffer full", for good: a kernel that looks for a keyboard gives up on it,
-/// and one that wants to reset the machine finds no other bit in the way.
+/// The keyboard controller's status, always "output buffer full": a kernel that searches for a
+/// keyboard gives up, and a kernel that resets the machine finds no other bit in its way.
 const KEYBOARD_STATUS: u8 = 1;
 /// The keyboard controller's command to reset the processor.
 const KEYBOARD_RESET: u8 = 0xfe;
 
-/// What the guest asked of the machine.
+/// Why the machine has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
-    /// To end, with the program's exit code.
+pub enum EndCause {
+    /// The guest passed the program's exit code.
     Exit(u8),
-    /// To reset.
+    /// The guest asked for a reset.
     Reset,
-    /// To write to a standard output that nobody reads.
-    WriteToNobody,
-    /// Nothing: one of its processors could not even raise a double fault.
+    /// The program wrote to a standard output that nobody reads.
+    OutputClosed,
+    /// A processor could not even raise a double fault.
     TripleFault,
 }
 
 /// Called at the end of each phase.
-pub type PhaseEnded = Box<dyn Fn(Phase) + Send + Sync>;
+pub type OnPhase = Box<dyn Fn(Phase) + Send + Sync>;
 
-/// What is behind the guest's ports and addresses.
+/// The devices behind the guest's ports and addresses.
 pub struct Board {
     /// Guest memory.
     pub memory: Memory,
     /// The serial port.
     pub serial: Mutex<SerialPort>,
-    /// Standard input for the program, if any. It stays open: closing takes a call that the filter may refuse.
+    /// The program's standard input, if it has one. The descriptor stays open until the process
+    /// ends, since the filter may refuse to close it.
     pub input: Option<OwnedFd>,
     /// The program's standard output.
     pub output: Output,
-    /// Its standard error.
+    /// The program's standard error.
     pub error: Output,
-    /// What `/init` takes of its standard input.
-    pub grant: Grant,
+    /// The bytes of standard input for which `/init` has room.
+    pub input_credit: InputCredit,
     /// The virtio devices, in the order of their addresses.
     pub virtio: Vec<Mutex<Transport>>,
     /// Called at the end of each phase that the guest ends.
-    pub ended: PhaseEnded,
+    pub on_phase: OnPhase,
     /// Whether `/init` has started.
     pub started: AtomicBool,
     /// Whether the program has written to its standard output.
     pub ready: AtomicBool,
-    /// How often its vCPUs came out.
+    /// The exits of all vCPUs.
     pub exits: Arc<ExitCounts>,
 }
 
@@ -75,20 +76,20 @@ impl std::fmt::Debug for Board {
 }
 
 impl Board {
-    /// The guest writes to a port.
-    pub fn write_port(&self, port: u16, bytes: &[u8]) -> Option<Request> {
+    /// Serves a guest's write to a port.
+    pub fn write_port(&self, port: u16, bytes: &[u8]) -> Option<EndCause> {
         match port {
-            EXIT_PORT => return Some(Request::Exit(*bytes.first()?)),
-            MARK_PORT => self.end_once(&self.started, Phase::Kernel),
-            INPUT_PORT => self.grant.raise((*bytes.first()?).into()),
-            KEYBOARD if bytes.contains(&KEYBOARD_RESET) => return Some(Request::Reset),
+            EXIT_PORT => return Some(EndCause::Exit(*bytes.first()?)),
+            MARK_PORT => self.end_phase_once(&self.started, Phase::Kernel),
+            INPUT_PORT => self.input_credit.add((*bytes.first()?).into()),
+            KEYBOARD if bytes.contains(&KEYBOARD_RESET) => return Some(EndCause::Reset),
             _ if SERIAL.contains(&port) => lock(&self.serial).write(register(port), bytes),
             _ => {}
         }
         None
     }
 
-    /// The guest reads from a port.
+    /// Serves a guest's read from a port.
     pub fn read_port(&self, port: u16, into: &mut [u8]) {
         match port {
             KEYBOARD => into.fill(KEYBOARD_STATUS),
@@ -97,10 +98,10 @@ impl Board {
         }
     }
 
-    /// The guest writes to an address that isn't memory.
+    /// Serves a guest's write to an address that isn't memory.
     ///
     /// # Errors
-    /// It breaks a device's rules.
+    /// The guest breaks a device's rules.
     pub fn write_address(&self, address: u64, bytes: &[u8]) -> Result<(), ViolationError> {
         match self.device(address) {
             Some((device, offset)) => lock(device).write(offset, bytes, &self.memory),
@@ -108,7 +109,7 @@ impl Board {
         }
     }
 
-    /// The guest reads from an address that isn't memory.
+    /// Serves a guest's read from an address that isn't memory.
     pub fn read_address(&self, address: u64, into: &mut [u8]) {
         match self.device(address) {
             Some((device, offset)) => lock(device).read(offset, into),
@@ -116,7 +117,7 @@ impl Board {
         }
     }
 
-    /// The last that the guest's kernel said.
+    /// The last messages of the guest's kernel.
     pub fn console(&self) -> String {
         lock(&self.serial).console()
     }
@@ -127,44 +128,44 @@ impl Board {
         Some((self.virtio.get(index)?, offset % VIRTIO_SIZE))
     }
 
-    /// The guest hands over what its program wrote: pieces of its memory, by address and length.
-    pub fn transfer(&self, port: u16, pieces: &[(u64, u64)]) -> Option<Request> {
+    /// Writes the program's output to the host. `pieces` are addresses and lengths in guest memory.
+    pub fn transfer(&self, port: u16, pieces: &[(u64, u64)]) -> Option<EndCause> {
         let mut slices = GuestSlices::default();
         for &(address, length) in pieces {
             let Ok(length) = usize::try_from(length) else {
                 break;
             };
-            // What isn't memory has nothing to say.
+            // Output ends at a piece that isn't memory.
             let Ok(piece) = self.memory.get_slice(GuestAddress(address), length) else {
                 break;
             };
-            slices.push_volatile(&piece);
+            slices.push(&piece);
         }
         if port == ERROR_PORT {
-            // A program's errors matter less than its end: if nobody hears them, it goes on.
+            // A program goes on without a reader of its standard error.
             let _ = self.error.write(&mut slices);
             return None;
         }
         if let Err(ReaderGone) = self.output.write(&mut slices) {
-            return Some(Request::WriteToNobody);
+            return Some(EndCause::OutputClosed);
         }
-        self.end_once(&self.ready, Phase::Ready);
+        self.end_phase_once(&self.ready, Phase::Ready);
         None
     }
 
-    fn end_once(&self, done: &AtomicBool, phase: Phase) {
-        if !done.swap(true, Ordering::Relaxed) {
-            (self.ended)(phase);
+    fn end_phase_once(&self, is_over: &AtomicBool, phase: Phase) {
+        if !is_over.swap(true, Ordering::Relaxed) {
+            (self.on_phase)(phase);
         }
     }
 }
 
-/// A device that panicked has ended the process; there is no state behind a poisoned lock to be afraid of.
-pub(crate) fn lock<T>(device: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Locks a device. A poisoned lock is taken all the same, since a panic in a device ends the process.
+pub(super) fn lock<T>(device: &Mutex<T>) -> MutexGuard<'_, T> {
     device.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The serial port's register behind one of its ports.
+/// The serial port's register behind one of its eight ports.
 fn register(port: u16) -> u8 {
-    u8::try_from(port - SERIAL.start).expect("it has eight")
+    u8::try_from(port - SERIAL.start).expect("the port has eight registers")
 }

@@ -11,9 +11,9 @@ use linux_loader::loader::elf::Elf;
 use linux_loader::loader::{self, KernelLoader as _};
 use vm_memory::GuestAddress;
 
-use super::layout::HIGH_MEMORY;
-use super::memory::Memory;
-use super::sparse_file::SparseFile;
+use crate::linux::layout::HIGH_MEMORY;
+use crate::linux::sparse_file::SparseFile;
+use crate::memory::Memory;
 
 /// `HdrS`, which every kernel with a boot protocol has at [`MAGIC_OFFSET`] (Documentation/arch/x86/boot.rst).
 const MAGIC: &[u8; 4] = b"HdrS";
@@ -64,7 +64,7 @@ pub struct Kernel {
 
 /// A kernel in guest memory.
 #[derive(Debug, Clone, Copy)]
-pub struct Loaded {
+pub struct LoadedKernel {
     /// Where the processor starts, in 64-bit mode.
     pub entry: u64,
     /// One past the last byte that the kernel occupies before it knows the memory map.
@@ -95,7 +95,7 @@ impl Kernel {
     ///
     /// # Errors
     /// [`KernelError::Load`].
-    pub fn load(&self, memory: &Memory) -> Result<Loaded, KernelError> {
+    pub fn load(&self, memory: &Memory) -> Result<LoadedKernel, KernelError> {
         let low = Some(GuestAddress(HIGH_MEMORY));
         let mut file = SparseFile(&self.file);
         let loaded = match self.format {
@@ -108,12 +108,12 @@ impl Kernel {
         })?;
         let start = loaded.kernel_load.0;
         Ok(match loaded.setup_header {
-            Some(header) => Loaded {
+            Some(header) => LoadedKernel {
                 entry: start + ENTRY_64,
                 end: loaded.kernel_end.max(unpacked_end(&header)),
                 header,
             },
-            None => Loaded {
+            None => LoadedKernel {
                 entry: start,
                 end: loaded.kernel_end,
                 header: setup_header::default(),
@@ -159,10 +159,9 @@ fn read_all(file: &File, into: &mut [u8], offset: u64) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytesize::ByteSize;
 
     use crate::linux::machine_tests::kernel_of;
-    use crate::linux::memory::map;
+    use crate::memory::map;
 
     fn opened(content: &[u8]) -> Result<Kernel, KernelError> {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -194,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_truncated_elf_is_damaged_wherever_it_ends() {
-        let memory = map(ByteSize::mib(16)).unwrap();
+        let memory = map(&[(0, 16 << 20)]).unwrap();
         let whole = kernel_of(&[0xf4; 100]);
         for length in 20..whole.len() {
             let kernel = opened(&whole[..length]).unwrap();

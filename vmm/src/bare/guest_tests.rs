@@ -6,14 +6,13 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 
-use crate::bare::exception::Signal;
-use crate::bare::program::Program;
-use crate::bare::stack::Start;
-use crate::bare::syscalls::{FileTree, Personality, Settings};
-use crate::config::Config;
+use super::exception::Signal;
+use super::program::Program;
+use super::stack::Start;
+use super::syscalls::{FileTree, Personality, Settings};
+use super::{BootError, Config, Ending, MicroVm, RunError, floor, layout};
 use crate::devices::console::Console;
-use crate::microvm::{BootError, Ended, MicroVm, RunError};
-use crate::{floor, kvm, layout, probe};
+use crate::{kvm, probe};
 
 /// A static program of one page: an ELF header, one program header, `code`.
 pub(crate) fn elf(code: &[u8]) -> Vec<u8> {
@@ -42,7 +41,7 @@ pub(crate) fn elf(code: &[u8]) -> Vec<u8> {
 const CODE: u64 = 0x40_0078;
 
 /// Runs `code`; `None` where there is no KVM.
-fn try_run(code: &[u8]) -> Option<Result<Ended, RunError>> {
+fn try_run(code: &[u8]) -> Option<Result<Ending, RunError>> {
     let stored = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(stored.path(), elf(code)).unwrap();
     let program = Program::open(stored.path()).unwrap();
@@ -83,7 +82,7 @@ fn try_run(code: &[u8]) -> Option<Result<Ended, RunError>> {
 #[track_caller]
 fn expect_exit(code: &[u8], status: u8) {
     if let Some(result) = try_run(code) {
-        assert_eq!(result.unwrap(), Ended::Exited(status));
+        assert_eq!(result.unwrap(), Ending::Exited(status));
     }
 }
 
@@ -91,7 +90,7 @@ fn expect_exit(code: &[u8], status: u8) {
 #[track_caller]
 fn expect_death(code: &[u8], signal: Signal, offset: u64, address: Option<u64>) {
     if let Some(result) = try_run(code) {
-        let Ended::Died(death) = result.unwrap() else {
+        let Ending::Died(death) = result.unwrap() else {
             panic!("the guest survived");
         };
         assert_eq!(
@@ -228,7 +227,7 @@ fn data_cannot_be_run() {
     ]
     .concat();
     if let Some(result) = try_run(&code) {
-        let Ended::Died(death) = result.unwrap() else {
+        let Ending::Died(death) = result.unwrap() else {
             panic!("the guest survived");
         };
         assert_eq!(
@@ -329,7 +328,7 @@ fn hostile_flags_and_return_addresses_stay_in_ring_3() {
         ]
         .concat();
         if let Some(result) = try_run(&code) {
-            assert!(matches!(result.unwrap(), Ended::Died(_)), "{rcx:#x}");
+            assert!(matches!(result.unwrap(), Ending::Died(_)), "{rcx:#x}");
         }
     }
 }
@@ -337,7 +336,12 @@ fn hostile_flags_and_return_addresses_stay_in_ring_3() {
 #[test]
 fn the_floor_reaches_its_exit_and_the_probe_agrees_with_the_module_list() {
     match floor::first_exit(&|_| ()) {
-        Ok(_vm) => assert_eq!(probe::probe().unwrap().kind, kvm::KvmKind::of_host()),
+        Ok(_vm) => assert_eq!(
+            probe::probe(&kvm::Hypervisor::open().unwrap())
+                .unwrap()
+                .kind,
+            kvm::KvmKind::of_host()
+        ),
         Err(error) => eprintln!("skipped: {error}"),
     }
 }

@@ -1,10 +1,11 @@
-//! Which ranges of the address space are mapped, with which permission (what Linux calls VMAs). No page is touched.
+//! Which ranges of the address space are mapped, with which permission (what Linux calls VMAs).
+//! Nothing here touches a page.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::mapping::{MapError, Protection};
-use crate::layout;
+use crate::bare::layout;
 
 /// Most areas a program may have (Linux `vm.max_map_count`).
 const MOST_AREAS: usize = 65_530;
@@ -16,19 +17,19 @@ struct Area {
     protection: Protection,
 }
 
-/// The areas, by their start. Neighbours of the same permission are one.
+/// The areas, by their start. Neighbours of the same permission are one area.
 #[derive(Debug, Default)]
 pub(super) struct Areas(BTreeMap<u64, Area>);
 
 impl Areas {
-    /// What is mapped, lowest first.
+    /// The mapped ranges, lowest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Range<u64>, Protection)> + '_ {
         self.0
             .iter()
             .map(|(&start, area)| (start..area.end, area.protection))
     }
 
-    /// Whether there may be no more of them.
+    /// Whether no more areas may be added.
     pub(super) fn is_full(&self) -> bool {
         self.0.len() + 2 > MOST_AREAS
     }
@@ -69,15 +70,15 @@ impl Areas {
         false
     }
 
-    /// The permission of `range`, if all of it is one area's.
+    /// The permission of `range`, if one area holds all of the range.
     pub(super) fn protection_of(&self, range: &Range<u64>) -> Option<Protection> {
         let (_, area) = self.0.range(..=range.start).next_back()?;
         (area.end >= range.end).then_some(area.protection)
     }
 
-    /// Takes `range` out of the areas, cutting those that reach over its ends.
+    /// Takes `range` out of the areas. Areas that reach over its ends are cut.
     pub(super) fn cut(&mut self, range: &Range<u64>) -> Result<(), MapError> {
-        if self.0.len() + 2 > MOST_AREAS {
+        if self.is_full() {
             return Err(MapError::NoMemory);
         }
         let touched: Vec<(u64, Area)> = self
@@ -101,7 +102,7 @@ impl Areas {
         Ok(())
     }
 
-    /// Adds an area, joining it to neighbours of the same permission.
+    /// Adds an area and joins the area to neighbours of the same permission.
     pub(super) fn insert(&mut self, mut start: u64, mut end: u64, protection: Protection) {
         if let Some((&before, area)) = self.0.range(..start).next_back()
             && area.end == start

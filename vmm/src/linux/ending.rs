@@ -1,59 +1,66 @@
-//! How a Linux guest ended, and how that is told: an exit, a panic, a reset, a triple fault and silence are
-//! five different things to whoever looks for the fault.
+//! How a Linux guest ended, and the message for each way: a user who looks for a fault has to tell
+//! an exit, a panic, a reset, a triple fault and silence apart.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// What kernels say when they panic.
+use super::error::RunError;
+
+/// The text with which a kernel begins its last message when it panics.
 const PANIC: &str = "Kernel panic - not syncing: ";
-/// Exit code where there is none of the program's, as with docker and podman.
+/// The exit code if the program gave none, as with docker and podman.
 const NO_EXIT_CODE: u8 = 125;
 /// The exit code of a program that writes to a pipe that nobody reads.
 const BROKEN_PIPE: u8 = 128 + 13;
 
+/// Called with how the guest ended, by the thread that finds out first. The callback ends the
+/// process, so that no start waits until all threads are woken and joined.
+pub type OnEnd = Arc<dyn Fn(Result<Ending, RunError>) + Send + Sync>;
+
 /// How a guest ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
+pub enum Ending {
     /// The program ended, with this code.
     Exited(u8),
     /// The program wrote to a standard output that nobody reads any more.
-    WroteToNobody,
-    /// The kernel reset the machine, and said this last.
+    OutputClosed,
+    /// The kernel reset the machine. The text is the kernel's last messages.
     Reset(String),
-    /// A processor could not even raise a double fault, and the kernel said this last.
+    /// A processor could not even raise a double fault. The text is the kernel's last messages.
     TripleFault(String),
-    /// It took longer than it may.
+    /// The guest took longer than its time limit.
     TimedOut {
-        /// The limit.
+        /// The time limit.
         limit: Duration,
         /// Whether `/init` had started.
         started: bool,
-        /// The last that the kernel said.
+        /// The kernel's last messages.
         console: String,
     },
 }
 
-impl Ended {
+impl Ending {
     /// The exit code that a shell would show.
     pub const fn code(&self) -> u8 {
         match self {
             Self::Exited(code) => *code,
-            Self::WroteToNobody => BROKEN_PIPE,
+            Self::OutputClosed => BROKEN_PIPE,
             Self::Reset(_) | Self::TripleFault(_) | Self::TimedOut { .. } => NO_EXIT_CODE,
         }
     }
 
-    /// Whether the program ended by itself, so that there is nothing to explain.
+    /// Whether the program ended by itself. Such an ending needs no message.
     pub const fn is_orderly(&self) -> bool {
-        matches!(self, Self::Exited(_) | Self::WroteToNobody)
+        matches!(self, Self::Exited(_) | Self::OutputClosed)
     }
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for Ending {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exited(code) => write!(formatter, "the program exited with {code}"),
-            Self::WroteToNobody => write!(formatter, "nobody reads standard output any more"),
+            Self::OutputClosed => write!(formatter, "nobody reads standard output any more"),
             Self::Reset(console) => match panic_reason(console) {
                 Some(reason) => write!(formatter, "the guest's kernel panicked: {reason}"),
                 None => write!(
@@ -91,7 +98,7 @@ impl fmt::Display for Ended {
     }
 }
 
-/// Why the kernel panicked, if it said so.
+/// The reason for a panic, if the kernel wrote one.
 fn panic_reason(console: &str) -> Option<&str> {
     let (_, reason) = console.split_once(PANIC)?;
     reason.lines().next()
@@ -113,20 +120,20 @@ mod tests {
     fn each_end_is_told_apart() {
         let console =
             "[    0.1] Kernel panic - not syncing: No working init found.\r\n[    0.1] CPU: 0\r\n";
-        let timed_out = |started| Ended::TimedOut {
+        let timed_out = |started| Ending::TimedOut {
             limit: Duration::from_millis(1500),
             started,
             console: String::new(),
         };
-        for (ended, words) in [
-            (Ended::Exited(3), "exited with 3"),
+        for (ending, words) in [
+            (Ending::Exited(3), "exited with 3"),
             (
-                Ended::Reset(console.to_owned()),
+                Ending::Reset(console.to_owned()),
                 "panicked: No working init found.",
             ),
-            (Ended::Reset(String::new()), "without an exit code"),
+            (Ending::Reset(String::new()), "without an exit code"),
             (
-                Ended::TripleFault("\nlast words\n\n".to_owned()),
+                Ending::TripleFault("\nlast words\n\n".to_owned()),
                 "triple-faulted; the last line on its console: last words",
             ),
             (
@@ -135,7 +142,7 @@ mod tests {
             ),
             (timed_out(true), "the program was still running"),
         ] {
-            let text = ended.to_string();
+            let text = ending.to_string();
             assert!(text.contains(words), "{text}");
             assert_eq!(text.lines().count(), 1, "{text}");
         }

@@ -3,7 +3,7 @@
 //! Each word is here because a start without it may be slower or does not end well; why is said in
 //! docs/guest.md. The user's own words come last, and so have the last say.
 
-use super::layout::{self, VIRTIO, VIRTIO_INTERRUPT, VIRTIO_SIZE};
+use crate::linux::layout::{self, VIRTIO, VIRTIO_INTERRUPT, VIRTIO_SIZE};
 
 /// What every start gets.
 const ALWAYS: [&str; 8] = [

@@ -1,13 +1,33 @@
 //! Four-level page tables in guest RAM (Intel SDM vol. 3A, 4.5; AMD APM vol. 2, 5.3).
 //!
-//! The VMM alone writes them. Every leaf is a 4 KiB page, marked accessed and dirty from the start, so that
-//! neither the processor nor KVM's shadow pager has to write it back. Pages of tables are never freed: they
-//! are few, and what a program wastes on them is its own memory.
+//! The VMM alone writes the tables. Every leaf is a 4 KiB page, marked accessed and dirty from the
+//! start, so that neither the processor nor KVM's shadow pager has to write to the entry. Pages of
+//! tables are never freed: they are few, and a program that wastes them wastes its own memory.
 
 use super::frames::Frames;
-use crate::memory::{GuestRam, PAGE};
+use super::mapping::Protection;
+use super::ram::GuestRam;
+use crate::memory::PAGE;
 
-/// A leaf entry. Beside the processor's bits it has two of ours, in the bits left to software.
+/// What a frame holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Contents {
+    /// Memory of the guest's own.
+    Anonymous,
+    /// A page of a file of the host's.
+    File,
+}
+
+/// The rings that may use a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ring {
+    /// Ring 0 alone uses the page.
+    Kernel,
+    /// Ring 3 uses the page, too.
+    User,
+}
+
+/// A leaf entry. Two of the bits that the processor leaves to software are the VMM's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry(u64);
 
@@ -17,40 +37,51 @@ impl Entry {
     const USER: u64 = 1 << 2;
     const ACCESSED: u64 = 1 << 5;
     const DIRTY: u64 = 1 << 6;
-    /// Ours: the frame shows a file of the host.
+    /// The VMM's bit for a frame that shows a file of the host.
     const FILE: u64 = 1 << 9;
-    /// Ours: the entry owns its frame, present or not.
+    /// The VMM's bit for an entry that owns its frame, present or not.
     const OWNER: u64 = 1 << 10;
     const NO_EXECUTE: u64 = 1 << 63;
     const FRAME: u64 = 0x000f_ffff_ffff_f000;
 
-    /// Nothing there.
+    /// An entry without a frame.
     pub(super) const EMPTY: Self = Self(0);
 
     /// A user page that owns `frame`, not accessible yet.
-    pub(super) const fn owning(frame: u64, is_file: bool) -> Self {
-        Self(frame | Self::OWNER | if is_file { Self::FILE } else { 0 })
+    pub(super) const fn owning(frame: u64, contents: Contents) -> Self {
+        let file = match contents {
+            Contents::Anonymous => 0,
+            Contents::File => Self::FILE,
+        };
+        Self(frame | Self::OWNER | file)
     }
 
-    /// A page of ring 0's, or the system-call stub, for a `frame` that no allocator owns.
-    pub(super) const fn fixed(frame: u64, user: bool, write: bool, execute: bool) -> Self {
-        let user = if user { Self::USER } else { 0 };
-        Self(frame | user).with_access(write, execute)
+    /// A page for a `frame` that no allocator owns: a table, or a page of the trampoline.
+    pub(super) const fn fixed(frame: u64, ring: Ring, protection: Protection) -> Self {
+        let user = match ring {
+            Ring::Kernel => 0,
+            Ring::User => Self::USER,
+        };
+        Self(frame | user).with_access(protection)
     }
 
-    const fn with_access(self, write: bool, execute: bool) -> Self {
-        let write = if write { Self::WRITABLE } else { 0 };
-        let execute = if execute { 0 } else { Self::NO_EXECUTE };
+    const fn with_access(self, protection: Protection) -> Self {
+        let write = if protection.write { Self::WRITABLE } else { 0 };
+        let execute = if protection.execute {
+            0
+        } else {
+            Self::NO_EXECUTE
+        };
         Self(self.0 | Self::PRESENT | Self::ACCESSED | Self::DIRTY | write | execute)
     }
 
-    /// The same page with other permissions; `None` for none at all.
-    pub(super) const fn permitting(self, access: Option<(bool, bool)>) -> Self {
-        let bare = Self(self.0 & (Self::FRAME | Self::OWNER | Self::FILE));
-        match access {
-            None => bare,
-            Some((write, execute)) => Self(bare.0 | Self::USER).with_access(write, execute),
+    /// The same page with other permissions. A page without any permission is not present.
+    pub(super) const fn permitting(self, protection: Protection) -> Self {
+        let page = Self(self.0 & (Self::FRAME | Self::OWNER | Self::FILE));
+        if protection.is_none() {
+            return page;
         }
+        Self(page.0 | Self::USER).with_access(protection)
     }
 
     pub(super) const fn frame(self) -> u64 {
@@ -61,18 +92,28 @@ impl Entry {
         self.0 & Self::OWNER != 0
     }
 
-    pub(super) const fn is_file(self) -> bool {
-        self.0 & Self::FILE != 0
+    /// What the frame holds, if the entry owns one.
+    pub(super) const fn contents(self) -> Contents {
+        if self.0 & Self::FILE == 0 {
+            Contents::Anonymous
+        } else {
+            Contents::File
+        }
     }
 
     pub(super) const fn is_present(self) -> bool {
         self.0 & Self::PRESENT != 0
     }
 
-    /// Whether a program may read here, or write too.
-    pub(super) const fn lets_user(self, write: bool) -> bool {
-        let needed = Self::PRESENT | Self::USER | if write { Self::WRITABLE } else { 0 };
+    /// Whether a program may read the page.
+    pub(super) const fn is_readable(self) -> bool {
+        let needed = Self::PRESENT | Self::USER;
         self.0 & needed == needed
+    }
+
+    /// Whether a program may write to the page.
+    pub(super) const fn is_writable(self) -> bool {
+        self.is_readable() && self.0 & Self::WRITABLE != 0
     }
 
     /// Whether `to` takes away what `self` permitted.
@@ -108,9 +149,10 @@ impl PageTables {
         self.root
     }
 
-    /// Calls `visit` with each leaf entry of `start..end` whose table exists, and stores what it returns.
+    /// Calls `visit` with each leaf entry of `start..end` whose table exists, and stores the result.
     ///
-    /// What has no table is passed over at the level where it is missing: a program may name terabytes of nothing.
+    /// A range without a table is skipped at the level where the table is missing, since a program
+    /// may name terabytes that are not mapped.
     pub(super) fn update(
         &self,
         ram: &GuestRam,
@@ -137,7 +179,7 @@ impl PageTables {
         }
     }
 
-    /// Makes the tables for `start..end`. `None` when the frames ran out.
+    /// Makes the tables for `start..end`. The result is `None` if the frames ran out.
     pub(super) fn make(
         &self,
         ram: &GuestRam,
@@ -156,8 +198,8 @@ impl PageTables {
                     entry.frame()
                 } else {
                     let fresh = frames.take_page()?;
-                    // Permissions of upper levels are all granted; the leaf decides.
-                    entries.store(index, Entry::fixed(fresh, true, true, true).0);
+                    // The upper levels grant all permissions; the leaf decides.
+                    entries.store(index, Entry::fixed(fresh, Ring::User, Protection::ALL).0);
                     fresh
                 };
             }
@@ -173,7 +215,7 @@ impl PageTables {
         })
     }
 
-    /// The leaf table that serves `address`, or the level whose entry for it is empty.
+    /// The leaf table that serves `address`, or the level whose entry for the address is empty.
     fn leaf_table(&self, ram: &GuestRam, address: u64) -> Result<u64, u32> {
         let mut table = self.root;
         for level in [3, 2, 1] {

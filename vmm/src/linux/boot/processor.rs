@@ -4,10 +4,10 @@ use kvm_bindings::{CpuId, kvm_dtable, kvm_lapic_state, kvm_regs, kvm_segment, kv
 use kvm_ioctls::{Cap, VcpuFd};
 use vm_memory::{Bytes as _, GuestAddress, GuestMemoryError};
 
-use super::layout::{GDT, PAGE_TABLES, ZERO_PAGE};
-use super::memory::Memory;
 use crate::kvm::registers::{self, SegmentKind};
 use crate::kvm::{Hypervisor, KvmError};
+use crate::linux::layout::{GDT, PAGE_TABLES, ZERO_PAGE};
+use crate::memory::Memory;
 
 /// Selectors of the boot protocol: `__BOOT_CS` and `__BOOT_DS`.
 const BOOT_CODE: u16 = 0x10;
@@ -45,7 +45,7 @@ const FEATURE_HYPERVISOR: u32 = 1 << 31;
 const FEATURE_HYPERTHREADING: u32 = 1 << 28;
 
 /// Tells vCPU `id` what it is: the host's processor, but alone in its socket.
-pub(super) fn identify(
+pub(in crate::linux) fn identify(
     hypervisor: &Hypervisor,
     vcpu: &VcpuFd,
     id: u8,
@@ -81,7 +81,7 @@ pub(super) fn identify(
 }
 
 /// Wires the local interrupt controller's pins: the old controllers, and non-maskable interrupts.
-pub(super) fn wire_interrupts(vcpu: &VcpuFd) -> Result<(), KvmError> {
+pub(in crate::linux) fn wire_interrupts(vcpu: &VcpuFd) -> Result<(), KvmError> {
     let mut state = vcpu
         .get_lapic()
         .map_err(KvmError::from_ioctl("KVM_GET_LAPIC"))?;
@@ -99,7 +99,7 @@ fn set_delivery(state: &mut kvm_lapic_state, register: usize, mode: u32) {
 
 /// Sets the first processor to start the kernel at `entry`, in 64-bit mode on page tables that map the first
 /// gigabyte onto itself. The others wait for it, as KVM makes them.
-pub(super) fn start(vcpu: &VcpuFd, entry: u64) -> Result<(), KvmError> {
+pub(in crate::linux) fn set_start(vcpu: &VcpuFd, entry: u64) -> Result<(), KvmError> {
     let sregs = vcpu
         .get_sregs()
         .map_err(KvmError::from_ioctl("KVM_GET_SREGS"))?;
@@ -115,7 +115,7 @@ pub(super) fn start(vcpu: &VcpuFd, entry: u64) -> Result<(), KvmError> {
 }
 
 /// What firmware leaves in the model-specific registers. A kernel without them works, only slower.
-pub(super) fn set_msrs(vcpu: &VcpuFd) -> Result<(), KvmError> {
+pub(in crate::linux) fn set_msrs(vcpu: &VcpuFd) -> Result<(), KvmError> {
     vcpu.set_msrs(&registers::msrs(&[
         (MSR_MISC_ENABLE, FAST_STRINGS),
         (MSR_MTRR_DEFAULT, MTRR_WRITE_BACK),
@@ -155,8 +155,8 @@ fn boot_sregs(reset: &kvm_sregs) -> kvm_sregs {
     }
 }
 
-/// Writes the descriptors and page tables that [`start`] points the processor to.
-pub(super) fn write_tables(memory: &Memory) -> Result<(), GuestMemoryError> {
+/// Writes the descriptors and page tables that [`set_start`] points the processor to.
+pub(in crate::linux) fn write_tables(memory: &Memory) -> Result<(), GuestMemoryError> {
     memory.write_obj(DESCRIPTORS, GuestAddress(GDT))?;
     let [root, upper, lower] = [0, 0x1000, 0x2000].map(|offset| PAGE_TABLES + offset);
     let table = PAGE_PRESENT | PAGE_WRITABLE;

@@ -6,10 +6,11 @@ use linux_loader::configurator::linux::LinuxBootConfigurator;
 use linux_loader::configurator::{self, BootConfigurator as _, BootParams};
 use vm_memory::{Bytes as _, GuestAddress, GuestMemoryError};
 
-use super::layout::{
-    BASE_MEMORY_END, COMMAND_LINE, COMMAND_LINE_SIZE, HIGH_MEMORY, MP_TABLE, RANDOM_SEED, ZERO_PAGE,
+use crate::linux::layout::{
+    self, BASE_MEMORY_END, COMMAND_LINE, COMMAND_LINE_SIZE, HIGH_MEMORY, MP_TABLE, RANDOM_SEED,
+    ZERO_PAGE,
 };
-use super::memory::{Memory, ranges};
+use crate::memory::Memory;
 
 const E820_RAM: u32 = 1;
 const E820_RESERVED: u32 = 2;
@@ -42,7 +43,7 @@ pub enum BootParamsError {
 
 /// Where the guest's first file system lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Archive {
+pub struct InitramfsRange {
     /// Its address.
     pub address: u32,
     /// Its length.
@@ -61,7 +62,7 @@ pub fn write(
     size: ByteSize,
     header: setup_header,
     command_line: &[u8],
-    archive: Archive,
+    archive: InitramfsRange,
     seed: &[u8; SEED],
 ) -> Result<(), BootParamsError> {
     memory.write_slice(command_line, GuestAddress(COMMAND_LINE))?;
@@ -84,7 +85,7 @@ pub fn write(
 }
 
 /// The kernel's own header (none for a `vmlinux`), with a boot loader's answers.
-fn filled(header: setup_header, archive: Archive) -> setup_header {
+fn filled(header: setup_header, archive: InitramfsRange) -> setup_header {
     let header = if header.header == HEADER_MAGIC {
         header
     } else {
@@ -114,7 +115,7 @@ fn memory_map(size: ByteSize) -> Vec<(u64, u64, u32)> {
         (0, MP_TABLE, E820_RAM),
         (MP_TABLE, BASE_MEMORY_END, E820_RESERVED),
     ];
-    for (start, length) in ranges(size) {
+    for (start, length) in layout::memory_regions(size) {
         map.push((start.max(HIGH_MEMORY), start + length, E820_RAM));
     }
     map
@@ -132,7 +133,7 @@ fn seed_record(seed: &[u8; SEED]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linux::memory::map;
+    use crate::memory::map;
 
     #[test]
     fn the_memory_map_covers_all_but_a_pc_s_holes() {
@@ -156,8 +157,8 @@ mod tests {
     #[test]
     fn the_zero_page_holds_what_the_protocol_asks_for() {
         let size = ByteSize::mib(16);
-        let memory = map(size).unwrap();
-        let archive = Archive {
+        let memory = map(&[(0, size.as_u64())]).unwrap();
+        let archive = InitramfsRange {
             address: 0xf0_0000,
             size: 77,
         };
@@ -211,7 +212,7 @@ mod tests {
         };
         let passed = filled(
             own,
-            Archive {
+            InitramfsRange {
                 address: 1,
                 size: 2,
             },

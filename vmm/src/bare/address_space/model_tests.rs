@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytesize::ByteSize;
 use proptest::prelude::*;
 
-use super::address_space::{Access, AddressSpace, Backing, MapError, Placement, Protection};
-use crate::memory::{GuestRam, PAGE};
+use super::{Access, AddressSpace, Backing, Growth, GuestRam, MapError, Placement, Protection};
+use crate::memory::PAGE;
 
 /// Where the operations happen: few pages, so that they meet.
 const BASE: u64 = 0x10_0000;
@@ -158,7 +158,7 @@ fn remap(space: &mut AddressSpace, model: &mut Model, page: u64, pages: u64, new
     let first = model.get(&page).map(|&(protection, _)| protection);
     let one = (page..page + pages)
         .all(|page| model.get(&page).map(|&(protection, _)| protection) == first);
-    let result = space.remap(address, pages * PAGE, new_pages * PAGE, false);
+    let result = space.remap(address, pages * PAGE, new_pages * PAGE, Growth::InPlace);
     let Some(protection) = first.filter(|_| one) else {
         assert!(matches!(result, Err(MapError::NotMapped)), "{result:?}");
         return;
@@ -224,7 +224,7 @@ proptest! {
             let _ = space.map(place, length, protection, Backing::Anonymous);
         }
         let _ = space.protect(start, length, protection);
-        let _ = space.remap(start, length, new_length, true);
+        let _ = space.remap(start, length, new_length, Growth::MayMove);
         let _ = space.discard(start, length);
         let _ = space.set_break(start);
         let _ = space.unmap(start, length);

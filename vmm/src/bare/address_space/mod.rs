@@ -1,29 +1,43 @@
 //! The guest program's address space: what is mapped where, with which permission.
 //!
-//! It is three things kept in step: the *areas* (what Linux calls VMAs), the page tables in guest RAM, and the
-//! allocator of guest frames. Mapping gives every accessible page its frame at once, in few contiguous runs, so
-//! the guest never faults into the VMM for memory and one `preadv` covers a large buffer; the *host* gives memory
-//! behind a frame only when it is touched. Pages without any permission get no frame until they gain one, so a
-//! reservation (`PROT_NONE`) costs nothing.
+//! An address space is three things that agree: the *areas* (what Linux calls VMAs), the page
+//! tables in guest RAM, and the allocator of guest frames. A new mapping gives every accessible
+//! page its frame at once, in few contiguous runs. So the guest never faults into the VMM for
+//! memory, and one `preadv` covers a large buffer. The *host* gives memory behind a frame only when
+//! somebody touches the frame. Pages without any permission get no frame until they gain a
+//! permission, so a reservation (`PROT_NONE`) costs nothing.
 //!
-//! Nothing here needs KVM: tests build an [`AddressSpace`] over a plain [`GuestRam`].
+//! Nothing here enters a VM: tests build an [`AddressSpace`] over a plain [`GuestRam`].
 //!
-//! Addresses and lengths come from a hostile program. Every one is checked here; nothing panics on them.
+//! Addresses and lengths come from a hostile program. This module checks each of them, and no
+//! address makes it panic.
 
+mod areas;
+mod frames;
+mod mapping;
+mod page_tables;
 mod pages;
+mod ram;
+mod user_memory;
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
-use super::areas::Areas;
-use super::frames::Frames;
-use super::page_tables::{Entry, PageTables};
-use crate::layout;
-use crate::memory::{GuestRam, PAGE};
-
+use crate::bare::layout;
+use crate::memory::PAGE;
+use areas::Areas;
+use frames::Frames;
+use page_tables::{Contents, Entry, PageTables};
 use pages::Runs;
 
-pub use super::mapping::{Backing, MapError, Placement, Protection};
-pub use super::user_memory::{Access, Fault, HostSlices};
+pub use mapping::{Backing, Growth, MapError, Placement, Protection};
+pub(crate) use page_tables::Ring;
+pub use ram::{GuestRam, RamError};
+pub use user_memory::{Access, Fault};
 
 /// The address space.
 #[derive(Debug)]
@@ -33,14 +47,16 @@ pub struct AddressSpace {
     tables: PageTables,
     areas: Areas,
     heap: Range<u64>,
-    stale: bool,
+    /// Whether the processor may still hold translations that were taken away.
+    has_stale_translations: bool,
 }
 
 impl AddressSpace {
-    /// An empty address space over `ram`, whose frames from [`layout::FIRST_FREE_FRAME`] on are zero.
+    /// Makes an empty address space over `ram`, whose frames from [`layout::FIRST_FREE_FRAME`] on
+    /// are zero.
     ///
     /// # Panics
-    /// Never: [`GuestRam::MIN`] holds a root.
+    /// Never: even [`GuestRam::MIN`] has room for the root page table.
     pub fn new(ram: GuestRam) -> Self {
         let mut frames = Frames::new(layout::FIRST_FREE_FRAME, ram.size());
         let tables = PageTables::new(&mut frames).expect("the least RAM holds a page table");
@@ -50,55 +66,60 @@ impl AddressSpace {
             tables,
             areas: Areas::default(),
             heap: 0..0,
-            stale: false,
+            has_stale_translations: false,
         }
     }
 
-    /// Guest RAM.
+    /// The guest RAM under the address space.
     pub fn ram(&self) -> &GuestRam {
         &self.ram
     }
 
-    /// Guest physical address of the root page table.
+    /// The guest physical address of the root page table.
     pub(crate) fn root(&self) -> u64 {
         self.tables.root()
     }
 
     /// The page-table entry of `address`.
-    pub(super) fn entry(&self, address: u64) -> Entry {
+    fn entry(&self, address: u64) -> Entry {
         self.tables.entry(&self.ram, address)
     }
 
-    /// Bytes of guest RAM that no mapping has taken.
+    /// The bytes of guest RAM that no mapping has taken.
     pub fn free_bytes(&self) -> u64 {
         self.frames.left()
     }
 
-    /// What is mapped, lowest first (`/proc/self/maps`).
+    /// The mapped ranges, lowest first (`/proc/self/maps`).
     pub fn areas(&self) -> impl Iterator<Item = (Range<u64>, Protection)> + '_ {
         self.areas.iter()
     }
 
-    /// Whether the processor may still hold translations that were taken away; resets it.
-    ///
-    /// The run loop flushes them before it enters the guest again.
-    pub(crate) fn take_stale(&mut self) -> bool {
-        std::mem::take(&mut self.stale)
+    /// Whether the processor may still hold translations that were taken away. The caller has to
+    /// flush them before the guest is entered again, so the answer is `true` only once.
+    pub(crate) fn take_stale_translations(&mut self) -> bool {
+        std::mem::take(&mut self.has_stale_translations)
     }
 
-    /// Maps a page that no program may change: ring 0's, or the system-call stub.
-    pub(crate) fn map_trampoline(&mut self, address: u64, frame: u64, user: bool, write: bool) {
+    /// Maps a page that no program may change: a page of ring 0, or the system-call stub.
+    pub(crate) fn map_trampoline(
+        &mut self,
+        address: u64,
+        frame: u64,
+        ring: Ring,
+        protection: Protection,
+    ) {
         let made = self
             .tables
             .make(&self.ram, &mut self.frames, address, address + PAGE);
         debug_assert!(made.is_some(), "the trampoline is mapped first");
         self.tables
             .update(&self.ram, address, address + PAGE, |_, _| {
-                Entry::fixed(frame, user, write, !write)
+                Entry::fixed(frame, ring, protection)
             });
     }
 
-    /// Maps `length` bytes (rounded up to whole pages) and says where.
+    /// Maps `length` bytes (rounded up to whole pages) and returns the address.
     ///
     /// # Errors
     /// See [`MapError`].
@@ -129,24 +150,19 @@ impl AddressSpace {
                 freed.push(entry);
                 Entry::EMPTY
             });
-        self.stale |= !freed.0.is_empty();
+        self.has_stale_translations |= !freed.0.is_empty();
         self.return_frames(freed.0).map_err(MapError::Host)
     }
 
-    /// Has the host put memory of the guest's own behind the pages of `range`, before the program touches them.
-    pub(crate) fn warm(&self, range: Range<u64>) {
-        let mut runs = Runs::default();
-        self.tables
-            .update(&self.ram, range.start, range.end, |_, entry| {
-                runs.push(entry);
-                entry
-            });
-        for (run, _) in runs.0 {
+    /// Makes the host put memory of the guest's own behind the pages of `range`, before the program
+    /// touches them.
+    pub(crate) fn warm(&self, range: &Range<u64>) {
+        for (run, _) in self.owned_frames(range).0 {
             self.ram.populate(run.start, run.length);
         }
     }
 
-    /// Changes the permission of `start..start + length`, all of which must be mapped.
+    /// Changes the permission of `start..start + length`. All of the range must be mapped.
     ///
     /// # Errors
     /// See [`MapError`].
@@ -163,7 +179,7 @@ impl AddressSpace {
         if !self.areas.is_covered(&range) {
             return Err(MapError::NotMapped);
         }
-        if protection.access().is_some() {
+        if !protection.is_none() {
             self.give_frames(&range)?;
         }
         self.areas.cut(&range)?;
@@ -171,7 +187,7 @@ impl AddressSpace {
         self.permit(&range, protection)
     }
 
-    /// Makes anonymous pages zero and file pages the file's again (`MADV_DONTNEED`).
+    /// Makes anonymous pages zero, and makes pages of a file show the file again (`MADV_DONTNEED`).
     ///
     /// # Errors
     /// See [`MapError`].
@@ -180,24 +196,18 @@ impl AddressSpace {
         if !self.areas.is_covered(&range) {
             return Err(MapError::NotMapped);
         }
-        let mut runs = Runs::default();
-        self.tables
-            .update(&self.ram, range.start, range.end, |_, entry| {
-                runs.push(entry);
-                entry
-            });
-        for (run, _) in runs.0 {
-            // MADV_DONTNEED of a private file mapping shows the file again, which is what Linux does.
+        for (run, _) in self.owned_frames(&range).0 {
             self.ram
-                .discard(run.start, run.length, false)
+                .discard(run.start, run.length)
                 .map_err(MapError::Host)?;
         }
         Ok(())
     }
 
-    /// Grows, shrinks or moves a mapping (mremap(2) without `MREMAP_FIXED`) and says where it is now.
+    /// Grows, shrinks or moves a mapping (mremap(2) without `MREMAP_FIXED`) and returns its address.
     ///
-    /// A file's mapping doesn't grow: which file the new pages would show is forgotten.
+    /// A file's mapping can't grow: the address space doesn't keep the file, which the new pages
+    /// would have to show.
     ///
     /// # Errors
     /// See [`MapError`].
@@ -206,7 +216,7 @@ impl AddressSpace {
         old: u64,
         old_length: u64,
         new_length: u64,
-        may_move: bool,
+        growth: Growth,
     ) -> Result<u64, MapError> {
         let range = user_range(old, old_length)?;
         let new_length = whole_pages(new_length)?;
@@ -221,14 +231,14 @@ impl AddressSpace {
             }
             return Ok(old);
         }
-        if self.entry(range.end - PAGE).is_file() {
+        if self.entry(range.end - PAGE).contents() == Contents::File {
             return Err(MapError::NoMemory);
         }
         let more = new_length - old_length;
         let place = Placement::FixedNoReplace(range.end);
         match self.map(place, more, protection, Backing::Anonymous) {
             Ok(_) => return Ok(old),
-            Err(MapError::Exists | MapError::BadRange) if may_move => {}
+            Err(MapError::Exists | MapError::BadRange) if growth == Growth::MayMove => {}
             Err(MapError::Exists | MapError::BadRange) => return Err(MapError::NoMemory),
             Err(error) => return Err(error),
         }
@@ -241,12 +251,12 @@ impl AddressSpace {
         Ok(start)
     }
 
-    /// Says where the heap starts; it is empty.
+    /// Sets the start of the heap, which is empty.
     pub(crate) fn start_heap(&mut self, start: u64) {
         self.heap = start..start;
     }
 
-    /// Moves the end of the heap to `wanted` if that can be, and says where it is (brk(2)).
+    /// Moves the end of the heap to `wanted` if there is room, and returns the end (brk(2)).
     pub fn set_break(&mut self, wanted: u64) -> u64 {
         if wanted < self.heap.start || wanted > layout::USER_END {
             return self.heap.end;
@@ -271,7 +281,7 @@ impl AddressSpace {
     }
 }
 
-/// `length` rounded up to whole pages, not empty.
+/// Rounds `length` up to whole pages. A length of zero is an error.
 fn whole_pages(length: u64) -> Result<u64, MapError> {
     match length {
         0 => Err(MapError::BadRange),
@@ -293,7 +303,7 @@ const fn round_up(value: u64) -> u64 {
     value.next_multiple_of(PAGE)
 }
 
-/// x86-64: `usize` holds every guest quantity.
-pub(super) fn to_usize(value: u64) -> usize {
+/// A guest quantity as an index. On x86-64, `usize` holds every one.
+fn to_usize(value: u64) -> usize {
     usize::try_from(value).expect("a 64-bit host")
 }

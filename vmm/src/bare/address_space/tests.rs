@@ -2,9 +2,9 @@
 
 use bytesize::ByteSize;
 
-use super::address_space::{Access, AddressSpace, Backing, MapError, Placement, Protection};
-use crate::layout;
-use crate::memory::{GuestRam, PAGE};
+use super::{Access, AddressSpace, Backing, Growth, GuestRam, MapError, Placement, Protection};
+use crate::bare::layout;
+use crate::memory::PAGE;
 
 /// Where mappings are wished.
 const BASE: u64 = 0x10_0000;
@@ -22,8 +22,8 @@ fn a_large_mapping_is_one_piece_of_host_memory() {
         .map(place, 4 << 20, Protection::READ_WRITE, Backing::Anonymous)
         .unwrap();
     let slices = space.slices(at + 100, 1 << 20, Access::Write).unwrap();
-    assert_eq!(slices.as_iovecs().len(), 1);
-    assert_eq!(slices.as_iovecs()[0].iov_len, 1 << 20);
+    let lengths: Vec<_> = slices.ranges().map(|(_, length)| length).collect();
+    assert_eq!(lengths, [1 << 20]);
 }
 
 #[test]
@@ -46,7 +46,9 @@ fn a_moved_mapping_keeps_its_contents() {
             Backing::Anonymous,
         )
         .unwrap();
-    let moved = space.remap(BASE, 2 * PAGE, 4 * PAGE, true).unwrap();
+    let moved = space
+        .remap(BASE, 2 * PAGE, 4 * PAGE, Growth::MayMove)
+        .unwrap();
     assert_ne!(moved, BASE);
     assert_eq!(space.read_c_string(moved, 10).unwrap().as_bytes(), b"moved");
     assert!(space.write(moved + 3 * PAGE, b"x").is_ok());
@@ -71,7 +73,9 @@ fn a_reservation_that_moves_keeps_each_page_in_its_place() {
     space
         .map(behind, PAGE, Protection::READ, Backing::Anonymous)
         .unwrap();
-    let moved = space.remap(start, whole, whole + half, true).unwrap();
+    let moved = space
+        .remap(start, whole, whole + half, Growth::MayMove)
+        .unwrap();
     assert_ne!(moved, start);
     for page in [moved, moved + half] {
         space.protect(page, PAGE, Protection::READ).unwrap();
@@ -94,7 +98,10 @@ fn a_move_that_fails_leaves_nothing_behind() {
                 .unwrap();
         }
         space.protect(BASE + PAGE, PAGE, Protection::READ).unwrap();
-        if space.remap(BASE, PAGE, pages * PAGE, true).is_ok() {
+        if space
+            .remap(BASE, PAGE, pages * PAGE, Growth::MayMove)
+            .is_ok()
+        {
             continue;
         }
         assert!(space.write(BASE, b"x").is_ok());
@@ -147,7 +154,7 @@ fn a_file_is_seen_and_never_written() {
     assert_eq!(seen[..904], [b'a'; 904]);
     assert!(seen[904..].iter().all(|&byte| byte == 0));
     space.write(at, b"b").unwrap();
-    let grown = space.remap(at, 3 * PAGE, 4 * PAGE, true);
+    let grown = space.remap(at, 3 * PAGE, 4 * PAGE, Growth::MayMove);
     assert!(matches!(grown, Err(MapError::NoMemory)), "{grown:?}");
     space.unmap(at, 3 * PAGE).unwrap();
     assert!(

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::memory::PAGE;
 
-/// A run of frames: guest physical address of its first byte, and its length in bytes.
+/// A run of adjacent frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
-    /// Guest physical address of the first byte.
+    /// The guest physical address of the first byte.
     pub start: u64,
-    /// Length in bytes, whole pages.
+    /// The length in bytes, in whole pages.
     pub length: u64,
 }
 
@@ -20,16 +20,17 @@ impl Run {
     }
 }
 
-/// The free frames. A frame that is handed out is zero: whoever frees one has discarded it.
+/// The free frames. A frame that is handed out is zero, since a frame's contents are discarded
+/// before the frame is given back.
 #[derive(Debug)]
 pub struct Frames {
-    /// Start of each free run, and its length; no two runs touch.
+    /// The length of each free run, by its start. No two runs touch.
     free: BTreeMap<u64, u64>,
     left: u64,
 }
 
 impl Frames {
-    /// All of `start..end` is free.
+    /// Makes an allocator of which all of `start..end` is free.
     pub fn new(start: u64, end: u64) -> Self {
         Self {
             free: BTreeMap::from([(start, end - start)]),
@@ -37,12 +38,12 @@ impl Frames {
         }
     }
 
-    /// Bytes left.
+    /// The free bytes.
     pub const fn left(&self) -> u64 {
         self.left
     }
 
-    /// Takes `length` bytes, in one run where one is long enough, otherwise in few.
+    /// Takes `length` bytes: in one run if a free run is long enough, otherwise in few runs.
     pub fn take(&mut self, length: u64) -> Option<Vec<Run>> {
         if length > self.left {
             return None;

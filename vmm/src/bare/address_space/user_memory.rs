@@ -1,29 +1,29 @@
 //! The VMM's own access to the program's memory, checked as Linux checks a system call's pointers.
 
 use std::ffi::CString;
-use std::marker::PhantomData;
 
-use super::address_space::{AddressSpace, to_usize};
 use super::frames::Run;
-use crate::layout;
-use crate::memory::{GuestRam, PAGE};
+use super::{AddressSpace, to_usize};
+use crate::bare::layout;
+use crate::devices::host_io::GuestSlices;
+use crate::memory::PAGE;
 
-/// The VMM does to guest memory what the program might not: Linux gives `EFAULT`.
+/// A system call would access memory in a way that the program may not: Linux gives `EFAULT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the program may not {access} address {address:#x}")]
 pub struct Fault {
-    /// The first address that failed.
+    /// The first address that the program may not access.
     pub address: u64,
-    /// What was tried.
+    /// The access that was tried.
     pub access: Access,
 }
 
 /// What a system call does to a buffer of the program's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// The program's memory is read.
+    /// The call reads the program's memory.
     Read,
-    /// The program's memory is written.
+    /// The call writes the program's memory.
     Write,
 }
 
@@ -41,7 +41,7 @@ impl AddressSpace {
     /// Copies from the program's memory.
     ///
     /// # Errors
-    /// The program may not read all of it.
+    /// The program may not read all of the range.
     pub fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Fault> {
         let mut done = 0;
         for run in self.runs(address, into.len() as u64, Access::Read)? {
@@ -55,7 +55,7 @@ impl AddressSpace {
     /// Copies to the program's memory.
     ///
     /// # Errors
-    /// The program may not write all of it; nothing is written then.
+    /// The program may not write all of the range. Nothing is written then.
     pub fn write(&mut self, address: u64, from: &[u8]) -> Result<(), Fault> {
         let mut done = 0;
         for run in self.runs(address, from.len() as u64, Access::Write)? {
@@ -69,7 +69,8 @@ impl AddressSpace {
     /// Reads a string up to its zero byte, which must be within `most` bytes.
     ///
     /// # Errors
-    /// The program may not read it, or it is longer; [`Fault::address`] tells (`address + most` for the latter).
+    /// The program may not read the string, or the string is longer. For the latter,
+    /// [`Fault::address`] is `address + most`.
     pub fn read_c_string(&self, address: u64, most: usize) -> Result<CString, Fault> {
         let mut bytes = Vec::new();
         while bytes.len() < most {
@@ -89,29 +90,22 @@ impl AddressSpace {
         })
     }
 
-    /// The program's buffer as host memory, for the host's own scatter-gather calls: nothing is copied.
+    /// The program's buffer as host memory, for the host's own scatter-gather calls: nothing is
+    /// copied.
     ///
     /// # Errors
-    /// The program may not access all of it.
+    /// The program may not access all of the buffer.
     pub fn slices(
         &self,
         address: u64,
         length: u64,
         access: Access,
-    ) -> Result<HostSlices<'_>, Fault> {
-        let runs = self.runs(address, length, access)?;
-        let host = self.ram().host_base();
-        let vectors = runs
-            .into_iter()
-            .map(|run| libc::iovec {
-                iov_base: host.wrapping_add(to_usize(run.start)).cast(),
-                iov_len: to_usize(run.length),
-            })
-            .collect();
-        Ok(HostSlices {
-            vectors,
-            ram: PhantomData,
-        })
+    ) -> Result<GuestSlices<'_>, Fault> {
+        let mut slices = GuestSlices::default();
+        for run in self.runs(address, length, access)? {
+            slices.push(&self.ram().slice(run.start, run.length));
+        }
+        Ok(slices)
     }
 
     /// The runs of guest RAM behind `address..address + length`.
@@ -125,7 +119,11 @@ impl AddressSpace {
         let mut at = address;
         while at < end {
             let entry = self.entry(at);
-            if !entry.lets_user(access == Access::Write) {
+            let is_permitted = match access {
+                Access::Read => entry.is_readable(),
+                Access::Write => entry.is_writable(),
+            };
+            if !is_permitted {
                 return Err(fault(at));
             }
             let start = entry.frame() + at % PAGE;
@@ -137,20 +135,5 @@ impl AddressSpace {
             at += length;
         }
         Ok(runs)
-    }
-}
-
-/// A buffer of the program's as host memory.
-#[derive(Debug)]
-pub struct HostSlices<'a> {
-    vectors: Vec<libc::iovec>,
-    ram: PhantomData<&'a GuestRam>,
-}
-
-impl HostSlices<'_> {
-    /// The pieces, in order, for readv(2) and its kin. They lie in guest RAM, which is not Rust's memory: only the
-    /// kernel and volatile accesses touch it.
-    pub fn as_iovecs(&self) -> &[libc::iovec] {
-        &self.vectors
     }
 }

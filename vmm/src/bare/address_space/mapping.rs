@@ -1,9 +1,10 @@
-//! What a mapping is asked to be, and why it may not be: the terms of mmap(2).
+//! What a mapping is asked to be, and why a mapping may be refused: the terms of mmap(2).
 
 use std::fs::File;
 use std::io;
 
-/// What a program may do with its pages (mmap(2) `prot`). On x86-64 what may be written or run may be read.
+/// What a program may do with its pages (mmap(2) `prot`). On x86-64 a page that may be written or
+/// run may also be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Protection {
     /// `PROT_READ`.
@@ -16,52 +17,59 @@ pub struct Protection {
 
 impl Protection {
     /// `PROT_NONE`.
-    pub const NONE: Self = Self::new(false, false, false);
+    pub const NONE: Self = Self::from_low_bits(0);
     /// `PROT_READ`.
-    pub const READ: Self = Self::new(true, false, false);
+    pub const READ: Self = Self::from_low_bits(1);
     /// `PROT_READ | PROT_WRITE`.
-    pub const READ_WRITE: Self = Self::new(true, true, false);
+    pub const READ_WRITE: Self = Self::from_low_bits(3);
     /// `PROT_READ | PROT_EXEC`.
-    pub const READ_EXECUTE: Self = Self::new(true, false, true);
+    pub const READ_EXECUTE: Self = Self::from_low_bits(5);
+    /// `PROT_READ | PROT_WRITE | PROT_EXEC`.
+    pub(super) const ALL: Self = Self::from_low_bits(7);
 
-    const fn new(read: bool, write: bool, execute: bool) -> Self {
-        Self {
-            read,
-            write,
-            execute,
-        }
-    }
-
-    /// From the bits of mmap(2); `None` for bits unknown there.
+    /// From the bits of mmap(2). The result is `None` if a bit is unknown there.
     pub const fn from_bits(bits: u64) -> Option<Self> {
         if bits & !7 != 0 {
             return None;
         }
-        Some(Self::new(bits & 1 != 0, bits & 2 != 0, bits & 4 != 0))
+        Some(Self::from_low_bits(bits))
     }
 
-    /// Write and execute permission of a page, or `None` for a page without any.
-    pub(super) const fn access(self) -> Option<(bool, bool)> {
-        if self.read || self.write || self.execute {
-            Some((self.write, self.execute))
-        } else {
-            None
+    const fn from_low_bits(bits: u64) -> Self {
+        Self {
+            read: bits & 1 != 0,
+            write: bits & 2 != 0,
+            execute: bits & 4 != 0,
         }
+    }
+
+    /// Whether the program may do nothing at all with a page.
+    pub(super) const fn is_none(self) -> bool {
+        !(self.read || self.write || self.execute)
     }
 }
 
 /// Where a mapping goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// At `hint` if that is free (0: no wish), else wherever there is room.
+    /// At `hint` if there is room, or at any other place with room. A hint of 0 means no wish.
     Anywhere {
-        /// The address wished for.
+        /// The address that the program would like.
         hint: u64,
     },
-    /// Exactly here, in place of what is there (`MAP_FIXED`).
+    /// Exactly here, in place of what is mapped here (`MAP_FIXED`).
     Fixed(u64),
     /// Exactly here, or not at all (`MAP_FIXED_NOREPLACE`).
     FixedNoReplace(u64),
+}
+
+/// Whether a mapping may move to grow (mremap(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// The mapping grows in its place or not at all.
+    InPlace,
+    /// The mapping moves if its place is too small (`MREMAP_MAYMOVE`).
+    MayMove,
 }
 
 /// What a new mapping holds.
@@ -69,21 +77,22 @@ pub enum Placement {
 pub enum Backing<'a> {
     /// Zeros.
     Anonymous,
-    /// The pages of a host file, copy-on-write. What lies past its end reads as zeros (Linux: `SIGBUS`).
+    /// The pages of a host file, copy-on-write. A page past the file's end reads as zeros (on Linux
+    /// the access would raise `SIGBUS`).
     File {
         /// The file.
         file: &'a File,
-        /// Where in it the mapping starts, whole pages.
+        /// The offset in the file at which the mapping starts, in whole pages.
         offset: u64,
     },
-    /// A copy of these bytes, zeros after them.
+    /// A copy of these bytes, with zeros after them.
     Bytes(&'a [u8]),
 }
 
 /// A mapping could not be made or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum MapError {
-    /// Not whole pages, empty, or not in the user's half.
+    /// The range is not in whole pages, empty, or not in the user's half.
     #[error("the range is empty, unaligned, or outside the program's address space")]
     BadRange,
     /// `FixedNoReplace` met a mapping.
@@ -101,7 +110,7 @@ pub enum MapError {
 }
 
 impl MapError {
-    /// The errno that Linux gives for it.
+    /// The errno that Linux gives for this error.
     pub fn errno(&self) -> i32 {
         match self {
             Self::BadRange => libc::EINVAL,

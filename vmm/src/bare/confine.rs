@@ -1,0 +1,38 @@
+//! What the bare guest's VMM may do once the guest runs.
+
+use super::syscalls::HOST_SYSTEM_CALLS;
+use crate::confine::{
+    Allowed, ConfineError, KVM_GET_SREGS, KVM_RUN, KVM_SET_MSRS, KVM_SET_SREGS, RUNTIME_CALLS,
+};
+
+/// Confines this thread for good. Any other call kills the process.
+///
+/// # Errors
+/// See [`ConfineError`].
+pub fn confine() -> Result<(), ConfineError> {
+    allowed().confine_thread()
+}
+
+fn allowed() -> Allowed {
+    Allowed {
+        calls: [&HOST_SYSTEM_CALLS[..], &RUNTIME_CALLS].concat(),
+        ioctls: vec![
+            KVM_RUN,
+            KVM_GET_SREGS,
+            KVM_SET_SREGS,
+            KVM_SET_MSRS,
+            libc::TCGETS,
+            libc::TIOCGWINSZ,
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_filter_compiles() {
+        assert!(allowed().compile().unwrap().len() > 30);
+    }
+}

@@ -1,0 +1,26 @@
+//! How a bare guest's program ended.
+
+use super::exception::Death;
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The program exited with this code.
+    Exited(u8),
+    /// A signal ended the program. The number is the signal's; the program sent the signal to
+    /// itself, or a system call raised it.
+    Signalled(u8),
+    /// A processor exception ended the program.
+    Died(Death),
+}
+
+impl Ending {
+    /// The exit code that a shell would show.
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::Exited(code) => *code,
+            Self::Signalled(signal) => 128 + *signal,
+            Self::Died(death) => 128 + death.signal.number(),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Why a bare guest can't be started, or can't go on.
+
+use super::address_space::RamError;
+use super::loader::LoadError;
+use crate::kvm::KvmError;
+
+/// A microVM could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// KVM can't be used, or refused something.
+    #[error("kvm")]
+    Kvm(#[from] KvmError),
+    /// There is no guest RAM.
+    #[error("guest memory")]
+    Ram(#[from] RamError),
+    /// The program does not fit.
+    #[error("loading the program")]
+    Load(#[from] LoadError),
+}
+
+/// A running microVM cannot go on, and the program is not to blame.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// KVM refused something.
+    #[error("kvm")]
+    Kvm(#[from] KvmError),
+    /// The program's only thread waits for another thread. On Linux the program would hang forever.
+    #[error("the program waits for a wake-up that nobody can give")]
+    Deadlock,
+    /// The guest came out in a way for which this VMM has no answer.
+    #[error("the guest stopped at rip={rip:#x}: {what}")]
+    Stopped {
+        /// The address of the guest's instruction.
+        rip: u64,
+        /// The guest's exit.
+        what: String,
+    },
+}

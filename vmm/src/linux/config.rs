@@ -1,0 +1,165 @@
+//! What a Linux guest is made from, and whether a machine can have all that.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use super::boot::command_line::TooLong;
+use super::boot::kernel::{Kernel, KernelError};
+use super::boot::mp_table::MOST_PROCESSORS;
+use super::initramfs::Initramfs;
+use super::layout;
+use crate::devices::serial::KernelMessages;
+use crate::devices::virtio::block::Block;
+use crate::devices::virtio::net::Net;
+use crate::kvm::exits::ExitCounts;
+use crate::memory::{MemoryError, PAGE};
+
+/// The least memory in which a kernel, its tables and a program fit.
+const LEAST_MEMORY: ByteSize = ByteSize::mib(16);
+
+/// No machine can be what was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The memory is too small for a guest kernel, or not in whole pages.
+    #[error(
+        "guest memory of {0} is not at least {LEAST_MEMORY} in whole 4 KiB pages, which a guest kernel needs"
+    )]
+    MemorySize(ByteSize),
+    /// The host itself has less memory.
+    #[error("guest memory of {size} is more than this host's {host}: ask for less")]
+    MoreThanHost {
+        /// The size asked for.
+        size: ByteSize,
+        /// The memory that the host has.
+        host: ByteSize,
+    },
+    /// The host refused address space for guest memory.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// There is no processor, or there are too many.
+    #[error("{0} vCPUs: a guest has 1 to {MOST_PROCESSORS}")]
+    Processors(u8),
+    /// There are too many disks and network cards.
+    #[error("{0} disks and network cards: a guest has at most {most}", most = layout::VIRTIO_COUNT)]
+    Devices(usize),
+    /// The kernel's command line is too long.
+    #[error(transparent)]
+    CommandLine(#[from] TooLong),
+    /// The kernel can't be loaded.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// The files alone don't fit.
+    #[error(
+        "the guest's files take {files}, and its memory is {memory}: ask for more, or give the guest less"
+    )]
+    Files {
+        /// The size of guest memory.
+        memory: ByteSize,
+        /// The size of the archive.
+        files: ByteSize,
+    },
+    /// Kernel and files don't fit together.
+    #[error(
+        "guest memory of {memory} is too small: the kernel takes {kernel}, the guest's files {files}"
+    )]
+    Full {
+        /// The size of guest memory.
+        memory: ByteSize,
+        /// The end of the kernel in guest memory.
+        kernel: ByteSize,
+        /// The size of the archive.
+        files: ByteSize,
+    },
+}
+
+/// A Linux guest's machine, before it exists.
+#[derive(Debug)]
+pub struct Config {
+    /// The size of guest memory.
+    pub memory: ByteSize,
+    /// The number of processors.
+    pub processors: u8,
+    /// The guest's kernel.
+    pub kernel: Kernel,
+    /// The guest's files.
+    pub files: Initramfs,
+    /// Words for the kernel's command line, after those that this machine needs.
+    pub append: String,
+    /// The guest's disks, in order: `/dev/vda` is the first.
+    pub disks: Vec<Block>,
+    /// The guest's network card `eth0`, if it has one.
+    pub network: Option<Net>,
+    /// Where the messages of the guest's kernel go.
+    pub kernel_messages: KernelMessages,
+    /// The program's standard input, if it has one.
+    pub input: Option<OwnedFd>,
+    /// The program's standard output.
+    pub output: OwnedFd,
+    /// The program's standard error.
+    pub error: OwnedFd,
+    /// The time after which the guest is stopped, if any.
+    pub limit: Option<Duration>,
+    /// The counts to which the guest's exits are added.
+    pub exits: Arc<ExitCounts>,
+}
+
+impl Config {
+    /// Checks all that can be checked without KVM.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        check_memory(self.memory)?;
+        if !(1..=MOST_PROCESSORS).contains(&self.processors) {
+            return Err(ConfigError::Processors(self.processors));
+        }
+        if self.device_count() > layout::VIRTIO_COUNT {
+            return Err(ConfigError::Devices(self.device_count()));
+        }
+        let files = ByteSize(self.files.size());
+        if files >= self.memory {
+            return Err(ConfigError::Files {
+                memory: self.memory,
+                files,
+            });
+        }
+        Ok(())
+    }
+
+    /// The number of virtio devices.
+    pub(super) fn device_count(&self) -> usize {
+        self.disks.len() + usize::from(self.network.is_some())
+    }
+}
+
+/// Checks that a guest can have this much memory on this host.
+fn check_memory(size: ByteSize) -> Result<(), ConfigError> {
+    let host = nix::sys::sysinfo::sysinfo().map_or(u64::MAX, |host| host.ram_total());
+    if size < LEAST_MEMORY || !size.as_u64().is_multiple_of(PAGE) {
+        return Err(ConfigError::MemorySize(size));
+    }
+    if size.as_u64() > host {
+        return Err(ConfigError::MoreThanHost {
+            size,
+            host: ByteSize(host),
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_cannot_be_is_refused_with_its_size() {
+        let refused = |size| check_memory(size).unwrap_err().to_string();
+        assert!(refused(ByteSize::mib(1)).contains("1.0 MiB"));
+        assert!(refused(ByteSize(LEAST_MEMORY.as_u64() + 1)).contains("4 KiB pages"));
+        assert!(refused(ByteSize::tib(900)).contains("more than this host"));
+        check_memory(LEAST_MEMORY).unwrap();
+    }
+}
