@@ -145,15 +145,15 @@ pub fn run(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 fn say_skips(skips: &Skips) {
-    for reason in &skips.believed {
-        say(&format!("a test skipped itself: {reason}"));
+    for skip in &skips.believed {
+        say(&format!("a test skipped itself: {skip}"));
     }
     for why in &skips.again {
         say(&format!("a test tried again: {why}"));
     }
-    for reason in &skips.wrong {
+    for skip in &skips.wrong {
         say(&format!(
-            "a failure: a test skipped itself for want of what the lab has: {reason}"
+            "a failure: a test skipped itself for want of what the lab has: {skip}"
         ));
     }
 }

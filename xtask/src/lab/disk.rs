@@ -96,12 +96,13 @@ pub fn bring_out(image: &Image, directory: &Path) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use isobench_testing::{Need, lacks};
+
     use super::*;
 
     #[test]
     fn what_is_on_the_disk_comes_out_and_the_file_is_gone() {
-        if super::super::find("mkfs.ext4").is_none() || super::super::find("debugfs").is_none() {
-            println!("skipped: mkfs.ext4 or debugfs is not installed");
+        if lacks(Need::Program("mkfs.ext4")) || lacks(Need::Program("debugfs")) {
             return;
         }
         let directory = tempfile::tempdir().unwrap();

@@ -1,76 +1,84 @@
-//! Tests that skipped themselves: the lab is there to have what hosts lack, so a skip for want of that is a failure. And those
-//! that tried again what the emulator may be to blame for.
+//! Tests that skipped themselves in the lab, and tests that tried again. The lab is there to have
+//! what hosts lack, so a test that skips itself for want of that has failed.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use isobench_testing::{Need, Skip, again_in};
+
 use crate::plan::Outcome;
 
-/// Precedes the reason on a test's output.
-const MARK: &str = "skipped: ";
-/// Precedes why a test tried again.
-const AGAIN: &str = "tried again: ";
-/// What the lab doesn't have either: programs that nobody put there, what QEMU's processor lacks and what Debian's kernel.
-const LACKED: [&str; 4] = [
-    "is not installed",
-    "no C compiler",
-    "has no constant rate",
-    "tmpfs has no user attributes",
+/// What QEMU's processor, Debian's kernel and the lab's shell don't have. The lab doesn't have every
+/// program either.
+const LACKED: [Need; 3] = [
+    Need::ConstantCounter,
+    Need::TmpfsAttributes,
+    Need::DynamicShell,
 ];
 
-/// What skipped itself.
+/// What tests in the lab said of themselves.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Skips {
-    /// With a reason that holds here.
-    pub believed: BTreeSet<String>,
-    /// For want of what the lab has.
-    pub wrong: BTreeSet<String>,
-    /// What didn't skip itself but was done twice, and why.
+    /// Tests skipped themselves for want of what the lab doesn't have.
+    pub believed: BTreeSet<Skip>,
+    /// Tests skipped themselves although the lab has what they need.
+    pub wrong: BTreeSet<Skip>,
+    /// Why tests did something twice, each time that one did.
     pub again: Vec<String>,
 }
 
 impl Skips {
-    /// Those in the logs of `outcomes`, which are in `directory`.
+    /// Reads the logs of `outcomes`, which are in `directory`.
     pub fn find(outcomes: &[Outcome], directory: &Path) -> Self {
         let mut skips = Self::default();
         for outcome in outcomes {
             let log = directory.join(format!("{}.log", outcome.name));
-            // A command has none.
+            // A command that the user gave has no log.
             skips.read(&fs::read_to_string(log).unwrap_or_default());
         }
         skips
     }
 
     fn read(&mut self, log: &str) {
-        let reasons = log.lines().filter_map(|line| line.split_once(MARK));
-        for (_, reason) in reasons {
-            let believed = LACKED.iter().any(|lacked| reason.contains(lacked));
-            let list = if believed {
+        for skip in log.lines().filter_map(Skip::in_line) {
+            let list = if is_lacked(&skip.tag) {
                 &mut self.believed
             } else {
                 &mut self.wrong
             };
-            list.insert(reason.to_owned());
+            list.insert(skip);
         }
-        let again = log.lines().filter_map(|line| line.split_once(AGAIN));
-        self.again.extend(again.map(|(_, why)| why.to_owned()));
+        let again = log.lines().filter_map(again_in);
+        self.again.extend(again.map(str::to_owned));
     }
+}
+
+fn is_lacked(tag: &str) -> bool {
+    tag.starts_with("program:") || LACKED.iter().any(|need| need.tag() == tag)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn whys(skips: &BTreeSet<Skip>) -> Vec<&str> {
+        skips.iter().map(|skip| skip.why.as_str()).collect()
+    }
+
     #[test]
     fn a_skip_for_want_of_what_the_lab_has_is_told_from_others() {
+        let lines = [
+            Skip::new(Need::Program("umoci"), "no umoci").to_string(),
+            format!("test a ... {}", Skip::new(Need::GuestKernel, "no kernel")),
+            Skip::new(Need::ConstantCounter, "its rate varies").to_string(),
+            "ok".to_owned(),
+            Skip::new(Need::GuestKernel, "no kernel").to_string(),
+        ];
         let mut skips = Skips::default();
-        skips.read("test a ... skipped: umoci is not installed\nskipped: no kernel\nok\nskipped: no kernel\n");
-        assert_eq!(
-            skips.believed.into_iter().collect::<Vec<_>>(),
-            ["umoci is not installed"]
-        );
-        assert_eq!(skips.wrong.into_iter().collect::<Vec<_>>(), ["no kernel"]);
+        skips.read(&lines.join("\n"));
+        assert_eq!(whys(&skips.believed), ["its rate varies", "no umoci"]);
+        assert_eq!(whys(&skips.wrong), ["no kernel"]);
     }
 
     #[test]
@@ -78,6 +86,7 @@ mod tests {
         let mut skips = Skips::default();
         skips.read("tried again: a guest was lost\nok\ntried again: a guest was lost\n");
         assert_eq!(skips.again, ["a guest was lost"; 2]);
-        assert!(skips.believed.is_empty() && skips.wrong.is_empty());
+        assert_eq!(skips.believed, BTreeSet::new());
+        assert_eq!(skips.wrong, BTreeSet::new());
     }
 }
