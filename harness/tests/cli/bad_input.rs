@@ -2,88 +2,71 @@
 
 use std::fs;
 
-use crate::support::{Place, WORKLOAD, assert_refused, entries};
+use crate::support::isobench::{Isobench, WORKLOAD};
+use crate::support::place::Place;
+use crate::support::traces;
 
 #[test]
 fn unknown_names_are_refused_with_the_known_ones() {
     let place = Place::new();
-    let output = place.run(&["run", "--targets", "process,dokcer", "--out", "out"]);
-    assert_refused(
-        &output,
-        "unknown target `dokcer`; choose among process, container, microvm-bare",
-    );
-    let output = place.run(&["run", "--experiments", "boot", "--out", "out"]);
-    assert_refused(
-        &output,
-        "unknown experiment `boot`; choose among startup, start-parts, parallel, start-cold, start-gaps, start-beside, memory,",
-    );
-    let output = place.run(&[
-        "run",
-        "--targets",
-        "process",
-        "--baseline",
-        "container",
-        "--out",
-        "out",
-    ]);
-    assert_refused(&output, "the baseline `container` isn't among the targets");
-    let output = place.run(&["exec", "--target", "vm", "--", WORKLOAD, "ready"]);
-    assert_refused(&output, "`vm`");
+    let known = "unknown target `dokcer`; choose among process, container, microvm-bare";
+    place.run().targets("process,dokcer").refuses(known);
+    let known = "unknown experiment `boot`; choose among startup, start-parts, parallel, start-cold, start-gaps, start-beside, memory,";
+    place.run().experiments("boot").refuses(known);
+    let baseline = place
+        .run()
+        .targets("process")
+        .options(&["--baseline", "container"]);
+    baseline.refuses("the baseline `container` isn't among the targets");
+    Isobench::exec("vm")
+        .program(&[WORKLOAD, "ready"])
+        .refuses("`vm`");
     assert!(!place.path("out").exists());
 }
 
 #[test]
 fn flags_of_the_wrong_kind_are_refused() {
-    let place = Place::new();
-    for (arguments, named) in [
-        (vec!["run", "--profile", "slow"], "slow"),
-        (vec!["run", "--seed", "x"], "'x'"),
+    let process = || Isobench::exec("process");
+    let any = |arguments: &[&str]| Place::new().isobench(arguments);
+    for (isobench, named) in [
+        (any(&["run", "--profile", "slow"]), "slow"),
+        (any(&["run", "--seed", "x"]), "'x'"),
         (
-            vec![
-                "exec", "--target", "process", "--memory", "12X", "--", WORKLOAD,
-            ],
+            process().options(&["--memory", "12X"]).program(&[WORKLOAD]),
             "12X",
         ),
         (
-            vec!["exec", "--target", "process", "--env", "=1", "--", WORKLOAD],
+            process().options(&["--env", "=1"]).program(&[WORKLOAD]),
             "KEY=VALUE",
         ),
-        (vec!["exec", "--target", "process"], "PROGRAM"),
-        (vec!["frobnicate"], "frobnicate"),
+        (process(), "PROGRAM"),
+        (any(&["frobnicate"]), "frobnicate"),
     ] {
-        let output = place.run(&arguments);
-        let stderr = crate::support::text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{stderr}");
-        assert!(stderr.contains(named), "{stderr}");
+        isobench.ends().has_code(2).says(named);
     }
 }
 
 #[test]
 fn an_output_that_cannot_be_written_is_refused_before_anything_runs() {
     let place = Place::new();
-    fs::write(place.path("file"), "").unwrap();
-    let output = place.run(&["run", "--out", "file/out"]);
-    assert_refused(&output, "file/out");
+    place.write("file", "");
+    place.run_into("file/out").refuses("file/out");
     fs::create_dir(place.path("old")).unwrap();
-    fs::write(place.path("old/results.json"), "precious").unwrap();
-    let output = place.run(&["run", "--out", "old"]);
-    assert_refused(&output, "results.json already exists");
-    assert_eq!(
-        fs::read(place.path("old/results.json")).unwrap(),
-        b"precious"
-    );
-    assert_eq!(entries(&place.path("old")).len(), 1);
+    place.write("old/results.json", "precious");
+    place.run_into("old").refuses("results.json already exists");
+    assert_eq!(place.read("old/results.json"), "precious");
+    assert_eq!(traces::entries(&place.path("old")).len(), 1);
 }
 
 #[test]
 fn a_program_that_cannot_run_is_refused() {
     let place = Place::new();
     let whole = fs::read(WORKLOAD).unwrap();
-    fs::write(place.path("truncated"), &whole[..whole.len() / 3]).unwrap();
-    fs::write(place.path("text"), "#!/bin/sh\necho hello\n").unwrap();
+    place.write("truncated", &whole[..whole.len() / 3]);
+    place.write("text", "#!/bin/sh\necho hello\n");
     let mut foreign = whole.clone();
     foreign[18] = 0xb7; // e_machine of AArch64
-    fs::write(place.path("foreign"), &foreign).unwrap();
+    place.write("foreign", &foreign);
     for (program, why) in [
         ("/no/such/program", "No such file"),
         ("truncated", "truncated"),
@@ -93,50 +76,43 @@ fn a_program_that_cannot_run_is_refused() {
         ("/tmp", "not a regular file"),
     ] {
         for target in ["process", "container", "microvm-bare"] {
-            let output = place.run(&["exec", "--target", target, "--", program]);
-            assert_refused(&output, why);
+            let exec = place.isobench(&["exec", "--target", target, "--", program]);
+            exec.refuses(why).leaves_nothing();
         }
     }
-    assert_eq!(place.left_behind(), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]
 fn a_program_without_permission_to_run_says_so() {
     let place = Place::new();
-    fs::write(place.path("program"), fs::read(WORKLOAD).unwrap()).unwrap();
-    let output = place.run(&["exec", "--target", "process", "--", "program"]);
-    assert_refused(&output, "chmod +x");
+    place.write("program", fs::read(WORKLOAD).unwrap());
+    let exec = place.isobench(&["exec", "--target", "process", "--", "program"]);
+    exec.refuses("chmod +x");
 }
 
 #[test]
 fn a_disk_that_is_none_is_refused() {
-    let place = Place::new();
-    let output = place.run(&[
-        "exec", "--target", "process", "--disk", "none", "--", WORKLOAD, "ready",
-    ]);
-    assert_refused(&output, "--disk none");
-    let output = place.run(&[
-        "exec", "--target", "process", "--disk", "/tmp", "--", WORKLOAD, "ready",
-    ]);
-    assert_refused(&output, "not a regular file");
+    for (disk, words) in [("none", "--disk none"), ("/tmp", "not a regular file")] {
+        let exec = Isobench::exec("process").options(&["--disk", disk]);
+        exec.program(&[WORKLOAD, "ready"]).refuses(words);
+    }
 }
 
 #[test]
 fn results_that_are_not_ours_are_refused_and_no_report_is_written() {
     let place = Place::new();
-    let other_schema = r#"{"schema":999,"tool":"isobench"}"#;
     for (name, content) in [
         ("empty.json", ""),
         ("truncated.json", r#"{"schema":1,"tool":"isobe"#),
         ("binary.json", "\u{0}\u{1}"),
         ("other.json", r#"{"hello":"world"}"#),
-        ("schema.json", other_schema),
+        ("schema.json", r#"{"schema":999,"tool":"isobench"}"#),
     ] {
-        fs::write(place.path(name), content).unwrap();
-        let output = place.run(&["report", name, "--out", "report.html"]);
-        assert_refused(&output, name);
+        place.write(name, content);
+        let report = place.isobench(&["report", name, "--out", "report.html"]);
+        report.refuses(name);
         assert!(!place.path("report.html").exists(), "{name}");
     }
-    let output = place.run(&["report", "missing.json"]);
-    assert_refused(&output, "missing.json");
+    let report = place.isobench(&["report", "missing.json"]);
+    report.refuses("missing.json");
 }

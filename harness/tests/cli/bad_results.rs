@@ -1,37 +1,35 @@
 //! Results files that somebody edited, cut short, made up or blew up: one clear line, exit code 2, and memory that is bounded.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write as _;
-use std::process::Command;
 
-use crate::support::{Place, assert_refused};
 use serde_json::Value;
 
-/// A place with a small, good run in `good.json`, and that run.
-fn place() -> (Place, String) {
-    let place = Place::new();
-    let mut arguments = vec!["run", "--profile", "quick", "--targets", "process"];
-    arguments.extend(["--experiments", "startup", "--out", "good"]);
-    assert!(place.run(&arguments).status.success());
-    let good = fs::read_to_string(place.path("good/results.json")).unwrap();
-    (place, good)
+use crate::support::ended::Ended;
+use crate::support::isobench::{ISOBENCH, Isobench};
+use crate::support::place::Place;
+
+/// A small, good run, whose results are in the directory `out`, and their text.
+fn good_run() -> (Place, String) {
+    let run = Isobench::run().quick().targets("process");
+    let finished = run.experiments("startup").succeeds();
+    let good = finished.saved("results.json");
+    (finished.place, good)
 }
 
-/// Asserts that both commands that read results refuse the file `name`, and say `why`.
-fn assert_both_refuse(place: &Place, name: &str, why: &str) {
+/// Checks that the commands that read results refuse the file `name`, and say `why`.
+fn check_refusals(place: &Place, name: &str, why: &str) {
     for arguments in [
         ["report", name, "--out", "report.html"],
-        ["compare", name, "good", "--anyway"],
-        ["compare", "good", name, "--anyway"],
+        ["compare", name, "out", "--anyway"],
+        ["compare", "out", name, "--anyway"],
     ] {
-        let output = place.run(&arguments);
-        assert_refused(&output, name);
-        assert_refused(&output, why);
+        place.isobench(&arguments).refuses(name).says(why);
     }
     assert!(!place.path("report.html").exists(), "{name}");
 }
 
-/// The place of the first sample that isn't there to warm up.
+/// The position of the first sample that counts.
 fn first_counted(good: &str) -> usize {
     let run: Value = serde_json::from_str(good).unwrap();
     let mut samples = run["samples"].as_array().unwrap().iter();
@@ -46,7 +44,7 @@ fn edited(good: &str, change: impl FnOnce(&mut Value)) -> String {
 
 #[test]
 fn each_kind_of_bad_results_is_refused_by_its_reason() {
-    let (place, good) = place();
+    let (place, good) = good_run();
     let counted = first_counted(&good);
     let with_value = |value: &str| {
         let marked = edited(&good, |run| {
@@ -96,29 +94,26 @@ fn each_kind_of_bad_results_is_refused_by_its_reason() {
         ),
     ];
     for (name, text, why) in cases {
-        fs::write(place.path(name), text).unwrap();
-        assert_both_refuse(&place, name, why);
+        place.write(name, text);
+        check_refusals(&place, name, why);
     }
 }
 
 #[test]
 fn a_file_of_a_gigabyte_is_refused_within_bounded_memory() {
     const MOST_MEMORY: u64 = 128 << 20;
-    let (place, good) = place();
+    let (place, good) = good_run();
     // One is a hole, the other begins as results do and goes on for ever.
     let hole = File::create(place.path("hole.json")).unwrap();
     hole.set_len(1 << 30).unwrap();
     let mut endless = File::create(place.path("endless.json")).unwrap();
-    endless
-        .write_all(&good.as_bytes()[..good.len() / 2])
-        .unwrap();
+    let beginning = &good.as_bytes()[..good.len() / 2];
+    endless.write_all(beginning).unwrap();
     endless.set_len(1 << 30).unwrap();
+    let limit = format!("--as={MOST_MEMORY}");
     for name in ["hole.json", "endless.json"] {
-        let report = place.isobench(&["report", name, "--out", "report.html"]);
-        let mut limited = Command::new("prlimit");
-        limited.arg(format!("--as={MOST_MEMORY}"));
-        limited.arg(report.get_program()).args(report.get_args());
-        let output = limited.current_dir(place.directory.path()).output();
-        assert_refused(&output.unwrap(), "is larger than 128 MiB");
+        let report = [&limit, ISOBENCH, "report", name, "--out", "report.html"];
+        let ended = Ended::of(&mut place.command("prlimit", &report));
+        ended.is_refused_by("isobench", "is larger than 128 MiB");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Place, assert_refused, text};
+use crate::old::{Place, assert_refused, text};
 
 /// Takes a run of the bare process's start into `out`, and gives what it prints.
 fn run(place: &Place, out: &str, more: &[&str]) -> String {

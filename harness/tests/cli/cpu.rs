@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use isobench_reports::model::{Run, Sample, Status};
 
-use crate::support::{Place, can_run, cgroups_of, text};
+use crate::old::{Place, can_run, cgroups_of, text};
 
 fn samples<'a>(run: &'a Run, target: &'a str) -> impl Iterator<Item = &'a Sample> {
     let samples = run.samples.iter();

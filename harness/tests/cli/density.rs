@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use isobench_reports::model::{Run, Status};
 use isobench_reports::statistics::median;
 
-use crate::support::{Place, can_run, cgroups_of, text};
+use crate::old::{Place, can_run, cgroups_of, text};
 
 #[test]
 fn more_instances_take_more_memory_and_none_is_left() {

@@ -1,6 +1,6 @@
 //! `isobench doctor --target`: what a container is like, seen from inside.
 
-use crate::support::{Place, assert_refused, can_run, text};
+use crate::old::{Place, assert_refused, can_run, text};
 
 #[test]
 fn a_container_is_looked_at_from_inside() {

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use crate::support::{Place, WORKLOAD, assert_refused, can_run, cgroups_of, text};
+use crate::old::{Place, WORKLOAD, assert_refused, can_run, cgroups_of, text};
 
 const RUNGS: [&str; 3] = ["process", "container", "microvm-bare"];
 

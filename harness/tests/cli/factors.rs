@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Place, can_run, cgroups_of, text};
+use crate::old::{Place, can_run, cgroups_of, text};
 use isobench_reports::model::{Run, Sample, Status};
 
 /// A quick run of `experiment`, of which nothing may be left.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Place, assert_refused, text};
+use crate::old::{Place, assert_refused, text};
 use isobench_reports::model::{Run, Status, StopReason};
 
 fn run(place: &Place, more: &[&str]) -> Run {

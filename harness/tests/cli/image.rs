@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use isobench_reports::model::{Run, Status};
 
-use crate::support::{ISOBENCH, Place, can_run, cgroups_of, text};
+use crate::old::{ISOBENCH, Place, can_run, cgroups_of, text};
 
 /// What each instance reads.
 const BASE: f64 = 1024.0 * 1024.0;

@@ -14,7 +14,7 @@ use isobench_workloads::calls::{CALLS, CallSet, Calls};
 use isobench_workloads::protocol::Message;
 use nix::libc::{self, c_long};
 
-use crate::support::{Place, WORKLOAD, can_run, cgroups_of, text};
+use crate::old::{Place, WORKLOAD, can_run, cgroups_of, text};
 
 /// Calls of Linux 6.14 and later that no filter is asked about (uretprobe and uprobe); who makes them outside of a probe is
 /// killed. And in a user namespace that may not, the kernel refuses `setgroups`, which the policy allows.

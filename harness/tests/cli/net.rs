@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use isobench_reports::model::{Run, Status};
 
-use crate::support::{Place, WORKLOAD, assert_refused, can_run, text};
+use crate::old::{Place, WORKLOAD, assert_refused, can_run, text};
 
 fn can_make_links() -> bool {
     let root = nix::unistd::geteuid().is_root();

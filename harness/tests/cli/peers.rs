@@ -10,7 +10,7 @@ use isobench_reports::model::{Run, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Place, can_run, cgroups_of, first_sample, text};
+use crate::old::{Place, can_run, cgroups_of, first_sample, text};
 
 /// Peers that are to give a program what isobench's container gives it; whether youki does is up to its build.
 const ALIKE: [&str; 6] = ["container", "bwrap", "crun", "lxc", "runc", "podman"];

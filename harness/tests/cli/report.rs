@@ -5,7 +5,7 @@ use std::path::Path;
 
 use isobench_reports::model::Run;
 
-use crate::support::{Place, entries, text};
+use crate::old::{Place, entries, text};
 
 /// Results that another machine may have measured.
 const RESULTS: &str = concat!(

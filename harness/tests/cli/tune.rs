@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use crate::support::{Place, assert_refused, text, wait_for_first_sample};
+use crate::old::{Place, assert_refused, text, wait_for_first_sample};
 use isobench::host::probe::pss::process_tree;
 use isobench_reports::model::Run;
 use nix::sys::signal::{Signal, kill};

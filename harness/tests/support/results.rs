@@ -1,0 +1,76 @@
+//! What a run measured, and what may be expected of that.
+
+use isobench_reports::model::{Run, Sample, Status, TOTAL};
+use isobench_testing::{Need, skip};
+
+use super::isobench::Finished;
+use super::needs::can_run;
+use super::place::Place;
+
+/// The results that a run has saved to the directory `out`.
+#[track_caller]
+pub fn results(place: &Place, out: &str) -> Run {
+    serde_json::from_str(&place.read(&format!("{out}/results.json"))).unwrap()
+}
+
+/// The rows of a metric as a whole, without those of its parts.
+pub fn rows<'a>(run: &'a Run, target: &str, metric: &str) -> Vec<&'a Sample> {
+    let rows = run.samples.iter();
+    rows.filter(|row| row.target == target && row.metric == metric && row.part == TOTAL)
+        .collect()
+}
+
+/// The values among [`rows`] that count: of samples that failed there is none, and those that warm
+/// up are left out.
+pub fn values(run: &Run, target: &str, metric: &str) -> Vec<f64> {
+    let rows = rows(run, target, metric).into_iter();
+    rows.filter(|row| row.status == Status::Ok)
+        .filter_map(|row| row.value)
+        .collect()
+}
+
+impl Finished {
+    /// The results that the run saved.
+    #[track_caller]
+    pub fn results(&self) -> &Run {
+        self.results.get_or_init(|| results(&self.place, &self.out))
+    }
+
+    /// The values of a metric as a whole that count.
+    #[track_caller]
+    pub fn values(&self, target: &str, metric: &str) -> Vec<f64> {
+        values(self.results(), target, metric)
+    }
+
+    /// Whether memory was charged to the instances' cgroups. If it wasn't, the reason to skip is printed.
+    #[track_caller]
+    pub fn accounts_memory(&self) -> bool {
+        let mut warnings = self.results().warnings.iter();
+        let warning = warnings.find(|warning| warning.starts_with("memory is not accounted"));
+        if let Some(warning) = warning {
+            skip(Need::Cgroup, warning);
+        }
+        warning.is_none()
+    }
+
+    /// The text of a file in the directory with the results.
+    #[track_caller]
+    pub fn saved(&self, name: &str) -> String {
+        self.place.read(&format!("{}/{name}", self.out))
+    }
+
+    /// Expects a good sample of the metric in each of `targets` that this host can run.
+    #[track_caller]
+    pub fn has_rows(&self, experiment: &str, metric: &str, targets: &[&str]) -> &Self {
+        let mut experiments = self.results().experiments.iter();
+        let known = experiments.any(|known| known.name == experiment);
+        assert!(known, "the run has no experiment {experiment}");
+        for target in targets.iter().filter(|target| can_run(target)) {
+            let mut rows = rows(self.results(), target, metric);
+            rows.retain(|row| row.experiment == experiment);
+            let good = rows.iter().any(|row| row.status == Status::Ok);
+            assert!(good, "{target} has no good sample of {metric}: {rows:?}");
+        }
+        self
+    }
+}
