@@ -1,46 +1,30 @@
 //! The prices of running, from real instances.
 
-use std::path::PathBuf;
+use isobench_reports::model::Status;
 
-use isobench_reports::model::{Run, Sample, Status};
+use crate::support::isobench::{Finished, Isobench};
+use crate::support::needs::can_run;
 
-use crate::old::{Place, can_run, cgroups_of, text};
-
-fn samples<'a>(run: &'a Run, target: &'a str) -> impl Iterator<Item = &'a Sample> {
-    let samples = run.samples.iter();
-    samples.filter(move |sample| sample.target == target)
-}
-
-/// The metrics of which `target` has a figure.
-fn priced(run: &Run, target: &str) -> Vec<String> {
-    let metrics = run.experiments[0].metrics.iter();
+/// The metrics of which `target` has a figure above zero.
+fn priced(finished: &Finished, target: &str) -> Vec<String> {
+    let metrics = finished.results().experiments[0].metrics.iter();
     let names = metrics.map(|metric| metric.name.clone());
-    let taken = |name: &String| {
-        let mut of = samples(run, target).filter(|sample| sample.metric == *name);
-        of.any(|sample| sample.status == Status::Ok && sample.value > Some(0.0))
+    let is_priced = |name: &String| {
+        finished
+            .values(target, name)
+            .iter()
+            .any(|value| *value > 0.0)
     };
-    names.filter(taken).collect()
+    names.filter(is_priced).collect()
 }
 
 #[test]
 fn every_target_pays_and_what_it_cannot_pay_has_a_reason() {
-    let place = Place::new();
-    let child = place.start(&[
-        "run",
-        "--profile",
-        "quick",
-        "--experiments",
-        "cpu",
-        "--targets",
-        "process,container,microvm-bare,floor-kvm",
-        "--out",
-        "out",
-    ]);
-    let pid = child.id();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let json = std::fs::read(place.path("out/results.json")).unwrap();
-    let run: Run = serde_json::from_slice(&json).unwrap();
+    let run = Isobench::run().quick().experiments("cpu");
+    let finished = run
+        .targets("process,container,microvm-bare,floor-kvm")
+        .succeeds();
+    finished.leaves_nothing();
     let guest = [
         "system-call",
         "page-fault",
@@ -51,26 +35,23 @@ fn every_target_pays_and_what_it_cannot_pay_has_a_reason() {
         "memory-read",
         "random-access",
     ];
-    let kernel = [
-        &guest[..2],
-        &["page-fault-file", "context-switch"],
-        &guest[2..],
-    ]
-    .concat();
-    assert_eq!(priced(&run, "process"), kernel);
+    let of_kernels = ["page-fault-file", "context-switch"];
+    let all = [&guest[..2], &of_kernels, &guest[2..]].concat();
+    assert_eq!(priced(&finished, "process"), all);
     if can_run("container") {
-        assert_eq!(priced(&run, "container"), kernel);
+        assert_eq!(priced(&finished, "container"), all);
     }
     if can_run("microvm-bare") {
-        assert_eq!(priced(&run, "microvm-bare"), guest);
-        assert_eq!(priced(&run, "floor-kvm"), ["exit"]);
-        let refused = samples(&run, "microvm-bare")
+        assert_eq!(priced(&finished, "microvm-bare"), guest);
+        assert_eq!(priced(&finished, "floor-kvm"), ["exit"]);
+        let samples = finished.results().samples.iter();
+        let refused: Vec<_> = samples
+            .filter(|sample| sample.target == "microvm-bare")
             .filter(|sample| sample.status == Status::Unavailable)
-            .map(|sample| (sample.metric.as_str(), sample.reason.as_deref().unwrap()));
-        let refused: Vec<_> = refused.collect();
+            .map(|sample| (sample.metric.as_str(), sample.reason.as_deref().unwrap()))
+            .collect();
         assert_eq!(refused.len(), 3, "{refused:?}");
-        assert!(refused.contains(&("context-switch", "without a kernel there is one thread")));
+        let threads = ("context-switch", "without a kernel there is one thread");
+        assert!(refused.contains(&threads), "{refused:?}");
     }
-    assert_eq!(place.left_behind(), Vec::<PathBuf>::new());
-    assert_eq!(cgroups_of(pid), Vec::<PathBuf>::new());
 }

@@ -1,59 +1,34 @@
 //! Instances that stay, from real ones.
 
-use std::path::PathBuf;
-
-use isobench_reports::model::{Run, Status};
 use isobench_reports::statistics::median;
 
-use crate::old::{Place, can_run, cgroups_of, text};
+use crate::support::isobench::Isobench;
+use crate::support::needs::can_run;
 
 #[test]
 fn more_instances_take_more_memory_and_none_is_left() {
-    let place = Place::new();
-    let child = place.start(&[
-        "run",
-        "--profile",
-        "quick",
-        "--experiments",
-        "density",
-        "--targets",
-        "process,container,microvm-bare",
-        "--out",
-        "out",
-    ]);
-    let pid = child.id();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let json = std::fs::read(place.path("out/results.json")).unwrap();
-    let run: Run = serde_json::from_slice(&json).unwrap();
-    assert_eq!(place.left_behind(), Vec::<PathBuf>::new());
-    assert_eq!(cgroups_of(pid), Vec::<PathBuf>::new());
-    let unaccounted = run
-        .warnings
-        .iter()
-        .any(|warning| warning.contains("not accounted"));
-    if unaccounted {
-        println!("skipped: no cgroup can be made here, so no memory is charged to one");
+    let run = Isobench::run().quick().experiments("density");
+    let finished = run.targets("process,container,microvm-bare").succeeds();
+    finished.leaves_nothing();
+    if !finished.accounts_memory() {
         return;
     }
+    finished.prints("if nothing but memory limits them");
     for target in ["process", "container", "microvm-bare"] {
         if !can_run(target) {
             continue;
         }
-        let good = |metric: &str| -> Vec<f64> {
-            let of = run.samples.iter().filter(|sample| {
-                sample.target == target && sample.metric == metric && sample.status == Status::Ok
-            });
-            of.filter_map(|sample| sample.value).collect()
-        };
-        let (mut one, mut two, mut price) =
-            (good("charge-1"), good("charge-2"), good("per-instance"));
-        assert!(one.len() == 3 && price.len() == 3, "{target}: {one:?}");
-        // Not each round: another test that starts cold may take a program's pages out of the page cache between two.
+        let charges = |metric| finished.values(target, metric);
+        let (mut one, mut two) = (charges("charge-1"), charges("charge-2"));
+        let mut price = charges("per-instance");
+        assert_eq!(one.len(), 3, "{target}: {one:?}");
+        assert_eq!(price.len(), 3, "{target}: {price:?}");
+        // Not in each round, for another test that starts cold may take a program's pages out of the
+        // page cache between two rounds.
         assert!(
-            median(&mut two) > median(&mut one) && median(&mut price) > Some(0.0),
-            "{target}: {one:?}, {two:?}, {price:?}"
+            median(&mut two) > median(&mut one),
+            "{target}: {one:?}, {two:?}"
         );
+        assert!(median(&mut price) > Some(0.0), "{target}: {price:?}");
     }
-    assert!(text(&output.stdout).contains("if nothing but memory limits them"));
 }

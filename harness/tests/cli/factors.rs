@@ -1,42 +1,28 @@
 //! Start-up and what changes it: cold files, idle gaps, instances that run already.
 
-use std::fs;
+use isobench_reports::model::{Sample, Status};
 
-use crate::old::{Place, can_run, cgroups_of, text};
-use isobench_reports::model::{Run, Sample, Status};
+use crate::support::isobench::{Finished, Isobench};
+use crate::support::needs::can_run;
+use crate::support::results::rows;
 
 /// A quick run of `experiment`, of which nothing may be left.
-fn run(experiment: &str, targets: &str) -> Run {
-    let place = Place::new();
-    let child = place.start(&[
-        "run",
-        "--profile",
-        "quick",
-        "--experiments",
-        experiment,
-        "--targets",
-        targets,
-        "--out",
-        "out",
-    ]);
-    let pid = child.id();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_eq!(place.left_behind(), Vec::<std::path::PathBuf>::new());
-    assert_eq!(cgroups_of(pid), Vec::<std::path::PathBuf>::new());
-    let json = fs::read(place.path("out/results.json")).unwrap();
-    serde_json::from_slice(&json).unwrap()
+fn run(experiment: &str, targets: &str) -> Finished {
+    let run = Isobench::run().quick().experiments(experiment);
+    let finished = run.targets(targets).succeeds();
+    finished.leaves_nothing();
+    finished
 }
 
-/// The values of a metric as a whole; a sample of it that failed is told.
-fn values(run: &Run, target: &str, metric: &str) -> Vec<f64> {
-    let of = run.samples.iter().filter(|sample| {
-        sample.target == target && sample.metric == metric && sample.part == "total"
-    });
-    let counted = of.filter(|sample| sample.status != Status::Warmup && !is_in_use(sample));
-    counted
-        .map(|sample| sample.value.unwrap_or_else(|| panic!("{sample:?}")))
-        .collect()
+/// The samples of a metric that count. None of them may have failed, but for the tests that run
+/// beside this one.
+fn counted<'a>(finished: &'a Finished, target: &str, metric: &str) -> Vec<&'a Sample> {
+    let mut rows = rows(finished.results(), target, metric);
+    rows.retain(|row| row.status != Status::Warmup && !is_in_use(row));
+    for row in &rows {
+        assert_eq!(row.status, Status::Ok, "{row:?}");
+    }
+    rows
 }
 
 /// Whether a sample failed because the tests beside this one ran the same programs just then.
@@ -47,49 +33,49 @@ fn is_in_use(sample: &Sample) -> bool {
 
 #[test]
 fn a_cold_start_reads_its_files_and_a_warm_one_finds_them() {
-    let run = run("start-cold", "process,container,microvm-bare");
+    let finished = run("start-cold", "process,container,microvm-bare");
     for target in ["process", "container", "microvm-bare"] {
-        if can_run(target) {
-            assert_eq!(values(&run, target, "warm").len(), 10, "{target}");
-            let read = values(&run, target, "read");
-            let in_use = run.samples.iter().filter(|sample| {
-                sample.target == target && sample.metric == "read" && is_in_use(sample)
-            });
-            let all = read.len() + in_use.count();
-            // A round to warm up may have failed as well.
-            assert!(
-                !read.is_empty() && (10..=11).contains(&all),
-                "{target}: {all}"
-            );
+        if !can_run(target) {
+            continue;
+        }
+        assert_eq!(counted(&finished, target, "warm").len(), 10, "{target}");
+        let read = counted(&finished, target, "read");
+        assert!(!read.is_empty(), "{target}");
+        let in_use = rows(finished.results(), target, "read");
+        let in_use = in_use.into_iter().filter(|sample| is_in_use(sample));
+        let all = read.len() + in_use.count();
+        // A round that warms up may have failed as well.
+        assert!((10..=11).contains(&all), "{target}: {all}");
+        for sample in read {
             // At the least the page that the program begins in.
-            assert!(read.iter().all(|bytes| *bytes >= 4096.0), "{read:?}");
+            assert!(sample.value >= Some(4096.0), "{sample:?}");
         }
     }
 }
 
 #[test]
 fn gaps_are_recorded_and_kept() {
-    let run = run("start-gaps", "process");
+    let finished = run("start-gaps", "process");
+    let run = finished.results();
     let metrics = &run.experiments[0].metrics;
     let gaps: Vec<_> = metrics.iter().map(|metric| metric.idle_gap_ms).collect();
     assert_eq!(gaps, [Some(0), Some(50), Some(250)]);
-    assert_eq!(values(&run, "process", "gap-250").len(), 6);
-    // Six rounds of 50 and 250 ms, and one to warm up.
+    assert_eq!(counted(&finished, "process", "gap-250").len(), 6);
+    // Six rounds of 50 and 250 ms, and one that warms up.
     assert!(run.duration_seconds > 2.0, "{}", run.duration_seconds);
 }
 
 #[test]
 fn starts_are_timed_beside_a_hundred_others() {
-    let run = run("start-beside", "process,container");
+    let finished = run("start-beside", "process,container");
     for target in ["process", "container"] {
-        if can_run(target) {
-            for metric in ["beside-0", "beside-100"] {
-                let starts = values(&run, target, metric).len();
-                assert!(
-                    starts > 0 && starts.is_multiple_of(5),
-                    "{target} {metric}: {starts}"
-                );
-            }
+        if !can_run(target) {
+            continue;
+        }
+        for metric in ["beside-0", "beside-100"] {
+            let starts = counted(&finished, target, metric).len();
+            assert!(starts > 0, "{target} {metric}");
+            assert_eq!(starts % 5, 0, "{target} {metric}: {starts}");
         }
     }
 }

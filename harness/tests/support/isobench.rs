@@ -1,5 +1,6 @@
 //! The command line of `isobench`, put together option by option, and how it must end.
 
+use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::ops::Deref;
@@ -9,7 +10,6 @@ use std::process::{Child, Command, Stdio};
 use isobench_reports::model::Run;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::cell::OnceCell;
 
 use super::ended::Ended;
 use super::place::Place;
