@@ -1,16 +1,23 @@
 //! `isobench doctor --target`: what a container is like, seen from inside.
 
-use crate::old::{Place, assert_refused, can_run, text};
+use serde_json::Value;
+
+use crate::support::isobench::Isobench;
+use crate::support::needs::can_run;
+use crate::support::place::Place;
+
+fn doctor(target: &str) -> Isobench {
+    Place::new().isobench(&["doctor", "--target", target])
+}
 
 #[test]
 fn a_container_is_looked_at_from_inside() {
     if !can_run("container") {
         return;
     }
-    let place = Place::new();
-    let output = place.run(&["doctor", "--target", "container", "--json"]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let finished = doctor("container").options(&["--json"]).succeeds();
+    finished.leaves_nothing();
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
     let findings = report["inside"].as_array().unwrap();
     let value = |key: &str| {
         let found = findings.iter().find(|finding| finding["key"] == key);
@@ -19,7 +26,6 @@ fn a_container_is_looked_at_from_inside() {
     assert!(value("namespaces").ends_with("all private"), "{report}");
     assert!(value("capabilities").starts_with("none"), "{report}");
     assert_eq!(value("no-new-privileges"), "forbidden");
-    assert_eq!(place.left_behind(), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]
@@ -27,17 +33,14 @@ fn what_is_said_of_a_container_fits_a_terminal() {
     if !can_run("container") {
         return;
     }
-    let output = Place::new().run(&["doctor", "--target", "container"]);
-    let said = text(&output.stdout);
-    assert!(said.contains("System calls"), "{said}");
-    assert!(
-        said.lines().all(|line| line.chars().count() <= 80),
-        "{said}"
-    );
+    let finished = doctor("container").succeeds();
+    finished.prints("System calls");
+    for line in finished.stdout.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
 }
 
 #[test]
 fn an_unknown_target_is_refused() {
-    let output = Place::new().run(&["doctor", "--target", "dokcer"]);
-    assert_refused(&output, "unknown target `dokcer`");
+    doctor("dokcer").refuses("unknown target `dokcer`");
 }

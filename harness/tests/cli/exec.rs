@@ -3,7 +3,12 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use crate::old::{Place, WORKLOAD, assert_refused, can_run, cgroups_of, text};
+use isobench_testing::{Need, skip};
+
+use crate::support::ended::Ended;
+use crate::support::isobench::{ISOBENCH, Isobench, WORKLOAD};
+use crate::support::needs::can_run;
+use crate::support::place::Place;
 
 const RUNGS: [&str; 3] = ["process", "container", "microvm-bare"];
 
@@ -13,23 +18,15 @@ fn the_ready_line_and_the_exit_code_pass_through() {
         if !can_run(target) {
             continue;
         }
-        let place = Place::new();
-        let output = place.run(&["exec", "--target", target, "--", WORKLOAD, "ready"]);
-        assert_eq!(
-            text(&output.stdout),
-            "isobench/1 ready\n",
-            "{target}: {}",
-            text(&output.stderr)
-        );
-        assert_eq!(output.status.code(), Some(0), "{target}");
-        let output = place.run(&["exec", "--target", target, "--", WORKLOAD, "nonsense"]);
-        assert_eq!(output.status.code(), Some(2), "{target}");
-        assert!(text(&output.stderr).contains("nonsense"), "{target}");
-        assert_eq!(
-            place.left_behind(),
-            Vec::<std::path::PathBuf>::new(),
-            "{target}"
-        );
+        let ready = Isobench::exec(target)
+            .program(&[WORKLOAD, "ready"])
+            .succeeds();
+        assert_eq!(ready.stdout, "isobench/1 ready\n", "{target}");
+        ready.leaves_nothing();
+        let nonsense = Isobench::exec(target)
+            .program(&[WORKLOAD, "nonsense"])
+            .ends();
+        nonsense.leaves_nothing().has_code(2).says("nonsense");
     }
 }
 
@@ -39,31 +36,16 @@ fn standard_input_reaches_the_program() {
         if !can_run(target) {
             continue;
         }
-        let place = Place::new();
-        let mut command = place.isobench(&[
-            "exec", "--target", target, "--", WORKLOAD, "idle", "--touch", "1MiB",
-        ]);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let pid = child.id();
-        let mut stdin = child.stdin.take().unwrap();
+        let exec = Isobench::exec(target).program(&[WORKLOAD, "idle", "--touch", "1MiB"]);
+        let mut running = exec.starts_with_input();
+        let mut stdin = running.child.stdin.take().unwrap();
         stdin.write_all(b"some text").unwrap();
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "{target} ended before its standard input"
-        );
+        let end = running.child.try_wait().unwrap();
+        assert_eq!(end, None, "{target} ended before its standard input");
         drop(stdin);
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{target}");
-        assert_eq!(text(&output.stdout), "isobench/1 ready\n", "{target}");
-        assert_eq!(
-            cgroups_of(pid),
-            Vec::<std::path::PathBuf>::new(),
-            "{target}"
-        );
+        let finished = running.ends();
+        finished.leaves_nothing().has_code(0);
+        assert_eq!(finished.stdout, "isobench/1 ready\n", "{target}");
     }
 }
 
@@ -78,61 +60,47 @@ fn a_disk_is_found_where_the_target_has_it() {
             continue;
         }
         let place = Place::new();
-        std::fs::write(place.path("disk"), vec![7_u8; 1 << 20]).unwrap();
-        let arguments = [
-            "exec", "--target", target, "--disk", "disk", "--", WORKLOAD, "disk", "--op",
-            "seq-read", "--block", "64KiB", "--bytes", "1MiB", "--path", path,
-        ];
-        let output = place.run(&arguments);
-        assert!(
-            output.status.success(),
-            "{target}: {}",
-            text(&output.stderr)
-        );
-        assert!(
-            text(&output.stdout).contains("end operations=16 bytes=1048576"),
-            "{target}"
-        );
+        place.write("disk", vec![7_u8; 1 << 20]);
+        let exec = place.isobench(&["exec", "--target", target, "--disk", "disk"]);
+        let reader = [WORKLOAD, "disk", "--op", "seq-read", "--path", path];
+        let size = ["--block", "64KiB", "--bytes", "1MiB"];
+        let finished = exec.program(&reader).options(&size).succeeds();
+        finished.prints("end operations=16 bytes=1048576");
     }
 }
 
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let place = Place::new();
-    let mut command = place.isobench(&["doctor"]);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = command
-        .stdout(writer)
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(text(&output.stderr), "");
+    let mut doctor = place.command(ISOBENCH, &["doctor"]);
+    doctor.stdout(writer).stderr(Stdio::piped());
+    let child = doctor.spawn().unwrap();
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    ended.has_code(0);
+    assert_eq!(ended.stderr, "");
 }
 
 #[test]
 fn limits_are_held_where_they_can_be_and_refused_where_not() {
-    let place = Place::new();
-    let burn = ["--", WORKLOAD, "cpu", "--iterations", "1000"];
-    let run = |target: &str, options: &[&str]| {
-        place.run(&[&["exec", "--target", target], options, &burn].concat())
-    };
-    assert_refused(&run("process", &["--cpus", "1"]), "process has no --cpus");
-    assert_refused(&run("process", &["--usage"]), "process has no --usage");
+    let burn = [WORKLOAD, "cpu", "--iterations", "1000"];
+    let exec = |target, options: &[&str]| Isobench::exec(target).options(options).program(&burn);
+    exec("process", &["--cpus", "1"]).refuses("process has no --cpus");
+    exec("process", &["--usage"]).refuses("process has no --usage");
     if !can_run("container") {
         return;
     }
-    let output = run("container", &["--cpus", "0.5", "--pids", "10", "--usage"]);
-    let stderr = text(&output.stderr);
-    if stderr.contains("needs a cgroup") {
-        println!("skipped: {stderr}");
+    let limited = exec("container", &["--cpus", "0.5", "--pids", "10", "--usage"]).ends();
+    limited.leaves_nothing();
+    if limited.stderr.contains("needs a cgroup") {
+        skip(Need::Cgroup, &limited.stderr);
         return;
     }
-    assert!(output.status.success(), "{stderr}");
-    assert!(stderr.contains("of CPU time"), "{stderr}");
-    let output = run("container", &["--io-read-bps", "/proc:1MiB"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("on no single block device"));
-    assert_eq!(place.left_behind(), Vec::<std::path::PathBuf>::new());
+    limited.has_code(0).says("of CPU time");
+    let refused = exec("container", &["--io-read-bps", "/proc:1MiB"]).ends();
+    refused
+        .leaves_nothing()
+        .has_code(2)
+        .says("on no single block device");
 }

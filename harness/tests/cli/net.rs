@@ -3,56 +3,40 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 
-use isobench_reports::model::{Run, Status};
+use isobench_container::HOST_ADDRESS;
+use isobench_testing::{Need, lacks};
 
-use crate::old::{Place, WORKLOAD, assert_refused, can_run, text};
+use crate::support::isobench::{Finished, Isobench, WORKLOAD};
+use crate::support::needs::can_run;
 
+/// Whether a container can have a link to the host. It takes `CAP_NET_ADMIN`.
 fn can_make_links() -> bool {
-    let root = nix::unistd::geteuid().is_root();
-    if !root {
-        println!("skipped: not root, and a veth pair takes CAP_NET_ADMIN");
-    }
-    root && can_run("container")
+    !lacks(Need::Root) && can_run("container")
 }
 
-fn run(place: &Place, targets: &str) -> Run {
-    let output = place.run(&[
-        "run",
-        "--profile",
-        "quick",
-        "--experiments",
-        "net",
-        "--targets",
-        targets,
-        "--out",
-        "out",
-    ]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let json = std::fs::read(place.path("out/results.json")).unwrap();
-    serde_json::from_slice(&json).unwrap()
+fn run(targets: &str) -> Finished {
+    let run = Isobench::run().quick().experiments("net");
+    run.targets(targets).succeeds()
 }
 
-/// The metrics of which `target` has a good figure.
-fn measured(run: &Run, target: &str) -> Vec<String> {
-    let good = |metric: &str| {
-        let mut samples = run.samples.iter();
-        samples.any(|sample| {
-            sample.target == target
-                && sample.metric == metric
-                && sample.status == Status::Ok
-                && sample.value.is_some_and(|value| value > 0.0)
-        })
-    };
-    let metrics = run.experiments[0].metrics.iter();
+/// The metrics of which `target` has a figure above zero.
+fn measured(finished: &Finished, target: &str) -> Vec<String> {
+    let metrics = finished.results().experiments[0].metrics.iter();
     let names = metrics.map(|metric| metric.name.clone());
-    names.filter(|name| good(name)).collect()
+    let is_measured = |name: &String| {
+        finished
+            .values(target, name)
+            .iter()
+            .any(|value| *value > 0.0)
+    };
+    names.filter(is_measured).collect()
 }
 
 #[test]
 fn a_bare_process_has_every_network_figure_and_a_bare_guest_takes_no_part() {
-    let run = run(&Place::new(), "process,microvm-bare");
+    let finished = run("process,microvm-bare");
     assert_eq!(
-        measured(&run, "process"),
+        measured(&finished, "process"),
         [
             "throughput-in",
             "throughput-out",
@@ -61,8 +45,9 @@ fn a_bare_process_has_every_network_figure_and_a_bare_guest_takes_no_part() {
             "connections"
         ]
     );
-    let others = run.samples.iter().filter(|s| s.target != "process");
-    assert_eq!(others.count(), 0);
+    let mut samples = finished.results().samples.iter();
+    let other = samples.find(|sample| sample.target != "process");
+    assert_eq!(other, None);
 }
 
 #[test]
@@ -70,50 +55,33 @@ fn a_container_is_measured_over_its_link() {
     if !can_make_links() {
         return;
     }
-    let run = run(&Place::new(), "container");
-    assert_eq!(measured(&run, "container").len(), 5);
+    let finished = run("container");
+    assert_eq!(measured(&finished, "container").len(), 5);
 }
 
 #[test]
 fn exec_gives_a_program_the_network_that_is_asked_for() {
-    let place = Place::new();
-    let refused = place.run(&[
-        "exec", "--target", "process", "--net", "veth", "--", WORKLOAD, "ready",
-    ]);
-    assert_refused(&refused, "process has no network veth; choose among host");
+    let veth = |target| Isobench::exec(target).options(&["--net", "veth"]);
+    let exec = veth("process").program(&[WORKLOAD, "ready"]);
+    exec.refuses("process has no network veth; choose among host");
     if !can_make_links() {
         return;
     }
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    let peer = format!(
-        "{}:{}",
-        isobench_container::HOST_ADDRESS,
-        listener.local_addr().unwrap().port()
-    );
-    let child = place.start(&[
-        "exec",
-        "--target",
-        "container",
-        "--net",
-        "veth",
-        "--",
-        WORKLOAD,
-        "net",
-        "--op",
-        "echo",
-        "--count",
-        "1",
-        "--peer",
-        &peer,
-    ]);
+    let port = listener.local_addr().unwrap().port();
+    let peer = format!("{HOST_ADDRESS}:{port}");
+    let echo = [
+        WORKLOAD, "net", "--op", "echo", "--count", "1", "--peer", &peer,
+    ];
+    let running = veth("container").program(&echo).starts();
     let (mut line, _) = listener.accept().unwrap();
     line.write_all(&[7]).unwrap();
     let mut echo = [0];
     line.read_exact(&mut echo).unwrap();
     assert_eq!(echo, [7]);
-    let output = child.wait_with_output().unwrap();
+    let said = running.ends().ended.stdout;
     assert_eq!(
-        text(&output.stdout),
+        said,
         "isobench/1 begin\nisobench/1 end operations=1 bytes=1\n"
     );
 }

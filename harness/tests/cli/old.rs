@@ -9,7 +9,6 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 pub const ISOBENCH: &str = env!("CARGO_BIN_EXE_isobench");
-pub const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 
 /// A place of its own for one test: everything that isobench leaves in it shows.
 pub struct Place {

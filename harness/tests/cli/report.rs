@@ -4,8 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use isobench_reports::model::Run;
+use isobench_testing::{Need, skip};
 
-use crate::old::{Place, entries, text};
+use crate::support::isobench::Isobench;
+use crate::support::place::Place;
+use crate::support::traces::entries;
 
 /// Results that another machine may have measured.
 const RESULTS: &str = concat!(
@@ -13,8 +16,9 @@ const RESULTS: &str = concat!(
     "/../docs/gallery/host/results.json"
 );
 
-/// The starts of three targets among them, which are drawn sooner.
-fn some_results(place: &Place) {
+/// A place with the starts of three targets among those results, which are drawn sooner.
+fn some_results() -> Place {
+    let place = Place::new();
     let mut run: Run = serde_json::from_slice(&fs::read(RESULTS).unwrap()).unwrap();
     let kept = ["process", "container", "microvm-bare"];
     run.experiments.truncate(1);
@@ -22,7 +26,12 @@ fn some_results(place: &Place) {
     run.samples.retain(|one| {
         one.experiment == "startup" && kept.contains(&one.target.as_str()) && one.round < 9
     });
-    fs::write(place.path("some.json"), serde_json::to_vec(&run).unwrap()).unwrap();
+    place.write("some.json", serde_json::to_vec(&run).unwrap());
+    place
+}
+
+fn report(place: &Place, options: &[&str]) -> Isobench {
+    place.isobench(&["report", "some.json"]).options(options)
 }
 
 fn with_ending(directory: &Path, ending: &str) -> Vec<String> {
@@ -36,56 +45,49 @@ fn with_ending(directory: &Path, ending: &str) -> Vec<String> {
 
 #[test]
 fn every_plot_is_written_twice_and_none_is_overwritten() {
-    let place = Place::new();
-    some_results(&place);
-    let arguments = ["report", "some.json", "--plots", "plots"];
-    let output = place.run(&arguments);
-    let said = text(&output.stderr);
-    if said.contains("no font is installed") {
-        assert_eq!(output.status.code(), Some(1), "{said}");
+    let place = some_results();
+    let finished = report(&place, &["--plots", "plots"]).ends();
+    if finished.stderr.contains("no font is installed") {
+        finished.has_code(1);
         assert!(!place.path("plots").exists());
-        println!("skipped: the host has no font to write PNGs with");
+        skip(Need::Font, "without a font no PNG is written");
         return;
     }
-    assert!(output.status.success(), "{said}");
+    finished.has_code(0);
     let drawings = with_ending(&place.path("plots"), "svg");
     assert!(drawings.len() > 5, "{drawings:?}");
     assert_eq!(drawings, with_ending(&place.path("plots"), "png"));
     let first = place.path("plots").join(format!("{}.png", drawings[0]));
     let written = fs::read(&first).unwrap();
     assert!(written.starts_with(b"\x89PNG"));
-    let again = place.run(&arguments);
-    assert!(!again.status.success());
-    assert!(
-        text(&again.stderr).contains("already exists"),
-        "{}",
-        text(&again.stderr)
-    );
+    let again = report(&place, &["--plots", "plots"]).ends();
+    assert_ne!(again.code, Some(0), "{again:?}");
+    again.says("already exists");
     assert_eq!(fs::read(&first).unwrap(), written);
 }
 
 #[test]
 fn a_report_asks_first_and_speaks_another_language_if_told_to() {
-    let place = Place::new();
-    some_results(&place);
-    let draw = |options: &[&str], name: &str| {
-        let mut arguments = vec!["report", "some.json", "--out", name];
-        arguments.extend(options);
-        let output = place.run(&arguments);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        fs::read_to_string(place.path(name)).unwrap()
+    let place = some_results();
+    let draw = |options: &[&str]| {
+        report(&place, options)
+            .options(&["--out", "drawn.html"])
+            .succeeds();
+        let drawn = place.read("drawn.html");
+        fs::remove_file(place.path("drawn.html")).unwrap();
+        drawn
     };
-    let plain = draw(&[], "plain.html");
-    assert!(plain.contains("<html lang=\"en\">") && !plain.contains("<script"));
-    let exercise = draw(&["--exercise"], "exercise.html");
-    assert!(exercise.contains("Predict first") && exercise.contains("script-src 'sha256-"));
-    let chinese = draw(&["--language", "zh"], "zh.html");
-    assert!(chinese.contains("<html lang=\"zh\">") && chinese.contains("在这台主机上"));
-    let output = place.run(&["report", "some.json", "--language", "xx"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        text(&output.stderr).contains("'xx'"),
-        "{}",
-        text(&output.stderr)
-    );
+    let plain = draw(&[]);
+    assert!(plain.contains("<html lang=\"en\">"));
+    assert!(!plain.contains("<script"));
+    let exercise = draw(&["--exercise"]);
+    assert!(exercise.contains("Predict first"));
+    assert!(exercise.contains("script-src 'sha256-"));
+    let chinese = draw(&["--language", "zh"]);
+    assert!(chinese.contains("<html lang=\"zh\">"));
+    assert!(chinese.contains("在这台主机上"));
+    report(&place, &["--language", "xx"])
+        .ends()
+        .has_code(2)
+        .says("'xx'");
 }
