@@ -12,11 +12,9 @@ mod honesty;
 mod image;
 mod isolation;
 mod net;
-mod old;
 mod peers;
 mod report;
 mod run;
-#[expect(dead_code, reason = "not every file uses it yet")]
 #[path = "../support/mod.rs"]
 mod support;
 mod tune;

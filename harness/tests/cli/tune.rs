@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
-use crate::old::{Place, assert_refused, text, wait_for_first_sample};
 use isobench::host::probe::pss::process_tree;
-use isobench_reports::model::Run;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use crate::support::isobench::{Isobench, Running};
+use crate::support::place::Place;
 
 /// A setting, what it is before and after, and what it is during a run.
 const SETTINGS: [(&str, &str, &str); 5] = [
@@ -32,17 +32,18 @@ const SETTINGS: [(&str, &str, &str); 5] = [
     ("sys/kernel/mm/ksm/run", "1", "0"),
 ];
 
-const RUN: [&str; 9] = [
-    "run",
-    "--tune",
-    "--tune-root",
-    "root",
-    "--targets",
-    "process",
-    "--experiments",
-    "startup",
-    "--profile",
-];
+/// A run that changes the settings in `place`.
+fn tuned(place: &Place) -> Isobench {
+    let run = place.run().targets("process").experiments("startup");
+    run.options(&["--tune", "--tune-root", "root"])
+}
+
+/// Such a run that takes samples, beside the test.
+fn sampling(place: &Place) -> Running {
+    let mut running = tuned(place).profile("thorough").starts();
+    running.takes_samples();
+    running
+}
 
 fn place() -> Place {
     let place = Place::new();
@@ -77,10 +78,6 @@ fn during() -> Vec<&'static str> {
     SETTINGS.iter().map(|(_, _, during)| *during).collect()
 }
 
-fn pid_of(child: &Child) -> Pid {
-    Pid::from_raw(child.id().try_into().unwrap())
-}
-
 /// The process beside a run that puts its settings back.
 fn guardian_of(run: Pid) -> Pid {
     let tree = process_tree(run).unwrap();
@@ -107,24 +104,15 @@ fn come_back(place: &Place) -> bool {
 #[test]
 fn a_run_tells_what_it_changed_and_puts_it_back() {
     let place = place();
-    let output = place.run(&[&RUN[..], &["quick", "--out", "out"]].concat());
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    let finished = tuned(&place).quick().succeeds();
     assert_eq!(now(&place), before());
-    let json = fs::read(place.path("out/results.json")).unwrap();
-    let run: Run = serde_json::from_slice(&json).unwrap();
-    let changed = run.conduct.tuned.iter();
-    let changed: Vec<_> = changed
-        .map(|setting| (&*setting.path, &*setting.from, &*setting.to))
-        .collect();
-    assert_eq!(changed, SETTINGS);
-    let said = text(&output.stdout)
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    assert!(
-        said.contains("scaling_governor (2×) from powersave to performance"),
-        "{said}"
-    );
+    let changed = finished.results().conduct.tuned.iter();
+    let changed = changed.map(|setting| (&*setting.path, &*setting.from, &*setting.to));
+    assert_eq!(changed.collect::<Vec<_>>(), SETTINGS);
+    let words: Vec<_> = finished.stdout.split_whitespace().collect();
+    let said = words.join(" ");
+    let governor = "scaling_governor (2×) from powersave to performance";
+    assert!(said.contains(governor), "{said}");
 }
 
 #[test]
@@ -136,11 +124,10 @@ fn settings_are_put_back_whatever_ends_the_run() {
         Signal::SIGKILL,
     ] {
         let place = place();
-        let mut child = place.start(&[&RUN[..], &["thorough"]].concat());
-        wait_for_first_sample(&mut child);
+        let running = sampling(&place);
         assert_eq!(now(&place), during(), "{signal}");
-        kill(pid_of(&child), signal).unwrap();
-        child.wait().unwrap();
+        running.send(signal);
+        running.ends();
         assert!(come_back(&place), "{signal}: {:?}", now(&place));
     }
 }
@@ -148,42 +135,37 @@ fn settings_are_put_back_whatever_ends_the_run() {
 #[test]
 fn what_is_meant_for_the_run_does_not_end_the_process_that_puts_settings_back() {
     let place = place();
-    let mut child = place.start(&[&RUN[..], &["thorough"]].concat());
-    wait_for_first_sample(&mut child);
-    let guardian = guardian_of(pid_of(&child));
+    let running = sampling(&place);
+    let guardian = guardian_of(running.pid());
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         kill(guardian, signal).unwrap();
     }
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(now(&place), during());
-    kill(pid_of(&child), Signal::SIGKILL).unwrap();
-    child.wait().unwrap();
+    running.send(Signal::SIGKILL);
+    running.ends();
     assert!(come_back(&place), "{:?}", now(&place));
 }
 
 #[test]
 fn a_run_whose_guardian_was_killed_puts_settings_back_itself() {
     let place = place();
-    let mut child = place.start(&[&RUN[..], &["thorough"]].concat());
-    wait_for_first_sample(&mut child);
-    kill(guardian_of(pid_of(&child)), Signal::SIGKILL).unwrap();
-    kill(pid_of(&child), Signal::SIGINT).unwrap();
-    child.wait().unwrap();
+    let running = sampling(&place);
+    kill(guardian_of(running.pid()), Signal::SIGKILL).unwrap();
+    running.send(Signal::SIGINT);
+    running.ends();
     assert_eq!(now(&place), before());
 }
 
 #[test]
 fn a_run_keeps_to_the_processors_that_it_is_given() {
-    let place = Place::new();
-    let arguments = ["run", "--targets", "process", "--experiments", "startup"];
-    let quick = ["--profile", "quick", "--out", "out", "--pin"];
-    let run = |processors| place.run(&[&arguments[..], &quick, &[processors]].concat());
-    assert_refused(&run("1000-1001"), "--pin 1000-1001");
-    let output = run("0");
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let json = fs::read(place.path("out/results.json")).unwrap();
-    let run: Run = serde_json::from_slice(&json).unwrap();
-    let mut facts = run.host.facts.iter();
+    let run = |processors| {
+        let run = Isobench::run().quick().targets("process");
+        run.experiments("startup").options(&["--pin", processors])
+    };
+    run("1000-1001").refuses("--pin 1000-1001");
+    let finished = run("0").succeeds();
+    let mut facts = finished.results().host.facts.iter();
     let affinity = facts.find(|fact| fact.key == "affinity").unwrap();
     assert_eq!(affinity.value, "0");
 }
@@ -192,8 +174,6 @@ fn a_run_keeps_to_the_processors_that_it_is_given() {
 fn a_host_with_nothing_to_tune_is_measured_as_it_is() {
     let place = Place::new();
     fs::create_dir(place.path("root")).unwrap();
-    let output = place.run(&[&RUN[..], &["quick", "--out", "out"]].concat());
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let json = fs::read_to_string(place.path("out/results.json")).unwrap();
-    assert!(!json.contains("\"tuned\""));
+    let finished = tuned(&place).quick().succeeds();
+    assert!(!finished.saved("results.json").contains("\"tuned\""));
 }
