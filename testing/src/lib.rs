@@ -18,7 +18,6 @@ mod line;
 mod need;
 
 use std::fmt::Display;
-use std::path::PathBuf;
 
 pub use line::{Skip, again_in};
 pub use need::{Need, find_program};
@@ -50,14 +49,6 @@ pub fn or_skip<T>(need: Need, trial: Result<T, impl Display>) -> Option<T> {
             None
         }
     }
-}
-
-/// The path of an installed program. If there is none, the reason to skip is printed.
-pub fn program(name: &'static str) -> Option<PathBuf> {
-    if lacks(Need::Program(name)) {
-        return None;
-    }
-    find_program(name)
 }
 
 /// Says that a test did something twice, because the host may be to blame for the first failure.

@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::PathBuf;
 
+use isobench_testing::{Need, lacks};
 use serde_json::json;
 use tar::EntryType;
 
 use crate::layout::{Image, LAYER, Layer, gzip, tagged, write_index};
-use crate::support::{Place, WORKLOAD, assert_refused, is_root, text};
+use crate::support::ended::Ended;
+use crate::support::isobench::{ISOBENCH, WORKLOAD};
+use crate::support::place::Place;
 
 /// A place whose store holds an image that must stay.
 fn place() -> Place {
@@ -81,12 +84,12 @@ fn manifests_that_lie_are_refused() {
         write_index(&place.path("bad"), &[manifest]);
         place.refuses(&["image", "import", "bad"], words);
     }
-    fs::write(place.path("bad/index.json"), "{").unwrap();
+    place.write("bad/index.json", "{");
     place.refuses(
         &["image", "import", "bad"],
         "\"index.json\" of the image is not what its name says",
     );
-    fs::write(place.path("bad/index.json"), vec![b' '; 5 << 20]).unwrap();
+    place.write("bad/index.json", vec![b' '; 5 << 20]);
     place.refuses(&["image", "import", "bad"], "more than 4194304 bytes");
 }
 
@@ -112,7 +115,7 @@ fn unknown_media_types_are_refused() {
 #[test]
 fn archives_that_reach_outside_are_refused() {
     let place = place();
-    fs::write(place.path("secret"), "secret").unwrap();
+    place.write("secret", "secret");
     let up = "../".repeat(12) + "tmp";
     for (number, (layer, words)) in [
         (
@@ -155,21 +158,21 @@ fn archives_that_reach_outside_are_refused() {
             .write(&place.path(&name));
         place.refuses(&["image", "import", &name], words);
     }
-    assert_eq!(fs::read(place.path("secret")).unwrap(), b"secret");
+    assert_eq!(place.read("secret"), "secret");
 }
 
 #[test]
 fn what_is_no_image_or_one_of_many_is_refused() {
     let place = place();
     place.refuses(&["image", "import", "no/such"], "\"no/such\": No such file");
-    fs::write(place.path("text"), "text ".repeat(200)).unwrap();
+    place.write("text", "text ".repeat(200));
     place.refuses(&["image", "import", "text"], "is no OCI image layout");
     place.refuses(&["image", "import", "tmp"], "is no OCI image layout");
     place.refuses(
         &["image", "import", "/dev/zero"],
         "neither a file nor a directory",
     );
-    fs::write(place.path("image.tar.gz"), gzip(b"x")).unwrap();
+    place.write("image.tar.gz", gzip(b"x"));
     place.refuses(&["image", "import", "image.tar.gz"], "uncompress it first");
     place.refuses(
         &["image", "import", "good", "--name", "a b"],
@@ -220,11 +223,8 @@ fn what_is_no_image_or_one_of_many_is_refused() {
 fn an_image_without_the_program_is_refused() {
     let place = place();
     let exec = |command: &[&'static str]| {
-        [
-            &["exec", "--target", "container", "--image", "good", "--"][..],
-            command,
-        ]
-        .concat()
+        let start = ["exec", "--target", "container", "--image", "good", "--"];
+        [&start[..], command].concat()
     };
     place.refuses(
         &exec(&["nope"]),
@@ -290,8 +290,8 @@ fn an_image_whose_user_or_directory_is_unknown_is_refused() {
 
 #[test]
 fn a_full_disk_and_a_bomb_leave_the_store_as_it_is() {
-    if !is_root() {
-        println!("skipped: mounting a small tmpfs takes root");
+    // Mounting a small file system takes root.
+    if lacks(Need::Root) {
         return;
     }
     let place = place();
@@ -314,21 +314,10 @@ fn a_full_disk_and_a_bomb_leave_the_store_as_it_is() {
         ("many", "No space left on device"),
         ("bomb", "the image unpacks to more than"),
     ] {
-        let arguments = [
-            "--mount",
-            "sh",
-            "-c",
-            script,
-            crate::support::ISOBENCH,
-            image,
-        ];
-        let mut output = place.command("unshare", &arguments).output().unwrap();
-        assert!(
-            text(&output.stdout).starts_with("imported good"),
-            "{}",
-            text(&output.stderr)
-        );
-        output.stdout.clear();
-        assert_refused(&output, words);
+        let shell = ["--mount", "sh", "-c", script, ISOBENCH, image];
+        let mut ended = Ended::of(&mut place.command("unshare", &shell));
+        assert!(ended.stdout.starts_with("imported good"), "{ended:?}");
+        ended.stdout.clear();
+        ended.is_refused_by("isobench", words);
     }
 }

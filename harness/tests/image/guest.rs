@@ -8,12 +8,17 @@ use std::process::{Command, Stdio};
 use isobench::targets::guest::files::{GuestFiles, GuestImage};
 use isobench_container::User;
 use isobench_container::image::Store;
+use isobench_testing::{Need, find_program, lacks, skip};
 use isobench_workloads::guest_init::Orders;
 use serde_json::json;
 use tar::EntryType;
 
+use crate::commands::can_run_images;
 use crate::layout::{Image, Layer};
-use crate::support::{Place, WORKLOAD, assert_refused, can_run, is_root, text};
+use crate::support::ended::Ended;
+use crate::support::isobench::WORKLOAD;
+use crate::support::needs::can_run;
+use crate::support::place::Place;
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-vmm");
 /// Prints what there is below `/`, but for what is mounted there: each name with mode, owners and, but of directories, whose are
@@ -23,35 +28,9 @@ const LIST: &str = "cd /; list() { busybox find . ! -path ./dev ! -path './dev/*
                     { list -type d -exec busybox stat -c '%n %f %u %g'; list ! -type d -exec busybox stat -c '%n %f %h %u %g %s %N'; } \
                     2>/dev/null | busybox sort";
 
-/// A program of the host's, if it's there.
-fn host_program(name: &str) -> Option<PathBuf> {
-    let found = ["/usr/bin", "/bin"].map(|directory| Path::new(directory).join(name));
-    let found = found.into_iter().find(|path| path.is_file());
-    if found.is_none() {
-        println!("skipped: {name} is not installed");
-    }
-    found
-}
-
-/// Whether `microvm-linux` can run here; says why if not.
-fn can_boot(place: &Place) -> bool {
-    let output = place.isobench(&["doctor", "--json"]);
-    let diagnosis: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let targets = diagnosis["targets"].as_array().unwrap();
-    let of_name = |target: &&serde_json::Value| target["name"] == "microvm-linux";
-    let target = targets.iter().find(of_name).unwrap();
-    if target["available"] != true {
-        println!(
-            "skipped: microvm-linux: {}",
-            target["reason"].as_str().unwrap()
-        );
-    }
-    target["available"] == true
-}
-
 /// Two layers: what the second hides of the first, links, owners and modes; names that an archive's end has, too.
 fn stacked() -> Image {
-    let busybox = host_program("busybox").unwrap();
+    let busybox = find_program("busybox").unwrap();
     let below = Layer::new()
         .program("bin/busybox", busybox.to_str().unwrap())
         .add("gone", EntryType::Directory, "", 0o755, b"")
@@ -114,27 +93,22 @@ fn unpacked(place: &Place, image: &str) -> PathBuf {
 
 #[test]
 fn a_guest_is_given_what_a_container_shows() {
-    let has_tools = ["busybox", "cpio"]
-        .map(host_program)
-        .iter()
-        .all(Option::is_some);
-    if !has_tools || !can_run() {
-        return;
+    // Only root can unpack owners.
+    for need in [Need::Program("busybox"), Need::Program("cpio"), Need::Root] {
+        if lacks(need) {
+            return;
+        }
     }
-    if !is_root() {
-        println!("skipped: only root can unpack owners");
+    if !can_run_images() {
         return;
     }
     let place = Place::new();
     stacked().write(&place.path("stacked"));
     place.succeeds(&["image", "import", "stacked"]);
     let root = unpacked(&place, "stacked");
-    let listing = Command::new("busybox")
-        .arg("chroot")
-        .arg(&root)
-        .args(["/bin/sh", "-c", LIST])
-        .output();
-    let of_guest = text(&listing.unwrap().stdout);
+    let mut busybox = Command::new("busybox");
+    busybox.arg("chroot").arg(&root);
+    let of_guest = Ended::of(busybox.args(["/bin/sh", "-c", LIST])).stdout;
     let of_container = place.prints("stacked", &["sh", "-c", LIST]);
     assert_eq!(of_guest, of_container);
     for shown in [
@@ -159,50 +133,32 @@ fn too_little_memory_for_an_image_is_said_with_how_much_it_takes() {
     let layers = store
         .hold(&store.image(&"one".parse().unwrap()).unwrap())
         .unwrap();
-    let output = Command::new(LAUNCHER)
-        .args([
-            "run",
-            "--guest",
-            "linux",
-            "--kernel",
-            "/nonexistent",
-            "--memory",
-            "16MiB",
-            "--layer",
-        ])
+    let mut launcher = Command::new(LAUNCHER);
+    launcher
+        .args(["run", "--guest", "linux", "--kernel", "/nonexistent"])
+        .args(["--memory", "16MiB", "--layer"])
         .arg(&layers.paths[0])
-        .args(["--", "/bin/workload", "ready"])
-        .output()
-        .unwrap();
-    let said = text(&output.stderr);
-    assert_eq!(
-        (output.status.code(), said.lines().count()),
-        (Some(2), 1),
-        "{said}"
-    );
+        .args(["--", "/bin/workload", "ready"]);
     let words = "guest memory of 16.0 MiB is too small for the image";
-    assert!(
-        said.contains(words) && said.contains(": --memory "),
-        "{said}"
-    );
+    let ended = Ended::of(&mut launcher);
+    ended
+        .is_refused_by("isobench-vmm", words)
+        .says(": --memory ");
 }
 
 /// A layer with the host's shell, which is linked dynamically, as `/bin/dynamic`, and its libraries; if it is such a one.
 fn dynamic(layer: Layer) -> Option<Layer> {
     let shell = fs::canonicalize("/bin/sh").ok()?;
     let loader = "/lib64/ld-linux-x86-64.so.2";
-    let listed = Command::new(loader)
-        .arg("--list")
-        .arg(&shell)
-        .output()
-        .ok()?;
-    let listed = text(&listed.stdout);
+    let listed = Command::new(loader).arg("--list").arg(&shell).output();
+    let listed = Ended::from(listed.ok()?);
     let libraries: Vec<_> = listed
+        .stdout
         .split_whitespace()
         .filter(|word| word.starts_with('/'))
         .collect();
     if libraries.is_empty() {
-        println!("skipped: a shell with libraries is not installed");
+        skip(Need::DynamicShell, "the host's shell has no libraries");
         return None;
     }
     let layer = layer.program("bin/dynamic", shell.to_str()?);
@@ -217,26 +173,23 @@ fn a_program_of_an_image_runs_in_a_virtual_machine_as_in_a_container() {
     let place = Place::new();
     Image::with_workload().write(&place.path("one"));
     place.succeeds(&["image", "import", "one"]);
-    let exec = ["exec", "--target", "microvm-linux", "--image"];
-    if !can_boot(&place) {
-        let refused = place.isobench(&[&exec[..], &["one", "--", "workload", "ready"]].concat());
-        assert_refused(&refused, "microvm-linux can't run here: ");
+    let exec = |image| place.isobench(&["exec", "--target", "microvm-linux", "--image", image]);
+    let ready = exec("one").program(&["workload", "ready"]);
+    if !can_run("microvm-linux") {
+        ready.refuses("microvm-linux can't run here: ");
         return;
     }
-    let ready = place.succeeds(&[&exec[..], &["one", "--", "workload", "ready"]].concat());
-    assert_eq!(ready, "isobench/1 ready\n");
-    if host_program("busybox").is_none() {
+    assert_eq!(ready.succeeds().stdout, "isobench/1 ready\n");
+    if lacks(Need::Program("busybox")) {
         return;
     }
     stacked().write(&place.path("stacked"));
     place.succeeds(&["image", "import", "stacked"]);
-    let of_guest = place.succeeds(&[&exec[..], &["stacked", "--", "sh", "-c", LIST]].concat());
-    assert!(
-        of_guest.contains("./opaque/suid 89c9 2 0 0 3 "),
-        "{of_guest}"
-    );
-    if can_run() {
-        assert_eq!(of_guest, place.prints("stacked", &["sh", "-c", LIST]));
+    let of_guest = exec("stacked").program(&["sh", "-c", LIST]).succeeds();
+    of_guest.prints("./opaque/suid 89c9 2 0 0 3 ");
+    if can_run_images() {
+        let of_container = place.prints("stacked", &["sh", "-c", LIST]);
+        assert_eq!(of_guest.stdout, of_container);
     }
     let Some(layer) = dynamic(Layer::new()) else {
         return;
@@ -251,11 +204,8 @@ fn a_program_of_an_image_runs_in_a_virtual_machine_as_in_a_container() {
         .config(config)
         .write(&place.path("dynamic"));
     place.succeeds(&["image", "import", "dynamic"]);
-    let output = place.isobench(&[&exec[..], &["dynamic"]].concat());
-    assert_eq!(
-        text(&output.stdout),
-        "hello /opaque 7 8 end\n/proc/self/fd/1\n",
-        "{output:?}"
-    );
-    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let ended = exec("dynamic").ends();
+    let expected = "hello /opaque 7 8 end\n/proc/self/fd/1\n";
+    assert_eq!(ended.stdout, expected, "{ended:?}");
+    ended.has_code(3);
 }

@@ -107,7 +107,7 @@ impl Image {
 
     /// An image with the workload as /bin/workload.
     pub fn with_workload() -> Self {
-        Self::new().plain(Layer::new().program("bin/workload", crate::support::WORKLOAD))
+        Self::new().plain(Layer::new().program("bin/workload", crate::support::isobench::WORKLOAD))
     }
 
     pub fn config(mut self, config: Value) -> Self {

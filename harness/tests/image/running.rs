@@ -3,18 +3,22 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use isobench_testing::{Need, skip};
 use serde_json::json;
 use tar::EntryType;
 use tempfile::TempDir;
 
+use crate::commands::{can_run_images, is_root};
 use crate::layout::{Image, Layer};
-use crate::support::{ISOBENCH, Place, assert_refused, can_run, is_root, text};
+use crate::support::ended::Ended;
+use crate::support::isobench::ISOBENCH;
+use crate::support::place::Place;
 
 #[test]
 fn the_program_is_the_image_s_own_or_one_on_its_path() {
-    if !can_run() {
+    if !can_run_images() {
         return;
     }
     let place = Place::new();
@@ -42,7 +46,7 @@ fn the_program_is_the_image_s_own_or_one_on_its_path() {
 
 #[test]
 fn as_many_layers_as_are_taken_can_be_stacked() {
-    if !can_run() {
+    if !can_run_images() {
         return;
     }
     let place = Place::new();
@@ -60,7 +64,7 @@ fn as_many_layers_as_are_taken_can_be_stacked() {
 
 #[test]
 fn an_image_may_have_the_same_layer_twice() {
-    if !can_run() {
+    if !can_run_images() {
         return;
     }
     let place = Place::new();
@@ -78,7 +82,7 @@ fn an_image_may_have_the_same_layer_twice() {
 }
 
 /// The programs and an image where any user may reach them; run as another user than root, if we are root.
-fn as_ordinary_user(directory: &Path, arguments: &[&str]) -> Output {
+fn as_ordinary_user(directory: &Path, arguments: &[&str]) -> Ended {
     let isobench = directory.join("isobench");
     let mut command = if is_root() {
         let mut command = Command::new("setpriv");
@@ -95,9 +99,8 @@ fn as_ordinary_user(directory: &Path, arguments: &[&str]) -> Output {
         .env("ISOBENCH_STORE", directory.join("store"))
         .env("TMPDIR", directory)
         .env_remove("CARGO")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+        .stdin(Stdio::null());
+    Ended::of(&mut command)
 }
 
 /// A directory with the programs in it, in which any user may do anything.
@@ -123,7 +126,7 @@ fn common_ground() -> TempDir {
 
 #[test]
 fn an_ordinary_user_has_images_too_but_user_0_alone() {
-    if !can_run() {
+    if !can_run_images() {
         return;
     }
     let directory = common_ground();
@@ -139,26 +142,19 @@ fn an_ordinary_user_has_images_too_but_user_0_alone() {
                 .add("d", EntryType::Directory, "", 0, b""),
         )
         .write(&directory.path().join("one"));
-    let said = text(&isobench(&["image", "import", "one"]).stdout);
-    assert!(said.contains("only root can keep other owners"), "{said}");
-    let output = run("one");
-    if text(&output.stderr).contains("user namespaces are forbidden") {
-        println!("skipped: an ordinary user may make no user namespace");
+    let import = isobench(&["image", "import", "one"]);
+    import.prints("only root can keep other owners");
+    let ended = run("one");
+    if ended.stderr.contains("user namespaces are forbidden") {
+        skip(Need::UserNamespaces, &ended.stderr);
         return;
     }
-    assert_eq!(
-        text(&output.stdout),
-        "isobench/1 ready\n",
-        "{}",
-        text(&output.stderr)
-    );
+    assert_eq!(ended.stdout, "isobench/1 ready\n", "{ended:?}");
     Image::with_workload()
         .config(json!({"User": "7"}))
         .write(&directory.path().join("two"));
-    assert!(isobench(&["image", "import", "two"]).status.success());
-    assert_refused(
-        &run("two"),
-        "only root can start a container with more users than 0",
-    );
-    assert!(isobench(&["image", "rm", "one", "two"]).status.success());
+    isobench(&["image", "import", "two"]).has_code(0);
+    let why = "only root can start a container with more users than 0";
+    run("two").is_refused_by("isobench", why);
+    isobench(&["image", "rm", "one", "two"]).has_code(0);
 }

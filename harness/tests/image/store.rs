@@ -1,27 +1,34 @@
 //! What the store keeps, shares and gives up.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::json;
 
+use crate::commands::{can_run_images, is_root};
 use crate::layout::{Image, Layer, tagged, write_index};
-use crate::support::{ISOBENCH, Place, WORKLOAD, assert_refused, can_run, is_root, text};
+use crate::support::ended::Ended;
+use crate::support::isobench::{ISOBENCH, WORKLOAD};
+use crate::support::place::Place;
+use crate::support::traces::entries;
+
+/// The part of the store that this user's images are in.
+fn own_store(place: &Place) -> PathBuf {
+    let part = if is_root() { "shifted" } else { "own" };
+    place.path("store").join(part)
+}
 
 /// How many layers the store has.
 fn layers(place: &Place) -> usize {
-    let map = if is_root() { "shifted" } else { "own" };
-    fs::read_dir(place.path("store").join(map).join("layers"))
-        .unwrap()
-        .count()
+    entries(&own_store(place).join("layers")).len()
 }
 
-fn entries(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).unwrap();
-    entries.map(|entry| entry.unwrap().path()).collect()
-}
+/// What the workload says when it is ready.
+const READY: &str = "isobench/1 ready\n";
 
 fn file(name: &str) -> Layer {
     Layer::new().file(name, name.as_bytes())
@@ -59,14 +66,14 @@ fn images_are_listed_and_removed_and_layers_shared() {
         lines[1].starts_with("here/two:2       2         2 B  2024-05-06"),
         "{listed}"
     );
-    assert!(lines.iter().all(|line| line.len() <= 80));
+    for line in lines {
+        assert!(line.len() <= 80, "{line}");
+    }
     let listed = place.succeeds(&["image", "ls", "--json"]);
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed[1]["name"], "one:latest");
-    assert_eq!(
-        (&listed[1]["layers"], &listed[1]["bytes"]),
-        (&json!(2), &json!(2))
-    );
+    assert_eq!(listed[1]["layers"], 2);
+    assert_eq!(listed[1]["bytes"], 2);
 
     place.succeeds(&["image", "rm", "one"]);
     assert_eq!(layers(&place), 2);
@@ -97,17 +104,14 @@ fn every_format_brings_the_same_layers() {
     };
     image().write(&place.path("layout"));
     place.succeeds(&["image", "import", "layout"]);
-    fs::write(place.path("docker.tar"), image().docker_save("saved:1")).unwrap();
+    place.write("docker.tar", image().docker_save("saved:1"));
     let said = place.succeeds(&["image", "import", "docker.tar"]);
     assert!(
         said.starts_with("imported saved:1: layers 3 (3 there already)"),
         "{said}"
     );
-    let tar = place
-        .command("tar", &["cf", "oci.tar", "-C", "layout", "."])
-        .status()
-        .unwrap();
-    assert!(tar.success());
+    let mut tar = place.command("tar", &["cf", "oci.tar", "-C", "layout", "."]);
+    Ended::of(&mut tar).has_code(0);
     let said = place.succeeds(&["image", "import", "oci.tar"]);
     assert!(
         said.starts_with("imported oci:latest: layers 3 (3 there already)"),
@@ -141,15 +145,13 @@ fn what_a_killed_import_left_is_removed_by_the_next() {
     let place = Place::new();
     Image::new().plain(file("a")).write(&place.path("one"));
     place.succeeds(&["image", "import", "one"]);
-    let store = place
-        .path("store")
-        .join(if is_root() { "shifted" } else { "own" });
+    let store = own_store(&place);
     fs::create_dir_all(store.join("new/half/root/d")).unwrap();
     fs::write(store.join("new/half/root/d/f"), "").unwrap();
     fs::create_dir_all(store.join("layers/orphan/root")).unwrap();
     place.succeeds(&["image", "import", "one"]);
     assert_eq!(layers(&place), 1);
-    assert_eq!(fs::read_dir(store.join("new")).unwrap().count(), 0);
+    assert_eq!(entries(&store.join("new")), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -157,17 +159,15 @@ fn a_damaged_layer_is_mended_by_another_import() {
     let place = Place::new();
     Image::with_workload().write(&place.path("one"));
     place.succeeds(&["image", "import", "one"]);
-    let store = place
-        .path("store")
-        .join(if is_root() { "shifted" } else { "own" });
+    let store = own_store(&place);
     let layer = entries(&store.join("layers")).remove(0);
     fs::write(layer.join("facts.json"), "{").unwrap();
     fs::remove_file(layer.join("root/bin/workload")).unwrap();
     let said = place.succeeds(&["image", "import", "one"]);
     assert!(said.contains("layers 1 (0 there already)"), "{said}");
     assert!(layer.join("root/bin/workload").exists());
-    assert!(entries(&store.join("new")).is_empty());
-    if !can_run() {
+    assert_eq!(entries(&store.join("new")), Vec::<PathBuf>::new());
+    if !can_run_images() {
         return;
     }
     fs::remove_dir_all(&layer).unwrap();
@@ -175,7 +175,7 @@ fn a_damaged_layer_is_mended_by_another_import() {
     let exec = [&start[..], &["--", "workload", "ready"]].concat();
     place.refuses(&exec, "the image one:latest is damaged");
     place.succeeds(&["image", "import", "one"]);
-    assert_eq!(place.succeeds(&exec), "isobench/1 ready\n");
+    assert_eq!(place.succeeds(&exec), READY);
 }
 
 #[test]
@@ -190,24 +190,18 @@ fn an_import_killed_at_any_moment_leaves_the_store_as_it_is_or_complete() {
         .gzip(layer)
         .write(&place.path("one"));
     for milliseconds in [0, 5, 10, 20, 40, 80, 160] {
-        let mut child = place
-            .command(ISOBENCH, &["image", "import", "one"])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let running = place.isobench(&["image", "import", "one"]).starts();
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        running.send(Signal::SIGKILL);
+        running.ends();
         let listed = place.succeeds(&["image", "ls"]);
         let images = listed.lines().count() - 1;
         if images == 1 {
             place.succeeds(&["image", "rm", "one"]);
         }
         // Whoever changes the store next finds nothing but what images have.
-        assert_refused(
-            &place.isobench(&["image", "rm", "one"]),
-            "no image one:latest",
-        );
+        let removal = place.isobench(&["image", "rm", "one"]);
+        removal.refuses("no image one:latest");
         assert_eq!(layers(&place), 0, "killed after {milliseconds} ms");
     }
 }
@@ -222,15 +216,9 @@ fn imports_at_the_same_time_all_succeed() {
             .gzip(file(name))
             .write(&place.path(name));
     }
-    let start = |name: &&str| {
-        place
-            .command(ISOBENCH, &["image", "import", name])
-            .stdout(Stdio::null())
-            .spawn()
-    };
-    let children: Vec<_> = names.iter().map(|name| start(name).unwrap()).collect();
-    for mut child in children {
-        assert!(child.wait().unwrap().success());
+    let imports = names.map(|name| place.isobench(&["image", "import", name]).starts());
+    for import in imports {
+        import.ends().has_code(0);
     }
     assert_eq!(
         place.succeeds(&["image", "ls"]).lines().count(),
@@ -241,34 +229,19 @@ fn imports_at_the_same_time_all_succeed() {
 
 #[test]
 fn an_image_in_use_is_not_removed() {
-    if !can_run() {
+    if !can_run_images() {
         return;
     }
     let place = Place::new();
     Image::with_workload().write(&place.path("one"));
     place.succeeds(&["image", "import", "one"]);
-    let exec = [
-        "exec",
-        "--target",
-        "container",
-        "--image",
-        "one",
-        "--",
-        "workload",
-        "idle",
-        "--touch",
-        "1MiB",
-    ];
-    let mut child = place
-        .command(ISOBENCH, &exec)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    output.read_line(&mut line).unwrap();
-    assert_eq!(line, "isobench/1 ready\n");
+    let exec = place.isobench(&["exec", "--target", "container", "--image", "one"]);
+    let exec = exec.program(&["workload", "idle", "--touch", "1MiB"]);
+    let mut running = exec.starts_with_input();
+    let mut line = [0; READY.len()];
+    let stdout = running.child.stdout.as_mut().unwrap();
+    stdout.read_exact(&mut line).unwrap();
+    assert_eq!(str::from_utf8(&line), Ok(READY));
     place.refuses(
         &["image", "rm", "one"],
         "one:latest is in use by a running container",
@@ -279,36 +252,26 @@ fn an_image_in_use_is_not_removed() {
         .write(&place.path("other"));
     place.succeeds(&["image", "import", "other", "--name", "one"]);
     assert_eq!(layers(&place), 2);
-    drop(child.stdin.take());
-    output.read_to_string(&mut line).unwrap();
-    assert!(child.wait().unwrap().success());
+    drop(running.child.stdin.take());
+    running.ends().has_code(0);
     place.succeeds(&["image", "rm", "one"]);
     assert_eq!(layers(&place), 0);
 }
 
 #[test]
 fn a_store_that_others_may_write_to_is_refused() {
-    use std::os::unix::fs::PermissionsExt as _;
     let place = Place::new();
     fs::create_dir(place.path("store")).unwrap();
     fs::set_permissions(place.path("store"), fs::Permissions::from_mode(0o777)).unwrap();
-    assert_refused(
-        &place.isobench(&["image", "ls"]),
-        "belongs to another user, or others may write to it",
-    );
-    let output = place
-        .command(ISOBENCH, &["image", "ls"])
-        .env("ISOBENCH_STORE", WORKLOAD)
-        .output()
-        .unwrap();
-    assert_refused(&output, "cannot use the store");
-    let output = place
-        .command(ISOBENCH, &["image", "ls"])
+    let list = || place.isobench(&["image", "ls"]);
+    list().refuses("belongs to another user, or others may write to it");
+    let of_program = list().environment("ISOBENCH_STORE", WORKLOAD);
+    of_program.refuses("cannot use the store");
+    let mut list_usual = place.command(ISOBENCH, &["image", "ls"]);
+    list_usual
         .env_remove("ISOBENCH_STORE")
         .env_remove("HOME")
-        .env("XDG_DATA_HOME", place.path("data"))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
+        .env("XDG_DATA_HOME", place.path("data"));
+    Ended::of(&mut list_usual).has_code(0);
     assert!(place.path("data/isobench").is_dir());
 }

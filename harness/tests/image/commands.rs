@@ -1,0 +1,64 @@
+//! What these tests ask of `isobench`, in a place whose image store is its own.
+
+use std::fs;
+use std::path::Path;
+
+use isobench_testing::{Need, lacks};
+
+use crate::support::needs::can_run;
+use crate::support::place::Place;
+
+impl Place {
+    /// What `isobench` prints to these arguments, with which it has to succeed.
+    #[track_caller]
+    pub fn succeeds(&self, arguments: &[&str]) -> String {
+        self.isobench(arguments).succeeds().ended.stdout
+    }
+
+    /// What `command` of the image prints in a container.
+    #[track_caller]
+    pub fn prints(&self, image: &str, command: &[&str]) -> String {
+        let start = ["exec", "--target", "container", "--image", image, "--"];
+        self.succeeds(&[&start[..], command].concat())
+    }
+
+    /// Expects that `isobench` refuses these arguments in one line that has `words`, and that the
+    /// store stays as it is.
+    #[track_caller]
+    pub fn refuses(&self, arguments: &[&str], words: &str) {
+        let before = self.stored();
+        self.isobench(arguments).refuses(words);
+        assert_eq!(self.stored(), before, "{words}");
+    }
+
+    /// Everything in the store: path and, of files, time of last change.
+    fn stored(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        list(&self.path("store"), &mut found);
+        found.retain(|line| !line.ends_with("/lock"));
+        found.sort();
+        found
+    }
+}
+
+fn list(directory: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let metadata = entry.metadata().unwrap();
+        // A directory's time tells what was made in it for a moment.
+        let is_file = metadata.is_file();
+        let time = is_file.then(|| metadata.modified().unwrap());
+        found.push(format!("{time:?} {}", entry.path().display()));
+        if metadata.is_dir() {
+            list(&entry.path(), found);
+        }
+    }
+}
+
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Whether containers of images can run here: they need overlayfs in user namespaces.
+pub fn can_run_images() -> bool {
+    can_run("container") && !lacks(Need::Overlayfs)
+}
