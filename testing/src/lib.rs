@@ -30,7 +30,7 @@ pub fn lacks(need: Need) -> bool {
     let is_met = need.is_met();
     let is_met = is_met.unwrap_or_else(|| panic!("only a trial tells whether {need} is there"));
     if !is_met {
-        skip(need, format_args!("this test needs {need}"));
+        skip(need, need.complaint());
     }
     !is_met
 }

@@ -123,6 +123,24 @@ impl Need {
             | Self::UserNamespaces => return None,
         })
     }
+
+    /// What a test says that found out, by [`Need::is_met`], that this host doesn't meet this need.
+    pub(crate) fn complaint(self) -> String {
+        let complaint = match self {
+            Self::CompressedGuestKernel => "there is no bzImage beside the guest kernel",
+            Self::GuestKernel => "ISOBENCH_KERNEL names no kernel for guests",
+            Self::HugePages => "this host's kernel has no transparent huge pages",
+            Self::KernelThreads => "the kernel's threads are out of sight",
+            Self::Kvm => "this user can't open /dev/kvm for reading and writing",
+            Self::MessageQueues => "this host's kernel has no POSIX message queues",
+            Self::Overlayfs => "this host's kernel has no overlayfs",
+            Self::Root => "only root may do what this test does",
+            Self::TmpfsAttributes => "the tmpfs of this host's kernel has no attributes of users",
+            Self::Program(name) => return format!("{name} is not installed"),
+            other => return format!("this host has no {other}"),
+        };
+        complaint.to_owned()
+    }
 }
 
 impl fmt::Display for Need {
