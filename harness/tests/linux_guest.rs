@@ -1,16 +1,21 @@
 //! The launcher with a Linux guest, end to end. What boots needs hardware KVM and a kernel (`ISOBENCH_KERNEL`): the lab has both.
 
+#[expect(dead_code, reason = "the tests of isobench itself use the rest")]
+mod support;
+
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use isobench::host::facts::HostReport;
 use isobench::host::programs::Programs;
+use isobench_testing::{Need, lacks, skip, tried_again};
+use support::ended::Ended;
 use tempfile::{NamedTempFile, TempDir};
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-vmm");
@@ -18,22 +23,17 @@ const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 /// A guest that takes longer than this, even on an emulated processor, hangs.
 const LIMIT: [&str; 2] = ["--time-limit", "120"];
 
-/// A kernel that can boot here; says why if there is none.
+/// A kernel that can boot here, if there is one.
 fn kernel() -> Option<PathBuf> {
-    let Some(kernel) = std::env::var_os("ISOBENCH_KERNEL") else {
-        eprintln!("skipped: ISOBENCH_KERNEL names no kernel for the guest");
+    if lacks(Need::GuestKernel) {
         return None;
-    };
-    let probe = Command::new(LAUNCHER).arg("probe").output().unwrap();
-    let found = String::from_utf8_lossy(&probe.stdout);
-    if found.contains(r#""guest_kernel_obstacle":null"#) {
-        return Some(kernel.into());
     }
-    eprintln!(
-        "skipped: no guest kernel can run here: {found}{}",
-        stderr(&probe)
-    );
-    None
+    let probe = Ended::of(Command::new(LAUNCHER).arg("probe"));
+    if !probe.stdout.contains(r#""guest_kernel_obstacle":null"#) {
+        skip(Need::HardwareKvm, probe.stdout + &probe.stderr);
+        return None;
+    }
+    std::env::var_os("ISOBENCH_KERNEL").map(PathBuf::from)
 }
 
 /// The launcher's command line up to the program.
@@ -52,15 +52,15 @@ fn launcher(kernel: &PathBuf, options: &[&str]) -> Command {
 ///
 /// On emulated processors a guest has been lost for no known reason, once among hundreds of starts (docs/lab.md): one that
 /// triple-faults there is started again, and that is told. On real processors it is a failure at once.
-fn run(options: &[&str], workload: &[&str]) -> Option<Output> {
+fn run(options: &[&str], workload: &[&str]) -> Option<Ended> {
     let mut command = launcher(&kernel()?, options);
     command.args(["--", WORKLOAD]).args(workload);
-    let output = command.output().unwrap();
-    if stderr(&output).contains("triple-faulted") && is_emulated() {
-        eprintln!("tried again: {}", stderr(&output).trim_end());
-        return Some(command.output().unwrap());
+    let ended = Ended::of(&mut command);
+    if ended.stderr.contains("triple-faulted") && is_emulated() {
+        tried_again(&ended.stderr);
+        return Some(Ended::of(&mut command));
     }
-    Some(output)
+    Some(ended)
 }
 
 /// Whether this host's processors are a program, as reports are stamped with.
@@ -69,30 +69,17 @@ fn is_emulated() -> bool {
     HostReport::inspect(&programs).describe().is_emulated()
 }
 
-fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).unwrap()
-}
-
-fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).unwrap()
-}
-
 #[test]
 fn the_workload_says_ready_on_one_processor_and_on_several() {
     for processors in ["1", "2", "4"] {
         let options = ["--vcpus", processors];
         for workload in [&["ready"][..], &["ready", "--libc"]] {
-            let Some(output) = run(&options, workload) else {
+            let Some(ended) = run(&options, workload) else {
                 return;
             };
-            assert_eq!(stdout(&output), "isobench/1 ready\n", "{output:?}");
-            let ended = (output.status.code(), stderr(&output));
-            assert_eq!(
-                ended,
-                (Some(0), ""),
-                "{processors} vCPUs: {}",
-                output.status
-            );
+            ended.has_code(0);
+            assert_eq!(ended.stdout, "isobench/1 ready\n", "{processors} vCPUs");
+            assert_eq!(ended.stderr, "", "{processors} vCPUs");
         }
     }
 }
@@ -100,28 +87,24 @@ fn the_workload_says_ready_on_one_processor_and_on_several() {
 #[test]
 fn a_bzimage_boots_as_a_vmlinux_does() {
     let Some(vmlinux) = kernel() else { return };
-    let image = vmlinux.with_file_name("bzImage");
-    if !image.exists() {
-        eprintln!("skipped: {} does not exist", image.display());
+    if lacks(Need::CompressedGuestKernel) {
         return;
     }
-    let output = launcher(&image, &[])
-        .args(["--", WORKLOAD, "ready"])
-        .output();
-    assert_eq!(stdout(&output.unwrap()), "isobench/1 ready\n");
+    let image = vmlinux.with_file_name("bzImage");
+    let mut command = launcher(&image, &[]);
+    let ended = Ended::of(command.args(["--", WORKLOAD, "ready"]));
+    assert_eq!(ended.stdout, "isobench/1 ready\n", "{ended:?}");
 }
 
 #[test]
 fn errors_and_exit_code_come_through() {
-    let Some(output) = run(&[], &["nonsense"]) else {
+    let Some(ended) = run(&[], &["nonsense"]) else {
         return;
     };
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(stdout(&output), "");
-    assert!(
-        stderr(&output).starts_with("workload: unknown workload"),
-        "{output:?}"
-    );
+    ended.has_code(2);
+    assert_eq!(ended.stdout, "");
+    let beginning = "workload: unknown workload";
+    assert!(ended.stderr.starts_with(beginning), "{ended:?}");
 }
 
 #[test]
@@ -160,25 +143,21 @@ fn the_disk_is_the_host_s_file() {
     };
     for option in ["--disk", "--direct-disk"] {
         for operation in ["seq-write", "seq-read", "rand-read", "rand-write", "fsync"] {
-            let Some(output) = run(&[option, path], &arguments(operation)) else {
+            let Some(ended) = run(&[option, path], &arguments(operation)) else {
                 return;
             };
-            assert_eq!(
-                output.status.code(),
-                Some(0),
-                "{option} {operation}: {output:?}"
-            );
-            assert!(stdout(&output).contains("isobench/1 end"), "{output:?}");
+            ended.has_code(0).prints("isobench/1 end");
         }
     }
     let mut page = [0; 4096];
     file.as_file().read_exact_at(&mut page, 64 << 10).unwrap();
     assert_ne!(page, [0; 4096], "the guest's writes are in the file");
 
-    let output = run(&["--read-only-disk", path], &arguments("seq-read")).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let output = run(&["--read-only-disk", path], &arguments("seq-write")).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let read_only = ["--read-only-disk", path];
+    let reader = run(&read_only, &arguments("seq-read")).unwrap();
+    reader.has_code(0);
+    let writer = run(&read_only, &arguments("seq-write")).unwrap();
+    writer.has_code(1);
 }
 
 /// Takes the guest's connection, for which even an emulated processor need not take longer than a guest may.
@@ -251,7 +230,7 @@ fn marks_come_in_order() {
         .args(["run", "--guest", "linux", "--marks-fd", "9", "--kernel"])
         .arg(&kernel)
         .args(["--", WORKLOAD, "ready"]);
-    assert!(command.output().unwrap().status.success());
+    Ended::of(&mut command).has_code(0);
     let text = fs::read_to_string(marks).unwrap();
     let (names, times): (Vec<&str>, Vec<u64>) = text
         .lines()
@@ -274,14 +253,10 @@ fn marks_come_in_order() {
 
 #[test]
 fn a_panic_and_a_hang_are_told_apart() {
-    let Some(output) = run(&["--append", "rdinit=/nonexistent"], &["ready"]) else {
+    let Some(ended) = run(&["--append", "rdinit=/nonexistent"], &["ready"]) else {
         return;
     };
-    assert_eq!(output.status.code(), Some(125));
-    assert!(
-        stderr(&output).contains("the guest's kernel panicked: "),
-        "{output:?}"
-    );
+    ended.has_code(125).says("the guest's kernel panicked: ");
 
     let mut command = launcher(&kernel().unwrap(), &["--time-limit", "20"]);
     let mut child = command
@@ -291,14 +266,10 @@ fn a_panic_and_a_hang_are_told_apart() {
         .spawn()
         .unwrap();
     let held = child.stdin.take();
-    let output = child.wait_with_output().unwrap();
+    let ended = Ended::from(child.wait_with_output().unwrap());
     drop(held);
-    assert_eq!(output.status.code(), Some(125));
-    let message = stderr(&output);
-    assert!(
-        message.contains("time limit of 20 s: the program was still running"),
-        "{message}"
-    );
+    let words = "time limit of 20 s: the program was still running";
+    ended.has_code(125).says(words);
 }
 
 #[test]
@@ -313,19 +284,15 @@ fn a_reader_that_goes_away_ends_the_guest() {
     assert_eq!(status.unwrap().code(), Some(141));
 }
 
-/// Asks for what can't be: one line that holds `words`, and exit code 2.
+/// Expects that a guest with these options is refused in one line that has `words`.
 #[track_caller]
 fn expect_refusal(options: &[&str], words: &str) {
-    let output = Command::new(LAUNCHER)
+    let mut command = Command::new(LAUNCHER);
+    command
         .args(["run", "--guest", "linux"])
         .args(options)
-        .args(["--", WORKLOAD, "ready"])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(2), "{options:?}: {output:?}");
-    let message = stderr(&output);
-    assert!(message.contains(words), "{options:?}: {message}");
-    assert_eq!(message.lines().count(), 1, "{message}");
+        .args(["--", WORKLOAD, "ready"]);
+    Ended::of(&mut command).is_refused_by("isobench-vmm", words);
 }
 
 #[test]

@@ -1,87 +1,68 @@
 //! The microVM's launcher, end to end: real programs, real command lines, real KVM.
 
-use std::io::Write as _;
+#[expect(dead_code, reason = "the tests of isobench itself use the rest")]
+mod support;
+
+use std::fs;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use isobench::instance::marks::parse_marks;
+use isobench_testing::{Need, lacks};
+use isobench_vmm::bare::Phase;
+use serde_json::Value;
+use support::ended::Ended;
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-vmm");
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 
-/// Whether this host lets us make VMs; says why if not.
-fn has_kvm() -> bool {
-    match std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/kvm")
-    {
-        Ok(_) => true,
-        Err(error) => {
-            eprintln!("skipped: /dev/kvm: {error}");
-            false
-        }
-    }
+fn launch(arguments: &[&str]) -> Ended {
+    let mut command = Command::new(LAUNCHER);
+    Ended::of(command.args(arguments).stdin(Stdio::null()))
 }
 
-fn launch(arguments: &[&str]) -> Output {
-    Command::new(LAUNCHER)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn run(program: &Path, arguments: &[&str]) -> Output {
+fn run(program: &Path, arguments: &[&str]) -> Ended {
     let program = program.to_str().unwrap();
     launch(&[&["run", "--", program], arguments].concat())
 }
 
-fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).unwrap()
-}
-
-fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).unwrap()
-}
-
-/// Compiles a static C program; `None`, with the reason, where there is no compiler.
+/// Compiles a C program. `None` if there is no compiler here or no KVM to run the program.
 fn compile_c(directory: &Path, source: &str, flags: &[&str]) -> Option<PathBuf> {
+    if lacks(Need::Program("cc")) || lacks(Need::Kvm) {
+        return None;
+    }
     let program = directory.join(format!("program{}", flags.concat()));
-    let child = Command::new("cc")
+    let mut compiler = Command::new("cc")
         .args(["-x", "c", "-", "-O1", "-o"])
         .arg(&program)
         .args(flags)
         .stdin(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = child else {
-        eprintln!("skipped: no C compiler");
-        return None;
-    };
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(source.as_bytes())
+        .spawn()
         .unwrap();
-    assert!(child.wait().unwrap().success());
+    let mut input = compiler.stdin.take().unwrap();
+    input.write_all(source.as_bytes()).unwrap();
+    drop(input);
+    assert!(compiler.wait().unwrap().success());
     Some(program)
 }
 
 #[test]
 fn the_workload_says_ready() {
-    if !has_kvm() {
+    if lacks(Need::Kvm) {
         return;
     }
     for arguments in [&["ready"][..], &["ready", "--libc"]] {
-        let output = run(Path::new(WORKLOAD), arguments);
-        assert_eq!(stdout(&output), "isobench/1 ready\n", "{output:?}");
-        assert_eq!(output.status.code(), Some(0));
+        let ended = run(Path::new(WORKLOAD), arguments);
+        ended.has_code(0);
+        assert_eq!(ended.stdout, "isobench/1 ready\n", "{ended:?}");
     }
 }
 
 #[test]
 fn the_marks_come_in_order() {
-    if !has_kvm() {
+    if lacks(Need::Kvm) {
         return;
     }
     let (mut reader, writer) = std::io::pipe().unwrap();
@@ -94,14 +75,11 @@ fn the_marks_come_in_order() {
         .unwrap();
     assert!(status.success());
     let mut text = String::new();
-    std::io::Read::read_to_string(&mut reader, &mut text).unwrap();
-    let (marks, _) = isobench::instance::marks::parse_marks(&text).unwrap();
+    reader.read_to_string(&mut text).unwrap();
+    let (marks, _) = parse_marks(&text).unwrap();
     let names: Vec<_> = marks.iter().map(|mark| mark.phase.as_str()).collect();
-    assert_eq!(
-        names,
-        isobench_vmm::bare::Phase::ALL.map(isobench_vmm::bare::Phase::name)
-    );
-    assert!(marks.windows(2).all(|pair| pair[0].at <= pair[1].at));
+    assert_eq!(names, Phase::ALL.map(Phase::name));
+    assert!(marks.is_sorted_by_key(|mark| mark.at), "{text}");
 }
 
 #[test]
@@ -115,19 +93,13 @@ fn a_c_program_gets_its_arguments_and_gives_its_code() {
         }"#;
     let directory = tempfile::tempdir().unwrap();
     for flags in [&["-static"][..], &["-static-pie"]] {
-        let Some(program) = compile_c(directory.path(), source, flags).filter(|_| has_kvm()) else {
+        let Some(program) = compile_c(directory.path(), source, flags) else {
             return;
         };
-        let output = launch(&[
-            "run",
-            "--env",
-            "KEY=value",
-            "--",
-            program.to_str().unwrap(),
-            "word",
-        ]);
-        assert_eq!(stdout(&output), "2 word value\n", "{output:?}");
-        assert_eq!(output.status.code(), Some(42));
+        let program = program.to_str().unwrap();
+        let ended = launch(&["run", "--env", "KEY=value", "--", program, "word"]);
+        ended.has_code(42);
+        assert_eq!(ended.stdout, "2 word value\n", "{ended:?}");
     }
 }
 
@@ -154,22 +126,15 @@ fn memory_is_large_and_zero_and_faults_where_it_is_gone() {
             return p[4096];
         }"#;
     let directory = tempfile::tempdir().unwrap();
-    let Some(program) = compile_c(directory.path(), source, &["-static"]).filter(|_| has_kvm())
-    else {
+    let Some(program) = compile_c(directory.path(), source, &["-static"]) else {
         return;
     };
-    let output = run(&program, &[]);
-    assert_eq!(stdout(&output), "so far\n", "{output:?}");
-    assert_eq!(output.status.code(), Some(128 + 11));
-    let message = stderr(&output);
-    assert!(
-        message.contains("stopped by SIGSEGV at rip=0x"),
-        "{message}"
-    );
-    assert!(
-        message.contains("(reading from an unmapped page)"),
-        "{message}"
-    );
+    let ended = run(&program, &[]);
+    assert_eq!(ended.stdout, "so far\n", "{ended:?}");
+    ended
+        .has_code(128 + 11)
+        .says("stopped by SIGSEGV at rip=0x")
+        .says("(reading from an unmapped page)");
 }
 
 #[test]
@@ -188,8 +153,8 @@ fn vector_registers_survive_system_calls() {
         }
         int main(void) { return __builtin_cpu_supports("avx2") ? wide() : 0; }"#;
     let directory = tempfile::tempdir().unwrap();
-    if let Some(program) = compile_c(directory.path(), source, &["-static"]).filter(|_| has_kvm()) {
-        assert_eq!(run(&program, &[]).status.code(), Some(0));
+    if let Some(program) = compile_c(directory.path(), source, &["-static"]) {
+        run(&program, &[]).has_code(0);
     }
 }
 
@@ -197,9 +162,9 @@ fn vector_registers_survive_system_calls() {
 fn a_bad_program_is_one_clear_line() {
     let directory = tempfile::tempdir().unwrap();
     let garbage = directory.path().join("garbage");
-    std::fs::write(&garbage, b"#!/bin/sh\n").unwrap();
+    fs::write(&garbage, b"#!/bin/sh\n").unwrap();
     let truncated = directory.path().join("truncated");
-    std::fs::write(&truncated, &std::fs::read(WORKLOAD).unwrap()[..5000]).unwrap();
+    fs::write(&truncated, &fs::read(WORKLOAD).unwrap()[..5000]).unwrap();
     let missing = directory.path().join("missing");
     for (program, reason) in [
         (garbage.as_path(), "not an ELF program"),
@@ -208,12 +173,9 @@ fn a_bad_program_is_one_clear_line() {
         (directory.path(), "not a regular file"),
         (Path::new("/bin/sh"), "dynamically linked"),
     ] {
-        let output = run(program, &[]);
-        assert_eq!(output.status.code(), Some(2), "{output:?}");
-        let message = stderr(&output);
-        assert!(message.contains(reason), "{message}");
-        assert!(message.contains(program.to_str().unwrap()), "{message}");
-        assert_eq!(message.lines().count(), 1, "{message}");
+        let ended = run(program, &[]);
+        let refusal = ended.is_refused_by("isobench-vmm", reason);
+        refusal.says(program.to_str().unwrap());
     }
 }
 
@@ -230,12 +192,9 @@ fn a_bad_request_is_exit_code_2() {
         &["run", "--marks-fd", "77", "--", WORKLOAD],
         &["run", "--fast", "--", WORKLOAD],
     ] {
-        let output = launch(arguments);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?} {output:?}");
-        assert!(
-            stderr(&output).starts_with("isobench-vmm: "),
-            "{arguments:?} {output:?}"
-        );
+        let ended = launch(arguments);
+        ended.has_code(2);
+        assert!(ended.stderr.starts_with("isobench-vmm: "), "{ended:?}");
     }
 }
 
@@ -243,8 +202,7 @@ fn a_bad_request_is_exit_code_2() {
 fn a_program_that_never_ends_ends_with_its_launcher() {
     let directory = tempfile::tempdir().unwrap();
     let source = "#include <stdio.h>\nint main(void) { puts(\"on\"); fflush(stdout); for (;;) ; }";
-    let Some(program) = compile_c(directory.path(), source, &["-static"]).filter(|_| has_kvm())
-    else {
+    let Some(program) = compile_c(directory.path(), source, &["-static"]) else {
         return;
     };
     let program = program.to_str().unwrap();
@@ -257,7 +215,8 @@ fn a_program_that_never_ends_ends_with_its_launcher() {
             .spawn()
             .unwrap();
         let mut first = [0; 3];
-        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+        let stdout = child.stdout.as_mut().unwrap();
+        stdout.read_exact(&mut first).unwrap();
         let asked = Instant::now();
         let kill = Command::new("kill")
             .args(["-s", signal, &child.id().to_string()])
@@ -270,14 +229,13 @@ fn a_program_that_never_ends_ends_with_its_launcher() {
 
 #[test]
 fn the_probe_prints_json() {
-    if !has_kvm() {
+    if lacks(Need::Kvm) {
         return;
     }
-    let output = launch(&["probe"]);
-    let text = stdout(&output);
-    assert!(
-        text.starts_with("{\"kind\":\"") && text.ends_with("}\n"),
-        "{text}"
-    );
-    assert!(text.contains("\"ring0_mips\":") && text.contains("\"syscall_changes_ring\":"));
+    let ended = launch(&["probe"]);
+    let found: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert!(ended.stdout.ends_with("}\n"), "{ended:?}");
+    assert!(found["kind"].is_string(), "{found}");
+    assert!(found["ring0_mips"].is_number(), "{found}");
+    assert!(found["syscall_changes_ring"].is_boolean(), "{found}");
 }

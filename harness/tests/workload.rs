@@ -1,12 +1,16 @@
 //! The program `workload` as a target sees it: its lines, its exit codes, its errors.
 
+#[expect(dead_code, reason = "the tests of isobench itself use the rest")]
+mod support;
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use isobench_workloads::protocol::Message;
+use support::ended::Ended;
 
 fn workload(arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_workload"));
@@ -14,34 +18,29 @@ fn workload(arguments: &str) -> Command {
     command
 }
 
-fn run(arguments: &str) -> Output {
-    workload(arguments).output().unwrap()
+fn run(arguments: &str) -> Ended {
+    Ended::of(&mut workload(arguments))
 }
 
 /// What a successful run says.
+#[track_caller]
 fn messages(arguments: &str) -> Vec<Message> {
-    let output = run(arguments);
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && error.is_empty(),
-        "{arguments}: {error}"
-    );
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.ends_with('\n'), "{text:?}");
-    text.lines().map(|line| line.parse().unwrap()).collect()
+    let ended = run(arguments);
+    ended.has_code(0);
+    assert_eq!(ended.stderr, "", "{arguments}");
+    assert!(ended.stdout.ends_with('\n'), "{ended:?}");
+    let lines = ended.stdout.lines();
+    lines.map(|line| line.parse().unwrap()).collect()
 }
 
-/// The one line on standard error of a run that ends with `code`.
-fn failure(arguments: &str, code: i32) -> String {
-    let output = run(arguments);
-    assert_eq!(output.status.code(), Some(code), "{arguments}");
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        error.starts_with("workload: ") && error.ends_with('\n'),
-        "{error:?}"
-    );
-    assert_eq!(error.lines().count(), 1, "{error}");
-    error
+/// A run that ends with `code` and one line on standard error.
+#[track_caller]
+fn failure(arguments: &str, code: i32) -> Ended {
+    let ended = run(arguments);
+    ended.has_code(code).says_one_line();
+    assert!(ended.stderr.starts_with("workload: "), "{ended:?}");
+    assert!(ended.stderr.ends_with('\n'), "{ended:?}");
+    ended
 }
 
 /// A file of `length` bytes on the file system of the build, which has `O_DIRECT` where `/tmp` may not.
@@ -64,12 +63,9 @@ fn ready_says_one_line() {
 
 #[test]
 fn ready_needs_no_environment_and_no_open_input() {
-    let output = workload("ready")
-        .env_clear()
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    assert_eq!(output.stdout, b"isobench/1 ready\n");
+    let mut command = workload("ready");
+    let ended = Ended::of(command.env_clear().stdin(Stdio::null()));
+    assert_eq!(ended.stdout, "isobench/1 ready\n");
 }
 
 #[test]
@@ -177,7 +173,7 @@ fn a_sequential_write_replaces_every_page_and_grows_nothing() {
     assert_eq!(after.len(), 300 * 1024);
     let (written, beyond) = after.split_at(256 * 1024);
     assert!(written.chunks(4096).all(|page| page != [7; 4096]));
-    assert!(beyond.iter().all(|byte| *byte == 7));
+    assert_eq!(beyond, vec![7; beyond.len()]);
 }
 
 #[test]
@@ -185,37 +181,30 @@ fn reading_leaves_the_file_alone() {
     let file = file_of(256 * 1024);
     messages(&disk("rand-read", file.path(), ""));
     messages(&disk("seq-read", file.path(), ""));
-    assert!(
-        std::fs::read(file.path())
-            .unwrap()
-            .iter()
-            .all(|byte| *byte == 7)
-    );
+    let after = std::fs::read(file.path()).unwrap();
+    assert_eq!(after, vec![7; 256 * 1024]);
 }
 
 #[test]
 fn a_file_too_short_is_refused_and_not_grown() {
     let file = file_of(4096);
-    let error = failure(&disk("seq-write", file.path(), ""), 1);
-    assert!(
-        error.contains("holds 4096 bytes, fewer than --bytes 262144"),
-        "{error}"
-    );
+    let ended = failure(&disk("seq-write", file.path(), ""), 1);
+    ended.says("holds 4096 bytes, fewer than --bytes 262144");
     assert_eq!(file.path().metadata().unwrap().len(), 4096);
 }
 
 #[test]
 fn a_missing_file_is_named_and_not_created() {
     let missing = Path::new(env!("CARGO_TARGET_TMPDIR")).join("missing");
-    let error = failure(&disk("seq-write", &missing, ""), 1);
-    assert!(error.contains("missing: No such file"), "{error}");
+    let ended = failure(&disk("seq-write", &missing, ""), 1);
+    ended.says("missing: No such file");
     assert!(!missing.exists());
 }
 
 #[test]
 fn a_device_without_a_length_is_refused() {
-    let error = failure(&disk("fsync", Path::new("/dev/full"), ""), 1);
-    assert!(error.contains("/dev/full holds 0 bytes"), "{error}");
+    let ended = failure(&disk("fsync", Path::new("/dev/full"), ""), 1);
+    ended.says("/dev/full holds 0 bytes");
 }
 
 #[test]
@@ -229,30 +218,23 @@ fn bad_usage_is_told_from_bad_luck() {
     ] {
         failure(arguments, 2);
     }
-    let output = run("--help");
-    assert!(output.status.success());
-    assert!(
-        output
-            .stdout
-            .starts_with(b"usage: workload [--wait] WORKLOAD")
-    );
+    let help = run("--help");
+    help.has_code(0);
+    let usage = "usage: workload [--wait] WORKLOAD";
+    assert!(help.stdout.starts_with(usage), "{help:?}");
 }
 
 #[test]
 fn memory_that_is_not_to_be_had_is_named() {
-    let error = failure("page-fault --bytes 8EiB", 1);
-    assert!(error.contains("no memory for 8.0 EiB"), "{error}");
+    let ended = failure("page-fault --bytes 8EiB", 1);
+    ended.says("no memory for 8.0 EiB");
 }
 
 #[test]
 fn only_the_very_word_takes_the_short_way() {
     for argument in ["r", "read", "readx", "ready!", "ready\u{1}", ""] {
-        let output = Command::new(env!("CARGO_BIN_EXE_workload"))
-            .arg(argument)
-            .env_clear()
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(2), "{argument:?}");
+        let mut command = workload("");
+        Ended::of(command.arg(argument).env_clear()).has_code(2);
     }
 }
 
@@ -270,11 +252,8 @@ fn an_output_that_takes_nothing_is_named() {
         .write(true)
         .open("/dev/full")
         .unwrap();
-    let output = workload("ready").stdout(full).output().unwrap();
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        error.starts_with("workload: cannot write to standard output: No space"),
-        "{error}"
-    );
+    let ended = Ended::of(workload("ready").stdout(full));
+    ended.has_code(1);
+    let beginning = "workload: cannot write to standard output: No space";
+    assert!(ended.stderr.starts_with(beginning), "{ended:?}");
 }

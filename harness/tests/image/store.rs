@@ -16,6 +16,9 @@ use crate::support::isobench::{ISOBENCH, WORKLOAD};
 use crate::support::place::Place;
 use crate::support::traces::entries;
 
+/// What the workload says when it is ready.
+const READY: &str = "isobench/1 ready\n";
+
 /// The part of the store that this user's images are in.
 fn own_store(place: &Place) -> PathBuf {
     let part = if is_root() { "shifted" } else { "own" };
@@ -26,9 +29,6 @@ fn own_store(place: &Place) -> PathBuf {
 fn layers(place: &Place) -> usize {
     entries(&own_store(place).join("layers")).len()
 }
-
-/// What the workload says when it is ready.
-const READY: &str = "isobench/1 ready\n";
 
 fn file(name: &str) -> Layer {
     Layer::new().file(name, name.as_bytes())
