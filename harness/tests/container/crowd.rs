@@ -162,8 +162,9 @@ fn launchers_killed_at_any_moment_leave_no_process_and_no_mount() {
         assert_eq!(limits.group.processes().unwrap(), []);
         for number in 0..VICTIMS {
             for path in limits.group.below(&format!("limits-{number}")) {
-                let removed = fs::remove_dir(&path);
-                assert!(removed.is_ok() || !path.exists(), "{}", path.display());
+                // A launcher that was killed early hasn't made it.
+                let _ = fs::remove_dir(&path);
+                assert!(!path.exists(), "{}", path.display());
             }
         }
     }

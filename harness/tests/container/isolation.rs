@@ -4,7 +4,10 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Stdio};
 
-use super::{Fixture, as_nobody, fixture, inside, lines, stderr, text};
+use isobench_testing::{Need, lacks, skip};
+
+use super::support::ended::Ended;
+use super::{Fixture, as_nobody, fixture, inside, lines, text};
 
 fn field<'a>(status: &'a [String], name: &str) -> &'a str {
     let line = status
@@ -85,9 +88,9 @@ fn an_ordinary_user_gets_everywhere_whatever_the_callers_umask() {
     command
         .arg(launcher.get_program())
         .args(launcher.get_args());
-    let output = command.stdin(Stdio::null()).output().unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(lines(&output), ["true"]);
+    let ended = Ended::of(command.stdin(Stdio::null()));
+    ended.has_code(0);
+    assert_eq!(lines(&ended), ["true"]);
 }
 
 #[test]
@@ -176,20 +179,15 @@ fn a_layers_links_lead_nowhere_else() {
     symlink(&outside, fixture.path("layer/proc")).unwrap();
     symlink(&outside, fixture.path("layer/dev")).unwrap();
     let bind = format!("{}:/link/made", text(&fixture.path("scratch")));
-    let output = fixture
-        .command(&["--bind", &bind], "nothing")
-        .output()
-        .unwrap();
     // The link's target isn't in the container, so there is no place for the bind.
-    assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
+    fixture.ends(&["--bind", &bind], "nothing").has_code(125);
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
     assert_eq!(fixture.report(&[], "link /proc/self/exe"), ["/program"]);
 }
 
 #[test]
 fn layers_behind_closed_doors_are_reached_by_root() {
-    if !nix::unistd::geteuid().is_root() {
-        println!("skipped: not root");
+    if lacks(Need::Root) {
         return;
     }
     let Some(fixture) = fixture() else { return };
@@ -224,13 +222,13 @@ fn an_ordinary_user_gets_a_container_too() {
         if !as_nobody(&mut command) {
             return;
         }
-        let output = command.output().unwrap();
-        if stderr(&output).contains("user namespaces are forbidden") {
-            println!("skipped: {}", stderr(&output));
+        let ended = Ended::of(&mut command);
+        if ended.stderr.contains("user namespaces are forbidden") {
+            skip(Need::UserNamespaces, ended.stderr);
             return;
         }
-        let status = lines(&output);
-        assert!(output.status.success(), "{flags:?}: {}", stderr(&output));
+        ended.has_code(0);
+        let status = lines(&ended);
         assert_eq!(field(&status, "Uid"), "0\t0\t0\t0");
         assert_eq!(field(&status, "CapBnd"), "0000000000000000");
         assert_eq!(field(&status, "Seccomp"), "2");
@@ -250,11 +248,11 @@ fn relative_paths_are_the_callers_for_an_ordinary_user_too() {
         if !as_nobody(&mut command) {
             return;
         }
-        let output = command.output().unwrap();
-        if stderr(&output).contains("user namespaces are forbidden") {
-            println!("skipped: {}", stderr(&output));
+        let ended = Ended::of(&mut command);
+        if ended.stderr.contains("user namespaces are forbidden") {
+            skip(Need::UserNamespaces, ended.stderr);
             return;
         }
-        assert_eq!(lines(&output), ["here"], "{}", stderr(&output));
+        assert_eq!(lines(&ended), ["here"], "{ended:?}");
     }
 }

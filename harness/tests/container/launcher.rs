@@ -4,14 +4,15 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use isobench::instance::marks::parse_marks;
 use isobench_container::{Config, Container, Phase, RootKind, RootPolicy, Spec};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Fixture, LAUNCHER, fixture, stderr};
+use super::support::ended::Ended;
+use super::{Fixture, LAUNCHER, fixture};
 
 /// Starts a container and waits until its program runs.
 pub fn started(command: &mut Command) -> (Child, BufReader<ChildStdout>) {
@@ -37,12 +38,9 @@ pub fn send(child: &Child, signal: Signal) {
 fn the_programs_exit_code_is_the_launchers() {
     let Some(fixture) = fixture() else { return };
     for code in [0, 1, 42, 255] {
-        let output = fixture
-            .command(&[], &format!("exit {code}"))
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(code));
-        assert_eq!(stderr(&output), "");
+        let ended = fixture.ends(&[], &format!("exit {code}"));
+        ended.has_code(code);
+        assert_eq!(ended.stderr, "");
     }
 }
 
@@ -50,24 +48,18 @@ fn the_programs_exit_code_is_the_launchers() {
 fn a_signals_end_is_128_more_than_its_number() {
     let Some(fixture) = fixture() else { return };
     for signal in [9, 11, 15, 34] {
-        let output = fixture
-            .command(&[], &format!("die {signal}"))
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(128 + signal));
+        let ended = fixture.ends(&[], &format!("die {signal}"));
+        ended.has_code(128 + signal);
     }
 }
 
-/// The launcher's only line, for a program at `path`.
-fn refused(fixture: &Fixture, path: &str) -> String {
-    let output = fixture.launcher(&[]).args(["--", path]).output().unwrap();
-    assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
-    let line = stderr(&output);
-    assert!(
-        line.starts_with("isobench-container: cannot run ") && line.lines().count() == 1,
-        "{line}"
-    );
-    line
+/// Expects that a program at `path` can't run, and that the launcher's only line has these words.
+#[track_caller]
+fn cannot_run(fixture: &Fixture, path: &str, words: &str) {
+    let ended = Ended::of(fixture.launcher(&[]).args(["--", path]));
+    ended.has_code(125).says_one_line().says(words);
+    let beginning = "isobench-container: cannot run ";
+    assert!(ended.stderr.starts_with(beginning), "{ended:?}");
 }
 
 #[test]
@@ -81,15 +73,15 @@ fn a_program_that_cannot_run_is_explained() {
     file("plain", b"text", 0o644);
     file("text", b"text", 0o755);
     file("script", b"#!/no/interpreter\n", 0o755);
-    assert!(refused(&fixture, "/missing").contains("in none of the layers"));
-    assert!(refused(&fixture, "/plain").contains("not executable"));
-    assert!(refused(&fixture, "/text").contains("no program for this machine"));
-    assert!(refused(&fixture, "/script").contains("dynamic linker"));
-    assert!(refused(&fixture, "/dev").contains("not executable"));
-}
-
-fn launch(arguments: &[&str]) -> Output {
-    Command::new(LAUNCHER).args(arguments).output().unwrap()
+    for (path, words) in [
+        ("/missing", "in none of the layers"),
+        ("/plain", "not executable"),
+        ("/text", "no program for this machine"),
+        ("/script", "dynamic linker"),
+        ("/dev", "not executable"),
+    ] {
+        cannot_run(&fixture, path, words);
+    }
 }
 
 #[test]
@@ -114,15 +106,8 @@ fn a_bad_command_line_is_one_line_and_code_2() {
         &["--layer", "/", "--marks-fd", "99", "--", "/program"],
     ];
     for arguments in wrong {
-        let output = launch(arguments);
-        assert_eq!(
-            output.status.code(),
-            Some(2),
-            "{arguments:?}: {}",
-            stderr(&output)
-        );
-        assert_eq!(stderr(&output).lines().count(), 1, "{arguments:?}");
-        assert!(output.stdout.is_empty());
+        let ended = Ended::of(Command::new(LAUNCHER).args(arguments));
+        ended.is_refused_by("isobench-container", "");
     }
 }
 
@@ -130,16 +115,8 @@ fn a_bad_command_line_is_one_line_and_code_2() {
 fn a_cgroup_that_cannot_be_made_is_named() {
     let Some(fixture) = fixture() else { return };
     let path = fixture.path("no-cgroup");
-    let output = fixture
-        .command(&["--cgroup", path.to_str().unwrap()], "nothing")
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(125));
-    assert!(
-        stderr(&output).contains("is not in a cgroup file system"),
-        "{}",
-        stderr(&output)
-    );
+    let ended = fixture.ends(&["--cgroup", path.to_str().unwrap()], "nothing");
+    ended.has_code(125).says("is not in a cgroup file system");
 }
 
 #[test]
@@ -170,7 +147,7 @@ fn a_network_is_a_phase_of_its_own() {
     let (reader, writer) = nix::unistd::pipe().unwrap();
     let number = writer.as_raw_fd().to_string();
     let flags = ["--marks-fd", &number, "--net", "loopback"];
-    fixture.command(&flags, "nothing").output().unwrap();
+    fixture.ends(&flags, "nothing").has_code(0);
     drop(writer);
     let text = std::io::read_to_string(fs::File::from(reader)).unwrap();
     let (marks, _) = parse_marks(&text).unwrap();
@@ -183,8 +160,7 @@ fn marks_name_the_phases_in_order() {
     let Some(fixture) = fixture() else { return };
     let (reader, writer) = nix::unistd::pipe().unwrap();
     let number = writer.as_raw_fd().to_string();
-    let mut command = fixture.command(&["--marks-fd", &number], "list /proc/self/fd");
-    let output = command.output().unwrap();
+    let open = fixture.report(&["--marks-fd", &number], "list /proc/self/fd");
     drop(writer);
     let text = std::io::read_to_string(fs::File::from(reader)).unwrap();
     let (marks, _) = parse_marks(&text).unwrap();
@@ -193,18 +169,11 @@ fn marks_name_the_phases_in_order() {
         .filter(|phase| ![Phase::Cgroup, Phase::Network].contains(phase))
         .map(Phase::name)
         .collect();
-    assert_eq!(
-        marks
-            .iter()
-            .map(|mark| mark.phase.as_str())
-            .collect::<Vec<_>>(),
-        expected
-    );
+    let names: Vec<_> = marks.iter().map(|mark| mark.phase.as_str()).collect();
+    assert_eq!(names, expected);
     assert!(marks.is_sorted_by_key(|mark| mark.at));
-    assert!(
-        !String::from_utf8_lossy(&output.stdout).contains("inside: 4"),
-        "the marks' pipe got in"
-    );
+    // The fourth is the directory being listed: the marks' pipe isn't there.
+    assert_eq!(open, ["0", "1", "2", "3"]);
 }
 
 #[test]

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use isobench_container::cgroup::{BlockDevice, Cgroup, Controller, Group, Hierarchies, Usage};
+use isobench_testing::{Need, or_skip, skip};
 use nix::sys::signal::Signal;
 
 use super::launcher::{send, started};
-use super::{fixture, lines, stderr};
+use super::support::ended::Ended;
+use super::{fixture, lines};
 
 /// A group for one test, in which the launcher makes its own.
 pub struct Limits {
@@ -18,19 +20,16 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Makes one where this host allows it; `None`, with the reason printed, where it doesn't.
+    /// Makes a group for memory and processes. `None` if this host doesn't allow that.
     pub fn new(name: &str) -> Option<Self> {
         Self::of(name, &[Controller::Memory, Controller::Pids])
     }
 
-    /// Makes one for `controllers`.
+    /// Makes a group for `controllers`. `None` if this host doesn't allow that.
     fn of(name: &str, controllers: &[Controller]) -> Option<Self> {
         let hierarchies = Hierarchies::detect_for(controllers).unwrap();
         for controller in controllers {
-            if let Err(reason) = hierarchies.of(*controller) {
-                println!("skipped: {reason}");
-                return None;
-            }
+            or_skip(Need::Cgroup, hierarchies.of(*controller))?;
         }
         let group = Group::create(
             &hierarchies,
@@ -87,17 +86,9 @@ fn too_much_memory_is_an_end_that_is_told() {
         return;
     };
     let flags = limits.flags(&["--memory", "64MiB"]);
-    assert_eq!(
-        lines(&fixture.command(&flags, "eat 16").output().unwrap()),
-        ["16777216"]
-    );
-    let output = fixture.command(&flags, "eat 256").output().unwrap();
-    assert_eq!(output.status.code(), Some(137));
-    assert!(
-        stderr(&output).contains("hit its memory limit"),
-        "{}",
-        stderr(&output)
-    );
+    assert_eq!(fixture.report(&flags, "eat 16"), ["16777216"]);
+    let ended = fixture.ends(&flags, "eat 256");
+    ended.has_code(137).says("hit its memory limit");
     limits.are_gone();
 }
 
@@ -118,13 +109,13 @@ fn processor_time_is_held_to_its_limit_and_told() {
     };
     let started = Instant::now();
     let flags = limits.flags(&["--cpus", "0.05", "--usage"]);
-    let output = fixture.command(&flags, "burn 60").output().unwrap();
-    assert_eq!(lines(&output), ["burnt"], "{}", stderr(&output));
+    let ended = fixture.ends(&flags, "burn 60");
+    assert_eq!(lines(&ended), ["burnt"], "{ended:?}");
     // A limit is a least time, which no busy host can undercut: 60 ms at 5 ms in each 100 ms.
     assert!(started.elapsed() > Duration::from_millis(600));
-    let said = stderr(&output);
-    assert!(used(&said, "s of CPU time") >= 0.06, "{said}");
-    assert!(used(&said, "s throttled") > 0.0, "{said}");
+    let said = &ended.stderr;
+    assert!(used(said, "s of CPU time") >= 0.06, "{said}");
+    assert!(used(said, "s throttled") > 0.0, "{said}");
     limits.are_gone();
 }
 
@@ -140,8 +131,7 @@ fn a_device_is_read_no_faster_than_its_limit_and_the_bytes_are_told() {
     let file = directory.path().join("file");
     fs::write(&file, vec![1; 1 << 20]).unwrap();
     fs::File::open(&file).unwrap().sync_all().unwrap();
-    if let Err(error) = BlockDevice::behind(&file) {
-        println!("skipped: {error}");
+    if or_skip(Need::BlockDevice, BlockDevice::behind(&file)).is_none() {
         return;
     }
     let (bind, rate) = (
@@ -150,17 +140,15 @@ fn a_device_is_read_no_faster_than_its_limit_and_the_bytes_are_told() {
     );
     let flags = ["--bind", &bind, "--io-read-bps", &rate, "--usage"];
     let started = Instant::now();
-    let output = fixture
-        .command(&limits.flags(&flags), "read-direct /file")
-        .output()
-        .unwrap();
-    if lines(&output)[0].contains("no O_DIRECT") {
-        println!("skipped: {}", lines(&output)[0]);
+    let ended = fixture.ends(&limits.flags(&flags), "read-direct /file");
+    let lines = lines(&ended);
+    if lines[0].contains("no O_DIRECT") {
+        skip(Need::DirectIo, &lines[0]);
         return;
     }
-    assert_eq!(lines(&output), ["1048576"], "{}", stderr(&output));
+    assert_eq!(lines, ["1048576"], "{ended:?}");
     assert!(started.elapsed() > Duration::from_millis(500));
-    assert!(used(&stderr(&output), "MiB read") >= 1.0);
+    assert!(used(&ended.stderr, "MiB read") >= 1.0, "{ended:?}");
     limits.are_gone();
 }
 
@@ -226,12 +214,8 @@ fn a_failed_start_leaves_no_cgroup() {
     let Some(limits) = Limits::new("failed") else {
         return;
     };
-    let output = fixture
-        .launcher(&limits.flags(&["--pids", "50"]))
-        .args(["--", "/missing"])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(125), "{}", stderr(&output));
+    let mut command = fixture.launcher(&limits.flags(&["--pids", "50"]));
+    Ended::of(command.args(["--", "/missing"])).has_code(125);
     limits.are_gone();
 }
 
@@ -244,16 +228,8 @@ fn a_limit_needs_its_controller() {
     // Under v2 one directory has them all.
     if limits.paths.len() == 2 {
         let pids = limits.paths[1].to_str().unwrap();
-        let output = fixture
-            .command(&["--cgroup", pids, "--memory", "64MiB"], "nothing")
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(125));
-        assert!(
-            stderr(&output).contains("has the memory controller"),
-            "{}",
-            stderr(&output)
-        );
+        let ended = fixture.ends(&["--cgroup", pids, "--memory", "64MiB"], "nothing");
+        ended.has_code(125).says("has the memory controller");
     }
     limits.are_gone();
 }
@@ -272,8 +248,8 @@ pub fn unified() -> Option<PathBuf> {
 #[test]
 fn a_container_is_born_in_its_v2_cgroup() {
     let Some(fixture) = fixture() else { return };
-    let Some(unified) = unified() else {
-        println!("skipped: no cgroup2 mount that we may write to");
+    let unified = unified().ok_or("no cgroup2 mount can be written to");
+    let Some(unified) = or_skip(Need::CgroupV2, unified) else {
         return;
     };
     let path = unified.join(format!("isobench-test-birth-{}", std::process::id()));
@@ -282,15 +258,18 @@ fn a_container_is_born_in_its_v2_cgroup() {
     let inside = fs::read_to_string(path.join("cgroup.procs")).unwrap();
     assert_eq!(inside.lines().count(), 2);
     send(&child, Signal::SIGTERM);
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(143));
+    Ended::from(child.wait_with_output().unwrap()).has_code(143);
     assert!(!path.exists());
 }
 
 #[test]
 fn versions_are_not_mixed() {
     let Some(fixture) = fixture() else { return };
-    let (Some(unified), Some(limits)) = (unified(), Limits::new("mixed")) else {
+    let unified = unified().ok_or("no cgroup2 mount can be written to");
+    let Some(unified) = or_skip(Need::CgroupV2, unified) else {
+        return;
+    };
+    let Some(limits) = Limits::new("mixed") else {
         return;
     };
     if limits.paths.len() == 2 {
@@ -299,13 +278,8 @@ fn versions_are_not_mixed() {
             let flags = paths
                 .map(|path| ["--cgroup", path.to_str().unwrap()])
                 .concat();
-            let output = fixture.command(&flags, "nothing").output().unwrap();
-            assert_eq!(output.status.code(), Some(125));
-            assert!(
-                stderr(&output).contains("not of one version"),
-                "{}",
-                stderr(&output)
-            );
+            let ended = fixture.ends(&flags, "nothing");
+            ended.has_code(125).says("not of one version");
             assert!(!v2.exists());
         }
     }

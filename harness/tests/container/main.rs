@@ -17,6 +17,9 @@ mod mechanisms;
 mod namespaces;
 mod network;
 mod proc_files;
+#[expect(dead_code, reason = "the tests of isobench itself use the rest")]
+#[path = "../support/mod.rs"]
+mod support;
 mod ways_out;
 
 use std::ffi::OsStr;
@@ -24,8 +27,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use isobench_testing::{Need, lacks, skip};
+use support::ended::Ended;
 use tempfile::TempDir;
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-container");
@@ -94,48 +99,44 @@ impl Fixture {
         command
     }
 
+    /// Does `task` in a container to the end, however that is.
+    fn ends(&self, flags: &[&str], task: &str) -> Ended {
+        Ended::of(&mut self.command(flags, task))
+    }
+
     /// Does `task` in a container and returns what it reported.
+    #[track_caller]
     fn report(&self, flags: &[&str], task: &str) -> Vec<String> {
-        let output = self.command(flags, task).output().unwrap();
-        assert!(output.status.success(), "{task}: {}", stderr(&output));
-        lines(&output)
+        let ended = self.ends(flags, task);
+        ended.has_code(0);
+        lines(&ended)
     }
 }
 
 /// What the program inside reported.
-fn lines(output: &Output) -> Vec<String> {
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines()
+fn lines(ended: &Ended) -> Vec<String> {
+    let lines = ended.stdout.lines();
+    lines
         .filter_map(|line| line.split_once(inside::MARK))
         .map(|(_, line)| line.to_owned())
         .collect()
 }
 
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Whether this host lets us make containers; says why if not.
-fn can_launch(fixture: &Fixture) -> bool {
-    let output = fixture.command(&[], "nothing").output().unwrap();
-    if output.status.success() {
-        return true;
-    }
-    println!("skipped: {}", stderr(&output).trim_end());
-    false
-}
-
 /// A fixture, unless containers can't be made here.
 fn fixture() -> Option<Fixture> {
     let fixture = Fixture::new();
-    can_launch(&fixture).then_some(fixture)
+    let trial = fixture.ends(&[], "nothing");
+    if trial.code == Some(0) {
+        return Some(fixture);
+    }
+    skip(Need::UserNamespaces, trial.stderr);
+    None
 }
 
-/// Makes `command` run as an ordinary user; false, with the reason printed, if we are none to do so.
+/// Makes `command` run as an ordinary user. False if we aren't root, who alone can become another user.
 fn as_nobody(command: &mut Command) -> bool {
     const NOBODY: u32 = 65534;
-    if !nix::unistd::geteuid().is_root() {
-        println!("skipped: not root, so already an ordinary user");
+    if lacks(Need::Root) {
         return false;
     }
     // As we are root, std drops our other groups too.

@@ -5,13 +5,15 @@ use std::io::Read as _;
 use std::process::Command;
 
 use isobench::host::probe::pss::process_tree;
-use isobench_container::{Mechanism, Mechanisms, is_privileged};
+use isobench_container::{Mechanism, Mechanisms};
+use isobench_testing::{Need, lacks};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::launcher::{send, started};
 use super::limits::Limits;
-use super::{Fixture, LAUNCHER, as_nobody, fixture, inside, stderr, text};
+use super::support::ended::Ended;
+use super::{Fixture, LAUNCHER, as_nobody, fixture, inside, text};
 
 /// The launcher with `mechanisms`, and [`inside`] doing `task` there.
 fn command(fixture: &Fixture, mechanisms: Mechanisms, task: &str, cgroups: &[&str]) -> Command {
@@ -96,8 +98,8 @@ fn has(pid: i32, mechanism: Mechanism) -> bool {
 #[test]
 fn each_mechanism_is_there_with_what_it_needs_and_nothing_else() {
     let Some(fixture) = fixture() else { return };
-    if !is_privileged() {
-        println!("skipped: not root, so the program can't be looked at");
+    // Only root may look at the program.
+    if lacks(Need::Root) {
         return;
     }
     let Some(limits) = Limits::new("mechanisms") else {
@@ -120,31 +122,28 @@ fn each_mechanism_is_there_with_what_it_needs_and_nothing_else() {
 #[test]
 fn a_set_that_cannot_be_is_told_what_it_lacks() {
     let Some(fixture) = fixture() else { return };
-    let refused = |mechanisms: &str, arguments: &[&str]| {
+    let layer = fixture.path("layer");
+    let layer = ["--layer", text(&layer)];
+    for (mechanisms, arguments, words) in [
+        ("user,overlay", &layer[..], "overlay needs mount too"),
+        ("none", &layer, "a layer needs the mechanism overlay"),
+        (
+            "none",
+            &["--bind", "/:/x"],
+            "a bind needs the mechanism pivot",
+        ),
+        (
+            "none",
+            &["--hostname", "x"],
+            "a host name needs the mechanism uts",
+        ),
+        ("nothing", &[], "there is no mechanism \"nothing\""),
+    ] {
         let mut command = Command::new(LAUNCHER);
         command.args(["--mechanisms", mechanisms]).args(arguments);
-        let output = command.args(["--", "/program"]).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-        assert_eq!(stderr(&output).lines().count(), 1);
-        stderr(&output)
-    };
-    let layer = fixture.path("layer");
-    let line = refused("user,overlay", &["--layer", text(&layer)]);
-    assert!(line.contains("overlay needs mount too"), "{line}");
-    let line = refused("none", &["--layer", text(&layer)]);
-    assert!(
-        line.contains("a layer needs the mechanism overlay"),
-        "{line}"
-    );
-    let line = refused("none", &["--bind", "/:/x"]);
-    assert!(line.contains("a bind needs the mechanism pivot"), "{line}");
-    let line = refused("none", &["--hostname", "x"]);
-    assert!(
-        line.contains("a host name needs the mechanism uts"),
-        "{line}"
-    );
-    let line = refused("nothing", &[]);
-    assert!(line.contains("there is no mechanism \"nothing\""), "{line}");
+        let ended = Ended::of(command.args(["--", "/program"]));
+        ended.is_refused_by("isobench-container", words);
+    }
 }
 
 #[test]
@@ -156,16 +155,11 @@ fn an_ordinary_user_needs_a_user_namespace_for_the_rest() {
         if !as_nobody(&mut command) {
             return;
         }
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{wanted}: {}", stderr(&output));
+        let ended = Ended::of(&mut command);
+        assert_eq!(ended.code, Some(0), "{wanted}: {ended:?}");
     }
     let mut command = command(&fixture, Mechanisms::of(&[Mechanism::Net]), "nothing", &[]);
     as_nobody(&mut command);
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("net needs user too"),
-        "{}",
-        stderr(&output)
-    );
+    let ended = Ended::of(&mut command);
+    ended.has_code(2).says("net needs user too");
 }

@@ -9,15 +9,16 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use isobench_container::{Config, Container, HOST_ADDRESS, Network, Spec};
+use isobench_testing::{Need, lacks};
 use nix::sys::signal::Signal;
 
 use super::launcher::{send, started};
-use super::{Fixture, as_nobody, fixture, inside, lines, stderr};
+use super::support::ended::Ended;
+use super::{Fixture, as_nobody, fixture, inside, lines};
 
-/// A fixture, unless veth pairs can't be made here.
+/// A fixture, unless veth pairs can't be made here: they take `CAP_NET_ADMIN`.
 fn root_fixture() -> Option<Fixture> {
-    if !nix::unistd::geteuid().is_root() {
-        println!("skipped: not root, and a veth pair takes CAP_NET_ADMIN");
+    if lacks(Need::Root) {
         return None;
     }
     fixture()
@@ -63,13 +64,12 @@ fn each_network_has_its_interfaces() {
     assert_eq!(interfaces("none"), ["lo"]);
     assert_eq!(interfaces("loopback"), ["lo"]);
     let host = interfaces("host");
-    assert!(
-        inside::interfaces()
-            .iter()
-            .filter(|name| !name.starts_with("isobench-"))
-            .all(|name| host.contains(name)),
-        "{host:?}"
-    );
+    let mut expected = inside::interfaces();
+    // Other tests make and remove links meanwhile.
+    expected.retain(|name| !name.starts_with("isobench-"));
+    for name in expected {
+        assert!(host.contains(&name), "{name}: {host:?}");
+    }
 }
 
 #[test]
@@ -87,13 +87,13 @@ fn an_ordinary_user_gets_a_loopback_and_is_told_why_no_link() {
     if !as_nobody(&mut command) {
         return;
     }
-    assert_eq!(lines(&command.output().unwrap()), ["true"]);
+    assert_eq!(lines(&Ended::of(&mut command)), ["true"]);
     let mut command = fixture.command(&["--net", "veth"], "nothing");
     as_nobody(&mut command);
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(125));
+    let ended = Ended::of(&mut command);
+    ended.has_code(125);
     assert_eq!(
-        stderr(&output),
+        ended.stderr,
         "isobench-container: cannot make a veth pair: EPERM: Operation not permitted; \
          it takes CAP_NET_ADMIN: run as root, or use --net loopback\n"
     );
@@ -110,8 +110,8 @@ fn a_link_leads_to_the_host_and_nowhere_else() {
     let child = command.stdout(Stdio::piped()).spawn().unwrap();
     let pid = child.id();
     let peer = greet(&listener).ip();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(lines(&output), ["hello"]);
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(lines(&ended), ["hello"]);
     let IpAddr::V4(peer) = peer else {
         panic!("{peer} is no address of a link")
     };
@@ -120,11 +120,9 @@ fn a_link_leads_to_the_host_and_nowhere_else() {
 
     let inside = |task: &str| fixture.report(&["--net", "veth"], task);
     assert_eq!(inside("interfaces"), ["eth0", "lo"]);
-    assert!(
-        inside("read /proc/net/if_inet6")
-            .iter()
-            .all(|line| !line.contains("eth0"))
-    );
+    for line in inside("read /proc/net/if_inet6") {
+        assert!(!line.contains("eth0"), "{line}");
+    }
     assert_eq!(inside("loopback"), ["true"]);
     // ENETUNREACH: no route, so that the kernel doesn't even ask.
     assert_eq!(inside("reach 192.0.2.1:9"), ["error 101"]);
@@ -142,12 +140,8 @@ fn nothing_is_left_of_a_failed_start() {
         .spawn()
         .unwrap();
     let pid = child.id();
-    let output = child.wait_with_output().unwrap();
-    assert!(
-        stderr(&output).contains("cannot run /missing"),
-        "{}",
-        stderr(&output)
-    );
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    ended.says("cannot run /missing");
     assert_link_goes(pid, "after a failed start");
 }
 
@@ -159,10 +153,9 @@ fn a_first_process_that_fails_is_quoted_rather_than_its_missing_namespace() {
     // /proc can't be a bind's parent, which the first process finds out while the pair is made, or before.
     let flags = ["--net", "veth", "--bind", "/etc:/proc/1/no/such"];
     for _ in 0..10 {
-        let output = fixture.command(&flags, "nothing").output().unwrap();
-        let said = stderr(&output);
-        assert!(said.contains("/proc/1/no/such in the container"), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let ended = fixture.ends(&flags, "nothing");
+        let words = "/proc/1/no/such in the container";
+        ended.says_one_line().says(words);
     }
 }
 

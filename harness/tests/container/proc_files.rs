@@ -4,9 +4,11 @@ use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+use isobench_testing::{Need, lacks};
 use nix::libc;
 
-use super::{Fixture, as_nobody, fixture, lines, stderr};
+use super::support::ended::Ended;
+use super::{Fixture, as_nobody, fixture, lines};
 
 /// Takes `CAP_SETUID` from what `command` starts: then user 0 of the container is the host's.
 fn without_ids(command: &mut Command) {
@@ -24,15 +26,14 @@ fn without_ids(command: &mut Command) {
 
 /// Does `task` in a container of a root that may map no ids.
 fn as_the_hosts_root(fixture: &Fixture, task: &str) -> Option<Vec<String>> {
-    if !nix::unistd::geteuid().is_root() {
-        println!("skipped: not root");
+    if lacks(Need::Root) {
         return None;
     }
     let mut command = fixture.command(&[], task);
     without_ids(&mut command);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    Some(lines(&output))
+    let ended = Ended::of(&mut command);
+    ended.has_code(0);
+    Some(lines(&ended))
 }
 
 #[test]
@@ -43,8 +44,8 @@ fn nothing_that_the_oci_runtimes_cover_can_be_read() {
     }
     let mut command = fixture.command(&[], "tell");
     if as_nobody(&mut command) {
-        let output = command.output().unwrap();
-        assert_eq!(lines(&output), [""; 0], "{}", stderr(&output));
+        let ended = Ended::of(&mut command);
+        assert_eq!(lines(&ended), [""; 0], "{ended:?}");
     }
 }
 

@@ -10,10 +10,12 @@ use std::path::Path;
 use std::process::Command;
 
 use isobench_container::{Config, Container, Spec};
+use isobench_testing::{Need, lacks, skip};
 use nix::libc;
 
 use super::inside::{self, ways_out};
-use super::{Fixture, LAUNCHER, as_nobody, fixture, lines, stderr, text};
+use super::support::ended::Ended;
+use super::{Fixture, LAUNCHER, as_nobody, fixture, lines, text};
 
 /// A number far above those that a launcher opens.
 const LEAKED: libc::c_int = 77;
@@ -40,7 +42,7 @@ fn only_the_standard_descriptors_get_in() {
     let mut command = fixture.command(&[], "list /proc/self/fd");
     leak_the_root(&mut command);
     // The fourth is the directory being listed.
-    assert_eq!(lines(&command.output().unwrap()), ["0", "1", "2", "3"]);
+    assert_eq!(lines(&Ended::of(&mut command)), ["0", "1", "2", "3"]);
 }
 
 #[test]
@@ -52,18 +54,13 @@ fn an_inherited_directory_is_no_place_to_start_in() {
     ] {
         let mut command = fixture.command(&["--workdir", &path], "list .");
         leak_the_root(&mut command);
-        let output = command.output().unwrap();
-        assert_eq!(output.status.code(), Some(125), "{:?}", lines(&output));
-        assert!(
-            stderr(&output).contains("cannot start in"),
-            "{}",
-            stderr(&output)
-        );
+        let ended = Ended::of(&mut command);
+        ended.has_code(125).says("cannot start in");
     }
     let program = format!("/proc/self/fd/{LEAKED}/bin/sh");
     let mut command = fixture.launcher(&["--", &program]);
     leak_the_root(&mut command);
-    assert_eq!(command.output().unwrap().status.code(), Some(125));
+    Ended::of(&mut command).has_code(125);
 }
 
 #[test]
@@ -99,8 +96,8 @@ fn no_descriptor_of_the_launchers_is_a_place_to_start_in() {
     for number in 3..20 {
         let path = format!("/proc/self/fd/{number}");
         let flags = [&flags[..], &["--workdir", &path]].concat();
-        let output = fixture.command(&flags, "nothing").output().unwrap();
-        assert_eq!(output.status.code(), Some(125), "descriptor {number}");
+        let ended = fixture.ends(&flags, "nothing");
+        assert_eq!(ended.code, Some(125), "descriptor {number}");
     }
 }
 
@@ -128,7 +125,7 @@ fn pid_1_is_out_of_reach() {
     check(fixture.report(&[], "pid-1"));
     let mut command = fixture.command(&[], "pid-1");
     if as_nobody(&mut command) {
-        check(lines(&command.output().unwrap()));
+        check(lines(&Ended::of(&mut command)));
     }
 }
 
@@ -140,8 +137,8 @@ fn the_launcher_is_not_the_programs_to_change() {
     fs::write(&script, "#!/proc/self/exe\n").unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     let before = fs::read(LAUNCHER).unwrap();
-    let output = fixture.launcher(&["--", "/script"]).output().unwrap();
-    assert_ne!(output.status.code(), Some(0), "{}", stderr(&output));
+    let ended = Ended::of(&mut fixture.launcher(&["--", "/script"]));
+    assert_ne!(ended.code, Some(0), "{ended:?}");
     assert!(fs::read(LAUNCHER).unwrap() == before);
 }
 
@@ -168,8 +165,8 @@ fn give_capability(path: &Path) -> bool {
 #[test]
 fn a_set_user_id_file_and_a_files_capabilities_give_nothing() {
     let Some(fixture) = fixture() else { return };
-    if !nix::unistd::geteuid().is_root() {
-        println!("skipped: not root, who could make such files");
+    // Only root can make such files.
+    if lacks(Need::Root) {
         return;
     }
     let program = fixture.path("layer/set-user-id");
@@ -178,7 +175,8 @@ fn a_set_user_id_file_and_a_files_capabilities_give_nothing() {
     chown(&program, Some(100_007), Some(100_007)).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o6755)).unwrap();
     if !give_capability(&program) {
-        println!("skipped: no file capabilities here");
+        let why = format!("{} can't have capabilities", program.display());
+        skip(Need::FileCapabilities, why);
         return;
     }
     let mut command = fixture.launcher(&["--env", &format!("{}=status", inside::TASK)]);
@@ -190,14 +188,17 @@ fn a_set_user_id_file_and_a_files_capabilities_give_nothing() {
         "--ignored",
         "--nocapture",
     ]);
-    let output = command.output().unwrap();
-    let status = lines(&output);
-    let has = |line: &str| status.iter().any(|found| found == line);
-    assert!(
-        has("Uid:\t0\t0\t0\t0") && has("Gid:\t0\t0\t0\t0"),
-        "{status:?}"
-    );
-    assert!(has("CapEff:\t0000000000000000"), "{status:?}");
+    let status = lines(&Ended::of(&mut command));
+    for line in [
+        "Uid:\t0\t0\t0\t0",
+        "Gid:\t0\t0\t0\t0",
+        "CapEff:\t0000000000000000",
+    ] {
+        assert!(
+            status.iter().any(|found| found == line),
+            "{line}: {status:?}"
+        );
+    }
 }
 
 #[test]
@@ -216,10 +217,7 @@ fn a_bind_on_a_link_is_nowhere_else() {
         symlink(target, fixture.path("layer").join(name)).unwrap();
         let bind = format!("{}:/{name}", text(&shared));
         // Refused, or mounted inside: the host sees neither.
-        fixture
-            .command(&["--bind", &bind], "nothing")
-            .output()
-            .unwrap();
+        fixture.ends(&["--bind", &bind], "nothing");
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
