@@ -7,7 +7,7 @@ use std::time::Duration;
 use isobench_reports::model::Injection;
 use isobench_reports::schema::startup;
 
-use crate::suite::values::parse_duration;
+use crate::suite::values::parse_time;
 use crate::targets::Target;
 
 /// Longest delay: what one sample may well take.
@@ -38,11 +38,11 @@ impl FromStr for Wish {
             Some((target, experiment)) => (Some(target.to_owned()), experiment),
             None => (None, place),
         };
-        let delay = parse_duration(delay).filter(|delay| *delay <= LONGEST);
-        match delay {
-            Some(delay) if experiment == startup::NAME => Ok(Self { target, delay }),
-            _ => Err(refuse()),
+        let delay = parse_time(delay).map_err(|_| refuse())?;
+        if experiment != startup::NAME || delay > LONGEST {
+            return Err(refuse());
         }
+        Ok(Self { target, delay })
     }
 }
 

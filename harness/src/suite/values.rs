@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
+/// Longest time that can be asked for. A clock's time and this don't overflow.
+const LONGEST: Duration = Duration::from_hours(24 * 365);
+
 /// Reads `5%`, `5 %` or `5` as 0.05.
 ///
 /// # Errors
@@ -14,29 +19,18 @@ pub fn parse_percent(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Reads `90s` or `5min`.
+/// Reads a number with its unit, such as `90s`, `5min` or `+500us`, in jiff's "friendly" format
+/// (<https://docs.rs/jiff/latest/jiff/fmt/friendly/>).
 ///
 /// # Errors
 /// What is expected instead.
 pub fn parse_time(text: &str) -> Result<Duration, String> {
-    parse_duration(text)
-        .ok_or_else(|| "expected a time with its unit, such as 90s or 5min".to_owned())
-}
-
-/// Reads a whole number with a unit: `90s`, `5min`, `500us`.
-pub fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|character: char| !character.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let number: u32 = number.parse().ok()?;
-    let one = match unit {
-        "ns" => Duration::from_nanos(1),
-        "us" => Duration::from_micros(1),
-        "ms" => Duration::from_millis(1),
-        "s" => Duration::from_secs(1),
-        "min" => Duration::from_mins(1),
-        _ => return None,
-    };
-    one.checked_mul(number)
+    let parsed = text.parse::<SignedDuration>().ok();
+    // A time below zero is no `Duration`.
+    let time = parsed.and_then(|time| Duration::try_from(time).ok());
+    time.filter(|time| *time <= LONGEST).ok_or_else(|| {
+        "expected a time with its unit, up to a year, such as 90s or 5min".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -54,11 +48,20 @@ mod tests {
     }
 
     #[test]
-    fn durations_have_units_and_bounds() {
-        assert_eq!(parse_duration("90s"), Some(Duration::from_secs(90)));
-        assert_eq!(parse_duration("5min"), Some(Duration::from_mins(5)));
-        for text in ["", "5", "s", "1.5s", "99999999999s", "5 s", "-1s"] {
-            assert_eq!(parse_duration(text), None, "{text}");
+    fn times_have_units_and_bounds() {
+        for (text, expected) in [
+            ("90s", Duration::from_secs(90)),
+            ("5min", Duration::from_mins(5)),
+            ("500us", Duration::from_micros(500)),
+            ("+500us", Duration::from_micros(500)),
+            ("250ms", Duration::from_millis(250)),
+            ("7ns", Duration::from_nanos(7)),
+            ("1.5s", Duration::from_millis(1500)),
+        ] {
+            assert_eq!(parse_time(text), Ok(expected), "{text}");
+        }
+        for text in ["", "5", "s", "-1s", "1s ago", "99999999999s", "1parsec"] {
+            assert!(parse_time(text).is_err(), "{text}");
         }
     }
 }
