@@ -59,14 +59,14 @@ fn hide(path: &PathBuf) -> nix::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use nix::unistd::geteuid;
+    use isobench_testing::{Need, lacks};
 
     use super::*;
 
     #[test]
     fn what_is_hidden_is_hidden_inside_alone() {
-        if !geteuid().is_root() {
-            println!("skipped: only root may make a mount namespace");
+        // Only root may make a mount namespace.
+        if lacks(Need::Root) {
             return;
         }
         let directory = tempfile::tempdir().unwrap();

@@ -95,17 +95,17 @@ pub fn process_tree(root: Pid) -> ProcResult<Vec<Process>> {
 
 #[cfg(test)]
 mod tests {
+    use isobench_testing::{Need, lacks};
+
     use super::*;
 
     #[test]
     fn a_thread_of_the_kernel_has_no_memory() {
-        // The second process of a host is the kernel's parent of its threads; a PID namespace has another one.
-        let kernel = Process::new(2).and_then(|process| process.stat());
-        if !kernel.is_ok_and(|stat| stat.comm == "kthreadd") {
-            println!("skipped: no thread of the kernel's is in sight");
+        if lacks(Need::KernelThreads) {
             return;
         }
         let set = |pid| Pss::of_processes(vec![pid]).unwrap();
+        // The second process of a host is the kernel's.
         assert_eq!(set(Pid::from_raw(2)), Pss::default());
         assert!(set(Pid::this()).anon > ByteSize::kib(16));
     }
