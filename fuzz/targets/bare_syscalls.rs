@@ -12,8 +12,8 @@ use arbitrary::Arbitrary;
 use bytesize::ByteSize;
 use isobench_vmm::bare::address_space::{AddressSpace, Backing, GuestRam, Placement, Protection};
 use isobench_vmm::bare::syscalls::{FileTree, Personality, Settings, SystemCall};
-use isobench_vmm::devices::block::BlockDevice;
 use isobench_vmm::devices::console::Console;
+use isobench_vmm::devices::disk::HostDisk;
 use libfuzzer_sys::fuzz_target;
 use nix::libc::{self, c_long};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -129,7 +129,7 @@ impl Machine {
         let personality = Personality::new(Settings {
             tree,
             console: Console::new(null(), null(), null()),
-            disk: Some(BlockDevice::open(&path(&disk)).expect("a disk")),
+            disk: Some(HostDisk::open(&path(&disk)).expect("a disk")),
             memory: ByteSize::mib(4),
             stack: ByteSize::mib(1),
             // Traces go to standard error, where they would drown the fuzzer's words.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use isobench_vmm::devices::block::BlockDevice;
+use isobench_vmm::devices::disk::{HostCache, HostDisk};
 use isobench_vmm::devices::program_io::{InputCredit, Output};
 use isobench_vmm::devices::serial::{Interrupt, KernelMessages, SerialPort};
 use isobench_vmm::devices::virtio::block::Block;
@@ -72,12 +72,17 @@ impl Machine {
         disk.set_len(SECTORS * 512).expect("a disk");
         let path = PathBuf::from(format!("/proc/self/fd/{}", disk.as_raw_fd()));
         let opened = if read_only {
-            BlockDevice::open_read_only(&path)
+            HostDisk::open_read_only(&path)
         } else {
-            BlockDevice::open(&path)
+            HostDisk::open(&path)
         };
-        // Past the page cache, if this host can, requests go through a ring.
-        let block = Block::new(opened.expect("a disk"), !read_only);
+        // Requests that bypass the page cache go through a ring, if this host has rings.
+        let cache = if read_only {
+            HostCache::Used
+        } else {
+            HostCache::Bypassed
+        };
+        let block = Block::new(opened.expect("a disk"), cache);
         let (tap, network) = UnixDatagram::pair().expect("a pair of sockets");
         for end in [&tap, &network] {
             end.set_nonblocking(true).expect("a socket");

@@ -8,7 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::host_io::{self, GuestSlices, TerminalQuestion};
 
-/// One of the console's three ends.
+/// One of the console's three streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     /// Standard input.
@@ -17,6 +17,15 @@ pub enum Stream {
     Output,
     /// Standard error.
     Error,
+}
+
+/// What a read does if no byte is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfEmpty {
+    /// The read waits, asleep in the host's kernel.
+    Wait,
+    /// The read fails with `EAGAIN`.
+    Fail,
 }
 
 /// The host's ends of the guest's descriptors 0, 1 and 2.
@@ -29,7 +38,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// A console on any three descriptors: pipes in a test.
+    /// Makes a console on any three descriptors, which are pipes in a test.
     pub fn new(input: OwnedFd, output: OwnedFd, error: OwnedFd) -> Self {
         Self {
             input,
@@ -39,7 +48,7 @@ impl Console {
         }
     }
 
-    /// A console on this process's own standard streams, duplicated.
+    /// Makes a console on duplicates of this process's own standard streams.
     ///
     /// # Errors
     /// The host can't duplicate a descriptor: there are too many.
@@ -51,7 +60,7 @@ impl Console {
         ))
     }
 
-    /// The host's descriptor behind a stream.
+    /// The host's descriptor for a stream.
     pub fn descriptor(&self, stream: Stream) -> BorrowedFd<'_> {
         match stream {
             Stream::Input => self.input.as_fd(),
@@ -60,20 +69,20 @@ impl Console {
         }
     }
 
-    /// Whether anything has been written to standard output.
+    /// Whether the guest has written to its standard output.
     pub fn has_output(&self) -> bool {
         self.has_output
     }
 
-    /// Whether a person sits at the other end.
+    /// Whether the stream leads to a terminal.
     pub fn is_terminal(&self, stream: Stream) -> bool {
         self.descriptor(stream).is_terminal()
     }
 
-    /// Asks the terminal behind a stream.
+    /// Asks the terminal at the other end of a stream.
     ///
     /// # Errors
-    /// `ENOTTY` when there is none.
+    /// `ENOTTY` if the stream leads to no terminal.
     pub fn ask_terminal(
         &self,
         stream: Stream,
@@ -82,19 +91,25 @@ impl Console {
         host_io::ask_terminal(self.descriptor(stream), question)
     }
 
-    /// Reads what there is; waits for something if `wait`, and asleep in the host's kernel.
+    /// Reads the bytes that are there.
     ///
     /// # Errors
-    /// What the host's `readv` says; `EAGAIN` when there is nothing and `wait` is false.
-    pub fn read(&self, stream: Stream, into: &GuestSlices<'_>, wait: bool) -> Result<usize, Errno> {
+    /// The error of the host's `readv`; `EAGAIN` if there is nothing and the call must not wait.
+    pub fn read(
+        &self,
+        stream: Stream,
+        into: &GuestSlices<'_>,
+        if_empty: IfEmpty,
+    ) -> Result<usize, Errno> {
         let descriptor = self.descriptor(stream);
-        if !wait && !is_ready(descriptor, PollFlags::POLLIN, PollTimeout::ZERO)? {
+        let waits = if_empty == IfEmpty::Wait;
+        if !waits && !is_ready(descriptor, PollFlags::POLLIN, PollTimeout::ZERO)? {
             return Err(Errno::EAGAIN);
         }
         loop {
             match host_io::read_some(descriptor, into) {
-                // Someone else has made the shared open file non-blocking; the guest hasn't.
-                Err(Errno::EAGAIN) if wait => {
+                // Another process has made the shared open file non-blocking. The guest hasn't.
+                Err(Errno::EAGAIN) if waits => {
                     is_ready(descriptor, PollFlags::POLLIN, PollTimeout::NONE)?;
                 }
                 result => return result,
@@ -105,7 +120,7 @@ impl Console {
     /// Writes all of `from`.
     ///
     /// # Errors
-    /// What the host's `writev` says before anything is written: `EPIPE` when the reader has gone.
+    /// The error of the host's `writev` if nothing was written: `EPIPE` if the reader has gone.
     pub fn write(&mut self, stream: Stream, from: &mut GuestSlices<'_>) -> Result<usize, Errno> {
         let wanted = from.len();
         let mut written = 0;

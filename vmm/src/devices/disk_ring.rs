@@ -1,12 +1,14 @@
 #![expect(
     unsafe_code,
-    reason = "hands guest RAM to the host's io_uring until it is done with it"
+    reason = "hands guest memory to the host's io_uring until the host is done"
 )]
-//! Reads and writes of a disk past the host's page cache, several at once: an `io_uring(7)` of the disk's own.
+//! Reads and writes of a disk that bypass the host's page cache, several at once: an `io_uring(7)`
+//! for each disk.
 //!
-//! What an `io_uring` does passes by the VMM's seccomp filter, so this one is restricted before it works
-//! (`IORING_REGISTER_RESTRICTIONS`, `io_uring_register(2)`): it reads and writes the one file that it was made with, and takes no
-//! other registration. The filter lets nobody make another.
+//! The VMM's seccomp filter does not see what an `io_uring` does. So each ring is restricted before
+//! its first use (`IORING_REGISTER_RESTRICTIONS`, `io_uring_register(2)`): the ring reads and writes
+//! the file with which it was made, and takes no other registration. The filter prevents a second
+//! ring.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
@@ -18,42 +20,41 @@ use nix::libc::{self, iovec};
 use vm_memory::{GuestMemoryBackend as _, GuestMemoryRegion as _};
 use vmm_sys_util::eventfd::EventFd;
 
+use super::disk::Durability;
 use super::host_io::GuestSlices;
 use crate::memory::Memory;
 
-/// Most requests under way at once; a queue has more entries, and what is beyond is served at once.
+/// The most requests under way at once. A virtqueue has more entries; requests beyond the limit are
+/// served in the exit that announces them.
 pub const DEPTH: u32 = 64;
 
-/// Which way the bytes go.
+/// What the host does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// From the disk.
+pub enum Operation {
+    /// The host moves bytes from the disk.
     Read,
-    /// To the disk; durable when it's done, or not.
-    Write {
-        /// As with `O_DSYNC`.
-        durable: bool,
-    },
+    /// The host moves bytes to the disk.
+    Write(Durability),
 }
 
-/// What the host is busy with, and what keeps it valid.
+/// A request that the host works on, and everything that must stay valid meanwhile.
 struct UnderWay<T> {
     request: T,
-    /// What the host was given: it may look here until it is done.
+    /// The list that the host was given. The host may read the list until the request is done.
     _pieces: Vec<iovec>,
-    /// What the pieces are in.
+    /// The memory in which the pieces lie.
     _memory: Memory,
 }
 
-/// A ring for one disk. `T` is what the caller knows each request by.
+/// A ring for one disk. `T` is the caller's own description of a request.
 pub struct DiskRing<T> {
     ring: IoUring,
-    answered: EventFd,
+    completions: EventFd,
     under_way: Vec<Option<UnderWay<T>>>,
 }
 
-// SAFETY: the pieces are addresses in guest memory, which is everybody's and which each request keeps mapped; nothing here
-// belongs to a thread.
+// SAFETY: the pieces are addresses in guest memory, which all threads may use and which each request
+// keeps mapped. Nothing else here belongs to a thread.
 unsafe impl<T: Send> Send for DiskRing<T> {}
 
 impl<T> std::fmt::Debug for DiskRing<T> {
@@ -63,16 +64,17 @@ impl<T> std::fmt::Debug for DiskRing<T> {
 }
 
 impl<T> DiskRing<T> {
-    /// A ring for `disk`, which stays open as long as the ring is there, since that holds it too.
+    /// Makes a ring for `disk`. The ring keeps the disk open.
     ///
     /// # Errors
-    /// The host has no `io_uring` (Linux before 5.10), or doesn't let this process have one (`kernel.io_uring_disabled`).
+    /// The host has no `io_uring` (Linux before 5.10), or refuses one to this process
+    /// (`kernel.io_uring_disabled`).
     pub fn new(disk: BorrowedFd<'_>) -> io::Result<Self> {
-        let answered = EventFd::new(libc::EFD_CLOEXEC)?;
+        let completions = EventFd::new(libc::EFD_CLOEXEC)?;
         let ring = IoUring::builder().setup_r_disabled().build(DEPTH)?;
         let submitter = ring.submitter();
         submitter.register_files(&[disk.as_raw_fd()])?;
-        submitter.register_eventfd(answered.as_raw_fd())?;
+        submitter.register_eventfd(completions.as_raw_fd())?;
         submitter.register_restrictions(&mut [
             Restriction::sqe_op(opcode::Readv::CODE),
             Restriction::sqe_op(opcode::Writev::CODE),
@@ -81,48 +83,52 @@ impl<T> DiskRing<T> {
         submitter.register_enable_rings()?;
         Ok(Self {
             ring,
-            answered,
+            completions,
             under_way: (0..DEPTH).map(|_| None).collect(),
         })
     }
 
-    /// What can be read from once something is done.
+    /// A descriptor that can be read once a request is done.
     ///
     /// # Errors
     /// The host has no descriptor left.
-    pub fn answered(&self) -> io::Result<EventFd> {
-        self.answered.try_clone()
+    pub fn completions(&self) -> io::Result<EventFd> {
+        self.completions.try_clone()
     }
 
-    /// Starts to move `slices` of `memory`, from or to `offset` on.
+    /// Starts to move the bytes of `slices`, which lie in `memory`, at `offset` of the disk.
     ///
     /// # Errors
-    /// There is no room for one more, or the slices are of other memory: the request comes back.
+    /// There is no room for one more request, or the slices lie in other memory. The caller gets the
+    /// request back.
     ///
     /// # Panics
-    /// Never: there is an entry for each slot.
+    /// Never: the ring has an entry for each slot.
     pub fn start(
         &mut self,
         request: T,
-        direction: Direction,
+        operation: Operation,
         slices: &GuestSlices<'_>,
         offset: u64,
         memory: &Memory,
     ) -> Result<(), T> {
-        let pieces = slices.all();
+        let pieces = slices.left();
         let free = self.under_way.iter().position(Option::is_none);
         let free = free.filter(|_| pieces.iter().all(|piece| is_within(memory, piece)));
         let (Some(slot), Ok(count)) = (free, u32::try_from(pieces.len())) else {
             return Err(request);
         };
         let disk = types::Fixed(0);
-        let entry = match direction {
-            Direction::Read => opcode::Readv::new(disk, pieces.as_ptr(), count)
+        let entry = match operation {
+            Operation::Read => opcode::Readv::new(disk, pieces.as_ptr(), count)
                 .offset(offset)
                 .build(),
-            Direction::Write { durable } => opcode::Writev::new(disk, pieces.as_ptr(), count)
+            Operation::Write(durability) => opcode::Writev::new(disk, pieces.as_ptr(), count)
                 .offset(offset)
-                .rw_flags(if durable { libc::RWF_DSYNC } else { 0 })
+                .rw_flags(match durability {
+                    Durability::Deferred => 0,
+                    Durability::Immediate => libc::RWF_DSYNC,
+                })
                 .build(),
         };
         let entry = entry.user_data(slot as u64);
@@ -131,15 +137,16 @@ impl<T> DiskRing<T> {
             _pieces: pieces,
             _memory: memory.clone(),
         });
-        // SAFETY: the list of pieces and the memory that they are in (`is_within`) are kept in `under_way` until the host says that it
-        // is done, and that until then (`Drop`). A slot is free only after that, so there are as many entries as slots.
+        // SAFETY: `under_way` keeps the list of pieces and the memory in which they lie (`is_within`)
+        // until the host reports that the request is done, and `Drop` waits for all reports. A slot
+        // is free only after its report, so there are as many entries as slots.
         unsafe { self.ring.submission().push(&entry) }.expect("an entry for each slot");
-        // What the host doesn't take now it takes with the next.
+        // A request that the host doesn't take now is taken with the next one.
         let _ = self.ring.submit();
         Ok(())
     }
 
-    /// One that is done, with how many bytes were moved.
+    /// The next request that is done, with the number of bytes that were moved.
     pub fn next_done(&mut self) -> Option<(T, Result<usize, Errno>)> {
         let done = self.ring.completion().next()?;
         let slot = usize::try_from(done.user_data()).ok()?;
@@ -148,7 +155,7 @@ impl<T> DiskRing<T> {
         Some((request, moved.map_err(|_| Errno::from_raw(-done.result()))))
     }
 
-    /// Waits until nothing is under way, and forgets what was.
+    /// Waits until no request is under way, and forgets the requests.
     pub fn drain(&mut self) {
         while self.under_way.iter().any(Option::is_some) {
             let _ = self.ring.submit_and_wait(1);
@@ -157,7 +164,7 @@ impl<T> DiskRing<T> {
     }
 }
 
-/// Whether all of a piece is guest memory.
+/// Whether all of a piece lies in guest memory.
 fn is_within(memory: &Memory, piece: &iovec) -> bool {
     memory.iter().any(|region| {
         let offset = (piece.iov_base as usize).checked_sub(region.host_base() as usize);
@@ -184,7 +191,7 @@ mod tests {
 
     const BLOCK: u64 = 4096;
 
-    /// A file whose every block is full of its number.
+    /// A file of which each byte is the number of its block.
     fn disk(blocks: u8) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         for number in 0..blocks {
@@ -217,15 +224,15 @@ mod tests {
         let Some(mut ring) = ring(&file) else { return };
         for number in 0..u64::from(DEPTH) {
             let slices = slices(&memory, number * BLOCK);
-            ring.start(number, Direction::Read, &slices, number * BLOCK, &memory)
+            ring.start(number, Operation::Read, &slices, number * BLOCK, &memory)
                 .unwrap();
         }
         let one_more = slices(&memory, 0);
-        let refused = ring.start(99, Direction::Read, &one_more, 0, &memory);
+        let refused = ring.start(99, Operation::Read, &one_more, 0, &memory);
         assert_eq!(refused, Err(99));
         let mut done = Vec::new();
         while done.len() < DEPTH as usize {
-            ring.answered.read().unwrap();
+            ring.completions.read().unwrap();
             while let Some((number, moved)) = ring.next_done() {
                 assert_eq!(moved, Ok(4096));
                 done.push(number);
@@ -242,12 +249,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_memory_is_refused() {
+    fn a_piece_of_other_memory_is_refused() {
         let file = disk(1);
         let [memory, other] = [(), ()].map(|()| map(&[(0, 1 << 20)]).unwrap());
         let Some(mut ring) = ring(&file) else { return };
         let slices = slices(&other, 0);
-        let refused = ring.start(7, Direction::Read, &slices, 0, &memory);
+        let refused = ring.start(7, Operation::Read, &slices, 0, &memory);
         assert_eq!(refused, Err(7));
     }
 
@@ -281,7 +288,7 @@ mod tests {
         let Some(mut ring) = ring(&file) else { return };
         for number in 0..4 {
             let slices = slices(&memory, number * BLOCK);
-            ring.start(number, Direction::Read, &slices, number * BLOCK, &memory)
+            ring.start(number, Operation::Read, &slices, number * BLOCK, &memory)
                 .unwrap();
         }
         drop(ring);

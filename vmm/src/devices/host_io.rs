@@ -1,8 +1,8 @@
 #![expect(
     unsafe_code,
-    reason = "hands guest RAM to the host's readv(2), preadv(2), pwritev2(2) and getrandom(2)"
+    reason = "hands guest memory to the host's readv(2), preadv(2), pwritev2(2) and getrandom(2)"
 )]
-//! Reading and writing host descriptors straight into and out of guest RAM.
+//! Reads and writes of host descriptors, straight into and out of guest memory.
 
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
@@ -13,14 +13,15 @@ use nix::libc::{self, c_int, iovec, off_t};
 use vm_memory::VolatileSlice;
 use vm_memory::bitmap::BitmapSlice;
 
-/// The most pieces that one host call takes (`IOV_MAX`).
+/// The most pieces that one call of the host takes (`IOV_MAX`).
 const IOV_MAX: usize = 1024;
 
-/// Pieces of guest RAM, in the order of the guest's addresses, that are yet to be moved.
+/// Pieces of guest memory, in order, whose bytes are yet to be moved.
 ///
-/// No Rust reference leads to guest RAM, and it is the host's kernel that moves the bytes: a guest with other vCPUs
-/// may write to them meanwhile, as any program may to a buffer that it has handed to a system call, and harms only
-/// itself. [`HostSlices`] and [`VolatileSlice`] promise that the pieces are mapped during `'m`.
+/// No Rust reference leads to guest memory, and the host's kernel moves the bytes. A guest with other
+/// vCPUs may write to the bytes meanwhile, as any program may write to a buffer that it has handed to
+/// a system call, and harms only itself. Each [`VolatileSlice`] promises that its piece is mapped
+/// during `'m`.
 #[derive(Debug, Default)]
 pub struct GuestSlices<'m> {
     pieces: Vec<iovec>,
@@ -29,12 +30,12 @@ pub struct GuestSlices<'m> {
 }
 
 impl<'m> GuestSlices<'m> {
-    /// Adds the pieces of `other` that are yet to be moved at the end.
+    /// Adds at the end what is left of `other`.
     pub fn append(&mut self, mut other: Self) {
         self.pieces.extend(other.pieces.drain(other.done..));
     }
 
-    /// Adds a piece of guest memory at the end.
+    /// Adds at the end a piece of guest memory.
     pub fn push<B: BitmapSlice>(&mut self, piece: &VolatileSlice<'m, B>) {
         self.pieces.push(iovec {
             iov_base: piece.ptr_guard_mut().as_ptr().cast(),
@@ -42,7 +43,7 @@ impl<'m> GuestSlices<'m> {
         });
     }
 
-    /// Bytes yet to be moved.
+    /// The bytes that are yet to be moved.
     pub fn len(&self) -> usize {
         self.pieces[self.done..]
             .iter()
@@ -50,12 +51,12 @@ impl<'m> GuestSlices<'m> {
             .sum()
     }
 
-    /// Whether nothing is left to be moved.
+    /// Whether all bytes were moved.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Address and length of each piece.
+    /// The address and the length of each piece.
     #[cfg(test)]
     pub(crate) fn ranges(&self) -> impl Iterator<Item = (usize, usize)> {
         self.pieces
@@ -63,24 +64,19 @@ impl<'m> GuestSlices<'m> {
             .map(|piece| (piece.iov_base as usize, piece.iov_len))
     }
 
-    /// Address and length of each piece that is left. Nobody else may be given more than [`IOV_MAX`] of them.
-    pub(super) fn all(&self) -> Vec<iovec> {
+    /// The pieces that are left. One call of the host takes no more than [`IOV_MAX`] of them.
+    pub(super) fn left(&self) -> Vec<iovec> {
         self.pieces[self.done..].to_vec()
     }
 
-    /// Skips bytes that have been moved.
-    pub fn skip(&mut self, count: usize) {
-        self.advance(count);
-    }
-
-    /// What one host call can take.
+    /// The pieces for the next call of the host.
     fn next(&self) -> &[iovec] {
         let left = &self.pieces[self.done..];
         &left[..left.len().min(IOV_MAX)]
     }
 
-    /// Skips what has been moved.
-    fn advance(&mut self, mut count: usize) {
+    /// Skips `count` bytes, which were moved.
+    pub fn skip(&mut self, mut count: usize) {
         while let Some(piece) = self.pieces.get_mut(self.done) {
             if count < piece.iov_len {
                 piece.iov_base = piece.iov_base.wrapping_byte_add(count);
@@ -92,20 +88,20 @@ impl<'m> GuestSlices<'m> {
         }
     }
 
-    /// Repeats `step` until it has moved everything, or moves nothing, or fails.
-    ///
-    /// What has been moved before a failure counts, as in Linux.
+    /// Repeats `move_next` until everything is moved, nothing more is moved, or a call fails. The
+    /// arguments of `move_next` are the pieces and the number of bytes moved before. The result is
+    /// an error only if the first call fails, as in Linux.
     fn move_all(
         &mut self,
-        mut step: impl FnMut(&[iovec], usize) -> Result<usize, Errno>,
+        mut move_next: impl FnMut(&[iovec], usize) -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
         let mut total = 0;
         while !self.is_empty() {
-            match step(self.next(), total) {
+            match move_next(self.next(), total) {
                 Ok(0) => break,
                 Ok(count) => {
                     total += count;
-                    self.advance(count);
+                    self.skip(count);
                 }
                 Err(Errno::EINTR) => {}
                 Err(_) if total > 0 => break,
@@ -116,10 +112,10 @@ impl<'m> GuestSlices<'m> {
     }
 }
 
-/// Reads what is there, waiting for something: one `readv`.
+/// Reads the bytes that are there, with one `readv`, which waits for the first byte.
 ///
 /// # Errors
-/// What the host says.
+/// The host's error.
 pub fn read_some(from: BorrowedFd<'_>, into: &GuestSlices<'_>) -> Result<usize, Errno> {
     let pieces = into.next();
     loop {
@@ -132,10 +128,10 @@ pub fn read_some(from: BorrowedFd<'_>, into: &GuestSlices<'_>) -> Result<usize, 
     }
 }
 
-/// Writes everything, unless the reader goes away: `writev`.
+/// Writes everything with `writev`, unless the reader goes away.
 ///
 /// # Errors
-/// What the host says, if nothing has been written.
+/// The host's error if nothing was written.
 pub fn write_all(to: BorrowedFd<'_>, from: &mut GuestSlices<'_>) -> Result<usize, Errno> {
     from.move_all(|pieces, _| {
         // SAFETY: the pieces are mapped (`GuestSlices`).
@@ -143,29 +139,29 @@ pub fn write_all(to: BorrowedFd<'_>, from: &mut GuestSlices<'_>) -> Result<usize
     })
 }
 
-/// Writes what one call takes, and no more: a packet. `writev`.
+/// Writes a packet with one `writev`.
 ///
 /// # Errors
-/// What the host says.
+/// The host's error.
 pub fn write_packet(to: BorrowedFd<'_>, from: &GuestSlices<'_>) -> Result<usize, Errno> {
     let pieces = from.next();
     // SAFETY: the pieces are mapped (`GuestSlices`).
     moved(unsafe { libc::writev(to.as_raw_fd(), pieces.as_ptr(), length(pieces)) })
 }
 
-/// What a TAP device may leave to the reader of its packets.
+/// The work on packets that a TAP device may leave to the packets' reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offloads {
-    /// To compute checksums.
+    /// Whether the reader checks checksums.
     pub checksums: bool,
-    /// To cut what TCP sends over IPv4 into segments.
+    /// Whether the reader takes TCP over IPv4 that is not cut into segments.
     pub segments: bool,
 }
 
-/// Has a TAP device leave this much to its reader.
+/// Makes a TAP device leave this work to its reader.
 ///
 /// # Errors
-/// What the host says.
+/// The host's error.
 pub fn set_offloads(tap: BorrowedFd<'_>, offloads: Offloads) -> Result<(), Errno> {
     let bit = |bit, is_set| if is_set { bit } else { 0 };
     let bits = bit(libc::TUN_F_CSUM, offloads.checksums) | bit(libc::TUN_F_TSO4, offloads.segments);
@@ -174,10 +170,10 @@ pub fn set_offloads(tap: BorrowedFd<'_>, offloads: Offloads) -> Result<(), Errno
     Errno::result(result).map(drop)
 }
 
-/// Reads from `offset` until the slices are full or the file ends: `preadv`.
+/// Reads from `offset` on with `preadv`, until the slices are full or the file ends.
 ///
 /// # Errors
-/// What the host says, if nothing has been read.
+/// The host's error if nothing was read.
 pub fn read_at(
     from: BorrowedFd<'_>,
     into: &mut GuestSlices<'_>,
@@ -190,10 +186,10 @@ pub fn read_at(
     })
 }
 
-/// Writes everything at `offset`: `pwritev2` with `RWF_*` flags.
+/// Writes everything at `offset` with `pwritev2`, whose `flags` are `RWF_*`.
 ///
 /// # Errors
-/// What the host says, if nothing has been written.
+/// The host's error if nothing was written.
 pub fn write_at(
     to: BorrowedFd<'_>,
     from: &mut GuestSlices<'_>,
@@ -207,10 +203,10 @@ pub fn write_at(
     })
 }
 
-/// Fills the slices with random bytes: `getrandom`.
+/// Fills the slices with random bytes (`getrandom`).
 ///
 /// # Errors
-/// What the host says, if nothing has been filled.
+/// The host's error if nothing was filled.
 pub fn fill_random(into: &mut GuestSlices<'_>, flags: u32) -> Result<usize, Errno> {
     into.move_all(|pieces, _| {
         let Some(piece) = pieces.first() else {
@@ -221,7 +217,7 @@ pub fn fill_random(into: &mut GuestSlices<'_>, flags: u32) -> Result<usize, Errn
     })
 }
 
-/// Makes all bytes zero.
+/// Makes all bytes zero, and returns their number.
 pub fn fill_zero(into: &GuestSlices<'_>) -> usize {
     for piece in &into.pieces {
         // SAFETY: the piece is mapped and no Rust reference leads there (`GuestSlices`).
@@ -230,16 +226,16 @@ pub fn fill_zero(into: &GuestSlices<'_>) -> usize {
     into.len()
 }
 
-/// A terminal's answer to an `ioctl` that only asks and fills at most 64 bytes.
+/// Asks a terminal with an `ioctl` that changes nothing, and returns the answer.
 ///
 /// # Errors
-/// `ENOTTY` when it is none.
+/// `ENOTTY` if the descriptor is no terminal.
 pub fn ask_terminal(
     terminal: BorrowedFd<'_>,
     question: TerminalQuestion,
 ) -> Result<Vec<u8>, Errno> {
     let mut answer = [0_u8; 64];
-    // SAFETY: both questions write at most `size()` bytes, fewer than `answer` has.
+    // SAFETY: each question's answer takes at most `size()` bytes, fewer than `answer` has.
     let result = unsafe {
         libc::ioctl(
             terminal.as_raw_fd(),
@@ -254,9 +250,9 @@ pub fn ask_terminal(
 /// What can be asked about a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TerminalQuestion {
-    /// Its settings, which only a terminal has (`TCGETS`).
+    /// The settings that only a terminal has (`TCGETS`).
     Settings,
-    /// Its rows and columns (`TIOCGWINSZ`).
+    /// The number of rows and columns (`TIOCGWINSZ`).
     Size,
 }
 
@@ -268,7 +264,7 @@ impl TerminalQuestion {
         }
     }
 
-    /// Bytes of the kernel's `struct termios` (without the C library's additions) and `struct winsize`.
+    /// The bytes of the kernel's `struct termios` (the C library's is larger) or `struct winsize`.
     fn size(self) -> usize {
         match self {
             Self::Settings => 36,

@@ -1,10 +1,12 @@
-//! The virtual devices of a microVM: what a guest has instead of the host's files.
+//! The virtual devices of both guests: what a guest has in place of the host's files.
 //!
-//! The bare guest's are a console and a disk ([`console`], [`block`]), behind system calls. A guest with a kernel has
-//! ports and registers ([`bus`]). Both move data straight between a host descriptor and guest RAM ([`host_io`]), without a copy in the VMM.
+//! The bare guest's devices are a console and a disk ([`console`], [`disk`]), behind system calls. A
+//! guest with a kernel has a serial port ([`serial`]), ports for its program's streams
+//! ([`program_io`]) and virtio devices ([`virtio`]). All of them move data straight between a host
+//! descriptor and guest memory ([`host_io`]), without a copy in the VMM.
 
-pub mod block;
 pub mod console;
+pub mod disk;
 pub mod disk_ring;
 pub mod host_io;
 pub mod program_io;

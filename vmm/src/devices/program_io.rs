@@ -1,8 +1,9 @@
-//! The program's standard streams and its exit code, by ports: what `/init` and the VMM have in common.
+//! The program's standard streams in a guest with a kernel: the protocol between `/init` and the VMM.
 //!
-//! For output `/init` names a piece of its memory in registers and writes to a port: one exit for up to a pipe's content, and no copy.
-//! (A string write, `rep outsb`, is one exit a byte: KVM interprets it so.) Input goes through the serial port, the one device here
-//! that can wake the guest, and no faster than `/init` grants: a byte that it has no room for would be lost.
+//! For output, `/init` names a piece of its memory in registers and writes to a port: one exit for up
+//! to a pipe's content, and no copy. (A string write, `rep outsb`, would cost one exit a byte, since
+//! KVM interprets it so.) Input goes through the serial port, the only device here that can wake the
+//! guest. `/init` grants credit for input, since a byte without room in the port would be lost.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -12,26 +13,26 @@ use super::host_io::{self, GuestSlices};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// Most bytes on their way to `/init`: the serial port's receiver has as many.
+/// The most bytes on their way to `/init`: the serial port's receiver has room for as many.
 const WINDOW: usize = 64;
 
-/// Precedes a byte that isn't to be taken as it is.
+/// The byte before a byte with a special meaning. An escape after an escape means itself.
 const ESCAPE: u8 = 0xff;
-/// After an escape: standard input has ended.
+/// The byte that, after an escape, means that standard input has ended.
 const END: u8 = 0;
 
-/// The reader of standard output has gone.
+/// The reader of the program's output has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReaderGone;
 
-/// Standard output or error of the host, for the program's.
+/// The host's end of the program's standard output or error.
 #[derive(Debug)]
 pub struct Output {
     to: OwnedFd,
 }
 
 impl Output {
-    /// Output to `to`.
+    /// Makes an output to the descriptor `to`.
     pub fn new(to: OwnedFd) -> Self {
         Self { to }
     }
@@ -39,14 +40,14 @@ impl Output {
     /// Writes all of `from`.
     ///
     /// # Errors
-    /// It can't be written, mostly since nobody reads any more.
+    /// The host can't write all, in most cases since nobody reads any more.
     pub fn write(&self, from: &mut GuestSlices<'_>) -> Result<(), ReaderGone> {
         while !from.is_empty() {
             match host_io::write_all(self.to.as_fd(), from) {
-                // Zero: it holds no more.
+                // Zero bytes were written: the output holds no more.
                 Ok(0) => return Err(ReaderGone),
                 Ok(_) => {}
-                // Someone else has made the shared open file non-blocking.
+                // Another process has made the shared open file non-blocking.
                 Err(Errno::EAGAIN) => wait_for_room(self.to.as_fd()),
                 Err(_) => return Err(ReaderGone),
             }
@@ -62,42 +63,42 @@ fn wait_for_room(descriptor: BorrowedFd<'_>) {
     );
 }
 
-/// How many bytes `/init` will take.
+/// Credit for input: the number of bytes for which `/init` has room.
 #[derive(Debug, Default)]
 pub struct InputCredit {
     bytes: Mutex<usize>,
-    raised: Condvar,
+    added: Condvar,
 }
 
 impl InputCredit {
-    /// `/init` takes `count` more.
+    /// Adds room for `count` bytes.
     pub fn add(&self, count: usize) {
         let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         *bytes = bytes.saturating_add(count).min(WINDOW);
-        self.raised.notify_one();
+        self.added.notify_one();
     }
 
-    /// Waits until it takes at least `least`, and uses all of it up.
-    fn take(&self, least: usize) -> usize {
+    /// Waits for credit, and takes all of it.
+    fn take(&self) -> usize {
         let bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut bytes = self
-            .raised
-            .wait_while(bytes, |bytes| *bytes < least)
+            .added
+            .wait_while(bytes, |bytes| *bytes == 0)
             .unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *bytes)
     }
 }
 
-/// Forwards `input` until it ends, a granted piece at a time. `send` puts bytes on the wire.
+/// Forwards `input` until its end, as far as there is credit. `send` puts bytes on the wire.
 pub fn forward(input: &OwnedFd, credit: &InputCredit, mut send: impl FnMut(&[u8])) {
     let mut buffer = [0; WINDOW];
-    let mut granted = 0;
+    let mut room = 0;
     loop {
-        while granted < 2 {
-            granted += credit.take(1);
+        while room < 2 {
+            room += credit.take();
         }
         // Each byte may need an escape.
-        let piece = &mut buffer[..granted / 2];
+        let piece = &mut buffer[..room / 2];
         let count = match nix::unistd::read(input, piece) {
             Ok(0) => break,
             Ok(count) => count,
@@ -107,11 +108,11 @@ pub fn forward(input: &OwnedFd, credit: &InputCredit, mut send: impl FnMut(&[u8]
                 let _ = poll(&mut [wait], PollTimeout::NONE);
                 continue;
             }
-            // What can't be read has ended, for the program.
+            // To the program, an input that can't be read has ended.
             Err(_) => break,
         };
         let escaped = escape(&piece[..count]);
-        granted -= escaped.len();
+        room -= escaped.len();
         send(&escaped);
     }
     send(&[ESCAPE, END]);
@@ -128,10 +129,10 @@ fn escape(bytes: &[u8]) -> Vec<u8> {
     escaped
 }
 
-/// Whether there is anything to read from `input`, now or ever: not from the null device.
+/// Whether `input` can ever give a byte. The null device can't.
 ///
 /// # Errors
-/// It is not open.
+/// The descriptor is not open.
 pub fn has_input(input: BorrowedFd<'_>) -> io::Result<bool> {
     let file = nix::sys::stat::fstat(input)?;
     let null = nix::sys::stat::makedev(1, 3);

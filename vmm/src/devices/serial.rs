@@ -1,6 +1,7 @@
-//! The serial port COM1: where the guest's kernel says what it has to say, and where standard input goes in.
+//! The serial port COM1: the guest's kernel writes its messages here, and the guest reads standard
+//! input here.
 //!
-//! The program's own output does not come this way: a serial port takes two VM exits a byte.
+//! The program's own output takes another way, since a serial port costs two VM exits a byte.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,15 +11,15 @@ use vm_superio::serial::NoEvents;
 use vm_superio::{Serial, Trigger};
 use vmm_sys_util::eventfd::EventFd;
 
-/// How much of the console is kept: enough for a panic and its call trace.
+/// The bytes of messages that are kept: enough for a panic and its call trace.
 const KEPT: usize = 16 * 1024;
 
-/// An interrupt line: a write to its descriptor is one edge (`KVM_IRQFD`).
+/// An interrupt line. A write to its descriptor is one edge (`KVM_IRQFD`).
 #[derive(Debug)]
 pub struct Interrupt(EventFd);
 
 impl Interrupt {
-    /// The line behind `edge`.
+    /// Makes the line whose descriptor is `edge`.
     pub fn new(edge: EventFd) -> Self {
         Self(edge)
     }
@@ -65,7 +66,7 @@ impl Write for Console {
     }
 }
 
-/// The port.
+/// The serial port.
 pub struct SerialPort {
     port: Serial<Interrupt, NoEvents, Console>,
 }
@@ -88,28 +89,28 @@ impl SerialPort {
         }
     }
 
-    /// The guest writes bytes to one register.
+    /// Serves a guest's write of bytes to one register.
     pub fn write(&mut self, register: u8, bytes: &[u8]) {
         for byte in bytes {
-            // It fails only for an interrupt that is pending already.
+            // The write fails only for an interrupt that is pending already.
             let _ = self.port.write(register, *byte);
         }
     }
 
-    /// The guest reads one register.
+    /// Serves a guest's read of one register.
     pub fn read(&mut self, register: u8, into: &mut [u8]) {
         for byte in into {
             *byte = self.port.read(register);
         }
     }
 
-    /// Puts bytes into the receiver; what does not fit is lost, as on a wire.
+    /// Puts bytes into the receiver. Bytes for which there is no room are lost, as on a wire.
     pub fn receive(&mut self, bytes: &[u8]) {
         let room = self.port.fifo_capacity().min(bytes.len());
         let _ = self.port.enqueue_raw_bytes(&bytes[..room]);
     }
 
-    /// The last that the guest's kernel said.
+    /// The last messages of the guest's kernel.
     pub fn console(&self) -> String {
         let last = &self.port.writer().last;
         let bytes: Vec<u8> = last.iter().copied().collect();

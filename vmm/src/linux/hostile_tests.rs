@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use super::layout::{EXIT_PORT, PAGE_TABLES, VIRTIO, VIRTIO_SIZE};
 use super::machine_tests::{config, out, run, store};
 use super::{Config, Ending, RunError};
-use crate::devices::block::BlockDevice;
+use crate::devices::disk::{HostCache, HostDisk};
 use crate::devices::virtio::block::Block;
 use crate::devices::virtio::net::Net;
 
@@ -37,7 +37,10 @@ fn run_with_devices(code: &[u8]) -> Option<Result<Ending, RunError>> {
     all.extend(code);
     all.extend(out(EXIT_PORT, 0));
     let ending = run(Config {
-        disks: vec![Block::new(BlockDevice::open(disk.path()).unwrap(), false)],
+        disks: vec![Block::new(
+            HostDisk::open(disk.path()).unwrap(),
+            HostCache::Used,
+        )],
         network: Some(Net::new(tap.into(), [2, 0, 0, 0, 0, 1])),
         ..config(&all)
     });
@@ -114,7 +117,7 @@ fn each_broken_queue_ends_the_machine_with_the_reason() {
             1,
             "not those that the device needs",
         ),
-        (vec![header], 0x4321, "its ring is no good"),
+        (vec![header], 0x4321, "its ring is not usable"),
     ] {
         let Some(message) = violation(&describe(&descriptors), index) else {
             return;

@@ -1,4 +1,4 @@
-//! The table of file descriptors: which number is which open file, as POSIX has it.
+//! The table of file descriptors: the open file of each number, with the rules of POSIX.
 
 use nix::errno::Errno;
 use nix::libc::c_int;
@@ -6,13 +6,43 @@ use nix::libc::c_int;
 use super::tree::NodeId;
 use crate::devices::console::Stream;
 
-/// How many descriptors a program may have (`RLIMIT_NOFILE`).
+/// The most descriptors of a program (`RLIMIT_NOFILE`).
 pub(super) const MAX_DESCRIPTORS: usize = 1024;
+
+/// What execve(2) does with a descriptor (`FD_CLOEXEC`). The guest has no execve, so the flag is only
+/// kept for the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnExec {
+    /// The descriptor stays open.
+    Keep,
+    /// The descriptor is closed.
+    Close,
+}
+
+impl OnExec {
+    /// From the flags of `open`, `dup3` or `fcntl`, of which `bit` asks for [`Self::Close`].
+    pub fn from_bit(flags: c_int, bit: c_int) -> Self {
+        if flags & bit == 0 {
+            Self::Keep
+        } else {
+            Self::Close
+        }
+    }
+}
+
+/// What `close_range` does with the descriptors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RangeClosing {
+    /// The call closes them.
+    Now,
+    /// The call only marks them close-on-exec (`CLOSE_RANGE_CLOEXEC`).
+    OnExec,
+}
 
 /// What an open file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Object {
-    /// One of the console's three.
+    /// One of the console's three streams.
     Stream(Stream),
     /// A regular file of the tree.
     File(NodeId),
@@ -30,13 +60,13 @@ pub(super) enum Object {
     Block,
 }
 
-/// An open file (Linux: "open file description"): what duplicated descriptors share.
+/// An open file (Linux: "open file description"). Duplicated descriptors share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OpenFile {
     pub object: Object,
-    /// The tree's node, for `fstat`; none for the console given at the start.
+    /// The tree's node, for `fstat`. The console's streams at the program's start have none.
     pub node: Option<NodeId>,
-    /// Where the next `read` begins; in a directory, the next entry.
+    /// The offset of the next `read`. In a directory, the number of the next entry.
     pub offset: u64,
     /// The access mode and the status flags.
     pub flags: c_int,
@@ -51,7 +81,8 @@ impl OpenFile {
         self.has_data() && self.flags & libc::O_ACCMODE != libc::O_RDONLY
     }
 
-    /// Whether this is more than a name for a place in the tree.
+    /// Whether the program may use the file's data: a file opened with `O_PATH` only names a place in
+    /// the tree.
     pub fn has_data(&self) -> bool {
         self.flags & libc::O_PATH == 0
     }
@@ -60,7 +91,7 @@ impl OpenFile {
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     open: usize,
-    close_on_exec: bool,
+    on_exec: OnExec,
 }
 
 #[derive(Debug)]
@@ -77,7 +108,7 @@ pub(super) struct Descriptors {
 }
 
 impl Descriptors {
-    /// Descriptors 0, 1 and 2, on the console.
+    /// Makes a table with descriptors 0, 1 and 2, on the console.
     pub fn new() -> Self {
         let streams = [
             (Stream::Input, libc::O_RDONLY),
@@ -100,14 +131,14 @@ impl Descriptors {
             }));
             table.slots.push(Some(Slot {
                 open: number,
-                close_on_exec: false,
+                on_exec: OnExec::Keep,
             }));
         }
         table
     }
 
     /// Gives a newly opened file the lowest free number.
-    pub fn insert(&mut self, file: OpenFile, close_on_exec: bool) -> Result<u64, Errno> {
+    pub fn insert(&mut self, file: OpenFile, on_exec: OnExec) -> Result<u64, Errno> {
         let number = self.lowest_free(0)?;
         let open = self
             .open
@@ -121,13 +152,7 @@ impl Descriptors {
             file,
             references: 1,
         });
-        self.put(
-            number,
-            Slot {
-                open,
-                close_on_exec,
-            },
-        );
+        self.put(number, Slot { open, on_exec });
         Ok(number as u64)
     }
 
@@ -163,24 +188,23 @@ impl Descriptors {
     }
 
     /// Closes all descriptors from `first` to `last`, or only marks them close-on-exec.
-    pub fn close_range(&mut self, first: u64, last: u64, only_mark: bool) {
+    pub fn close_range(&mut self, first: u64, last: u64, closing: RangeClosing) {
         let end = last.saturating_add(1).min(self.slots.len() as u64);
         for descriptor in first..end {
-            if only_mark {
-                // Free numbers in the range are no error.
-                let _ = self.set_close_on_exec(descriptor, true);
-            } else {
-                let _ = self.close(descriptor);
-            }
+            // Free numbers in the range are no error.
+            let _ = match closing {
+                RangeClosing::Now => self.close(descriptor),
+                RangeClosing::OnExec => self.set_on_exec(descriptor, OnExec::Close),
+            };
         }
     }
 
-    /// A second descriptor for the same file: the lowest free one from `least` on.
+    /// Makes a second descriptor for the same file: the lowest free one from `least` on.
     pub fn duplicate(
         &mut self,
         descriptor: u64,
         least: u64,
-        close_on_exec: bool,
+        on_exec: OnExec,
     ) -> Result<u64, Errno> {
         let slot = self.slot(descriptor)?;
         let least = usize::try_from(least).map_err(|_| Errno::EINVAL)?;
@@ -188,46 +212,31 @@ impl Descriptors {
             return Err(Errno::EINVAL);
         }
         let number = self.lowest_free(least)?;
-        self.share(
-            number,
-            Slot {
-                close_on_exec,
-                ..slot
-            },
-        );
+        self.share(number, Slot { on_exec, ..slot });
         Ok(number as u64)
     }
 
-    /// Makes `new` a descriptor for the file of `old`, closing what it was.
-    pub fn duplicate_to(&mut self, old: u64, new: u64, close_on_exec: bool) -> Result<u64, Errno> {
+    /// Makes `new` a descriptor for the file of `old`. If `new` was open, it is closed first.
+    pub fn duplicate_to(&mut self, old: u64, new: u64, on_exec: OnExec) -> Result<u64, Errno> {
         let slot = self.slot(old)?;
         let number = index(new)?;
         if self.slot(new).is_ok() {
-            // Not the last reference to the same file: `old` is another one.
+            // If both have the same file, the file stays open, since `old` refers to it.
             self.close(new)?;
         }
-        self.share(
-            number,
-            Slot {
-                close_on_exec,
-                ..slot
-            },
-        );
+        self.share(number, Slot { on_exec, ..slot });
         Ok(new)
     }
 
-    /// `FD_CLOEXEC`.
-    pub fn close_on_exec(&self, descriptor: u64) -> Result<bool, Errno> {
-        self.slot(descriptor).map(|slot| slot.close_on_exec)
+    /// What execve(2) would do with the descriptor.
+    pub fn on_exec(&self, descriptor: u64) -> Result<OnExec, Errno> {
+        self.slot(descriptor).map(|slot| slot.on_exec)
     }
 
     /// Sets or clears `FD_CLOEXEC`.
-    pub fn set_close_on_exec(&mut self, descriptor: u64, on: bool) -> Result<(), Errno> {
+    pub fn set_on_exec(&mut self, descriptor: u64, on_exec: OnExec) -> Result<(), Errno> {
         let slot = self.slot(descriptor)?;
-        self.slots[index(descriptor)?] = Some(Slot {
-            close_on_exec: on,
-            ..slot
-        });
+        self.slots[index(descriptor)?] = Some(Slot { on_exec, ..slot });
         Ok(())
     }
 
@@ -264,7 +273,8 @@ impl Descriptors {
     }
 }
 
-/// A descriptor is an `unsigned int`: the upper half of the register doesn't count.
+/// The index of a descriptor. A descriptor is an `unsigned int`, so the upper half of the register
+/// doesn't count.
 fn index(descriptor: u64) -> Result<usize, Errno> {
     let number = (descriptor & 0xffff_ffff) as usize;
     if number < MAX_DESCRIPTORS {

@@ -1,22 +1,22 @@
-//! Directories: listing them, and the working directory.
+//! The calls on directories: listing them, and the working directory.
 
 use nix::errno::Errno;
 use nix::libc;
 
 use super::descriptors::Object;
 use super::guest::{self, put};
-use super::tree::{Device, Node, NodeId};
-use super::{Personality, Served, SystemCall};
+use super::tree::{Device, LastLink, Node, NodeId};
+use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 
-/// Bytes of `struct linux_dirent64` before its name.
+/// The bytes of `struct linux_dirent64` before the name.
 const ENTRY_HEAD: usize = 19;
 
 pub(super) fn serve(
     state: &mut Personality,
     call: &SystemCall,
     memory: &mut AddressSpace,
-) -> Option<Served> {
+) -> Option<CallResult> {
     let [first, second, ..] = call.arguments;
     Some(match call.linux_number() {
         libc::SYS_getdents64 => state.list(memory, first, second, call.unsigned(2)),
@@ -30,8 +30,14 @@ pub(super) fn serve(
 }
 
 impl Personality {
-    /// `getdents64`: an open directory's offset is the number of the next entry.
-    fn list(&mut self, memory: &mut AddressSpace, descriptor: u64, to: u64, size: u32) -> Served {
+    /// Serves `getdents64`. The offset of an open directory is the number of the next entry.
+    fn list(
+        &mut self,
+        memory: &mut AddressSpace,
+        descriptor: u64,
+        to: u64,
+        size: u32,
+    ) -> CallResult {
         let file = self.descriptors.get(descriptor)?;
         let Object::Directory(directory) = file.object else {
             return Err(Errno::ENOTDIR.into());
@@ -73,7 +79,7 @@ impl Personality {
             .chain(named)
     }
 
-    /// `struct linux_dirent64`, padded to 8 bytes.
+    /// One `struct linux_dirent64`, padded to a multiple of 8 bytes.
     fn directory_entry(&self, name: &[u8], node: NodeId, next: u64) -> Vec<u8> {
         let kind = match self.tree.node(node) {
             Node::Directory { .. } => libc::DT_DIR,
@@ -97,7 +103,7 @@ impl Personality {
         entry
     }
 
-    fn tell_directory(&self, memory: &mut AddressSpace, to: u64, size: u64) -> Served {
+    fn tell_directory(&self, memory: &mut AddressSpace, to: u64, size: u64) -> CallResult {
         let mut path = self.tree.path_of(self.working_directory);
         path.push(0);
         if (path.len() as u64) > size {
@@ -107,8 +113,10 @@ impl Personality {
         Ok(path.len() as u64)
     }
 
-    fn change_directory(&mut self, path: &[u8]) -> Served {
-        let node = self.tree.resolve(self.working_directory, path, true)?;
+    fn change_directory(&mut self, path: &[u8]) -> CallResult {
+        let node = self
+            .tree
+            .resolve(self.working_directory, path, LastLink::Follow)?;
         match self.tree.node(node) {
             Node::Directory { .. } => self.working_directory = node,
             _ => return Err(Errno::ENOTDIR.into()),
@@ -116,7 +124,7 @@ impl Personality {
         Ok(0)
     }
 
-    fn change_to_descriptor(&mut self, descriptor: u64) -> Served {
+    fn change_to_descriptor(&mut self, descriptor: u64) -> CallResult {
         match self.descriptors.get(descriptor)?.object {
             Object::Directory(node) => self.working_directory = node,
             _ => return Err(Errno::ENOTDIR.into()),

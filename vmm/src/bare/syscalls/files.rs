@@ -1,20 +1,21 @@
-//! Opening, closing and positioning files, and what fcntl and ioctl change about descriptors.
+//! The calls on files and descriptors: opening, closing and positioning them, fcntl and ioctl.
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 
-use super::descriptors::{Object, OpenFile};
+use super::descriptors::{Object, OnExec, OpenFile, RangeClosing};
 use super::guest;
-use super::tree::{Device, Node, NodeId};
-use super::{Personality, Served, SystemCall};
+use super::tree::{Device, LastLink, Node, NodeId};
+use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
-use crate::devices::block::{BlockDevice, SECTOR};
 use crate::devices::console::Stream;
+use crate::devices::disk::{Flush, HostDisk, SECTOR};
 use crate::devices::host_io::TerminalQuestion;
 
-/// Set by Linux in every file that a 64-bit program opens (x86-64 `O_LARGEFILE`; 0 in libc).
+/// The flag that Linux sets in every file of a 64-bit program (x86-64 `O_LARGEFILE`, which is 0 in
+/// libc).
 const LARGE_FILE: c_int = 0o100_000;
-/// The flags that only matter while a file is opened.
+/// The flags that have no effect after a file is opened.
 const OPENING_FLAGS: c_int =
     libc::O_CREAT | libc::O_EXCL | libc::O_NOCTTY | libc::O_TRUNC | libc::O_CLOEXEC;
 /// The flags that `F_SETFL` changes.
@@ -35,7 +36,7 @@ pub(super) fn serve(
     state: &mut Personality,
     call: &SystemCall,
     memory: &mut AddressSpace,
-) -> Option<Served> {
+) -> Option<CallResult> {
     let [first, second, third, ..] = call.arguments;
     let creating = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
     let done = |result: Result<(), Errno>| result.map(|()| 0).map_err(Into::into);
@@ -48,14 +49,14 @@ pub(super) fn serve(
         libc::SYS_lseek => state.seek(first, call.long(1), call.int(2)),
         libc::SYS_dup => state
             .descriptors
-            .duplicate(first, 0, false)
+            .duplicate(first, 0, OnExec::Keep)
             .map_err(Into::into),
         libc::SYS_dup2 => state.duplicate_to(call, 0),
         libc::SYS_dup3 if call.unsigned(0) == call.unsigned(1) => Err(Errno::EINVAL.into()),
         libc::SYS_dup3 => state.duplicate_to(call, call.int(2)),
         libc::SYS_fcntl => state.control(first, call.int(1), third),
         libc::SYS_ioctl => state.device_control(memory, first, call.unsigned(1), third),
-        // One process: it can only meet its own locks, and advice changes nothing.
+        // The only process meets no locks but its own, and advice changes nothing.
         libc::SYS_flock | libc::SYS_fadvise64 | libc::SYS_readahead => {
             done(state.descriptors.get(first).map(|_| ()))
         }
@@ -64,7 +65,7 @@ pub(super) fn serve(
 }
 
 impl Personality {
-    /// The directory that a relative path starts from.
+    /// The directory from which a path starts.
     pub(super) fn start(&self, directory: c_int, path: &[u8]) -> Result<NodeId, Errno> {
         if path.starts_with(b"/") {
             return Ok(NodeId::ROOT);
@@ -79,22 +80,32 @@ impl Personality {
         }
     }
 
-    fn open(&mut self, memory: &AddressSpace, directory: c_int, path: u64, flags: c_int) -> Served {
+    fn open(
+        &mut self,
+        memory: &AddressSpace,
+        directory: c_int,
+        path: u64,
+        flags: c_int,
+    ) -> CallResult {
         let path = guest::read_path(memory, path)?;
         let start = self.start(directory, &path)?;
-        // With O_PATH, Linux ignores all others but these.
+        // With O_PATH, Linux ignores all flags but these.
         let flags = if flags & libc::O_PATH == 0 {
             flags
         } else {
             flags & (libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC)
         };
         let exclusive = flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0;
-        let follow = flags & libc::O_NOFOLLOW == 0 && !exclusive;
-        let node = match self.tree.resolve(start, &path, follow) {
+        let last_link = if flags & libc::O_NOFOLLOW == 0 && !exclusive {
+            LastLink::Follow
+        } else {
+            LastLink::Keep
+        };
+        let node = match self.tree.resolve(start, &path, last_link) {
             Ok(_) if exclusive => return Err(Errno::EEXIST.into()),
             Ok(node) => node,
             Err(Errno::ENOENT) if flags & libc::O_CREAT != 0 => {
-                return Err(self.creation(start, &path).into());
+                return Err(self.creation_error(start, &path).into());
             }
             Err(errno) => return Err(errno.into()),
         };
@@ -109,20 +120,19 @@ impl Personality {
                     0
                 },
         };
-        Ok(self
-            .descriptors
-            .insert(file, flags & libc::O_CLOEXEC != 0)?)
+        let on_exec = OnExec::from_bit(flags, libc::O_CLOEXEC);
+        Ok(self.descriptors.insert(file, on_exec)?)
     }
 
     /// Why the tree takes no new file at `path`.
-    pub(super) fn creation(&self, start: NodeId, path: &[u8]) -> Errno {
+    pub(super) fn creation_error(&self, start: NodeId, path: &[u8]) -> Errno {
         self.tree
             .resolve_parent(start, path)
             .err()
             .unwrap_or(Errno::EROFS)
     }
 
-    /// What an open file for `node` is, if these flags suit it.
+    /// The object of an open file for `node`, if these flags suit the node.
     fn openable(&self, node: NodeId, flags: c_int) -> Result<Object, Errno> {
         let writes = flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0;
         let only_names = flags & libc::O_PATH != 0;
@@ -152,27 +162,32 @@ impl Personality {
     }
 
     fn has_direct_disk(&self) -> bool {
-        self.disk.as_ref().is_some_and(BlockDevice::supports_direct)
+        self.disk.as_ref().is_some_and(HostDisk::supports_direct)
     }
 
     fn has_read_only_disk(&self) -> bool {
-        self.disk.as_ref().is_some_and(BlockDevice::is_read_only)
+        self.disk.as_ref().is_some_and(HostDisk::is_read_only)
     }
 
-    fn close_range(&mut self, call: &SystemCall) -> Served {
-        // Sharing the table with another task (CLOSE_RANGE_UNSHARE) can't be: there is none.
+    fn close_range(&mut self, call: &SystemCall) -> CallResult {
+        // CLOSE_RANGE_UNSHARE has no effect: no other task shares the table.
         const UNSHARE: u32 = 1 << 1;
         const MARK: u32 = 1 << 2;
         let (first, last, flags) = (call.unsigned(0), call.unsigned(1), call.unsigned(2));
         if first > last || flags & !(UNSHARE | MARK) != 0 {
             return Err(Errno::EINVAL.into());
         }
+        let closing = if flags & MARK == 0 {
+            RangeClosing::Now
+        } else {
+            RangeClosing::OnExec
+        };
         self.descriptors
-            .close_range(u64::from(first), u64::from(last), flags & MARK != 0);
+            .close_range(u64::from(first), u64::from(last), closing);
         Ok(0)
     }
 
-    fn duplicate_to(&mut self, call: &SystemCall, flags: c_int) -> Served {
+    fn duplicate_to(&mut self, call: &SystemCall, flags: c_int) -> CallResult {
         if flags & !libc::O_CLOEXEC != 0 {
             return Err(Errno::EINVAL.into());
         }
@@ -181,10 +196,11 @@ impl Personality {
             self.descriptors.get(old)?;
             return Ok(new);
         }
-        Ok(self.descriptors.duplicate_to(old, new, flags != 0)?)
+        let on_exec = OnExec::from_bit(flags, libc::O_CLOEXEC);
+        Ok(self.descriptors.duplicate_to(old, new, on_exec)?)
     }
 
-    fn seek(&mut self, descriptor: u64, by: i64, whence: c_int) -> Served {
+    fn seek(&mut self, descriptor: u64, by: i64, whence: c_int) -> CallResult {
         let file = self.descriptors.get(descriptor)?;
         if !file.has_data() {
             return Err(Errno::EBADF.into());
@@ -195,10 +211,10 @@ impl Personality {
             Object::Directory(_) if whence == libc::SEEK_END => return Err(Errno::EINVAL.into()),
             Object::Directory(_) => u64::MAX,
             Object::File(node) => self.size_of(node),
-            Object::Block => self.disk.as_ref().map_or(0, BlockDevice::size),
+            Object::Block => self.disk.as_ref().map_or(0, HostDisk::size),
         };
         let offset = new_offset(file.offset, end, by, whence)?;
-        // A disk has no place past its end; a file has.
+        // A file may be positioned past its end, but a disk may not.
         if file.object == Object::Block && offset > end {
             return Err(Errno::EINVAL.into());
         }
@@ -213,23 +229,25 @@ impl Personality {
         }
     }
 
-    fn control(&mut self, descriptor: u64, command: c_int, argument: u64) -> Served {
+    fn control(&mut self, descriptor: u64, command: c_int, argument: u64) -> CallResult {
         let file = self.descriptors.get(descriptor)?;
         let table = &mut self.descriptors;
-        // The argument is an int.
+        // The argument is an int, of which no flag is the sign.
         let argument = argument & u64::from(u32::MAX);
+        let flags = c_int::try_from(argument & 0x7fff_ffff).unwrap_or_default();
         match command {
-            libc::F_DUPFD => Ok(table.duplicate(descriptor, argument, false)?),
-            libc::F_DUPFD_CLOEXEC => Ok(table.duplicate(descriptor, argument, true)?),
-            libc::F_GETFD => Ok(u64::from(table.close_on_exec(descriptor)?)),
+            libc::F_DUPFD => Ok(table.duplicate(descriptor, argument, OnExec::Keep)?),
+            libc::F_DUPFD_CLOEXEC => Ok(table.duplicate(descriptor, argument, OnExec::Close)?),
+            libc::F_GETFD => Ok(u64::from(table.on_exec(descriptor)? == OnExec::Close)),
             libc::F_SETFD => {
-                table.set_close_on_exec(descriptor, argument & 1 != 0)?;
+                let on_exec = OnExec::from_bit(flags, libc::FD_CLOEXEC);
+                table.set_on_exec(descriptor, on_exec)?;
                 Ok(0)
             }
             libc::F_GETFL => Ok(u64::from(file.flags.cast_unsigned())),
             libc::F_SETFL if !file.has_data() => Err(Errno::EBADF.into()),
             libc::F_SETFL => {
-                let wanted = c_int::try_from(argument & 0x7fff_ffff).unwrap_or_default() & SETTABLE;
+                let wanted = flags & SETTABLE;
                 let can_be_direct = file.object == Object::Block && self.has_direct_disk();
                 if wanted & libc::O_DIRECT != 0 && !can_be_direct {
                     return Err(Errno::EINVAL.into());
@@ -247,7 +265,7 @@ impl Personality {
         descriptor: u64,
         request: u32,
         argument: u64,
-    ) -> Served {
+    ) -> CallResult {
         let file = self.descriptors.get(descriptor)?;
         let request_wide = u64::from(request);
         let request_is = |known: libc::Ioctl| request_wide == known;
@@ -255,8 +273,12 @@ impl Personality {
             return Err(Errno::EBADF.into());
         }
         if request_is(libc::FIOCLEX) || request_is(libc::FIONCLEX) {
-            self.descriptors
-                .set_close_on_exec(descriptor, request_is(libc::FIOCLEX))?;
+            let on_exec = if request_is(libc::FIOCLEX) {
+                OnExec::Close
+            } else {
+                OnExec::Keep
+            };
+            self.descriptors.set_on_exec(descriptor, on_exec)?;
             return Ok(0);
         }
         if request_is(libc::FIONBIO) {
@@ -283,13 +305,13 @@ impl Personality {
         stream: Stream,
         question: TerminalQuestion,
         to: u64,
-    ) -> Served {
+    ) -> CallResult {
         let answer = self.console.ask_terminal(stream, question)?;
         guest::write(memory, to, &answer)?;
         Ok(0)
     }
 
-    fn disk_control(&self, memory: &mut AddressSpace, request: u32, to: u64) -> Served {
+    fn disk_control(&self, memory: &mut AddressSpace, request: u32, to: u64) -> CallResult {
         let disk = self.disk.as_ref().ok_or(Errno::ENXIO)?;
         let int = |value: u32| value.to_le_bytes().to_vec();
         let long = |value: u64| value.to_le_bytes().to_vec();
@@ -300,7 +322,7 @@ impl Personality {
             disk_request::LOGICAL_SECTOR | disk_request::PHYSICAL_SECTOR => int(sector),
             disk_request::READ_ONLY => int(disk.is_read_only().into()),
             disk_request::FLUSH => {
-                disk.flush(false)?;
+                disk.flush(Flush::All)?;
                 return Ok(0);
             }
             _ => return Err(Errno::ENOTTY.into()),
@@ -310,7 +332,7 @@ impl Personality {
     }
 }
 
-/// Where `lseek` goes in a file without holes.
+/// The offset to which `lseek` moves in a file without holes.
 fn new_offset(current: u64, end: u64, by: i64, whence: c_int) -> Result<u64, Errno> {
     let from_start = u64::try_from(by).map_err(|_| Errno::ENXIO);
     let offset = match whence {

@@ -1,4 +1,5 @@
-//! Reading and writing what system calls pass by address: numbers, structures, paths, buffers.
+//! Reads and writes of the arguments that system calls pass by address: numbers, structures, paths,
+//! buffers.
 
 use nix::errno::Errno;
 
@@ -11,7 +12,7 @@ pub(super) const MAX_TRANSFER: u64 = 0x7fff_f000;
 /// The most buffers that one call takes (`UIO_MAXIOV`).
 const MAX_BUFFERS: u64 = 1024;
 
-/// One buffer of the program's: address and length.
+/// One buffer of the program's: its address and its length.
 pub(super) type Buffer = (u64, u64);
 
 /// Reads `N` bytes.
@@ -60,7 +61,7 @@ pub(super) fn write_pair(
     write(memory, address, &bytes)
 }
 
-/// Puts one field of a C structure in its place.
+/// Writes one field of a C structure.
 pub(super) fn put<const N: usize>(structure: &mut [u8], offset: usize, field: [u8; N]) {
     structure[offset..offset + N].copy_from_slice(&field);
 }
@@ -97,7 +98,7 @@ pub(super) fn read_buffers(
     Ok(buffers)
 }
 
-/// The bytes that a transfer to or from these buffers may move.
+/// The most bytes that a transfer to or from these buffers moves.
 pub(super) fn total(buffers: &[Buffer]) -> u64 {
     let sum = buffers
         .iter()
@@ -105,10 +106,10 @@ pub(super) fn total(buffers: &[Buffer]) -> u64 {
     sum.min(MAX_TRANSFER)
 }
 
-/// The first `most` bytes of the buffers, up to the first that the program may not access.
+/// The first `most` bytes of the buffers, up to the first byte that the program may not access.
 ///
 /// # Errors
-/// `EFAULT` if that is the very first.
+/// `EFAULT` if the program may not access the very first byte.
 pub(super) fn slices<'m>(
     memory: &'m AddressSpace,
     buffers: &[Buffer],
@@ -132,7 +133,7 @@ pub(super) fn slices<'m>(
     Ok(slices)
 }
 
-/// Adds the accessible start of `address..address + wanted`, and says how long it is.
+/// Adds the accessible start of `address..address + wanted`, and returns its length.
 fn push_accessible<'m>(
     slices: &mut GuestSlices<'m>,
     memory: &'m AddressSpace,

@@ -1,12 +1,14 @@
-//! The host system calls that serving a guest makes: this layer's share of the VMM's seccomp allow-list.
+//! The host system calls that the VMM makes to serve a guest's system calls, for the seccomp filter.
 
 use nix::libc::{self, c_long};
 
-/// Every host system call that a [`Personality`](super::Personality) makes after it has been made, with its devices.
+/// The host system calls that a [`Personality`](super::Personality) and its devices make once the
+/// guest runs.
 ///
-/// The address space, which makes its own (`mmap`, `madvise`, `mprotect`), is not included, nor is the allocator.
+/// The calls of the address space (`mmap`, `madvise`, `mprotect`) and of the allocator are not
+/// included.
 pub const HOST_SYSTEM_CALLS: [c_long; 14] = [
-    // The console, files and disks; the trace.
+    // The console, files and disks, and the trace.
     libc::SYS_readv,
     libc::SYS_writev,
     libc::SYS_write,
@@ -17,7 +19,7 @@ pub const HOST_SYSTEM_CALLS: [c_long; 14] = [
     // TCGETS and TIOCGWINSZ, on the console.
     libc::SYS_ioctl,
     libc::SYS_poll,
-    // The clocks, where the host's vDSO can't answer.
+    // The clocks, if the host's vDSO can't answer.
     libc::SYS_clock_gettime,
     libc::SYS_clock_getres,
     libc::SYS_clock_nanosleep,

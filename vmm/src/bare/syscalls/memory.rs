@@ -1,16 +1,16 @@
-//! Memory: brk, mmap and its kin, over the guest's address space.
+//! The calls on memory: brk, mmap and its relatives, over the guest's address space.
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 
 use super::descriptors::Object;
 use super::tree::Node;
-use super::{Personality, Served, SystemCall};
+use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::{AddressSpace, Backing, Growth, MapError, Placement, Protection};
 use crate::bare::layout::USER_HALF_END;
 use crate::memory::PAGE;
 
-/// Advice that only hints at how memory will be used (`asm-generic/mman-common.h`).
+/// Advice that is only a hint (`asm-generic/mman-common.h`).
 const HINTS: [c_int; 10] = [
     libc::MADV_NORMAL,
     libc::MADV_RANDOM,
@@ -28,7 +28,7 @@ pub(super) fn serve(
     state: &mut Personality,
     call: &SystemCall,
     memory: &mut AddressSpace,
-) -> Option<Served> {
+) -> Option<CallResult> {
     let [address, length, ..] = call.arguments;
     Some(match call.linux_number() {
         libc::SYS_brk => Ok(memory.set_break(address)),
@@ -37,7 +37,7 @@ pub(super) fn serve(
         libc::SYS_mprotect => protect(call, memory),
         libc::SYS_mremap => remap(call, memory),
         libc::SYS_madvise => advise(call, memory),
-        // Nothing is ever swapped out, and no mapping is written back.
+        // No page is ever swapped out, and no mapping is written back.
         libc::SYS_mlock
         | libc::SYS_munlock
         | libc::SYS_mlock2
@@ -49,7 +49,7 @@ pub(super) fn serve(
 }
 
 impl Personality {
-    fn map(&self, call: &SystemCall, memory: &mut AddressSpace) -> Served {
+    fn map(&self, call: &SystemCall, memory: &mut AddressSpace) -> CallResult {
         let [address, length, protection, _, descriptor, offset] = call.arguments;
         let flags = call.int(3);
         let protection = Protection::from_bits(protection & 7).ok_or(Errno::EINVAL)?;
@@ -74,7 +74,8 @@ impl Personality {
         Ok(memory.map(place, length, protection, backing)?)
     }
 
-    /// What a mapping of a descriptor holds. The tree never changes, so shared is as good as private.
+    /// The backing of a mapping of a descriptor. The tree never changes, so a private mapping serves as
+    /// a shared one.
     fn file_backing(
         &self,
         call: &SystemCall,
@@ -108,8 +109,9 @@ impl Personality {
     }
 }
 
-/// Unmaps what is mapped of a range: a program may give back terabytes of nothing, which is not worth a walk.
-fn unmap(memory: &mut AddressSpace, address: u64, length: u64) -> Served {
+/// Unmaps the mapped parts of a range. A program may unmap terabytes of which little is mapped, and
+/// a walk through all of it would take too long.
+fn unmap(memory: &mut AddressSpace, address: u64, length: u64) -> CallResult {
     let length = length.checked_next_multiple_of(PAGE).ok_or(Errno::EINVAL)?;
     let end = address.checked_add(length).ok_or(Errno::EINVAL)?;
     if length == 0 || !address.is_multiple_of(PAGE) || end > USER_HALF_END {
@@ -126,16 +128,16 @@ fn unmap(memory: &mut AddressSpace, address: u64, length: u64) -> Served {
     Ok(0)
 }
 
-fn protect(call: &SystemCall, memory: &mut AddressSpace) -> Served {
+fn protect(call: &SystemCall, memory: &mut AddressSpace) -> CallResult {
     let [address, length, protection, ..] = call.arguments;
     let protection = Protection::from_bits(protection).ok_or(Errno::EINVAL)?;
     memory.protect(address, length, protection)?;
     Ok(0)
 }
 
-fn remap(call: &SystemCall, memory: &mut AddressSpace) -> Served {
+fn remap(call: &SystemCall, memory: &mut AddressSpace) -> CallResult {
     let [old, old_length, new_length, ..] = call.arguments;
-    // Neither a fixed new place nor a copy left behind (MREMAP_DONTUNMAP) is served.
+    // MREMAP_FIXED and MREMAP_DONTUNMAP are not served.
     if call.int(3) & !libc::MREMAP_MAYMOVE != 0 {
         return Err(Errno::EINVAL.into());
     }
@@ -151,7 +153,7 @@ fn remap(call: &SystemCall, memory: &mut AddressSpace) -> Served {
     }
 }
 
-fn advise(call: &SystemCall, memory: &mut AddressSpace) -> Served {
+fn advise(call: &SystemCall, memory: &mut AddressSpace) -> CallResult {
     let [address, length, ..] = call.arguments;
     let advice = call.int(2);
     let discards = advice == libc::MADV_DONTNEED || advice == libc::MADV_FREE;

@@ -1,30 +1,30 @@
-//! What files say about themselves: stat, statx, access, readlink.
+//! The calls that ask about files: stat, statx, access, readlink.
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 
 use super::descriptors::{Object, OpenFile};
 use super::guest::{self, put};
-use super::tree::{Device, Node, NodeId};
-use super::{Personality, Served, SystemCall};
+use super::tree::{Device, LastLink, Node, NodeId};
+use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 use crate::devices::console::Stream;
 
-/// The number of the device that the tree lives on; any one will do.
+/// The number of the device with the tree's files. The value has no meaning.
 const TREE_DEVICE: (u32, u32) = (0, 1);
-/// What the standard streams' pipes live on: not in the tree.
+/// The number of the device with the standard streams' pipes, which are not in the tree.
 const PIPE_DEVICE: (u32, u32) = (0, 2);
-/// The preferred block of an access.
+/// The preferred size of an access, in bytes.
 const BLOCK_SIZE: u32 = 4096;
 
-/// What `stat` and `statx` tell.
+/// What `stat` and `statx` report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Attributes {
     inode: u64,
     device: (u32, u32),
     /// The device number of a device file.
     special: (u32, u32),
-    /// Type and permissions.
+    /// The file's type and its permissions.
     mode: u32,
     links: u32,
     size: u64,
@@ -35,7 +35,7 @@ pub(super) fn serve(
     state: &mut Personality,
     call: &SystemCall,
     memory: &mut AddressSpace,
-) -> Option<Served> {
+) -> Option<CallResult> {
     let [first, second, third, ..] = call.arguments;
     let here = libc::AT_FDCWD;
     Some(match call.linux_number() {
@@ -54,7 +54,7 @@ pub(super) fn serve(
 }
 
 impl Personality {
-    fn stat_descriptor(&self, memory: &mut AddressSpace, descriptor: u64, to: u64) -> Served {
+    fn stat_descriptor(&self, memory: &mut AddressSpace, descriptor: u64, to: u64) -> CallResult {
         let file = self.descriptors.get(descriptor)?;
         guest::write(memory, to, &self.attributes_of_open(&file).stat())?;
         Ok(0)
@@ -67,7 +67,7 @@ impl Personality {
         path: u64,
         to: u64,
         flags: c_int,
-    ) -> Served {
+    ) -> CallResult {
         if flags & !(libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH | libc::AT_NO_AUTOMOUNT) != 0 {
             return Err(Errno::EINVAL.into());
         }
@@ -76,7 +76,7 @@ impl Personality {
         Ok(0)
     }
 
-    fn statx(&self, call: &SystemCall, memory: &mut AddressSpace) -> Served {
+    fn statx(&self, call: &SystemCall, memory: &mut AddressSpace) -> CallResult {
         let flags = call.int(2);
         let known = libc::AT_SYMLINK_NOFOLLOW
             | libc::AT_EMPTY_PATH
@@ -107,7 +107,7 @@ impl Personality {
         Ok(self.attributes_of(self.lookup(directory, &path, flags)?))
     }
 
-    /// The node that a path, or with `AT_EMPTY_PATH` a descriptor, names.
+    /// The node that a path names, or, with `AT_EMPTY_PATH`, a descriptor.
     fn lookup(&self, directory: c_int, path: &[u8], flags: c_int) -> Result<NodeId, Errno> {
         if path.is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
             if directory == libc::AT_FDCWD {
@@ -117,20 +117,25 @@ impl Personality {
             return self.descriptors.get(descriptor)?.node.ok_or(Errno::ENOENT);
         }
         let start = self.start(directory, path)?;
-        self.tree
-            .resolve(start, path, flags & libc::AT_SYMLINK_NOFOLLOW == 0)
+        let last_link = if flags & libc::AT_SYMLINK_NOFOLLOW == 0 {
+            LastLink::Follow
+        } else {
+            LastLink::Keep
+        };
+        self.tree.resolve(start, path, last_link)
     }
 
     fn attributes_of_open(&self, file: &OpenFile) -> Attributes {
         match (file.object, file.node) {
             (_, Some(node)) => self.attributes_of(node),
             (Object::Stream(stream), None) => self.attributes_of_stream(stream),
-            // Only the console's streams are open without a node.
+            // No file but the console's streams is open without a node.
             (_, None) => self.attributes_of(NodeId::ROOT),
         }
     }
 
-    /// A terminal if the host's is one, otherwise a pipe, whatever the host's is: it can only be read or written.
+    /// The attributes of a terminal if the host's stream is one. Any other stream looks like a pipe:
+    /// it can only be read or written.
     fn attributes_of_stream(&self, stream: Stream) -> Attributes {
         let number = stream as u32;
         let (mode, special) = if self.console.is_terminal(stream) {
@@ -187,7 +192,7 @@ impl Personality {
         path: u64,
         wanted: c_int,
         flags: c_int,
-    ) -> Served {
+    ) -> CallResult {
         let known = libc::AT_EACCESS | libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH;
         if wanted & !(libc::R_OK | libc::W_OK | libc::X_OK) != 0 || flags & !known != 0 {
             return Err(Errno::EINVAL.into());
@@ -199,7 +204,7 @@ impl Personality {
             }
             found => self.attributes_of(found?).mode,
         };
-        // The program is root: only a file that nobody may execute is out of its reach.
+        // The program is root, which may do everything but execute a file that nobody may execute.
         let kind = mode & libc::S_IFMT;
         let in_tree = kind == libc::S_IFREG || kind == libc::S_IFDIR || kind == libc::S_IFLNK;
         if wanted & libc::W_OK != 0 && in_tree {
@@ -218,7 +223,7 @@ impl Personality {
         path: u64,
         to: u64,
         size: c_int,
-    ) -> Served {
+    ) -> CallResult {
         let size = usize::try_from(size)
             .ok()
             .filter(|&size| size > 0)
@@ -240,7 +245,8 @@ impl Personality {
     }
 }
 
-/// Type, permissions and number of a device file (Linux `Documentation/admin-guide/devices.txt`).
+/// The type, the permissions and the number of a device file (Linux
+/// `Documentation/admin-guide/devices.txt`).
 fn mode_and_number(device: Device) -> (u32, (u32, u32)) {
     match device {
         Device::Null => (libc::S_IFCHR | 0o666, (1, 3)),
@@ -260,7 +266,7 @@ impl Attributes {
         put(&mut stat, 8, self.inode.to_le_bytes());
         put(&mut stat, 16, u64::from(self.links).to_le_bytes());
         put(&mut stat, 24, self.mode.to_le_bytes());
-        // 28, 32: user and group are root's, 0.
+        // The user at 28 and the group at 32 are root's, 0.
         put(&mut stat, 40, device(self.special));
         put(&mut stat, 48, self.size.to_le_bytes());
         put(&mut stat, 56, u64::from(BLOCK_SIZE).to_le_bytes());
@@ -277,7 +283,7 @@ impl Attributes {
         put(&mut statx, 0, libc::STATX_BASIC_STATS.to_le_bytes());
         put(&mut statx, 4, BLOCK_SIZE.to_le_bytes());
         put(&mut statx, 16, self.links.to_le_bytes());
-        // 20, 24: user and group are root's, 0. The mode has 16 bits.
+        // The user at 20 and the group at 24 are root's, 0. The mode has 16 bits.
         let [low, high, ..] = self.mode.to_le_bytes();
         put(&mut statx, 28, [low, high]);
         put(&mut statx, 32, self.inode.to_le_bytes());
@@ -293,7 +299,7 @@ impl Attributes {
         statx
     }
 
-    /// Bytes on the device, in units of 512.
+    /// The space on the device, in units of 512 bytes.
     fn sectors(&self) -> u64 {
         self.size.div_ceil(512)
     }

@@ -1,10 +1,11 @@
 //! The system-call personality: Linux, as one static program of one thread sees it.
 //!
-//! Every system call of the guest ends here, and is served over virtual devices only: a console, one
-//! block device, clocks, memory and a read-only file tree. The host's file system is out of reach. Whatever
-//! the program passes is checked as Linux checks it: a bad pointer is `EFAULT`, never the VMM's trouble.
+//! The VMM serves every system call of the guest here, over virtual devices only: a console, one
+//! block device, clocks, memory and a read-only file tree. No call reaches the host's file system.
+//! All arguments are checked as Linux checks them: a bad pointer gives the program `EFAULT`, and does
+//! the VMM no harm.
 //!
-//! One family of calls a file; what no family serves is `ENOSYS`.
+//! Each file serves one family of calls. A call that no family serves gives `ENOSYS`.
 
 mod descriptors;
 mod directories;
@@ -31,8 +32,8 @@ use nix::errno::Errno;
 use nix::libc::{c_int, c_long};
 
 use crate::bare::address_space::{AddressSpace, MapError};
-use crate::devices::block::BlockDevice;
 use crate::devices::console::Console;
+use crate::devices::disk::HostDisk;
 use descriptors::Descriptors;
 use signals::Signals;
 use tree::NodeId;
@@ -40,7 +41,7 @@ use tree::NodeId;
 pub use host_calls::HOST_SYSTEM_CALLS;
 pub use tree::{FileTree, FileTreeError};
 
-/// One system call, as it arrives in the guest's registers.
+/// One system call, as the guest's registers hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SystemCall {
     /// RAX.
@@ -50,7 +51,8 @@ pub struct SystemCall {
 }
 
 impl SystemCall {
-    /// The number as libc's `SYS_*` constants have it; -1 for what none can be.
+    /// The number as libc's `SYS_*` constants have it. The result is -1 if no constant can have the
+    /// number.
     fn linux_number(&self) -> c_long {
         c_long::try_from(self.number).unwrap_or(-1)
     }
@@ -75,36 +77,36 @@ fn low_half(register: u64) -> u32 {
     u32::try_from(register & u64::from(u32::MAX)).unwrap_or_default()
 }
 
-/// What the vCPU has to do after a system call.
+/// What a system call does to the program: the run loop has to carry it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallEffect {
-    /// Go on with this in RAX: a value, or an errno negated.
+    /// The program goes on with this number in RAX: a value, or a negated errno.
     Return(i64),
-    /// Set FS base, and go on with 0 in RAX.
+    /// The base of FS changes, and the program goes on with 0 in RAX.
     SetFsBase(u64),
-    /// Set GS base, and go on with 0 in RAX.
+    /// The base of GS changes, and the program goes on with 0 in RAX.
     SetGsBase(u64),
-    /// The program has ended with this code.
+    /// The program has exited with this code.
     Exit(u8),
-    /// A signal has killed the program: exit code 128 + this.
+    /// The signal with this number has killed the program.
     Signal(u8),
-    /// The only thread waits for a wake-up that nobody can give: on Linux it would hang for good.
+    /// The program's only thread waits for another thread. On Linux the program would hang forever.
     Deadlock,
 }
 
 /// Why a call returns no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Failure {
-    /// The program is told.
+    /// The program gets this errno.
     Errno(Errno),
-    /// The program dies of a signal.
+    /// A signal kills the program.
     Signal(u8),
     /// See [`CallEffect::Deadlock`].
     Deadlock,
 }
 
-/// What a call returns.
-type Served = Result<u64, Failure>;
+/// The value that a call returns, or why there is none.
+type CallResult = Result<u64, Failure>;
 
 impl From<Errno> for Failure {
     fn from(errno: Errno) -> Self {
@@ -118,9 +120,9 @@ impl From<MapError> for Failure {
     }
 }
 
-impl From<Served> for CallEffect {
-    fn from(served: Served) -> Self {
-        match served {
+impl From<CallResult> for CallEffect {
+    fn from(result: CallResult) -> Self {
+        match result {
             Ok(value) => Self::Return(value.cast_signed()),
             Err(Failure::Errno(errno)) => Self::Return(-i64::from(errno as i32)),
             Err(Failure::Signal(signal)) => Self::Signal(signal),
@@ -129,29 +131,29 @@ impl From<Served> for CallEffect {
     }
 }
 
-/// What a guest has.
+/// The files and devices of a guest, and what its system calls say about it.
 #[derive(Debug)]
 pub struct Settings {
-    /// Its files.
+    /// The guest's files.
     pub tree: FileTree,
-    /// Its standard streams.
+    /// The guest's standard streams.
     pub console: Console,
-    /// Its `/dev/vda`, if any.
-    pub disk: Option<BlockDevice>,
-    /// Its memory, for `sysinfo`.
+    /// The guest's `/dev/vda`, if it has a disk.
+    pub disk: Option<HostDisk>,
+    /// The size of guest memory, for `sysinfo`.
     pub memory: ByteSize,
-    /// The limit of its stack, for `getrlimit`.
+    /// The limit of the stack, for `getrlimit`.
     pub stack: ByteSize,
-    /// Whether each call is written to the host's standard error.
+    /// Whether each call is reported on the host's standard error.
     pub trace: bool,
 }
 
-/// The state behind a guest's system calls.
+/// The state on which a guest's system calls work.
 #[derive(Debug)]
 pub struct Personality {
     tree: FileTree,
     console: Console,
-    disk: Option<BlockDevice>,
+    disk: Option<HostDisk>,
     memory: ByteSize,
     stack: ByteSize,
     trace: bool,
@@ -166,7 +168,7 @@ pub struct Personality {
 }
 
 impl Personality {
-    /// A personality for a program that has not started yet.
+    /// Makes the personality for a program that has not started yet.
     ///
     /// # Errors
     /// There is a disk, but a file was given for `/dev/vda`.
@@ -205,12 +207,12 @@ impl Personality {
             return self.serve(call, memory);
         }
         let line = trace::Line::new(call, memory);
-        let outcome = self.serve(call, memory);
-        line.write(call, outcome);
-        outcome
+        let effect = self.serve(call, memory);
+        line.write(call, effect);
+        effect
     }
 
-    /// Whether the program has written to its standard output: a workload's first line says "ready".
+    /// Whether the program has written to its standard output. A workload's first line says "ready".
     pub fn has_written_output(&self) -> bool {
         self.console.has_output()
     }

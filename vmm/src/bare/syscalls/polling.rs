@@ -1,6 +1,6 @@
-//! Waiting for descriptors: poll, ppoll, select, pselect6, and pause.
+//! The calls that wait for descriptors: poll, ppoll, select, pselect6, and pause.
 //!
-//! Only the console can make a program wait: everything else is always ready.
+//! Only the console can make a program wait. Every other file is always ready.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,18 +10,18 @@ use nix::libc::{self, c_short};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::descriptors::{MAX_DESCRIPTORS, Object};
-use super::{Personality, Served, SystemCall, guest, time};
+use super::{CallResult, Personality, SystemCall, guest, time};
 use crate::bare::address_space::AddressSpace;
 
-/// What always-ready files answer, if asked.
+/// The events of a file that is always ready.
 const READY: c_short = libc::POLLIN | libc::POLLOUT | libc::POLLRDNORM | libc::POLLWRNORM;
-/// Bytes of a `struct pollfd`.
+/// The bytes of a `struct pollfd`.
 const POLL_ENTRY: u64 = 8;
 
-/// One descriptor that is waited for.
+/// One descriptor for which the program waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Wish {
-    /// Negative: no wish.
+struct Awaited {
+    /// The descriptor. A negative number is ignored.
     descriptor: i32,
     events: c_short,
 }
@@ -30,28 +30,28 @@ pub(super) fn serve(
     state: &mut Personality,
     call: &SystemCall,
     memory: &mut AddressSpace,
-) -> Option<Served> {
-    let timeout = call.arguments[4];
+) -> Option<CallResult> {
+    let timeout_address = call.arguments[4];
     Some(match call.linux_number() {
         libc::SYS_poll => {
-            let wait = u64::try_from(call.int(2)).ok().map(Duration::from_millis);
-            state.poll(memory, call, wait)
+            let timeout = u64::try_from(call.int(2)).ok().map(Duration::from_millis);
+            state.poll(memory, call, timeout)
         }
         libc::SYS_ppoll => timespec(memory, call.arguments[2])
             .map_err(Into::into)
-            .and_then(|wait| state.poll(memory, call, wait)),
-        libc::SYS_select => timeval(memory, timeout)
+            .and_then(|timeout| state.poll(memory, call, timeout)),
+        libc::SYS_select => timeval(memory, timeout_address)
             .map_err(Into::into)
-            .and_then(|wait| state.select(memory, call, wait)),
-        libc::SYS_pselect6 => timespec(memory, timeout)
+            .and_then(|timeout| state.select(memory, call, timeout)),
+        libc::SYS_pselect6 => timespec(memory, timeout_address)
             .map_err(Into::into)
-            .and_then(|wait| state.select(memory, call, wait)),
+            .and_then(|timeout| state.select(memory, call, timeout)),
         libc::SYS_pause => wait_for_ever(),
         _ => return None,
     })
 }
 
-/// A timeout that may be absent: then the wait has no end.
+/// Reads the timeout at `address`. Without a timeout (address 0) the wait has no end.
 fn timespec(memory: &AddressSpace, address: u64) -> Result<Option<Duration>, Errno> {
     if address == 0 {
         return Ok(None);
@@ -70,7 +70,7 @@ fn timeval(memory: &AddressSpace, address: u64) -> Result<Option<Duration>, Errn
         .map(Some)
 }
 
-/// No signal handler ever runs in the guest, so only the VMM's own end ends this.
+/// Waits until the VMM ends, since no signal handler ever runs in the guest.
 fn wait_for_ever() -> ! {
     loop {
         thread::sleep(Duration::MAX);
@@ -82,78 +82,81 @@ impl Personality {
         &mut self,
         memory: &mut AddressSpace,
         call: &SystemCall,
-        wait: Option<Duration>,
-    ) -> Served {
+        timeout: Option<Duration>,
+    ) -> CallResult {
         let [address, count, ..] = call.arguments;
         let count = u64::from(super::low_half(count));
         if count > MAX_DESCRIPTORS as u64 {
             return Err(Errno::EINVAL.into());
         }
-        let mut wishes = Vec::new();
+        let mut awaited = Vec::new();
         for index in 0..count {
             let at = address
                 .checked_add(POLL_ENTRY * index)
                 .ok_or(Errno::EFAULT)?;
             let [d0, d1, d2, d3, e0, e1, _, _] = guest::read(memory, at)?;
-            wishes.push(Wish {
+            awaited.push(Awaited {
                 descriptor: i32::from_le_bytes([d0, d1, d2, d3]),
                 events: c_short::from_le_bytes([e0, e1]),
             });
         }
-        let answers = self.wait(&wishes, wait)?;
-        for (index, answer) in (0..count).zip(&answers) {
+        let events = self.wait(&awaited, timeout)?;
+        for (index, event_bits) in (0..count).zip(&events) {
             guest::write(
                 memory,
                 address + POLL_ENTRY * index + 6,
-                &answer.to_le_bytes(),
+                &event_bits.to_le_bytes(),
             )?;
         }
-        Ok(answers.iter().filter(|answer| **answer != 0).count() as u64)
+        Ok(events.iter().filter(|event_bits| **event_bits != 0).count() as u64)
     }
 
-    /// Waits until something is ready, and says what; on an empty list, only for the time.
-    fn wait(&self, wishes: &[Wish], wait: Option<Duration>) -> Result<Vec<c_short>, Errno> {
-        let mut answers: Vec<c_short> = wishes.iter().map(|wish| self.at_once(*wish)).collect();
+    /// Waits until a descriptor is ready or the time is up, and returns each descriptor's events.
+    fn wait(&self, awaited: &[Awaited], timeout: Option<Duration>) -> Result<Vec<c_short>, Errno> {
+        let mut events: Vec<c_short> = awaited
+            .iter()
+            .map(|each| self.known_events(*each))
+            .collect();
         let mut places = Vec::new();
-        let mut waited = Vec::new();
-        for (place, wish) in wishes.iter().enumerate() {
-            let Ok(descriptor) = u64::try_from(wish.descriptor) else {
+        let mut streams = Vec::new();
+        for (place, each) in awaited.iter().enumerate() {
+            let Ok(descriptor) = u64::try_from(each.descriptor) else {
                 continue;
             };
             if let Ok(Object::Stream(stream)) =
                 self.descriptors.get(descriptor).map(|file| file.object)
             {
                 places.push(place);
-                waited.push(PollFd::new(
+                streams.push(PollFd::new(
                     self.console.descriptor(stream),
-                    PollFlags::from_bits_retain(wish.events),
+                    PollFlags::from_bits_retain(each.events),
                 ));
             }
         }
-        let any_ready = answers.iter().any(|answer| *answer != 0);
-        match (waited.is_empty(), wait) {
+        let any_ready = events.iter().any(|event_bits| *event_bits != 0);
+        match (streams.is_empty(), timeout) {
             (true, _) if any_ready => {}
-            (true, Some(wait)) => thread::sleep(wait),
+            (true, Some(timeout)) => thread::sleep(timeout),
             (true, None) => wait_for_ever(),
-            (false, _) if any_ready => poll_host(&mut waited, Some(Duration::ZERO))?,
-            (false, wait) => poll_host(&mut waited, wait)?,
+            (false, _) if any_ready => poll_host(&mut streams, Some(Duration::ZERO))?,
+            (false, timeout) => poll_host(&mut streams, timeout)?,
         }
-        for (place, polled) in places.into_iter().zip(&waited) {
-            answers[place] = polled.revents().map_or(0, |events| events.bits());
+        for (place, polled) in places.into_iter().zip(&streams) {
+            events[place] = polled.revents().map_or(0, |events| events.bits());
         }
-        Ok(answers)
+        Ok(events)
     }
 
-    /// What can be said without asking the host.
-    fn at_once(&self, wish: Wish) -> c_short {
-        let Ok(descriptor) = u64::try_from(wish.descriptor) else {
+    /// The events of a descriptor that are known without asking the host.
+    fn known_events(&self, each: Awaited) -> c_short {
+        let Ok(descriptor) = u64::try_from(each.descriptor) else {
             return 0;
         };
         match self.descriptors.get(descriptor) {
             Err(_) => libc::POLLNVAL,
             Ok(file) if !file.has_data() => libc::POLLNVAL,
             Ok(file) if matches!(file.object, Object::Stream(_)) => 0,
-            Ok(_) => wish.events & READY,
+            Ok(_) => each.events & READY,
         }
     }
 
@@ -161,15 +164,15 @@ impl Personality {
         &mut self,
         memory: &mut AddressSpace,
         call: &SystemCall,
-        wait: Option<Duration>,
-    ) -> Served {
+        timeout: Option<Duration>,
+    ) -> CallResult {
         const EVENTS: [c_short; 3] = [libc::POLLIN, libc::POLLOUT, libc::POLLPRI];
         let sets = [call.arguments[1], call.arguments[2], call.arguments[3]];
         let count = u64::try_from(call.int(0))
             .map_err(|_| Errno::EINVAL)?
             .min(MAX_DESCRIPTORS as u64);
         let words = count.div_ceil(64);
-        let mut wishes = Vec::new();
+        let mut awaited = Vec::new();
         let mut from = Vec::new();
         for (set, (&address, events)) in sets.iter().zip(EVENTS).enumerate() {
             for word in 0..if address == 0 { 0 } else { words } {
@@ -179,17 +182,17 @@ impl Personality {
                     let descriptor = i32::try_from(64 * word + bit).map_err(|_| Errno::EBADF)?;
                     if 64 * word + bit < count {
                         self.descriptors.get(64 * word + bit)?;
-                        wishes.push(Wish { descriptor, events });
+                        awaited.push(Awaited { descriptor, events });
                         from.push((set, word, bit));
                     }
                 }
             }
         }
-        let answers = self.wait(&wishes, wait)?;
+        let events = self.wait(&awaited, timeout)?;
         let mut ready = vec![[0_u64; 3]; MAX_DESCRIPTORS / 64];
         let mut total = 0;
-        for ((set, word, bit), answer) in from.into_iter().zip(answers) {
-            // A hang-up or an error makes a descriptor readable and writable.
+        for ((set, word, bit), event_bits) in from.into_iter().zip(events) {
+            // After a hang-up or an error, a descriptor counts as readable and writable.
             let counts = EVENTS[set]
                 | if set < 2 {
                     libc::POLLHUP | libc::POLLERR
@@ -197,7 +200,7 @@ impl Personality {
                     0
                 };
             if let Some(words) = ready.get_mut(usize::try_from(word).unwrap_or(usize::MAX))
-                && answer & counts != 0
+                && event_bits & counts != 0
             {
                 words[set] |= 1 << bit;
                 total += 1;
@@ -216,12 +219,12 @@ impl Personality {
     }
 }
 
-/// Waits in the host's kernel; what is ready is left in `waited`.
-fn poll_host(waited: &mut [PollFd<'_>], wait: Option<Duration>) -> Result<(), Errno> {
-    let end = wait.and_then(|wait| Instant::now().checked_add(wait));
+/// Waits in the host's kernel, which leaves the events in `streams`.
+fn poll_host(streams: &mut [PollFd<'_>], timeout: Option<Duration>) -> Result<(), Errno> {
+    let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
         let timeout = match end {
-            // A part of a millisecond is waited for whole: never less than was asked.
+            // A part of a millisecond counts as a whole one, since a wait must not end too early.
             Some(end) => {
                 let left = end.saturating_duration_since(Instant::now());
                 let milliseconds = left.as_nanos().div_ceil(1_000_000);
@@ -231,7 +234,7 @@ fn poll_host(waited: &mut [PollFd<'_>], wait: Option<Duration>) -> Result<(), Er
             }
             None => PollTimeout::NONE,
         };
-        match poll(waited, timeout) {
+        match poll(streams, timeout) {
             Err(Errno::EINTR) => {}
             result => return result.map(|_| ()),
         }

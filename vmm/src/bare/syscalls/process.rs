@@ -1,4 +1,4 @@
-//! The process: who it is, what it may use, waiting on its own memory (futex), and its end.
+//! The calls on the process itself: its identity, its limits, waiting on its memory (futex), its end.
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
@@ -6,19 +6,22 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::descriptors::MAX_DESCRIPTORS;
 use super::guest::{self, put};
-use super::{CallEffect, Failure, Personality, Served, SystemCall, time};
-use crate::bare::address_space::AddressSpace;
+use super::{CallEffect, CallResult, Failure, Personality, SystemCall, time};
+use crate::bare::address_space::{Access, AddressSpace};
+use crate::bare::layout::USER_HALF_END;
+use crate::devices::host_io;
 
-/// The program's only process and thread. Not 1: Linux protects an init from its own signals.
+/// The number of the program's only process and thread. It isn't 1, since Linux protects process 1
+/// from its own signals.
 pub(super) const PROCESS_ID: c_int = 2;
-/// The process that started it.
+/// The number of the process that started the program.
 const PARENT_ID: u64 = 1;
-/// `asm/prctl.h`.
+// Operations of `arch_prctl` (`asm/prctl.h`).
 const ARCH_SET_GS: c_int = 0x1001;
 const ARCH_SET_FS: c_int = 0x1002;
 const ARCH_GET_FS: c_int = 0x1003;
 const ARCH_GET_GS: c_int = 0x1004;
-/// Length of each field of `struct utsname`.
+/// The bytes of each field of `struct utsname`.
 const NAME_FIELD: usize = 65;
 
 pub(super) fn serve(
@@ -38,7 +41,7 @@ pub(super) fn serve(
         _ => {}
     }
     let own_id = u64::from(PROCESS_ID.unsigned_abs());
-    let served: Served = match call.linux_number() {
+    let result: CallResult = match call.linux_number() {
         libc::SYS_arch_prctl => state.segment(memory, call.int(0), second),
         libc::SYS_getpid
         | libc::SYS_gettid
@@ -47,7 +50,8 @@ pub(super) fn serve(
         | libc::SYS_getpgid
         | libc::SYS_getsid => Ok(own_id),
         libc::SYS_getppid => Ok(PARENT_ID),
-        // Root, in no group, alone on one processor; nothing to wait for, to lock, or to yield to.
+        // The program is root, in no group, and alone on one processor: there is nobody to lock out,
+        // or to yield to.
         libc::SYS_getuid
         | libc::SYS_geteuid
         | libc::SYS_getgid
@@ -72,13 +76,13 @@ pub(super) fn serve(
         libc::SYS_futex => futex(memory, call),
         _ => return None,
     };
-    Some(served.into())
+    Some(result.into())
 }
 
 impl Personality {
     fn set_segment(&mut self, operation: c_int, base: u64) -> CallEffect {
-        // Above the user half, Linux refuses (and an address that isn't canonical would end the VM).
-        if base >= crate::bare::layout::USER_HALF_END {
+        // Linux refuses an address above the user half. One that isn't canonical would end the VM.
+        if base >= USER_HALF_END {
             return CallEffect::from(Err(Failure::Errno(Errno::EPERM)));
         }
         if operation == ARCH_SET_FS {
@@ -90,7 +94,7 @@ impl Personality {
         }
     }
 
-    fn segment(&self, memory: &mut AddressSpace, operation: c_int, to: u64) -> Served {
+    fn segment(&self, memory: &mut AddressSpace, operation: c_int, to: u64) -> CallResult {
         let base = match operation {
             ARCH_GET_FS => self.fs_base,
             ARCH_GET_GS => self.gs_base,
@@ -100,8 +104,8 @@ impl Personality {
         Ok(0)
     }
 
-    /// `struct sysinfo` (`linux/sysinfo.h`), in bytes of memory.
-    fn system_information(&self, memory: &mut AddressSpace, to: u64) -> Served {
+    /// Writes a `struct sysinfo` (`linux/sysinfo.h`), whose unit of memory is one byte.
+    fn system_information(&self, memory: &mut AddressSpace, to: u64) -> CallResult {
         let uptime = clock_gettime(ClockId::CLOCK_BOOTTIME)?.tv_sec();
         let mut info = [0; 112];
         put(&mut info, 0, uptime.to_le_bytes());
@@ -113,19 +117,19 @@ impl Personality {
         Ok(0)
     }
 
-    fn limits(&self, memory: &mut AddressSpace, call: &SystemCall) -> Served {
+    fn limits(&self, memory: &mut AddressSpace, call: &SystemCall) -> CallResult {
         let [_, resource, new, old, ..] = call.arguments;
         if ![0, PROCESS_ID].contains(&call.int(0)) {
             return Err(Errno::ESRCH.into());
         }
-        // Limits can't be moved.
+        // Limits can't be changed.
         if new != 0 {
             return Err(Errno::EPERM.into());
         }
         self.limit(memory, resource, old)
     }
 
-    fn limit(&self, memory: &mut AddressSpace, resource: u64, to: u64) -> Served {
+    fn limit(&self, memory: &mut AddressSpace, resource: u64, to: u64) -> CallResult {
         const LIMITS: u32 = 16;
         let resource = super::low_half(resource);
         let limit = match resource {
@@ -142,7 +146,7 @@ impl Personality {
         Ok(0)
     }
 
-    fn process_control(&mut self, memory: &mut AddressSpace, call: &SystemCall) -> Served {
+    fn process_control(&mut self, memory: &mut AddressSpace, call: &SystemCall) -> CallResult {
         let address = call.arguments[1];
         match call.int(0) {
             libc::PR_SET_NAME => {
@@ -163,7 +167,7 @@ impl Personality {
     }
 }
 
-/// At most 15 bytes of a name, up to its NUL.
+/// Reads a name up to its NUL, and at most 15 bytes.
 fn name_at(memory: &AddressSpace, address: u64) -> Result<Vec<u8>, Errno> {
     let mut name = Vec::new();
     for offset in 0..15 {
@@ -175,8 +179,8 @@ fn name_at(memory: &AddressSpace, address: u64) -> Result<Vec<u8>, Errno> {
     Ok(name)
 }
 
-/// `struct utsname`: fields that C libraries look at are Linux's.
-fn uname(memory: &mut AddressSpace, to: u64) -> Served {
+/// Writes a `struct utsname`. The fields that C libraries look at are Linux's.
+fn uname(memory: &mut AddressSpace, to: u64) -> CallResult {
     let fields: [&[u8]; 6] = [
         b"Linux",
         b"isobench",
@@ -193,8 +197,8 @@ fn uname(memory: &mut AddressSpace, to: u64) -> Served {
     Ok(0)
 }
 
-/// `struct rusage`: only the processor time is known, and all of it counts as the program's own.
-fn usage(memory: &mut AddressSpace, to: u64) -> Served {
+/// Writes a `struct rusage`. Only the processor time is known, and all of it counts as user time.
+fn usage(memory: &mut AddressSpace, to: u64) -> CallResult {
     let used = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID)?;
     let mut usage = [0; 144];
     put(&mut usage, 0, used.tv_sec().to_le_bytes());
@@ -203,8 +207,8 @@ fn usage(memory: &mut AddressSpace, to: u64) -> Served {
     Ok(0)
 }
 
-/// One processor.
-fn affinity(memory: &mut AddressSpace, call: &SystemCall) -> Served {
+/// Writes the set of processors, which holds one.
+fn affinity(memory: &mut AddressSpace, call: &SystemCall) -> CallResult {
     let size = call.unsigned(1);
     if size < 8 || !size.is_multiple_of(8) {
         return Err(Errno::EINVAL.into());
@@ -213,7 +217,7 @@ fn affinity(memory: &mut AddressSpace, call: &SystemCall) -> Served {
     Ok(8)
 }
 
-fn processor(memory: &mut AddressSpace, processor: u64, node: u64) -> Served {
+fn processor(memory: &mut AddressSpace, processor: u64, node: u64) -> CallResult {
     for address in [processor, node] {
         if address != 0 {
             guest::write(memory, address, &[0; 4])?;
@@ -222,7 +226,7 @@ fn processor(memory: &mut AddressSpace, processor: u64, node: u64) -> Served {
     Ok(0)
 }
 
-fn random(memory: &AddressSpace, call: &SystemCall) -> Served {
+fn random(memory: &AddressSpace, call: &SystemCall) -> CallResult {
     let [address, length, ..] = call.arguments;
     let flags = call.unsigned(2);
     if flags & !(libc::GRND_NONBLOCK | libc::GRND_RANDOM | libc::GRND_INSECURE) != 0 {
@@ -231,13 +235,12 @@ fn random(memory: &AddressSpace, call: &SystemCall) -> Served {
     if length == 0 {
         return Ok(0);
     }
-    let access = crate::bare::address_space::Access::Write;
-    let mut into = guest::slices(memory, &[(address, length)], access, u64::MAX)?;
-    Ok(crate::devices::host_io::fill_random(&mut into, flags)? as u64)
+    let mut into = guest::slices(memory, &[(address, length)], Access::Write, u64::MAX)?;
+    Ok(host_io::fill_random(&mut into, flags)? as u64)
 }
 
-/// With one thread, a wait that isn't refused ends only by its timeout, and a wake-up wakes nobody.
-fn futex(memory: &AddressSpace, call: &SystemCall) -> Served {
+/// Serves `futex` for the only thread: a wait ends by its timeout, and a wake-up wakes nobody.
+fn futex(memory: &AddressSpace, call: &SystemCall) -> CallResult {
     let [address, _, _, timeout, _, _] = call.arguments;
     let operation = call.int(1);
     let command = operation & libc::FUTEX_CMD_MASK;

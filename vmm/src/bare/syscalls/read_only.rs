@@ -1,21 +1,23 @@
-//! Calls that would change the file tree: the errors that Linux gives on a read-only file system.
+//! The calls that would change the file tree, with the errors that Linux gives on a read-only file
+//! system.
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 
 use super::descriptors::Object;
 use super::guest;
-use super::{Personality, Served, SystemCall};
+use super::tree::LastLink;
+use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 
-/// What a call would do to the path it names.
+/// What a call would do to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
-    /// Make it: it must not be there.
+    /// The call would make the path, which must not exist.
     Create,
-    /// Take it away: Linux refuses before it looks whether it is there.
+    /// The call would remove the path. Linux refuses before it looks whether the path exists.
     Remove,
-    /// Change it: it must be there.
+    /// The call would change the path, which must exist.
     Alter,
 }
 
@@ -23,7 +25,7 @@ pub(super) fn serve(
     state: &mut Personality,
     call: &SystemCall,
     memory: &mut AddressSpace,
-) -> Option<Served> {
+) -> Option<CallResult> {
     let here = libc::AT_FDCWD;
     let (directory, path, change) = match call.linux_number() {
         libc::SYS_mkdir | libc::SYS_mknod => (here, 0, Change::Create),
@@ -62,31 +64,37 @@ pub(super) fn serve(
 }
 
 impl Personality {
-    fn refuse(&self, memory: &AddressSpace, directory: c_int, path: u64, change: Change) -> Served {
+    fn refuse(
+        &self,
+        memory: &AddressSpace,
+        directory: c_int,
+        path: u64,
+        change: Change,
+    ) -> CallResult {
         let path = guest::read_path(memory, path)?;
         let start = self.start(directory, &path)?;
         let errno = match change {
-            Change::Create => match self.tree.resolve(start, &path, false) {
+            Change::Create => match self.tree.resolve(start, &path, LastLink::Keep) {
                 Ok(_) => Errno::EEXIST,
-                Err(Errno::ENOENT) => self.creation(start, &path),
+                Err(Errno::ENOENT) => self.creation_error(start, &path),
                 Err(errno) => errno,
             },
-            Change::Remove => self.creation(start, &path),
+            Change::Remove => self.creation_error(start, &path),
             Change::Alter => self
                 .tree
-                .resolve(start, &path, true)
+                .resolve(start, &path, LastLink::Follow)
                 .err()
                 .unwrap_or(Errno::EROFS),
         };
         Err(errno.into())
     }
 
-    fn alter_descriptor(&self, descriptor: u64, errno: Errno) -> Served {
+    fn alter_descriptor(&self, descriptor: u64, errno: Errno) -> CallResult {
         self.descriptors.get(descriptor)?;
         Err(errno.into())
     }
 
-    fn allocate(&self, descriptor: u64) -> Served {
+    fn allocate(&self, descriptor: u64) -> CallResult {
         let file = self.descriptors.get(descriptor)?;
         Err(match file.object {
             _ if !file.writable() => Errno::EBADF,

@@ -1,20 +1,20 @@
-//! Signals, as far as a program sends them to itself.
+//! The calls on signals, which a program can only send to itself.
 //!
-//! Dispositions, the mask and pending signals are kept as Linux keeps them, and a signal whose default is
-//! death kills. What is not served is running a handler: a signal that would need one is refused with
-//! `ENOSYS`, so that the program hears of it. C libraries' start-up and `abort` need no more.
+//! Dispositions, the mask and pending signals are kept as on Linux, and a signal whose default is
+//! death kills the program. No handler ever runs: a signal that would need one is refused with
+//! `ENOSYS`, so that the program notices. The start-up of C libraries and `abort` need no more.
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 
 use super::guest::{self, put};
 use super::process::PROCESS_ID;
-use super::{Failure, Personality, Served, SystemCall};
+use super::{CallResult, Failure, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 
 /// One past the last signal (`_NSIG`).
 const SIGNALS: usize = 65;
-/// `SIG_DFL` and `SIG_IGN` (`asm-generic/signal-defs.h`).
+// `SIG_DFL` and `SIG_IGN` (`asm-generic/signal-defs.h`).
 const DEFAULT: u64 = 0;
 const IGNORE: u64 = 1;
 /// The least size of an alternate stack (`MINSIGSTKSZ`).
@@ -22,15 +22,15 @@ const LEAST_STACK: u64 = 2048;
 /// `SS_AUTODISARM` (`linux/signal.h`).
 const AUTO_DISARM: u32 = 1 << 31;
 
-/// `struct sigaction` as the kernel has it.
+/// The kernel's `struct sigaction`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Action {
     handler: u64,
-    /// Flags, restorer and mask: kept for the program, unused.
+    /// The flags, the restorer and the mask. They are only kept for the program.
     rest: [u64; 3],
 }
 
-/// The alternate signal stack: kept for the program, unused.
+/// The alternate signal stack. It is only kept for the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stack {
     start: u64,
@@ -38,7 +38,7 @@ struct Stack {
     size: u64,
 }
 
-/// What the program has told about signals.
+/// The program's settings of signals, and its pending signals.
 #[derive(Debug)]
 pub(super) struct Signals {
     actions: [Action; SIGNALS],
@@ -58,16 +58,19 @@ impl Default for Signals {
     }
 }
 
-/// What becomes of a signal that is not blocked.
+/// The effect of a signal that is not blocked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum SignalEffect {
+    /// The signal kills the program.
     Kills,
-    Nothing,
-    NeedsHandler,
+    /// The program ignores the signal.
+    None,
+    /// The signal would run a handler, or stop the program. Neither is served.
+    NotServed,
 }
 
 impl Signals {
-    /// What writing to a pipe without a reader comes to.
+    /// The failure of a write to a pipe without a reader.
     pub fn broken_pipe(&mut self) -> Failure {
         match self.send(libc::SIGPIPE) {
             Err(Failure::Signal(signal)) => Failure::Signal(signal),
@@ -75,30 +78,30 @@ impl Signals {
         }
     }
 
-    /// Sends the program a signal, 1 to 64.
-    fn send(&mut self, signal: c_int) -> Served {
+    /// Sends a signal to the program. `signal` is 1 to 64.
+    fn send(&mut self, signal: c_int) -> CallResult {
         if self.blocked & bit(signal) != 0 {
             self.pending |= bit(signal);
             return Ok(0);
         }
-        match self.fate(signal) {
-            Fate::Kills => Err(Failure::Signal(u8::try_from(signal).unwrap_or_default())),
-            Fate::Nothing => Ok(0),
-            Fate::NeedsHandler => Err(Errno::ENOSYS.into()),
+        match self.effect(signal) {
+            SignalEffect::Kills => Err(Failure::Signal(u8::try_from(signal).unwrap_or_default())),
+            SignalEffect::None => Ok(0),
+            SignalEffect::NotServed => Err(Errno::ENOSYS.into()),
         }
     }
 
-    fn fate(&self, signal: c_int) -> Fate {
+    fn effect(&self, signal: c_int) -> SignalEffect {
         let stops = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU].contains(&signal);
         let ignored_by_default =
             [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH].contains(&signal);
         match self.action(signal).handler {
-            IGNORE => Fate::Nothing,
-            DEFAULT if ignored_by_default => Fate::Nothing,
-            // Nobody could make the program go on.
-            DEFAULT if stops => Fate::NeedsHandler,
-            DEFAULT => Fate::Kills,
-            _ => Fate::NeedsHandler,
+            IGNORE => SignalEffect::None,
+            DEFAULT if ignored_by_default => SignalEffect::None,
+            // If the program stopped, nobody could make it go on.
+            DEFAULT if stops => SignalEffect::NotServed,
+            DEFAULT => SignalEffect::Kills,
+            _ => SignalEffect::NotServed,
         }
     }
 
@@ -110,8 +113,8 @@ impl Signals {
             .unwrap_or_default()
     }
 
-    /// Changes the mask, and delivers what it has held back.
-    fn set_blocked(&mut self, blocked: u64) -> Served {
+    /// Changes the mask, and delivers pending signals that are no longer blocked.
+    fn set_blocked(&mut self, blocked: u64) -> CallResult {
         self.blocked = blocked & !(bit(libc::SIGKILL) | bit(libc::SIGSTOP));
         for signal in 1..=64 {
             if self.pending & !self.blocked & bit(signal) != 0 {
@@ -134,7 +137,7 @@ pub(super) fn serve(
     state: &mut Personality,
     call: &SystemCall,
     memory: &mut AddressSpace,
-) -> Option<Served> {
+) -> Option<CallResult> {
     let [first, second, ..] = call.arguments;
     let signals = &mut state.signals;
     Some(match call.linux_number() {
@@ -152,7 +155,7 @@ pub(super) fn serve(
 }
 
 impl Signals {
-    fn set_action(&mut self, call: &SystemCall, memory: &mut AddressSpace) -> Served {
+    fn set_action(&mut self, call: &SystemCall, memory: &mut AddressSpace) -> CallResult {
         let [_, new, old, size, ..] = call.arguments;
         let signal = call.int(0);
         let untouchable = signal == libc::SIGKILL || signal == libc::SIGSTOP;
@@ -190,7 +193,7 @@ impl Signals {
         Ok(0)
     }
 
-    fn change_mask(&mut self, call: &SystemCall, memory: &mut AddressSpace) -> Served {
+    fn change_mask(&mut self, call: &SystemCall, memory: &mut AddressSpace) -> CallResult {
         let [_, new, old, size, ..] = call.arguments;
         if size != 8 {
             return Err(Errno::EINVAL.into());
@@ -212,7 +215,7 @@ impl Signals {
         self.set_blocked(blocked)
     }
 
-    fn set_stack(&mut self, memory: &mut AddressSpace, new: u64, old: u64) -> Served {
+    fn set_stack(&mut self, memory: &mut AddressSpace, new: u64, old: u64) -> CallResult {
         let before = self.stack;
         let disabled = libc::SS_DISABLE.cast_unsigned();
         if new != 0 {
@@ -253,11 +256,11 @@ impl Signals {
         Ok(0)
     }
 
-    fn send_to(&mut self, process: c_int, signal: c_int) -> Served {
+    fn send_to(&mut self, process: c_int, signal: c_int) -> CallResult {
         if !(0..=64).contains(&signal) {
             return Err(Errno::EINVAL.into());
         }
-        // 0 and the negated identity name the process group.
+        // 0 and the negated number name the process group.
         if ![PROCESS_ID, 0, -PROCESS_ID].contains(&process) {
             return Err(Errno::ESRCH.into());
         }

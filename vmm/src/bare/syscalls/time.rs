@@ -1,4 +1,4 @@
-//! Clocks and sleeping: the host's own clocks, read by the VMM.
+//! The calls on time: reading clocks and sleeping. The VMM reads the host's own clocks.
 
 use std::thread;
 use std::time::Duration;
@@ -9,12 +9,13 @@ use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_getres, clock_gettime};
 
 use super::guest;
-use super::{Served, SystemCall};
+use super::{CallResult, SystemCall};
 use crate::bare::address_space::AddressSpace;
 
 /// The clocks that a program may read: `CLOCK_REALTIME` to `CLOCK_BOOTTIME`, and `CLOCK_TAI`.
 ///
-/// The two CPU-time clocks are the VMM's thread's: the guest runs on it, and so does the VMM when it serves the guest.
+/// The two clocks of processor time are those of the VMM's thread, on which both the guest and the
+/// VMM run.
 const CLOCKS: [c_int; 9] = [
     libc::CLOCK_REALTIME,
     libc::CLOCK_MONOTONIC,
@@ -26,7 +27,7 @@ const CLOCKS: [c_int; 9] = [
     libc::CLOCK_BOOTTIME,
     libc::CLOCK_TAI,
 ];
-/// The clocks that a program may sleep by.
+/// The clocks by which a program may sleep.
 const SLEEPING_CLOCKS: [c_int; 4] = [
     libc::CLOCK_REALTIME,
     libc::CLOCK_MONOTONIC,
@@ -34,7 +35,7 @@ const SLEEPING_CLOCKS: [c_int; 4] = [
     libc::CLOCK_TAI,
 ];
 
-pub(super) fn serve(call: &SystemCall, memory: &mut AddressSpace) -> Option<Served> {
+pub(super) fn serve(call: &SystemCall, memory: &mut AddressSpace) -> Option<CallResult> {
     let [first, second, ..] = call.arguments;
     Some(match call.linux_number() {
         libc::SYS_clock_gettime => {
@@ -60,12 +61,12 @@ fn clock(id: c_int) -> Result<ClockId, super::Failure> {
     }
 }
 
-fn answer(memory: &mut AddressSpace, to: u64, time: TimeSpec) -> Served {
+fn answer(memory: &mut AddressSpace, to: u64, time: TimeSpec) -> CallResult {
     guest::write_pair(memory, to, time.tv_sec(), time.tv_nsec())?;
     Ok(0)
 }
 
-fn time_of_day(memory: &mut AddressSpace, time: u64, zone: u64) -> Served {
+fn time_of_day(memory: &mut AddressSpace, time: u64, zone: u64) -> CallResult {
     if time != 0 {
         let now = clock_gettime(ClockId::CLOCK_REALTIME)?;
         guest::write_pair(memory, time, now.tv_sec(), now.tv_nsec() / 1000)?;
@@ -76,7 +77,7 @@ fn time_of_day(memory: &mut AddressSpace, time: u64, zone: u64) -> Served {
     Ok(0)
 }
 
-fn seconds(memory: &mut AddressSpace, to: u64) -> Served {
+fn seconds(memory: &mut AddressSpace, to: u64) -> CallResult {
     let now = clock_gettime(ClockId::CLOCK_REALTIME)?.tv_sec();
     if to != 0 {
         guest::write(memory, to, &now.to_le_bytes())?;
@@ -84,13 +85,13 @@ fn seconds(memory: &mut AddressSpace, to: u64) -> Served {
     Ok(now.cast_unsigned())
 }
 
-/// Reads a `timespec` that must be a length of time.
+/// Reads a `timespec` that must hold a duration.
 pub(super) fn read_time(memory: &AddressSpace, address: u64) -> Result<Duration, Errno> {
     let (seconds, nanoseconds) = guest::read_pair(memory, address)?;
     duration(seconds, nanoseconds).ok_or(Errno::EINVAL)
 }
 
-/// A length of time, if it is one.
+/// A duration from the fields of a `timespec`. The result is `None` if they hold none.
 pub(super) fn duration(seconds: i64, nanoseconds: i64) -> Option<Duration> {
     let nanoseconds = u32::try_from(nanoseconds)
         .ok()
@@ -98,15 +99,15 @@ pub(super) fn duration(seconds: i64, nanoseconds: i64) -> Option<Duration> {
     Some(Duration::new(u64::try_from(seconds).ok()?, nanoseconds))
 }
 
-/// Sleeps in the host's kernel, for the whole time: no signal handler of the guest's ever runs.
+/// Sleeps in the host's kernel for the whole time, since no signal handler of the guest's ever runs.
 fn sleep(time: Duration) -> u64 {
     thread::sleep(time);
     0
 }
 
-fn sleep_by_clock(call: &SystemCall, memory: &AddressSpace) -> Served {
+fn sleep_by_clock(call: &SystemCall, memory: &AddressSpace) -> CallResult {
     let id = call.int(0);
-    // A thread can't sleep by its own CPU time, which stands still meanwhile.
+    // A thread can't sleep by its own processor time, which stands still meanwhile.
     if !SLEEPING_CLOCKS.contains(&id) {
         return Err(Errno::EINVAL.into());
     }
@@ -118,7 +119,7 @@ fn sleep_by_clock(call: &SystemCall, memory: &AddressSpace) -> Served {
     Ok(0)
 }
 
-/// Sleeps until a clock shows `end`, even if it is set meanwhile.
+/// Sleeps until a clock shows `end`, even if the clock is set meanwhile.
 pub(super) fn sleep_until(clock: ClockId, end: Duration) -> Result<(), Errno> {
     loop {
         let now = Duration::from(clock_gettime(clock)?);

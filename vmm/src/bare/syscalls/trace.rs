@@ -1,4 +1,4 @@
-//! `--trace`: a line on the host's standard error for each system call, in the manner of strace.
+//! `--trace`: one line on the host's standard error for each system call, in the format of strace.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -12,10 +12,10 @@ use super::vdso::REFRESH;
 use super::{CallEffect, SystemCall, guest};
 use crate::bare::address_space::AddressSpace;
 
-/// How much of a path or of data is shown.
+/// The most bytes of a path or of data that are shown.
 const SHOWN: usize = 48;
 
-/// The line of a call that is being served: its arguments, as they were before.
+/// The line of a call, with the arguments as they were before the call was served.
 #[derive(Debug)]
 pub(super) struct Line {
     call: String,
@@ -35,17 +35,17 @@ impl Line {
         }
     }
 
-    /// Writes the line with what came of the call.
-    pub fn write(self, call: &SystemCall, outcome: CallEffect) {
-        let line = self.finish(call, outcome);
+    /// Writes the line with the call's effect.
+    pub fn write(self, call: &SystemCall, effect: CallEffect) {
+        let line = self.finish(call, effect);
         // A trace that can't be written is no reason to stop the program.
         let _ = std::io::stderr().lock().write_all(line.as_bytes());
     }
 
     /// The whole line.
-    pub fn finish(self, call: &SystemCall, outcome: CallEffect) -> String {
+    pub fn finish(self, call: &SystemCall, effect: CallEffect) -> String {
         let mut line = self.call;
-        let result = match outcome {
+        let result = match effect {
             CallEffect::Return(value) => result(call, value),
             CallEffect::SetFsBase(_) | CallEffect::SetGsBase(_) => "0".to_owned(),
             CallEffect::Exit(code) => format!("?\n+++ exited with {code} +++"),
@@ -62,7 +62,7 @@ impl Line {
     }
 }
 
-/// The name of a system call, if it has one.
+/// The name of a system call, or its number if it has no name.
 fn name(number: u64) -> String {
     if number == REFRESH {
         return "isobench_clock_page".to_owned();
@@ -76,7 +76,7 @@ fn name(number: u64) -> String {
         )
 }
 
-/// Whether an argument of permissions is there at all: in `open`, only with `O_CREAT`.
+/// Whether a call has an argument of permissions: `open` has one only with `O_CREAT`.
 fn creates(call: &SystemCall, index: usize) -> bool {
     let opens = [libc::SYS_open, libc::SYS_openat].contains(&call.linux_number());
     !opens || (index > 0 && call.int(index - 1) & libc::O_CREAT != 0)
@@ -112,7 +112,7 @@ fn show(call: &SystemCall, memory: &AddressSpace, index: usize, kind: Kind) -> S
     }
 }
 
-/// The first bytes of a buffer that the program passes.
+/// Shows the first bytes of a buffer that the program passes.
 fn data(memory: &AddressSpace, address: u64, length: u64) -> String {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     let mut bytes = vec![0; length.min(SHOWN)];
@@ -128,7 +128,7 @@ fn quote(bytes: &[u8], length: usize) -> String {
     format!("\"{}\"{more}", shown.escape_ascii())
 }
 
-/// Combined bits by name; `none` if no bit is set.
+/// Shows combined bits by their names, or `none` if no bit is set.
 fn bits(value: c_int, names: Names, none: &str) -> String {
     let mut left = value;
     let mut shown = Vec::new();

@@ -1,34 +1,34 @@
-//! What the arguments of the common system calls mean, for `--trace`.
+//! The meaning of the arguments of common system calls, for `--trace`.
 
 use nix::libc::{self, c_int, c_long};
 
-/// Names of values: of bits that can be combined, or of one choice.
+/// Values and their names: bits that can be combined, or values of which one is chosen.
 pub(super) type Names = &'static [(c_int, &'static str)];
 
-/// What one argument means.
+/// The meaning of one argument.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
     /// A descriptor or another `int`.
     Int,
-    /// A descriptor that a path starts from.
+    /// The descriptor of the directory from which a path starts.
     Directory,
     /// A `long`, such as an offset.
     Long,
     /// A size or a count.
     Size,
-    /// An address, or something rarer.
+    /// An address, or any other number in hexadecimal.
     Hex,
     /// Permission bits.
     Octal,
     /// The address of a path.
     Path,
-    /// The address of data that the program passes; its length is the next argument.
+    /// The address of data that the program passes. The next argument is the length.
     Data,
     /// One of several values.
     One(Names),
     /// A combination of bits.
     Bits(Names),
-    /// `open`'s flags: an access mode, and bits.
+    /// The flags of `open`: an access mode, and bits.
     Opening,
     /// A signal.
     Signal,
@@ -92,7 +92,7 @@ const FUTEX: Names = &[
     ),
 ];
 
-/// The arguments of a call; those of an unlisted one are shown in hexadecimal.
+/// The meanings of a call's arguments. A call that is not listed has six in hexadecimal.
 pub(super) fn arguments(number: c_long) -> &'static [Kind] {
     match number {
         libc::SYS_read | libc::SYS_getdents64 => &[Int, Hex, Size],

@@ -1,4 +1,4 @@
-//! Moving data: read, write and their positioned and scattered forms, and fsync.
+//! The calls that move data: read, write, their positioned and scattered forms, and fsync.
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
@@ -6,20 +6,21 @@ use nix::libc::{self, c_int};
 use super::descriptors::{Object, OpenFile};
 use super::guest::{self, Buffer};
 use super::tree::{Node, NodeId};
-use super::{Personality, Served, SystemCall};
+use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::{Access, AddressSpace};
-use crate::devices::block::Mode;
-use crate::devices::console::Stream;
+use crate::devices::console::{IfEmpty, Stream};
+use crate::devices::disk::{AccessMode, Durability, Flush, HostCache};
 use crate::devices::host_io;
 
-/// The most bytes that one `read` of the console takes, so that a huge buffer isn't prepared for a short line.
+/// The most bytes that one `read` of the console takes. Without the limit, a huge buffer would be
+/// prepared for a short line.
 const MAX_CONSOLE_READ: u64 = 1 << 20;
 
 pub(super) fn serve(
     state: &mut Personality,
     call: &SystemCall,
     memory: &mut AddressSpace,
-) -> Option<Served> {
+) -> Option<CallResult> {
     let [descriptor, address, count, ..] = call.arguments;
     let one: [Buffer; 1] = [(address, count)];
     let many = || guest::read_buffers(memory, address, count);
@@ -43,14 +44,14 @@ pub(super) fn serve(
         }
         libc::SYS_preadv2 => state.read_with_flags(call, memory),
         libc::SYS_pwritev2 => state.write_with_flags(call, memory),
-        libc::SYS_fsync => state.flush(descriptor, false),
-        libc::SYS_fdatasync | libc::SYS_sync_file_range => state.flush(descriptor, true),
-        libc::SYS_sync => state.flush_disk(false),
+        libc::SYS_fsync => state.flush(descriptor, Flush::All),
+        libc::SYS_fdatasync | libc::SYS_sync_file_range => state.flush(descriptor, Flush::Data),
+        libc::SYS_sync => state.flush_disk(Flush::All),
         libc::SYS_syncfs => state
             .descriptors
             .get(descriptor)
             .map_err(Into::into)
-            .and_then(|_| state.flush_disk(false)),
+            .and_then(|_| state.flush_disk(Flush::All)),
         _ => return None,
     })
 }
@@ -61,14 +62,14 @@ fn position(offset: i64) -> Result<u64, super::Failure> {
 }
 
 impl Personality {
-    /// Reads into `buffers`: at a position, or where the open file stands.
+    /// Reads into `buffers`, at the position `at` or at the open file's own.
     fn read(
         &mut self,
         memory: &AddressSpace,
         descriptor: u64,
         buffers: &[Buffer],
         at: Option<u64>,
-    ) -> Served {
+    ) -> CallResult {
         let file = self.descriptors.get(descriptor)?;
         if !file.readable() {
             return Err(Errno::EBADF.into());
@@ -101,8 +102,12 @@ impl Personality {
         buffers: &[Buffer],
     ) -> Result<usize, Errno> {
         let into = guest::slices(memory, buffers, Access::Write, MAX_CONSOLE_READ)?;
-        self.console
-            .read(stream, &into, file.flags & libc::O_NONBLOCK == 0)
+        let if_empty = if file.flags & libc::O_NONBLOCK == 0 {
+            IfEmpty::Wait
+        } else {
+            IfEmpty::Fail
+        };
+        self.console.read(stream, &into, if_empty)
     }
 
     fn read_file(
@@ -136,10 +141,11 @@ impl Personality {
             return Ok(0);
         }
         let mut into = guest::slices(memory, buffers, Access::Write, left)?;
-        disk.read(&mut into, offset, mode_of(file.flags))
+        disk.read(&mut into, offset, mode_of(file.flags).cache)
     }
 
-    /// Writes `buffers`: at a position, or where the open file stands; `extra` adds `O_*` flags for this once.
+    /// Writes `buffers`, at the position `at` or at the open file's own. `extra` are `O_*` flags for
+    /// this call alone.
     fn write(
         &mut self,
         memory: &AddressSpace,
@@ -147,7 +153,7 @@ impl Personality {
         buffers: &[Buffer],
         at: Option<u64>,
         extra: c_int,
-    ) -> Served {
+    ) -> CallResult {
         let file = self.descriptors.get(descriptor)?;
         if !file.writable() {
             return Err(Errno::EBADF.into());
@@ -160,7 +166,7 @@ impl Personality {
                 let offset = at.unwrap_or(file.offset);
                 self.write_disk(memory, file.flags | extra, buffers, offset)?
             }
-            // The tree is read-only: no descriptor for these is writable.
+            // No descriptor for these is writable, since the tree is read-only.
             Object::File(_) | Object::Directory(_) | Object::Link(_) => {
                 return Err(Errno::EBADF.into());
             }
@@ -173,7 +179,7 @@ impl Personality {
         memory: &AddressSpace,
         stream: Stream,
         buffers: &[Buffer],
-    ) -> Served {
+    ) -> CallResult {
         let wanted = guest::total(buffers);
         if wanted == 0 {
             return Ok(0);
@@ -209,19 +215,25 @@ impl Personality {
         disk.write(&mut from, offset, mode_of(flags))
     }
 
-    /// Moves the open file's position on, unless the call brought its own.
-    fn moved(&mut self, descriptor: u64, file: &OpenFile, at: Option<u64>, count: usize) -> Served {
+    /// Moves the open file's position on, unless the call has its own position.
+    fn moved(
+        &mut self,
+        descriptor: u64,
+        file: &OpenFile,
+        at: Option<u64>,
+        count: usize,
+    ) -> CallResult {
         let count = count as u64;
         let has_position = matches!(file.object, Object::File(_) | Object::Block);
         if at.is_none() && has_position {
-            // Both ends are inside a host file, so this can't overflow.
+            // The sum can't overflow, since both ends lie inside a host file.
             self.descriptors.get_mut(descriptor)?.offset = file.offset.saturating_add(count);
         }
         Ok(count)
     }
 
-    fn read_with_flags(&mut self, call: &SystemCall, memory: &AddressSpace) -> Served {
-        // RWF_HIPRI only asks for haste.
+    fn read_with_flags(&mut self, call: &SystemCall, memory: &AddressSpace) -> CallResult {
+        // RWF_HIPRI has no effect on the result.
         if call.int(5) & !libc::RWF_HIPRI != 0 {
             return Err(Errno::EOPNOTSUPP.into());
         }
@@ -235,7 +247,7 @@ impl Personality {
         )
     }
 
-    fn write_with_flags(&mut self, call: &SystemCall, memory: &AddressSpace) -> Served {
+    fn write_with_flags(&mut self, call: &SystemCall, memory: &AddressSpace) -> CallResult {
         let durable = libc::RWF_DSYNC | libc::RWF_SYNC;
         if call.int(5) & !(libc::RWF_HIPRI | durable) != 0 {
             return Err(Errno::EOPNOTSUPP.into());
@@ -256,25 +268,25 @@ impl Personality {
         )
     }
 
-    fn flush(&mut self, descriptor: u64, only_data: bool) -> Served {
+    fn flush(&mut self, descriptor: u64, flush: Flush) -> CallResult {
         let file = self.descriptors.get(descriptor)?;
         match file.object {
             _ if !file.has_data() => Err(Errno::EBADF.into()),
-            Object::Block => self.flush_disk(only_data),
+            Object::Block => self.flush_disk(flush),
             Object::File(_) | Object::Directory(_) => Ok(0),
             _ => Err(Errno::EINVAL.into()),
         }
     }
 
-    fn flush_disk(&self, only_data: bool) -> Served {
+    fn flush_disk(&self, flush: Flush) -> CallResult {
         self.disk
             .as_ref()
-            .map_or(Ok(()), |disk| disk.flush(only_data))?;
+            .map_or(Ok(()), |disk| disk.flush(flush))?;
         Ok(0)
     }
 }
 
-/// `preadv2` and `pwritev2` take -1 for "where the file stands".
+/// The position of `preadv2` and `pwritev2`, for which -1 means the open file's own.
 fn optional_position(offset: i64) -> Result<Option<u64>, super::Failure> {
     match offset {
         -1 => Ok(None),
@@ -282,11 +294,18 @@ fn optional_position(offset: i64) -> Result<Option<u64>, super::Failure> {
     }
 }
 
-/// How a descriptor with these flags accesses the disk.
-fn mode_of(flags: c_int) -> Mode {
-    Mode {
-        direct: flags & libc::O_DIRECT != 0,
-        // O_SYNC contains O_DSYNC.
-        durable: flags & libc::O_DSYNC != 0,
+/// How a descriptor with these flags accesses the disk. `O_SYNC` contains `O_DSYNC`.
+fn mode_of(flags: c_int) -> AccessMode {
+    AccessMode {
+        cache: if flags & libc::O_DIRECT == 0 {
+            HostCache::Used
+        } else {
+            HostCache::Bypassed
+        },
+        durability: if flags & libc::O_DSYNC == 0 {
+            Durability::Deferred
+        } else {
+            Durability::Immediate
+        },
     }
 }

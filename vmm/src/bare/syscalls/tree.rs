@@ -12,31 +12,31 @@ use nix::errno::Errno;
 
 use crate::devices::console::Stream;
 
-/// The longest path, with its final NUL (`PATH_MAX`).
+/// The most bytes of a path, with its final NUL (`PATH_MAX`).
 pub(super) const PATH_MAX: usize = 4096;
-/// The longest name of one file (`NAME_MAX`).
+/// The most bytes of a file's name (`NAME_MAX`).
 const NAME_MAX: usize = 255;
-/// How many symbolic links one path may lead through (`MAXSYMLINKS`).
+/// The most symbolic links through which a path may lead (`MAXSYMLINKS`).
 const MAX_LINKS: usize = 40;
 
 /// Why a file can't be put into the guest's tree.
 #[derive(Debug, thiserror::Error)]
 pub enum FileTreeError {
-    /// The host refused to open it.
+    /// The host refused to open the file.
     #[error("opening {} for the guest", path.display())]
     Open {
         /// The file's path on the host.
         path: PathBuf,
-        /// What the host answered.
+        /// The host's answer.
         source: io::Error,
     },
-    /// A directory, pipe, socket or device.
+    /// The path leads to a directory, pipe, socket or device.
     #[error("{} is not a regular file: the guest's tree takes only files", path.display())]
     NotRegular {
         /// The file's path on the host.
         path: PathBuf,
     },
-    /// Relative, or with `..`, or too long.
+    /// The path inside the guest is relative, contains `..`, or is too long.
     #[error(
         "{:?} can't be a file in the guest: give an absolute path without `..`",
         path
@@ -45,7 +45,7 @@ pub enum FileTreeError {
         /// The path inside the guest.
         path: PathBuf,
     },
-    /// Something is there already: a file, or a directory that a file would have to replace.
+    /// The path inside the guest is taken: by a file, or by a directory in a file's place.
     #[error("{} is there already in the guest", path.display())]
     Occupied {
         /// The path inside the guest.
@@ -53,7 +53,7 @@ pub enum FileTreeError {
     },
 }
 
-/// A node's place in [`FileTree`]; its inode number is one more.
+/// A node's place in [`FileTree`]. The inode number is one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NodeId(usize);
 
@@ -61,10 +61,19 @@ impl NodeId {
     /// The directory `/`.
     pub const ROOT: Self = Self(0);
 
-    /// The inode number (0 would mean "deleted").
+    /// The inode number. It is never 0, which would mean "deleted".
     pub fn inode(self) -> u64 {
         self.0 as u64 + 1
     }
+}
+
+/// Whether a path that ends in a symbolic link means the link or its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LastLink {
+    /// The path means the link's target.
+    Follow,
+    /// The path means the link itself (`O_NOFOLLOW`, `AT_SYMLINK_NOFOLLOW`).
+    Keep,
 }
 
 /// One device file.
@@ -82,7 +91,7 @@ pub(super) enum Device {
     Stream(Stream),
 }
 
-/// What a path leads to.
+/// One node of the tree.
 #[derive(Debug)]
 pub(super) enum Node {
     Directory {
@@ -94,16 +103,16 @@ pub(super) enum Node {
     Device(Device),
 }
 
-/// A regular file: the host's, open for reading only.
+/// A regular file of the host's, open for reading only.
 #[derive(Debug)]
 pub(super) struct HostFile {
-    /// For `preadv` and `mmap`.
+    /// The open file, for `preadv` and `mmap`.
     pub file: File,
-    /// Its size when it was opened.
+    /// The size at the time of opening, in bytes.
     pub size: u64,
-    /// Permission bits, without those for writing.
+    /// The permission bits, without those for writing.
     pub mode: u32,
-    /// When it was last modified, in seconds since 1970.
+    /// The time of the last modification, in seconds since 1970.
     pub modified: i64,
 }
 
@@ -125,10 +134,11 @@ pub struct FileTree {
 }
 
 impl FileTree {
-    /// A tree with the devices and the program, which lies at `path` and behind `/proc/self/exe`.
+    /// Makes a tree with the devices and the program, which lies at `path`. `/proc/self/exe` is a link
+    /// to the program.
     ///
     /// # Errors
-    /// `path` is not absolute or is a device's; the host can't tell the program's size.
+    /// `path` is not absolute or is a device's, or the host can't tell the program's size.
     pub fn new(path: &Path, program: File) -> Result<Self, FileTreeError> {
         let mut tree = Self {
             nodes: vec![Node::Directory {
@@ -157,16 +167,16 @@ impl FileTree {
         Ok(tree)
     }
 
-    /// Adds the host's file `host` as `guest`, with the directories above it.
+    /// Adds the host's file `host` at `guest`, with the directories above.
     ///
     /// # Errors
-    /// `host` can't be opened or is no regular file; `guest` is no absolute path, or is taken.
+    /// `host` can't be opened or is no regular file, or `guest` is no absolute path or is taken.
     pub fn add_file(&mut self, guest: &Path, host: &Path) -> Result<(), FileTreeError> {
         let failed = |source| FileTreeError::Open {
             path: host.to_owned(),
             source,
         };
-        // Without O_NONBLOCK, opening a pipe would wait for its writer.
+        // Without O_NONBLOCK, the opening of a pipe would wait for a writer.
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
@@ -213,7 +223,7 @@ impl FileTree {
         Ok(())
     }
 
-    /// The directory `name` in `directory`, made if there is nothing.
+    /// The directory `name` in `directory`, which is made if nothing has the name.
     fn subdirectory(&mut self, directory: NodeId, name: &[u8]) -> Option<NodeId> {
         let Node::Directory { entries, .. } = self.node(directory) else {
             return None;
@@ -243,16 +253,16 @@ impl FileTree {
 
     /// The node behind `id`.
     pub(super) fn node(&self, id: NodeId) -> &Node {
-        // An id is only ever made beside its node, and nodes are never removed.
+        // The index is valid: an id is made together with its node, and nodes are never removed.
         &self.nodes[id.0]
     }
 
-    /// Where `path` leads from the directory `start`; a symbolic link at its end only if `follow`.
+    /// The node to which `path` leads from the directory `start`.
     pub(super) fn resolve(
         &self,
         start: NodeId,
         path: &[u8],
-        follow: bool,
+        last_link: LastLink,
     ) -> Result<NodeId, Errno> {
         if path.is_empty() {
             return Err(Errno::ENOENT);
@@ -262,15 +272,16 @@ impl FileTree {
         } else {
             start
         };
-        // A path that ends in a slash names a directory, and the link at its end is followed.
+        // A path that ends in a slash names a directory, so its last link is followed.
         let directory_wanted = path.ends_with(b"/");
+        let follows_last = directory_wanted || last_link == LastLink::Follow;
         let mut left: Vec<&[u8]> = components(path).collect();
         left.reverse();
         let mut links = 0;
         while let Some(name) = left.pop() {
-            let next = self.step(at, name)?;
+            let next = self.child(at, name)?;
             match self.node(next) {
-                Node::Link(target) if follow || directory_wanted || !left.is_empty() => {
+                Node::Link(target) if follows_last || !left.is_empty() => {
                     links += 1;
                     if links > MAX_LINKS {
                         return Err(Errno::ELOOP);
@@ -292,7 +303,7 @@ impl FileTree {
         }
     }
 
-    /// The directory that `path` names something in, and that something's name.
+    /// The directory of what `path` names, and the name there.
     pub(super) fn resolve_parent<'p>(
         &self,
         start: NodeId,
@@ -310,7 +321,7 @@ impl FileTree {
         let directory = match above {
             b"" if path.is_empty() => return Err(Errno::ENOENT),
             b"" => start,
-            above => self.resolve(start, above, true)?,
+            above => self.resolve(start, above, LastLink::Follow)?,
         };
         match self.node(directory) {
             Node::Directory { .. } => Ok((directory, name)),
@@ -318,8 +329,8 @@ impl FileTree {
         }
     }
 
-    /// What `name` is in the directory `at`.
-    pub(super) fn step(&self, at: NodeId, name: &[u8]) -> Result<NodeId, Errno> {
+    /// The node `name` in the directory `at`.
+    pub(super) fn child(&self, at: NodeId, name: &[u8]) -> Result<NodeId, Errno> {
         let Node::Directory { parent, entries } = self.node(at) else {
             return Err(Errno::ENOTDIR);
         };
@@ -360,7 +371,7 @@ impl FileTree {
     }
 }
 
-/// The names in a path, without empty ones and `.`.
+/// The names in a path, without empty names and `.`.
 fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|&byte| byte == b'/')
         .filter(|name| !name.is_empty() && *name != b".")

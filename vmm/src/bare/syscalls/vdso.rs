@@ -4,13 +4,15 @@
 )]
 //! Clocks without a VM exit: a vDSO in the guest that computes the time from the processor's counter.
 //!
-//! A program that times each of its disk accesses would pay two exits for the clock beside the one for the access,
-//! and measure them. So the guest gets what Linux gives a process: a page of code that reads `rdtsc`, and a page of
-//! numbers (the *clock page*) that turns ticks into nanoseconds. The VMM fills the clock page when the code asks for
-//! it, by a system call of its own ([`REFRESH`]): at the first clock reading, and then once a second at most.
+//! A program that times each of its disk accesses would pay two exits for the clock beside the exit
+//! for the access, and would measure them. So the guest gets what Linux gives to a process: a page of
+//! code that reads `rdtsc`, and a page of numbers (the *clock page*) by which the code turns ticks
+//! into nanoseconds. The VMM fills the clock page when the code asks for it with a system call
+//! ([`REFRESH`]): at the first clock reading, and then at most once a second.
 //!
-//! The guest's counter must be the host's. The code sends its reading along, and the VMM checks that it lies between
-//! the host's counter at its own start and now; where it doesn't, the page says "never", and clocks stay system calls.
+//! The guest's counter must be the host's. So the code sends its reading with the call, and the VMM
+//! checks that the reading lies between the host's counter at the VMM's start and the counter now. If
+//! the reading does not, the clock page says "never", and every clock reading is a system call.
 
 use std::arch::global_asm;
 use std::arch::x86_64::{__cpuid, _mm_lfence, _rdtsc};
@@ -20,7 +22,7 @@ use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
 use super::guest::{self, put};
-use super::{Personality, Served, SystemCall};
+use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::{AddressSpace, Backing, MapError, Placement, Protection};
 use crate::memory::PAGE;
 
@@ -33,16 +35,18 @@ unsafe extern "C" {
     static IMAGE_END: u8;
 }
 
-/// The system call that asks for the clock page: its address, and the guest's counter. No number of Linux's.
+/// The system call that asks for the clock page. Its arguments are the page's address and the guest's
+/// counter, and its number is none of Linux's.
 pub(super) const REFRESH: u64 = 0x6973_6f62;
 
-/// The longest that a clock page is good for, before the host's clock is asked again.
-const LONGEST: u64 = 1_000_000_000;
-/// A clock page is good for so many times the span that its rate was measured over: an error of 50 ns in
-/// measuring stays below a microsecond in use.
-const TRUST: u64 = 16;
+/// The longest use of a clock page, in nanoseconds. Then the host's clock is read again.
+const LONGEST_USE: u64 = 1_000_000_000;
+/// The use of a clock page, as a multiple of the time over which its rate was measured. An error of
+/// 50 ns in the measurement then stays below a microsecond in use.
+const USE_FACTOR: u64 = 16;
 
-/// Puts the vDSO's two pages into a program's address space, and says where: the value of `AT_SYSINFO_EHDR`.
+/// Puts the vDSO's two pages into a program's address space, and returns the address of the code: the
+/// value of `AT_SYSINFO_EHDR`.
 ///
 /// # Errors
 /// There is no room.
@@ -59,11 +63,11 @@ pub fn install(memory: &mut AddressSpace) -> Result<u64, MapError> {
     )
 }
 
-/// The ELF image: less than a page.
+/// The ELF image, which is shorter than a page.
 pub(super) fn image() -> &'static [u8] {
     let start = &raw const IMAGE_START;
     let end = &raw const IMAGE_END;
-    // SAFETY: the assembler put both symbols around the bytes of one read-only section.
+    // SAFETY: the assembler has put the two symbols around the bytes of one read-only section.
     unsafe { slice::from_raw_parts(start, end.offset_from_unsigned(start)) }
 }
 
@@ -76,7 +80,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// Reads all three; the least disturbed of three tries.
+    /// Reads all three, and returns the least disturbed of three tries.
     fn now() -> Result<Self, Errno> {
         let mut best: Option<(u64, Self)> = None;
         for _ in 0..3 {
@@ -118,22 +122,24 @@ fn nanoseconds(clock: ClockId) -> Result<u64, Errno> {
         .ok_or(Errno::EINVAL)
 }
 
-/// Whether the counter runs at one rate in all states of the processor (CPUID leaf 80000007h, EDX bit 8).
+/// Whether the counter runs at one rate in all states of the processor (CPUID leaf 80000007h, EDX bit
+/// 8).
 fn counter_is_invariant() -> bool {
     __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & 1 << 8 != 0
 }
 
-/// How to compute the time, until it is too old.
+/// The numbers from which the guest computes the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ClockPage {
     from: Reading,
-    /// Nanoseconds a tick, times 2^32.
+    /// The nanoseconds of a tick, times 2^32.
     multiplier: u64,
+    /// The ticks after `from` for which the page may be used.
     valid_ticks: u64,
 }
 
 impl ClockPage {
-    /// A page from two readings, the first of them long ago.
+    /// Makes a page from two readings, of which the first was long ago.
     fn measured(first: Reading, now: Reading) -> Option<Self> {
         let ticks = now
             .ticks
@@ -144,7 +150,7 @@ impl ClockPage {
             .checked_sub(first.monotonic)
             .filter(|&time| time > 0)?;
         let multiplier = u64::try_from((u128::from(time) << 32) / u128::from(ticks)).ok()?;
-        let valid = time.saturating_mul(TRUST).min(LONGEST);
+        let valid = time.saturating_mul(USE_FACTOR).min(LONGEST_USE);
         let valid_ticks =
             u64::try_from((u128::from(valid) << 32) / u128::from(multiplier.max(1))).ok()?;
         Some(Self {
@@ -154,7 +160,7 @@ impl ClockPage {
         })
     }
 
-    /// What the guest computes as the monotonic clock at a reading of the counter.
+    /// The monotonic clock that the guest computes from the counter.
     fn monotonic_at(&self, ticks: u64) -> u64 {
         let since = u128::from(ticks.saturating_sub(self.from.ticks)) * u128::from(self.multiplier);
         self.from
@@ -162,7 +168,7 @@ impl ClockPage {
             .saturating_add(u64::try_from(since >> 32).unwrap_or(u64::MAX))
     }
 
-    /// The bytes as `vdso_image.s` reads them.
+    /// The page's bytes as `vdso_image.s` reads them.
     fn bytes(&self) -> [u8; 48] {
         let mut page = [0; 48];
         put(&mut page, 0, 1_u32.to_le_bytes());
@@ -175,10 +181,10 @@ impl ClockPage {
     }
 }
 
-/// What the VMM remembers about the guest's clock page.
+/// What the VMM knows about the guest's clock page.
 #[derive(Debug)]
 pub(super) struct Clock {
-    /// When the personality was made.
+    /// The reading at the time when the personality was made.
     start: Option<Reading>,
     page: Option<ClockPage>,
 }
@@ -193,9 +199,10 @@ impl Clock {
 
     /// The next clock page for a guest whose counter has just shown `guest_ticks`.
     ///
-    /// The monotonic clock never goes back: a page that ran ahead of the host's clock is carried on from.
+    /// The guest's monotonic clock never goes back: if the last page ran ahead of the host's clock, the
+    /// next page goes on from there.
     fn refresh(&mut self, guest_ticks: u64) -> Option<ClockPage> {
-        // Asked only now: in a VM, CPUID is an exit to the host's own hypervisor.
+        // CPUID is run only now, since in a VM it is an exit to the host's own hypervisor.
         if self.page.is_none() && !counter_is_invariant() {
             return None;
         }
@@ -218,13 +225,13 @@ pub(super) fn serve(
     state: &mut Personality,
     call: &SystemCall,
     memory: &mut AddressSpace,
-) -> Option<Served> {
+) -> Option<CallResult> {
     if call.number != REFRESH {
         return None;
     }
     let [address, guest_ticks, ..] = call.arguments;
     let page = state.clock.refresh(guest_ticks);
-    // State 2: never ask again.
+    // State 2 means: never ask again.
     let never = [2, 0, 0, 0];
     let written = match page {
         Some(page) => guest::write(memory, address, &page.bytes()),

@@ -1,7 +1,9 @@
-//! The block device (specification, 5.2): requests of a guest's driver, served on a disk of the host's.
+//! The block device (specification, 5.2): serves the requests of a guest's driver on a disk of the
+//! host's.
 //!
-//! What a driver may get wrong within a request (a sector past the end, a write to a disk that it may only read, an unknown
-//! kind) is answered by a status, as a disk does. Only what leaves nowhere to put the status is a [`QueueError`].
+//! As a disk does, the device answers a wrong request (a sector past the end, a write to a disk that
+//! may only be read, an unknown kind) with a status. Only a request without a place for the status is
+//! a [`QueueError`].
 
 use std::io;
 
@@ -16,62 +18,72 @@ use virtio_bindings::virtio_ring::VIRTIO_RING_F_INDIRECT_DESC;
 use virtio_queue::{Queue, QueueT as _};
 
 use super::queue::{Buffers, Chain, QueueError, serve_all};
-use super::transfer::{DiskWorker, Done, Mover, Transfer};
+use super::transfer::{Direction, DiskWorker, FinishedTransfer, Transfer, Transfers};
 use super::{Device, halves};
-use crate::devices::block::{BlockDevice, SECTOR};
+use crate::devices::disk::{Durability, Flush, HostCache, HostDisk, SECTOR, Zeros};
 use crate::memory::Memory;
 
-/// Entries of the one queue, and so the most buffers of a request: two are its header and its status.
+/// The entries of the only queue, and so the most buffers of a request.
 const QUEUE: u16 = 256;
+/// The most buffers for data: two others are the request's header and its status.
 const SEGMENTS: u32 = QUEUE as u32 - 2;
-/// Kind, a reserved word, first sector.
+/// The bytes of a request's header: its kind, a reserved word, its first sector.
 const HEADER: usize = 16;
-/// First sector, number of sectors, flags: one range to discard or to make zero.
+/// The bytes of one range to discard or to make zero: its first sector, its length in sectors, flags.
 const RANGE: usize = 16;
+/// The most ranges of a request.
 const RANGES: u32 = 16;
-/// Most sectors of such a range: 32 MiB, so that a host without a fast way writes zeros for a moment only.
+/// The most sectors of a range: 32 MiB. A host that has to write the zeros is done in a moment.
 const RANGE_SECTORS: u32 = 1 << 16;
-/// Flag of a range: zeros may be holes.
+/// The flag of a range whose zeros may be holes.
 const MAY_UNMAP: u32 = 1;
 const SERIAL_NUMBER: &[u8; 20] = b"isobench-disk\0\0\0\0\0\0\0";
 
-/// Why a request was not served: a status of the specification's.
+/// The status of a request that was not served (specification, 5.2.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Refusal {
     Failed,
     Unsupported,
 }
 
+/// What becomes of the ranges of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RangeOperation {
+    Discard,
+    WriteZeros,
+}
+
 /// A disk behind a virtqueue.
 #[derive(Debug)]
 pub struct Block {
-    mover: Mover,
+    transfers: Transfers,
     configuration: [u8; 60],
 }
 
 impl Block {
-    /// A device for `disk`; past the host's page cache if `direct`, or through it.
-    pub fn new(disk: BlockDevice, direct: bool) -> Self {
+    /// Makes a device for `disk`, whose requests use the host's page cache or bypass it.
+    pub fn new(disk: HostDisk, cache: HostCache) -> Self {
         let configuration = configuration(disk.size() / SECTOR);
         Self {
-            mover: Mover::new(disk, direct),
+            transfers: Transfers::new(disk, cache),
             configuration,
         }
     }
 
-    /// Who waits for requests that are not served in their exit, if any are.
+    /// The worker for requests that are not served in their exit, if there are such.
     ///
     /// # Errors
     /// The host has no descriptor left.
     pub fn worker(&self) -> io::Result<Option<DiskWorker>> {
-        self.mover.worker()
+        self.transfers.worker()
     }
 
-    fn disk(&self) -> &BlockDevice {
-        self.mover.disk()
+    fn disk(&self) -> &HostDisk {
+        self.transfers.disk()
     }
 
-    /// Serves one request and gives how many bytes of its buffers were written, or nothing if that comes later.
+    /// Serves one request. The result is the number of bytes that were written to its buffers, or
+    /// `None` if the request is answered later.
     fn request(&mut self, chain: Chain, memory: &Memory) -> Result<Option<u32>, QueueError> {
         let Chain {
             head,
@@ -87,68 +99,64 @@ impl Block {
         let sector = u64::from_le_bytes(header[8..].try_into().expect("half of it"));
         let done = match kind {
             VIRTIO_BLK_T_IN | VIRTIO_BLK_T_OUT => {
-                let is_write = kind == VIRTIO_BLK_T_OUT;
-                let data = if is_write { data } else { writable };
-                return self.transfer(head, is_write, sector, data, status, memory);
+                let (direction, data) = if kind == VIRTIO_BLK_T_OUT {
+                    (Direction::Write, data)
+                } else {
+                    (Direction::Read, writable)
+                };
+                let transfer = Transfer {
+                    head,
+                    direction,
+                    // A sector whose offset overflows lies past the end, as the largest offset does.
+                    offset: sector.saturating_mul(SECTOR),
+                    data,
+                    status,
+                };
+                return self.transfer(transfer, memory);
             }
-            VIRTIO_BLK_T_FLUSH => self
-                .disk()
-                .flush(true)
-                .map(|()| 0)
-                .map_err(|_| Refusal::Failed),
+            VIRTIO_BLK_T_FLUSH => self.flush().map(|()| 0),
             VIRTIO_BLK_T_GET_ID => Ok(writable.write(memory, SERIAL_NUMBER)? as u64),
-            VIRTIO_BLK_T_DISCARD | VIRTIO_BLK_T_WRITE_ZEROES => {
-                self.ranges(kind == VIRTIO_BLK_T_DISCARD, &data, memory)?
-            }
+            VIRTIO_BLK_T_DISCARD => self.ranges(RangeOperation::Discard, &data, memory)?,
+            VIRTIO_BLK_T_WRITE_ZEROES => self.ranges(RangeOperation::WriteZeros, &data, memory)?,
             _ => Err(Refusal::Unsupported),
         };
         answer(&status, done, memory).map(Some)
     }
 
-    fn transfer(
-        &mut self,
-        head: u16,
-        is_write: bool,
-        sector: u64,
-        data: Buffers,
-        status: Buffers,
-        memory: &Memory,
-    ) -> Result<Option<u32>, QueueError> {
-        let offset = self.offset(sector, data.length());
-        let refuses = is_write && self.disk().is_read_only();
-        let Some(offset) = offset.filter(|_| !refuses) else {
-            // Buffers that can't be are worse than a place that can't.
-            data.slices(memory)?;
-            return answer(&status, Err(Refusal::Failed), memory).map(Some);
-        };
-        let transfer = Transfer {
-            head,
-            is_write,
-            offset,
-            data,
-            status,
-        };
-        match self.mover.start(transfer, memory)? {
-            Some(done) => transferred(&done, memory).map(Some),
+    /// Starts a read or write, if all of it lies on the disk. The result is as in [`Self::request`].
+    fn transfer(&mut self, transfer: Transfer, memory: &Memory) -> Result<Option<u32>, QueueError> {
+        let is_write = transfer.direction == Direction::Write;
+        let is_refused = is_write && self.disk().is_read_only();
+        if is_refused || !self.is_on_disk(transfer.offset, transfer.data.length()) {
+            // A buffer outside of guest memory ends the machine even if the request fails.
+            transfer.data.slices(memory)?;
+            return answer(&transfer.status, Err(Refusal::Failed), memory).map(Some);
+        }
+        match self.transfers.start(transfer, memory)? {
+            Some(finished) => answer_transfer(&finished, memory).map(Some),
             None => Ok(None),
         }
     }
 
-    /// Gives back what is over of that which was started.
+    /// Gives the chains of all finished transfers back.
     fn give_back(&mut self, queue: &mut Queue, memory: &Memory) -> Result<(), QueueError> {
-        while let Some(done) = self.mover.next_done(memory)? {
-            let written = transferred(&done, memory)?;
+        while let Some(finished) = self.transfers.next_finished(memory)? {
+            let written = answer_transfer(&finished, memory)?;
             queue
-                .add_used(memory, done.0.head, written)
+                .add_used(memory, finished.transfer.head, written)
                 .map_err(QueueError::Ring)?;
         }
         Ok(())
     }
 
-    /// Discards ranges, or makes them zero.
+    fn flush(&self) -> Result<(), Refusal> {
+        self.disk().flush(Flush::Data).map_err(|_| Refusal::Failed)
+    }
+
+    /// Discards the ranges that `data` lists, or makes them zero.
     fn ranges(
         &self,
-        discard: bool,
+        operation: RangeOperation,
         data: &Buffers,
         memory: &Memory,
     ) -> Result<Result<u64, Refusal>, QueueError> {
@@ -160,42 +168,43 @@ impl Block {
         data.read(memory, &mut bytes)?;
         Ok(bytes
             .chunks_exact(RANGE)
-            .try_for_each(|range| self.range(discard, range))
+            .try_for_each(|range| self.range(operation, range))
             .map(|()| 0))
     }
 
-    fn range(&self, discard: bool, range: &[u8]) -> Result<(), Refusal> {
+    fn range(&self, operation: RangeOperation, range: &[u8]) -> Result<(), Refusal> {
         let (sector, rest) = range.split_first_chunk().ok_or(Refusal::Failed)?;
         let [sectors, flags] = words(rest);
-        if flags & !MAY_UNMAP != 0 || discard && flags != 0 {
+        let is_discard = operation == RangeOperation::Discard;
+        if flags & !MAY_UNMAP != 0 || is_discard && flags != 0 {
             return Err(Refusal::Unsupported);
         }
         let length = u64::from(sectors) * SECTOR;
-        let offset = self.offset(u64::from_le_bytes(*sector), length);
-        let Some(offset) = offset.filter(|_| !self.disk().is_read_only()) else {
-            return Err(Refusal::Failed);
-        };
-        if sectors > RANGE_SECTORS {
+        let offset = u64::from_le_bytes(*sector).saturating_mul(SECTOR);
+        let is_refused = self.disk().is_read_only() || sectors > RANGE_SECTORS;
+        if is_refused || !self.is_on_disk(offset, length) {
             return Err(Refusal::Failed);
         }
-        let done = if discard {
-            self.disk().discard(offset, length)
+        let zeros = if flags & MAY_UNMAP == 0 {
+            Zeros::Allocated
         } else {
-            self.disk()
-                .write_zeros(offset, length, flags & MAY_UNMAP != 0)
+            Zeros::Hole
+        };
+        let done = match operation {
+            RangeOperation::Discard => self.disk().discard(offset, length),
+            RangeOperation::WriteZeros => self.disk().write_zeros(offset, length, zeros),
         };
         done.map_err(|_| Refusal::Failed)?;
-        if self.mover.flushes {
-            return Ok(());
+        match self.transfers.durability() {
+            Durability::Deferred => Ok(()),
+            Durability::Immediate => self.flush(),
         }
-        self.disk().flush(true).map_err(|_| Refusal::Failed)
     }
 
-    /// Where a request is on the disk, if all of it is, in whole sectors.
-    fn offset(&self, sector: u64, length: u64) -> Option<u64> {
-        let offset = sector.checked_mul(SECTOR)?;
-        let end = offset.checked_add(length)?;
-        (length.is_multiple_of(SECTOR) && end <= self.disk().size()).then_some(offset)
+    /// Whether `length` bytes from `offset` on are whole sectors of the disk.
+    fn is_on_disk(&self, offset: u64, length: u64) -> bool {
+        let end = offset.checked_add(length);
+        length.is_multiple_of(SECTOR) && end.is_some_and(|end| end <= self.disk().size())
     }
 }
 
@@ -228,12 +237,13 @@ impl Device for Block {
         &self.configuration
     }
 
-    fn accept(&mut self, features: u64) {
-        self.mover.flushes = features & 1 << VIRTIO_BLK_F_FLUSH != 0;
+    fn set_features(&mut self, features: u64) {
+        let flushes = features & 1 << VIRTIO_BLK_F_FLUSH != 0;
+        self.transfers.set_driver_flushes(flushes);
     }
 
     fn reset(&mut self) {
-        self.mover.drain();
+        self.transfers.drain();
     }
 
     fn serve(&mut self, _: usize, queue: &mut Queue, memory: &Memory) -> Result<bool, QueueError> {
@@ -242,18 +252,20 @@ impl Device for Block {
     }
 }
 
-/// Tells the driver how a transfer went, and gives how many bytes of its buffers were written.
-fn transferred((transfer, result): &Done, memory: &Memory) -> Result<u32, QueueError> {
-    let written = if transfer.is_write {
-        0
-    } else {
-        transfer.data.length()
+/// Writes the status of a transfer. The result is the number of bytes that were written to the
+/// request's buffers.
+fn answer_transfer(finished: &FinishedTransfer, memory: &Memory) -> Result<u32, QueueError> {
+    let FinishedTransfer { transfer, result } = finished;
+    let written = match transfer.direction {
+        Direction::Read => transfer.data.length(),
+        Direction::Write => 0,
     };
     let done = result.map(|()| written).map_err(|_| Refusal::Failed);
     answer(&transfer.status, done, memory)
 }
 
-/// Tells the driver how a request went.
+/// Writes the status of a request. `done` is the number of bytes that were written to the buffers
+/// before, and the result is the number with the status.
 fn answer(
     status: &Buffers,
     done: Result<u64, Refusal>,
@@ -265,7 +277,7 @@ fn answer(
         Err(Refusal::Unsupported) => (VIRTIO_BLK_S_UNSUPP, 0),
     };
     status.write(memory, &[u8::try_from(code).expect("a small number")])?;
-    // A chain is shorter than 2^32 bytes.
+    // The number fits: a chain is shorter than 2^32 bytes.
     Ok(u32::try_from(written + 1).unwrap_or(u32::MAX))
 }
 
@@ -279,7 +291,8 @@ fn configuration(sectors: u64) -> [u8; 60] {
     put(0, low);
     put(4, high);
     put(12, SEGMENTS);
-    // Discard: most sectors of a range, most ranges, alignment. Zeros: most sectors, most ranges, holes allowed.
+    // For discards: the most sectors of a range, the most ranges, the alignment. For zeros: the most
+    // sectors, the most ranges, and that zeros may be holes.
     put(36, RANGE_SECTORS);
     put(40, RANGES);
     put(44, 1);
@@ -289,7 +302,7 @@ fn configuration(sectors: u64) -> [u8; 60] {
     configuration
 }
 
-/// The first two words.
+/// The first two words of `bytes`.
 fn words(bytes: &[u8]) -> [u32; 2] {
     [0, 4].map(|at| {
         let word = bytes[at..at + 4].first_chunk().expect("four bytes");

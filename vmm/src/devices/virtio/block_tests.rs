@@ -1,4 +1,4 @@
-//! The block device against a model, and against drivers that were never written.
+//! The block device compared with a model, and used by drivers that break the rules.
 
 use proptest::prelude::*;
 use tempfile::NamedTempFile;
@@ -8,7 +8,7 @@ use super::block::Block;
 use super::driver::{
     BUFFERS, Driver, Entry, INDIRECT, MEMORY, NEXT, TABLE, TABLE_OF_ITS_OWN, WRITE,
 };
-use crate::devices::block::BlockDevice;
+use crate::devices::disk::{DiskAccess, HostCache, HostDisk};
 
 pub(crate) mod at_once;
 
@@ -21,35 +21,34 @@ const OK: u8 = 0;
 const FAILED: u8 = 1;
 const UNSUPPORTED: u8 = 2;
 
-fn disk(read_only: bool) -> (NamedTempFile, Block) {
+fn disk(access: DiskAccess) -> (NamedTempFile, Block) {
     let file = NamedTempFile::new().unwrap();
     let content: Vec<u8> = (0..SECTORS)
         .flat_map(|sector| [number(sector); 512])
         .collect();
     std::fs::write(file.path(), content).unwrap();
-    let disk = if read_only {
-        BlockDevice::open_read_only(file.path())
-    } else {
-        BlockDevice::open(file.path())
+    let disk = match access {
+        DiskAccess::ReadOnly => HostDisk::open_read_only(file.path()),
+        DiskAccess::ReadWrite => HostDisk::open(file.path()),
     };
-    let block = Block::new(disk.unwrap(), false);
+    let block = Block::new(disk.unwrap(), HostCache::Used);
     (file, block)
 }
 
-/// A disk past the host's page cache, where the host can, and then mostly through a ring.
+/// A disk that bypasses the host's page cache if the host can, and then mostly uses a ring.
 fn direct_disk() -> (NamedTempFile, Block) {
-    let (file, through_the_cache) = disk(false);
+    let (file, through_the_cache) = disk(DiskAccess::ReadWrite);
     drop(through_the_cache);
-    let block = Block::new(BlockDevice::open(file.path()).unwrap(), true);
+    let block = Block::new(HostDisk::open(file.path()).unwrap(), HostCache::Bypassed);
     (file, block)
 }
 
-/// What each byte of a sector is at first.
+/// The value of each byte of a sector at first.
 fn number(sector: u64) -> u8 {
     u8::try_from(sector).unwrap()
 }
 
-/// A driver that makes proper requests, cut into buffers as it is told.
+/// A driver that makes proper requests.
 struct Requester {
     driver: Driver,
     indirect: bool,
@@ -63,7 +62,8 @@ impl Requester {
         }
     }
 
-    /// Makes one request of `kind`, whose data is cut into pieces of at most `piece` bytes; gives the status and the data.
+    /// Makes one request of `kind`, whose data is cut into pieces of at most `piece` bytes. Returns the
+    /// status and the data.
     fn request(&mut self, kind: u32, sector: u64, data: &[u8], piece: usize) -> (u8, Vec<u8>) {
         let reads = matches!(kind, 0 | 8);
         let memory = &self.driver.memory;
@@ -115,11 +115,11 @@ impl Requester {
     }
 }
 
-/// What a disk is: bytes.
+/// A model of a disk: its bytes.
 struct Model(Vec<u8>);
 
 impl Model {
-    /// What a request of `kind` gives, and what it leaves.
+    /// Does a request of `kind`, and returns its status and the bytes that it reads.
     fn request(&mut self, kind: u32, sector: u64, data: &[u8]) -> (u8, Option<Vec<u8>>) {
         let start = usize::try_from(sector * 512).unwrap();
         let fits = data.len().is_multiple_of(512) && start + data.len() <= self.0.len();
@@ -137,7 +137,7 @@ impl Model {
 }
 
 #[derive(Debug, Clone)]
-struct Step {
+struct Request {
     kind: u32,
     sector: u64,
     length: usize,
@@ -145,39 +145,40 @@ struct Step {
     piece: usize,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (
+fn requests() -> impl Strategy<Value = Vec<Request>> {
+    let request = (
         prop::sample::select(vec![0_u32, 1, 1, 4, 77]),
         0..SECTORS + 4,
         prop::sample::select(vec![512_usize, 1024, 4096, 700, 512 * 20]),
         any::<u8>(),
         prop::sample::select(vec![256_usize, 512, 4096]),
     )
-        .prop_map(|(kind, sector, length, fill, piece)| Step {
+        .prop_map(|(kind, sector, length, fill, piece)| Request {
             kind,
             sector,
             length,
             fill,
             piece,
         });
-    prop::collection::vec(step, 1..20)
+    prop::collection::vec(request, 1..20)
 }
 
 proptest! {
     #[test]
     fn the_device_does_what_a_disk_does(
-        steps in steps(),
+        requests in requests(),
         features in prop::sample::select(vec![0, FLUSH, FLUSH | INDIRECT_TABLES | EVENT_INDEX]),
         direct in any::<bool>(),
     ) {
-        let (file, block) = if direct { direct_disk() } else { disk(false) };
+        let (file, block) = if direct { direct_disk() } else { disk(DiskAccess::ReadWrite) };
         let mut model = Model(std::fs::read(file.path()).unwrap());
         let mut requester = Requester::new(block, features);
-        for step in steps {
-            let data = vec![step.fill; step.length];
-            let (status, after) = requester.request(step.kind, step.sector, &data, step.piece);
-            let (expected, read) = model.request(step.kind, step.sector, &data);
-            prop_assert_eq!(status, expected, "{:?}", step);
+        for request in requests {
+            let Request { kind, sector, length, fill, piece } = request;
+            let data = vec![fill; length];
+            let (status, after) = requester.request(kind, sector, &data, piece);
+            let (expected, read) = model.request(kind, sector, &data);
+            prop_assert_eq!(status, expected, "{} {} {}", kind, sector, length);
             if let Some(read) = read {
                 prop_assert_eq!(after, read);
             }
@@ -193,10 +194,10 @@ proptest! {
         jump in any::<u16>(),
         direct in any::<bool>(),
     ) {
-        let (file, block) = if direct { direct_disk() } else { disk(false) };
+        let (file, block) = if direct { direct_disk() } else { disk(DiskAccess::ReadWrite) };
         let mut driver = Driver::new(Box::new(block), FLUSH | INDIRECT_TABLES | EVENT_INDEX, 16);
         for (number, (address, length, flags, next)) in (0..).zip(entries) {
-            // Wholly random addresses are hardly ever in memory: half of the cases stay near it.
+            // A random address is hardly ever in memory, so half of the cases stay near memory.
             let (address, length) = if near {
                 (address % (MEMORY + 4096), length % 8192)
             } else {
@@ -218,7 +219,7 @@ proptest! {
     fn no_register_access_breaks_the_device(
         accesses in prop::collection::vec((0_u64..0x200, any::<u32>(), any::<bool>(), 1_usize..9), 1..60),
     ) {
-        let (_file, block) = disk(false);
+        let (_file, block) = disk(DiskAccess::ReadWrite);
         let mut driver = Driver::new(Box::new(block), 0, 16);
         for (offset, value, read, width) in accesses {
             let offset = if value & 1 == 0 { offset & !3 } else { offset };
@@ -234,7 +235,7 @@ proptest! {
 }
 
 fn refusal(build: impl Fn(&Driver)) -> String {
-    let (_file, block) = disk(false);
+    let (_file, block) = disk(DiskAccess::ReadWrite);
     let mut driver = Driver::new(Box::new(block), INDIRECT_TABLES, 16);
     build(&driver);
     let error = driver.submit(0).unwrap_err();
@@ -289,7 +290,7 @@ fn each_broken_chain_is_refused_with_the_reason() {
 
 #[test]
 fn an_index_that_jumps_is_refused() {
-    let (_file, block) = disk(false);
+    let (_file, block) = disk(DiskAccess::ReadWrite);
     let mut driver = Driver::new(Box::new(block), 0, 16);
     driver.set_available_index(17);
     assert!(driver.write(0x50, 0).is_err());
@@ -297,7 +298,7 @@ fn an_index_that_jumps_is_refused() {
 
 #[test]
 fn a_read_only_disk_refuses_every_way_of_writing() {
-    let (file, block) = disk(true);
+    let (file, block) = disk(DiskAccess::ReadOnly);
     let before = std::fs::read(file.path()).unwrap();
     let mut requester = Requester::new(block, FLUSH | 1 << 5);
     assert_eq!(requester.request(1, 0, &[1; 512], 512).0, FAILED);
@@ -312,7 +313,7 @@ fn a_read_only_disk_refuses_every_way_of_writing() {
 
 #[test]
 fn ranges_are_discarded_and_made_zero() {
-    let (file, block) = disk(false);
+    let (file, block) = disk(DiskAccess::ReadWrite);
     let mut requester = Requester::new(block, FLUSH);
     let range = |sector: u64, sectors: u32, flags: u32| {
         let mut range = sector.to_le_bytes().to_vec();
@@ -344,7 +345,7 @@ fn ranges_are_discarded_and_made_zero() {
 
 #[test]
 fn the_disk_says_its_name_and_size() {
-    let (_file, block) = disk(false);
+    let (_file, block) = disk(DiskAccess::ReadWrite);
     let mut requester = Requester::new(block, 0);
     let (status, name) = requester.request(8, 0, &[0; 20], 512);
     assert_eq!((status, &name[..13]), (OK, &b"isobench-disk"[..]));
@@ -355,7 +356,7 @@ fn the_disk_says_its_name_and_size() {
 
 #[test]
 fn features_that_were_not_offered_are_not_accepted() {
-    let (_file, block) = disk(false);
+    let (_file, block) = disk(DiskAccess::ReadWrite);
     let mut driver = Driver::new(Box::new(block), 0, 16);
     for (offset, value) in [
         (0x70, 0),
@@ -369,7 +370,7 @@ fn features_that_were_not_offered_are_not_accepted() {
         driver.write(offset, value).unwrap();
     }
     assert_eq!(driver.read(0x70), 3);
-    // Before it has settled its features, a driver can set up nothing.
+    // A driver that has not chosen its features can set up no queue.
     driver.write(0x44, 1).unwrap();
     assert_eq!(driver.read(0x44), 0);
 }

@@ -1,4 +1,5 @@
-//! A driver for tests: it writes rings and descriptors into guest memory as Linux does, or as Linux never would.
+//! A driver for tests, which writes rings and descriptors into guest memory: as Linux does, or as
+//! Linux never would.
 
 use vm_memory::{Bytes as _, GuestAddress};
 use vmm_sys_util::eventfd::EventFd;
@@ -11,9 +12,9 @@ use crate::memory::{Memory, map};
 pub(crate) const TABLE: u64 = 0x1_0000;
 pub(crate) const AVAILABLE: u64 = 0x2_0000;
 pub(crate) const USED: u64 = 0x3_0000;
-/// Indirect tables.
+/// The indirect tables.
 pub(crate) const INDIRECT: u64 = 0x4_0000;
-/// Where buffers may lie.
+/// The start of the memory for buffers.
 pub(crate) const BUFFERS: u64 = 0x10_0000;
 /// Bytes of guest memory.
 pub(crate) const MEMORY: u64 = 4 << 20;
@@ -42,12 +43,13 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// A driver that has negotiated `features` beside version 1, and set up one queue of `size` entries.
+    /// Makes a driver that has chosen `features` beside version 1 and set up one queue of `size`
+    /// entries.
     pub(crate) fn new(device: Box<dyn Device>, features: u64, size: u16) -> Self {
         Self::of_queue(0, device, features, size)
     }
 
-    /// The same with queue `queue`, of several.
+    /// Makes such a driver for queue number `queue` of a device with several.
     pub(crate) fn of_queue(queue: u32, device: Box<dyn Device>, features: u64, size: u16) -> Self {
         let interrupt = Interrupt::new(EventFd::new(0).unwrap());
         let mut driver = Self {
@@ -106,7 +108,7 @@ impl Driver {
         self.memory.write_slice(&bytes, GuestAddress(at)).unwrap();
     }
 
-    /// Makes the chain at `head` available, and notifies.
+    /// Makes the chain at `head` available, and notifies the device.
     pub(crate) fn submit(&mut self, head: u16) -> Result<(), ViolationError> {
         self.offer(head);
         self.write(0x50, self.queue)
@@ -120,7 +122,7 @@ impl Driver {
         self.set_available_index(self.index);
     }
 
-    /// Does what a thread of the device's would until `count` chains have been given back.
+    /// Does what the device's worker would do until `count` chains are given back.
     pub(crate) fn await_used(&mut self, count: u16) {
         while self.used().0 != count {
             self.transport
@@ -135,7 +137,8 @@ impl Driver {
             .unwrap();
     }
 
-    /// The number of chains given back, and the last of them: its head and how many bytes were written.
+    /// The number of chains that were given back, the head of the last one, and the bytes that were
+    /// written to its buffers.
     pub(crate) fn used(&self) -> (u16, u32, u32) {
         let word = |at| self.memory.read_obj::<u32>(GuestAddress(at)).unwrap();
         let count: u16 = self.memory.read_obj(GuestAddress(USED + 2)).unwrap();

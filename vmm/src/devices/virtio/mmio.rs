@@ -1,8 +1,9 @@
-//! The transport: a device's registers in guest memory space (specification, 4.2).
+//! The transport: a device's registers in the guest's address space (specification, 4.2).
 //!
-//! A device is in one of four states, by the bits that the driver has set in `Status`; each register can be written only
-//! in those where it means something, and is ignored elsewhere. A driver that breaks the rules of the queues ends the
-//! machine: there is nothing sensible left to do for it, and silence would look like a hang.
+//! A device is in one of four states, by the bits that the driver has set in `Status`. A write to a
+//! register is ignored in a state in which the register has no meaning. A driver that breaks the
+//! rules of the queues ends the machine: the device could not serve such a driver, and silence would
+//! look like a hang.
 
 use virtio_bindings::virtio_config::{
     VIRTIO_CONFIG_S_ACKNOWLEDGE, VIRTIO_CONFIG_S_DRIVER, VIRTIO_CONFIG_S_DRIVER_OK,
@@ -32,7 +33,7 @@ const MAGIC: u32 = 0x7472_6976;
 const VERSION: u32 = 2;
 /// `iso`.
 const VENDOR: u32 = 0x006f_7369;
-/// Bit of `InterruptStatus`: a buffer has been used.
+/// The bit of `InterruptStatus` for a buffer that has been used.
 const USED_BUFFER: u32 = 1;
 
 const ACKNOWLEDGE: u32 = VIRTIO_CONFIG_S_ACKNOWLEDGE;
@@ -64,7 +65,7 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// A device that raises `interrupt`.
+    /// Puts `device` behind registers. The device raises `interrupt`.
     ///
     /// # Panics
     /// A size of the device's queues is no power of two.
@@ -86,7 +87,7 @@ impl Transport {
         }
     }
 
-    /// The driver reads.
+    /// Serves a driver's read of the registers at `offset`.
     pub fn read(&self, offset: u64, into: &mut [u8]) {
         into.fill(0);
         let configuration = u64::from(VIRTIO_MMIO_CONFIG);
@@ -120,15 +121,15 @@ impl Transport {
             VIRTIO_MMIO_STATUS => self.status,
             // There is no shared memory.
             VIRTIO_MMIO_SHM_LEN_LOW | VIRTIO_MMIO_SHM_LEN_HIGH => u32::MAX,
-            // The configuration's generation among them: it never changes.
+            // The configuration's generation is always zero, since the configuration never changes.
             _ => 0,
         }
     }
 
-    /// The driver writes.
+    /// Serves a driver's write to the register at `offset`.
     ///
     /// # Errors
-    /// It breaks the rules of the queues.
+    /// The driver breaks the rules of the queues.
     pub fn write(
         &mut self,
         offset: u64,
@@ -142,7 +143,7 @@ impl Transport {
         match offset {
             VIRTIO_MMIO_DEVICE_FEATURES_SEL => self.device_features_half = value,
             VIRTIO_MMIO_DRIVER_FEATURES_SEL => self.driver_features_half = value,
-            VIRTIO_MMIO_DRIVER_FEATURES if self.is_negotiating() => self.set_features(value),
+            VIRTIO_MMIO_DRIVER_FEATURES if self.is_negotiating() => self.choose_features(value),
             VIRTIO_MMIO_QUEUE_SEL => self.selected_queue = value,
             VIRTIO_MMIO_QUEUE_NOTIFY => {
                 return self.serve(value as usize, memory);
@@ -167,7 +168,8 @@ impl Transport {
         self.status & (FEATURES_OK | DRIVER_OK) == FEATURES_OK
     }
 
-    fn set_features(&mut self, value: u32) {
+    /// Notes the half of the driver's features that `value` holds.
+    fn choose_features(&mut self, value: u32) {
         let value = u64::from(value);
         self.driver_features = match self.driver_features_half {
             0 => self.driver_features & !0xffff_ffff | value,
@@ -176,7 +178,8 @@ impl Transport {
         };
     }
 
-    /// Zero resets; else bits can only be added, and in order. A choice of features that can't be leaves its bit clear.
+    /// Changes the status. Zero resets the device. Otherwise bits are only added, and in order. An
+    /// impossible choice of features leaves the bit `FEATURES_OK` clear.
     fn set_status(&mut self, value: u32) {
         if value == 0 {
             self.reset();
@@ -210,7 +213,7 @@ impl Transport {
         for queue in &mut self.queues {
             queue.set_event_idx(event_index);
         }
-        self.device.accept(self.driver_features);
+        self.device.set_features(self.driver_features);
     }
 
     fn reset(&mut self) {
@@ -245,7 +248,7 @@ impl Transport {
         }
         match offset {
             VIRTIO_MMIO_QUEUE_NUM => {
-                // A size that can't be leaves the largest in place.
+                // An impossible size leaves the largest one in place.
                 queue.set_size(u16::try_from(value).unwrap_or(0));
             }
             VIRTIO_MMIO_QUEUE_READY => {
@@ -265,7 +268,7 @@ impl Transport {
         Ok(())
     }
 
-    /// Has the device serve a queue, on the driver's notice or since something has come from the host.
+    /// Makes the device serve a queue, after the driver's notice or after an event of the host.
     ///
     /// # Errors
     /// The driver breaks the rules of the queues.
@@ -279,7 +282,7 @@ impl Transport {
             Ok(false) => Ok(()),
             Ok(true) => {
                 self.interrupts |= USED_BUFFER;
-                // The counter behind the line overflows after 2^64 edges that nobody took.
+                // The write fails only if the line has counted 2^64 edges that nobody took.
                 let _ = self.interrupt.trigger();
                 Ok(())
             }

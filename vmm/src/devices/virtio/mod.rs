@@ -1,8 +1,9 @@
 //! Virtio devices (Virtual I/O Device specification 1.2): one transport, and the devices behind it.
 //!
-//! A request is served in the exit that announces it, on the vCPU's own thread: no thread to wake, no state
-//! to share, and the answer lies ready when the guest goes on. What waits for the host has a thread: a disk past
-//! the page cache (docs/adr/0005), and a network's packets.
+//! A request is served in the exit that announces it, on the vCPU's own thread. No thread has to be
+//! woken, no state is shared, and the answer is ready when the guest goes on. Two things wait for the
+//! host and so have threads: a disk that bypasses the page cache (docs/adr/0005), and the packets of
+//! a network.
 
 pub mod block;
 pub mod mmio;
@@ -24,28 +25,29 @@ use queue::QueueError;
 
 /// What a transport needs of the device behind it.
 pub trait Device: std::fmt::Debug + Send {
-    /// Its number (specification, chapter 5).
+    /// The number of the device's kind (specification, chapter 5).
     fn kind(&self) -> u32;
 
-    /// Its name, for messages.
+    /// The device's name, for messages.
     fn name(&self) -> &'static str;
 
-    /// Bits of features that it offers.
+    /// The features that the device offers, one bit each.
     fn features(&self) -> u64;
 
-    /// Most entries of each of its queues.
+    /// The most entries of each of the device's queues.
     fn queues(&self) -> &'static [u16];
 
-    /// Its configuration, which a driver can read.
+    /// The device's configuration, which a driver can read.
     fn configuration(&self) -> &[u8];
 
-    /// A driver has settled on `features`, among those offered.
-    fn accept(&mut self, features: u64);
+    /// Learns the features that the driver has chosen among those offered.
+    fn set_features(&mut self, features: u64);
 
-    /// The driver starts over.
+    /// Forgets all that is under way, since the driver starts over.
     fn reset(&mut self) {}
 
-    /// Serves what is in `queue`, its number `index`, and says whether the driver wants to hear of it.
+    /// Serves the requests in `queue`, the device's queue number `index`. Returns whether the driver
+    /// wants an interrupt.
     ///
     /// # Errors
     /// The driver breaks the rules.
@@ -57,10 +59,10 @@ pub trait Device: std::fmt::Debug + Send {
     ) -> Result<bool, QueueError>;
 }
 
-/// The low and the high half of 64 bits, which registers hold apart.
+/// The low and the high half of 64 bits: a register holds one half.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "cutting off is what it is for"
+    reason = "the low half is the number without its upper bits"
 )]
 const fn halves(bits: u64) -> [u32; 2] {
     [bits as u32, (bits >> 32) as u32]

@@ -1,11 +1,14 @@
-//! The network device (specification, 5.1): a guest's network card, whose other end is a TAP device of the host's.
+//! The network device (specification, 5.1): a guest's network card, whose other end is a TAP device
+//! of the host's.
 //!
-//! Driver and host put the same header before a packet (`struct virtio_net_hdr_v1`), so a packet moves between the
-//! guest's buffers and the host in one system call, and nothing here reads any of it: the host's kernel checks header and
-//! packet as it checks any program's. What it refuses is lost, as on a wire.
+//! Driver and host put the same header before a packet (`struct virtio_net_hdr_v1`). So a packet moves
+//! between the guest's buffers and the host in one system call, and no code here reads the packet:
+//! the host's kernel checks header and packet as it checks those of any program. A packet that the
+//! host refuses is lost, as on a wire.
 //!
-//! What goes out is sent in the exit that announces it. What comes in is awaited by a thread of its own, the [`NetWorker`],
-//! which sleeps as long as the guest has no room: the host then drops packets, and nothing is kept here.
+//! An outgoing packet is sent in the exit that announces it. A thread, the [`NetWorker`], waits for
+//! incoming packets. The thread sleeps while the guest has no room for a packet. The host then drops
+//! packets, and the VMM keeps none.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -27,35 +30,37 @@ use super::queue::{Buffers, QueueError, next, serve_all};
 use crate::devices::host_io::{self, Offloads};
 use crate::memory::Memory;
 
-/// What comes in.
+/// The queue for incoming packets.
 const RECEIVE: usize = 0;
+/// The entries of each queue.
 const QUEUE: u16 = 256;
-/// Bytes of the header, and where in it the number of buffers is that a packet takes: always one here.
+/// The bytes of a packet's header.
 const HEADER: u64 = 12;
-const BUFFERS_AT: u64 = 10;
-/// Longest packet: what IPv4 can say, an Ethernet header with a tag, the header.
-const MOST: u64 = 65_535 + 18 + HEADER;
+/// The offset in the header of the number of buffers that a packet takes. Here it is always one.
+const BUFFER_COUNT_AT: u64 = 10;
+/// The bytes of the longest packet: the longest of IPv4, an Ethernet header with a tag, the header.
+const LONGEST_PACKET: u64 = 65_535 + 18 + HEADER;
 
 /// Whether the guest has room for a packet.
 #[derive(Debug, Default)]
 struct Room {
-    is_there: Mutex<bool>,
-    came: Condvar,
+    has_room: Mutex<bool>,
+    changed: Condvar,
 }
 
 impl Room {
-    fn set(&self, is_there: bool) {
-        *self.lock() = is_there;
-        self.came.notify_one();
+    fn set(&self, has_room: bool) {
+        *self.lock() = has_room;
+        self.changed.notify_one();
     }
 
     fn wait(&self) {
-        let waited = self.came.wait_while(self.lock(), |is_there| !*is_there);
+        let waited = self.changed.wait_while(self.lock(), |has_room| !*has_room);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
     fn lock(&self) -> MutexGuard<'_, bool> {
-        self.is_there.lock().unwrap_or_else(PoisonError::into_inner)
+        self.has_room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,8 +73,8 @@ pub struct Net {
 }
 
 impl Net {
-    /// A card with this Ethernet address for `tap`, which takes and gives one packet a call behind the header, and never
-    /// blocks.
+    /// Makes a card with this Ethernet address for `tap`. Each call on `tap` must move one packet with
+    /// its header, and must not block.
     pub fn new(tap: OwnedFd, hardware_address: [u8; 6]) -> Self {
         Self {
             tap,
@@ -78,7 +83,7 @@ impl Net {
         }
     }
 
-    /// Who waits for its packets.
+    /// The worker that waits for the card's packets.
     ///
     /// # Errors
     /// The host has no descriptor left.
@@ -89,17 +94,18 @@ impl Net {
         })
     }
 
-    /// Sends what is in one chain. What the host does not take is lost.
+    /// Sends the packet of one chain. A packet that the host does not take is lost.
     fn send(&self, packet: &Buffers, memory: &Memory) -> Result<(), QueueError> {
         let slices = packet.slices(memory)?;
-        if packet.length() <= MOST {
+        if packet.length() <= LONGEST_PACKET {
             let _ = host_io::write_packet(self.tap.as_fd(), &slices);
         }
         Ok(())
     }
 
-    /// Puts what has come in into the guest's buffers: at most as many packets as the queue has entries, since whoever
-    /// calls holds the device's lock.
+    /// Puts incoming packets into the guest's buffers, and returns whether the driver wants an
+    /// interrupt. A call moves at most as many packets as the queue has entries, since the caller
+    /// holds the device's lock.
     fn receive(&self, queue: &mut Queue, memory: &Memory) -> Result<bool, QueueError> {
         let mut received = false;
         let mut has_room = true;
@@ -121,7 +127,7 @@ impl Net {
                 }
                 Err(error) => {
                     queue.go_to_previous_position();
-                    // A device that is gone would else be asked for ever.
+                    // Without this check the worker would ask a device that is gone over and over.
                     has_room = error == Errno::EAGAIN;
                     break;
                 }
@@ -134,18 +140,18 @@ impl Net {
         queue.needs_notification(memory).map_err(QueueError::Ring)
     }
 
-    /// Puts one packet into `buffers`; what they have no room for is cut off.
+    /// Puts one packet into `buffers`. Bytes for which the buffers have no room are cut off.
     fn fill(&self, buffers: &Buffers, memory: &Memory) -> Result<Result<u32, Errno>, QueueError> {
         let mut header = buffers.clone();
-        let mut count = header.split_off(BUFFERS_AT)?;
-        count.split_off(HEADER - BUFFERS_AT)?;
+        let mut count = header.split_off(BUFFER_COUNT_AT)?;
+        count.split_off(HEADER - BUFFER_COUNT_AT)?;
         let slices = buffers.slices(memory)?;
         let length = match host_io::read_some(self.tap.as_fd(), &slices) {
             Ok(length) => length,
             Err(error) => return Ok(Err(error)),
         };
         count.write(memory, &1_u16.to_le_bytes())?;
-        // A packet is shorter than 2^32 bytes.
+        // The number fits: a packet is shorter than 2^32 bytes.
         Ok(Ok(u32::try_from(length).unwrap_or(u32::MAX)))
     }
 }
@@ -160,7 +166,7 @@ impl Device for Net {
     }
 
     fn features(&self) -> u64 {
-        // What one side need not compute or cut, since the packet never leaves the host.
+        // No side has to compute a checksum or to cut segments, since no packet leaves the host.
         let offered = [
             VIRTIO_NET_F_CSUM,
             VIRTIO_NET_F_GUEST_CSUM,
@@ -180,14 +186,14 @@ impl Device for Net {
         &self.hardware_address
     }
 
-    fn accept(&mut self, features: u64) {
+    fn set_features(&mut self, features: u64) {
         let has = |bit: u32| features & 1 << bit != 0;
         let checksums = has(VIRTIO_NET_F_GUEST_CSUM);
         let offloads = Offloads {
             checksums,
             segments: checksums && has(VIRTIO_NET_F_GUEST_TSO4),
         };
-        // What refuses is no TAP device, and leaves nothing to be done by the guest.
+        // Only a descriptor that is no TAP device refuses, and it leaves no work to the guest.
         let _ = host_io::set_offloads(self.tap.as_fd(), offloads);
     }
 
@@ -210,7 +216,7 @@ impl Device for Net {
     }
 }
 
-/// Who waits for packets from the host.
+/// The work of the network card's thread: to wait for packets from the host.
 pub struct NetWorker {
     tap: OwnedFd,
     room: Arc<Room>,
@@ -223,7 +229,7 @@ impl fmt::Debug for NetWorker {
 }
 
 impl NetWorker {
-    /// Has `transport`, the card's, receive whatever comes, until the driver breaks the rules.
+    /// Makes the card behind `transport` receive all packets, until the driver breaks the rules.
     pub fn run(&self, transport: &Mutex<Transport>, memory: &Memory) -> ViolationError {
         loop {
             self.room.wait();

@@ -1,4 +1,5 @@
-//! The network card, with a pair of datagram sockets for a TAP device: packets both ways, and drivers that were never written.
+//! The network card, with a pair of datagram sockets in place of a TAP device: packets in both
+//! directions, and drivers that break the rules.
 
 use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Mutex};
@@ -17,7 +18,7 @@ const ADDRESS: [u8; 6] = [2, 0, 0, 0, 0, 7];
 /// A header, as the host writes one, and a packet.
 const PACKET: [u8; 12 + 60] = [9; 72];
 
-/// A card, and the host's end of what it is on.
+/// A card, and the host's end of its network.
 fn card() -> (Net, UnixDatagram) {
     let (tap, host) = UnixDatagram::pair().unwrap();
     for end in [&tap, &host] {
@@ -77,7 +78,7 @@ fn a_packet_goes_out_whole() {
 }
 
 #[test]
-fn what_the_host_does_not_take_is_lost_and_the_buffer_given_back() {
+fn a_packet_that_the_host_does_not_take_is_lost_and_its_buffer_given_back() {
     let (mut driver, host) = driver(TRANSMIT, 0);
     drop(host);
     let entry = |length| Entry {
@@ -105,7 +106,7 @@ fn a_packet_comes_in_once_there_is_room() {
     offer(&driver, 2, 1526);
     driver.submit(2).unwrap();
     let mut expected = PACKET;
-    // It takes one buffer.
+    // The header says that the packet takes one buffer.
     expected[10..12].copy_from_slice(&[1, 0]);
     assert_eq!(received(&driver, 2), expected);
     // The next one waits for its packet.
@@ -131,7 +132,7 @@ fn buffers_too_small_for_a_header_are_refused() {
 }
 
 #[test]
-fn the_reader_waits_for_room_and_then_for_packets() {
+fn the_worker_waits_for_room_and_then_for_packets() {
     let (card, host) = card();
     let worker = card.worker().unwrap();
     let mut driver = Driver::of_queue(RECEIVE, Box::new(card), EVENT_INDEX, 16);
@@ -139,7 +140,7 @@ fn the_reader_waits_for_room_and_then_for_packets() {
     for head in [0, 2, 4] {
         offer(&driver, head, 1526);
     }
-    // The first packet finds the driver's first buffer, and the reader has the rest.
+    // The first packet goes to the driver's first buffer, and the worker fills the others.
     for head in [0, 2, 4] {
         driver.submit(head).unwrap();
     }
@@ -161,9 +162,9 @@ fn the_reader_waits_for_room_and_then_for_packets() {
     while count() < 3 {
         std::thread::sleep(Duration::from_millis(1));
     }
-    // The last packet waits for room: the reader sleeps, and has not ended.
+    // The last packet waits for room: the worker sleeps, and has not ended.
     assert!(!thread.is_finished());
-    // A ring that goes wrong ends it.
+    // A broken ring ends the worker.
     memory
         .write_obj(500_u16, GuestAddress(super::driver::AVAILABLE + 2))
         .unwrap();

@@ -1,7 +1,9 @@
-//! Requests out of a virtqueue: virtio-queue walks the rings, and here each walk is checked to have reached its end.
+//! Requests out of a virtqueue. The crate virtio-queue walks the rings, and this module checks that
+//! each walk has reached its end.
 //!
-//! The crate ends a chain at whatever is wrong with it (a loop, an index or an address out of range), so that a driver's
-//! nonsense looks like a short chain. It is told apart here: what is cut short still says that there is more.
+//! The crate ends a chain at the first fault (a loop, an index or an address out of range), so that a
+//! broken chain looks like a short one. This module tells them apart: the last descriptor of a broken
+//! chain says that another one follows.
 
 use std::sync::atomic::Ordering;
 
@@ -15,56 +17,58 @@ use crate::memory::Memory;
 /// A driver breaks the rules of virtqueues.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// A ring can't be.
-    #[error("its ring is no good")]
+    /// A ring is not usable.
+    #[error("its ring is not usable")]
     Ring(#[source] virtio_queue::Error),
     /// A ring isn't in guest memory.
     #[error("its ring is not in guest memory")]
     RingOutside,
-    /// A chain never ends, is empty, leaves its table, or has 4 GiB or more.
+    /// A chain never ends, is empty, leaves its table, or holds 4 GiB or more.
     #[error("a descriptor chain loops, leaves its table or is too long")]
     Chain,
     /// A buffer isn't in guest memory.
     #[error("a buffer at {address:#x} of {length} bytes is not in guest memory")]
     BufferOutside {
-        /// Its guest physical address.
+        /// The buffer's guest physical address.
         address: u64,
-        /// Its length.
+        /// The buffer's length in bytes.
         length: u64,
     },
-    /// The device may read a buffer that comes behind one that it may write, or lacks one that it needs.
+    /// A buffer for reading comes after a buffer for writing, or a buffer is missing.
     #[error("the buffers of a request are not those that the device needs")]
     Shape,
 }
 
-/// A piece of guest memory, not checked yet.
+/// A range of guest addresses, not checked yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Extent {
     address: u64,
     length: u64,
 }
 
-/// Buffers of a request: all that the device may read, or all that it may write, as one run of bytes.
+/// The buffers of a request that the device may read, or those that it may write, as one run of
+/// bytes.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Buffers(Vec<Extent>);
 
 /// One request.
 #[derive(Debug)]
 pub struct Chain {
-    /// What it is given back by.
+    /// The number by which the chain is given back.
     pub head: u16,
-    /// What the device may read.
+    /// The buffers that the device may read.
     pub readable: Buffers,
-    /// What it may write.
+    /// The buffers that the device may write.
     pub writable: Buffers,
 }
 
-/// The next request, if there is one.
+/// The next request, if the driver has made one available.
 ///
 /// # Errors
 /// The driver breaks the rules.
 pub fn next(queue: &mut Queue, memory: &Memory) -> Result<Option<Chain>, QueueError> {
-    // Before the walk: the driver may make more available meanwhile, of which an empty walk knows nothing.
+    // The index is read before the walk, since the driver may make more requests available meanwhile.
+    // A walk that finds nothing must not be compared with a later index.
     let available = queue.avail_idx(memory, Ordering::Acquire);
     let available = available.map_err(QueueError::Ring)?.0;
     match queue.iter(memory).map_err(QueueError::Ring)?.next() {
@@ -74,8 +78,9 @@ pub fn next(queue: &mut Queue, memory: &Memory) -> Result<Option<Chain>, QueueEr
     }
 }
 
-/// Serves each request in turn until there is none, and says whether the driver wants to hear of it. `request` gives how
-/// many bytes of the buffers it has written, or nothing if it gives the chain back later.
+/// Serves all requests in turn, and returns whether the driver wants an interrupt. The result of
+/// `request` is the number of bytes that it has written to the buffers, or `None` if the chain is
+/// given back later.
 ///
 /// # Errors
 /// The driver breaks the rules.
@@ -134,16 +139,16 @@ fn collect(chain: DescriptorChain<&Memory>) -> Result<Chain, QueueError> {
 }
 
 impl Buffers {
-    /// Bytes in all.
+    /// The bytes of all buffers.
     pub fn length(&self) -> u64 {
-        // Each is below 2^32, and there are at most 2^15.
+        // The sum fits: each length is below 2^32, and there are at most 2^15 buffers.
         self.0.iter().map(|extent| extent.length).sum()
     }
 
-    /// Cuts off everything from byte `at` on.
+    /// Cuts off and returns everything from byte `at` on.
     ///
     /// # Errors
-    /// There are fewer bytes.
+    /// The buffers have fewer bytes.
     pub fn split_off(&mut self, at: u64) -> Result<Self, QueueError> {
         let mut left = at;
         let mut index = 0;
@@ -166,10 +171,10 @@ impl Buffers {
         Ok(Self(tail))
     }
 
-    /// The host's view of the buffers.
+    /// The buffers as pieces of guest memory.
     ///
     /// # Errors
-    /// One isn't in guest memory.
+    /// A buffer isn't in guest memory.
     pub fn slices<'m>(&self, memory: &'m Memory) -> Result<GuestSlices<'m>, QueueError> {
         let mut slices = GuestSlices::default();
         for extent in &self.0 {
@@ -181,10 +186,10 @@ impl Buffers {
         Ok(slices)
     }
 
-    /// Copies the first bytes out.
+    /// Fills `into` with the first bytes of the buffers.
     ///
     /// # Errors
-    /// There are fewer, or they aren't in guest memory.
+    /// The buffers have fewer bytes, or a buffer isn't in guest memory.
     pub fn read(&self, memory: &Memory, into: &mut [u8]) -> Result<(), QueueError> {
         let mut left = into;
         for extent in &self.0 {
@@ -201,10 +206,11 @@ impl Buffers {
         }
     }
 
-    /// Copies `bytes` to the front as far as there is room, and says how many that were.
+    /// Copies `bytes` to the start of the buffers as far as there is room, and returns how many bytes
+    /// were copied.
     ///
     /// # Errors
-    /// The buffers aren't in guest memory.
+    /// A buffer isn't in guest memory.
     pub fn write(&self, memory: &Memory, bytes: &[u8]) -> Result<usize, QueueError> {
         let mut left = bytes;
         for extent in &self.0 {
@@ -219,7 +225,7 @@ impl Buffers {
 }
 
 impl Extent {
-    /// As much of `count` bytes as there is room for.
+    /// The number of bytes, of `count`, for which the range has room.
     fn within(&self, count: usize) -> usize {
         usize::try_from(self.length).map_or(count, |length| length.min(count))
     }
@@ -244,7 +250,7 @@ mod tests {
 
     const SIZE: u16 = 16;
 
-    /// A queue whose every descriptor is a chain of its own.
+    /// A queue in which each descriptor is a chain of its own.
     fn queue_of_single_buffers(memory: &Memory) -> Queue {
         for index in 0..u64::from(SIZE) {
             let length = GuestAddress(TABLE + index * 16 + 8);
@@ -259,7 +265,7 @@ mod tests {
         queue
     }
 
-    /// A device that takes `count` chains and gives them back.
+    /// Does what a device does: takes `count` chains, and gives each back.
     fn take_all(memory: &Memory, queue: &mut Queue, count: u16) -> Result<(), QueueError> {
         let mut taken = 0;
         while taken < count {

@@ -1,8 +1,11 @@
-//! Reads and writes of the block device: in the exit that announces them, or through a ring with several under way.
+//! Reads and writes of the block device: in the exit that announces them, or through a ring, several
+//! at once.
 //!
-//! What goes through the host's page cache is mostly there already, and moving it takes less than waking anybody would: it is
-//! served in the exit. What goes past it waits for the host's disk, which is fastest with several at once: a thread puts it
-//! into a ring, if the host has one, and takes back what is done, while the guest runs on (docs/adr/0005).
+//! Bytes that go through the host's page cache are mostly there already. To move them takes less
+//! time than to wake a thread, so they are moved in the exit. Bytes that bypass the page cache wait
+//! for the host's disk, which is fastest with several requests at once. A thread puts such requests
+//! into a ring, if the host has rings, and takes back what is done, while the guest runs on
+//! (docs/adr/0005).
 
 use std::os::fd::AsRawFd as _;
 use std::sync::{Mutex, PoisonError};
@@ -13,138 +16,174 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::mmio::{Transport, ViolationError};
 use super::queue::{Buffers, QueueError};
-use crate::devices::block::{BlockDevice, Mode};
-use crate::devices::disk_ring::{Direction, DiskRing};
+use crate::devices::disk::{AccessMode, Durability, HostCache, HostDisk};
+use crate::devices::disk_ring::{DiskRing, Operation};
 use crate::devices::host_io::GuestSlices;
 use crate::memory::Memory;
+
+/// The direction in which the bytes of a transfer move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// From the disk.
+    Read,
+    /// To the disk.
+    Write,
+}
 
 /// A read or write within the disk.
 #[derive(Debug)]
 pub(super) struct Transfer {
-    /// What its chain is given back by.
+    /// The number by which the chain is given back.
     pub head: u16,
-    /// To the disk, or from it.
-    pub is_write: bool,
-    /// Where on the disk it begins.
+    /// The direction in which the bytes move.
+    pub direction: Direction,
+    /// The offset on the disk.
     pub offset: u64,
-    /// What is moved.
+    /// The driver's buffers for the bytes.
     pub data: Buffers,
-    /// Where the driver wants to be told how it went.
+    /// The driver's buffer for the status.
     pub status: Buffers,
 }
 
-/// A transfer that is over: whether all its bytes were moved, since a disk has no short reads.
-pub(super) type Done = (Transfer, Result<(), Errno>);
-
-/// How a disk's bytes are moved.
+/// A transfer that is over.
 #[derive(Debug)]
-pub(super) struct Mover {
-    disk: BlockDevice,
-    direct: bool,
-    ring: Option<DiskRing<Transfer>>,
-    /// Whether the driver flushes. One that never does gets each write made durable (specification, 5.2.6.2).
-    pub flushes: bool,
+pub(super) struct FinishedTransfer {
+    /// The transfer.
+    pub transfer: Transfer,
+    /// Success if all bytes were moved: a disk has no short reads.
+    pub result: Result<(), Errno>,
 }
 
-impl Mover {
-    /// Moves bytes of `disk` past the host's page cache if `direct`, or through it.
-    pub fn new(disk: BlockDevice, direct: bool) -> Self {
-        // A host without rings serves everything in the exit.
-        let past_the_cache = disk.direct().filter(|_| direct);
-        let ring = past_the_cache.and_then(|disk| DiskRing::new(disk).ok());
+/// The transfers of a disk.
+#[derive(Debug)]
+pub(super) struct Transfers {
+    disk: HostDisk,
+    cache: HostCache,
+    ring: Option<DiskRing<Transfer>>,
+    /// Whether the driver flushes. For a driver that never does, each write is made durable at once
+    /// (specification, 5.2.6.2).
+    driver_flushes: bool,
+}
+
+impl Transfers {
+    /// Makes the transfers of `disk`. They use the host's page cache or bypass it.
+    pub fn new(disk: HostDisk, cache: HostCache) -> Self {
+        let direct = match cache {
+            HostCache::Used => None,
+            HostCache::Bypassed => disk.direct(),
+        };
+        // On a host without rings, every transfer is done in the exit.
+        let ring = direct.and_then(|disk| DiskRing::new(disk).ok());
         Self {
             disk,
-            direct,
+            cache,
             ring,
-            flushes: false,
+            driver_flushes: false,
         }
     }
 
-    pub fn disk(&self) -> &BlockDevice {
+    /// The disk.
+    pub fn disk(&self) -> &HostDisk {
         &self.disk
     }
 
-    /// What waits for transfers that are over, if not all are in their exit.
-    pub fn worker(&self) -> io::Result<Option<DiskWorker>> {
-        let answered = self.ring.as_ref().map(DiskRing::answered).transpose()?;
-        Ok(answered.map(DiskWorker))
+    /// Whether a write has to be durable when it is answered.
+    pub fn durability(&self) -> Durability {
+        if self.driver_flushes {
+            Durability::Deferred
+        } else {
+            Durability::Immediate
+        }
     }
 
-    /// Does a transfer or starts it.
+    /// Learns whether the driver flushes.
+    pub fn set_driver_flushes(&mut self, flushes: bool) {
+        self.driver_flushes = flushes;
+    }
+
+    /// The worker for the transfers that are not done in their exit, if there are such.
+    pub fn worker(&self) -> io::Result<Option<DiskWorker>> {
+        let completions = self.ring.as_ref().map(DiskRing::completions).transpose()?;
+        Ok(completions.map(DiskWorker))
+    }
+
+    /// Starts a transfer. A transfer that is over at once is returned.
     pub fn start(
         &mut self,
         transfer: Transfer,
         memory: &Memory,
-    ) -> Result<Option<Done>, QueueError> {
+    ) -> Result<Option<FinishedTransfer>, QueueError> {
         let mut slices = transfer.data.slices(memory)?;
         let offset = transfer.offset;
-        let durable = !self.flushes;
-        let direction = if transfer.is_write {
-            Direction::Write { durable }
-        } else {
-            Direction::Read
+        let operation = match transfer.direction {
+            Direction::Read => Operation::Read,
+            Direction::Write => Operation::Write(self.durability()),
         };
         let not_started = match &mut self.ring {
             Some(ring) => ring
-                .start(transfer, direction, &slices, offset, memory)
+                .start(transfer, operation, &slices, offset, memory)
                 .err(),
             None => Some(transfer),
         };
         let Some(transfer) = not_started else {
             return Ok(None);
         };
-        let result = self.move_all(&transfer, &mut slices, offset);
-        Ok(Some((transfer, result)))
+        let result = self.move_all(transfer.direction, &mut slices, offset);
+        Ok(Some(FinishedTransfer { transfer, result }))
     }
 
-    /// One of those that were started and are over. What the host has not moved all of is moved on here: it says more of why not.
-    pub fn next_done(&mut self, memory: &Memory) -> Result<Option<Done>, QueueError> {
+    /// The next transfer that was started and is over. If the host has not moved all bytes, the rest
+    /// is moved here, since that gives a better error.
+    pub fn next_finished(
+        &mut self,
+        memory: &Memory,
+    ) -> Result<Option<FinishedTransfer>, QueueError> {
         let Some((transfer, moved)) = self.ring.as_mut().and_then(DiskRing::next_done) else {
             return Ok(None);
         };
         let moved = moved.unwrap_or(0);
         if moved as u64 == transfer.data.length() {
-            return Ok(Some((transfer, Ok(()))));
+            let result = Ok(());
+            return Ok(Some(FinishedTransfer { transfer, result }));
         }
         let mut slices = transfer.data.slices(memory)?;
         slices.skip(moved);
-        let result = self.move_all(&transfer, &mut slices, transfer.offset + moved as u64);
-        Ok(Some((transfer, result)))
+        let offset = transfer.offset + moved as u64;
+        let result = self.move_all(transfer.direction, &mut slices, offset);
+        Ok(Some(FinishedTransfer { transfer, result }))
     }
 
-    /// Waits for all that were started, and forgets them.
+    /// Waits for all transfers that were started, and forgets them.
     pub fn drain(&mut self) {
         if let Some(ring) = &mut self.ring {
             ring.drain();
         }
     }
 
-    /// Moves all bytes or fails. What is not aligned for the host's `O_DIRECT` goes through its page cache.
+    /// Moves all bytes or fails. Bytes that are not aligned for the host's `O_DIRECT` go through its
+    /// page cache.
     fn move_all(
         &self,
-        transfer: &Transfer,
+        direction: Direction,
         slices: &mut GuestSlices<'_>,
         offset: u64,
     ) -> Result<(), Errno> {
         let length = slices.len() as u64;
-        let mut mode = Mode {
-            direct: self.direct,
-            durable: !self.flushes,
-        };
-        let mut step = |at, mode| {
-            if transfer.is_write {
-                self.disk.write(slices, at, mode)
-            } else {
-                self.disk.read(slices, at, mode)
+        let durability = self.durability();
+        let mut move_some = |offset, cache| match direction {
+            Direction::Read => self.disk.read(slices, offset, cache),
+            Direction::Write => {
+                let mode = AccessMode { cache, durability };
+                self.disk.write(slices, offset, mode)
             }
         };
-        let mut done = match step(offset, mode) {
-            Err(Errno::EINVAL) if mode.direct => 0,
+        let is_direct = self.cache == HostCache::Bypassed;
+        let mut done = match move_some(offset, self.cache) {
+            Err(Errno::EINVAL) if is_direct => 0,
             result => result? as u64,
         };
-        if done < length && mode.direct {
-            mode.direct = false;
-            done += step(offset + done, mode)? as u64;
+        if done < length && is_direct {
+            done += move_some(offset + done, HostCache::Used)? as u64;
         }
         if done == length {
             Ok(())
@@ -154,7 +193,8 @@ impl Mover {
     }
 }
 
-/// Who waits for transfers that are over, and for those that a driver asks for.
+/// The work of a disk's thread: to give back transfers that are over, and to start those that the
+/// driver asks for.
 pub struct DiskWorker(EventFd);
 
 impl fmt::Debug for DiskWorker {
@@ -164,15 +204,15 @@ impl fmt::Debug for DiskWorker {
 }
 
 impl DiskWorker {
-    /// What wakes it up: the ring, and whoever else writes to it.
+    /// The event that wakes the worker. The ring writes to the event, and so may others.
     pub(crate) fn event(&self) -> &EventFd {
         &self.0
     }
 
-    /// Has `transport`, the disk's, give back what is over and start what was asked for, until the driver breaks the rules.
+    /// Serves the queue of the disk's `transport` at each event, until the driver breaks the rules.
     pub fn run(&self, transport: &Mutex<Transport>, memory: &Memory) -> ViolationError {
         loop {
-            // What interrupts the wait has it look at the ring once more.
+            // A failed wait only makes the worker look at the ring once more.
             let _ = self.0.read();
             let mut disk = transport.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = disk.serve(0, memory) {

@@ -16,8 +16,8 @@ use isobench_vmm::bare::program::Program;
 use isobench_vmm::bare::stack::Start;
 use isobench_vmm::bare::syscalls::{FileTree, Personality, Settings};
 use isobench_vmm::bare::{Config, Ending, MicroVm, Phase, confine, loader};
-use isobench_vmm::devices::block::BlockDevice;
 use isobench_vmm::devices::console::Console;
+use isobench_vmm::devices::disk::HostDisk;
 
 use crate::request::{Access, Request};
 
@@ -57,8 +57,8 @@ fn prepare(request: &Request) -> Result<(Config, Personality), Box<dyn Error>> {
         return Err("the bare guest has one disk at most".into());
     }
     let disk = request.disks.first().map(|disk| match disk.access {
-        Access::ReadOnly => BlockDevice::open_read_only(&disk.path),
-        Access::Buffered | Access::Direct => BlockDevice::open(&disk.path),
+        Access::ReadOnly => HostDisk::open_read_only(&disk.path),
+        Access::Buffered | Access::Direct => HostDisk::open(&disk.path),
     });
     let disk = disk.transpose()?;
     let stack = loader::stack_size(request.memory().as_u64());

@@ -16,7 +16,7 @@ use bytesize::ByteSize;
 use isobench::launchers::Failure;
 use isobench::targets::guest::files::{GuestFiles, GuestImage};
 use isobench_container::Tap;
-use isobench_vmm::devices::block::{BlockDevice, DiskError};
+use isobench_vmm::devices::disk::{DiskError, HostCache, HostDisk};
 use isobench_vmm::devices::program_io::has_input;
 use isobench_vmm::devices::serial::KernelMessages;
 use isobench_vmm::devices::virtio::block::Block;
@@ -117,15 +117,18 @@ fn prepare(request: &Request, tap: Option<Tap>) -> Result<Config, Box<dyn Error>
 
 fn open(disk: &Disk) -> Result<Block, DiskError> {
     let path = disk.path.clone();
-    let direct = disk.access == Access::Direct;
-    let disk = match disk.access {
-        Access::ReadOnly => BlockDevice::open_read_only(&path)?,
-        Access::Buffered | Access::Direct => BlockDevice::open(&path)?,
+    let cache = match disk.access {
+        Access::Buffered | Access::ReadOnly => HostCache::Used,
+        Access::Direct => HostCache::Bypassed,
     };
-    if direct && !disk.supports_direct() {
+    let disk = match disk.access {
+        Access::ReadOnly => HostDisk::open_read_only(&path)?,
+        Access::Buffered | Access::Direct => HostDisk::open(&path)?,
+    };
+    if cache == HostCache::Bypassed && !disk.supports_direct() {
         return Err(DiskError::NoDirect { path });
     }
-    Ok(Block::new(disk, direct))
+    Ok(Block::new(disk, cache))
 }
 
 /// The guest's first file system: `/init`, the program, and what else was asked for.

@@ -8,7 +8,7 @@ use nix::libc;
 use tempfile::TempDir;
 
 use super::{Machine, int};
-use crate::devices::block::{BlockDevice, DiskError};
+use crate::devices::disk::{DiskError, HostDisk};
 
 const SIZE: usize = 1 << 20;
 
@@ -31,7 +31,7 @@ fn open(machine: &mut Machine, flags: i32) -> Result<u64, Errno> {
 #[test]
 fn data_goes_both_ways_and_the_disk_never_grows() {
     let (_folder, path, bytes) = disk();
-    let mut machine = Machine::with_disk(Some(BlockDevice::open(&path).unwrap()));
+    let mut machine = Machine::with_disk(Some(HostDisk::open(&path).unwrap()));
     let (data, size) = (machine.data, SIZE as u64);
     let vda = open(&mut machine, libc::O_RDWR).unwrap();
     assert_eq!(
@@ -77,7 +77,7 @@ fn data_goes_both_ways_and_the_disk_never_grows() {
 #[test]
 fn hostile_offsets_and_flags_are_refused() {
     let (_folder, path, _) = disk();
-    let mut machine = Machine::with_disk(Some(BlockDevice::open(&path).unwrap()));
+    let mut machine = Machine::with_disk(Some(HostDisk::open(&path).unwrap()));
     let data = machine.data;
     let vda = open(&mut machine, libc::O_RDWR).unwrap();
     let offset = [u64::MAX, i64::MAX.cast_unsigned()];
@@ -112,7 +112,7 @@ fn hostile_offsets_and_flags_are_refused() {
 #[test]
 fn it_is_a_block_device_to_the_guest() {
     let (_folder, path, _) = disk();
-    let mut machine = Machine::with_disk(Some(BlockDevice::open(&path).unwrap()));
+    let mut machine = Machine::with_disk(Some(HostDisk::open(&path).unwrap()));
     let data = machine.data;
     let vda = open(&mut machine, libc::O_RDONLY).unwrap();
     assert_eq!(machine.call(libc::SYS_fstat, &[vda, data]), Ok(0));
@@ -144,8 +144,8 @@ fn it_is_a_block_device_to_the_guest() {
 #[test]
 fn a_disk_that_may_only_be_read_is_shared_and_never_written() {
     let (_folder, path, bytes) = disk();
-    let other = BlockDevice::open_read_only(&path).unwrap();
-    let mut machine = Machine::with_disk(Some(BlockDevice::open_read_only(&path).unwrap()));
+    let other = HostDisk::open_read_only(&path).unwrap();
+    let mut machine = Machine::with_disk(Some(HostDisk::open_read_only(&path).unwrap()));
     for flags in [libc::O_RDWR, libc::O_WRONLY, libc::O_TRUNC] {
         assert_eq!(open(&mut machine, flags), Err(Errno::EACCES), "{flags}");
     }
@@ -173,7 +173,7 @@ fn a_disk_that_may_only_be_read_is_shared_and_never_written() {
 /// A machine whose disk's file system has `O_DIRECT`.
 fn direct_machine() -> Option<(TempDir, Machine, Vec<u8>)> {
     let (folder, path, bytes) = disk();
-    let device = BlockDevice::open(&path).unwrap();
+    let device = HostDisk::open(&path).unwrap();
     if !device.supports_direct() {
         eprintln!(
             "skipped: the file system of {} has no O_DIRECT",
@@ -254,7 +254,7 @@ fn direct_access_is_switched_by_fcntl() {
 #[test]
 fn large_transfers_cross_more_pieces_than_one_host_call_takes() {
     let (_folder, path, bytes) = disk();
-    let mut machine = Machine::with_disk(Some(BlockDevice::open(&path).unwrap()));
+    let mut machine = Machine::with_disk(Some(HostDisk::open(&path).unwrap()));
     let data = machine.data;
     let vda = open(&mut machine, libc::O_RDWR).unwrap();
     // 1024 buffers that lie apart: each is a piece of its own, and one more would be too many.
@@ -276,7 +276,7 @@ fn large_transfers_cross_more_pieces_than_one_host_call_takes() {
 #[test]
 fn bad_disks_are_refused_by_name() {
     let (folder, path, _) = disk();
-    let refused = |path: &std::path::Path| BlockDevice::open(path).unwrap_err();
+    let refused = |path: &std::path::Path| HostDisk::open(path).unwrap_err();
     assert!(matches!(
         refused(&folder.path().join("none")),
         DiskError::Open { .. }
@@ -292,8 +292,8 @@ fn bad_disks_are_refused_by_name() {
         refused(&small),
         DiskError::TooSmall { size: 511, .. }
     ));
-    let first = BlockDevice::open(&path).unwrap();
+    let first = HostDisk::open(&path).unwrap();
     assert!(matches!(refused(&path), DiskError::Busy { .. }));
     drop(first);
-    assert_eq!(BlockDevice::open(&path).unwrap().size(), SIZE as u64);
+    assert_eq!(HostDisk::open(&path).unwrap().size(), SIZE as u64);
 }

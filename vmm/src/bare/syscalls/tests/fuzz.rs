@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::super::Personality;
 use super::{DATA, HERE, Machine};
 use crate::bare::address_space::{Backing, Placement, Protection};
-use crate::devices::block::BlockDevice;
+use crate::devices::disk::HostDisk;
 
 /// Calls whose purpose is to wait; they have tests of their own.
 const WAITING: [c_long; 8] = [
@@ -98,7 +98,7 @@ proptest! {
         let folder = tempfile::tempdir_in("/var/tmp").unwrap();
         let path = folder.path().join("disk");
         fs::write(&path, [3; 8192]).unwrap();
-        let mut machine = Machine::with_disk(Some(BlockDevice::open(&path).unwrap()));
+        let mut machine = Machine::with_disk(Some(HostDisk::open(&path).unwrap()));
         // Nothing comes in, and what goes out finds no reader, so that neither waits.
         drop((machine.input.take(), machine.output.take()));
         fill(&mut machine, &seed);

@@ -21,8 +21,8 @@ use tempfile::TempDir;
 
 use super::{CallEffect, FileTree, Personality, Settings, SystemCall};
 use crate::bare::address_space::{AddressSpace, Backing, GuestRam, Placement, Protection};
-use crate::devices::block::BlockDevice;
 use crate::devices::console::Console;
+use crate::devices::disk::HostDisk;
 
 /// Bytes that the program may read and write, at [`Machine::data`].
 const DATA: u64 = 4 << 20;
@@ -48,7 +48,7 @@ impl Machine {
         Self::with_disk(None)
     }
 
-    fn with_disk(disk: Option<BlockDevice>) -> Self {
+    fn with_disk(disk: Option<HostDisk>) -> Self {
         let files = tempfile::tempdir().expect("a directory for test files");
         let text = files.path().join("text");
         fs::write(&text, TEXT).expect("the test file is written");

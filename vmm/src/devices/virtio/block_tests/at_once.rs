@@ -1,4 +1,4 @@
-//! Several requests under way at the same time, past the host's page cache.
+//! Several requests under way at once, on a disk that bypasses the host's page cache.
 
 use tempfile::NamedTempFile;
 use vm_memory::{Bytes as _, GuestAddress};
@@ -65,7 +65,7 @@ fn each_of_several_reads_at_once_gets_its_own_bytes() {
 }
 
 #[test]
-fn a_driver_that_starts_over_hears_of_nothing_that_was_under_way() {
+fn a_driver_that_starts_over_gets_nothing_back_that_was_under_way() {
     let (_file, block) = direct_disk();
     let mut driver = Driver::new(Box::new(block), FLUSH, 32);
     ask_for_eight_pages(&mut driver);
