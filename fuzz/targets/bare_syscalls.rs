@@ -1,6 +1,7 @@
 //! The bare guest's system calls: any call with any arguments over any memory.
 //!
-//! Wrong is a panic, a hang, a change to memory that the program may only read, and a disk of another size.
+//! The target fails at a panic, at a hang, if memory that the program may only read has changed, or
+//! if the disk has another size.
 
 #![no_main]
 
@@ -18,7 +19,7 @@ use libfuzzer_sys::fuzz_target;
 use nix::libc::{self, c_long};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-/// Calls whose purpose is to wait, which would take the fuzzer's time; they have tests of their own.
+/// Calls that wait. They would take the fuzzer's time, and have tests of their own.
 const WAITING: [c_long; 8] = [
     libc::SYS_pause,
     libc::SYS_nanosleep,
@@ -30,7 +31,7 @@ const WAITING: [c_long; 8] = [
     libc::SYS_pselect6,
 ];
 
-/// Calls that change what is mapped, and so what may be read and written.
+/// Calls that change mappings, and so what may be read and written.
 const MAPPING: [c_long; 6] = [
     libc::SYS_mmap,
     libc::SYS_munmap,
@@ -40,31 +41,32 @@ const MAPPING: [c_long; 6] = [
     libc::SYS_brk,
 ];
 
-/// Bytes that the program may read and write, and such that it may only read.
+/// The bytes that the program may read and write.
 const DATA: u64 = 256 << 10;
+/// The bytes that the program may only read.
 const READ_ONLY: usize = 8192;
 const SECRET: [u8; READ_ONLY] = [0x5a; READ_ONLY];
 const DISK: u64 = 8192;
 
 #[derive(Debug, Arbitrary)]
 struct Program<'a> {
-    /// Whether it may change what is mapped.
+    /// Whether the program may change mappings.
     maps: bool,
-    steps: Vec<Step<'a>>,
+    actions: Vec<Action<'a>>,
 }
 
 #[derive(Debug, Arbitrary)]
-enum Step<'a> {
+enum Action<'a> {
     Fill {
         word: u16,
         bytes: &'a [u8],
     },
-    /// A path, by its number.
+    /// Writes the path with this number in [`PATHS`].
     Path {
         word: u16,
         path: u8,
     },
-    /// A pointer to `to` and a length, as in a vector of buffers.
+    /// Writes a pointer to `to` and a length, as in a vector of buffers.
     Buffer {
         word: u16,
         to: u16,
@@ -132,7 +134,7 @@ impl Machine {
             disk: Some(HostDisk::open(&path(&disk)).expect("a disk")),
             memory: ByteSize::mib(4),
             stack: ByteSize::mib(1),
-            // Traces go to standard error, where they would drown the fuzzer's words.
+            // A trace goes to standard error, where it would hide the fuzzer's messages.
             trace: false,
         });
         let ram = GuestRam::new(ByteSize::mib(4)).expect("memory");
@@ -150,15 +152,15 @@ impl Machine {
         }
     }
 
-    fn step(&mut self, step: Step, maps: bool) {
-        match step {
-            Step::Fill { word, bytes } => self.put(word, bytes),
-            Step::Path { word, path } => self.put(word, PATHS[usize::from(path) % PATHS.len()]),
-            Step::Buffer { word, to, length } => {
+    fn act(&mut self, action: Action, maps: bool) {
+        match action {
+            Action::Fill { word, bytes } => self.put(word, bytes),
+            Action::Path { word, path } => self.put(word, PATHS[usize::from(path) % PATHS.len()]),
+            Action::Buffer { word, to, length } => {
                 let to = self.data + u64::from(to);
                 self.put(word, &[to.to_le_bytes(), length.to_le_bytes()].concat());
             }
-            Step::Call { number, arguments } => {
+            Action::Call { number, arguments } => {
                 let number = match number {
                     Number::Known(number) => u64::from(number % 470),
                     Number::Any(number) => number,
@@ -176,7 +178,7 @@ impl Machine {
         }
     }
 
-    /// It is the program that writes: what it may not write stays as it is.
+    /// Writes as the program does: memory that the program may not write stays as it is.
     fn put(&mut self, word: u16, bytes: &[u8]) {
         let _ = self.memory.write(self.data + u64::from(word) * 4, bytes);
     }
@@ -192,7 +194,7 @@ impl Machine {
         }
     }
 
-    /// Nothing has changed that must not.
+    /// Checks that the memory for reading and the disk's size have not changed.
     fn check(&self, maps: bool) {
         if !maps {
             let mut bytes = [0; READ_ONLY];
@@ -217,8 +219,8 @@ fn path(file: &File) -> PathBuf {
 
 fuzz_target!(|program: Program| {
     let mut machine = Machine::new();
-    for step in program.steps {
-        machine.step(step, program.maps);
+    for action in program.actions {
+        machine.act(action, program.maps);
     }
     machine.check(program.maps);
 });

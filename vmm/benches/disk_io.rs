@@ -1,9 +1,14 @@
-#![expect(unsafe_code, reason = "io_uring reads into memory that it is told of")]
-//! How a virtual disk's requests may be served on the host: in the exit that announces them, by `io_uring`, or by a thread.
+#![expect(
+    unsafe_code,
+    reason = "io_uring reads into memory that it knows only by address"
+)]
+//! The ways to serve a virtual disk's requests on the host: in the exit that announces them, by
+//! `io_uring`, or by a thread.
 //!
-//! `cargo bench -p isobench-vmm` reads one file, a block at a time and sixteen at once. docs/adr/0005 rests on it. A guest is not
-//! involved: what is compared is what the host does between a request's arrival and its answer, where a thread stands for
-//! an event (`KVM_IOEVENTFD`) that wakes it and one (`KVM_IRQFD`) that it answers with.
+//! `cargo bench -p isobench-vmm` reads one file, one block at a time and sixteen at once.
+//! docs/adr/0005 rests on the figures. No guest is involved: the bench compares what the host does
+//! between a request's arrival and its answer. One event wakes the thread, as `KVM_IOEVENTFD`
+//! would, and the thread answers with another, as `KVM_IRQFD` would.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::fs::{File, OpenOptions};
@@ -23,7 +28,8 @@ use vmm_sys_util::eventfd::EventFd;
 const FILE: usize = 32 << 20;
 const PAGE: usize = 4096;
 const DEPTH: usize = 16;
-/// An odd number of blocks, so that all come in turn and no two neighbours do.
+/// The distance between two reads, in blocks: odd, so that each block has its turn, and large, so
+/// that neighbours don't follow each other.
 const STRIDE: usize = 1021;
 
 /// Memory on a page boundary, as a guest's is, for several blocks.
@@ -32,7 +38,7 @@ struct Buffer {
     layout: Layout,
 }
 
-// SAFETY: it owns its memory.
+// SAFETY: the buffer owns its memory.
 unsafe impl Send for Buffer {}
 
 impl Buffer {
@@ -45,19 +51,19 @@ impl Buffer {
     }
 
     fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: all of it is initialised, and borrowed as long as `self` is.
+        // SAFETY: all of the memory is initialised, and the result borrows `self`.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.layout.size()) }
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // SAFETY: it was allocated with this layout.
+        // SAFETY: the memory was allocated with this layout.
         unsafe { dealloc(self.start, self.layout) };
     }
 }
 
-/// What is read, and where next.
+/// A file to read, and the next block.
 struct Reader {
     file: File,
     block: usize,
@@ -87,14 +93,14 @@ impl Reader {
         read.expect("the file is long enough");
     }
 
-    /// Has as many blocks read at once as there is room for, and waits for them.
+    /// Reads as many blocks at once as `buffer` has room for, and waits for them.
     fn read_by(&mut self, ring: &mut IoUring, buffer: &mut Buffer) {
         let file = types::Fd(self.file.as_raw_fd());
         let length = u32::try_from(self.block).expect("a small block");
         let blocks = buffer.layout.size() / self.block;
         for piece in buffer.bytes().chunks_exact_mut(self.block) {
             let read = opcode::Read::new(file, piece.as_mut_ptr(), length).offset(self.offset());
-            // SAFETY: file and memory live until all are done, which is waited for below.
+            // SAFETY: file and memory live until all reads are done: the call below waits for them.
             unsafe { ring.submission().push(&read.build()) }.expect("there is room");
         }
         ring.submit_and_wait(blocks).expect("io_uring works");
@@ -104,14 +110,14 @@ impl Reader {
     }
 }
 
-/// A thread that reads a block at each event, and answers with one.
-struct Served {
+/// A thread that reads a block at each event, and answers with an event.
+struct ReaderThread {
     asked: Arc<EventFd>,
     answered: Arc<EventFd>,
 }
 
-impl Served {
-    /// It ends with the process.
+impl ReaderThread {
+    /// Starts the thread, which ends with the process.
     fn start(mut reader: Reader, mut buffer: Buffer) -> Self {
         let event = || Arc::new(EventFd::new(0).expect("an eventfd"));
         let (asked, answered) = (event(), event());
@@ -157,8 +163,8 @@ fn one_at_a_time(criterion: &mut Criterion) {
         group.bench_function("io_uring", |bencher| {
             bencher.iter(|| own.read_by(&mut ring, &mut buffer));
         });
-        let served = Served::start(reader(), Buffer::new(block));
-        group.bench_function("thread", |bencher| bencher.iter(|| served.read()));
+        let thread = ReaderThread::start(reader(), Buffer::new(block));
+        group.bench_function("thread", |bencher| bencher.iter(|| thread.read()));
         group.finish();
     }
 }

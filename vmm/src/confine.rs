@@ -69,7 +69,7 @@ pub(crate) struct Allowed {
 }
 
 impl Allowed {
-    /// Confines this thread for good.
+    /// Confines this thread until its end.
     ///
     /// # Errors
     /// See [`ConfineError`].
@@ -77,7 +77,7 @@ impl Allowed {
         Ok(apply_filter(&self.compile()?)?)
     }
 
-    /// Confines all threads of this process for good.
+    /// Confines all threads of this process until its end.
     ///
     /// # Errors
     /// See [`ConfineError`].

@@ -95,8 +95,8 @@ impl Region {
         let whole = MmapRegion::<()>::new(room).map_err(io::Error::other)?;
         name_as_guest_ram(whole.as_ptr(), room);
         let skipped = whole.as_ptr().align_offset(HUGE_PAGE);
-        // SAFETY: less than a huge page is skipped, and `whole` has room for one more. So the result
-        // is a part of `whole`, which lives as long, in the other field.
+        // SAFETY: less than a huge page is skipped, and `whole` has room for one more. So the
+        // result is a part of `whole`, which lives as long, in the other field.
         let aligned = unsafe {
             MmapRegion::build_raw(
                 whole.as_ptr().wrapping_add(skipped),
@@ -240,8 +240,8 @@ pub(crate) unsafe fn attach_mapping(
         memory_size: length,
         userspace_addr: host as u64,
     };
-    // SAFETY: KVM touches the memory only inside `KVM_RUN`, and the caller keeps it mapped until the
-    // last one.
+    // SAFETY: KVM touches the memory only inside `KVM_RUN`, and the caller keeps it mapped until
+    // the last one.
     unsafe { vm.set_user_memory_region(region) }
         .map_err(KvmError::from_ioctl("KVM_SET_USER_MEMORY_REGION"))
 }

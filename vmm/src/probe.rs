@@ -31,7 +31,8 @@ const MOST_TURNS: u64 = 10_000_000;
 /// which no processor falls, not even an emulated one on a busy host (7 were seen).
 const SLOWEST_HARDWARE_MIPS: f64 = 3.0;
 
-/// How often a number of turns is timed. The quickest time counts, since interrupts lengthen others.
+/// How often a number of turns is timed. The quickest time counts, since interrupts lengthen
+/// others.
 const TRIES: usize = 3;
 
 /// What the probe found.
@@ -116,8 +117,8 @@ pub fn check_guest_kernel(hypervisor: &Hypervisor) -> Result<(), GuestKernelErro
 pub fn probe(hypervisor: &Hypervisor) -> Result<Probe, ProbeError> {
     let vm = hypervisor.create_vm()?;
     let ram = GuestRam::new(MEMORY)?;
-    // SAFETY: both the RAM and the vCPU live to the end of this function, and nobody enters the vCPU
-    // while they are dropped.
+    // SAFETY: both the RAM and the vCPU live to the end of this function, and nobody enters the
+    // vCPU while they are dropped.
     unsafe { ram.attach(&vm)? };
     let mut vcpu = Vcpu::new(hypervisor, &vm)?;
     let mut memory = AddressSpace::new(ram);
@@ -134,8 +135,8 @@ pub fn probe(hypervisor: &Hypervisor) -> Result<Probe, ProbeError> {
     let syscall_changes_ring = system.cs.dpl == 0;
     registers::enter_ring0(&mut system);
     vcpu.set_system_registers(&system)?;
-    // A SYSCALL that stays in its ring decides the kind. Then the rate is only reported, and one try
-    // is enough.
+    // A SYSCALL that stays in its ring decides the kind. Then the rate is only reported, and one
+    // try is enough.
     let tries = if syscall_changes_ring { TRIES } else { 1 };
     let ring0_mips = ring0_rate(&mut vcpu, tries)?;
     let kind = if ring0_mips < SLOWEST_HARDWARE_MIPS || !syscall_changes_ring {

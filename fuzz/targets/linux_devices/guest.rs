@@ -1,4 +1,4 @@
-//! What the fuzzer makes up: a guest's steps, one after the other.
+//! A guest that the fuzzer makes up: its actions, one after the other.
 
 use arbitrary::Arbitrary;
 use isobench_vmm::linux::layout::{VIRTIO, VIRTIO_SIZE};
@@ -6,9 +6,10 @@ use isobench_vmm::linux::layout::{VIRTIO, VIRTIO_SIZE};
 #[derive(Debug, Arbitrary)]
 pub struct Guest<'a> {
     pub read_only: bool,
-    /// A driver that has set a queue up by the rules; none for devices as they are after reset.
+    /// A driver that has set a queue up by the rules. Without a driver, the devices are as after a
+    /// reset.
     pub driver: Option<Driver>,
-    pub steps: Vec<Step<'a>>,
+    pub actions: Vec<Action<'a>>,
 }
 
 #[derive(Debug, Clone, Copy, Arbitrary)]
@@ -25,7 +26,7 @@ pub enum Queue {
 }
 
 #[derive(Debug, Arbitrary)]
-pub enum Step<'a> {
+pub enum Action<'a> {
     ReadPort {
         port: Port,
         width: u8,
@@ -34,7 +35,7 @@ pub enum Step<'a> {
         port: Port,
         bytes: &'a [u8],
     },
-    /// Output: address and length.
+    /// Writes output, from pieces of an address and a length each.
     Transfer {
         error: bool,
         pieces: Vec<(Address, u32)>,
@@ -51,20 +52,21 @@ pub enum Step<'a> {
         at: Register,
         bytes: &'a [u8],
     },
-    /// Anything in the guest's memory.
+    /// Writes bytes to the guest's memory.
     Fill {
         word: u16,
         bytes: &'a [u8],
     },
     Describe(Descriptor),
     Index(u16),
-    /// A packet comes from the host.
+    /// Sends a packet from the host.
     Arrive(&'a [u8]),
-    /// Makes the chain at `head` available, by the rules, and notifies.
+    /// Makes the chain at `head` available by the rules, and notifies the device.
     Submit {
         head: u8,
     },
-    /// A request by the rules, at the chain that begins with entry 0, but for what is in the middle.
+    /// Submits a request in the chain that begins with entry 0. The chain keeps to the rules, but
+    /// its data may not.
     Request {
         kind: u8,
         sector: u64,
@@ -108,7 +110,7 @@ impl Port {
     pub fn number(self) -> u16 {
         match self {
             Self::Serial(register) => 0x3f8 + u16::from(register % 8),
-            // Without the exit's: there it ends.
+            // The port that ends the machine is left out.
             Self::Own(port) => 0xe90 + u16::from(port % 4),
             Self::Any(port) => port,
         }
@@ -135,7 +137,7 @@ impl Address {
 }
 
 impl Queue {
-    /// Registers of its device, and its number there.
+    /// The address of the device's registers, and the queue's number in the device.
     pub fn place(self) -> (u64, u32) {
         match self {
             Self::Disk => (VIRTIO, 0),

@@ -1,5 +1,5 @@
 #![expect(unsafe_code, reason = "gives the guest the middle of a mapping")]
-//! The machine that a made-up guest runs on, and what must hold of it afterwards.
+//! The machine for a guest that the fuzzer makes up, and what must be true afterwards.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -20,21 +20,22 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use vm_memory::{Bytes as _, GuestAddress, GuestRegionMmap, MmapRegion, VolatileMemory as _};
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::guest::{Address, Descriptor, Driver, Queue, Step};
+use crate::guest::{Action, Address, Descriptor, Driver, Queue};
 
-/// Guest memory, in words of four bytes as many as a `u16` counts, and as much on each side of it that is nobody's.
+/// The bytes of guest memory: as many words of four bytes as a `u16` counts. On each side lie as
+/// many bytes that are not the guest's.
 const MEMORY: usize = 256 << 10;
 const FOREIGN: u8 = 0xa5;
 const SECTORS: u64 = 64;
-/// Where a proper driver has its queue, and its entries.
+// The addresses of a proper driver's queue, and the number of its entries.
 const TABLE: u64 = 0x1000;
 const AVAILABLE: u64 = 0x2000;
 const USED: u64 = 0x3000;
 const QUEUE: u16 = 16;
-/// Where a proper request is.
+/// The address of a proper request.
 const REQUEST: u64 = 0x8000;
 
-/// Guest memory between two pieces that are nobody's.
+/// Guest memory between two pieces that are not the guest's.
 static ARENA: LazyLock<MmapRegion> = LazyLock::new(|| {
     let arena = MmapRegion::new(3 * MEMORY).expect("memory");
     for at in [0, 2 * MEMORY] {
@@ -44,7 +45,7 @@ static ARENA: LazyLock<MmapRegion> = LazyLock::new(|| {
     arena
 });
 
-/// Guest memory, zero.
+/// Makes guest memory that is zero.
 fn memory() -> Memory {
     let start = ARENA.as_ptr().wrapping_add(MEMORY);
     let (protection, flags) = (ARENA.prot(), ARENA.flags());
@@ -57,7 +58,7 @@ fn memory() -> Memory {
     memory
 }
 
-/// The machine, what is behind it, and the queue in use.
+/// The machine, the host's ends of its devices, and the queue in use.
 pub struct Machine {
     board: Board,
     disk: File,
@@ -118,17 +119,17 @@ impl Machine {
         }
     }
 
-    /// Does a step, and says whether the machine goes on.
-    pub fn step(&mut self, step: Step) -> bool {
-        match step {
-            Step::ReadPort { port, width } => {
+    /// Does an action, and returns whether the machine goes on.
+    pub fn act(&mut self, action: Action) -> bool {
+        match action {
+            Action::ReadPort { port, width } => {
                 self.board
                     .read_port(port.number(), &mut vec![0; width.into()]);
             }
-            Step::WritePort { port, bytes } => {
+            Action::WritePort { port, bytes } => {
                 return self.board.write_port(port.number(), bytes).is_none();
             }
-            Step::Transfer { error, pieces } => {
+            Action::Transfer { error, pieces } => {
                 let pieces: Vec<_> = pieces
                     .into_iter()
                     .map(|(address, length)| (address.number(), length.into()))
@@ -138,20 +139,20 @@ impl Machine {
                     .transfer(0xe90 + u16::from(error), &pieces)
                     .is_none();
             }
-            Step::ReadRegister { at, width } => {
+            Action::ReadRegister { at, width } => {
                 self.board
                     .read_address(at.address(), &mut vec![0; (width % 9).into()]);
             }
-            Step::WriteRegister { at, value } => return self.write(at.address(), value),
-            Step::WriteOdd { at, bytes } => {
+            Action::WriteRegister { at, value } => return self.write(at.address(), value),
+            Action::WriteOdd { at, bytes } => {
                 return self.board.write_address(at.address(), bytes).is_ok();
             }
-            Step::Fill { word, bytes } => self.put(u64::from(word) * 4, bytes),
-            Step::Describe(descriptor) => self.describe(&descriptor),
-            Step::Index(index) => self.put(AVAILABLE + 2, &index.to_le_bytes()),
-            Step::Arrive(packet) => return self.arrive(packet),
-            Step::Submit { head } => return self.submit(head.into()),
-            Step::Request {
+            Action::Fill { word, bytes } => self.put(u64::from(word) * 4, bytes),
+            Action::Describe(descriptor) => self.describe(&descriptor),
+            Action::Index(index) => self.put(AVAILABLE + 2, &index.to_le_bytes()),
+            Action::Arrive(packet) => return self.arrive(packet),
+            Action::Submit { head } => return self.submit(head.into()),
+            Action::Request {
                 kind,
                 sector,
                 length,
@@ -171,19 +172,19 @@ impl Machine {
             .is_ok()
     }
 
-    /// What does not fit is left out: it is the guest that writes.
+    /// Writes as the guest does: bytes outside of its memory are left out.
     fn put(&self, at: u64, bytes: &[u8]) {
         let _ = self.board.memory.write(bytes, GuestAddress(at));
     }
 
-    /// What the host sends while nobody makes room is lost. Then what the card's reader does.
+    /// Sends a packet, which is lost without room for it, and does what the card's worker does.
     fn arrive(&self, packet: &[u8]) -> bool {
         let _ = self.network.send(packet);
         let mut card = self.board.virtio[1].lock().expect("no panic");
         card.serve(0, &self.board.memory).is_ok()
     }
 
-    /// Sets a device and one queue up as a driver does that follows the rules.
+    /// Sets up a device and one queue, as a driver does that keeps to the rules.
     pub fn set_up(&mut self, driver: Driver) {
         self.queue = driver.of;
         let (registers, queue) = driver.of.place();
@@ -235,7 +236,7 @@ impl Machine {
         self.write(registers + 0x50, queue) && self.give_back()
     }
 
-    /// What the thread does that awaits the disk.
+    /// Does what the disk's worker does.
     fn give_back(&self) -> bool {
         let mut disk = self.board.virtio[0].lock().expect("no panic");
         disk.serve(0, &self.board.memory).is_ok()
@@ -265,7 +266,7 @@ impl Machine {
         }
     }
 
-    /// Nothing that is not the guest's has changed.
+    /// Checks that nothing has changed that is not the guest's.
     pub fn check(&self) {
         let mut bytes = vec![0; MEMORY];
         for at in [0, 2 * MEMORY] {

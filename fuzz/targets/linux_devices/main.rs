@@ -1,7 +1,8 @@
-//! Every device of a Linux guest's machine: a guest writes to ports and registers, fills its memory, rings and chains with
-//! anything, and notifies, while packets come in, in any order.
+//! Every device of a Linux guest's machine. A guest writes to ports and registers, fills its
+//! memory, rings and chains with any bytes, and notifies, while packets come in, in any order.
 //!
-//! Wrong is a panic, a hang, and a change to what is not the guest's: the memory on both sides of its own, the disk's size.
+//! The target fails at a panic, at a hang, or if something changes that is not the guest's: the
+//! memory on both sides of its own, or the disk's size.
 
 #![no_main]
 
@@ -17,8 +18,8 @@ fuzz_target!(|guest: Guest| {
     if let Some(driver) = guest.driver {
         machine.set_up(driver);
     }
-    for step in guest.steps {
-        if !machine.step(step) {
+    for action in guest.actions {
+        if !machine.act(action) {
             break;
         }
     }

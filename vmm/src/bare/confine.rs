@@ -5,7 +5,7 @@ use crate::confine::{
     Allowed, ConfineError, KVM_GET_SREGS, KVM_RUN, KVM_SET_MSRS, KVM_SET_SREGS, RUNTIME_CALLS,
 };
 
-/// Confines this thread for good. Any other call kills the process.
+/// Confines this thread until its end. Any other call kills the process.
 ///
 /// # Errors
 /// See [`ConfineError`].

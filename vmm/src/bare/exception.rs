@@ -1,4 +1,4 @@
-//! Exceptions of the program: which signal Linux would send, and why.
+//! Exceptions of the program, and the signal that Linux would send for each.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// Its number (signal(7), x86-64).
+    /// The signal's number (signal(7), x86-64).
     pub const fn number(self) -> u8 {
         match self {
             Self::Illegal => 4,
@@ -48,16 +48,16 @@ impl Signal {
 pub struct Death {
     /// The signal that Linux would have sent.
     pub signal: Signal,
-    /// The instruction.
+    /// The address of the instruction.
     pub rip: u64,
-    /// The address that it accessed, for a page fault.
+    /// For a page fault, the address that the instruction accessed.
     pub address: Option<u64>,
-    /// Why.
+    /// The reason in a few words.
     pub cause: &'static str,
 }
 
 impl Death {
-    /// The program used a port.
+    /// The death of a program that used a port.
     pub(crate) const fn port_access(rip: u64) -> Self {
         Self {
             signal: Signal::Segmentation,
@@ -83,7 +83,8 @@ impl fmt::Display for Death {
     }
 }
 
-/// What the processor pushed.
+/// The part of an exception's frame that the VMM reads. The processor pushes the frame onto the
+/// ring-0 stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Frame {
     error_code: u64,
@@ -91,9 +92,10 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Reads the frame of `vector` from the ring-0 stack; zeros if it isn't there.
+    /// Reads the frame of `vector` from the ring-0 stack. The frame holds zeros if `rsp` lies
+    /// outside of the stack.
     pub(crate) fn read(memory: &AddressSpace, rsp: u64, vector: u8) -> Self {
-        // Vectors that push an error code (Intel SDM vol. 3A, table 6-1).
+        // These vectors push an error code (Intel SDM vol. 3A, table 6-1).
         let has_code = matches!(vector, 8 | 10..=14 | 17 | 21 | 29 | 30);
         let words = if has_code { 2 } else { 1 };
         let Some(at) = trampoline::stack_frame(rsp, words * 8) else {
@@ -118,7 +120,7 @@ impl Frame {
     }
 }
 
-/// What `vector` does to the program.
+/// How the exception `vector` ends the program.
 pub(crate) fn death(vector: u8, frame: Frame, fault_address: u64) -> Death {
     let (signal, cause) = match vector {
         0 => (Signal::Arithmetic, "division by zero or overflow"),
@@ -153,7 +155,7 @@ pub(crate) fn death(vector: u8, frame: Frame, fault_address: u64) -> Death {
     }
 }
 
-/// What a page fault's error code says (Intel SDM vol. 3A, 4.7).
+/// The meaning of a page fault's error code (Intel SDM vol. 3A, 4.7).
 const fn page_fault(code: u64) -> &'static str {
     let present = code & 1 != 0;
     let write = code & 2 != 0;

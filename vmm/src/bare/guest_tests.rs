@@ -1,4 +1,4 @@
-//! Guests that are a few bytes of machine code, on this host's KVM.
+//! Guests of a few bytes of machine code, on this host's KVM.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -14,7 +14,7 @@ use super::{BootError, Config, Ending, MicroVm, RunError, floor, layout};
 use crate::devices::console::Console;
 use crate::{kvm, probe};
 
-/// A static program of one page: an ELF header, one program header, `code`.
+/// Builds a static program of one page: an ELF header, one program header, and `code`.
 pub(crate) fn elf(code: &[u8]) -> Vec<u8> {
     let mut file = vec![0; 0x78];
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
@@ -37,10 +37,10 @@ pub(crate) fn elf(code: &[u8]) -> Vec<u8> {
     file
 }
 
-/// Where the code of [`elf`] starts.
+/// The address of the code of [`elf`].
 const CODE: u64 = 0x40_0078;
 
-/// Runs `code`; `None` where there is no KVM.
+/// Runs `code`. The result is `None` if the host has no KVM.
 fn try_run(code: &[u8]) -> Option<Result<Ending, RunError>> {
     let stored = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(stored.path(), elf(code)).unwrap();
@@ -78,7 +78,7 @@ fn try_run(code: &[u8]) -> Option<Result<Ending, RunError>> {
     }
 }
 
-/// Runs `code`, which ends in order.
+/// Runs `code`, which must exit with `status`.
 #[track_caller]
 fn expect_exit(code: &[u8], status: u8) {
     if let Some(result) = try_run(code) {
@@ -86,7 +86,7 @@ fn expect_exit(code: &[u8], status: u8) {
     }
 }
 
-/// Runs `code`, which dies.
+/// Runs `code`, which must die of `signal` at `offset` of the code.
 #[track_caller]
 fn expect_death(code: &[u8], signal: Signal, offset: u64, address: Option<u64>) {
     if let Some(result) = try_run(code) {
@@ -106,7 +106,7 @@ fn call(number: u8) -> Vec<u8> {
     vec![0xb8, number, 0, 0, 0, 0x0f, 0x05]
 }
 
-/// `mov $value, %edi`, and so on for RSI, RDX, R10, R8.
+/// `mov $value, %edi`, and the same for RSI, RDX, R10 and R8.
 fn arguments(values: &[u32]) -> Vec<u8> {
     let loads: [&[u8]; 5] = [&[0xbf], &[0xbe], &[0xba], &[0x41, 0xba], &[0x41, 0xb8]];
     values
@@ -125,7 +125,7 @@ const EXIT: u8 = 60;
 const MMAP: u8 = 9;
 const MPROTECT: u8 = 10;
 const MUNMAP: u8 = 11;
-/// Where the tests map: below 2 GiB, so that the address fits an immediate.
+/// The address at which the tests map. It lies below 2 GiB, so that it fits into an immediate.
 const PAGE_AT: u32 = 0x2000_0000;
 
 /// Maps two writable pages at [`PAGE_AT`], and writes to the first.
@@ -155,7 +155,7 @@ fn a_program_exits_with_its_code() {
 
 #[test]
 fn a_system_call_keeps_all_registers_but_three() {
-    // Fill RBX, RBP, R12, R15 and XMM0, call getpid, and compare.
+    // The code fills RBX and XMM0, calls getpid, and compares them.
     let code = [
         &[0xbb, 0x11, 0, 0, 0, 0x66, 0x48, 0x0f, 0x6e, 0xc3][..], // mov $0x11, %ebx; movq %rbx, %xmm0
         &call(39),
@@ -297,7 +297,8 @@ fn no_port_is_the_programs() {
 
 #[test]
 fn a_jump_to_the_stub_gains_nothing() {
-    // mov $60, %eax; mov $3, %edi; movabs $stub, %rdx; jmp *%rdx: a system call on software KVM, a fault on hardware.
+    // mov $60, %eax; mov $3, %edi; movabs $stub, %rdx; jmp *%rdx
+    // The jump is a system call on software KVM, and a fault on hardware KVM.
     let code = [
         &[0xb8, EXIT, 0, 0, 0, 0xbf, 3, 0, 0, 0, 0x48, 0xba][..],
         &layout::TRAMPOLINE.to_le_bytes(),
@@ -311,7 +312,7 @@ fn a_jump_to_the_stub_gains_nothing() {
 
 #[test]
 fn hostile_flags_and_return_addresses_stay_in_ring_3() {
-    // Jump to the stub with a return address and flags of one's own: whatever they are, no ring 0.
+    // The code jumps to the stub with its own return address and flags. None may lead to ring 0.
     for rcx in [
         layout::TRAMPOLINE + 0x1400,
         0xffff_8000_0000_0000,

@@ -16,7 +16,8 @@ pub const TRAMPOLINE: u64 = 0x7fff_ffff_0000;
 /// One past the last address that a program may map.
 pub const USER_END: u64 = TRAMPOLINE;
 
-/// The lowest address that a program may map (Linux `vm.mmap_min_addr`), so that null pointers fault.
+/// The lowest address that a program may map (Linux `vm.mmap_min_addr`), so that null pointers
+/// fault.
 pub const USER_START: u64 = 0x1_0000;
 
 /// The end of the stack. The guard page between the stack and the trampoline is never mapped.
@@ -26,14 +27,15 @@ pub const STACK_END: u64 = TRAMPOLINE - PAGE;
 /// below the largest stack and a guard of 1 MiB.
 pub const MAPPINGS_END: u64 = STACK_END - (9 << 20) - 0xf_f000;
 
-/// The address of a position-independent program: the bottom of the last gigabyte. Its heap follows.
+/// The address of a position-independent program: the bottom of the last gigabyte. Its heap
+/// follows.
 pub const PROGRAM: u64 = 0x7fff_c000_0000;
 
 /// The guest physical address of the trampoline's first page. Page 0 stays unused.
 pub const TRAMPOLINE_FRAME: u64 = PAGE;
 
-/// The pages of the trampoline: the system-call stub, the ring-0 code with its tables, and the ring-0
-/// stack.
+/// The pages of the trampoline: the system-call stub, the ring-0 code with its tables, and the
+/// ring-0 stack.
 pub const TRAMPOLINE_PAGES: u64 = 3;
 
 /// The first guest physical address that the frame allocator owns.

@@ -1,11 +1,12 @@
 #![expect(
     unsafe_code,
-    reason = "getrandom(2) has no safe wrapper among our dependencies"
+    reason = "getrandom(2) has no safe wrapper among the dependencies"
 )]
 //! Puts a checked program into an address space, with its stack.
 //!
-//! The program's whole pages are mapped from the file into guest RAM, copy-on-write: nothing is copied, pages the
-//! program never touches are never read, and all instances share the page cache.
+//! The program's whole pages are mapped from the file into guest RAM, copy-on-write. So nothing is
+//! copied, pages that the program never touches are never read, and all instances share the page
+//! cache.
 
 use std::io;
 
@@ -16,16 +17,17 @@ use super::syscalls::vdso;
 use crate::bare::layout::STACK_END;
 use crate::memory::PAGE;
 
-/// Largest stack: Linux's default limit. A quarter of guest RAM if that is less.
+/// The largest stack, in bytes: Linux's default limit.
 pub const MOST_STACK: u64 = 8 << 20;
 
-/// How much of each data segment is made ready: all of a small program's.
+/// The most bytes of a data segment that are made ready: all of a small program's.
 const MOST_WARM_DATA: u64 = 128 << 10;
 
-/// How much code and constants are made ready: all of a small program's, without reading a large one from disk.
+/// The most bytes of code and constants that are made ready: all of a small program's. A large
+/// program's would have to be read from disk.
 const MOST_WARM_CODE: u64 = 2 << 20;
 
-/// How much of the stack, below its first frame.
+/// The bytes of the stack below its first frame that are made ready.
 const WARM_STACK: u64 = 7 * PAGE;
 
 /// A program that does not fit into the guest.
@@ -34,9 +36,9 @@ pub enum LoadError {
     /// Guest RAM is too small, or the host refused a mapping.
     #[error("mapping {what} into the guest")]
     Map {
-        /// Which part.
+        /// The part that was to be mapped.
         what: &'static str,
-        /// Why.
+        /// Why the mapping failed.
         source: MapError,
     },
     /// The arguments and the environment take more than a quarter of the stack (Linux: `E2BIG`).
@@ -44,10 +46,10 @@ pub enum LoadError {
         "the arguments and the environment take {length} bytes, more than a quarter of the stack"
     )]
     TooManyArguments {
-        /// What they take.
+        /// Their length in bytes.
         length: usize,
     },
-    /// What was just mapped cannot be written.
+    /// The program's memory cannot be written, though it was just mapped.
     #[error("writing to the program's memory")]
     Write(#[from] Fault),
     /// The host has no random bytes.
@@ -55,16 +57,17 @@ pub enum LoadError {
     Random(#[source] io::Error),
 }
 
-/// Where the program starts.
+/// The registers at the program's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EntryPoint {
-    /// The first instruction.
+    /// The address of the first instruction.
     pub address: u64,
     /// The stack pointer.
     pub stack: u64,
 }
 
-/// The size of the stack in a guest of `ram` bytes.
+/// The size of the stack in a guest of `ram` bytes: [`MOST_STACK`], or a quarter of guest RAM if
+/// that is less.
 pub fn stack_size(ram: u64) -> u64 {
     MOST_STACK.min(ram / 4) & !(PAGE - 1)
 }
@@ -91,7 +94,8 @@ pub(crate) fn load(
     })
 }
 
-/// Has the host ready what every program with a C library writes to at once: its relocated data and its stack.
+/// Makes the host have the memory ready to which every program with a C library writes at its
+/// start: its relocated data and its stack.
 fn warm_data(memory: &AddressSpace, program: &Program, stack: u64) {
     for segment in &program.image.segments {
         if segment.protection.write {
@@ -103,9 +107,10 @@ fn warm_data(memory: &AddressSpace, program: &Program, stack: u64) {
 
 /// Gives the guest its own copy of the program's code and constants, ready to be mapped.
 ///
-/// On shadow page tables a fault of the guest's costs some forty times what copying a page does, and KVM maps up to
-/// eight neighbours at once, but only of pages that are the guest's own. A program that comes to its first `brk` has a
-/// C library and is about to run through most of its start-up code: from then on copying pays.
+/// With shadow page tables, a fault of the guest's costs some forty times as much as the copy of a
+/// page. KVM maps up to eight neighbours at once, but only pages that are the guest's own. A
+/// program that comes to its first `brk` has a C library and is about to run most of its start-up
+/// code, so from then on copying pays.
 pub(crate) fn warm_code(memory: &AddressSpace, image: &Image) {
     let mut left = MOST_WARM_CODE;
     for segment in &image.segments {
@@ -115,7 +120,7 @@ pub(crate) fn warm_code(memory: &AddressSpace, image: &Image) {
     }
 }
 
-/// Makes at most `most` bytes of a segment ready and says how many.
+/// Makes at most `most` bytes of a segment ready, and returns how many.
 fn warm_segment(memory: &AddressSpace, segment: &Segment, most: u64) -> u64 {
     let start = segment.address & !(PAGE - 1);
     let end = segment.end().next_multiple_of(PAGE).min(start + most);
@@ -201,7 +206,7 @@ fn load_stack(
 /// Sixteen bytes for `AT_RANDOM`, from which a C library makes its stack guard.
 fn random_bytes() -> Result<[u8; 16], LoadError> {
     let mut bytes = [0; 16];
-    // SAFETY: the buffer is as long as said.
+    // SAFETY: the buffer has the length that the call gets.
     let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
     match usize::try_from(filled) {
         Ok(length) if length == bytes.len() => Ok(bytes),

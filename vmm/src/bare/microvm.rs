@@ -1,6 +1,6 @@
 #![expect(unsafe_code, reason = "gives guest RAM to the VM")]
-//! The life of a bare guest: [`Config`] becomes a [`MicroVm`] (booted, not yet entered), and running
-//! the microVM gives an [`Ending`].
+//! The life of a bare guest: [`Config`] becomes a [`MicroVm`] (booted, not yet entered), and
+//! running the microVM gives an [`Ending`].
 
 use kvm_ioctls::VmFd;
 
@@ -20,8 +20,8 @@ use crate::kvm::{Hypervisor, KvmError, KvmKind, Vcpu};
 /// A microVM with its program loaded, ready to run.
 #[derive(Debug)]
 pub struct MicroVm {
-    // The order of the fields is the order in which they must be dropped: the vCPU, the VM, then the
-    // memory that the VM maps.
+    // The order of the fields is the order in which they must be dropped: the vCPU, the VM, then
+    // the memory that the VM maps.
     vcpu: Vcpu,
     _vm: VmFd,
     memory: AddressSpace,

@@ -1,5 +1,5 @@
-//! The guest without an operating system: the ladder's rung 2. One Linux program runs in ring 3, and
-//! a trampoline in ring 0.
+//! The guest without an operating system: the ladder's rung 2. One Linux program runs in ring 3,
+//! and a trampoline in ring 0.
 //!
 //! The VMM loads a static program into the VM, enters ring 3 in long mode and serves every system
 //! call itself: each is a VM exit. A start, in order, and what each step needs:

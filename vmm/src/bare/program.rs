@@ -1,7 +1,8 @@
-//! What a program file says of itself: a static x86-64 ELF program, checked, not loaded yet.
+//! The file of a program: a static x86-64 ELF file, checked but not loaded yet.
 //!
-//! Only the ELF header and the program headers are read (goblin parses them); sections, symbols and relocations
-//! are none of a loader's business. Everything in the file is hostile until checked here.
+//! The VMM reads only the ELF header and the program headers, which goblin parses. A loader needs
+//! no sections, symbols or relocations. All numbers in the file count as hostile until this module
+//! has checked them.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -19,7 +20,7 @@ use super::address_space::Protection;
 use crate::bare::layout;
 use crate::memory::PAGE;
 
-/// Most bytes of program headers that Linux accepts (`load_elf_phdrs`).
+/// The most bytes of program headers that Linux accepts (`load_elf_phdrs`).
 const MOST_HEADER_BYTES: usize = 65_536;
 
 /// A file that cannot be run as the guest's program.
@@ -34,54 +35,54 @@ pub struct ProgramError {
 /// Why a file is not a program for this guest.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAProgram {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot be read")]
     Read(#[source] io::Error),
-    /// A directory, a pipe, a device.
+    /// The path leads to a directory, a pipe or a device.
     #[error("is not a regular file")]
     NotAFile,
-    /// No ELF file, or its header is cut off.
+    /// The file is no ELF file, or its header is cut off.
     #[error("is not an ELF program")]
     NotElf,
-    /// For another processor.
+    /// The program is for another processor.
     #[error("is built for another processor: a 64-bit x86-64 program is needed")]
     OtherMachine,
-    /// A library, an object file, a core dump.
+    /// The file is a library, an object file or a core dump.
     #[error("is an ELF file but not a program (ELF type {0})")]
     NotExecutable(u16),
-    /// It wants a dynamic linker.
+    /// The program needs a dynamic linker.
     #[error(
         "is dynamically linked: build it static (Rust: `-C target-feature=+crt-static`, C: `-static`)"
     )]
     Dynamic,
-    /// It promises more than the file holds.
+    /// The headers promise more than the file holds.
     #[error("is truncated: {what} ends past the end of the file")]
     Truncated {
-        /// Which part.
+        /// The part that is cut off.
         what: &'static str,
     },
-    /// It contradicts itself.
+    /// The headers contradict each other.
     #[error("is not a valid program: {0}")]
     Malformed(&'static str),
 }
 
-/// A part of the file to be mapped.
+/// A part of the file that is to be mapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
-    /// Where it starts in the program's memory.
+    /// The address in the program's memory.
     pub address: u64,
-    /// Where it starts in the file; the same place in its page as `address`.
+    /// The offset in the file. It agrees with `address` modulo a page.
     pub offset: u64,
-    /// Bytes from the file.
+    /// The bytes in the file.
     pub file_length: u64,
-    /// Bytes in memory; those past `file_length` are zero.
+    /// The bytes in memory. Those past `file_length` are zero.
     pub length: u64,
-    /// What the program may do there.
+    /// What the program may do with the memory.
     pub protection: Protection,
 }
 
 impl Segment {
-    /// One past its last byte.
+    /// One past the last byte in memory.
     pub const fn end(&self) -> u64 {
         self.address + self.length
     }
@@ -90,22 +91,22 @@ impl Segment {
 /// The layout of a program in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// Its parts, lowest first; no two share a page.
+    /// The segments, lowest first. No two share a page.
     pub segments: Vec<Segment>,
-    /// Where it starts to run.
+    /// The address of the first instruction.
     pub entry: u64,
-    /// Where its program headers lie in memory (`AT_PHDR`), 0 if nowhere.
+    /// The address of the program headers in memory (`AT_PHDR`), or 0 if they are not in memory.
     pub headers: u64,
-    /// How many program headers it has (`AT_PHNUM`).
+    /// The number of program headers (`AT_PHNUM`).
     pub header_count: u16,
 }
 
 /// An open program file with its checked layout.
 #[derive(Debug)]
 pub struct Program {
-    /// The file.
+    /// The open file.
     pub file: File,
-    /// Its layout.
+    /// The program's layout.
     pub image: Image,
 }
 
@@ -113,7 +114,7 @@ impl Program {
     /// Opens and checks the program at `path`.
     ///
     /// # Errors
-    /// It cannot be read, or is not a static x86-64 program.
+    /// The file cannot be read, or is not a static x86-64 program.
     pub fn open(path: &Path) -> Result<Self, ProgramError> {
         Self::read(path).map_err(|reason| ProgramError {
             path: path.to_owned(),
@@ -122,7 +123,7 @@ impl Program {
     }
 
     fn read(path: &Path) -> Result<Self, NotAProgram> {
-        // Without O_NONBLOCK, opening a pipe would wait for its writer.
+        // Without O_NONBLOCK, the opening of a pipe would wait for a writer.
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(libc::O_NONBLOCK)
@@ -138,7 +139,7 @@ impl Program {
     }
 }
 
-/// Up to `length` bytes of `file`, less at its end.
+/// Reads `length` bytes of `file`, or fewer at the file's end.
 fn read_part(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
     let mut done = 0;
@@ -155,7 +156,7 @@ fn read_part(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
 }
 
 impl Image {
-    /// Checks a file of `file_length` bytes, read by `read_at(offset, at most)`.
+    /// Checks a file of `file_length` bytes. `read_at` takes an offset and the most bytes to read.
     ///
     /// # Errors
     /// See [`NotAProgram`].
@@ -163,7 +164,7 @@ impl Image {
         file_length: u64,
         read_at: &mut dyn FnMut(u64, usize) -> io::Result<Vec<u8>>,
     ) -> Result<Self, NotAProgram> {
-        // Linkers put the program headers behind the ELF header: one read serves both.
+        // Linkers put the program headers after the ELF header, so that one read gets both.
         let start = read_at(0, 4096).map_err(NotAProgram::Read)?;
         let header = check_header(&start)?;
         let headers = read_headers(&header, &start, read_at)?;
@@ -181,7 +182,7 @@ impl Image {
     }
 }
 
-/// The ELF header of a program for this guest.
+/// Parses and checks the ELF header.
 fn check_header(start: &[u8]) -> Result<Header, NotAProgram> {
     if start.len() < header64::SIZEOF_EHDR || !start.starts_with(b"\x7fELF") {
         return Err(NotAProgram::NotElf);
@@ -238,7 +239,7 @@ fn read_headers(
     ProgramHeader::parse(bytes, 0, count, context).map_err(|_| truncated)
 }
 
-/// The loadable segments, as the file gives their addresses.
+/// The loadable segments, with the file's own addresses.
 fn check_segments(
     headers: &[ProgramHeader],
     file_length: u64,
@@ -298,7 +299,7 @@ fn check_segment(header: &ProgramHeader, file_length: u64) -> Result<Segment, No
     })
 }
 
-/// Moves all addresses by `bias`, and finds the entry and the headers in memory.
+/// Moves all addresses by `bias`, and finds the addresses of the entry and of the headers.
 fn place(header: &Header, mut segments: Vec<Segment>, bias: u64) -> Result<Image, NotAProgram> {
     for segment in &mut segments {
         segment.address = segment.address.wrapping_add(bias);

@@ -1,4 +1,4 @@
-//! Program files of every hostile kind: one reason each, and never a panic.
+//! Hostile program files: each is refused with its reason, and none makes the VMM panic.
 
 use bytesize::ByteSize;
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ fn parse(bytes: &[u8]) -> Result<Image, NotAProgram> {
     })
 }
 
-/// The smallest program with `value` written over the bytes at `at`.
+/// The smallest program, with `value` written over the bytes at `at`.
 fn with(at: usize, value: &[u8]) -> Vec<u8> {
     let mut bytes = elf(&[0x0f, 0x0b]);
     bytes[at..at + value.len()].copy_from_slice(value);
@@ -160,7 +160,7 @@ fn too_many_arguments_are_refused() {
     );
 }
 
-/// Loads a file that was accepted.
+/// Loads a file that the parser has accepted.
 fn load(bytes: &[u8]) -> Result<(), loader::LoadError> {
     let stored = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(stored.path(), bytes).unwrap();

@@ -1,43 +1,43 @@
 #![expect(unsafe_code, reason = "getauxval(3) has no safe wrapper")]
-//! The stack that a program starts with: its arguments, environment and auxiliary vector
-//! (System V ABI for x86-64, 3.4.1; getauxval(3)).
+//! A program's first stack frame: its arguments, environment and auxiliary vector (System V ABI for
+//! x86-64, 3.4.1; getauxval(3)).
 
 use std::ffi::CString;
 
 use super::program::Image;
 use crate::memory::PAGE;
 
-/// What a program is told at its start.
+/// What a program gets at its start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Start {
-    /// Its path inside the guest (`AT_EXECFN`).
+    /// The program's path inside the guest (`AT_EXECFN`).
     pub path: CString,
-    /// Its arguments, its name first.
+    /// The program's arguments. The first is its name.
     pub arguments: Vec<CString>,
-    /// Its environment, `KEY=VALUE`.
+    /// The program's environment, `KEY=VALUE` each.
     pub environment: Vec<CString>,
-    /// The processor's features as Linux tells them (`AT_HWCAP`): the host's own.
+    /// The host processor's features, as Linux passes them (`AT_HWCAP`).
     pub features: u64,
 }
 
 impl Start {
     /// The host's own `AT_HWCAP`.
     pub fn host_features() -> u64 {
-        // SAFETY: reads a word that the kernel gave this process at its start.
+        // SAFETY: the call reads a word that the kernel gave to this process at its start.
         unsafe { libc::getauxval(libc::AT_HWCAP) }
     }
 }
 
-/// The first bytes on the stack, to be put right below its end.
+/// The bytes at the end of the stack.
 #[derive(Debug)]
 pub(super) struct FirstFrame {
     /// The stack pointer.
     pub pointer: u64,
-    /// What lies from there to the end of the stack.
+    /// The bytes from the stack pointer to the end of the stack.
     pub bytes: Vec<u8>,
 }
 
-/// Builds the frame of a stack that ends at `stack_end`.
+/// Builds the frame of a stack that ends at `stack_end`. The vDSO lies at `clocks`.
 pub(super) fn first_frame(
     start: &Start,
     image: &Image,
@@ -59,7 +59,7 @@ pub(super) fn first_frame(
     for (kind, value) in auxiliary(image, start.features, path, platform, random, clocks) {
         words.extend([kind, value]);
     }
-    // The stack pointer is a multiple of 16.
+    // The stack pointer must be a multiple of 16.
     let words_length = words.len() as u64 * 8;
     let pointer = (data.bottom() - words_length) & !15;
     let mut bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
@@ -72,7 +72,7 @@ pub(super) fn first_frame(
     FirstFrame { pointer, bytes }
 }
 
-/// Strings that pile up downwards.
+/// Strings of which each lies below the one before.
 struct Data {
     end: u64,
     pieces: Vec<Vec<u8>>,

@@ -1,13 +1,17 @@
 //! Ring 0 of the bare guest: three pages, no state.
 //!
-//! A system call and an exception each end in one port write, and the port tells which. The stub that `SYSCALL`
-//! jumps to (`LSTAR`) lies on a page that ring 3 may run, for the two kinds of KVM:
-//! - hardware: `SYSCALL` enters ring 0 there, the port write exits, and `sysretq` goes back;
-//! - software: `SYSCALL` stays in ring 3, the port write exits from there (the TSS permits ring 3 this one port),
-//!   and the VMM goes on after the `SYSCALL` by itself. No exception into an interpreted ring 0.
+//! A system call and an exception each end in one port write, and the port says which of them it
+//! was. The stub to which `SYSCALL` jumps (`LSTAR`) lies on a page that ring 3 may run, for both
+//! kinds of KVM:
+//! - On hardware KVM, `SYSCALL` enters ring 0 at the stub. The port write exits, and `sysretq`
+//!   returns.
+//! - On software KVM, `SYSCALL` stays in ring 3. The port write exits from ring 3, since the TSS
+//!   permits ring 3 this one port, and the VMM itself returns to the instruction after the
+//!   `SYSCALL`. So no exception leads into an interpreted ring 0.
 //!
-//! A program may jump to the stub, or write to the port, too. On hardware it is then refused (`#GP`: ring 3 may
-//! use no port at all); on software the first is a system call like any other, the second stops the program.
+//! A program may also jump to the stub, or write to the port. On hardware KVM both raise `#GP`,
+//! since ring 3 may use no port. On software KVM a jump to the stub is a system call like any
+//! other, and a write to the port stops the program.
 //!
 //! | page | permission | holds |
 //! |---|---|---|
@@ -22,26 +26,26 @@ use crate::bare::layout::{EXCEPTION_PORTS, SYSTEM_CALL_PORT, TRAMPOLINE, TRAMPOL
 use crate::kvm::KvmKind;
 use crate::memory::PAGE;
 
-/// Where `SYSCALL` goes.
+/// The address to which `SYSCALL` jumps.
 pub(crate) const SYSTEM_CALL_STUB: u64 = TRAMPOLINE;
 
-/// Where the ring-0 stack ends.
+/// The end of the ring-0 stack.
 pub(crate) const RING0_STACK_END: u64 = TRAMPOLINE + 3 * PAGE;
 
 const TABLES: u64 = TRAMPOLINE + PAGE;
 const TSS: u64 = 0x80;
-/// The TSS itself, then the I/O permission bitmap up to the system call's port, and the byte of ones that ends it
-/// (Intel SDM vol. 1, 19.5.2).
+/// The bytes of the TSS, of the I/O permission bitmap up to the system call's port, and of the byte
+/// of ones that ends the bitmap (Intel SDM vol. 1, 19.5.2).
 const TSS_LENGTH: u64 = IO_BITMAP + BITMAP_LENGTH as u64;
 const IO_BITMAP: u64 = 104;
 const BITMAP_LENGTH: usize = SYSTEM_CALL_PORT as usize / 8 + 2;
 const IDT: u64 = 0x200;
 const STUBS: u64 = 0x400;
-/// Exceptions of the architecture (Intel SDM vol. 3A, 6.3.1).
+/// The number of exceptions of the architecture (Intel SDM vol. 3A, 6.3.1).
 const VECTORS: u8 = 32;
 const STUB_LENGTH: u64 = 4;
 
-/// Selectors, in the order that `STAR` forces upon them (Intel SDM vol. 2B, SYSRET).
+// Selectors, in the order that `STAR` demands (Intel SDM vol. 2B, SYSRET).
 pub(crate) const KERNEL_CODE: u16 = 0x08;
 pub(crate) const KERNEL_DATA: u16 = 0x10;
 const USER_BASE: u16 = 0x18 | 3;
@@ -55,18 +59,19 @@ pub(crate) const STAR: u64 = (USER_BASE as u64) << 48 | (KERNEL_CODE as u64) << 
 /// `out %al, $SYSTEM_CALL_PORT; sysretq`
 const SYSTEM_CALL_CODE: [u8; 5] = [0xe6, SYSTEM_CALL_PORT, 0x48, 0x0f, 0x07];
 
-/// `1: dec %rcx; jnz 1b; out %al, $SYSTEM_CALL_PORT; hlt`: the probe's measure of ring 0.
+/// `1: dec %rcx; jnz 1b; out %al, $SYSTEM_CALL_PORT; hlt`, with which the probe measures ring 0.
 const RING0_LOOP_CODE: [u8; 8] = [0x48, 0xff, 0xc9, 0x75, 0xfb, 0xe6, SYSTEM_CALL_PORT, 0xf4];
 const RING0_LOOP: u64 = STUBS + VECTORS as u64 * STUB_LENGTH;
 const TABLES_LENGTH: usize = 0x500;
 const _: () = assert!(RING0_LOOP + RING0_LOOP_CODE.len() as u64 <= TABLES_LENGTH as u64);
 
-/// Where the probe's loop is; only ring 0 can run it.
+/// The address of the probe's loop, which only ring 0 can run.
 pub(crate) const fn ring0_loop() -> u64 {
     TABLES + RING0_LOOP
 }
 
-/// Whether an exit at `rip` came from the system-call stub. KVM stops before or after the port write, as its kind is.
+/// Whether an exit at `rip` came from the system-call stub. One kind of KVM stops before the port
+/// write, the other after.
 pub(crate) fn is_system_call_stub(rip: u64) -> bool {
     matches!(rip.wrapping_sub(SYSTEM_CALL_STUB), 0 | 2)
 }
@@ -93,7 +98,8 @@ pub(crate) fn install(memory: &mut AddressSpace, kind: KvmKind) {
         .write(TRAMPOLINE_FRAME + PAGE, &tables_page(kind));
 }
 
-/// Where the `length` bytes at ring-0 RSP lie in guest RAM; `None` outside of the ring-0 stack.
+/// The guest physical address of the `length` bytes at ring-0 RSP. The result is `None` if they lie
+/// outside of the ring-0 stack.
 pub(crate) fn stack_frame(rsp: u64, length: u64) -> Option<u64> {
     let bottom = RING0_STACK_END - PAGE;
     (bottom..=RING0_STACK_END - length)
@@ -112,7 +118,7 @@ fn tables_page(kind: KvmKind) -> [u8; TABLES_LENGTH] {
         put(u64::from(selector & !7), &descriptor.to_le_bytes());
     }
     put(u64::from(TASK) + 8, &(TABLES >> 32).to_le_bytes());
-    // RSP0 at offset 4, the bitmap's offset at 102 (Intel SDM vol. 3A, 8.7).
+    // RSP0 lies at offset 4, the bitmap's offset at 102 (Intel SDM vol. 3A, 8.7).
     put(TSS + 4, &RING0_STACK_END.to_le_bytes());
     put(TSS + 102, &IO_BITMAP.to_le_bytes()[..2]);
     put(TSS + IO_BITMAP, &[0xff; BITMAP_LENGTH]);
@@ -132,7 +138,8 @@ fn tables_page(kind: KvmKind) -> [u8; TABLES_LENGTH] {
     page
 }
 
-/// The GDT's descriptors, all marked accessed (and busy), so that the processor never writes to them.
+/// The GDT's descriptors. All are marked accessed (and busy), so that the processor never writes to
+/// them.
 fn descriptors() -> [(u16, u64); 5] {
     let task = TABLES + TSS;
     let base = (task & 0xff_ffff) << 16 | (task >> 24 & 0xff) << 56;
@@ -145,7 +152,8 @@ fn descriptors() -> [(u16, u64); 5] {
     ]
 }
 
-/// A 64-bit interrupt gate (Intel SDM vol. 3A, 6.14.1). `int3` and `into` are the program's to raise.
+/// A 64-bit interrupt gate (Intel SDM vol. 3A, 6.14.1). A program may raise `int3` and `into`
+/// itself.
 fn gate(handler: u64, vector: u8) -> [u8; 16] {
     let privilege: u64 = if matches!(vector, 3 | 4) { 3 } else { 0 };
     let low = handler & 0xffff

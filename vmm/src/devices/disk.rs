@@ -1,7 +1,8 @@
 //! A disk for a guest: a regular file or block device of the host, of fixed size.
 //!
-//! Two host descriptors lead to the same disk, and one of them was opened with `O_DIRECT`. The guest
-//! chooses whether an access goes through the host's page cache, and the host judges the alignment.
+//! Two host descriptors lead to the same disk, and one of them was opened with `O_DIRECT`. The
+//! guest chooses whether an access goes through the host's page cache, and the host judges the
+//! alignment.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek as _, SeekFrom};
@@ -225,7 +226,8 @@ impl HostDisk {
         host_io::read_at(self.descriptor(cache)?, into, offset)
     }
 
-    /// Writes from `offset` on. The caller keeps within [`Self::size`], so that the file never grows.
+    /// Writes from `offset` on. The caller keeps within [`Self::size`], so that the file never
+    /// grows.
     ///
     /// # Errors
     /// The error of the host's `pwritev2`: `EINVAL` for a misaligned direct access.

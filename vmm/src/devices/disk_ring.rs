@@ -6,9 +6,9 @@
 //! for each disk.
 //!
 //! The VMM's seccomp filter does not see what an `io_uring` does. So each ring is restricted before
-//! its first use (`IORING_REGISTER_RESTRICTIONS`, `io_uring_register(2)`): the ring reads and writes
-//! the file with which it was made, and takes no other registration. The filter prevents a second
-//! ring.
+//! its first use (`IORING_REGISTER_RESTRICTIONS`, `io_uring_register(2)`): the ring reads and
+//! writes the file with which it was made, and takes no other registration. The filter prevents a
+//! second ring.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
@@ -53,8 +53,8 @@ pub struct DiskRing<T> {
     under_way: Vec<Option<UnderWay<T>>>,
 }
 
-// SAFETY: the pieces are addresses in guest memory, which all threads may use and which each request
-// keeps mapped. Nothing else here belongs to a thread.
+// SAFETY: the pieces are addresses in guest memory, which all threads may use and which each
+// request keeps mapped. Nothing else here belongs to a thread.
 unsafe impl<T: Send> Send for DiskRing<T> {}
 
 impl<T> std::fmt::Debug for DiskRing<T> {
@@ -99,8 +99,8 @@ impl<T> DiskRing<T> {
     /// Starts to move the bytes of `slices`, which lie in `memory`, at `offset` of the disk.
     ///
     /// # Errors
-    /// There is no room for one more request, or the slices lie in other memory. The caller gets the
-    /// request back.
+    /// There is no room for one more request, or the slices lie in other memory. The caller gets
+    /// the request back.
     ///
     /// # Panics
     /// Never: the ring has an entry for each slot.
@@ -137,9 +137,9 @@ impl<T> DiskRing<T> {
             _pieces: pieces,
             _memory: memory.clone(),
         });
-        // SAFETY: `under_way` keeps the list of pieces and the memory in which they lie (`is_within`)
-        // until the host reports that the request is done, and `Drop` waits for all reports. A slot
-        // is free only after its report, so there are as many entries as slots.
+        // SAFETY: `under_way` keeps the list of pieces and the memory in which they lie
+        // (`is_within`) until the host reports that the request is done, and `Drop` waits for all
+        // reports. A slot is free only after its report, so there are as many entries as slots.
         unsafe { self.ring.submission().push(&entry) }.expect("an entry for each slot");
         // A request that the host doesn't take now is taken with the next one.
         let _ = self.ring.submit();

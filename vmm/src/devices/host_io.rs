@@ -18,10 +18,10 @@ const IOV_MAX: usize = 1024;
 
 /// Pieces of guest memory, in order, whose bytes are yet to be moved.
 ///
-/// No Rust reference leads to guest memory, and the host's kernel moves the bytes. A guest with other
-/// vCPUs may write to the bytes meanwhile, as any program may write to a buffer that it has handed to
-/// a system call, and harms only itself. Each [`VolatileSlice`] promises that its piece is mapped
-/// during `'m`.
+/// No Rust reference leads to guest memory, and the host's kernel moves the bytes. A guest with
+/// other vCPUs may write to the bytes meanwhile, as any program may write to a buffer that it has
+/// handed to a system call, and harms only itself. Each [`VolatileSlice`] promises that its piece
+/// is mapped during `'m`.
 #[derive(Debug, Default)]
 pub struct GuestSlices<'m> {
     pieces: Vec<iovec>,

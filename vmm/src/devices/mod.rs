@@ -1,7 +1,7 @@
 //! The virtual devices of both guests: what a guest has in place of the host's files.
 //!
-//! The bare guest's devices are a console and a disk ([`console`], [`disk`]), behind system calls. A
-//! guest with a kernel has a serial port ([`serial`]), ports for its program's streams
+//! The bare guest's devices are a console and a disk ([`console`], [`disk`]), behind system calls.
+//! A guest with a kernel has a serial port ([`serial`]), ports for its program's streams
 //! ([`program_io`]) and virtio devices ([`virtio`]). All of them move data straight between a host
 //! descriptor and guest memory ([`host_io`]), without a copy in the VMM.
 

@@ -1,9 +1,11 @@
-//! The program's standard streams in a guest with a kernel: the protocol between `/init` and the VMM.
+//! The program's standard streams in a guest with a kernel: the protocol between `/init` and the
+//! VMM.
 //!
-//! For output, `/init` names a piece of its memory in registers and writes to a port: one exit for up
-//! to a pipe's content, and no copy. (A string write, `rep outsb`, would cost one exit a byte, since
-//! KVM interprets it so.) Input goes through the serial port, the only device here that can wake the
-//! guest. `/init` grants credit for input, since a byte without room in the port would be lost.
+//! For output, `/init` names a piece of its memory in registers and writes to a port: one exit for
+//! up to a pipe's content, and no copy. (A string write, `rep outsb`, would cost one exit a byte,
+//! since KVM interprets it so.) Input goes through the serial port, the only device here that can
+//! wake the guest. `/init` grants credit for input, since a byte without room in the port would be
+//! lost.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};

@@ -1,4 +1,4 @@
-//! What the bare guest's processor says about itself, and which extended state the guest may use.
+//! The processor features of the bare guest's vCPU, and the extended state that the guest may use.
 //!
 //! This serves hardware KVM alone. On software KVM a `CPUID` in ring 3 gives the host's own
 //! answers, whatever KVM is told.

@@ -21,7 +21,7 @@ pub enum VmExit {
     Shutdown,
     /// KVM's interpreter does not know the instruction.
     EmulationFailure {
-        /// The instruction's bytes, as far as KVM told.
+        /// The instruction's bytes, as far as KVM reports them.
         bytes: Vec<u8>,
     },
     /// The processor refused the guest's state.
@@ -83,9 +83,9 @@ pub(crate) fn internal_error(run: &kvm_run) -> VmExit {
     if failure.ndata >= 1 && failure.flags & 1 != 0 {
         // SAFETY: bit 0 of `flags` (KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) says that
         // the kernel has filled these fields in.
-        let told = unsafe { failure.__bindgen_anon_1.__bindgen_anon_1 };
-        let length = usize::from(told.insn_size).min(told.insn_bytes.len());
-        bytes.extend_from_slice(&told.insn_bytes[..length]);
+        let reported = unsafe { failure.__bindgen_anon_1.__bindgen_anon_1 };
+        let length = usize::from(reported.insn_size).min(reported.insn_bytes.len());
+        bytes.extend_from_slice(&reported.insn_bytes[..length]);
     }
     VmExit::EmulationFailure { bytes }
 }

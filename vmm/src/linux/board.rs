@@ -160,7 +160,8 @@ impl Board {
     }
 }
 
-/// Locks a device. A poisoned lock is taken all the same, since a panic in a device ends the process.
+/// Locks a device. A poisoned lock is taken all the same, since a panic in a device ends the
+/// process.
 pub(super) fn lock<T>(device: &Mutex<T>) -> MutexGuard<'_, T> {
     device.lock().unwrap_or_else(PoisonError::into_inner)
 }

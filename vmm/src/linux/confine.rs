@@ -51,7 +51,7 @@ pub struct DevicesInUse {
     pub has_disk_ring: bool,
 }
 
-/// Confines all threads of this process for good. Any other call kills the process.
+/// Confines all threads of this process until its end. Any other call kills the process.
 ///
 /// # Errors
 /// See [`ConfineError`].
@@ -59,8 +59,8 @@ pub fn confine_all_threads(devices: DevicesInUse) -> Result<(), ConfineError> {
     allowed(devices).confine_all_threads()
 }
 
-/// Confines the network card's worker further: it can use no ioctl and no disk, and read nothing but
-/// packets.
+/// Confines the network card's worker further: it can use no ioctl and no disk, and read nothing
+/// but packets.
 ///
 /// # Errors
 /// See [`ConfineError`].

@@ -1,4 +1,5 @@
-//! Guests that write nonsense to their devices, on this host's KVM: the machine goes on, or ends with the reason.
+//! Guests that write nonsense to their devices, on this host's KVM: the machine goes on, or it ends
+//! and names the reason.
 
 use std::error::Error as _;
 use std::os::unix::net::UnixDatagram;
@@ -10,7 +11,7 @@ use crate::devices::disk::{HostCache, HostDisk};
 use crate::devices::virtio::block::Block;
 use crate::devices::virtio::net::Net;
 
-/// Where the guest has its queue: descriptors, available and used ring, and a buffer.
+// The addresses of the guest's queue: descriptors, available and used ring, and a buffer.
 const TABLE: u64 = 0x60_0000;
 const AVAILABLE: u64 = 0x60_1000;
 const USED: u64 = 0x60_2000;
@@ -18,7 +19,7 @@ const BUFFER: u64 = 0x60_3000;
 const NEXT: u32 = 1;
 const WRITE: u32 = 2;
 
-/// Maps the devices' registers onto themselves, by a page directory behind the three page tables.
+/// Maps the devices' registers onto themselves, by a page directory after the three page tables.
 fn map_devices() -> Vec<u8> {
     let directory = PAGE_TABLES + 0x3000;
     let entry = u32::try_from(directory).unwrap() | 3;
@@ -53,7 +54,7 @@ fn store_all(words: &[(u64, u32)]) -> Vec<u8> {
     stores.flatten().collect()
 }
 
-/// Sets up queue 0 of the disk as a driver does, with its descriptors at `table`.
+/// Sets up queue 0 of the disk as a driver does, with the descriptors at `table`.
 fn set_up(table: u64) -> Vec<u8> {
     let word = |address| u32::try_from(address).unwrap();
     store_all(&[
@@ -71,7 +72,7 @@ fn set_up(table: u64) -> Vec<u8> {
     ])
 }
 
-/// Writes descriptors: low and high half of the address, length, flags, next.
+/// Writes descriptors, each of an address, a length, flags and the next descriptor's number.
 fn describe(descriptors: &[(u64, u32, u32, u32)]) -> Vec<u8> {
     let mut code = Vec::new();
     for (at, &(address, length, flags, next)) in (TABLE..).step_by(16).zip(descriptors) {
@@ -85,7 +86,8 @@ fn describe(descriptors: &[(u64, u32, u32, u32)]) -> Vec<u8> {
     code
 }
 
-/// What the machine says of a guest that has its queue's chain 0 served, after `before`, with the available index at `index`.
+/// The error of a machine whose guest runs `before`, sets the available index to `index`, and
+/// notifies the device.
 fn violation(before: &[u8], index: u32) -> Option<String> {
     let mut code = set_up(TABLE);
     code.extend(before);
@@ -140,7 +142,8 @@ fn a_ring_outside_of_memory_ends_the_machine_with_the_reason() {
 
 #[test]
 fn nonsense_in_every_register_does_not_end_the_machine() {
-    // mov $end, %ecx; mov $value, %eax; l: mov (%rcx), %edx; mov %eax, (%rcx); sub $4, %ecx; cmp $VIRTIO, %ecx; jae l
+    // mov $end, %ecx; mov $value, %eax; l: mov (%rcx), %edx; mov %eax, (%rcx); sub $4, %ecx;
+    // cmp $VIRTIO, %ecx; jae l
     let mut code = Vec::new();
     for value in [u32::MAX, 0xdead_beef, 1, 0] {
         code.push(0xb9);

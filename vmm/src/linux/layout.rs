@@ -10,7 +10,8 @@ use bytesize::ByteSize;
 
 /// The descriptors of the kernel's first segments. They lie below the memory that a kernel uses.
 pub const GDT: u64 = 0x500;
-/// `struct boot_params`, the "zero page" (Documentation/arch/x86/zero-page.rst), at its usual place.
+/// `struct boot_params`, the "zero page" (Documentation/arch/x86/zero-page.rst), at its usual
+/// place.
 pub const ZERO_PAGE: u64 = 0x7000;
 /// The seed of the kernel's random numbers (`struct setup_data`), in the page after the zero page.
 pub const RANDOM_SEED: u64 = 0x8000;
@@ -36,7 +37,8 @@ pub const VIRTIO: u64 = DEVICE_HOLE.start;
 pub const VIRTIO_SIZE: u64 = 0x1000;
 /// The most virtio devices.
 pub const VIRTIO_COUNT: usize = 8;
-/// The interrupt of the first virtio device. Those of the others follow, and the PC's own lie below.
+/// The interrupt of the first virtio device. Those of the others follow, and the PC's own lie
+/// below.
 pub const VIRTIO_INTERRUPT: u32 = 5;
 /// Three pages that KVM needs for real mode on older Intel processors (`KVM_SET_TSS_ADDR`).
 pub const TASK_STATE: usize = 0xfffb_d000;

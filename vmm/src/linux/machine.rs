@@ -1,6 +1,6 @@
 #![expect(unsafe_code, reason = "gives guest memory to the VM")]
-//! The life of a Linux guest: [`Config`] becomes a [`Machine`] (booted, not yet entered), and running
-//! the machine gives an [`Ending`](super::Ending).
+//! The life of a Linux guest: [`Config`] becomes a [`Machine`] (booted, not yet entered), and
+//! running the machine gives an [`Ending`](super::Ending).
 
 use std::io;
 use std::mem::ManuallyDrop;
@@ -212,8 +212,8 @@ fn build_board(
     })
 }
 
-/// Makes KVM pass a guest's notices of a disk to the disk's worker at once (`KVM_IOEVENTFD`), without
-/// an exit to the VMM. A disk without a worker is served in the exit.
+/// Makes KVM pass a guest's notices of a disk to the disk's worker at once (`KVM_IOEVENTFD`),
+/// without an exit to the VMM. A disk without a worker is served in the exit.
 fn notify_disk_workers(vm: &VmFd, workers: &[Option<DiskWorker>]) -> Result<(), KvmError> {
     for (place, worker) in (0..).zip(workers) {
         let Some(worker) = worker else { continue };

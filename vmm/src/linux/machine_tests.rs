@@ -1,6 +1,7 @@
-//! Guests that are a few bytes of kernel: machines booted on this host's KVM, software or hardware.
+//! Guests of a few bytes of kernel: machines that boot on this host's KVM, of either kind.
 //!
-//! Each starts as a kernel does, in 64-bit mode and ring 0, with the zero page's address in RSI.
+//! Each guest starts as a kernel does, in 64-bit mode and ring 0, with the zero page's address in
+//! RSI.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -15,7 +16,7 @@ use crate::bare::guest_tests::elf;
 use crate::devices::serial::KernelMessages;
 use crate::kvm::{Hypervisor, KvmError};
 
-/// A kernel of one page: [`elf`], with the physical address that a kernel has as well.
+/// Builds a kernel of one page: [`elf`], with the physical address that a kernel also has.
 pub(crate) fn kernel_of(code: &[u8]) -> Vec<u8> {
     let mut file = elf(code);
     file[0x58..0x60].copy_from_slice(&0x40_0000_u64.to_le_bytes());
@@ -43,7 +44,8 @@ pub(super) fn config(code: &[u8]) -> Config {
     }
 }
 
-/// Boots a machine; `None` where there is no KVM, or none with interrupt controllers.
+/// Boots a machine. The result is `None` if the host has no KVM, or one without interrupt
+/// controllers.
 fn boot(config: Config) -> Option<Result<Machine, BootError>> {
     let hypervisor = match Hypervisor::open() {
         Ok(hypervisor) => hypervisor,
@@ -110,7 +112,7 @@ fn a_kernel_finds_its_magic_in_the_zero_page() {
 
 #[test]
 fn nonsense_on_every_port_does_not_end_the_machine() {
-    // Every port but the exit's and the keyboard's: in (%dx), out %eax, (%dx), by a loop in the guest.
+    // A loop in the guest reads and writes every port but the exit's and the keyboard's:
     // mov $0xffff, %ecx; l: mov %ecx, %edx; cmp $KEYBOARD, %ecx; je n; cmp $EXIT, %ecx; je n;
     // in %dx, %eax; mov $0xdeadbeef, %eax; out %eax, %dx; n: dec %ecx; jnz l
     let mut code = vec![0xb9, 0xff, 0xff, 0, 0, 0x89, 0xca, 0x81, 0xf9];
@@ -129,7 +131,7 @@ fn nonsense_on_every_port_does_not_end_the_machine() {
 
 #[test]
 fn a_triple_fault_is_no_reset() {
-    // There is no table of interrupts: ud2
+    // ud2, without a table of interrupts
     if let Some(ending) = run(config(&[0x0f, 0x0b])) {
         assert_eq!(ending.unwrap(), Ending::TripleFault(String::new()));
     }

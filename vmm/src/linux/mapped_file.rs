@@ -1,9 +1,11 @@
 #![expect(unsafe_code, reason = "maps pages of files over guest memory")]
-//! A file that goes into guest memory without being copied: a reader that maps whole pages where it is asked to read them.
+//! A reader that puts a file into guest memory without a copy: it maps whole pages over the memory
+//! into which it should read them.
 //!
-//! An image can be gigabytes, which its guest reads once, to unpack them. Mapped, they cost neither the time of a copy nor
-//! memory of the guest's own: all guests share the pages that the host's page cache holds anyway, until one writes to its own
-//! (mmap(2), `MAP_PRIVATE`). Pages are mapped where place and offset agree modulo a page; everything else is copied.
+//! An image can be gigabytes, which its guest reads once to unpack them. Mapped pages cost no time
+//! for a copy and no memory of the guest's own: all guests share the pages that the host's page
+//! cache holds anyway, until a guest writes to a page (mmap(2), `MAP_PRIVATE`). A page is mapped if
+//! its address and its offset in the file agree modulo a page. All other bytes are copied.
 
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};
@@ -17,9 +19,10 @@ use vm_memory::{
 
 use crate::memory::{Memory, PAGE, fill};
 
-/// A file to be put into `memory`.
+/// A file that is put into `memory`.
 ///
-/// It must not become shorter while a guest runs: a page that is gone ends the guest (`SIGBUS`).
+/// The file must not become shorter while a guest runs: an access to a page that is gone ends the
+/// guest (`SIGBUS`).
 #[derive(Debug)]
 pub struct MappedFile<'f> {
     file: &'f File,
@@ -28,10 +31,10 @@ pub struct MappedFile<'f> {
 }
 
 impl<'f> MappedFile<'f> {
-    /// A reader of `file` from where it stands.
+    /// Makes a reader that begins at the position of `file`.
     ///
     /// # Errors
-    /// The file can't be asked for its length.
+    /// The host can't tell the file's length.
     pub fn new(file: &'f File, memory: &'f Memory) -> io::Result<Self> {
         let length = file.metadata()?.len();
         Ok(Self {
@@ -41,7 +44,7 @@ impl<'f> MappedFile<'f> {
         })
     }
 
-    /// [`Self::map`] where the file stands, which is then behind what was mapped.
+    /// Calls [`Self::map`] with the file's position, and moves the position on.
     fn map_next<B: BitmapSlice>(&self, into: &VolatileSlice<B>) -> io::Result<u64> {
         let mut file = self.file;
         let offset = file.stream_position()?;
@@ -50,8 +53,9 @@ impl<'f> MappedFile<'f> {
         Ok(mapped)
     }
 
-    /// Maps the whole pages at the start of `into` over it, and gives their bytes: none if it is no guest memory, doesn't
-    /// start on a page, or the file has no whole page there.
+    /// Maps whole pages of the file over the start of `into`, and returns their length in bytes.
+    /// The result is zero if `into` is not guest memory, doesn't start on a page, or the file has
+    /// no whole page at `offset`.
     fn map<B: BitmapSlice>(&self, into: &VolatileSlice<B>, offset: u64) -> io::Result<u64> {
         let host = into.ptr_guard_mut().as_ptr();
         let left = self.length.saturating_sub(offset);
@@ -60,8 +64,9 @@ impl<'f> MappedFile<'f> {
         if !is_aligned || length == 0 || !self.is_guest_memory(host, length) {
             return Ok(0);
         }
-        // SAFETY: MAP_FIXED replaces whole pages of guest memory (both checked above) and nothing else; it is the VMM's own
-        // mapping, to which no Rust reference exists, and the mapping is private: no write of the guest's reaches the file.
+        // SAFETY: MAP_FIXED replaces whole pages of guest memory (both checked above) and nothing
+        // else. Guest memory is the VMM's own mapping, to which no Rust reference leads. The new
+        // mapping is private: no write of the guest's reaches the file.
         let mapped = unsafe {
             libc::mmap(
                 host.cast(),
@@ -78,7 +83,8 @@ impl<'f> MappedFile<'f> {
         Ok(length)
     }
 
-    /// Maps what can be mapped at the start of `into`, or copies up to where that can be. None is left at the file's end.
+    /// Maps the pages at the start of `into` that can be mapped, or copies up to the next one.
+    /// Returns the length in bytes, which is zero at the file's end.
     fn read_some<B: BitmapSlice>(
         &self,
         into: &VolatileSlice<B>,
@@ -128,7 +134,7 @@ mod tests {
     use super::*;
     use crate::memory::map;
 
-    /// A file of `length` bytes, of which no two pages are alike.
+    /// A file of `length` bytes in which no two pages are equal.
     fn file_of(length: usize) -> (File, Vec<u8>) {
         let bytes: Vec<u8> = (0..length)
             .map(|at| u8::try_from((at / 7 + at / 4096) % 251).unwrap())

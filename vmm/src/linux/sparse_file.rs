@@ -1,8 +1,10 @@
-//! A file that is read into fresh guest memory: its holes, which such memory has already, are skipped.
+//! A reader of a file for fresh guest memory. The file's holes are skipped, since fresh memory
+//! holds zeros already.
 //!
-//! A `vmlinux` has holes of megabytes, since its sections begin at huge pages. It is copied and not mapped, although most of it
-//! comes from the page cache: a kernel patches nearly every page of its own code as it boots, and a page of a private mapping
-//! that is written to takes three page faults of the guest's, each a VM exit, where copies in huge pages take one for 2 MiB.
+//! A `vmlinux` has holes of megabytes, since its sections begin at huge pages. A kernel is copied
+//! and not mapped, although most of it comes from the page cache. As it boots, a kernel patches
+//! nearly every page of its own code. Each such page of a private mapping takes three page faults
+//! of the guest's, each a VM exit, while copies in huge pages take one exit for 2 MiB.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -18,17 +20,18 @@ use crate::memory::fill;
 #[derive(Debug)]
 pub struct SparseFile<'f>(pub &'f File);
 
-/// What begins at some place of a file.
+/// What a file has from some offset on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extent {
-    /// Bytes up to this place.
+    /// Data up to this offset.
     Data(u64),
-    /// Zeros up to this place.
+    /// A hole up to this offset.
     Hole(u64),
 }
 
 impl SparseFile<'_> {
-    /// What there is at `at` (lseek(2), `SEEK_DATA` and `SEEK_HOLE`); an empty hole at the file's end.
+    /// What the file has at `at` (lseek(2), `SEEK_DATA` and `SEEK_HOLE`). At the file's end the
+    /// result is an empty hole.
     fn extent(&self, at: u64) -> io::Result<Extent> {
         let from = i64::try_from(at).map_err(io::Error::other)?;
         let place = |offset: i64| u64::try_from(offset).map_err(io::Error::other);
@@ -44,7 +47,8 @@ impl SparseFile<'_> {
         Ok(extent)
     }
 
-    /// Reads, or skips, what lies together where the file stands. None is left at the file's end.
+    /// Reads or skips the extent at the file's position, and returns its length, which is zero at
+    /// the file's end.
     fn read_extent<B: BitmapSlice>(
         &self,
         into: &VolatileSlice<B>,
@@ -105,7 +109,8 @@ mod tests {
     /// Pages in the files below.
     const PAGES: usize = 8;
 
-    /// A file of `PAGES` pages and some bytes, of which those that `written` says are data, and what it reads as.
+    /// A file of `PAGES` pages and `rest` bytes, and the file's contents. The pages that `written`
+    /// names are data, and the others are holes.
     fn file_with(written: [bool; PAGES], rest: usize) -> (File, Vec<u8>) {
         let file = tempfile::tempfile().unwrap();
         let mut bytes = vec![0; PAGES * 4096 + rest];

@@ -97,8 +97,8 @@ fn job(name: &'static str, work: Work, board: Arc<Board>, on_end: OnEnd) -> Job 
     (name, Box::new(run))
 }
 
-/// Starts a thread for each job, and confines all threads before a job begins. The start of a thread
-/// takes calls that the filter refuses, so all threads are started first.
+/// Starts a thread for each job, and confines all threads before a job begins. The start of a
+/// thread takes calls that the filter refuses, so all threads are started first.
 fn start_confined(jobs: Vec<Job>, devices: DevicesInUse) -> Result<(), BootError> {
     let gate = Arc::new(Barrier::new(jobs.len() + 1));
     for (name, work) in jobs {

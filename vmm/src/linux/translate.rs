@@ -1,24 +1,27 @@
-//! From an address of the guest's user space to one of its memory, by the guest's own page tables.
+//! The translation of an address of the guest's user space to an address of guest memory, by the
+//! guest's own page tables.
 //!
-//! KVM has an ioctl for that (`KVM_TRANSLATE`), which asks on behalf of the guest's kernel: with supervisor mode access
-//! prevention, which kernels turn on, it finds no page of a program.
+//! KVM has an ioctl for translations (`KVM_TRANSLATE`), which asks on behalf of the guest's kernel.
+//! Kernels turn supervisor mode access prevention on, and then the ioctl finds no page of a
+//! program.
 
 use vm_memory::{Bytes as _, GuestAddress};
 
 use crate::memory::{Memory, PAGE};
 
-/// Bits of an entry (Intel SDM vol. 3A, 4.5.4).
+// Bits of a page-table entry (Intel SDM vol. 3A, 4.5.4).
 const PRESENT: u64 = 1;
 const USER: u64 = 4;
 const LARGE: u64 = 1 << 7;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-/// Bits of an address that each level decides about, and those below the last level.
+/// The bits of an address by which each level chooses an entry.
 const LEVEL_BITS: u32 = 9;
+/// The bits of an address below the last level.
 const PAGE_BITS: u32 = PAGE.trailing_zeros();
 /// The highest level at which an entry may be a page (1 GiB).
 const MOST_LARGE: u32 = 2;
 
-/// The root of a guest's page tables, as its control registers have it.
+/// A guest's page tables, as its control registers name them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PageTables {
     root: u64,
@@ -26,7 +29,7 @@ pub(super) struct PageTables {
 }
 
 impl PageTables {
-    /// Those that CR3 and CR4 lead to.
+    /// The page tables that CR3 and CR4 name.
     pub(super) const fn new(cr3: u64, cr4: u64) -> Self {
         const FIVE_LEVELS: u64 = 1 << 12;
         Self {
@@ -35,7 +38,7 @@ impl PageTables {
         }
     }
 
-    /// The physical address behind `address`, if user space has a page there.
+    /// The physical address of `address`, if user space has a page there.
     pub(super) fn translate(self, memory: &Memory, address: u64) -> Option<u64> {
         let mut table = self.root;
         for level in (0..self.levels).rev() {
@@ -64,7 +67,8 @@ mod tests {
 
     const BITS: u64 = PRESENT | USER;
 
-    /// Tables at 0x1000 (root), 0x2000, 0x3000, 0x4000 for addresses whose upper indices are zero.
+    /// Tables at 0x1000 (the root), 0x2000, 0x3000 and 0x4000, for addresses whose upper indices
+    /// are zero.
     fn tables(last: [(u64, u64); 3]) -> (Memory, PageTables) {
         let memory = map(&[(0, 1 << 20)]).unwrap();
         for (at, next) in [(0x1000, 0x2000), (0x2000, 0x3000), (0x3000, 0x4000)] {

@@ -92,8 +92,8 @@ impl Vcpu {
         Err(self.stopped(&stopped))
     }
 
-    /// Passes on the bytes that RSI and RCX name, a page at a time: pages that are neighbours in the
-    /// guest's address space are none in its memory. Output ends at a page that isn't there.
+    /// Passes on the bytes that RSI and RCX name, a page at a time: pages that are neighbours in
+    /// the guest's address space are none in its memory. Output ends at a page that isn't there.
     fn transfer(&self, board: &Board, port: u16) -> Result<Option<EndCause>, RunError> {
         let registers = self
             .fd

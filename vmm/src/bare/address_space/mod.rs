@@ -204,7 +204,8 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Grows, shrinks or moves a mapping (mremap(2) without `MREMAP_FIXED`) and returns its address.
+    /// Grows, shrinks or moves a mapping (mremap(2) without `MREMAP_FIXED`) and returns its
+    /// address.
     ///
     /// A file's mapping can't grow: the address space doesn't keep the file, which the new pages
     /// would have to show.

@@ -1,4 +1,4 @@
-//! The address space against a model: a map from page to permission and contents.
+//! The address space compared with a model: a map from page to permission and contents.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::{Access, AddressSpace, Backing, Growth, GuestRam, MapError, Placement, Protection};
 use crate::memory::PAGE;
 
-/// Where the operations happen: few pages, so that they meet.
+// The operations happen in few pages, so that they meet.
 const BASE: u64 = 0x10_0000;
 const PAGES: u64 = 24;
 const PAGE_LENGTH: usize = 4096;
@@ -84,7 +84,7 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// What each mapped page permits and is filled with.
+/// The permission of each mapped page, and the byte with which the page is filled.
 type Model = BTreeMap<u64, (Protection, u8)>;
 
 fn readable(protection: Protection) -> bool {
@@ -152,7 +152,7 @@ fn apply(space: &mut AddressSpace, model: &mut Model, operation: &Operation) {
     }
 }
 
-/// Moving is tried and undone: the model knows only its own pages.
+/// Grows or shrinks in place: the model knows only its own pages, so no mapping may move.
 fn remap(space: &mut AddressSpace, model: &mut Model, page: u64, pages: u64, new_pages: u64) {
     let address = BASE + page * PAGE;
     let first = model.get(&page).map(|&(protection, _)| protection);
@@ -202,7 +202,7 @@ proptest! {
     #[test]
     fn the_address_space_does_what_the_model_does(operations in prop::collection::vec(operation(), 1..40)) {
         let mut space = AddressSpace::new(GuestRam::new(ByteSize::mib(1)).unwrap());
-        // A mapping that stays makes the page tables, which are never given back.
+        // This mapping stays, so that its page tables, which are never freed, are counted once.
         let anchor = Placement::Fixed(BASE + (PAGES + 20) * PAGE);
         space.map(anchor, PAGE, Protection::READ, Backing::Anonymous).unwrap();
         let free = space.free_bytes();

@@ -149,7 +149,8 @@ impl PageTables {
         self.root
     }
 
-    /// Calls `visit` with each leaf entry of `start..end` whose table exists, and stores the result.
+    /// Calls `visit` with each leaf entry of `start..end` whose table exists, and stores the
+    /// result.
     ///
     /// A range without a table is skipped at the level where the table is missing, since a program
     /// may name terabytes that are not mapped.

@@ -201,8 +201,8 @@ impl AddressSpace {
         self.drop_translations(&lost)
     }
 
-    /// Prepares the move of `range` to `to`. Returns the pages of `range` that have frames, with the
-    /// address to which each will move, and makes the tables there. Nothing moves yet, and
+    /// Prepares the move of `range` to `to`. Returns the pages of `range` that have frames, with
+    /// the address to which each will move, and makes the tables there. Nothing moves yet, and
     /// [`Self::move_pages`] can no longer run out of memory.
     pub(super) fn prepare_move(
         &mut self,

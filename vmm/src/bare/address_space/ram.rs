@@ -46,7 +46,8 @@ pub struct GuestRam {
 impl GuestRam {
     /// The least RAM that a guest can have.
     pub const MIN: ByteSize = ByteSize::mib(1);
-    /// The most RAM that a guest can have: 39 bits of physical address, as consumer processors have.
+    /// The most RAM that a guest can have: 39 bits of physical address, as consumer processors
+    /// have.
     pub const MAX: ByteSize = ByteSize::gib(512);
 
     /// Checks that a guest can have `size` bytes of RAM.
@@ -122,8 +123,8 @@ impl GuestRam {
         self.slice(at, into.len() as u64).copy_to(into);
     }
 
-    /// Gives the pages `at..at + length` back to the host (`MADV_DONTNEED`). Anonymous pages are zero
-    /// afterwards, and pages of a file show the file again.
+    /// Gives the pages `at..at + length` back to the host (`MADV_DONTNEED`). Anonymous pages are
+    /// zero afterwards, and pages of a file show the file again.
     ///
     /// The host tells KVM (MMU notifier), and KVM drops every translation to these pages.
     ///
@@ -188,8 +189,8 @@ impl GuestRam {
     pub fn drop_translations(&self, at: u64, length: u64) -> io::Result<()> {
         let host = self.pages(at, length);
         for protection in [libc::PROT_NONE, libc::PROT_READ | libc::PROT_WRITE] {
-            // SAFETY: these are whole pages of this mapping, and nobody reads or writes them between
-            // the two calls.
+            // SAFETY: these are whole pages of this mapping, and nobody reads or writes them
+            // between the two calls.
             check(unsafe { libc::mprotect(host.cast(), index(length), protection) })?;
         }
         Ok(())

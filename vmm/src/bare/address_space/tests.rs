@@ -1,4 +1,4 @@
-//! What an address space is asked for, case by case.
+//! Single cases of what a program asks of its address space.
 
 use bytesize::ByteSize;
 
@@ -6,7 +6,7 @@ use super::{Access, AddressSpace, Backing, Growth, GuestRam, MapError, Placement
 use crate::bare::layout;
 use crate::memory::PAGE;
 
-/// Where mappings are wished.
+/// The address at which the tests map.
 const BASE: u64 = 0x10_0000;
 const PAGE_LENGTH: usize = 4096;
 
@@ -63,7 +63,7 @@ fn a_reservation_that_moves_keeps_each_page_in_its_place() {
     let none = Protection::NONE;
     let fixed = Placement::Fixed(start);
     space.map(fixed, whole, none, Backing::Anonymous).unwrap();
-    // No table for the first half; one for the second, whose first page has held something.
+    // The first half has no table. The second has one, and its first page has held something.
     space
         .protect(start + half, PAGE, Protection::READ_WRITE)
         .unwrap();
@@ -88,7 +88,7 @@ fn a_reservation_that_moves_keeps_each_page_in_its_place() {
 }
 
 #[test]
-fn a_move_that_fails_leaves_nothing_behind() {
+fn a_move_that_fails_maps_nothing() {
     let size = ByteSize::mib(1);
     for pages in 2..=size.as_u64() / PAGE {
         let mut space = space(size);
@@ -113,10 +113,10 @@ fn a_move_that_fails_leaves_nothing_behind() {
 }
 
 #[test]
-fn terabytes_of_nothing_are_passed_over() {
+fn terabytes_without_a_mapping_are_skipped() {
     let mut space = space(ByteSize::mib(1));
     let length = layout::USER_END - BASE;
-    // Page by page, or table by table, this would take minutes.
+    // This would take minutes if every page, or every missing table, were visited.
     for _ in 0..1000 {
         space
             .map(

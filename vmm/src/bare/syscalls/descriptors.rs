@@ -9,8 +9,8 @@ use crate::devices::console::Stream;
 /// The most descriptors of a program (`RLIMIT_NOFILE`).
 pub(super) const MAX_DESCRIPTORS: usize = 1024;
 
-/// What execve(2) does with a descriptor (`FD_CLOEXEC`). The guest has no execve, so the flag is only
-/// kept for the program.
+/// What execve(2) does with a descriptor (`FD_CLOEXEC`). The guest has no execve, so the flag is
+/// only kept for the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnExec {
     /// The descriptor stays open.
@@ -81,8 +81,8 @@ impl OpenFile {
         self.has_data() && self.flags & libc::O_ACCMODE != libc::O_RDONLY
     }
 
-    /// Whether the program may use the file's data: a file opened with `O_PATH` only names a place in
-    /// the tree.
+    /// Whether the program may use the file's data: a file opened with `O_PATH` only names a place
+    /// in the tree.
     pub fn has_data(&self) -> bool {
         self.flags & libc::O_PATH == 0
     }

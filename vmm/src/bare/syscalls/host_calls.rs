@@ -1,4 +1,5 @@
-//! The host system calls that the VMM makes to serve a guest's system calls, for the seccomp filter.
+//! The host system calls that the VMM makes to serve a guest's system calls, for the seccomp
+//! filter.
 
 use nix::libc::{self, c_long};
 

@@ -74,8 +74,8 @@ impl Personality {
         Ok(memory.map(place, length, protection, backing)?)
     }
 
-    /// The backing of a mapping of a descriptor. The tree never changes, so a private mapping serves as
-    /// a shared one.
+    /// The backing of a mapping of a descriptor. The tree never changes, so a private mapping
+    /// serves as a shared one.
     fn file_backing(
         &self,
         call: &SystemCall,

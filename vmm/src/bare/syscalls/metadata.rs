@@ -134,8 +134,8 @@ impl Personality {
         }
     }
 
-    /// The attributes of a terminal if the host's stream is one. Any other stream looks like a pipe:
-    /// it can only be read or written.
+    /// The attributes of a terminal if the host's stream is one. Any other stream looks like a
+    /// pipe: it can only be read or written.
     fn attributes_of_stream(&self, stream: Stream) -> Attributes {
         let number = stream as u32;
         let (mode, special) = if self.console.is_terminal(stream) {

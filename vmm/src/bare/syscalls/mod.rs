@@ -2,8 +2,8 @@
 //!
 //! The VMM serves every system call of the guest here, over virtual devices only: a console, one
 //! block device, clocks, memory and a read-only file tree. No call reaches the host's file system.
-//! All arguments are checked as Linux checks them: a bad pointer gives the program `EFAULT`, and does
-//! the VMM no harm.
+//! All arguments are checked as Linux checks them: a bad pointer gives the program `EFAULT`, and
+//! does the VMM no harm.
 //!
 //! Each file serves one family of calls. A call that no family serves gives `ENOSYS`.
 
@@ -212,7 +212,8 @@ impl Personality {
         effect
     }
 
-    /// Whether the program has written to its standard output. A workload's first line says "ready".
+    /// Whether the program has written to its standard output. A workload's first line says
+    /// "ready".
     pub fn has_written_output(&self) -> bool {
         self.console.has_output()
     }

@@ -1,4 +1,5 @@
-//! The calls on the process itself: its identity, its limits, waiting on its memory (futex), its end.
+//! The calls on the process itself: its identity, its limits, waiting on its memory (futex), its
+//! end.
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
@@ -50,8 +51,8 @@ pub(super) fn serve(
         | libc::SYS_getpgid
         | libc::SYS_getsid => Ok(own_id),
         libc::SYS_getppid => Ok(PARENT_ID),
-        // The program is root, in no group, and alone on one processor: there is nobody to lock out,
-        // or to yield to.
+        // The program is root, in no group, and alone on one processor: there is nobody to lock
+        // out, or to yield to.
         libc::SYS_getuid
         | libc::SYS_geteuid
         | libc::SYS_getgid

@@ -99,7 +99,8 @@ pub(super) fn duration(seconds: i64, nanoseconds: i64) -> Option<Duration> {
     Some(Duration::new(u64::try_from(seconds).ok()?, nanoseconds))
 }
 
-/// Sleeps in the host's kernel for the whole time, since no signal handler of the guest's ever runs.
+/// Sleeps in the host's kernel for the whole time, since no signal handler of the guest's ever
+/// runs.
 fn sleep(time: Duration) -> u64 {
     thread::sleep(time);
     0

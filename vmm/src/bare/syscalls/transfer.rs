@@ -144,8 +144,8 @@ impl Personality {
         disk.read(&mut into, offset, mode_of(file.flags).cache)
     }
 
-    /// Writes `buffers`, at the position `at` or at the open file's own. `extra` are `O_*` flags for
-    /// this call alone.
+    /// Writes `buffers`, at the position `at` or at the open file's own. `extra` are `O_*` flags
+    /// for this call alone.
     fn write(
         &mut self,
         memory: &AddressSpace,

@@ -134,8 +134,8 @@ pub struct FileTree {
 }
 
 impl FileTree {
-    /// Makes a tree with the devices and the program, which lies at `path`. `/proc/self/exe` is a link
-    /// to the program.
+    /// Makes a tree with the devices and the program, which lies at `path`. `/proc/self/exe` is a
+    /// link to the program.
     ///
     /// # Errors
     /// `path` is not absolute or is a device's, or the host can't tell the program's size.

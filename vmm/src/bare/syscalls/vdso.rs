@@ -2,17 +2,18 @@
     unsafe_code,
     reason = "assembles the vDSO's image and reads the time-stamp counter"
 )]
-//! Clocks without a VM exit: a vDSO in the guest that computes the time from the processor's counter.
+//! Clocks without a VM exit: a vDSO in the guest that computes the time from the processor's
+//! counter.
 //!
 //! A program that times each of its disk accesses would pay two exits for the clock beside the exit
-//! for the access, and would measure them. So the guest gets what Linux gives to a process: a page of
-//! code that reads `rdtsc`, and a page of numbers (the *clock page*) by which the code turns ticks
-//! into nanoseconds. The VMM fills the clock page when the code asks for it with a system call
-//! ([`REFRESH`]): at the first clock reading, and then at most once a second.
+//! for the access, and would measure them. So the guest gets what Linux gives to a process: a page
+//! of code that reads `rdtsc`, and a page of numbers (the *clock page*) by which the code turns
+//! ticks into nanoseconds. The VMM fills the clock page when the code asks for it with a system
+//! call ([`REFRESH`]): at the first clock reading, and then at most once a second.
 //!
 //! The guest's counter must be the host's. So the code sends its reading with the call, and the VMM
-//! checks that the reading lies between the host's counter at the VMM's start and the counter now. If
-//! the reading does not, the clock page says "never", and every clock reading is a system call.
+//! checks that the reading lies between the host's counter at the VMM's start and the counter now.
+//! If the reading does not, the clock page says "never", and every clock reading is a system call.
 
 use std::arch::global_asm;
 use std::arch::x86_64::{__cpuid, _mm_lfence, _rdtsc};
@@ -35,8 +36,8 @@ unsafe extern "C" {
     static IMAGE_END: u8;
 }
 
-/// The system call that asks for the clock page. Its arguments are the page's address and the guest's
-/// counter, and its number is none of Linux's.
+/// The system call that asks for the clock page. Its arguments are the page's address and the
+/// guest's counter, and its number is none of Linux's.
 pub(super) const REFRESH: u64 = 0x6973_6f62;
 
 /// The longest use of a clock page, in nanoseconds. Then the host's clock is read again.
@@ -45,8 +46,8 @@ const LONGEST_USE: u64 = 1_000_000_000;
 /// 50 ns in the measurement then stays below a microsecond in use.
 const USE_FACTOR: u64 = 16;
 
-/// Puts the vDSO's two pages into a program's address space, and returns the address of the code: the
-/// value of `AT_SYSINFO_EHDR`.
+/// Puts the vDSO's two pages into a program's address space, and returns the address of the code:
+/// the value of `AT_SYSINFO_EHDR`.
 ///
 /// # Errors
 /// There is no room.
@@ -122,8 +123,8 @@ fn nanoseconds(clock: ClockId) -> Result<u64, Errno> {
         .ok_or(Errno::EINVAL)
 }
 
-/// Whether the counter runs at one rate in all states of the processor (CPUID leaf 80000007h, EDX bit
-/// 8).
+/// Whether the counter runs at one rate in all states of the processor (CPUID leaf 80000007h, EDX
+/// bit 8).
 fn counter_is_invariant() -> bool {
     __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & 1 << 8 != 0
 }
@@ -199,8 +200,8 @@ impl Clock {
 
     /// The next clock page for a guest whose counter has just shown `guest_ticks`.
     ///
-    /// The guest's monotonic clock never goes back: if the last page ran ahead of the host's clock, the
-    /// next page goes on from there.
+    /// The guest's monotonic clock never goes back: if the last page ran ahead of the host's clock,
+    /// the next page goes on from there.
     fn refresh(&mut self, guest_ticks: u64) -> Option<ClockPage> {
         // CPUID is run only now, since in a VM it is an exit to the host's own hypervisor.
         if self.page.is_none() && !counter_is_invariant() {

@@ -1,8 +1,9 @@
-# The guest's vDSO: an ELF shared object of one page, and the clock page after it.
+# The guest's vDSO: an ELF shared object of one page. The clock page follows it.
 #
-# A C library finds it by AT_SYSINFO_EHDR and calls __vdso_clock_gettime instead of the kernel. The clock page says
-# how to compute the time from the processor's time-stamp counter; the VMM fills it when asked. Position
-# independent: everything is addressed from the image's own start.
+# A C library finds the vDSO by AT_SYSINFO_EHDR, and calls __vdso_clock_gettime and not the kernel.
+# The clock page holds the numbers to compute the time from the processor's time-stamp counter, and
+# the VMM fills the page when the code asks for it. The code is position independent: every address
+# is relative to the image's start.
 #
 # Intel syntax. The format is ELF-64 (System V gABI, chapters 4 and 5); the calling convention is System V x86-64's.
 
@@ -72,8 +73,8 @@ isobench_vdso_start:
 .Lname_gettimeofday:  .asciz "__vdso_gettimeofday"
 .Lstrings_end:
 
-# In: edi is CLOCK_REALTIME (0) or CLOCK_MONOTONIC (1). Out: seconds in rax, nanoseconds in rdx, carry clear;
-# or carry set when only the VMM knows. Keeps rdi and rsi.
+# In: edi is CLOCK_REALTIME (0) or CLOCK_MONOTONIC (1). Out: seconds in rax, nanoseconds in rdx, and
+# the carry clear; or the carry set if only the VMM knows the time. Keeps rdi and rsi.
 .balign 16
 .Lread_clock:
     lea r8, [rip + CLOCK_PAGE]
@@ -134,7 +135,7 @@ isobench_vdso_start:
 
 .balign 16
 .Lgettimeofday:
-    test rsi, rsi                                   # time zones are the VMM's matter
+    test rsi, rsi                                   # the VMM serves time zones
     jnz .Lgettimeofday_call
     test rdi, rdi
     jz .Lgettimeofday_call

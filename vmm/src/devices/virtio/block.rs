@@ -1,9 +1,9 @@
 //! The block device (specification, 5.2): serves the requests of a guest's driver on a disk of the
 //! host's.
 //!
-//! As a disk does, the device answers a wrong request (a sector past the end, a write to a disk that
-//! may only be read, an unknown kind) with a status. Only a request without a place for the status is
-//! a [`QueueError`].
+//! As a disk does, the device answers a wrong request (a sector past the end, a write to a disk
+//! that may only be read, an unknown kind) with a status. Only a request without a place for the
+//! status is a [`QueueError`].
 
 use std::io;
 
@@ -29,7 +29,8 @@ const QUEUE: u16 = 256;
 const SEGMENTS: u32 = QUEUE as u32 - 2;
 /// The bytes of a request's header: its kind, a reserved word, its first sector.
 const HEADER: usize = 16;
-/// The bytes of one range to discard or to make zero: its first sector, its length in sectors, flags.
+/// The bytes of one range to discard or to make zero: its first sector, its length in sectors,
+/// flags.
 const RANGE: usize = 16;
 /// The most ranges of a request.
 const RANGES: u32 = 16;
@@ -107,7 +108,8 @@ impl Block {
                 let transfer = Transfer {
                     head,
                     direction,
-                    // A sector whose offset overflows lies past the end, as the largest offset does.
+                    // A sector whose offset overflows lies past the end, as the largest offset
+                    // does.
                     offset: sector.saturating_mul(SECTOR),
                     data,
                     status,
@@ -123,7 +125,8 @@ impl Block {
         answer(&status, done, memory).map(Some)
     }
 
-    /// Starts a read or write, if all of it lies on the disk. The result is as in [`Self::request`].
+    /// Starts a read or write, if all of it lies on the disk. The result is as in
+    /// [`Self::request`].
     fn transfer(&mut self, transfer: Transfer, memory: &Memory) -> Result<Option<u32>, QueueError> {
         let is_write = transfer.direction == Direction::Write;
         let is_refused = is_write && self.disk().is_read_only();
@@ -291,8 +294,8 @@ fn configuration(sectors: u64) -> [u8; 60] {
     put(0, low);
     put(4, high);
     put(12, SEGMENTS);
-    // For discards: the most sectors of a range, the most ranges, the alignment. For zeros: the most
-    // sectors, the most ranges, and that zeros may be holes.
+    // For discards: the most sectors of a range, the most ranges, the alignment. For zeros: the
+    // most sectors, the most ranges, and that zeros may be holes.
     put(36, RANGE_SECTORS);
     put(40, RANGES);
     put(44, 1);

@@ -62,8 +62,8 @@ impl Requester {
         }
     }
 
-    /// Makes one request of `kind`, whose data is cut into pieces of at most `piece` bytes. Returns the
-    /// status and the data.
+    /// Makes one request of `kind`, whose data is cut into pieces of at most `piece` bytes. Returns
+    /// the status and the data.
     fn request(&mut self, kind: u32, sector: u64, data: &[u8], piece: usize) -> (u8, Vec<u8>) {
         let reads = matches!(kind, 0 | 8);
         let memory = &self.driver.memory;

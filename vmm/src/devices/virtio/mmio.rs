@@ -2,8 +2,8 @@
 //!
 //! A device is in one of four states, by the bits that the driver has set in `Status`. A write to a
 //! register is ignored in a state in which the register has no meaning. A driver that breaks the
-//! rules of the queues ends the machine: the device could not serve such a driver, and silence would
-//! look like a hang.
+//! rules of the queues ends the machine: the device could not serve such a driver, and silence
+//! would look like a hang.
 
 use virtio_bindings::virtio_config::{
     VIRTIO_CONFIG_S_ACKNOWLEDGE, VIRTIO_CONFIG_S_DRIVER, VIRTIO_CONFIG_S_DRIVER_OK,

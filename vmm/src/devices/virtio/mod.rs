@@ -1,9 +1,9 @@
 //! Virtio devices (Virtual I/O Device specification 1.2): one transport, and the devices behind it.
 //!
 //! A request is served in the exit that announces it, on the vCPU's own thread. No thread has to be
-//! woken, no state is shared, and the answer is ready when the guest goes on. Two things wait for the
-//! host and so have threads: a disk that bypasses the page cache (docs/adr/0005), and the packets of
-//! a network.
+//! woken, no state is shared, and the answer is ready when the guest goes on. Two things wait for
+//! the host and so have threads: a disk that bypasses the page cache (docs/adr/0005), and the
+//! packets of a network.
 
 pub mod block;
 pub mod mmio;
@@ -46,8 +46,8 @@ pub trait Device: std::fmt::Debug + Send {
     /// Forgets all that is under way, since the driver starts over.
     fn reset(&mut self) {}
 
-    /// Serves the requests in `queue`, the device's queue number `index`. Returns whether the driver
-    /// wants an interrupt.
+    /// Serves the requests in `queue`, the device's queue number `index`. Returns whether the
+    /// driver wants an interrupt.
     ///
     /// # Errors
     /// The driver breaks the rules.

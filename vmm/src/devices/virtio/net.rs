@@ -1,14 +1,14 @@
 //! The network device (specification, 5.1): a guest's network card, whose other end is a TAP device
 //! of the host's.
 //!
-//! Driver and host put the same header before a packet (`struct virtio_net_hdr_v1`). So a packet moves
-//! between the guest's buffers and the host in one system call, and no code here reads the packet:
-//! the host's kernel checks header and packet as it checks those of any program. A packet that the
-//! host refuses is lost, as on a wire.
+//! Driver and host put the same header before a packet (`struct virtio_net_hdr_v1`). So a packet
+//! moves between the guest's buffers and the host in one system call, and no code here reads the
+//! packet: the host's kernel checks header and packet as it checks those of any program. A packet
+//! that the host refuses is lost, as on a wire.
 //!
 //! An outgoing packet is sent in the exit that announces it. A thread, the [`NetWorker`], waits for
-//! incoming packets. The thread sleeps while the guest has no room for a packet. The host then drops
-//! packets, and the VMM keeps none.
+//! incoming packets. The thread sleeps while the guest has no room for a packet. The host then
+//! drops packets, and the VMM keeps none.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -73,8 +73,8 @@ pub struct Net {
 }
 
 impl Net {
-    /// Makes a card with this Ethernet address for `tap`. Each call on `tap` must move one packet with
-    /// its header, and must not block.
+    /// Makes a card with this Ethernet address for `tap`. Each call on `tap` must move one packet
+    /// with its header, and must not block.
     pub fn new(tap: OwnedFd, hardware_address: [u8; 6]) -> Self {
         Self {
             tap,

@@ -1,9 +1,9 @@
 //! Requests out of a virtqueue. The crate virtio-queue walks the rings, and this module checks that
 //! each walk has reached its end.
 //!
-//! The crate ends a chain at the first fault (a loop, an index or an address out of range), so that a
-//! broken chain looks like a short one. This module tells them apart: the last descriptor of a broken
-//! chain says that another one follows.
+//! The crate ends a chain at the first fault (a loop, an index or an address out of range), so that
+//! a broken chain looks like a short one. This module tells them apart: the last descriptor of a
+//! broken chain says that another one follows.
 
 use std::sync::atomic::Ordering;
 
@@ -67,8 +67,8 @@ pub struct Chain {
 /// # Errors
 /// The driver breaks the rules.
 pub fn next(queue: &mut Queue, memory: &Memory) -> Result<Option<Chain>, QueueError> {
-    // The index is read before the walk, since the driver may make more requests available meanwhile.
-    // A walk that finds nothing must not be compared with a later index.
+    // The index is read before the walk, since the driver may make more requests available
+    // meanwhile. A walk that finds nothing must not be compared with a later index.
     let available = queue.avail_idx(memory, Ordering::Acquire);
     let available = available.map_err(QueueError::Ring)?.0;
     match queue.iter(memory).map_err(QueueError::Ring)?.next() {
@@ -206,8 +206,8 @@ impl Buffers {
         }
     }
 
-    /// Copies `bytes` to the start of the buffers as far as there is room, and returns how many bytes
-    /// were copied.
+    /// Copies `bytes` to the start of the buffers as far as there is room, and returns how many
+    /// bytes were copied.
     ///
     /// # Errors
     /// A buffer isn't in guest memory.

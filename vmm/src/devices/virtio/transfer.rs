@@ -1,5 +1,5 @@
-//! Reads and writes of the block device: in the exit that announces them, or through a ring, several
-//! at once.
+//! Reads and writes of the block device: in the exit that announces them, or through a ring,
+//! several at once.
 //!
 //! Bytes that go through the host's page cache are mostly there already. To move them takes less
 //! time than to wake a thread, so they are moved in the exit. Bytes that bypass the page cache wait
@@ -132,8 +132,8 @@ impl Transfers {
         Ok(Some(FinishedTransfer { transfer, result }))
     }
 
-    /// The next transfer that was started and is over. If the host has not moved all bytes, the rest
-    /// is moved here, since that gives a better error.
+    /// The next transfer that was started and is over. If the host has not moved all bytes, the
+    /// rest is moved here, since that gives a better error.
     pub fn next_finished(
         &mut self,
         memory: &Memory,
@@ -160,8 +160,8 @@ impl Transfers {
         }
     }
 
-    /// Moves all bytes or fails. Bytes that are not aligned for the host's `O_DIRECT` go through its
-    /// page cache.
+    /// Moves all bytes or fails. Bytes that are not aligned for the host's `O_DIRECT` go through
+    /// its page cache.
     fn move_all(
         &self,
         direction: Direction,

@@ -1,4 +1,5 @@
-//! The "zero page": what a boot loader tells the kernel about the machine (Documentation/arch/x86/boot.rst).
+//! The "zero page": a boot loader's description of the machine for the kernel
+//! (Documentation/arch/x86/boot.rst).
 
 use bytesize::ByteSize;
 use linux_loader::bootparam::{boot_e820_entry, boot_params, setup_header};
@@ -15,60 +16,60 @@ use crate::memory::Memory;
 const E820_RAM: u32 = 1;
 const E820_RESERVED: u32 = 2;
 
-/// "Another boot loader", which has no number of its own.
+/// The number of all boot loaders that have no number of their own.
 const LOADER_UNDEFINED: u8 = 0xff;
 const BOOT_FLAG: u16 = 0xaa55;
 /// `HdrS`.
 const HEADER_MAGIC: u32 = 0x5372_6448;
-/// The protocol that a `vmlinux` is booted with: the first that has all fields used here.
+/// The boot protocol for a `vmlinux`: the first one that has all fields used here.
 const PROTOCOL: u16 = 0x020c;
-/// `LOADED_HIGH`, which `vmlinux` always is.
+/// `LOADED_HIGH`, which holds for every `vmlinux`.
 const LOADED_HIGH: u8 = 1;
 
 /// `SETUP_RNG_SEED` (`asm/setup_data.h`).
 const SETUP_RANDOM_SEED: u32 = 9;
-/// Bytes of seed: as many as the kernel's generator has of state.
+/// The bytes of the seed: as many as the state of the kernel's generator has.
 const SEED: usize = 32;
 
 /// The zero page can't be written.
 #[derive(Debug, thiserror::Error)]
 pub enum BootParamsError {
-    /// Outside of guest memory.
+    /// The address is outside of guest memory.
     #[error("writing to guest memory")]
     Memory(#[from] GuestMemoryError),
-    /// linux-loader refuses.
+    /// linux-loader refuses to write the page.
     #[error("writing the zero page")]
     ZeroPage(#[from] configurator::Error),
 }
 
-/// Where the guest's first file system lies.
+/// The place of the guest's first file system in guest memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InitramfsRange {
-    /// Its address.
+    /// The guest physical address.
     pub address: u32,
-    /// Its length.
+    /// The length in bytes.
     pub size: u32,
 }
 
-/// Writes zero page, command line and random seed for a kernel that brought `header`.
+/// Writes the zero page, the command line and the random seed, for a kernel with `header`.
 ///
 /// # Errors
 /// Guest memory is too small for them.
 ///
 /// # Panics
-/// Never: what is asserted is known here.
+/// Never: a memory map has a handful of ranges.
 pub fn write(
     memory: &Memory,
     size: ByteSize,
     header: setup_header,
     command_line: &[u8],
-    archive: InitramfsRange,
+    initramfs: InitramfsRange,
     seed: &[u8; SEED],
 ) -> Result<(), BootParamsError> {
     memory.write_slice(command_line, GuestAddress(COMMAND_LINE))?;
     memory.write_slice(&seed_record(seed), GuestAddress(RANDOM_SEED))?;
     let mut params = boot_params {
-        hdr: filled(header, archive),
+        hdr: filled(header, initramfs),
         ..boot_params::default()
     };
     let map = memory_map(size);
@@ -84,8 +85,9 @@ pub fn write(
     Ok(LinuxBootConfigurator::write_bootparams(&params, memory)?)
 }
 
-/// The kernel's own header (none for a `vmlinux`), with a boot loader's answers.
-fn filled(header: setup_header, archive: InitramfsRange) -> setup_header {
+/// The kernel's header with the fields that a boot loader fills in. A `vmlinux` has no header of
+/// its own and gets a new one.
+fn filled(header: setup_header, initramfs: InitramfsRange) -> setup_header {
     let header = if header.header == HEADER_MAGIC {
         header
     } else {
@@ -102,14 +104,15 @@ fn filled(header: setup_header, archive: InitramfsRange) -> setup_header {
         type_of_loader: LOADER_UNDEFINED,
         cmd_line_ptr: u32::try_from(COMMAND_LINE).expect("it lies in low memory"),
         cmdline_size: u32::try_from(COMMAND_LINE_SIZE - 1).expect("a few kilobytes"),
-        ramdisk_image: archive.address,
-        ramdisk_size: archive.size,
+        ramdisk_image: initramfs.address,
+        ramdisk_size: initramfs.size,
         setup_data: RANDOM_SEED,
         ..header
     }
 }
 
-/// Start, end and kind of each range of memory: all but what a PC keeps for itself, and the MP table.
+/// The start, end and kind of each range of memory: all but the ranges that a PC keeps for itself,
+/// and the MP table.
 fn memory_map(size: ByteSize) -> Vec<(u64, u64, u32)> {
     let mut map = vec![
         (0, MP_TABLE, E820_RAM),
@@ -121,7 +124,8 @@ fn memory_map(size: ByteSize) -> Vec<(u64, u64, u32)> {
     map
 }
 
-/// A `struct setup_data`: no next one, kind, length, bytes.
+/// A `struct setup_data` with the seed. It holds no next record, the kind, the length, and the
+/// bytes.
 fn seed_record(seed: &[u8; SEED]) -> Vec<u8> {
     let mut record = 0_u64.to_le_bytes().to_vec();
     record.extend_from_slice(&SETUP_RANDOM_SEED.to_le_bytes());
@@ -158,7 +162,7 @@ mod tests {
     fn the_zero_page_holds_what_the_protocol_asks_for() {
         let size = ByteSize::mib(16);
         let memory = map(&[(0, size.as_u64())]).unwrap();
-        let archive = InitramfsRange {
+        let initramfs = InitramfsRange {
             address: 0xf0_0000,
             size: 77,
         };
@@ -167,7 +171,7 @@ mod tests {
             size,
             setup_header::default(),
             b"quiet\0",
-            archive,
+            initramfs,
             &[7; SEED],
         )
         .unwrap();
@@ -179,7 +183,10 @@ mod tests {
         };
         assert_eq!(word(0x1e8) & 0xff, 3);
         assert_eq!(word(0x202), HEADER_MAGIC);
-        assert_eq!((word(0x218), word(0x21c)), (archive.address, archive.size));
+        assert_eq!(
+            (word(0x218), word(0x21c)),
+            (initramfs.address, initramfs.size)
+        );
         assert_eq!(u64::from(word(0x228)), COMMAND_LINE);
         assert_eq!(u64::from(word(0x250)), RANDOM_SEED);
         assert_eq!(

@@ -1,23 +1,24 @@
-//! The kernel's command line: what makes this machine known to a kernel that can't ask a firmware.
+//! The kernel's command line: it describes this machine to a kernel that can't ask a firmware.
 //!
-//! Each word is here because a start without it may be slower or does not end well; why is said in
-//! docs/guest.md. The user's own words come last, and so have the last say.
+//! Without one of these words a start may be slower, or may not end well: docs/guest.md gives the
+//! reasons. The user's own words come last, since the last word of a kind counts.
 
 use crate::linux::layout::{self, VIRTIO, VIRTIO_INTERRUPT, VIRTIO_SIZE};
 
-/// What every start gets.
+/// The words of every start.
 const ALWAYS: [&str; 8] = [
-    // A panic ends in a reset through the keyboard controller, at once: that the VMM sees.
+    // A panic ends at once in a reset through the keyboard controller, which the VMM sees.
     "panic=-1",
     "reboot=k",
-    // The console on which a panic says why. `quiet` keeps everything less off it: each byte is a VM exit.
+    // The kernel gives the reason for a panic on this console. `quiet` keeps lesser messages away,
+    // since each byte is a VM exit.
     "console=ttyS0",
     "quiet",
     "8250.nr_uarts=1",
-    // There is neither, and a kernel that has drivers for them need not look.
+    // The machine has neither, and a kernel with drivers for them need not search.
     "pci=off",
     "acpi=off",
-    // The timer's interrupt is KVM's own and needs no test.
+    // KVM makes the timer's interrupt, which needs no test.
     "no_timer_check",
 ];
 
@@ -29,10 +30,11 @@ pub struct TooLong {
     most: usize,
 }
 
-/// The command line for a machine with `devices` virtio devices, and the user's `appended` words.
+/// The command line for a machine with `devices` virtio devices, with the user's `appended` words
+/// at its end.
 ///
 /// # Errors
-/// It is longer than a kernel reads.
+/// The line is longer than a kernel reads.
 pub fn command_line(devices: usize, appended: &str) -> Result<Vec<u8>, TooLong> {
     let mut words: Vec<String> = ALWAYS.map(str::to_owned).to_vec();
     for (index, interrupt) in (0..devices as u64).zip(VIRTIO_INTERRUPT..) {

@@ -1,4 +1,5 @@
-//! The guest's kernel: an ELF `vmlinux` or a `bzImage`, checked when it is opened, loaded by linux-loader.
+//! The guest's kernel: an ELF `vmlinux` or a `bzImage`. This module checks the file when it opens
+//! it, and linux-loader loads it.
 
 use std::fs::File;
 use std::io;
@@ -15,35 +16,36 @@ use crate::linux::layout::HIGH_MEMORY;
 use crate::linux::sparse_file::SparseFile;
 use crate::memory::Memory;
 
-/// `HdrS`, which every kernel with a boot protocol has at [`MAGIC_OFFSET`] (Documentation/arch/x86/boot.rst).
+/// `HdrS`: every kernel with a boot protocol has these bytes at [`MAGIC_OFFSET`]
+/// (Documentation/arch/x86/boot.rst).
 const MAGIC: &[u8; 4] = b"HdrS";
 const MAGIC_OFFSET: u64 = 0x202;
 /// The first boot protocol whose header says whether a kernel has a 64-bit entry.
 const PROTOCOL_2_12: u16 = 0x020c;
-/// `XLF_KERNEL_64`: there is a 64-bit entry [`ENTRY_64`] bytes behind the first.
+/// `XLF_KERNEL_64`: the kernel has a 64-bit entry, [`ENTRY_64`] bytes after its first byte.
 const HAS_64_BIT_ENTRY: u16 = 1;
 const ENTRY_64: u64 = 0x200;
 
 /// A file can't be booted as a kernel.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
-    /// It can't be opened or read.
+    /// The file can't be opened or read.
     #[error("opening kernel {}", path.display())]
     Open {
         /// The kernel's path.
         path: PathBuf,
-        /// What the host answered.
+        /// The host's answer.
         source: io::Error,
     },
-    /// It is something else.
+    /// The file is no kernel.
     #[error("{} is no x86-64 Linux kernel: a vmlinux (ELF) or a bzImage is needed", .0.display())]
     NotAKernel(PathBuf),
-    /// It starts as a kernel and does not go on as one, or has no room.
+    /// The file begins as a kernel does, but it is damaged, or guest memory has no room for it.
     #[error("kernel {} can't be loaded: it is damaged, or does not fit into the guest's memory", path.display())]
     Load {
         /// The kernel's path.
         path: PathBuf,
-        /// What the loader says.
+        /// The loader's error.
         source: loader::Error,
     },
 }
@@ -54,7 +56,7 @@ enum Format {
     BzImage,
 }
 
-/// A kernel's file.
+/// The open file of a kernel.
 #[derive(Debug)]
 pub struct Kernel {
     path: PathBuf,
@@ -65,11 +67,11 @@ pub struct Kernel {
 /// A kernel in guest memory.
 #[derive(Debug, Clone, Copy)]
 pub struct LoadedKernel {
-    /// Where the processor starts, in 64-bit mode.
+    /// The address at which the processor starts, in 64-bit mode.
     pub entry: u64,
     /// One past the last byte that the kernel occupies before it knows the memory map.
     pub end: u64,
-    /// The header to be passed on in the zero page.
+    /// The kernel's header, for the zero page.
     pub header: setup_header,
 }
 
@@ -91,7 +93,8 @@ impl Kernel {
         }
     }
 
-    /// Copies the kernel to where it wants to be in `memory`, which must be fresh: nothing is written where its file has a hole.
+    /// Copies the kernel to its own addresses in `memory`. The memory must be fresh, since nothing
+    /// is written for a hole in the kernel's file.
     ///
     /// # Errors
     /// [`KernelError::Load`].
@@ -122,12 +125,13 @@ impl Kernel {
     }
 }
 
-/// Where a bzImage will have unpacked itself to.
+/// The end of the memory into which a bzImage unpacks itself.
 fn unpacked_end(header: &setup_header) -> u64 {
     let (address, size) = (header.pref_address, header.init_size);
     address.saturating_add(size.into())
 }
 
+/// The format of a kernel's file. The result is `None` if the file is no kernel for this machine.
 fn format(file: &File) -> io::Result<Option<Format>> {
     let mut start = [0; 20];
     if !read_all(file, &mut start, 0)? {
@@ -147,7 +151,7 @@ fn format(file: &File) -> io::Result<Option<Format>> {
     Ok(is_64_bit.then_some(Format::BzImage))
 }
 
-/// Whether the file had as many bytes.
+/// Fills `into`. The result is `false` if the file has too few bytes.
 fn read_all(file: &File, into: &mut [u8], offset: u64) -> io::Result<bool> {
     match file.read_exact_at(into, offset) {
         Ok(()) => Ok(true),
@@ -182,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_without_a_64_bit_entry_is_none() {
+    fn a_kernel_without_a_64_bit_entry_is_refused() {
         let mut image = vec![0; 4096];
         image[0x202..0x206].copy_from_slice(MAGIC);
         image[0x206..0x208].copy_from_slice(&0x020f_u16.to_le_bytes());
@@ -192,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_elf_is_damaged_wherever_it_ends() {
+    fn an_elf_file_that_is_cut_off_at_any_byte_is_damaged() {
         let memory = map(&[(0, 16 << 20)]).unwrap();
         let whole = kernel_of(&[0xf4; 100]);
         for length in 20..whole.len() {

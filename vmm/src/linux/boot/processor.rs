@@ -1,4 +1,5 @@
-//! The processors' state when a kernel starts: what the 64-bit boot protocol asks for, and what firmware would do.
+//! The processors' state at a kernel's start: what the 64-bit boot protocol demands, and what a
+//! firmware would set.
 
 use kvm_bindings::{CpuId, kvm_dtable, kvm_lapic_state, kvm_regs, kvm_segment, kvm_sregs};
 use kvm_ioctls::{Cap, VcpuFd};
@@ -9,30 +10,32 @@ use crate::kvm::{Hypervisor, KvmError};
 use crate::linux::layout::{GDT, PAGE_TABLES, ZERO_PAGE};
 use crate::memory::Memory;
 
-/// Selectors of the boot protocol: `__BOOT_CS` and `__BOOT_DS`.
+// The selectors of the boot protocol: `__BOOT_CS` and `__BOOT_DS`.
 const BOOT_CODE: u16 = 0x10;
 const BOOT_DATA: u16 = 0x18;
-/// Two empty descriptors, flat 64-bit code, flat data (Intel SDM vol. 3A, 3.4.5).
+/// Two empty descriptors, one of flat 64-bit code, and one of flat data (Intel SDM vol. 3A, 3.4.5).
 const DESCRIPTORS: [u64; 4] = [0, 0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff];
 
 const PAGE_PRESENT: u64 = 1;
 const PAGE_WRITABLE: u64 = 2;
 const PAGE_LARGE: u64 = 1 << 7;
 
-/// Fast string operations, on after reset by firmware's doing (`IA32_MISC_ENABLE`).
+/// The register in which a firmware enables fast string operations (`IA32_MISC_ENABLE`).
 const MSR_MISC_ENABLE: u32 = 0x1a0;
 const FAST_STRINGS: u64 = 1;
-/// Memory is cached, write-back, unless page tables say otherwise (`IA32_MTRR_DEF_TYPE`).
+/// The register that makes memory cached, write-back, unless page tables say otherwise
+/// (`IA32_MTRR_DEF_TYPE`).
 const MSR_MTRR_DEFAULT: u32 = 0x2ff;
 const MTRR_WRITE_BACK: u64 = 1 << 11 | 6;
 
-/// Registers of the local interrupt controller, and how its two pins are wired on a PC.
+// Registers of the local interrupt controller, and the wiring of its two pins on a PC.
 const LOCAL_PIN_0: usize = 0x350;
 const LOCAL_PIN_1: usize = 0x360;
 const DELIVER_EXT_INT: u32 = 0x700;
 const DELIVER_NMI: u32 = 0x400;
 
-/// `CPUID` leaves that name a processor: features, the topology of two makers.
+// The leaves of `CPUID` that describe a single processor: its features, and the topology of two
+// makers.
 const LEAF_FEATURES: u32 = 1;
 const LEAF_CACHES: u32 = 4;
 const LEAF_TOPOLOGY: u32 = 0xb;
@@ -40,11 +43,12 @@ const LEAF_TOPOLOGY_V2: u32 = 0x1f;
 const LEAF_AMD_SIZES: u32 = 0x8000_0008;
 const LEAF_AMD_TOPOLOGY: u32 = 0x8000_001e;
 const FEATURE_TSC_DEADLINE: u32 = 1 << 24;
-/// "There is a hypervisor": only then does a kernel look for KVM's clock, and without a clock it has to measure one.
+/// The bit for "there is a hypervisor". A kernel searches for KVM's clock only if the bit is set,
+/// and has to measure another clock otherwise.
 const FEATURE_HYPERVISOR: u32 = 1 << 31;
 const FEATURE_HYPERTHREADING: u32 = 1 << 28;
 
-/// Tells vCPU `id` what it is: the host's processor, but alone in its socket.
+/// Gives vCPU `id` the features of the host's processor, alone in its socket.
 pub(in crate::linux) fn identify(
     hypervisor: &Hypervisor,
     vcpu: &VcpuFd,
@@ -57,7 +61,8 @@ pub(in crate::linux) fn identify(
         let number = u32::from(id);
         match entry.function {
             LEAF_FEATURES => {
-                // EBX: the interrupt controller's number, and how many share the socket.
+                // EBX holds the interrupt controller's number, and how many processors share the
+                // socket.
                 entry.ebx = entry.ebx & 0xffff | number << 24 | 1 << 16;
                 entry.edx &= !FEATURE_HYPERTHREADING;
                 entry.ecx |= FEATURE_HYPERVISOR;
@@ -65,9 +70,10 @@ pub(in crate::linux) fn identify(
                     entry.ecx |= FEATURE_TSC_DEADLINE;
                 }
             }
-            // EAX: how many share a cache, how many cores a socket has.
+            // EAX holds how many processors share a cache, and how many cores a socket has.
             LEAF_CACHES => entry.eax &= 0x3fff,
-            // One thread a core, one core a socket: no bit of the number stands for either.
+            // A core has one thread and a socket one core, so no bit of the number stands for
+            // either.
             LEAF_TOPOLOGY | LEAF_TOPOLOGY_V2 => {
                 (entry.eax, entry.ebx, entry.edx) = (0, entry.ebx.min(1), number);
             }
@@ -80,7 +86,8 @@ pub(in crate::linux) fn identify(
         .map_err(KvmError::from_ioctl("KVM_SET_CPUID2"))
 }
 
-/// Wires the local interrupt controller's pins: the old controllers, and non-maskable interrupts.
+/// Wires the two pins of the local interrupt controller: one to the old controllers, and one to
+/// non-maskable interrupts.
 pub(in crate::linux) fn wire_interrupts(vcpu: &VcpuFd) -> Result<(), KvmError> {
     let mut state = vcpu
         .get_lapic()
@@ -97,8 +104,8 @@ fn set_delivery(state: &mut kvm_lapic_state, register: usize, mode: u32) {
     }
 }
 
-/// Sets the first processor to start the kernel at `entry`, in 64-bit mode on page tables that map the first
-/// gigabyte onto itself. The others wait for it, as KVM makes them.
+/// Makes the first processor start the kernel at `entry`, in 64-bit mode, on page tables that map
+/// the first gigabyte onto itself. The others wait for the first one, as KVM makes them.
 pub(in crate::linux) fn set_start(vcpu: &VcpuFd, entry: u64) -> Result<(), KvmError> {
     let sregs = vcpu
         .get_sregs()
@@ -114,7 +121,8 @@ pub(in crate::linux) fn set_start(vcpu: &VcpuFd, entry: u64) -> Result<(), KvmEr
     .map_err(KvmError::from_ioctl("KVM_SET_REGS"))
 }
 
-/// What firmware leaves in the model-specific registers. A kernel without them works, only slower.
+/// Sets the model-specific registers as a firmware does. Without these values a kernel works, but
+/// is slower.
 pub(in crate::linux) fn set_msrs(vcpu: &VcpuFd) -> Result<(), KvmError> {
     vcpu.set_msrs(&registers::msrs(&[
         (MSR_MISC_ENABLE, FAST_STRINGS),
@@ -155,7 +163,7 @@ fn boot_sregs(reset: &kvm_sregs) -> kvm_sregs {
     }
 }
 
-/// Writes the descriptors and page tables that [`set_start`] points the processor to.
+/// Writes the descriptors and the page tables on which [`set_start`] makes the processor run.
 pub(in crate::linux) fn write_tables(memory: &Memory) -> Result<(), GuestMemoryError> {
     memory.write_obj(DESCRIPTORS, GuestAddress(GDT))?;
     let [root, upper, lower] = [0, 0x1000, 0x2000].map(|offset| PAGE_TABLES + offset);

@@ -1,9 +1,11 @@
-//! The guest's first file system: a cpio archive in the "newc" format (Documentation/driver-api/early-userspace/buffer-format.rst),
-//! which the kernel unpacks into memory.
+//! The guest's first file system: a cpio archive in the "newc" format
+//! (Documentation/driver-api/early-userspace/buffer-format.rst), which the kernel unpacks into
+//! memory.
 //!
-//! The archive is never in the VMM's own memory: headers and files go straight to where the guest finds them. In a large archive
-//! files are mapped: the content of each of some size begins on a page, for which there are as many zeros behind its name as that
-//! takes. A small one is copied, since its guest unpacks it sooner from a few huge pages than from many that are mapped.
+//! The archive is never in the VMM's own memory: headers and files go straight to their place in
+//! guest memory. The files of a large archive are mapped. For that, the content of each larger file
+//! begins on a page, after as many zeros behind the file's name as that takes. A small archive is
+//! copied, since a guest unpacks a few huge pages sooner than many mapped pages.
 
 mod write;
 
@@ -20,20 +22,23 @@ use bytesize::ByteSize;
 use crate::memory::{Memory, PAGE};
 use write::{HEADER, TRAILER, Window, padded};
 
-/// The longest name with its zeros, and the longest symbolic link, that a kernel takes (`PATH_MAX`).
+/// The most bytes of a name with its zeros, and of a symbolic link, that a kernel takes
+/// (`PATH_MAX`).
 const LONGEST_NAME: u64 = 4096;
-/// From which size on a file begins on a page: with less there would be more padding than content.
+/// The least size of a file that begins on a page. A smaller file would have more padding than
+/// content.
 const WORTH_A_PAGE: u64 = 4 * PAGE;
-/// From which size on an archive's files are mapped, as those of an image are.
+/// The least size of an archive whose files are mapped. The archives of images are larger.
 const WORTH_MAPPING: u64 = 16 << 20;
-/// Most files that are mapped: each takes up to two of the 65530 mappings that a process may have (`vm.max_map_count`).
+/// The most files that are mapped. Each takes up to two of the 65530 mappings that a process may
+/// have (`vm.max_map_count`).
 const MOST_MAPPED: usize = 16_384;
-/// What a kernel needs beside the files: its own code and data, and a page's descriptor for every 64 bytes of one.
+/// The memory that a kernel needs beside the files, in bytes: its own code and data.
 const KERNEL: u64 = 40 << 20;
-/// Memory for programs, where nobody says how much: the image's files are beside it.
+/// The memory for programs beside the image's files, in bytes, if the user names no size.
 const FOR_PROGRAMS: u64 = 128 << 20;
 
-/// What kind of thing an entry is, in its mode.
+// The kinds of an entry, in its mode.
 const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
 const SYMBOLIC_LINK: u32 = 0o120_000;
@@ -42,35 +47,35 @@ const FIFO: u32 = 0o010_000;
 /// An archive can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum InitramfsError {
-    /// A file for it can't be read.
+    /// A file of the host's can't be read.
     #[error("reading {} for the guest's file system", path.display())]
     Read {
         /// The file's path on the host.
         path: PathBuf,
-        /// What the host answered.
+        /// The host's answer.
         source: io::Error,
     },
-    /// A file is too large for the format, or a name too long or not absolute.
+    /// A file is too large for the format, or a name is too long or not absolute.
     #[error("{} can't be in the guest's file system: its name must be absolute and short, its size below 4 GiB", .0.display())]
     Entry(PathBuf),
-    /// It can't be written out.
+    /// The archive can't be written.
     #[error("writing the guest's file system")]
     Write(#[source] io::Error),
 }
 
-/// Who a file belongs to, and who may do what with it.
+/// The owner and the permissions of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes {
-    /// Permissions, with set-uid and the like.
+    /// The permission bits, with set-uid, set-gid and sticky bit.
     pub mode: u32,
-    /// The owner.
+    /// The owner's number.
     pub uid: u32,
-    /// The group.
+    /// The group's number.
     pub gid: u32,
 }
 
 impl Attributes {
-    /// Of what everybody may read and run.
+    /// The attributes of a file of root's that everybody may read and run.
     pub const PUBLIC: Self = Self {
         mode: 0o755,
         uid: 0,
@@ -78,21 +83,23 @@ impl Attributes {
     };
 }
 
-/// Something in the guest's file system.
+/// A node of the guest's file system.
 #[derive(Debug)]
 pub enum Node<'n> {
     /// An empty directory.
     Directory,
-    /// A file of the host's, which is opened only when it's written: there may be more than a process can hold open.
+    /// A file of the host's. The file is opened only when the archive is written, since there may
+    /// be more files than a process can hold open.
     File {
-        /// Where it is.
+        /// The file's path on the host.
         host: &'n Path,
-        /// Its length.
+        /// The file's length in bytes.
         size: u64,
-        /// Device and inode on the host: a second name of the same file becomes a hard link.
+        /// The file's device and inode on the host. A second name of the same file becomes a hard
+        /// link.
         identity: (u64, u64),
     },
-    /// A symbolic link, and what it says.
+    /// A symbolic link with this target.
     SymbolicLink(&'n OsStr),
     /// A named pipe.
     Fifo,
@@ -103,18 +110,18 @@ enum Content {
     Bytes(Vec<u8>),
     File {
         host: PathBuf,
-        /// Open already, or opened when it's written.
+        /// The open file, or `None` if the file is opened when the archive is written.
         file: Option<File>,
         size: u64,
     },
-    /// The same file as an entry further up: a hard link, which has no bytes of its own.
+    /// A hard link to the file of an earlier entry. It has no bytes of its own.
     Link,
 }
 
 #[derive(Debug)]
 struct Entry {
     name: Vec<u8>,
-    /// Bytes of the name with the zeros behind it.
+    /// The bytes of the name with the zeros behind it.
     name_size: u64,
     mode: u32,
     uid: u32,
@@ -123,19 +130,19 @@ struct Entry {
     content: Content,
 }
 
-/// What the guest finds at its start.
+/// The guest's first file system.
 #[derive(Debug, Default)]
 pub struct Initramfs {
     entries: Vec<Entry>,
-    /// Bytes of the entries so far.
+    /// The bytes of the entries so far.
     end: u64,
-    /// How many files begin on a page.
+    /// The number of files that begin on a page.
     mapped: usize,
-    /// Pages that the files take in the guest.
+    /// The pages that the files take in the guest.
     pages: u64,
-    /// The inode of each file of the host's, by its device and inode there.
+    /// The inode in the archive of each file of the host's, by the host's device and inode.
     known: HashMap<(u64, u64), u32>,
-    /// How many names more than one a file has, by its inode.
+    /// The number of further names of each file with more than one, by its inode in the archive.
     more_names: HashMap<u32, u32>,
 }
 
@@ -143,7 +150,7 @@ impl Initramfs {
     /// Adds an empty directory.
     ///
     /// # Errors
-    /// The name can't be.
+    /// The name is not possible.
     pub fn directory(&mut self, guest: &str) -> Result<(), InitramfsError> {
         self.node(guest.as_ref(), Attributes::PUBLIC, &Node::Directory)
     }
@@ -151,18 +158,19 @@ impl Initramfs {
     /// Adds a file with these bytes.
     ///
     /// # Errors
-    /// The name can't be, or there are too many.
+    /// The name is not possible, or there are too many bytes.
     pub fn bytes(&mut self, guest: &str, bytes: Vec<u8>) -> Result<(), InitramfsError> {
         let content = Content::Bytes(bytes);
         self.push(guest.as_ref(), REGULAR, Attributes::PUBLIC, content)
     }
 
-    /// Adds a file of the host's, which everybody in the guest may read and run, with the directories it lies in.
+    /// Adds a file of the host's, with the directories above. Everybody in the guest may read and
+    /// run the file.
     ///
-    /// A file that is there already gets a second name, no second copy.
+    /// A file that is in the archive already gets a second name, and no second copy.
     ///
     /// # Errors
-    /// It can't be opened, is no regular file, is too large, or the name can't be.
+    /// The file can't be opened, is no regular file or is too large, or the name is not possible.
     pub fn file(&mut self, guest: &str, host: &Path) -> Result<(), InitramfsError> {
         let failed = |source| InitramfsError::Read {
             path: host.to_owned(),
@@ -171,11 +179,13 @@ impl Initramfs {
         let file = File::open(host).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
-            return Err(failed(io::Error::other("it is no regular file")));
+            return Err(failed(io::Error::other(
+                "the path leads to no regular file",
+            )));
         }
         for parent in parents(guest) {
-            let is_there = |entry: &Entry| entry.name == parent.as_bytes();
-            if !self.entries.iter().any(is_there) {
+            let is_parent = |entry: &Entry| entry.name == parent.as_bytes();
+            if !self.entries.iter().any(is_parent) {
                 self.directory(&format!("/{parent}"))?;
             }
         }
@@ -188,10 +198,10 @@ impl Initramfs {
         self.push_file(guest.as_ref(), Attributes::PUBLIC, content, identity)
     }
 
-    /// Adds something, whose directory must be there already.
+    /// Adds a node. The node's directory must be in the archive already.
     ///
     /// # Errors
-    /// The name or what a link says is too long, or a file too large.
+    /// The name or a link's target is too long, or a file is too large.
     pub fn node(
         &mut self,
         guest: &Path,
@@ -202,8 +212,8 @@ impl Initramfs {
         match node {
             Node::Directory => self.push(guest, DIRECTORY, attributes, nothing),
             Node::Fifo => self.push(guest, FIFO, attributes, nothing),
-            Node::SymbolicLink(says) => {
-                let content = Content::Bytes(says.as_bytes().to_vec());
+            Node::SymbolicLink(target) => {
+                let content = Content::Bytes(target.as_bytes().to_vec());
                 if content.size() >= LONGEST_NAME {
                     return Err(InitramfsError::Entry(guest.to_owned()));
                 }
@@ -280,21 +290,22 @@ impl Initramfs {
         Ok(())
     }
 
-    /// Bytes of the archive.
+    /// The size of the archive in bytes.
     pub fn size(&self) -> u64 {
         self.end + padded(HEADER + TRAILER.len() as u64 + 1)
     }
 
-    /// The least memory with which a guest can unpack it: the archive is there until all files are, and a root file system in
-    /// memory (tmpfs) takes half of what is left at most, and for each file a page's worth.
+    /// The least memory in which a guest can unpack the archive. The archive stays in memory until
+    /// all files are unpacked. A root file system in memory (tmpfs) takes at most half of the
+    /// memory that is left, and at least a page for each file.
     pub fn least_memory(&self) -> ByteSize {
         let files = 2 * PAGE * self.pages.max(self.entries.len() as u64);
         let held = self.size() + files + KERNEL;
-        // A page's descriptor is a 64th of it.
+        // The kernel has a descriptor for each page, of a 64th of its size.
         ByteSize((held + held / 64).next_multiple_of(1 << 20))
     }
 
-    /// Memory for a guest in which programs have room, too.
+    /// The memory of a guest in which programs have room as well.
     pub fn ample_memory(&self) -> ByteSize {
         ByteSize(self.least_memory().as_u64() + FOR_PROGRAMS)
     }
@@ -311,7 +322,7 @@ impl Initramfs {
         })
     }
 
-    /// Writes the archive to a file, for a machine of another make.
+    /// Writes the archive to a file, for another program's virtual machine.
     ///
     /// # Errors
     /// A file can't be read or written.
@@ -319,8 +330,8 @@ impl Initramfs {
         self.write_to(&mut to)
     }
 
-    /// How many names an entry's file has.
-    fn names(&self, of: &Entry) -> u32 {
+    /// The number of names of an entry's file.
+    fn name_count(&self, of: &Entry) -> u32 {
         1 + self.more_names.get(&of.inode).copied().unwrap_or(0)
     }
 }
@@ -341,7 +352,8 @@ impl Content {
     }
 }
 
-/// Bytes that the name of an entry at `start` takes, `least` or with as many zeros that `content` can be mapped, if that is of use.
+/// The bytes of an entry's name, where the entry lies at `start` of the archive. The result is
+/// `least`, or, for a content that is worth mapping, as many as put the content on a page.
 fn name_size(least: u64, content: Option<&Content>, start: u64) -> u64 {
     let content_at = start + HEADER + least;
     let aligned = least + content_at.next_multiple_of(PAGE) - content_at;

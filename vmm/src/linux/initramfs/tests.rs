@@ -1,4 +1,4 @@
-//! What the archive holds, as read back, and as other programs read it.
+//! The archive's contents, as this code reads them back and as other programs read them.
 
 use std::os::unix::fs::FileExt as _;
 use std::process::{Command, Stdio};
@@ -20,7 +20,7 @@ fn example() -> (tempfile::NamedTempFile, Initramfs) {
 }
 
 #[test]
-fn the_archive_is_as_long_as_it_says_in_memory_and_on_disk() {
+fn the_archive_has_its_stated_size_in_memory_and_on_disk() {
     let (_program, archive) = example();
     let stored = tempfile::tempfile().unwrap();
     archive.save(&stored).unwrap();
@@ -73,7 +73,7 @@ fn a_file_of_some_size_begins_on_a_page() {
 }
 
 #[test]
-fn a_large_archive_is_the_same_mapped() {
+fn a_large_archive_has_the_same_bytes_when_mapped() {
     let (_small, mut archive) = example();
     let content: Vec<u8> = (0..WORTH_MAPPING).map(|at| (at % 251) as u8).collect();
     let large = tempfile::NamedTempFile::new().unwrap();
@@ -109,7 +109,7 @@ fn no_name_is_longer_than_a_kernel_takes() {
 }
 
 #[test]
-fn a_file_with_two_names_is_there_once() {
+fn a_file_with_two_names_is_stored_once() {
     let (program, mut archive) = example();
     let before = archive.size();
     archive.file("/b/again", program.path()).unwrap();
@@ -118,12 +118,15 @@ fn a_file_with_two_names_is_there_once() {
     let entries = &archive.entries;
     let (first, second) = (&entries[3], entries.last().unwrap());
     assert_eq!(first.inode, second.inode);
-    assert_eq!((archive.names(first), archive.names(second)), (2, 2));
+    assert_eq!(
+        (archive.name_count(first), archive.name_count(second)),
+        (2, 2)
+    );
     assert_eq!(&header(second, 2)[38..46], b"00000002");
 }
 
 #[test]
-fn a_name_that_cannot_be_is_refused() {
+fn an_impossible_name_is_refused() {
     let mut archive = Initramfs::default();
     for name in ["", "/", "relative", "/nul\0"] {
         assert!(archive.directory(name).is_err(), "{name:?}");
@@ -132,7 +135,7 @@ fn a_name_that_cannot_be_is_refused() {
     assert!(archive.file("/x", Path::new("/")).is_err());
 }
 
-/// Links, a named pipe, owners and modes that a guest of programs of its own never has.
+/// An archive of links, a named pipe, owners and modes that only images have.
 fn unusual(host: &Path) -> Initramfs {
     let mut archive = Initramfs::default();
     let of = |mode, uid, gid| Attributes { mode, uid, gid };
@@ -186,8 +189,8 @@ fn cpio_unpacks_links_pipes_owners_and_modes_as_they_were_put_in() {
     assert_eq!(found(b"d/first"), (REGULAR | 0o4750, 1000, 65_535));
     assert_eq!(found(odd), (SYMBOLIC_LINK | 0o777, 1, 2));
     assert_eq!(found(b"d/TRAILER!!!"), (FIFO, 3, 4));
-    let says = std::fs::read_link(place.path().join(OsStr::from_bytes(odd))).unwrap();
-    assert_eq!(says.as_os_str().as_bytes(), b"/d/\xff\n TRAILER!!!");
+    let target = std::fs::read_link(place.path().join(OsStr::from_bytes(odd))).unwrap();
+    assert_eq!(target.as_os_str().as_bytes(), b"/d/\xff\n TRAILER!!!");
     let [first, second] = ["d/first", "second"].map(|name| place.path().join(name));
     let inode = |path: &Path| std::fs::metadata(path).unwrap().ino();
     assert_eq!(inode(&first), inode(&second));
@@ -207,7 +210,7 @@ fn a_guest_needs_the_archive_and_twice_its_files() {
 }
 
 #[test]
-fn what_a_kernel_would_not_unpack_is_refused() {
+fn an_entry_that_a_kernel_would_not_unpack_is_refused() {
     let mut archive = Initramfs::default();
     let mut add =
         |name: &str, node: Node<'_>| archive.node(name.as_ref(), Attributes::PUBLIC, &node);

@@ -1,4 +1,4 @@
-//! The archive's bytes, into guest memory or a file.
+//! Writes the archive's bytes, into guest memory or into a file.
 
 use std::fs::File;
 use std::io;
@@ -10,16 +10,16 @@ use crate::linux::mapped_file::MappedFile;
 use crate::linux::sparse_file::SparseFile;
 use crate::memory::Memory;
 
-/// Bytes of a header in front of the name.
+/// The bytes of a header before the name.
 pub(super) const HEADER: u64 = 110;
-/// The name of the entry that ends an archive. A kernel takes it for that wherever it stands.
+/// The name of the entry that ends an archive. For a kernel, an entry with this name always does.
 pub(super) const TRAILER: &str = "TRAILER!!!";
 
 impl Initramfs {
     pub(super) fn write_to(&self, sink: &mut impl Sink) -> Result<(), InitramfsError> {
         for entry in &self.entries {
             let size = entry.content.size();
-            put(sink, &header(entry, self.names(entry)))?;
+            put(sink, &header(entry, self.name_count(entry)))?;
             match &entry.content {
                 Content::Bytes(bytes) => put(sink, bytes)?,
                 Content::Link => {}
@@ -49,7 +49,7 @@ impl Initramfs {
     }
 }
 
-/// Where an archive goes to.
+/// A destination of the archive.
 pub(super) trait Sink {
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()>;
     fn file(&mut self, file: &File, size: u64) -> io::Result<()>;
@@ -61,9 +61,11 @@ fn put(sink: &mut impl Sink, bytes: &[u8]) -> Result<(), InitramfsError> {
 
 /// Guest memory from an address on.
 pub(super) struct Window<'m> {
+    /// Guest memory.
     pub(super) memory: &'m Memory,
+    /// The guest physical address of the next byte.
     pub(super) at: u64,
-    /// Whether pages of files are mapped where they can be.
+    /// Whether pages of files are mapped if possible, and not copied.
     pub(super) maps: bool,
 }
 
@@ -106,7 +108,7 @@ impl Sink for &File {
     }
 }
 
-/// One entry's header with its name. Nothing has a time or a device.
+/// One entry's header with its name. The fields for times and devices are zero.
 pub(super) fn header(entry: &Entry, links: u32) -> Vec<u8> {
     let Entry {
         name,

@@ -1,4 +1,4 @@
-//! Listing directories, and the working directory.
+//! The calls on directories.
 
 use nix::errno::Errno;
 use nix::libc;

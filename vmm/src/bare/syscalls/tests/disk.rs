@@ -1,4 +1,4 @@
-//! The block device, over a file of the host.
+//! The block device, on a file of the host.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,8 @@ use crate::devices::disk::{DiskError, HostDisk};
 
 const SIZE: usize = 1 << 20;
 
-/// A disk whose bytes tell their place. `/var/tmp` outlives a reboot, so that it is no tmpfs.
+/// A disk of which each byte depends on its place. The file lies in `/var/tmp`, which outlives a
+/// reboot and so is no tmpfs.
 fn disk() -> (TempDir, PathBuf, Vec<u8>) {
     let folder = tempfile::tempdir_in("/var/tmp").expect("a directory for the disk");
     let path = folder.path().join("disk");
@@ -110,7 +111,7 @@ fn hostile_offsets_and_flags_are_refused() {
 }
 
 #[test]
-fn it_is_a_block_device_to_the_guest() {
+fn to_the_guest_the_disk_is_a_block_device() {
     let (_folder, path, _) = disk();
     let mut machine = Machine::with_disk(Some(HostDisk::open(&path).unwrap()));
     let data = machine.data;
@@ -170,7 +171,7 @@ fn a_disk_that_may_only_be_read_is_shared_and_never_written() {
     drop(other);
 }
 
-/// A machine whose disk's file system has `O_DIRECT`.
+/// A machine with a disk on a file system that has `O_DIRECT`.
 fn direct_machine() -> Option<(TempDir, Machine, Vec<u8>)> {
     let (folder, path, bytes) = disk();
     let device = HostDisk::open(&path).unwrap();
@@ -257,7 +258,7 @@ fn large_transfers_cross_more_pieces_than_one_host_call_takes() {
     let mut machine = Machine::with_disk(Some(HostDisk::open(&path).unwrap()));
     let data = machine.data;
     let vda = open(&mut machine, libc::O_RDWR).unwrap();
-    // 1024 buffers that lie apart: each is a piece of its own, and one more would be too many.
+    // The 1024 buffers lie apart, so that each is one piece. One more would be too many for a call.
     let vectors: Vec<u8> = (0..1024_u64)
         .flat_map(|index| [(data + index * 3).to_le_bytes(), 2_u64.to_le_bytes()])
         .flatten()

@@ -1,4 +1,4 @@
-//! The file tree, as seen through calls.
+//! The file tree, as a program sees it through calls.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! Random calls with random arguments over random memory: nothing panics, blocks, or writes where the program may not.
+//! Random calls with random arguments over random memory. No call may panic, block, or write to
+//! memory that the program may not write.
 
 use std::fs;
 
@@ -10,7 +11,7 @@ use super::{DATA, HERE, Machine};
 use crate::bare::address_space::{Backing, Placement, Protection};
 use crate::devices::disk::HostDisk;
 
-/// Calls whose purpose is to wait; they have tests of their own.
+/// Calls that wait. They have tests of their own.
 const WAITING: [c_long; 8] = [
     libc::SYS_pause,
     libc::SYS_nanosleep,
@@ -22,7 +23,7 @@ const WAITING: [c_long; 8] = [
     libc::SYS_pselect6,
 ];
 
-/// Calls that change what is mapped.
+/// Calls that change mappings.
 const MEMORY: [c_long; 6] = [
     libc::SYS_mmap,
     libc::SYS_munmap,
@@ -32,7 +33,7 @@ const MEMORY: [c_long; 6] = [
     libc::SYS_brk,
 ];
 
-/// An argument: a descriptor, a flag, an address in the data (as an offset), or anything.
+/// An argument: a descriptor, a flag, an address in the data (as an offset), or any number.
 #[derive(Debug, Clone, Copy)]
 enum Argument {
     Plain(u64),
@@ -99,7 +100,7 @@ proptest! {
         let path = folder.path().join("disk");
         fs::write(&path, [3; 8192]).unwrap();
         let mut machine = Machine::with_disk(Some(HostDisk::open(&path).unwrap()));
-        // Nothing comes in, and what goes out finds no reader, so that neither waits.
+        // Input has ended and output has no reader, so that no call waits.
         drop((machine.input.take(), machine.output.take()));
         fill(&mut machine, &seed);
         let place = Placement::Anywhere { hint: 0 };
@@ -170,7 +171,7 @@ proptest! {
     }
 }
 
-/// Traced lines go to this test's standard error, and must be safe to make from anything.
+/// Lines of the trace go to this test's standard error. They must be safe to make from any call.
 fn set_trace(personality: &mut Personality, on: bool) {
     personality.trace = on;
 }

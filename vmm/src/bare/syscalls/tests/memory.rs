@@ -1,4 +1,4 @@
-//! Memory calls.
+//! The calls on memory.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -133,7 +133,7 @@ proptest! {
     }
 }
 
-/// Offsets from the data's start: inside, around its ends, and anywhere.
+/// Offsets from the data's start: inside the data, around its end, and any.
 fn address() -> impl Strategy<Value = u64> {
     prop_oneof![
         0..DATA,

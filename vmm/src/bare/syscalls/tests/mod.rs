@@ -1,4 +1,5 @@
-//! Tests of the personality without KVM: calls made over plain guest RAM, as a program would make them.
+//! Tests of the personality without KVM. The calls work on plain guest RAM, as a program would make
+//! them.
 
 mod directories;
 mod disk;
@@ -24,9 +25,9 @@ use crate::bare::address_space::{AddressSpace, Backing, GuestRam, Placement, Pro
 use crate::devices::console::Console;
 use crate::devices::disk::HostDisk;
 
-/// Bytes that the program may read and write, at [`Machine::data`].
+/// The bytes at [`Machine::data`] that the program may read and write.
 const DATA: u64 = 4 << 20;
-/// What the file `/data/text` holds.
+/// The contents of the file `/data/text`.
 const TEXT: &[u8] = b"the quick brown fox";
 
 /// `AT_FDCWD` as a register holds it.
@@ -36,7 +37,7 @@ const HERE: u64 = 0xffff_ff9c;
 struct Machine {
     memory: AddressSpace,
     personality: Personality,
-    /// Where [`DATA`] bytes are mapped.
+    /// The address of [`DATA`] mapped bytes.
     data: u64,
     input: Option<PipeWriter>,
     output: Option<PipeReader>,
@@ -89,7 +90,7 @@ impl Machine {
         self.personality.call(&call, &mut self.memory)
     }
 
-    /// A call that returns: what it returns, or the error.
+    /// Makes a call that returns, and gives its value or its error.
     fn call(&mut self, number: c_long, arguments: &[u64]) -> Result<u64, Errno> {
         match self.outcome(number, arguments) {
             CallEffect::Return(value @ 0..) => Ok(value.cast_unsigned()),
@@ -100,14 +101,14 @@ impl Machine {
         }
     }
 
-    /// Puts bytes into the program's memory, `offset` bytes into its data.
+    /// Writes bytes to the program's memory, `offset` bytes into its data.
     fn put(&mut self, offset: u64, bytes: &[u8]) -> u64 {
         let address = self.data + offset;
         self.memory.write(address, bytes).expect("inside the data");
         address
     }
 
-    /// Puts a path where no other test data lies.
+    /// Writes a path to a place without other test data, and returns its address.
     fn path(&mut self, path: &str) -> u64 {
         self.put(DATA - 8192, format!("{path}\0").as_bytes())
     }

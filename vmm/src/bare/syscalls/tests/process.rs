@@ -1,4 +1,4 @@
-//! Identity, signals, futexes, limits, and the end.
+//! The calls on the process: identity, signals, futexes, limits, and the end.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -63,7 +63,7 @@ fn abort_kills_as_the_c_library_does_it() {
     let mut machine = Machine::new();
     let own = machine.call(libc::SYS_getpid, &[]).unwrap();
     assert_eq!(machine.call(libc::SYS_gettid, &[]), Ok(own));
-    // Older C libraries block every signal around tgkill.
+    // As older C libraries do, the test blocks every signal around tgkill.
     let all = machine.put(0, &u64::MAX.to_le_bytes());
     let old = machine.put(8, &[0; 8]);
     assert_eq!(
@@ -103,7 +103,7 @@ fn signals_keep_their_dispositions() {
         Ok(0)
     );
     assert_eq!(machine.bytes(100, 32), machine.bytes(0, 32));
-    // Handlers don't run, and the program hears of it.
+    // Handlers don't run, and the program gets an error.
     assert_eq!(
         machine.call(libc::SYS_kill, &[own, user]),
         Err(Errno::ENOSYS)

@@ -1,4 +1,4 @@
-//! The standard streams, character devices, and waiting for them.
+//! The standard streams, the character devices, and waiting for them.
 
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
@@ -210,7 +210,7 @@ fn sleeping_and_clocks_agree() {
     let clock = int(libc::CLOCK_MONOTONIC);
     assert_eq!(machine.call(libc::SYS_clock_gettime, &[clock, at]), Ok(0));
     let (seconds, nanoseconds) = (machine.word(0), machine.word(8));
-    // A time that has passed is no sleep at all.
+    // A sleep until a time that has passed returns at once.
     assert_eq!(
         machine.call(libc::SYS_clock_nanosleep, &[clock, 1, at, 0]),
         Ok(0)

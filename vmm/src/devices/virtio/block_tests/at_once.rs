@@ -7,8 +7,8 @@ use super::{FLUSH, OK, direct_disk};
 use crate::devices::virtio::driver::{BUFFERS, Driver, Entry, NEXT, TABLE, WRITE};
 use crate::devices::virtio::transfer::DiskWorker;
 
-/// A driver of a disk past the host's page cache, and the disk's worker. The result is `None` if the
-/// host gives the disk no ring.
+/// A driver of a disk past the host's page cache, and the disk's worker. The result is `None` if
+/// the host gives the disk no ring.
 pub(crate) fn direct_driver() -> Option<(NamedTempFile, Driver, DiskWorker)> {
     let (file, block) = direct_disk();
     let worker = block.worker().unwrap()?;
