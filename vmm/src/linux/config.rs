@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::boot::command_line::TooLong;
+use super::boot::command_line::{self, TooLong};
 use super::boot::kernel::{Kernel, KernelError};
 use super::boot::mp_table::MOST_PROCESSORS;
 use super::initramfs::Initramfs;
@@ -106,12 +106,21 @@ pub struct Config {
     pub exits: Arc<ExitCounts>,
 }
 
+/// A configuration that a machine can have.
+#[derive(Debug)]
+pub struct CheckedConfig {
+    /// The configuration.
+    pub(super) config: Config,
+    /// The kernel's whole command line.
+    pub(super) command_line: Vec<u8>,
+}
+
 impl Config {
     /// Checks all that can be checked without KVM.
     ///
     /// # Errors
     /// See [`ConfigError`].
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(self) -> Result<CheckedConfig, ConfigError> {
         check_memory(self.memory)?;
         if !(1..=MOST_PROCESSORS).contains(&self.processors) {
             return Err(ConfigError::Processors(self.processors));
@@ -126,11 +135,15 @@ impl Config {
                 files,
             });
         }
-        Ok(())
+        let command_line = command_line::command_line(self.device_count(), &self.append)?;
+        Ok(CheckedConfig {
+            config: self,
+            command_line,
+        })
     }
 
     /// The number of virtio devices.
-    pub(super) fn device_count(&self) -> usize {
+    fn device_count(&self) -> usize {
         self.disks.len() + usize::from(self.network.is_some())
     }
 }

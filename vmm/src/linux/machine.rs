@@ -1,6 +1,6 @@
 #![expect(unsafe_code, reason = "gives guest memory to the VM")]
-//! The life of a Linux guest: [`Config`] becomes a [`Machine`] (booted, not yet entered), and
-//! running the machine gives an [`Ending`](super::Ending).
+//! The life of a Linux guest: a [`CheckedConfig`] becomes a [`Machine`] (booted, not yet entered),
+//! and running the machine gives an [`Ending`](super::Ending).
 
 use std::io;
 use std::mem::ManuallyDrop;
@@ -17,8 +17,8 @@ use vmm_sys_util::eventfd::EventFd;
 use super::board::{Board, OnPhase};
 use super::boot::boot_params::{self, InitramfsRange};
 use super::boot::kernel::LoadedKernel;
-use super::boot::{command_line, mp_table, processor};
-use super::config::{Config, ConfigError};
+use super::boot::{mp_table, processor};
+use super::config::{CheckedConfig, Config, ConfigError};
 use super::ending::OnEnd;
 use super::error::BootError;
 use super::layout;
@@ -77,11 +77,13 @@ impl Machine {
     /// See [`BootError`].
     pub fn boot(
         hypervisor: &Hypervisor,
-        config: Config,
+        config: CheckedConfig,
         on_phase: OnPhase,
     ) -> Result<Self, BootError> {
-        let command_line = command_line::command_line(config.device_count(), &config.append)
-            .map_err(ConfigError::from)?;
+        let CheckedConfig {
+            config,
+            command_line,
+        } = config;
         let vm = create_vm(hypervisor)?;
         on_phase(Phase::CreateVm);
         let regions = layout::memory_regions(config.memory);

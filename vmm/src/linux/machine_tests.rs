@@ -54,7 +54,7 @@ fn boot(config: Config) -> Option<Result<Machine, BootError>> {
             return None;
         }
     };
-    match Machine::boot(&hypervisor, config, Box::new(|_| ())) {
+    match Machine::boot(&hypervisor, config.check().unwrap(), Box::new(|_| ())) {
         Err(BootError::Kvm(KvmError::Ioctl { ioctl, source })) => {
             eprintln!("skipped: this host's KVM has no {ioctl}: {source}");
             None

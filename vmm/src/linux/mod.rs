@@ -35,7 +35,7 @@ pub(crate) mod machine_tests;
 
 pub use board::{Board, EndCause, OnPhase};
 pub use boot::kernel::Kernel;
-pub use config::{Config, ConfigError};
+pub use config::{CheckedConfig, Config, ConfigError};
 pub use ending::{Ending, OnEnd};
 pub use error::{BootError, RunError};
 pub use machine::Machine;

@@ -39,11 +39,11 @@ pub fn run(mut request: Request) -> Result<u8, Failure> {
     let tap = request.has_network.then(Tap::open).transpose();
     let tap = tap.map_err(Failure::of_launcher)?;
     let config = prepare(&request, tap).map_err(Failure::bad_request)?;
-    config.check().map_err(Failure::bad_request)?;
+    let exits = config.exits.clone();
+    let config = config.check().map_err(Failure::bad_request)?;
     let hypervisor = Hypervisor::open().map_err(Failure::of_launcher)?;
     check_guest_kernel(&hypervisor).map_err(Failure::of_launcher)?;
     ended(Phase::OpenKvm);
-    let exits = config.exits.clone();
     let machine =
         Machine::boot(&hypervisor, config, Box::new(ended)).map_err(|error| match error {
             BootError::Config(error) => Failure::bad_request(error),
