@@ -14,22 +14,23 @@ use crate::targets::bounds::Bounds;
 
 /// What isolation costs, with numbers from your own machine.
 ///
-/// isobench starts the identical static program as a bare process, in a namespace container and in a KVM microVM, and
-/// measures start-up, memory, disk and network of each.
+/// isobench starts the identical static program as a bare process, in a namespace container and in a
+/// KVM microVM, and measures start-up, memory, disk and network of each.
 #[derive(Debug, Parser)]
 #[command(version, disable_help_subcommand = true)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What `isobench` can do.
+/// The subcommands of `isobench`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Measure everything that this host can run, and write a report.
     Run(RunArguments),
-    /// Run any static Linux program in a target, or a program of an image in a container or a Linux guest.
+    /// Run any static Linux program in a target, or a program of an image in a container or a Linux
+    /// guest.
     Exec(ExecArguments),
     /// Say what this host can run, what it can't, and why.
     Doctor(DoctorArguments),
@@ -37,16 +38,17 @@ pub enum Command {
     Report(ReportArguments),
     /// Hold one run against another; exit code 1 if something got worse.
     Compare(CompareArguments),
-    /// Keep images that other tools made, to run their programs in containers; in the directory `ISOBENCH_STORE`, or else in
-    /// ~/.local/share/isobench.
+    /// Keep images that other tools made, to run their programs in containers.
+    ///
+    /// The images are in the directory `ISOBENCH_STORE`, or else in ~/.local/share/isobench.
     #[command(subcommand)]
     Image(ImageCommand),
-    /// Build the kernel of the Linux guests, or say where it is.
+    /// Build the kernel of the Linux guests, or say where the kernel is.
     Kernel(KernelArguments),
-    /// The process beside a run with `--tune`.
+    /// Put the host's settings back when a run with `--tune` ends.
     #[command(hide = true)]
     KeepSettings {
-        /// Where the kernel's files are.
+        /// The directory below which the kernel's files are.
         #[arg(long)]
         root: PathBuf,
     },
@@ -75,19 +77,22 @@ pub struct ExecArguments {
     /// Further limits
     #[command(flatten)]
     pub bounds: Bounds,
-    /// The program's network: none, loopback, veth (a link to the host, which it finds at 198.18.0.1) or host
+    /// The program's network: none, loopback, veth (a link to the host, which has the address
+    /// 198.18.0.1) or host
     #[arg(long, value_name = "NETWORK")]
     pub net: Option<Network>,
     /// A file that the program finds as /dev/vda in a microVM and as /disk in a container
     #[arg(long, value_name = "FILE")]
     pub disk: Option<PathBuf>,
-    /// A variable of the program's environment, which is empty otherwise; may be repeated
+    /// A variable of the program's environment, which has no others; may be repeated
     #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_variable)]
     pub environment: Vec<OsString>,
-    /// Run a program of this image, which `isobench image import` brought, in `container` or `microvm-linux`
+    /// Run a program of this image, which `isobench image import` brought, in `container` or
+    /// `microvm-linux`
     #[arg(long, value_name = "NAME")]
     pub image: Option<String>,
-    /// The program, a static ELF file, and its arguments; of an image any program [default: the image's own]
+    /// The program, a static ELF file, and its arguments; with --image any program of the image
+    /// [default: the image's own]
     #[arg(last = true, required_unless_present = "image", value_name = "PROGRAM")]
     pub command: Vec<OsString>,
 }
@@ -95,7 +100,8 @@ pub struct ExecArguments {
 /// Arguments of `isobench doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
-    /// Say of this target whether it can run; of the container, start one and say what a program in it sees
+    /// Say whether this target can run; with `container`, also start a container and say what a
+    /// program sees inside
     #[arg(long, value_name = "NAME")]
     pub target: Option<String>,
     /// Print JSON
@@ -106,15 +112,16 @@ pub struct DoctorArguments {
 /// Arguments of `isobench kernel`.
 #[derive(Debug, Args)]
 pub struct KernelArguments {
-    /// What to do about it.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: KernelCommand,
 }
 
-/// What `isobench kernel` can do.
+/// The subcommands of `isobench kernel`.
 #[derive(Debug, Subcommand)]
 pub enum KernelCommand {
-    /// Build a small, fast-booting kernel into the cache; one that is there is reused, one that was stopped goes on
+    /// Build a small, fast-booting kernel into the cache, unless the kernel is there already; a build
+    /// that was stopped goes on
     Build {
         /// The kernel's source, a tree or a tar archive [default: Debian's package linux-source-*]
         #[arg(long, value_name = "PATH")]
@@ -139,7 +146,7 @@ pub struct ReportArguments {
     /// Write each plot as SVG and PNG to this directory instead of writing a report
     #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "out"])]
     pub plots: Option<PathBuf>,
-    /// Have the reader guess first: figures stay hidden until they are asked for
+    /// Have the reader guess first: the report hides its figures until the reader asks for them
     #[arg(long, conflicts_with_all = ["format", "plots"])]
     pub exercise: bool,
     /// Language of the report
@@ -153,16 +160,16 @@ pub struct ReportArguments {
 /// Arguments of `isobench compare`.
 #[derive(Debug, Args)]
 pub struct CompareArguments {
-    /// Results that the others are held against: a file, or the directory that holds it
+    /// Results of the earlier run: a file, or the directory that holds the file
     #[arg(value_name = "BASE")]
     pub base: PathBuf,
-    /// The other results
+    /// Results of the later run
     #[arg(value_name = "NEW")]
     pub new: PathBuf,
     /// Smallest change that matters
     #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = parse_percent)]
     pub threshold: f64,
-    /// Compare runs of different hosts, kernels or profiles all the same
+    /// Compare the runs even if their hosts, kernels or profiles differ
     #[arg(long)]
     pub anyway: bool,
     /// Print this format instead of a table
@@ -175,7 +182,7 @@ pub struct CompareArguments {
 pub enum FigureFormat {
     /// One JSON document
     Json,
-    /// One row a figure
+    /// One row for each figure
     Csv,
     /// A table
     Markdown,
@@ -206,7 +213,7 @@ impl From<ReportLanguage> for Language {
 pub enum ComparisonFormat {
     /// One JSON document
     Json,
-    /// One row a figure
+    /// One row for each figure
     Csv,
     /// A table
     Markdown,
@@ -233,7 +240,7 @@ impl From<ComparisonFormat> for Format {
     }
 }
 
-/// What `isobench image` can do.
+/// The subcommands of `isobench image`.
 #[derive(Debug, Subcommand)]
 pub enum ImageCommand {
     /// Import an OCI image layout, a tar archive of one, or what `docker save` writes.
@@ -250,10 +257,10 @@ pub struct ImportArguments {
     /// The archive, or the layout's directory
     #[arg(value_name = "TAR|OCI-LAYOUT")]
     pub path: PathBuf,
-    /// What to call the image [default: what it calls itself]
+    /// Name of the image in the store [default: the name that the image has already]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Which image, where there are many: its tag
+    /// Tag of the image, where the archive has several images
     #[arg(long = "ref", value_name = "TAG")]
     pub reference: Option<String>,
 }
@@ -269,7 +276,7 @@ pub struct ListArguments {
 /// Arguments of `isobench image rm`.
 #[derive(Debug, Args)]
 pub struct RemoveArguments {
-    /// What the images are called
+    /// Names of the images
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
 }

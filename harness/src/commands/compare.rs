@@ -1,4 +1,4 @@
-//! `isobench compare`
+//! `isobench compare`: what changed from one run to another.
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -16,8 +16,8 @@ const REGRESSION: u8 = 1;
 /// Prints what changed from one run to another; the exit code is 1 if something got worse.
 ///
 /// # Errors
-/// [`BadInput`] if the two can't be compared: results that aren't ours or of another schema, another host, kernel, KVM
-/// or profile without `--anyway`.
+/// [`BadInput`] if the two runs can't be compared: a file that isobench didn't write or of another
+/// schema; without `--anyway` another host, kernel, KVM or profile.
 pub fn compare(arguments: &CompareArguments) -> anyhow::Result<ExitCode> {
     let (base, new) = (
         read_results(&arguments.base)?,

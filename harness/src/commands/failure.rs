@@ -1,4 +1,4 @@
-//! What the command says and returns when it can't do what it was asked.
+//! What `isobench` prints and returns when it can't do what it was asked.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ use crate::targets::guest::kernel::KernelError;
 #[error("{0}")]
 pub struct BadInput(pub String);
 
-/// Exit code for what was asked wrongly.
+/// Exit code of a request that can't be met as it stands.
 const BAD_INPUT: u8 = 2;
 
 /// Prints the chain of causes on one line, and gives the exit code: 2 for bad input, 1 otherwise.

@@ -1,4 +1,4 @@
-//! `isobench image`: what is kept of other tools' images.
+//! `isobench image`: the store of images that other tools made.
 
 use std::env;
 use std::fmt::Write as _;
@@ -17,13 +17,13 @@ use crate::commands::output::say;
 
 /// Widest line printed.
 const WIDTH: usize = 80;
-/// Width of a table without its first column: layers, size, date, and two spaces before each.
+/// Width of the columns after the first: layers, size, date, and two spaces before each of them.
 const OTHER_COLUMNS: usize = 2 + 6 + 2 + 10 + 2 + 10;
 
-/// Does what is asked with the images of this user.
+/// Imports, lists or removes images of this user.
 ///
 /// # Errors
-/// What is wrong with the image, its name or the store.
+/// The image, its name or the store is wrong; the error says how.
 pub fn image(command: &ImageCommand) -> anyhow::Result<ExitCode> {
     let store = open_store()?;
     match command {
@@ -47,7 +47,7 @@ pub fn image(command: &ImageCommand) -> anyhow::Result<ExitCode> {
 /// The store that the environment names, or the one in the user's home.
 ///
 /// # Errors
-/// There is no home, or the store can't be used.
+/// The user has no home directory, or the store can't be used.
 pub fn open_store() -> anyhow::Result<Store> {
     let set = |name| {
         env::var_os(name)
@@ -121,7 +121,7 @@ fn table(images: &[Image]) -> String {
     let mut lines = vec![row(width, "NAME", "LAYERS", "SIZE", "CREATED")];
     for image in images {
         let name = image.name.as_str();
-        // What came from outside is printed only if it is a date.
+        // The image brought this text along: only a date is printed.
         let created = image
             .created
             .as_deref()

@@ -1,4 +1,4 @@
-//! `isobench kernel`
+//! `isobench kernel`: the kernel of Linux guests.
 
 use std::process::ExitCode;
 
@@ -9,10 +9,10 @@ use crate::commands::output::say;
 use crate::host::interrupt::Interrupt;
 use crate::targets::guest::kernel::{self, Kernel, build};
 
-/// Builds the guest kernel, or says where it is.
+/// Builds the guest kernel, or prints its path.
 ///
 /// # Errors
-/// There is none, or it can't be built.
+/// There is no kernel, or the kernel can't be built.
 pub fn kernel(arguments: &KernelArguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         KernelCommand::Build { source } => {

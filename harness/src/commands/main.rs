@@ -1,4 +1,4 @@
-//! The command `isobench`: parse, do, report.
+//! The program `isobench`: parses its arguments, runs a subcommand, reports a failure.
 
 use std::process::ExitCode;
 

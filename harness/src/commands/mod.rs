@@ -1,4 +1,4 @@
-//! One file a subcommand.
+//! The subcommands of `isobench`, one file each.
 
 pub mod arguments;
 pub mod compare;

@@ -5,18 +5,19 @@ use std::io::Write as _;
 
 use isobench_reports::TableOptions;
 
-/// Prints to standard output. A reader that has gone away (`isobench run | head`) is no failure: the results
-/// are on disk.
+/// Prints a line to standard output. A reader that has gone away (`isobench run | head`) is no
+/// failure: the results are on disk.
 pub fn say(text: impl Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Prints text that has its own line ends to standard output; a reader that has gone away is no failure.
+/// Prints text that has its own line ends to standard output. A reader that has gone away is no
+/// failure.
 pub fn print(text: impl Display) {
     let _ = write!(std::io::stdout(), "{text}");
 }
 
-/// How tables are drawn on the terminal, or for a reader that is none.
+/// How tables are drawn: as wide as the terminal, or 80 columns for a reader that is no terminal.
 pub fn table_options(terminal: bool) -> TableOptions {
     let width = console::Term::stdout().size_checked();
     TableOptions {

@@ -1,4 +1,4 @@
-//! `isobench report`
+//! `isobench report`: draws saved results again.
 
 use std::fs;
 use std::path::Path;
@@ -14,10 +14,12 @@ use crate::commands::arguments::ReportArguments;
 use crate::commands::failure::BadInput;
 use crate::commands::output::{print, say};
 
-/// Draws one report from saved results, and prints where it is; or prints their figures in a format.
+/// Draws one report from saved results and prints the path of the report; or prints the figures in a
+/// format.
 ///
 /// # Errors
-/// A file isn't a results file of this schema, or the report can't be written; nothing is written then.
+/// A file isn't a results file of this schema, or the report can't be written. Nothing is written
+/// then.
 pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
     let runs = arguments
         .results
@@ -44,7 +46,7 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes every plot twice; all are drawn before the first is written.
+/// Writes every plot as SVG and as PNG. All plots are drawn before the first is written.
 fn write_plots(runs: &[Run], directory: &Path, language: Language) -> anyhow::Result<ExitCode> {
     let mut files = Vec::new();
     for plot in plots(runs, language)? {

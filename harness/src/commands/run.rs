@@ -1,4 +1,4 @@
-//! `isobench run`
+//! `isobench run`: measures, and prints what came out.
 
 use std::process::ExitCode;
 
@@ -16,10 +16,10 @@ use crate::suite::{self, Finished};
 /// Exit code of a run that the user stopped: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
 
-/// Runs the suite, and prints the table and where the report is.
+/// Runs the suite, and prints the table and the path of the report.
 ///
 /// # Errors
-/// As [`suite::run`].
+/// The errors of [`suite::run`].
 pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::install().context("cannot catch signals")?;
     let programs = Programs::find()?;
@@ -33,8 +33,8 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Prints the table of targets and metrics, and where the report is; or the figures alone in a `format`, and where the
-/// report is to standard error.
+/// Prints the table of targets and metrics, and the path of the report. With a `format` standard
+/// output has the figures alone, and standard error the path.
 ///
 /// # Errors
 /// The figures can't be written in that format.

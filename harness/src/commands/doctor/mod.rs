@@ -1,4 +1,4 @@
-//! `isobench doctor`
+//! `isobench doctor`: what this host can run, and what it can't.
 
 mod inspection;
 
@@ -36,18 +36,20 @@ struct TargetDiagnosis {
     fix: Option<String>,
 }
 
-/// One target, and what it is like inside.
+/// One target, and what a program sees inside.
 #[derive(Debug, Serialize)]
 struct TargetReport {
     target: TargetDiagnosis,
-    /// Only of the container, and only if it can run.
+    /// What a program sees inside the container; none for other targets, or if the container can't
+    /// run.
     inside: Option<Vec<Finding>>,
 }
 
-/// Prints what this host can run and what it can't. The exit code is 0 also if something is missing: that's a finding.
+/// Prints what this host can run and what it can't. The exit code is 0 also if something is missing:
+/// a missing thing is a finding.
 ///
 /// # Errors
-/// The launchers are not there; there is no such target; or the container doesn't start.
+/// The launchers are missing, the target is unknown, or the container doesn't start.
 pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
     let host = HostReport::inspect(&programs);

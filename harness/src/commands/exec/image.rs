@@ -1,4 +1,5 @@
-//! `isobench exec --image`: a program of an image that other tools made, in a container or in a virtual machine.
+//! `isobench exec --image`: a program of an image that other tools made, in a container or in a
+//! virtual machine.
 
 use std::process::ExitCode;
 
@@ -14,7 +15,8 @@ use crate::targets::{Capability, Contents, Image, Launch};
 /// Runs a program of the image called `name` and gives its exit code.
 ///
 /// # Errors
-/// [`BadInput`] for another target, an unknown image, a program that the image doesn't have; else what failed.
+/// [`BadInput`] for a target that runs no images, an unknown image, a program that the image doesn't
+/// have; else what failed.
 pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
     let target = choose(&programs, &arguments.target)?;
@@ -29,7 +31,7 @@ pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
     check_target(&*target, arguments, &programs)?;
     let store = open_store()?;
     let image = store.image(&name.parse()?)?;
-    // Held until the program has ended.
+    // The layers are held until the program has ended.
     let layers = store.hold(&image)?;
     let (command, environment) = (&arguments.command, &arguments.environment);
     let program = program(&image, &layers, store.ids(), command, environment)?;

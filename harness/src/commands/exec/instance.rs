@@ -73,7 +73,7 @@ pub(super) fn run_in(
     Ok(ExitCode::from(code?))
 }
 
-/// Refuses what the target can't do, and a target that can't be had here.
+/// Refuses options that the target can't meet, and a target that this host can't run.
 pub(super) fn check_target(
     target: &dyn Target,
     arguments: &ExecArguments,
@@ -101,7 +101,8 @@ pub(super) fn check_target(
     Ok(())
 }
 
-/// The cgroups for what the options limit; `None` where there are none and none are needed.
+/// The cgroups for the limits among the options; none where the host has no cgroups and no option
+/// needs them.
 fn accounting(
     arguments: &ExecArguments,
     session: &SessionName,

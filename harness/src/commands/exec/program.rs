@@ -1,4 +1,4 @@
-//! `isobench exec`: a static program of the host's.
+//! `isobench exec` of a static program of the host.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
     run_in(&*target, Contents::Program(&program), launch, arguments)
 }
 
-/// The program as an absolute path, checked to be one that every target could run.
+/// The program's absolute path. The program is checked to be a static ELF file that may be executed.
 fn program(arguments: &ExecArguments) -> anyhow::Result<(PathBuf, &[OsString])> {
     let (program, rest) = arguments
         .command

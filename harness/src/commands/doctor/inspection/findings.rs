@@ -1,4 +1,5 @@
-//! From what is seen inside to findings: what is as a container promises, and what isn't.
+//! What a program sees inside, turned into findings: which promises of a container hold, and which
+//! don't.
 
 use bytesize::ByteSize;
 use isobench_container::cgroup::Version;
@@ -9,7 +10,7 @@ use syscalls::Sysno;
 use super::{HeldLimits, Sight};
 use crate::host::facts::Finding;
 
-/// The findings of a program that sees `inside`, where the host's own sees `host`.
+/// The findings where a program sees `inside` and this process sees `host`.
 pub fn of(inside: &Sight, host: &Sight, limits: Option<HeldLimits>) -> Vec<Finding> {
     let mut findings = vec![
         namespaces(inside, host),
@@ -32,7 +33,7 @@ pub fn of(inside: &Sight, host: &Sight, limits: Option<HeldLimits>) -> Vec<Findi
     findings
 }
 
-/// `good`, if it is so; else `bad`, for this reason.
+/// A finding with this value; a concern with this reason unless it `is_good`.
 fn check(
     key: &'static str,
     label: &'static str,
@@ -61,7 +62,7 @@ fn namespaces(inside: &Sight, host: &Sight) -> Finding {
     } else {
         format!("the host's: {}", shared.join(", "))
     };
-    let reason = "it shares these with the host";
+    let reason = "the container shares these with the host";
     check("namespaces", "Namespaces", shared.is_empty(), value, reason)
 }
 
@@ -170,7 +171,7 @@ fn cgroup(inside: &Sight) -> Finding {
     } else {
         elsewhere.join(", ")
     };
-    let reason = "it sees where its cgroup is on the host";
+    let reason = "the program sees where its cgroup is on the host";
     check(
         "cgroup",
         "Cgroup as seen",
@@ -229,7 +230,7 @@ fn mounts(inside: &Sight) -> Finding {
     } else {
         others.join(", ")
     };
-    let reason = "these are mounts of the host's";
+    let reason = "these are mounts of the host";
     check("mounts", "Mounts", others.is_empty(), value, reason)
 }
 
@@ -243,7 +244,7 @@ fn proc(inside: &Sight) -> Finding {
     } else {
         telling.join(", ")
     };
-    let reason = "these tell of the host";
+    let reason = "these paths tell of the host";
     check("proc", "/proc", telling.is_empty(), value, reason)
 }
 
@@ -255,7 +256,7 @@ fn sys(inside: &Sight) -> Finding {
         "/sys",
         !is_there,
         value,
-        "it tells of the host's devices",
+        "/sys tells of the host's devices",
     )
 }
 
@@ -268,7 +269,7 @@ fn processes(inside: &Sight) -> Finding {
         "Processes in sight",
         is_good,
         value,
-        "there are others than its own",
+        "the program sees processes of others",
     )
 }
 
@@ -280,7 +281,7 @@ fn descriptors(inside: &Sight) -> Finding {
         "Open descriptors",
         is_good,
         open.join(", "),
-        "some were inherited",
+        "the program inherited some of them",
     )
 }
 
@@ -292,7 +293,7 @@ fn host_name(inside: &Sight, host: &Sight) -> Finding {
         "Host name",
         is_own,
         name,
-        "it is the host's to change",
+        "the program shares the host's name",
     )
 }
 

@@ -1,7 +1,7 @@
 //! What a program in the container sees, for `isobench doctor --target container`.
 //!
-//! A real container is started, with limits, and `workload inspect` in it says what it sees. While it waits, the host
-//! looks at the limits as the kernel has them.
+//! A real container is started, with limits, and `workload inspect` inside prints what it sees. While
+//! the workload waits for its input to end, this process reads the limits that the kernel keeps.
 
 mod findings;
 mod sight;
@@ -32,19 +32,19 @@ use crate::targets::{Contents, Launch, Setup, Target};
 
 use sight::Sight;
 
-/// The container's limit on memory.
+/// The container's limit of memory.
 const MEMORY: ByteSize = ByteSize::mib(64);
-/// Its limit on processes.
+/// The container's limit of processes.
 const PIDS: NonZeroU32 = NonZeroU32::new(16).unwrap();
-/// How long it may take.
+/// How long the container may take to print what it sees.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What is read of it at most.
+/// Bytes of its output that are read at most.
 const MOST: usize = 1 << 20;
 
-/// Starts `target`, the container, and says what it is like inside.
+/// Starts `target`, the container, and gives the findings of a look from inside.
 ///
 /// # Errors
-/// It can't be started, or doesn't say what it sees.
+/// The container can't be started, or the workload inside doesn't print what it sees.
 pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<Finding>> {
     let session = Session::open()?;
     let directory = session.scratch().join("root");
@@ -87,14 +87,14 @@ pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<F
     let limits = group.is_some().then(|| HeldLimits::read(&limits));
     drop(hold);
     if sight.is_err() {
-        // It may not end by itself either.
+        // A workload that printed nothing may not end by itself either.
         let _ = kill(child.pid, Signal::SIGKILL);
     }
     waitpid(child.pid, None).context("cannot wait for the launcher")?;
     Ok(findings::of(&sight?, &Sight::of_this_process(), limits))
 }
 
-/// Reads lines up to the last, or until the program has ended.
+/// Reads the workload's lines up to the last, or until the workload has ended.
 fn listen(output: &mut Stream) -> anyhow::Result<Sight> {
     let deadline = Instant::now() + PATIENCE;
     let mut lines = Vec::new();
@@ -118,7 +118,7 @@ fn listen(output: &mut Stream) -> anyhow::Result<Sight> {
     }
 }
 
-/// Limits as the kernel has them.
+/// The limits that the kernel keeps.
 #[derive(Debug, Default)]
 pub struct HeldLimits {
     version: Option<Version>,
@@ -127,7 +127,7 @@ pub struct HeldLimits {
 }
 
 impl HeldLimits {
-    /// Reads those of `directories`, one group's.
+    /// Reads the limits of one group, which has `directories` in the hierarchies.
     fn read(directories: &[PathBuf]) -> Self {
         let mut held = Self::default();
         for directory in directories {

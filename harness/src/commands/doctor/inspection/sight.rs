@@ -1,15 +1,15 @@
-//! What `workload inspect` said, looked up by name.
+//! What `workload inspect` printed, looked up by name.
 
 use isobench_workloads::inspect;
 
-/// Facts as one process sees them: names and values, of which a name can have several.
+/// What one process sees: facts, each a name and a value. A name can stand several times.
 #[derive(Debug, Default)]
 pub struct Sight {
     facts: Vec<(String, String)>,
 }
 
 impl Sight {
-    /// Takes in lines of a name, a tab and a value. What is none is left out.
+    /// Reads lines of a name, a tab and a value. Other lines are left out.
     pub fn parse(lines: &[String]) -> Self {
         let facts = lines.iter().filter_map(|line| line.split_once('\t'));
         Self {
@@ -19,7 +19,7 @@ impl Sight {
         }
     }
 
-    /// What this process sees.
+    /// The facts that this process sees.
     pub fn of_this_process() -> Self {
         Self {
             facts: inspect::facts(),
