@@ -6,12 +6,12 @@ use super::super::trace::Line;
 use super::super::{CallEffect, SystemCall};
 use super::{HERE, Machine, int};
 
-fn line(machine: &Machine, number: c_long, arguments: [u64; 6], outcome: CallEffect) -> String {
+fn line(machine: &Machine, number: c_long, arguments: [u64; 6], effect: CallEffect) -> String {
     let call = SystemCall {
         number: number.cast_unsigned(),
         arguments,
     };
-    Line::new(&call, &machine.memory).finish(&call, outcome)
+    Line::new(&call, &machine.memory).finish(&call, effect)
 }
 
 #[test]
@@ -56,6 +56,17 @@ fn a_line_looks_as_strace_writes_it() {
             CallEffect::Return(-38),
             "syscall_999(0x1, 0, 0, 0, 0, 0) = -1 ENOSYS (Function not implemented)",
         ),
+    ];
+    for (number, arguments, effect, expected) in cases {
+        let shown = line(&machine, number, arguments, effect);
+        assert_eq!(shown, format!("{expected}\n"));
+    }
+}
+
+#[test]
+fn the_last_line_shows_how_the_program_ended() {
+    let machine = Machine::new();
+    let cases = [
         (
             libc::SYS_exit_group,
             [3, 0, 0, 0, 0, 0],
@@ -69,11 +80,9 @@ fn a_line_looks_as_strace_writes_it() {
             "tgkill(2, 2, SIGABRT) = ?\n+++ killed by SIGABRT +++",
         ),
     ];
-    for (number, arguments, outcome, expected) in cases {
-        assert_eq!(
-            line(&machine, number, arguments, outcome),
-            format!("{expected}\n")
-        );
+    for (number, arguments, effect, expected) in cases {
+        let shown = line(&machine, number, arguments, effect);
+        assert_eq!(shown, format!("{expected}\n"));
     }
 }
 
