@@ -248,8 +248,7 @@ pub(crate) unsafe fn attach_mapping(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
+    use isobench_testing::{Need, lacks};
     use procfs::process::{Process, VmFlags};
     use vm_memory::Bytes as _;
 
@@ -270,8 +269,7 @@ mod tests {
 
     #[test]
     fn memory_asks_for_huge_pages() {
-        if !Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
-            println!("skipped: this host's kernel has no transparent huge pages");
+        if lacks(Need::HugePages) {
             return;
         }
         let memory = map(&[(0, SIZE)]).unwrap();

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use bytesize::ByteSize;
+use isobench_testing::{Need, lacks, skip};
 
 use super::exception::Signal;
 use super::program::Program;
@@ -71,7 +72,7 @@ fn try_run(code: &[u8]) -> Option<Result<Ending, RunError>> {
     match MicroVm::boot(&config, &|_| ()) {
         Ok(mut vm) => Some(vm.run(&mut personality, &|_| ())),
         Err(BootError::Kvm(error @ (kvm::KvmError::Missing | kvm::KvmError::NotPermitted))) => {
-            eprintln!("skipped: {error}");
+            skip(Need::Kvm, error);
             None
         }
         Err(error) => panic!("{error:?}"),
@@ -336,13 +337,11 @@ fn hostile_flags_and_return_addresses_stay_in_ring_3() {
 
 #[test]
 fn the_floor_reaches_its_exit_and_the_probe_agrees_with_the_module_list() {
-    match floor::first_exit(&|_| ()) {
-        Ok(_vm) => assert_eq!(
-            probe::probe(&kvm::Hypervisor::open().unwrap())
-                .unwrap()
-                .kind,
-            kvm::KvmKind::of_host()
-        ),
-        Err(error) => eprintln!("skipped: {error}"),
+    if lacks(Need::Kvm) {
+        return;
     }
+    let _vm = floor::first_exit(&|_| ()).unwrap();
+    let hypervisor = kvm::Hypervisor::open().unwrap();
+    let probed = probe::probe(&hypervisor).unwrap();
+    assert_eq!(probed.kind, kvm::KvmKind::of_host());
 }

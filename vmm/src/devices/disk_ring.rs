@@ -184,6 +184,7 @@ mod tests {
     use std::io::Write as _;
     use std::os::fd::AsFd as _;
 
+    use isobench_testing::{Need, or_skip};
     use vm_memory::{Bytes as _, GuestAddress};
 
     use super::*;
@@ -208,13 +209,7 @@ mod tests {
     }
 
     fn ring(file: &tempfile::NamedTempFile) -> Option<DiskRing<u64>> {
-        match DiskRing::new(file.as_file().as_fd()) {
-            Ok(ring) => Some(ring),
-            Err(error) => {
-                eprintln!("skipped: this host gives no io_uring: {error}");
-                None
-            }
-        }
+        or_skip(Need::IoUring, DiskRing::new(file.as_file().as_fd()))
     }
 
     #[test]

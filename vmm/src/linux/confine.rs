@@ -157,7 +157,6 @@ mod tests {
     #[test]
     fn a_disk_s_worker_works_within_the_filter() {
         let Some((_file, mut driver, worker)) = direct_driver() else {
-            eprintln!("skipped: this host gives no io_uring, or no O_DIRECT here");
             return;
         };
         ask_for_eight_pages(&mut driver);

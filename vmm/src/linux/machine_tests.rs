@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytesize::ByteSize;
+use isobench_testing::{Need, or_skip, skip};
 
 use super::initramfs::Initramfs;
 use super::layout::{EXIT_PORT, KEYBOARD};
@@ -47,16 +48,11 @@ pub(super) fn config(code: &[u8]) -> Config {
 /// Boots a machine. The result is `None` if the host has no KVM, or one without interrupt
 /// controllers.
 fn boot(config: Config) -> Option<Result<Machine, BootError>> {
-    let hypervisor = match Hypervisor::open() {
-        Ok(hypervisor) => hypervisor,
-        Err(error) => {
-            eprintln!("skipped: {error}");
-            return None;
-        }
-    };
+    let hypervisor = or_skip(Need::Kvm, Hypervisor::open())?;
     match Machine::boot(&hypervisor, config.check().unwrap(), Box::new(|_| ())) {
         Err(BootError::Kvm(KvmError::Ioctl { ioctl, source })) => {
-            eprintln!("skipped: this host's KVM has no {ioctl}: {source}");
+            let why = format!("this host's KVM has no {ioctl}: {source}");
+            skip(Need::HardwareKvm, why);
             None
         }
         result => Some(result),

@@ -243,7 +243,17 @@ pub(super) fn serve(
 
 #[cfg(test)]
 mod tests {
+    use isobench_testing::{Need, skip};
+
     use super::*;
+
+    fn has_constant_counter() -> bool {
+        let is_constant = counter_is_invariant();
+        if !is_constant {
+            skip(Need::ConstantCounter, "the counter has no constant rate");
+        }
+        is_constant
+    }
 
     const START: Reading = Reading {
         ticks: 1000,
@@ -281,8 +291,7 @@ mod tests {
     #[test]
     fn the_guests_clock_never_goes_back() {
         let mut clock = Clock::new();
-        if !counter_is_invariant() {
-            eprintln!("skipped: the processor's counter has no constant rate");
+        if !has_constant_counter() {
             return;
         }
         let mut last = 0;
@@ -316,8 +325,7 @@ mod tests {
     /// Runs the image's own code in this process, with the clock page as the VMM fills it.
     #[test]
     fn the_code_computes_the_hosts_time() {
-        if !counter_is_invariant() {
-            eprintln!("skipped: the processor's counter has no constant rate");
+        if !has_constant_counter() {
             return;
         }
         let mut pages = vec![0_u8; 8192];

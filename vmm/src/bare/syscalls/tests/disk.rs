@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use isobench_testing::{Need, skip};
 use nix::errno::Errno;
 use nix::libc;
 use tempfile::TempDir;
@@ -176,10 +177,8 @@ fn direct_machine() -> Option<(TempDir, Machine, Vec<u8>)> {
     let (folder, path, bytes) = disk();
     let device = HostDisk::open(&path).unwrap();
     if !device.supports_direct() {
-        eprintln!(
-            "skipped: the file system of {} has no O_DIRECT",
-            path.display()
-        );
+        let why = format!("the file system of {} has no O_DIRECT", path.display());
+        skip(Need::DirectIo, why);
         return None;
     }
     Some((folder, Machine::with_disk(Some(device)), bytes))
