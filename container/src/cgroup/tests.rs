@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bytesize::ByteSize;
+use isobench_testing::{Need, or_skip};
 use proptest::prelude::*;
 
 use super::membership::{parse_memberships, parse_mounts};
@@ -57,14 +58,11 @@ fn a_directory_elsewhere_is_no_cgroup() {
     assert!(matches!(error, CgroupError::NotACgroup { .. }), "{error}");
 }
 
-/// Makes a group where this host allows it; `None`, with the reason printed, where it doesn't.
+/// Makes a group. `None` if this host doesn't allow that.
 fn group(name: &str) -> Option<Group> {
     let hierarchies = Hierarchies::detect().unwrap();
     for controller in [Controller::Memory, Controller::Pids] {
-        if let Err(reason) = hierarchies.of(controller) {
-            println!("skipped: {reason}");
-            return None;
-        }
+        or_skip(Need::Cgroup, hierarchies.of(controller))?;
     }
     Some(
         Group::create(

@@ -5,6 +5,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _}
 use std::path::Path;
 
 use bytesize::ByteSize;
+use isobench_testing::{Need, skip};
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
@@ -268,7 +269,7 @@ fn devices_and_forbidden_attributes_are_left_out_and_counted() {
 #[test]
 fn an_owner_that_no_container_has_is_refused() {
     if !IdMap::choose(true).changes_user() {
-        println!("skipped: owners are kept only as root");
+        skip(Need::Root, "only root keeps owners");
         return;
     }
     let mut layer = Layer::new();

@@ -103,6 +103,7 @@ mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
+    use isobench_testing::{Need, skip};
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use nix::unistd::{read, write};
 
@@ -116,7 +117,7 @@ mod tests {
         match Tap::open() {
             Ok(tap) => Some(tap),
             Err(error @ TapError::Open { .. }) => {
-                println!("skipped: {error}");
+                skip(Need::TunDevice, error);
                 None
             }
             Err(error) => panic!("{error}"),
