@@ -190,6 +190,8 @@ fn unique(name: &str, taken: &mut HashSet<String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use isobench_testing::{Need, skip};
+
     use super::*;
     use crate::fixture;
 
@@ -224,7 +226,7 @@ mod tests {
                 assert!(png.starts_with(b"\x89PNG"));
                 assert_eq!(png[16..20], 1760_u32.to_be_bytes());
             }
-            Err(PlotError::NoFont) => println!("skipped: the host has no font"),
+            Err(error @ PlotError::NoFont) => skip(Need::Font, error),
             Err(error) => panic!("{error}"),
         }
     }
