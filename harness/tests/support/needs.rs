@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::place::Place;
 
 /// Whether `target` can run here. If it can't, the reason is printed, and the test has to do without.
-pub fn can_run(target: &str) -> bool {
+pub fn can_run(target: &'static str) -> bool {
     let targets = diagnosis()["targets"].as_array().unwrap();
     let found = targets.iter().find(|known| known["name"] == target);
     let found = found.unwrap_or_else(|| panic!("there is no target {target}"));
@@ -31,7 +31,7 @@ fn diagnosis() -> &'static Value {
 }
 
 /// What `target` finds missing for this reason.
-fn missing(target: &str, reason: &str) -> Need {
+fn missing(target: &'static str, reason: &str) -> Need {
     let mut findings = diagnosis()["findings"].as_array().unwrap().iter();
     let finding = findings.find(|finding| finding["reason"] == reason);
     match finding.and_then(|finding| finding["lacks"].as_str()) {
@@ -44,16 +44,13 @@ fn missing(target: &str, reason: &str) -> Need {
     }
 }
 
-/// What `target` finds missing although all of the host's facilities are there.
-fn missing_from_target(target: &str) -> Need {
+/// What `target` finds missing although all of the host's facilities are there. A peer is named as its
+/// program is, as a rule.
+fn missing_from_target(target: &'static str) -> Need {
     let program = match target {
         "microvm-linux" => return Need::GuestKernel,
-        "bwrap" => "bwrap",
-        "crun" => "crun",
         "lxc" => "lxc-execute",
-        "podman" => "podman",
-        "runc" => "runc",
-        other => panic!("what {other} may lack is not known here"),
+        peer => peer,
     };
     match Need::Program(program).is_met() {
         Some(true) => Need::Root,

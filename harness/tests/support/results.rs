@@ -61,7 +61,7 @@ impl Finished {
 
     /// Expects a good sample of the metric in each of `targets` that this host can run.
     #[track_caller]
-    pub fn has_rows(&self, experiment: &str, metric: &str, targets: &[&str]) -> &Self {
+    pub fn has_rows(&self, experiment: &str, metric: &str, targets: &[&'static str]) -> &Self {
         let mut experiments = self.results().experiments.iter();
         let known = experiments.any(|known| known.name == experiment);
         assert!(known, "the run has no experiment {experiment}");
