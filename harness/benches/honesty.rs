@@ -16,11 +16,11 @@ use isobench::suite::rig::{Candidate, Rig};
 use isobench::suite::runner::Runner;
 use isobench::suite::stop::Until;
 use isobench::targets::{self, Daemons};
+use isobench_reports::figures::summary::{MINIMUM_EFFECT, SIGNIFICANCE, is_large};
 use isobench_reports::model::{Injection, Sample, Status, TOTAL};
 use isobench_reports::schema::startup;
 use isobench_reports::statistics::Series;
 use isobench_reports::statistics::permutation::holm;
-use isobench_reports::summary::{MINIMUM_EFFECT, SIGNIFICANCE, is_large};
 
 /// Runs of each kind.
 const RUNS: u64 = 20;

@@ -10,24 +10,14 @@
 //! have measured it.
 
 mod chart;
-mod claims;
 pub mod compare;
-pub mod conduct;
-pub mod density;
 mod export;
-pub mod guards;
-pub mod isolation;
-mod latency;
+pub mod figures;
+mod findings;
 pub mod model;
-pub mod parts;
-pub mod prices;
-mod quiet;
 pub mod schema;
 pub mod statistics;
-pub mod summary;
-mod table;
-mod text;
-pub mod units;
+mod terminal;
 mod words;
 
 #[cfg(test)]
@@ -35,9 +25,10 @@ mod fixture;
 
 pub use export::csv::write as write_csv;
 pub use export::files::{Output, ResultFiles, WriteError, write_new};
-pub use export::format::{Format, FormatError, render_changes, render_figures};
+pub use export::formats::{Format, FormatError, render_changes, render_figures};
 pub use export::html::{ReportError, ReportOptions, render as render_html};
 pub use export::json::{Inconsistency, ResultsError, read as read_results};
 pub use export::plots::{Plot, PlotError, plots};
-pub use table::{TableOptions, render as render_table};
-pub use words::Language;
+pub use terminal::comparison::render as render_comparison;
+pub use terminal::tables::{TableOptions, render as render_table};
+pub use words::{Language, units};

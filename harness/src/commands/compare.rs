@@ -3,8 +3,8 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use isobench_reports::compare::{self, Comparison};
-use isobench_reports::{read_results, render_changes};
+use isobench_reports::compare::Comparison;
+use isobench_reports::{read_results, render_changes, render_comparison};
 
 use crate::commands::arguments::CompareArguments;
 use crate::commands::failure::BadInput;
@@ -40,7 +40,7 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<ExitCode> {
     }
     print(match arguments.format {
         Some(format) => render_changes(&comparison, format.into())?,
-        None => compare::render(&comparison, table_options(std::io::stdout().is_terminal())),
+        None => render_comparison(&comparison, table_options(std::io::stdout().is_terminal())),
     });
     Ok(if comparison.has_regression() {
         ExitCode::from(REGRESSION)

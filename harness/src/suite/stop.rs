@@ -5,7 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use isobench_reports::conduct::half_width;
 use isobench_reports::model::{Sample, Status, Stop, StopReason, TOTAL};
 use isobench_reports::statistics::Series;
 
@@ -167,7 +166,9 @@ fn precise(samples: &[Sample], extent: Extent, done: u32, precision: f64) -> Opt
         return (done >= extent.measured).then_some(StopReason::Rounds);
     }
     let is_precise = |values: Vec<(u32, f64)>| {
-        half_width(&Series::new(values)).is_some_and(|width| width <= precision)
+        Series::new(values)
+            .relative_half_width()
+            .is_some_and(|width| width <= precision)
     };
     let all = targets.into_iter().all(|(_, values)| is_precise(values));
     all.then_some(StopReason::Precision)

@@ -3,8 +3,8 @@
 use super::frame::{Row, draw};
 use super::theme::ink_of;
 use super::{Chart, ChartError, Values, describe, row, shown};
+use crate::figures::summary::{Column, Outcome};
 use crate::model::Run;
-use crate::summary::{Column, Outcome};
 use crate::words::Words;
 
 /// Draws columns of one unit on one axis; a target that can't run has no row, for it would come back in every group.

@@ -13,12 +13,12 @@ use super::axis::Axis;
 use super::frame::{TICK, text};
 use super::theme::{Ink, ink_of};
 use super::{Chart, ChartError, Size};
+use crate::figures::summary::Column;
 use crate::model::{Run, Target, Unit};
 use crate::statistics::{Line, quantile};
-use crate::summary::Column;
-use crate::text::one_line;
-use crate::units;
 use crate::words::Words;
+use crate::words::text::one_line;
+use crate::words::units;
 
 /// One target's samples for one number of instances, or at one place of another kind across.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -4,11 +4,11 @@ use super::axis::Axis;
 use super::frame::{Row, draw};
 use super::theme::ink_of;
 use super::{Chart, ChartError, Values, describe, row, shown};
+use crate::figures::summary::{Cell, Column};
 use crate::model::Run;
 use crate::statistics::quantile;
-use crate::summary::{Cell, Column};
-use crate::units;
 use crate::words::Words;
+use crate::words::units;
 
 /// Most dots of a strip; more of them only hide each other.
 pub const DOTS: usize = 1000;

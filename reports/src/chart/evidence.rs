@@ -6,9 +6,9 @@ use super::axis::Axis;
 use super::frame::{Row, Value, draw};
 use super::theme::{Ink, apply, ink_of};
 use super::{ChartError, Size, compact};
-use crate::claims::{Measure, Quote};
+use crate::findings::claims::{Measure, Quote};
 use crate::model::{Run, Unit};
-use crate::units;
+use crate::words::units;
 
 /// The axis spans at least so many times its beginning: nearer values would look far apart.
 const LEAST_SPAN: f64 = 3.0;
@@ -106,10 +106,10 @@ impl Measure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claims;
+    use crate::figures::summary::Summary;
+    use crate::findings::claims;
     use crate::fixture;
     use crate::statistics::Estimate;
-    use crate::summary::Summary;
     use crate::words::{Language, Words};
 
     fn plots(run: &Run, number: usize) -> Vec<String> {

@@ -23,7 +23,7 @@ use self::layout::{CHARACTER, Layout};
 use super::axis::{Axis, Rows};
 use super::theme::{Ink, escape};
 use super::{ChartError, Size};
-use crate::text::one_line;
+use crate::words::text::one_line;
 
 /// The part of a chart that holds the values: across by [`Axis`], down by pixels.
 type Plot<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Axis, Rows>>;

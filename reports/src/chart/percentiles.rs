@@ -6,7 +6,7 @@
 
 use super::curves::{Across, Curve, Point, draw_curves};
 use super::{Chart, ChartError};
-use crate::latency::Percentile;
+use crate::figures::latency::Percentile;
 use crate::model::{Run, Unit};
 use crate::words::Words;
 
@@ -64,8 +64,8 @@ fn label(odds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::latency::{percentiles, told};
     use crate::fixture;
-    use crate::latency::{percentiles, told};
     use crate::model::PERCENTILES;
     use crate::words::Language;
 

@@ -9,10 +9,10 @@ use super::axis::Axis;
 use super::frame::{Frame, Row, draw};
 use super::theme::Ink;
 use super::{Chart, ChartError, Size, Values, describe, row, shown};
+use crate::figures::summary::{Cell, Column, Figure};
 use crate::model::Unit;
-use crate::summary::{Cell, Column, Figure};
-use crate::units;
 use crate::words::Words;
+use crate::words::units;
 
 /// The names of a column's parts: in the metric's order, then whatever else samples have.
 pub fn part_names<'a>(column: &Column<'a>) -> Vec<&'a str> {
@@ -135,8 +135,8 @@ fn bar(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::summary::Summary;
     use crate::fixture;
-    use crate::summary::Summary;
     use crate::words::Language;
 
     #[test]

@@ -5,11 +5,11 @@ use std::ops::Range;
 use super::frame::{Row, Value, draw};
 use super::theme::ink_of;
 use super::{Chart, ChartError, linear_axis};
+use crate::figures::prices::{Kind, PriceList};
 use crate::model::Run;
-use crate::prices::{Kind, PriceList};
 use crate::statistics::Estimate;
-use crate::units::{self, Scale};
 use crate::words::Words;
+use crate::words::units::{self, Scale};
 
 /// Draws the prices in the list's first metric, and what they leave of the whole.
 ///

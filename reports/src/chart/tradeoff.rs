@@ -16,9 +16,9 @@ use super::frame::{TICK, text};
 use super::theme::Ink;
 use super::{Chart, ChartError, Size};
 use crate::model::Unit;
-use crate::text::one_line;
-use crate::units;
 use crate::words::Words;
+use crate::words::text::one_line;
+use crate::words::units;
 
 /// A target.
 #[derive(Debug, Clone)]

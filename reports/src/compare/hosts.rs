@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::model::Run;
-use crate::text::one_line;
+use crate::words::text::one_line;
 
 /// The facts that must be the same: the processor, the kernel, what KVM is made of.
 const IDENTITY: [&str; 6] = ["cpu-model", "cpus", "memory", "kernel", "kvm", "kvm-kind"];

@@ -7,6 +7,7 @@
 mod cell;
 mod density;
 mod exercise;
+mod figure;
 pub(super) mod figures;
 mod first;
 mod headline;
@@ -21,12 +22,12 @@ mod view;
 use askama::Template;
 use thiserror::Error;
 
-pub(super) use self::figures::FigureView;
+pub(super) use self::figure::FigureView;
 use self::hosts::HostsView;
 use self::view::RunView;
 use crate::chart::ChartError;
+use crate::figures::summary::Summary;
 use crate::model::Run;
-use crate::summary::Summary;
 use crate::words::given::translate;
 use crate::words::{Language, Words};
 

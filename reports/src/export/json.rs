@@ -17,7 +17,7 @@ use serde_json::error::Category;
 use thiserror::Error;
 
 use crate::model::{Metric, Run, SCHEMA_VERSION, Sample, Sign, Status};
-use crate::text::one_line;
+use crate::words::text::one_line;
 
 /// What `tool` says in a file of ours.
 pub const TOOL: &str = "isobench";

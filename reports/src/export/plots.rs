@@ -12,8 +12,8 @@ use resvg::usvg::{self, Options, Tree};
 use thiserror::Error;
 
 use crate::export::html::{FigureView, ReportError, figures};
+use crate::figures::summary::Summary;
 use crate::model::Run;
-use crate::summary::Summary;
 use crate::words::given::translate;
 use crate::words::{Language, Words};
 

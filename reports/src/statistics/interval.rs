@@ -6,6 +6,8 @@
 //! median promises the same and falls short of it below some 20 samples (`statistics/coverage.rs` has the figures). Both
 //! take samples to be independent; `statistics/batches.rs` has the interval of those that aren't.
 
+use std::ops::Range;
+
 use statrs::distribution::{Binomial, DiscreteCDF as _};
 
 use super::quantile;
@@ -78,6 +80,25 @@ fn place(count: usize) -> usize {
     };
     let above = usize::try_from(coins.inverse_cdf(0.025)).unwrap_or(0);
     above.saturating_sub(1)
+}
+
+/// A value and how sure it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    /// The value.
+    pub value: f64,
+    /// Its 95 % interval; absent below two rounds.
+    pub interval: Option<Interval>,
+}
+
+impl Estimate {
+    /// From the lowest to the highest that it may be.
+    pub fn extent(self) -> Range<f64> {
+        let (low, high) = self.interval.map_or((self.value, self.value), |interval| {
+            (interval.low, interval.high)
+        });
+        low.min(self.value)..high.max(self.value)
+    }
 }
 
 #[cfg(test)]

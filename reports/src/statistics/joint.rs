@@ -5,33 +5,13 @@
 //! prices of a list, so that they and what they leave of the whole add up in every draw.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::bootstrap::{RESAMPLES, SEED, choose};
 use super::resample::Rounds;
-use super::{Interval, Series};
-
-/// A value and how sure it is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Estimate {
-    /// The value.
-    pub value: f64,
-    /// Its 95 % interval; absent below two rounds.
-    pub interval: Option<Interval>,
-}
-
-impl Estimate {
-    /// From the lowest to the highest that it may be.
-    pub fn extent(self) -> Range<f64> {
-        let (low, high) = self.interval.map_or((self.value, self.value), |interval| {
-            (interval.low, interval.high)
-        });
-        low.min(self.value)..high.max(self.value)
-    }
-}
+use super::{Estimate, Interval, Series};
 
 /// The medians of several series, and of many draws of their rounds.
 #[derive(Debug)]

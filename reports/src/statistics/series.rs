@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Estimate, Interval, batches, bootstrap, median, permutation};
+use super::{Estimate, Interval, ROUNDS_FOR_95, batches, bootstrap, median, permutation};
 
 /// The fewest paired rounds for which labels change places within them.
 ///
@@ -74,6 +74,14 @@ impl Series {
         };
         let drifting = batches::median(&units);
         Some(drifting.map_or(independent, |wide| independent.hull(wide)))
+    }
+
+    /// Half the width of the median's 95 % interval, as a part of the median. Nothing if there are too
+    /// few values for the interval to hold what it promises, or if the median is 0.
+    pub fn relative_half_width(&self) -> Option<f64> {
+        let enough = self.count() >= ROUNDS_FOR_95;
+        let width = self.median_interval()?.relative_half_width(self.median()?);
+        (enough && width.is_finite()).then_some(width)
     }
 
     /// The median with its interval; nothing if there are no values.
@@ -286,5 +294,13 @@ mod tests {
             prop_assert_eq!(large.median_interval().unwrap(), expected);
             prop_assert_eq!(large.ratio_interval(&large).unwrap(), small.ratio_interval(&small).unwrap());
         }
+    }
+
+    #[test]
+    fn six_values_have_a_relative_half_width_and_five_have_none() {
+        let series = |count: u32| Series::new((0..count).map(|i| (i, 100.0 + f64::from(i))));
+        assert_eq!(series(5).relative_half_width(), None);
+        let width = series(6).relative_half_width().unwrap();
+        assert!((width - 2.5 / 102.5).abs() < 1e-9);
     }
 }

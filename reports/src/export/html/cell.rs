@@ -1,10 +1,10 @@
 //! One figure as texts: its median, its ratio with the verdict, and what is behind them.
 
+use crate::figures::summary::{Cell, Column, Figure, Outcome, Test};
 use crate::model::Metric;
 use crate::statistics::Interval;
-use crate::summary::{Cell, Column, Figure, Outcome, Test};
-use crate::units;
 use crate::words::Words;
+use crate::words::units;
 
 /// One figure, or why there is none.
 pub struct CellView {

@@ -1,13 +1,13 @@
 //! Memory against the number of instances: points, the lines through them, and how many would fit.
 
-use super::figures::{FigureView, LegendItem};
+use super::figure::{FigureView, LegendItem};
 use crate::chart::{ChartError, curves, theme};
-use crate::density::{self, Density, densities};
+use crate::figures::density::{self, Density, densities};
+use crate::figures::summary::{Column, Section, Summary};
 use crate::model::Unit;
 use crate::statistics::Line;
-use crate::summary::{Column, Section, Summary};
-use crate::units;
 use crate::words::Words;
+use crate::words::units;
 
 /// Draws the `columns` of `section`, each for another number of instances; none if it isn't about density.
 pub fn figure(

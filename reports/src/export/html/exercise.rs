@@ -5,10 +5,10 @@
 
 use super::first::by_importance;
 use super::table::leading;
+use crate::figures::summary::{Figure, Summary};
 use crate::model::{Target, TargetKind, Unit};
-use crate::summary::{Figure, Summary};
-use crate::units::{self, Scale};
 use crate::words::Words;
+use crate::words::units::{self, Scale};
 
 /// The script of a report with questions.
 pub const SCRIPT: &str = include_str!("../../../templates/exercise.js");

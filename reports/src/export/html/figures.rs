@@ -1,40 +1,15 @@
 //! The charts of an experiment, with their captions and legends.
 
 use super::ReportError;
-use crate::chart::{self, Chart, ChartError, bars, curves, distribution, phases, theme};
-use crate::model::{Better, Target, Unit};
-use crate::parts::OTHER;
-use crate::prices;
+use super::figure::{FigureView, LegendItem, by_number};
+use crate::chart::{self, ChartError, bars, curves, distribution, phases, theme};
+use crate::figures::parts::OTHER;
+use crate::figures::prices;
+use crate::figures::summary::{Column, Section, Summary};
+use crate::model::{Better, Unit};
 use crate::schema::image;
-use crate::summary::{Column, Section, Summary};
-use crate::units;
 use crate::words::Words;
-
-/// A chart with the words around it.
-pub struct FigureView {
-    /// What it shows.
-    pub title: String,
-    /// The drawing.
-    pub chart: Chart,
-    /// The same on a logarithmic axis, for the reader to switch to.
-    pub logarithmic: Option<Chart>,
-    /// How to read it.
-    pub caption: String,
-    /// Its parts; empty if it has none.
-    pub legend: Vec<LegendItem>,
-}
-
-/// One part of a stacked chart.
-pub struct LegendItem {
-    /// The class of its colour.
-    pub ink: String,
-    /// Its name.
-    pub name: String,
-    /// What happens in it.
-    pub explanation: String,
-    /// Its median in each target.
-    pub medians: Vec<(String, String)>,
-}
+use crate::words::units;
 
 /// Stands for an experiment in the names of the plots that are of several.
 const TRADEOFF: &str = "trade-off";
@@ -163,30 +138,6 @@ fn crowded(
         caption: words.text("crowd.caption").to_owned(),
         legend: by_number(summary, columns, words),
     }))
-}
-
-/// Each target with its median at each number of instances.
-pub fn by_number(summary: &Summary<'_>, columns: &[&Column<'_>], words: &Words) -> Vec<LegendItem> {
-    let item = |(index, target): (usize, &Target)| {
-        let medians = columns.iter().filter_map(|column| {
-            let figure = column.cells[index].figure()?;
-            let at_once = column.metric.at_once?;
-            Some((
-                words.say("crowd.at", &[("count", &at_once)]),
-                units::value(column.metric.unit, figure.median),
-            ))
-        });
-        let medians: Vec<_> = medians.collect();
-        let item = LegendItem {
-            ink: theme::ink_of(summary.run, target).name(),
-            name: target.name.clone(),
-            explanation: String::new(),
-            medians,
-        };
-        (!item.medians.is_empty()).then_some(item)
-    };
-    let targets = summary.run.targets.iter().enumerate();
-    targets.filter_map(item).collect()
 }
 
 pub fn stacked(column: &Column<'_>, words: &Words) -> Result<FigureView, ChartError> {

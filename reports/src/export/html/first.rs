@@ -2,12 +2,12 @@
 
 use super::headline;
 use super::table::{TableView, kind, leading, table};
-use crate::guards::Doubt;
+use crate::figures::summary::{Cell, Column, Outcome, Section, Summary};
+use crate::findings::doubts::Doubt;
+use crate::findings::quiet::{Disturbance, Quiet};
 use crate::model::{Target, TargetKind, Unit};
-use crate::quiet::{Disturbance, Quiet};
 use crate::schema::{cpu, disk, memory, startup};
-use crate::summary::{Cell, Column, Outcome, Section, Summary};
-use crate::units;
+use crate::words::units;
 use crate::words::{Words, signed};
 
 /// The experiments that come first beside each other, for a reader wants one of each kind of cost before a second of any.

@@ -1,10 +1,10 @@
 //! What a run says, in sentences computed from its figures.
 
+use crate::figures::prices::{self, Kind, PriceList};
+use crate::figures::summary::{Cell, Column, Figure, Section, Summary, Verdict};
 use crate::model::{Better, Metric, Run, Target, TargetKind, Unit};
-use crate::prices::{self, Kind, PriceList};
 use crate::schema::{memory, startup};
-use crate::summary::{Cell, Column, Figure, Section, Summary, Verdict};
-use crate::units;
+use crate::words::units;
 use crate::words::{Words, together};
 
 /// One sentence per experiment that the baseline, which may have been `asked` for by name, and some other rung have

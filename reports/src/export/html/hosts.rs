@@ -4,8 +4,8 @@ use super::cell::{self, CellView};
 use super::headline;
 use super::table::{RowView, TableView, place};
 use crate::chart::theme;
+use crate::figures::summary::{Column, Section, Summary};
 use crate::model::Target;
-use crate::summary::{Column, Section, Summary};
 use crate::words::Words;
 
 /// One experiment over all runs.

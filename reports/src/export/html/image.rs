@@ -1,9 +1,9 @@
 //! What instances take on the disk and in the page cache, against their number: a figure for each way of sharing.
 
-use super::figures::{FigureView, by_number};
+use super::figure::{FigureView, by_number};
 use crate::chart::{ChartError, curves};
+use crate::figures::summary::{Column, Summary};
 use crate::model::MetricFamily;
-use crate::summary::{Column, Summary};
 use crate::words::Words;
 
 /// What a figure shows, with its title.

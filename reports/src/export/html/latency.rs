@@ -1,13 +1,13 @@
 //! How long the single operations of an experiment took, a figure a metric.
 
-use super::figures::{FigureView, LegendItem};
+use super::figure::{FigureView, LegendItem};
 use crate::chart::{ChartError, percentiles, theme};
-use crate::latency::{self, Percentile};
+use crate::figures::latency::{self, Percentile};
+use crate::figures::summary::Section;
 use crate::model::{Run, Target, Unit};
 use crate::schema::disk;
-use crate::summary::Section;
-use crate::units;
 use crate::words::Words;
+use crate::words::units;
 
 /// The percentiles that are told in words, with what they're called; the last is the longest.
 const TOLD: [(f64, &str); 4] = [

@@ -1,12 +1,12 @@
 //! A price list in words and as a picture.
 
-use super::figures::FigureView;
+use super::figure::FigureView;
 use crate::chart::{ChartError, prices};
+use crate::figures::prices::{Kind, Price, PriceList};
 use crate::model::{Run, Unit};
-use crate::prices::{Kind, Price, PriceList};
 use crate::statistics::Estimate;
-use crate::units;
 use crate::words::Words;
+use crate::words::units;
 
 /// A price list.
 pub struct PricesView {

@@ -3,8 +3,8 @@
 use super::cell::{self, CellView};
 use super::headline;
 use crate::chart::theme;
+use crate::figures::summary::{Column, Section, Summary};
 use crate::model::{Target, TargetKind};
-use crate::summary::{Column, Section, Summary};
 use crate::words::Words;
 
 /// Targets down, metrics across.

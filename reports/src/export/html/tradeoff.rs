@@ -1,15 +1,15 @@
 //! Cost against isolation: the plots, and the measures behind them as a table.
 
-use super::figures::FigureView;
+use super::figure::FigureView;
 use crate::chart::tradeoff::{self, Dot};
 use crate::chart::{ChartError, theme};
-use crate::isolation::Looks;
+use crate::figures::isolation::Looks;
+use crate::figures::summary::{Column, Summary};
 use crate::model::{Target, Unit};
 use crate::schema::isolation::{ANSWERED, EXITS, REFUSED};
 use crate::schema::{memory, startup};
-use crate::summary::{Column, Summary};
-use crate::units;
 use crate::words::Words;
+use crate::words::units;
 
 /// What a target costs: the experiment, whose leading metric it is, and the title of the plot.
 const COSTS: [(&str, &str); 2] = [

@@ -1,7 +1,8 @@
 //! The summary as texts in the order in which the template puts them.
 
 use super::exercise::{self, QuestionView};
-use super::figures::{self, FigureView};
+use super::figure::FigureView;
+use super::figures;
 use super::first::FirstView;
 use super::headline;
 use super::latency;
@@ -10,14 +11,14 @@ use super::table::{TableView, leading, table};
 use super::tradeoff::TradeoffView;
 use super::{ReportError, ReportOptions};
 use crate::chart::{ChartError, evidence, theme};
-use crate::claims::{self, Card};
-use crate::conduct;
-use crate::guards::{self, Doubt, RunDoubt};
+use crate::figures::prices;
+use crate::figures::summary::{Gap, Section, Summary};
+use crate::findings::claims::{self, Card};
+use crate::findings::conduct;
+use crate::findings::doubts::{self, Doubt, RunDoubt};
 use crate::model::{EMULATED, Fact, Run, Target, Unit};
-use crate::prices;
-use crate::summary::{Gap, Section, Summary};
-use crate::units;
 use crate::words::Words;
+use crate::words::units;
 
 /// Most metrics that stand beside each other in a table.
 const ABREAST: usize = 4;
@@ -95,7 +96,7 @@ impl RunView {
     ) -> Result<Self, ReportError> {
         let run = summary.run;
         let id = format!("run-{number}");
-        let doubts = guards::doubts(summary);
+        let doubts = doubts::doubts(summary);
         let sections = summary.sections.iter().enumerate();
         let failed = |experiment: &str| {
             let experiment = experiment.to_owned();

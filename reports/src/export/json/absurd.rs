@@ -4,7 +4,7 @@
 //! an axis into a line.
 
 use crate::model::{Run, Status, Unit};
-use crate::units;
+use crate::words::units;
 
 /// The most that a value of each unit can be: a hundred days, a pebibyte, a pebibyte and a trillion operations a second.
 fn limit(unit: Unit) -> f64 {

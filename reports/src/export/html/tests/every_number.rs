@@ -8,9 +8,10 @@ use regex::Regex;
 
 use super::numbers::{middle, tidy};
 use super::*;
+use crate::figures::prices;
 use crate::model::{Sample, Status, TOTAL, Unit};
-use crate::units::{self, Scale};
-use crate::{Format, prices, render_figures};
+use crate::words::units::{self, Scale};
+use crate::{Format, render_figures};
 
 /// A number as it is written, one behind "to" in an interval, and the unit of both.
 const NUMBER: &str = r"(?:([\d,]*\.?\d+) to [+-]?)?([\d,]*\.?\d+) ?(ns|µs|ms|s|B|KiB|MiB|GiB|kB/s|MB/s|GB/s|/s|×|%)(?:[^\w/]|$)";

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::model::{TOTAL, Unit};
-use crate::units;
+use crate::words::units;
 
 /// The values of the tidy table that count, by target, experiment, metric and part.
 pub type Table = HashMap<[String; 4], Vec<f64>>;

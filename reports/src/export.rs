@@ -1,8 +1,0 @@
-//! A run as files: JSON to keep, CSV to calculate with, HTML to read.
-
-pub mod csv;
-pub mod files;
-pub mod format;
-pub mod html;
-pub mod json;
-pub mod plots;

@@ -1,0 +1,219 @@
+//! The figures of runs.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::row::{FigureRow, INJECTED, rows};
+use super::{Format, FormatError, csv, json, markdown, openmetrics};
+use crate::figures::summary::Summary;
+use crate::findings::conduct;
+use crate::findings::doubts;
+use crate::model::{EMULATED, Run};
+use crate::words::units;
+use crate::words::{Language, Words};
+
+/// A run with its figures.
+#[derive(Debug, Serialize)]
+struct RunDocument<'a> {
+    tool: &'a str,
+    version: &'a str,
+    started: &'a str,
+    duration_seconds: f64,
+    partial: bool,
+    profile: &'a str,
+    seed: u64,
+    host: &'a str,
+    baseline: Option<&'a str>,
+    conduct: BTreeMap<&'static str, String>,
+    doubts: Vec<DoubtDocument>,
+    warnings: &'a [String],
+    figures: Vec<FigureRow<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct DoubtDocument {
+    kind: &'static str,
+    text: String,
+}
+
+/// Writes every figure of `runs`; ratios are to rung 0 of the ladder, or to the target named `baseline`.
+///
+/// # Errors
+///
+/// When the format's own writer fails.
+pub fn render(runs: &[Run], baseline: Option<&str>, format: Format) -> Result<String, FormatError> {
+    let summaries: Vec<_> = runs
+        .iter()
+        .map(|run| Summary::against(run, baseline))
+        .collect();
+    let all = || summaries.iter().flat_map(rows).collect::<Vec<_>>();
+    match format {
+        Format::Json => json(&summaries.iter().map(document).collect::<Vec<_>>()),
+        Format::Csv => csv(&all()),
+        Format::Markdown => Ok(stamp(runs) + &table(&all(), runs.len() > 1)),
+        Format::OpenMetrics => openmetrics::render(&all()),
+    }
+}
+
+fn document<'a>(summary: &Summary<'a>) -> RunDocument<'a> {
+    let run = summary.run;
+    let words = Words::of(Language::English);
+    RunDocument {
+        tool: &run.tool,
+        version: &run.version,
+        started: &run.started,
+        duration_seconds: run.duration_seconds,
+        partial: run.partial,
+        profile: &run.profile,
+        seed: run.seed,
+        host: &run.host.summary,
+        baseline: summary.baseline.map(|target| target.name.as_str()),
+        conduct: conduct::notes(summary).into_iter().collect(),
+        doubts: doubts::doubts(summary)
+            .iter()
+            .map(|doubt| DoubtDocument {
+                kind: doubt.name(),
+                text: doubt.tell(&words),
+            })
+            .collect(),
+        warnings: &run.warnings,
+        figures: rows(summary),
+    }
+}
+
+/// What stands above a table if a processor was emulated; the other formats have it in the host of each row or run.
+fn stamp(runs: &[Run]) -> String {
+    let emulated = runs.iter().any(|run| run.host.is_emulated());
+    if emulated {
+        format!("> **{EMULATED}**\n\n")
+    } else {
+        String::new()
+    }
+}
+
+/// A table for people; the host is a column where there are several.
+fn table(rows: &[FigureRow<'_>], several: bool) -> String {
+    let texts = |row: &FigureRow<'_>| {
+        let unit = row.metric_unit;
+        let interval = row.low.zip(row.high).zip(row.median);
+        let interval = interval.map(|((low, high), median)| {
+            units::interval(unit, crate::statistics::Interval { low, high }, median)
+        });
+        [
+            row.experiment.to_owned(),
+            row.metric.to_owned(),
+            row.target.to_owned(),
+            match (row.median, &row.reason) {
+                (Some(median), _) if row.status == INJECTED => {
+                    format!(
+                        "{} (a delay was added on purpose)",
+                        units::value(unit, median)
+                    )
+                }
+                (Some(median), _) => units::value(unit, median),
+                (None, Some(reason)) => format!("{}: {reason}", row.status),
+                (None, None) => row.status.to_owned(),
+            },
+            interval.unwrap_or_default(),
+            row.ratio.map(units::ratio).unwrap_or_default(),
+            row.word.unwrap_or_default().to_owned(),
+        ]
+    };
+    let header = ["experiment", "metric", "target", "median", "95 % interval"];
+    let [experiment, metric, target, median, interval] = header;
+    if several {
+        let rows = rows.iter().map(|row| {
+            let [experiment, metric, target, median, interval, ratio, verdict] = texts(row);
+            let host = row.host.to_owned();
+            [
+                host, experiment, metric, target, median, interval, ratio, verdict,
+            ]
+        });
+        let header = [
+            "host", experiment, metric, target, median, interval, "ratio", "verdict",
+        ];
+        markdown(header, rows.collect())
+    } else {
+        let header = [
+            experiment, metric, target, median, interval, "ratio", "verdict",
+        ];
+        markdown(header, rows.iter().map(texts).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    fn small() -> Run {
+        let mut run = fixture::run();
+        run.targets
+            .retain(|target| target.name != "docker" && target.name != "namespaces");
+        run.experiments.truncate(2);
+        run.samples.retain(|sample| {
+            sample.experiment != "disk"
+                && run
+                    .targets
+                    .iter()
+                    .any(|target| target.name == sample.target)
+        });
+        run
+    }
+
+    #[test]
+    fn every_format_has_every_figure_and_every_reason() {
+        let run = small();
+        let text = |format| render(std::slice::from_ref(&run), None, format).unwrap();
+        for (format, hint) in [
+            (Format::Json, "\"verdict\": \"worse\""),
+            (Format::Csv, ",worse,"),
+            (Format::Markdown, "| slower"),
+        ] {
+            let text = text(format);
+            assert!(text.contains(hint), "{text}");
+            assert!(text.contains("the host has software KVM"), "{text}");
+        }
+        let json: serde_json::Value = serde_json::from_str(&text(Format::Json)).unwrap();
+        let rows = json[0]["figures"].as_array().unwrap().len();
+        assert_eq!(rows, 5 + 5 + 5);
+        assert_eq!(text(Format::Csv).lines().count(), rows + 1);
+        assert_eq!(text(Format::Markdown).lines().count(), rows + 2);
+    }
+
+    #[test]
+    fn the_table_in_markdown() {
+        insta::assert_snapshot!(render(&[small()], None, Format::Markdown).unwrap());
+    }
+
+    #[test]
+    fn the_metrics_of_a_small_run() {
+        let mut run = small();
+        run.experiments.truncate(1);
+        run.targets.truncate(2);
+        run.samples.retain(|sample| {
+            sample.experiment == "startup"
+                && ["process", "container"].contains(&sample.target.as_str())
+        });
+        run.host.summary = "a \"host\"\\\nof two lines".to_owned();
+        insta::assert_snapshot!(render(&[run], None, Format::OpenMetrics).unwrap());
+    }
+
+    #[test]
+    fn hosts_are_told_apart_and_hostile_names_stay_in_their_cells() {
+        let (mut one, mut two) = (small(), small());
+        one.host.summary = "host | one".to_owned();
+        two.host.summary = "host\ntwo".to_owned();
+        let text = render(&[one.clone(), two.clone()], None, Format::Markdown).unwrap();
+        assert!(text.contains("host \\| one") && text.contains("host\u{fffd}two"));
+        assert_eq!(text.lines().count(), 2 * 15 + 2);
+        let csv = render(&[one, two], Some("container"), Format::Csv).unwrap();
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        let hosts: std::collections::BTreeSet<String> = reader
+            .records()
+            .map(|record| record.unwrap()[0].to_owned())
+            .collect();
+        assert_eq!(hosts.len(), 2);
+    }
+}

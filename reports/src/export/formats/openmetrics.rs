@@ -1,0 +1,168 @@
+//! `OpenMetrics`: gauges in base units, one family a unit, labelled with what they are of.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit as MetricUnit};
+
+use super::FormatError;
+use super::row::FigureRow;
+use crate::model::Unit;
+use crate::words::text::one_line;
+
+/// Longest value of a label: what a hostile file can make of a line.
+const LABEL: usize = 200;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    target: String,
+    experiment: String,
+    metric: String,
+    status: &'static str,
+    host: String,
+    started: String,
+}
+
+/// A family, with its unit if it has one, and the value that a row gives it.
+struct Kind {
+    name: &'static str,
+    help: &'static str,
+    value: fn(&FigureRow<'_>) -> Option<f64>,
+    has_unit: bool,
+}
+
+const KINDS: [Kind; 6] = [
+    Kind {
+        name: "isobench_median",
+        help: "Median of the good samples",
+        value: |row| row.median,
+        has_unit: true,
+    },
+    Kind {
+        name: "isobench_median_low",
+        help: "Lower end of the 95 % interval of the median",
+        value: |row| row.low,
+        has_unit: true,
+    },
+    Kind {
+        name: "isobench_median_high",
+        help: "Upper end of the 95 % interval of the median",
+        value: |row| row.high,
+        has_unit: true,
+    },
+    Kind {
+        name: "isobench_ratio",
+        help: "Median over that of the baseline",
+        value: |row| row.ratio,
+        has_unit: false,
+    },
+    Kind {
+        name: "isobench_samples",
+        help: "Good samples",
+        value: |row| Some(row.samples as f64),
+        has_unit: false,
+    },
+    Kind {
+        name: "isobench_failed_samples",
+        help: "Failed samples",
+        value: |row| Some(row.failed as f64),
+        has_unit: false,
+    },
+];
+
+/// One family: what all its samples share, and the samples in the order of the rows, which the crate's own `Family`
+/// would shuffle.
+#[derive(Debug)]
+struct Samples {
+    name: &'static str,
+    help: &'static str,
+    unit: Option<MetricUnit>,
+    values: Vec<(Labels, f64)>,
+}
+
+impl Samples {
+    fn of<'r>(
+        kind: &Kind,
+        unit: Option<MetricUnit>,
+        rows: impl Iterator<Item = &'r FigureRow<'r>>,
+        divisor: f64,
+    ) -> Self {
+        Self {
+            name: kind.name,
+            help: kind.help,
+            unit,
+            values: rows
+                .filter_map(|row| Some((Labels::of(row), (kind.value)(row)? / divisor)))
+                .collect(),
+        }
+    }
+}
+
+impl Collector for Samples {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let unit = self.unit.as_ref();
+        let mut family =
+            encoder.encode_descriptor(self.name, self.help, unit, MetricType::Gauge)?;
+        for (labels, value) in &self.values {
+            ConstGauge::new(*value).encode(family.encode_family(labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl Labels {
+    fn of(row: &FigureRow<'_>) -> Self {
+        let label = |text: &str| one_line(text, LABEL);
+        Self {
+            target: label(row.target),
+            experiment: label(row.experiment),
+            metric: label(row.metric),
+            status: row.status,
+            host: label(row.host),
+            started: label(row.started),
+        }
+    }
+}
+
+pub fn render(rows: &[FigureRow<'_>]) -> Result<String, FormatError> {
+    let mut units: Vec<Unit> = Vec::new();
+    for row in rows {
+        if !units.contains(&row.metric_unit) {
+            units.push(row.metric_unit);
+        }
+    }
+    let mut registry = Registry::default();
+    for kind in KINDS {
+        if !kind.has_unit {
+            let samples = Samples::of(&kind, None, rows.iter(), 1.0);
+            registry.register_collector(Box::new(samples));
+            continue;
+        }
+        for unit in &units {
+            let of_unit = rows.iter().filter(|row| row.metric_unit == *unit);
+            let (name, divisor) = base_unit(*unit);
+            let samples = Samples::of(&kind, Some(name), of_unit, divisor);
+            registry.register_collector(Box::new(samples));
+        }
+    }
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// The base unit that the format asks for, and what one of it is in the unit of the samples.
+fn base_unit(unit: Unit) -> (MetricUnit, f64) {
+    let other = |name: &str| (MetricUnit::Other(name.to_owned()), 1.0);
+    match unit {
+        Unit::Nanoseconds => (MetricUnit::Seconds, 1e9),
+        Unit::Bytes => (MetricUnit::Bytes, 1.0),
+        Unit::BytesPerSecond => other("bytes_per_second"),
+        Unit::OperationsPerSecond => other("operations_per_second"),
+        // What it counts is in the metric's name; `_count` belongs to histograms.
+        Unit::Count => other("number"),
+    }
+}

@@ -1,0 +1,103 @@
+//! One figure as a row of a table.
+
+use serde::Serialize;
+
+use crate::figures::summary::{Cell, Figure, Outcome, Section, Summary};
+use crate::model::{Better, Metric, Unit};
+
+/// The status of a figure that a delay was added to on purpose.
+pub const INJECTED: &str = "injected";
+
+/// One figure, or the reason for which there is none.
+#[derive(Debug, Serialize)]
+pub struct FigureRow<'a> {
+    pub host: &'a str,
+    pub started: &'a str,
+    pub target: &'a str,
+    pub experiment: &'a str,
+    pub metric: &'a str,
+    pub unit: &'static str,
+    pub better: Better,
+    pub status: &'static str,
+    pub median: Option<f64>,
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+    pub samples: usize,
+    pub failed: usize,
+    pub outliers: usize,
+    pub baseline: Option<&'a str>,
+    pub ratio: Option<f64>,
+    pub ratio_low: Option<f64>,
+    pub ratio_high: Option<f64>,
+    pub p: Option<f64>,
+    pub verdict: Option<&'static str>,
+    pub reason: Option<String>,
+    #[serde(skip)]
+    pub metric_unit: Unit,
+    #[serde(skip)]
+    pub word: Option<&'static str>,
+}
+
+/// Every figure of a run, and every one that is missing, in the order of the run.
+pub fn rows<'a>(summary: &Summary<'a>) -> Vec<FigureRow<'a>> {
+    let mut rows = Vec::new();
+    for section in &summary.sections {
+        for column in &section.columns {
+            let cells = column.cells.iter();
+            rows.extend(cells.filter_map(|cell| row(summary, section, column.metric, cell)));
+        }
+    }
+    rows
+}
+
+/// The row of a cell; none if nobody asked for it.
+fn row<'a>(
+    summary: &Summary<'a>,
+    section: &Section<'a>,
+    metric: &'a Metric,
+    cell: &Cell<'a>,
+) -> Option<FigureRow<'a>> {
+    let failed = cell.failures.first().map(|failure| failure.reason);
+    let injections = &summary.run.conduct.injections;
+    let is_injected = injections.iter().any(|injection| {
+        (&injection.target, &injection.experiment) == (&cell.target.name, &section.experiment.name)
+    });
+    let (status, reason) = match &cell.outcome {
+        Outcome::Measured(_) if is_injected => (INJECTED, failed),
+        Outcome::Measured(_) => ("ok", failed),
+        Outcome::Unavailable(reason) => ("unavailable", Some(*reason)),
+        Outcome::Failed => ("failed", failed),
+        Outcome::NotTaken => return None,
+    };
+    let figure = cell.figure();
+    let ratio = figure.and_then(|figure| figure.ratio);
+    let interval = figure.and_then(|figure: &Figure<'_>| figure.interval);
+    let ratio_interval = ratio.and_then(|ratio| ratio.interval);
+    Some(FigureRow {
+        host: &summary.run.host.summary,
+        started: &summary.run.started,
+        target: &cell.target.name,
+        experiment: &section.experiment.name,
+        metric: &metric.name,
+        unit: metric.unit.symbol(),
+        better: metric.better,
+        status,
+        median: figure.map(|figure| figure.median),
+        low: interval.map(|interval| interval.low),
+        high: interval.map(|interval| interval.high),
+        samples: figure.map_or(0, |figure| figure.count),
+        failed: cell.failed(),
+        outliers: figure.map_or(0, |figure| figure.outliers.all),
+        baseline: ratio
+            .and(summary.baseline)
+            .map(|target| target.name.as_str()),
+        ratio: ratio.map(|ratio| ratio.value),
+        ratio_low: ratio_interval.map(|interval| interval.low),
+        ratio_high: ratio_interval.map(|interval| interval.high),
+        p: ratio.map(|ratio| ratio.test.corrected),
+        verdict: ratio.map(|ratio| ratio.test.verdict.name()),
+        reason: reason.map(str::to_owned),
+        metric_unit: metric.unit,
+        word: ratio.map(|ratio| ratio.test.verdict.word(metric.unit, metric.better)),
+    })
+}

@@ -1,0 +1,8 @@
+//! A run as files: JSON to keep, CSV to calculate with, HTML to read.
+
+pub mod csv;
+pub mod files;
+pub mod formats;
+pub mod html;
+pub mod json;
+pub mod plots;

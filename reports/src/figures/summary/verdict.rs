@@ -1,0 +1,260 @@
+//! Whether a ratio is a difference at all, and in whose favour.
+//!
+//! A run has many ratios, and of twenty tests at 5 % one cries wolf on average. So all p-values of a run are corrected
+//! for each other by Holm's method: the chance that the whole report holds a single false difference stays 5 %. And what
+//! is too small to matter isn't called a difference however sure it is: with enough samples everything differs by something.
+
+use super::{Cell, Outcome, Ratio, Section};
+use crate::model::{Better, Unit};
+use crate::statistics::{Evidence, permutation};
+
+/// Largest corrected p-value of a difference.
+pub const SIGNIFICANCE: f64 = 0.05;
+
+/// Smallest difference that is called one, as a part of the baseline: 2 %, or what the bare process differs from itself
+/// by if that is more.
+pub const MINIMUM_EFFECT: f64 = 0.02;
+
+/// What a test of one ratio among those of its run says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Test {
+    /// How often chance alone shows a difference as large.
+    pub p: f64,
+    /// The same, corrected for the other tests of the run.
+    pub corrected: f64,
+    /// What follows.
+    pub verdict: Verdict,
+    least: f64,
+}
+
+/// What can be said of a figure beside its baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is better, as its metric has it.
+    Better,
+    /// It is worse.
+    Worse,
+    /// Chance explains the difference, or it is below the minimum.
+    NoDifference,
+    /// So few samples that no difference, however large, could be told from chance among this many tests.
+    TooFew,
+}
+
+impl Verdict {
+    /// The word beside a ratio, for people.
+    pub const fn word(self, unit: Unit, better: Better) -> &'static str {
+        match (self, unit, better) {
+            (Self::NoDifference, ..) => "no difference",
+            (Self::TooFew, ..) => "too few samples",
+            (Self::Worse, Unit::Bytes, Better::Lower) => "more",
+            (Self::Better, Unit::Bytes, Better::Lower) => "less",
+            (Self::Worse, Unit::Nanoseconds, _) | (Self::Worse, _, Better::Higher) => "slower",
+            (Self::Better, Unit::Nanoseconds, _) | (Self::Better, _, Better::Higher) => "faster",
+            (Self::Worse, ..) => "worse",
+            (Self::Better, ..) => "better",
+        }
+    }
+
+    /// Its stable name, for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::NoDifference => "no-difference",
+            Self::TooFew => "too-few-samples",
+        }
+    }
+
+    /// Whether a change to `ratio` is to the better.
+    pub fn of_change(ratio: f64, better: Better) -> Self {
+        if (ratio > 1.0) == (better == Better::Higher) {
+            Self::Better
+        } else {
+            Self::Worse
+        }
+    }
+}
+
+impl Test {
+    /// A test that stands alone, and has no verdict yet.
+    pub(super) fn of(evidence: Evidence) -> Self {
+        Self {
+            p: evidence.p,
+            corrected: evidence.p,
+            verdict: Verdict::NoDifference,
+            least: evidence.least,
+        }
+    }
+}
+
+/// Whether `ratio` is as far from 1 as `minimum` asks, either way.
+pub fn is_large(ratio: f64, minimum: f64) -> bool {
+    ratio.max(1.0 / ratio) >= 1.0 + minimum
+}
+
+/// Corrects the tests of a run for each other, and gives each its verdict; a difference of times is at least the noise
+/// `floor` that the run measured.
+pub(super) fn judge(sections: &mut [Section<'_>], floor: f64) {
+    let p_values: Vec<f64> = sections
+        .iter()
+        .flat_map(|section| &section.columns)
+        .flat_map(|column| column.cells.iter().filter_map(ratio))
+        .map(|ratio| ratio.test.p)
+        .collect();
+    let tests = p_values.len() as f64;
+    let mut corrected = permutation::holm(&p_values).into_iter();
+    for column in sections.iter_mut().flat_map(|section| &mut section.columns) {
+        let better = column.metric.better;
+        let minimum = match column.metric.unit {
+            Unit::Nanoseconds => MINIMUM_EFFECT.max(floor),
+            _ => MINIMUM_EFFECT,
+        };
+        for ratio in column.cells.iter_mut().filter_map(ratio_mut) {
+            let Some(corrected) = corrected.next() else {
+                return;
+            };
+            let Test { p, least, .. } = ratio.test;
+            let verdict = if corrected < SIGNIFICANCE && is_large(ratio.value, minimum) {
+                Verdict::of_change(ratio.value, better)
+            } else if corrected >= SIGNIFICANCE && least * tests >= SIGNIFICANCE {
+                Verdict::TooFew
+            } else {
+                Verdict::NoDifference
+            };
+            ratio.test = Test {
+                p,
+                corrected,
+                verdict,
+                least,
+            };
+        }
+    }
+}
+
+fn ratio(cell: &Cell<'_>) -> Option<Ratio> {
+    cell.figure()?.ratio
+}
+
+fn ratio_mut<'c>(cell: &'c mut Cell<'_>) -> Option<&'c mut Ratio> {
+    match &mut cell.outcome {
+        Outcome::Measured(figure) => figure.ratio.as_mut(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt as _, SeedableRng as _};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::figures::summary::Summary;
+    use crate::fixture;
+    use crate::model::{Run, Sample};
+
+    fn verdicts(run: &Run, target: &str) -> Vec<Verdict> {
+        Summary::of(run)
+            .sections
+            .iter()
+            .flat_map(|section| &section.columns)
+            .filter_map(|column| column.figure_of(target)?.ratio)
+            .map(|ratio| ratio.test.verdict)
+            .collect()
+    }
+
+    /// A run of `process` and of its twin, whose samples `draw` gives.
+    fn twins(rounds: u32, mut draw: impl FnMut(&str, &str) -> f64) -> Run {
+        let mut run = fixture::run();
+        run.targets.truncate(2);
+        run.targets[1].name = "twin".to_owned();
+        run.targets[1].unavailable = None;
+        run.samples.clear();
+        let metrics: Vec<_> = run
+            .experiments
+            .iter()
+            .flat_map(|experiment| {
+                experiment
+                    .metrics
+                    .iter()
+                    .map(move |metric| (experiment, metric))
+            })
+            .collect();
+        for round in 1..=rounds {
+            for (experiment, metric) in &metrics {
+                for target in ["process", "twin"] {
+                    run.samples.push(Sample {
+                        target: target.to_owned(),
+                        experiment: experiment.name.clone(),
+                        metric: metric.name.clone(),
+                        part: crate::model::TOTAL.to_owned(),
+                        unit: metric.unit,
+                        round,
+                        sequence: run.samples.len() as u64,
+                        value: Some(draw(target, &metric.name)),
+                        status: crate::model::Status::Ok,
+                        reason: None,
+                        latencies: None,
+                    });
+                }
+            }
+        }
+        run
+    }
+
+    /// Skewed for one metric, with two peaks for the next.
+    fn start(rng: &mut ChaCha8Rng, metric: &str) -> f64 {
+        let noise = rng.random_range(0.0..1.0_f64) + rng.random_range(0.0..1.0);
+        let slow = metric.len().is_multiple_of(2) && rng.random_range(0..10) < 4;
+        1e6 * noise.exp() * if slow { 3.0 } else { 1.0 }
+    }
+
+    #[test]
+    fn a_target_beside_itself_shows_no_difference_in_any_figure_of_95_runs_in_100() {
+        let mut rng = ChaCha8Rng::seed_from_u64(21);
+        let clean = (0..200).filter(|_| {
+            let run = twins(15, |_, metric| start(&mut rng, metric));
+            let verdicts = verdicts(&run, "twin");
+            assert_eq!(verdicts.len(), 8);
+            verdicts
+                .iter()
+                .all(|verdict| *verdict == Verdict::NoDifference)
+        });
+        let clean = clean.count();
+        assert!(clean >= 190, "{clean} of 200");
+    }
+
+    #[test]
+    fn a_difference_is_found_named_and_directed() {
+        let mut rng = ChaCha8Rng::seed_from_u64(22);
+        let run = twins(15, |target, metric| {
+            let double = if target == "twin" { 20.0 } else { 1.0 };
+            start(&mut rng, metric) * double
+        });
+        let summary = Summary::of(&run);
+        for column in summary.sections.iter().flat_map(|section| &section.columns) {
+            let found = column.figure_of("twin").unwrap().ratio.unwrap().test;
+            let expected = match column.metric.better {
+                Better::Lower => Verdict::Worse,
+                Better::Higher => Verdict::Better,
+            };
+            assert_eq!(found.verdict, expected);
+            assert!(found.corrected >= found.p && found.corrected < SIGNIFICANCE);
+            let word = found.verdict.word(column.metric.unit, column.metric.better);
+            assert!(["slower", "more", "faster"].contains(&word), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_is_sure_but_tiny_is_no_difference_and_few_samples_say_so() {
+        let tiny = twins(
+            30,
+            |target, _| if target == "twin" { 1010.0 } else { 1000.0 },
+        );
+        assert_eq!(verdicts(&tiny, "twin"), [Verdict::NoDifference; 8]);
+        let few = twins(
+            3,
+            |target, _| if target == "twin" { 4000.0 } else { 1000.0 },
+        );
+        assert_eq!(verdicts(&few, "twin"), [Verdict::TooFew; 8]);
+    }
+}

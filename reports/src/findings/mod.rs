@@ -1,0 +1,6 @@
+//! What the figures of a run say: about common claims, against the run itself, and about its host.
+
+pub mod claims;
+pub mod conduct;
+pub mod doubts;
+pub mod quiet;

@@ -1,0 +1,4 @@
+//! Figures for a terminal.
+
+pub mod comparison;
+pub mod tables;

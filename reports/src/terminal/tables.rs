@@ -1,0 +1,317 @@
+//! The summary as a table for terminals: one per experiment, targets down, metrics across.
+
+mod prices;
+
+use std::iter;
+
+use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width,
+};
+
+use crate::figures::density;
+use crate::figures::prices::lists;
+use crate::figures::summary::{self, Column, Outcome, Section, Summary, Verdict};
+use crate::findings::conduct;
+use crate::findings::doubts;
+use crate::model::{EMULATED, Metric, Run};
+use crate::words::text::one_line;
+use crate::words::units;
+use crate::words::{Language, Words};
+
+/// Longest name of a target, of a metric, of a reason: what a hostile file can make of a line.
+const NAME: usize = 24;
+const TITLE: usize = 60;
+const REASON: usize = 300;
+
+/// Blanks on both sides of a cell, and the line between it and the next.
+const FRAME: usize = 3;
+
+/// How a table is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableOptions {
+    /// Columns of the terminal; below 40 counts as 40.
+    pub width: u16,
+    /// Whether to use colour and bold.
+    pub colour: bool,
+}
+
+/// Stands beside a ratio that is no difference, and beside one that nobody can tell.
+pub(crate) const SAME: &str = "same";
+const TOO_FEW: &str = "?";
+
+/// Draws every figure of a run for a terminal, with the reasons for what is missing below.
+///
+/// A cell holds the median, half the width of its 95 % interval and the ratio to the baseline, with a word where that
+/// ratio is none to believe: `2.31 ms ±4 % 3.1×`, `412 µs ±3 % 1.03× same`. Ratios are to rung 0 of the ladder, or to
+/// the target named `baseline`.
+pub fn render(run: &Run, baseline: Option<&str>, options: TableOptions) -> String {
+    let options = TableOptions {
+        width: options.width.max(40),
+        ..options
+    };
+    let summary = Summary::against(run, baseline);
+    let stamp = run.host.is_emulated().then(|| format!("! {EMULATED}"));
+    let mut blocks: Vec<String> = stamp.into_iter().collect();
+    let sections = summary.sections.iter();
+    blocks.extend(sections.flat_map(|section| tables(&summary, section, options)));
+    blocks.extend(notes(&summary, options));
+    blocks.join("\n\n") + "\n"
+}
+
+/// A table without a style that fits the terminal.
+pub(crate) fn table(options: TableOptions) -> Table {
+    let mut table = Table::new();
+    table
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(options.width)
+        .force_no_tty();
+    if options.colour {
+        table.enforce_styling();
+    }
+    table
+}
+
+/// The tables of one experiment: as many metrics side by side as fit, the rest below.
+fn tables(summary: &Summary<'_>, section: &Section<'_>, options: TableOptions) -> Vec<String> {
+    let name = one_line(&section.experiment.name, NAME);
+    let lists = lists(summary.run, section.experiment);
+    if !lists.is_empty() {
+        let of_list = |list| prices::tables(list, options);
+        return lists.iter().flat_map(of_list).collect();
+    }
+    let mut pending = section.columns.as_slice();
+    let mut tables = Vec::new();
+    while !pending.is_empty() {
+        let (shown, rest) = pending.split_at(fitting(pending, &name, options.width));
+        tables.push(draw(
+            &name,
+            |row| summary.has_row(section, row),
+            shown,
+            options,
+        ));
+        pending = rest;
+    }
+    tables
+}
+
+/// How many of the first `columns` fit beside each other; one always counts as fitting.
+fn fitting(columns: &[Column<'_>], heading: &str, width: u16) -> usize {
+    let names = columns
+        .first()
+        .into_iter()
+        .flat_map(|column| &column.cells)
+        .map(|cell| length(&cell.target.name));
+    let first = names
+        .chain(iter::once(length(heading)))
+        .max()
+        .unwrap_or_default()
+        .min(NAME);
+    let mut used = 1 + FRAME + first;
+    let fits = |column: &&Column<'_>| {
+        used += FRAME + column_width(column);
+        used <= usize::from(width)
+    };
+    columns.iter().take_while(fits).count().max(1)
+}
+
+/// What a column needs: its longest content. Its title may wrap, the longest word of it may not.
+fn column_width(column: &Column<'_>) -> usize {
+    let words = column.metric.title.split(' ').map(length);
+    contents(column)
+        .iter()
+        .map(|content| length(content))
+        .chain(words)
+        .max()
+        .unwrap_or_default()
+}
+
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+fn draw(
+    heading: &str,
+    has_row: impl Fn(usize) -> bool,
+    columns: &[Column<'_>],
+    options: TableOptions,
+) -> String {
+    let mut table = table(options);
+    table.load_style(UTF8_FULL_CONDENSED);
+    let titles = columns
+        .iter()
+        .map(|column| one_line(&column.metric.title, TITLE));
+    let header = iter::once(heading.to_owned()).chain(titles);
+    table.set_header(header.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
+    let contents: Vec<_> = columns.iter().map(contents).collect();
+    let rows = columns.first().map_or(0, |column| column.cells.len());
+    for row in (0..rows).filter(|row| has_row(*row)) {
+        let name = one_line(&columns[0].cells[row].target.name, NAME);
+        let name = Cell::new(name).add_attribute(Attribute::Bold);
+        let cells = columns
+            .iter()
+            .zip(&contents)
+            .map(|(column, texts)| styled(&column.cells[row], &texts[row]));
+        table.add_row(iter::once(name).chain(cells));
+    }
+    for (drawn, column) in table.column_iter_mut().skip(1).zip(columns) {
+        let width = u16::try_from(column_width(column)).unwrap_or(u16::MAX);
+        drawn.set_cell_alignment(CellAlignment::Right);
+        drawn.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(
+            width.saturating_add(2),
+        )));
+    }
+    table.trim_fmt()
+}
+
+fn styled(cell: &summary::Cell<'_>, text: &str) -> Cell {
+    let drawn = Cell::new(text);
+    match cell.outcome {
+        Outcome::Measured(_) => drawn,
+        Outcome::Failed => drawn.fg(Color::Red),
+        Outcome::Unavailable(_) | Outcome::NotTaken => drawn.add_attribute(Attribute::Dim),
+    }
+}
+
+/// The texts of a column: medians, spreads, ratios and words each stand below their like.
+fn contents(column: &Column<'_>) -> Vec<String> {
+    let pieces: Vec<[String; 4]> = column
+        .cells
+        .iter()
+        .map(|cell| pieces(column.metric, cell))
+        .collect();
+    let widest = |index: usize| {
+        pieces
+            .iter()
+            .map(|piece| length(&piece[index]))
+            .max()
+            .unwrap_or_default()
+    };
+    let widths = [0, 1, 2, 3].map(widest);
+    let text = |(cell, pieces): (&summary::Cell<'_>, &[String; 4])| match &cell.outcome {
+        Outcome::Measured(_) => aligned(pieces, widths),
+        Outcome::Unavailable(_) => "unavailable".to_owned(),
+        Outcome::Failed => "failed".to_owned(),
+        Outcome::NotTaken => "–".to_owned(),
+    };
+    column.cells.iter().zip(&pieces).map(text).collect()
+}
+
+/// Pieces beside each other, each as wide as the widest of its kind; a kind that no cell has takes no room.
+fn aligned([median, spread, ratio, word]: &[String; 4], widths: [usize; 4]) -> String {
+    let mut pieces = vec![
+        format!("{median:>0$}", widths[0]),
+        format!("{spread:>0$}", widths[1]),
+    ];
+    if widths[2] > 0 {
+        pieces.push(format!("{ratio:>0$}", widths[2]));
+    }
+    if widths[3] > 0 {
+        pieces.push(format!("{word:<0$}", widths[3]));
+    }
+    pieces.join(" ")
+}
+
+/// Median, spread and ratio of a figure, and the word beside that ratio.
+fn pieces(metric: &Metric, cell: &summary::Cell<'_>) -> [String; 4] {
+    let Some(figure) = cell.figure() else {
+        return Default::default();
+    };
+    let spread = figure
+        .interval
+        .and_then(|interval| units::spread(interval, figure.median));
+    let ratio = figure.ratio.map(|ratio| units::ratio(ratio.value));
+    let word = figure.ratio.map(|ratio| match ratio.test.verdict {
+        Verdict::NoDifference => SAME,
+        Verdict::TooFew => TOO_FEW,
+        Verdict::Better | Verdict::Worse => "",
+    });
+    [
+        units::value(metric.unit, figure.median),
+        spread.unwrap_or_default(),
+        ratio.unwrap_or_default(),
+        word.unwrap_or_default().to_owned(),
+    ]
+}
+
+/// What a reader must know beside the figures.
+fn notes(summary: &Summary<'_>, options: TableOptions) -> Vec<String> {
+    let mut notes = Vec::new();
+    if summary.run.partial {
+        notes.push((
+            "partial".to_owned(),
+            "the run was interrupted; these are the samples up to then".to_owned(),
+        ));
+    }
+    for target in &summary.run.targets {
+        if let Some(unavailable) = &target.unavailable {
+            notes.push((
+                target.name.clone(),
+                format!("unavailable: {}; {}", unavailable.reason, unavailable.fix),
+            ));
+        }
+    }
+    notes.extend(
+        summary
+            .gaps()
+            .into_iter()
+            .map(|gap| (gap.target.to_owned(), gap.to_string())),
+    );
+    let words = Words::of(Language::English);
+    notes.extend(
+        doubts::doubts(summary)
+            .iter()
+            .map(|doubt| ("doubt".to_owned(), doubt.tell(&words))),
+    );
+    notes.extend(
+        conduct::notes(summary)
+            .into_iter()
+            .map(|(subject, note)| (subject.to_owned(), note)),
+    );
+    notes.extend(
+        summary
+            .run
+            .warnings
+            .iter()
+            .map(|warning| ("warning".to_owned(), warning.clone())),
+    );
+    notes.push(("how to read".to_owned(), legend(summary)));
+    let experiments = summary.run.experiments.iter();
+    for list in experiments.flat_map(|experiment| lists(summary.run, experiment)) {
+        notes.push(("prices".to_owned(), prices::note(&list)));
+    }
+    let fits = summary.sections.iter();
+    let fits = fits.filter_map(|section| density::note(summary, section));
+    notes.extend(fits.map(|note| ("would fit".to_owned(), note)));
+    let mut table = table(options);
+    table.load_style(NOTHING);
+    for (subject, note) in notes {
+        let subject = Cell::new(one_line(&subject, NAME)).add_attribute(Attribute::Bold);
+        table.add_row([subject, Cell::new(one_line(&note, REASON))]);
+    }
+    for column in table.column_iter_mut().take(1) {
+        column.set_padding((0, 1));
+    }
+    vec![table.trim_fmt()]
+}
+
+fn legend(summary: &Summary<'_>) -> String {
+    let ratio = summary
+        .baseline
+        .map(|baseline| format!(", ratio to {}", baseline.name))
+        .unwrap_or_default();
+    let mut text = format!("median, half the width of its 95 % interval{ratio}");
+    if summary.is_thin() {
+        text += "; below 6 samples it is narrower than that";
+    }
+    if summary.says(Verdict::NoDifference) {
+        text += "; same: chance explains the difference, or it is below 2 % or the noise floor";
+    }
+    if summary.says(Verdict::TooFew) {
+        text += "; ?: too few samples to tell a difference from chance";
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

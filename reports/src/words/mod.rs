@@ -1,0 +1,141 @@
+//! What a report says, in one place for each language.
+//!
+//! A text has a name, and a language is a file of texts by name (`reports/words/`). Values stand in braces, so that each
+//! language puts them where its grammar wants them. A test holds the languages against each other and against the
+//! code: every text that is used exists in each, with the same values, and none is left over.
+
+pub mod given;
+pub mod text;
+pub mod units;
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::fmt::Write as _;
+
+use crate::model::Unit;
+use crate::statistics::Interval;
+
+/// A language of reports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Language {
+    /// English.
+    #[default]
+    English,
+    /// Chinese, in simplified characters.
+    Chinese,
+}
+
+impl Language {
+    /// Its tag, as documents give it.
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh",
+        }
+    }
+
+    const fn file(self) -> &'static str {
+        match self {
+            Self::English => include_str!("../../words/en.toml"),
+            Self::Chinese => include_str!("../../words/zh.toml"),
+        }
+    }
+}
+
+/// The texts of one language.
+#[derive(Debug)]
+pub struct Words {
+    language: Language,
+    subjects: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+impl Words {
+    /// Reads the texts of a language.
+    pub fn of(language: Language) -> Self {
+        // The files are part of the program, and a test reads each.
+        let subjects = basic_toml::from_str(language.file()).unwrap_or_default();
+        Self { language, subjects }
+    }
+
+    /// The language.
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
+    /// The text of this name: a subject and a key with a full stop between them.
+    pub fn text<'w>(&'w self, name: &'w str) -> &'w str {
+        self.find(name).unwrap_or(name)
+    }
+
+    /// The text of this name with its values.
+    pub fn say(&self, name: &str, values: &[(&str, &dyn Display)]) -> String {
+        let mut said = String::new();
+        let mut rest = self.text(name);
+        // In one pass, so that braces in a value are only text.
+        while let Some((before, after)) = rest.split_once('{') {
+            said.push_str(before);
+            let (key, after) = after.split_once('}').unwrap_or((after, ""));
+            if let Some((_, value)) = values.iter().find(|(known, _)| *known == key) {
+                let _ = write!(said, "{value}");
+            }
+            rest = after;
+        }
+        said.push_str(rest);
+        said
+    }
+
+    /// The text of this name with its only value.
+    pub fn say_one(&self, name: &str, key: &str, value: impl Display) -> String {
+        self.say(name, &[(key, &value)])
+    }
+
+    /// The text of this name if there is one: for names that come from results.
+    pub fn find(&self, name: &str) -> Option<&str> {
+        let (subject, key) = name.split_once('.')?;
+        self.entry(subject, key)
+    }
+
+    fn entry(&self, subject: &str, key: &str) -> Option<&str> {
+        self.subjects.get(subject)?.get(key).map(String::as_str)
+    }
+
+    /// An enumeration: `a`, `a and b`, `a, b and c`.
+    pub fn list(&self, items: &[String]) -> String {
+        match items {
+            [] => String::new(),
+            [only] => only.clone(),
+            [first @ .., last] => {
+                let first = first.join(self.text("list.comma"));
+                format!("{first}{}{last}", self.text("list.and"))
+            }
+        }
+    }
+
+    /// An interval with its unit.
+    pub fn interval(&self, unit: Unit, interval: Interval, centre: f64) -> String {
+        self.range(&units::interval(unit, interval, centre))
+    }
+
+    /// An interval of ratios.
+    pub fn ratio_interval(&self, interval: Interval) -> String {
+        self.range(&units::ratio_interval(interval))
+    }
+
+    fn range(&self, english: &str) -> String {
+        english.replace(" to ", self.text("list.to"))
+    }
+}
+
+/// A value that no line end comes into.
+pub fn together(unit: Unit, value: f64) -> String {
+    units::value(unit, value).replace(' ', "\u{a0}")
+}
+
+/// A difference with its sign, and no line end in it.
+pub fn signed(unit: Unit, value: f64) -> String {
+    let sign = if value > 0.0 { "+" } else { "" };
+    format!("{sign}{}", together(unit, value))
+}
+
+#[cfg(test)]
+mod tests;
