@@ -1,4 +1,4 @@
-//! The whole suite, as `isobench run`: `cargo bench` ends with its table and the path of its report.
+//! The whole suite, as `isobench run`: `cargo bench` ends with its screen.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -30,5 +30,7 @@ pub use export::html::{ReportError, ReportOptions, render as render_html};
 pub use export::json::{Inconsistency, ResultsError, read as read_results};
 pub use export::plots::{Plot, PlotError, plots};
 pub use terminal::comparison::render as render_comparison;
-pub use terminal::tables::{TableOptions, render as render_table};
+pub use terminal::screen::render as render_screen;
+pub use terminal::tables::render as render_tables;
+pub use terminal::{Style, TerminalOptions};
 pub use words::{Language, units};

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use isobench_container::Network;
-use isobench_reports::{Format, Language};
+use isobench_reports::model::Run;
+use isobench_reports::{Format, FormatError, Language, render_figures, render_tables};
 
+use crate::commands::output::terminal_options;
 use crate::suite::options::Options;
 use crate::suite::values::parse_percent;
 use crate::targets::bounds::Bounds;
@@ -60,7 +62,7 @@ pub struct RunArguments {
     /// What is measured, and how.
     #[command(flatten)]
     pub options: Options,
-    /// Print the figures in this format instead of a table
+    /// Print the figures in this format instead of one screen
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<FigureFormat>,
 }
@@ -177,17 +179,41 @@ pub struct CompareArguments {
     pub format: Option<ComparisonFormat>,
 }
 
-/// Formats of figures for other programs.
+/// Formats of figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FigureFormat {
+    /// Every figure, in tables for a terminal
+    Table,
     /// One JSON document
     Json,
     /// One row for each figure
     Csv,
-    /// A table
+    /// A table for a page of documentation
     Markdown,
     /// For Prometheus and its like
     Openmetrics,
+}
+
+impl FigureFormat {
+    /// The figures of `runs` in this format, with ratios to `baseline`.
+    ///
+    /// # Errors
+    /// The format's own writer fails.
+    pub fn render(self, runs: &[Run], baseline: Option<&str>) -> Result<String, FormatError> {
+        let format = match self {
+            Self::Table => {
+                let tables = runs
+                    .iter()
+                    .map(|run| render_tables(run, baseline, terminal_options()));
+                return Ok(tables.collect::<Vec<_>>().join("\n"));
+            }
+            Self::Json => Format::Json,
+            Self::Csv => Format::Csv,
+            Self::Markdown => Format::Markdown,
+            Self::Openmetrics => Format::OpenMetrics,
+        };
+        render_figures(runs, baseline, format)
+    }
 }
 
 /// Languages of reports.
@@ -217,17 +243,6 @@ pub enum ComparisonFormat {
     Csv,
     /// A table
     Markdown,
-}
-
-impl From<FigureFormat> for Format {
-    fn from(format: FigureFormat) -> Self {
-        match format {
-            FigureFormat::Json => Self::Json,
-            FigureFormat::Csv => Self::Csv,
-            FigureFormat::Markdown => Self::Markdown,
-            FigureFormat::Openmetrics => Self::OpenMetrics,
-        }
-    }
 }
 
 impl From<ComparisonFormat> for Format {

@@ -1,6 +1,5 @@
 //! `isobench compare`: what changed from one run to another.
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use isobench_reports::compare::Comparison;
@@ -8,7 +7,7 @@ use isobench_reports::{read_results, render_changes, render_comparison};
 
 use crate::commands::arguments::CompareArguments;
 use crate::commands::failure::BadInput;
-use crate::commands::output::{print, table_options};
+use crate::commands::output::{print, terminal_options};
 
 /// Exit code for a figure that got worse or was lost.
 const REGRESSION: u8 = 1;
@@ -40,7 +39,7 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<ExitCode> {
     }
     print(match arguments.format {
         Some(format) => render_changes(&comparison, format.into())?,
-        None => render_comparison(&comparison, table_options(std::io::stdout().is_terminal())),
+        None => render_comparison(&comparison, terminal_options()),
     });
     Ok(if comparison.has_regression() {
         ExitCode::from(REGRESSION)

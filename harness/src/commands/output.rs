@@ -1,9 +1,9 @@
 //! Printing to the terminal.
 
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
-use isobench_reports::TableOptions;
+use isobench_reports::{Style, TerminalOptions};
 
 /// Prints a line to standard output. A reader that has gone away (`isobench run | head`) is no
 /// failure: the results are on disk.
@@ -17,11 +17,17 @@ pub fn print(text: impl Display) {
     let _ = write!(std::io::stdout(), "{text}");
 }
 
-/// How tables are drawn: as wide as the terminal, or 80 columns for a reader that is no terminal.
-pub fn table_options(terminal: bool) -> TableOptions {
+/// How text is written to standard output: as wide as the terminal and with colours, or 80 columns
+/// wide and plain for a reader that is no terminal.
+pub fn terminal_options() -> TerminalOptions {
     let width = console::Term::stdout().size_checked();
-    TableOptions {
+    let is_terminal = std::io::stdout().is_terminal();
+    TerminalOptions {
         width: width.map_or(80, |(_, columns)| columns),
-        colour: terminal,
+        style: if is_terminal {
+            Style::Styled
+        } else {
+            Style::Plain
+        },
     }
 }

@@ -6,9 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use isobench_reports::model::Run;
-use isobench_reports::{
-    Language, ReportOptions, plots, read_results, render_figures, render_html, write_new,
-};
+use isobench_reports::{Language, ReportOptions, plots, read_results, render_html, write_new};
 
 use crate::commands::arguments::ReportArguments;
 use crate::commands::failure::BadInput;
@@ -29,7 +27,7 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
     let baseline = arguments.baseline.as_deref();
     check_baseline(&runs, baseline)?;
     if let Some(format) = arguments.format {
-        print(render_figures(&runs, baseline, format.into())?);
+        print(format.render(&runs, baseline)?);
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(directory) = &arguments.plots {

@@ -2,12 +2,10 @@
 
 use std::process::ExitCode;
 
-use std::io::IsTerminal as _;
-
 use anyhow::Context as _;
-use isobench_reports::{Format, render_figures, render_table};
+use isobench_reports::render_screen;
 
-use crate::commands::arguments::RunArguments;
+use crate::commands::arguments::{FigureFormat, RunArguments};
 use crate::commands::output;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
@@ -16,7 +14,7 @@ use crate::suite::{self, Finished};
 /// Exit code of a run that the user stopped: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
 
-/// Runs the suite, and prints the table and the path of the report.
+/// Runs the suite, and prints the screen that sums it up.
 ///
 /// # Errors
 /// The errors of [`suite::run`].
@@ -25,7 +23,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
     let finished = suite::run(&arguments.options, &programs, &interrupt)?;
     let baseline = arguments.options.baseline.as_deref();
-    print(&finished, baseline, arguments.format.map(Into::into))?;
+    print(&finished, baseline, arguments.format)?;
     Ok(if finished.run.partial {
         ExitCode::from(INTERRUPTED)
     } else {
@@ -33,25 +31,23 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Prints the table of targets and metrics, and the path of the report. With a `format` standard
-/// output has the figures alone, and standard error the path.
+/// Prints the screen that a run ends with. With a `format` standard output has the figures alone, and
+/// standard error the path of the report.
 ///
 /// # Errors
 /// The figures can't be written in that format.
 pub fn print(
     finished: &Finished,
     baseline: Option<&str>,
-    format: Option<Format>,
+    format: Option<FigureFormat>,
 ) -> anyhow::Result<()> {
-    let report = format_args!("report: {}", finished.report.display());
+    let (run, report) = (&finished.run, &finished.report);
     if let Some(format) = format {
-        let runs = std::slice::from_ref(&finished.run);
-        output::print(render_figures(runs, baseline, format)?);
-        eprintln!("{report}");
+        output::print(format.render(std::slice::from_ref(run), baseline)?);
+        eprintln!("report: {}", report.display());
     } else {
-        let options = output::table_options(std::io::stdout().is_terminal());
-        output::say(render_table(&finished.run, baseline, options));
-        output::say(report);
+        let options = output::terminal_options();
+        output::print(render_screen(run, baseline, options, report));
     }
     Ok(())
 }

@@ -75,10 +75,12 @@ impl PrepareError {
             Self::Files { source, .. } => Unavailable {
                 reason: format!("cannot make the target's files: {source}"),
                 fix: "see that TMPDIR is on a disk with room".to_owned(),
+                command: None,
             },
             Self::NoImages { .. } => Unavailable {
                 reason: self.to_string(),
                 fix: "leave the image out".to_owned(),
+                command: None,
             },
         }
     }

@@ -8,6 +8,7 @@ use crate::support::needs::can_run;
 #[test]
 fn more_instances_take_more_memory_and_none_is_left() {
     let run = Isobench::run().quick().experiments("density");
+    let run = run.options(&["--format", "table"]);
     let finished = run.targets("process,container,microvm-bare").succeeds();
     finished.leaves_nothing();
     if !finished.accounts_memory() {

@@ -37,6 +37,9 @@ fn a_quick_run_has_samples_of_every_target_and_leaves_nothing() {
     }
     assert!(csv.starts_with("target,experiment,metric,part,unit,round,value,status,reason"));
     assert!(csv.lines().count() > run.samples.len());
+    finished.prints("report: out/report.html");
+    let lines = finished.stdout.lines().count();
+    assert!(lines <= 40, "{lines}");
 }
 
 #[test]
@@ -57,7 +60,10 @@ fn crowds_come_from_real_starts() {
 #[test]
 fn prices_of_mechanisms_come_from_real_starts() {
     let finished = Isobench::run().quick().targets("process,container");
-    let finished = finished.experiments("start-parts").succeeds();
+    let finished = finished
+        .experiments("start-parts")
+        .options(&["--format", "table"]);
+    let finished = finished.succeeds();
     finished.leaves_nothing();
     if !can_run("container") {
         return;

@@ -104,7 +104,10 @@ fn come_back(place: &Place) -> bool {
 #[test]
 fn a_run_tells_what_it_changed_and_puts_it_back() {
     let place = place();
-    let finished = tuned(&place).quick().succeeds();
+    let finished = tuned(&place)
+        .quick()
+        .options(&["--format", "table"])
+        .succeeds();
     assert_eq!(now(&place), before());
     let changed = finished.results().conduct.tuned.iter();
     let changed = changed.map(|setting| (&*setting.path, &*setting.from, &*setting.to));
@@ -174,6 +177,9 @@ fn a_run_keeps_to_the_processors_that_it_is_given() {
 fn a_host_with_nothing_to_tune_is_measured_as_it_is() {
     let place = Place::new();
     fs::create_dir(place.path("root")).unwrap();
-    let finished = tuned(&place).quick().succeeds();
+    let finished = tuned(&place)
+        .quick()
+        .options(&["--format", "table"])
+        .succeeds();
     assert!(!finished.saved("results.json").contains("\"tuned\""));
 }

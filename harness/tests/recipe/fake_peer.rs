@@ -35,6 +35,7 @@ impl Target for Env {
         Presence::built_in((!Path::new("/usr/bin/env").exists()).then(|| Unavailable {
             reason: "env is not installed".to_owned(),
             fix: "install Debian's package `coreutils`".to_owned(),
+            command: None,
         }))
     }
 

@@ -10,7 +10,6 @@ mod exercise;
 mod figure;
 pub(super) mod figures;
 mod first;
-mod headline;
 mod hosts;
 mod image;
 mod latency;

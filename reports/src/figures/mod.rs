@@ -3,6 +3,7 @@
 pub mod density;
 pub mod isolation;
 pub mod latency;
+pub mod leading;
 pub mod name;
 pub mod noise;
 pub mod parts;

@@ -104,6 +104,16 @@ impl Figure<'_> {
     pub fn is_thin(&self) -> bool {
         self.count < ROUNDS_FOR_95
     }
+
+    /// Whether the figure may as well be the baseline's. With too few samples for a test, the interval
+    /// of the ratio decides.
+    pub fn is_no_different(&self) -> bool {
+        self.ratio.is_some_and(|ratio| match ratio.test.verdict {
+            Verdict::NoDifference => true,
+            Verdict::TooFew => ratio.interval.is_some_and(|interval| interval.holds(1.0)),
+            Verdict::Better | Verdict::Worse => false,
+        })
+    }
 }
 
 /// How a figure stands to that of the baseline.

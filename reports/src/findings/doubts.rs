@@ -93,6 +93,16 @@ pub enum FigureDoubt<'a> {
 }
 
 impl Doubt<'_> {
+    /// Whether the doubt is about the host: its clock, or a drift of several figures. A single figure
+    /// that drifts is no sign of a change of the host.
+    pub const fn is_of_host(&self) -> bool {
+        match self {
+            Self::Run(RunDoubt::ClockStep { .. }) => true,
+            Self::Run(RunDoubt::Drift { figures, .. }) => *figures > 1,
+            _ => false,
+        }
+    }
+
     /// Stable name of its kind, for programs.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -110,7 +120,7 @@ impl Doubt<'_> {
 }
 
 /// Everything that can be said against a run, the gravest first.
-pub fn doubts<'a>(summary: &Summary<'a>) -> Vec<Doubt<'a>> {
+pub fn of<'a>(summary: &Summary<'a>) -> Vec<Doubt<'a>> {
     let mut doubts = impossible::doubts(summary);
     doubts.extend(shape::doubts(summary));
     doubts

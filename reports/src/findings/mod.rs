@@ -3,4 +3,6 @@
 pub mod claims;
 pub mod conduct;
 pub mod doubts;
+pub mod headline;
 pub mod quiet;
+pub mod verdict;

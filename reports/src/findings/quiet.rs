@@ -3,6 +3,8 @@
 use crate::figures::noise::Noise;
 use crate::figures::summary::{MINIMUM_EFFECT, Summary};
 use crate::findings::doubts::{Doubt, RunDoubt};
+use crate::model::Unit;
+use crate::words::{Words, units};
 
 /// Key of the fact that says how busy the host was before the run.
 const LOAD: &str = "load";
@@ -38,10 +40,9 @@ impl<'a> Quiet<'a> {
         let mut disturbances = Vec::new();
         let loud = noise.filter(|noise| noise.floor() > MINIMUM_EFFECT);
         disturbances.extend(loud.map(Disturbance::Noise));
-        for doubt in doubts {
+        for doubt in doubts.iter().filter(|doubt| doubt.is_of_host()) {
             match doubt {
-                // What changes the host changes more than one figure; a single one is that figure's own doubt.
-                Doubt::Run(RunDoubt::Drift { figures, .. }) if *figures > 1 => {
+                Doubt::Run(RunDoubt::Drift { figures, .. }) => {
                     disturbances.push(Disturbance::Drift(*figures));
                 }
                 Doubt::Run(RunDoubt::ClockStep { step }) => {
@@ -59,6 +60,45 @@ impl<'a> Quiet<'a> {
             (true, None) => Self::Unknown,
         }
     }
+
+    /// The answer in a few words, and what it is based on.
+    pub fn tell(&self, words: &Words) -> (String, String) {
+        let noise = |ratio: f64| units::ratio(ratio);
+        match self {
+            Quiet::Yes(found) => (
+                words.text("quiet.yes").to_owned(),
+                words.say(
+                    "quiet.why",
+                    &[("ratio", &noise(found.ratio)), ("pairs", &found.pairs)],
+                ),
+            ),
+            Quiet::Unknown => (
+                words.text("quiet.unknown").to_owned(),
+                words.text("quiet.not-measured").to_owned(),
+            ),
+            Quiet::No(disturbances) => {
+                let told: Vec<String> = disturbances
+                    .iter()
+                    .map(|disturbance| match disturbance {
+                        Disturbance::Noise(found) => {
+                            let ratio = noise(found.ratio);
+                            words.say("quiet.noise", &[("ratio", &ratio), ("pairs", &found.pairs)])
+                        }
+                        Disturbance::Drift(figures) => {
+                            words.say("quiet.drift", &[("figures", figures)])
+                        }
+                        Disturbance::Clock(step) => {
+                            let step = units::value(Unit::Nanoseconds, *step);
+                            words.say("quiet.clock", &[("step", &step)])
+                        }
+                        Disturbance::Load(load) => words.say("quiet.load", &[("load", load)]),
+                    })
+                    .collect();
+                let why = told.join(words.text("list.semicolon")) + words.text("list.stop");
+                (words.text("quiet.no").to_owned(), why)
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -71,7 +111,7 @@ mod tests {
 
     fn judge(run: &Run) -> Quiet<'_> {
         let summary = Summary::of(run);
-        Quiet::of(&summary, &doubts::doubts(&summary))
+        Quiet::of(&summary, &doubts::of(&summary))
     }
 
     fn with_noise(ratio: f64) -> Run {

@@ -46,6 +46,9 @@ pub struct Unavailable {
     pub reason: String,
     /// What would bring it.
     pub fix: String,
+    /// The one command that brings it, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
 }
 
 /// What kind of isolation a target is.

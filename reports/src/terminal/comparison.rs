@@ -5,9 +5,10 @@ use std::iter;
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{Attribute, Cell, CellAlignment, Color};
 
+use super::TerminalOptions;
+use super::tables::{SAME, table};
 use crate::compare::{Change, Comparison, Measured, Row, Verdict};
 use crate::statistics::Interval;
-use crate::terminal::tables::{SAME, TableOptions, table};
 use crate::words::text::one_line;
 use crate::words::units;
 
@@ -17,7 +18,7 @@ const NOTE: usize = 300;
 
 /// Draws a comparison: a table for each metric, whose rows have the change, its 95 % interval and the verdict; what one
 /// of the runs lacks stands below.
-pub fn render(comparison: &Comparison<'_>, options: TableOptions) -> String {
+pub fn render(comparison: &Comparison<'_>, options: TerminalOptions) -> String {
     let of_one = |left: &Row<'_>, right: &Row<'_>| {
         (left.experiment, &left.metric.name) == (right.experiment, &right.metric.name)
     };
@@ -42,7 +43,7 @@ fn measured<'c>(
     })
 }
 
-fn draw(rows: &[(&Row<'_>, &Measured)], options: TableOptions) -> String {
+fn draw(rows: &[(&Row<'_>, &Measured)], options: TerminalOptions) -> String {
     let (first, _) = rows[0];
     let name = format!("{} {}", first.experiment, first.metric.name);
     let header = [
@@ -108,7 +109,7 @@ fn cells(row: &Row<'_>, measured: &Measured) -> Vec<Cell> {
 }
 
 /// What one run lacks, and how to read the tables.
-fn notes(comparison: &Comparison<'_>, options: TableOptions) -> String {
+fn notes(comparison: &Comparison<'_>, options: TerminalOptions) -> String {
     let mut lines = Vec::new();
     for row in &comparison.rows {
         let name = format!("{}, {} {}", row.target, row.experiment, row.metric.name);
@@ -150,15 +151,11 @@ fn notes(comparison: &Comparison<'_>, options: TableOptions) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture;
+    use crate::fixture::{self, plain};
     use crate::model::{Run, Status};
 
     fn render(base: &Run, new: &Run) -> String {
-        let plain = TableOptions {
-            width: 80,
-            colour: false,
-        };
-        super::render(&Comparison::of(base, new, 0.05), plain)
+        super::render(&Comparison::of(base, new, 0.05), plain(80))
     }
 
     #[test]

@@ -9,6 +9,7 @@ use comfy_table::{
     Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width,
 };
 
+use super::{Style, TerminalOptions};
 use crate::figures::density;
 use crate::figures::prices::lists;
 use crate::figures::summary::{self, Column, Outcome, Section, Summary, Verdict};
@@ -27,15 +28,6 @@ const REASON: usize = 300;
 /// Blanks on both sides of a cell, and the line between it and the next.
 const FRAME: usize = 3;
 
-/// How a table is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TableOptions {
-    /// Columns of the terminal; below 40 counts as 40.
-    pub width: u16,
-    /// Whether to use colour and bold.
-    pub colour: bool,
-}
-
 /// Stands beside a ratio that is no difference, and beside one that nobody can tell.
 pub(crate) const SAME: &str = "same";
 const TOO_FEW: &str = "?";
@@ -45,8 +37,8 @@ const TOO_FEW: &str = "?";
 /// A cell holds the median, half the width of its 95 % interval and the ratio to the baseline, with a word where that
 /// ratio is none to believe: `2.31 ms ±4 % 3.1×`, `412 µs ±3 % 1.03× same`. Ratios are to rung 0 of the ladder, or to
 /// the target named `baseline`.
-pub fn render(run: &Run, baseline: Option<&str>, options: TableOptions) -> String {
-    let options = TableOptions {
+pub fn render(run: &Run, baseline: Option<&str>, options: TerminalOptions) -> String {
+    let options = TerminalOptions {
         width: options.width.max(40),
         ..options
     };
@@ -60,20 +52,20 @@ pub fn render(run: &Run, baseline: Option<&str>, options: TableOptions) -> Strin
 }
 
 /// A table without a style that fits the terminal.
-pub(crate) fn table(options: TableOptions) -> Table {
+pub(crate) fn table(options: TerminalOptions) -> Table {
     let mut table = Table::new();
     table
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(options.width)
         .force_no_tty();
-    if options.colour {
+    if options.style == Style::Styled {
         table.enforce_styling();
     }
     table
 }
 
 /// The tables of one experiment: as many metrics side by side as fit, the rest below.
-fn tables(summary: &Summary<'_>, section: &Section<'_>, options: TableOptions) -> Vec<String> {
+fn tables(summary: &Summary<'_>, section: &Section<'_>, options: TerminalOptions) -> Vec<String> {
     let name = one_line(&section.experiment.name, NAME);
     let lists = lists(summary.run, section.experiment);
     if !lists.is_empty() {
@@ -134,7 +126,7 @@ fn draw(
     heading: &str,
     has_row: impl Fn(usize) -> bool,
     columns: &[Column<'_>],
-    options: TableOptions,
+    options: TerminalOptions,
 ) -> String {
     let mut table = table(options);
     table.load_style(UTF8_FULL_CONDENSED);
@@ -235,7 +227,7 @@ fn pieces(metric: &Metric, cell: &summary::Cell<'_>) -> [String; 4] {
 }
 
 /// What a reader must know beside the figures.
-fn notes(summary: &Summary<'_>, options: TableOptions) -> Vec<String> {
+fn notes(summary: &Summary<'_>, options: TerminalOptions) -> Vec<String> {
     let mut notes = Vec::new();
     if summary.run.partial {
         notes.push((
@@ -259,7 +251,7 @@ fn notes(summary: &Summary<'_>, options: TableOptions) -> Vec<String> {
     );
     let words = Words::of(Language::English);
     notes.extend(
-        doubts::doubts(summary)
+        doubts::of(summary)
             .iter()
             .map(|doubt| ("doubt".to_owned(), doubt.tell(&words))),
     );

@@ -137,5 +137,14 @@ pub fn signed(unit: Unit, value: f64) -> String {
     format!("{sign}{}", together(unit, value))
 }
 
+/// A name with a capital, as a title.
+pub fn capital(name: &str) -> String {
+    let mut characters = name.chars();
+    characters
+        .next()
+        .map(|first| first.to_uppercase().chain(characters).collect())
+        .unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests;

@@ -126,6 +126,7 @@ impl HostReport {
         Some(Unavailable {
             reason: finding.reason.clone()?,
             fix: finding.fix.clone()?,
+            command: None,
         })
     }
 

@@ -5,6 +5,9 @@ use isobench_reports::model::Unavailable;
 use crate::host::facts::{HostReport, Need};
 use crate::targets::guest::kernel::{self, Kernel, KernelError};
 
+/// The command that builds a kernel for guests.
+const BUILD: &str = "isobench kernel build";
+
 /// A kernel for guests, or why there is none.
 #[derive(Debug)]
 pub struct GuestKernel(Result<Kernel, KernelError>);
@@ -48,8 +51,7 @@ fn absent(error: &KernelError) -> Unavailable {
     };
     Unavailable {
         reason,
-        fix:
-            "build one with `isobench kernel build`, or set ISOBENCH_KERNEL to a vmlinux or bzImage"
-                .to_owned(),
+        fix: format!("build one with `{BUILD}`, or set ISOBENCH_KERNEL to a vmlinux or bzImage"),
+        command: Some(BUILD.to_owned()),
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use isobench_container::seccomp;
 
 use super::instance::{binding_peer, binds, make_layer};
-use super::program::Program;
+use super::program::{Program, Source};
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::{CommandLine, INPUT_DESCRIPTOR};
 use crate::targets::prepare::inside_path;
@@ -15,7 +15,7 @@ use crate::targets::{Launch, PrepareError, Prepared, Presence, Setup, Target, Ta
 
 const PROGRAM: Program = Program {
     name: "bwrap",
-    fix: "install Debian's package `bubblewrap`",
+    source: Source::Debian("bubblewrap"),
 };
 
 /// The target `bwrap`.

@@ -13,7 +13,7 @@ use isobench_reports::schema::memory;
 use super::daemon::{Client, Daemon, Daemons, answers, not_running};
 use super::instance::{Counter, binding_peer, make_layer, runtime_mounts, stray_cgroups};
 use super::oci_config::{self, PathVariable};
-use super::program::{Program, client_environment, needs_root};
+use super::program::{Program, Source, client_environment, needs_root};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::host::session::SessionName;
@@ -26,11 +26,11 @@ use crate::targets::{
 
 const CLIENT: Program = Program {
     name: "ctr",
-    fix: "install Debian's package `containerd`",
+    source: Source::Debian("containerd"),
 };
 const DAEMON: Program = Program {
     name: "containerd",
-    fix: "install Debian's package `containerd`",
+    source: Source::Debian("containerd"),
 };
 /// The daemon's socket; that of a daemon of the run's own is in its mount namespace.
 const SOCKET: &str = "/run/containerd/containerd.sock";

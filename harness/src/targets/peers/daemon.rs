@@ -102,10 +102,12 @@ impl Daemon {
         let failed = |what: String| Unavailable {
             reason: format!("{name} did not start: {what}"),
             fix: format!("see why `{name}` fails by itself, or leave the target out"),
+            command: None,
         };
         let accounting = setup.accounting.ok_or_else(|| Unavailable {
             reason: format!("{name} needs a cgroup of the run's, and this host has none for it"),
             fix: "see `isobench doctor` for what the cgroups lack".to_owned(),
+            command: None,
         })?;
         let daemon =
             Self::spawn(command, &log, accounting).map_err(|error| failed(error.to_string()))?;
@@ -176,5 +178,6 @@ pub fn not_running(name: &str, target: &str) -> Unavailable {
     Unavailable {
         reason: format!("{name} isn't running, or can't be reached by this user"),
         fix: format!("isobench run --targets {target} --start-daemons starts one for the run"),
+        command: Some(format!("isobench run --targets {target} --start-daemons")),
     }
 }

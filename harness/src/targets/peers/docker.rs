@@ -14,7 +14,7 @@ use super::instance::{
     stray_cgroups,
 };
 use super::oci_config;
-use super::program::{Program, client_environment, needs_root};
+use super::program::{Program, Source, client_environment, needs_root};
 use crate::host::facts::{HostReport, Need};
 use crate::host::mounts::MountNamespace;
 use crate::host::session::SessionName;
@@ -28,11 +28,11 @@ use crate::targets::{
 
 const CLIENT: Program = Program {
     name: "docker",
-    fix: "install Debian's package `docker.io`",
+    source: Source::Debian("docker.io"),
 };
 const DAEMON: Program = Program {
     name: "dockerd",
-    fix: "install Debian's package `docker.io`",
+    source: Source::Debian("docker.io"),
 };
 /// The own daemon's address, in its mount namespace.
 const ADDRESS: [&str; 2] = ["--host", "unix:///run/docker.sock"];
@@ -115,6 +115,7 @@ impl Target for Docker {
         make_image(&client, &layer, &image).map_err(|reason| Unavailable {
             reason,
             fix: "see that the daemon has room and may import images".to_owned(),
+            command: None,
         })?;
         Ok(Box::new(Images {
             client,

@@ -11,7 +11,7 @@ use super::instance::{
     Counter, binding_peer, binds, hidden_places, instance_cgroup, make_layer, stray_cgroups, utf8,
 };
 use super::oci_config;
-use super::program::{Program, needs_root};
+use super::program::{Program, Source, needs_root};
 use crate::host::accounting::hierarchies;
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
@@ -21,7 +21,7 @@ use crate::targets::{Launch, PrepareError, Prepared, Presence, Setup, Target, Ta
 
 const PROGRAM: Program = Program {
     name: "lxc-execute",
-    fix: "install Debian's package `lxc`",
+    source: Source::Debian("lxc"),
 };
 /// Hierarchies of cgroups v1 that LXC finds. In the others, cpuset above all, a new group must be
 /// filled in before a process may join, and LXC does that only where it chooses the place.

@@ -9,7 +9,7 @@ use isobench_container::{FIRST_HOST_ID, ID_COUNT};
 use super::instance::{
     Counter, bind_option, binding_peer, binds, make_layer, runtime_mounts, stray_cgroups,
 };
-use super::program::{Program, needs_root, path_variable};
+use super::program::{Program, Source, needs_root, path_variable};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
@@ -18,7 +18,7 @@ use crate::targets::{Launch, Pace, PrepareError, Prepared, Presence, Setup, Targ
 
 const PROGRAM: Program = Program {
     name: "systemd-nspawn",
-    fix: "install Debian's package `systemd-container`",
+    source: Source::Debian("systemd-container"),
 };
 /// The directories of an operating system, which nspawn insists on.
 const DIRECTORIES: [&str; 9] = [

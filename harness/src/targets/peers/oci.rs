@@ -12,7 +12,7 @@ use isobench_reports::model::TargetFamily;
 
 use super::instance::{Counter, binding_peer, make_layer, runtime_mounts, stray_cgroups};
 use super::oci_config::{self, PathVariable};
-use super::program::{Program, needs_root, path_variable};
+use super::program::{Program, Source, needs_root, path_variable};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
@@ -77,7 +77,7 @@ impl Manner {
 pub fn crun() -> Runtime {
     Runtime::new(
         "crun",
-        "install Debian's package `crun`",
+        Source::Debian("crun"),
         "crun, podman's runtime: an OCI bundle with the container's namespaces, mounts and seccomp policy.",
         differences!["the loopback interface is up"],
     )
@@ -87,7 +87,7 @@ pub fn crun() -> Runtime {
 pub fn runc() -> Runtime {
     Runtime::new(
         "runc",
-        "install Debian's package `runc`",
+        Source::Debian("runc"),
         "runc, docker's runtime: an OCI bundle with the container's namespaces, mounts and seccomp policy.",
         differences!["the loopback interface is up"],
     )
@@ -98,7 +98,7 @@ pub fn runc() -> Runtime {
 pub fn youki() -> Runtime {
     let usual = Runtime::new(
         "youki",
-        YOUKI,
+        Source::Elsewhere(YOUKI),
         "youki, a runtime in Rust: an OCI bundle with the container's namespaces, mounts and seccomp policy.",
         differences![
             "the program's environment has a PATH, which youki insists on",
@@ -120,7 +120,7 @@ pub fn youki() -> Runtime {
 pub fn runsc() -> Runtime {
     let usual = Runtime::new(
         "runsc",
-        "install Debian's package `runsc`",
+        Source::Debian("runsc"),
         "gVisor's runsc: a kernel in user space serves every system call of the program.",
         &[
             "a kernel of its own in user space; system calls reach it by ptrace, its slowest platform, which runs everywhere",
@@ -147,7 +147,7 @@ pub fn runsc() -> Runtime {
 impl Runtime {
     fn new(
         name: &'static str,
-        fix: &'static str,
+        source: Source,
         description: &'static str,
         differences: &'static [&'static str],
     ) -> Self {
@@ -157,7 +157,7 @@ impl Runtime {
                 memory_limit: Some(MemoryLimit::Cgroup),
                 ..binding_peer(name, description)
             },
-            program: Program { name, fix },
+            program: Program { name, source },
             manner: Manner::USUAL,
         }
     }

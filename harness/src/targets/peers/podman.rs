@@ -12,7 +12,7 @@ use super::instance::{
     stray_cgroups,
 };
 use super::oci_config;
-use super::program::{Program, needs_root, path_variable};
+use super::program::{Program, Source, needs_root, path_variable};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
@@ -23,7 +23,7 @@ use crate::targets::{
 
 const PROGRAM: Program = Program {
     name: "podman",
-    fix: "install Debian's package `podman`",
+    source: Source::Debian("podman"),
 };
 /// Directories of the root: mount points, and homes of the files below.
 const DIRECTORIES: [&str; 6] = ["proc", "dev", "sys", "etc", "run", "tmp"];

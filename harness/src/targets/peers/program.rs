@@ -22,9 +22,21 @@ const LONGEST_VERSION: usize = 40;
 pub struct Program {
     /// The program's file name.
     pub name: &'static str,
-    /// What brings the program.
-    pub fix: &'static str,
+    /// Where the program comes from.
+    pub source: Source,
 }
+
+/// Where a program comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    /// Debian's package of that name, which `scripts/install-peers` installs too.
+    Debian(&'static str),
+    /// Another place; the sentence says how to get the program.
+    Elsewhere(&'static str),
+}
+
+/// The command that installs the packages of all peers.
+const INSTALL_PEERS: &str = "scripts/install-peers";
 
 impl Program {
     /// The path to start the program by.
@@ -53,9 +65,17 @@ impl Program {
     }
 
     fn unavailable(&self, reason: String) -> Unavailable {
+        let (fix, command) = match self.source {
+            Source::Debian(package) => (
+                format!("install Debian's package `{package}`"),
+                Some(INSTALL_PEERS.to_owned()),
+            ),
+            Source::Elsewhere(fix) => (fix.to_owned(), None),
+        };
         Unavailable {
             reason,
-            fix: self.fix.to_owned(),
+            fix,
+            command,
         }
     }
 }
@@ -129,6 +149,7 @@ pub fn needs_root(name: &str, host: &HostReport) -> Option<Unavailable> {
         return Some(Unavailable {
             reason: format!("isobench runs {name} as root alone"),
             fix: "run isobench as root".to_owned(),
+            command: None,
         });
     }
     host.lacks(Need::UserNamespaces)

@@ -7,7 +7,7 @@ use isobench_reports::model::TargetFamily;
 use isobench_reports::schema::disk;
 
 use super::instance::make_layer;
-use super::program::Program;
+use super::program::{Program, Source};
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::CommandLine;
 use crate::targets::prepare::inside_path;
@@ -17,7 +17,7 @@ use crate::targets::{
 
 const PROGRAM: Program = Program {
     name: "unshare",
-    fix: "install Debian's package `util-linux`",
+    source: Source::Debian("util-linux"),
 };
 
 /// The target `unshare`.

@@ -70,7 +70,7 @@ fn document<'a>(summary: &Summary<'a>) -> RunDocument<'a> {
         host: &run.host.summary,
         baseline: summary.baseline.map(|target| target.name.as_str()),
         conduct: conduct::notes(summary).into_iter().collect(),
-        doubts: doubts::doubts(summary)
+        doubts: doubts::of(summary)
             .iter()
             .map(|doubt| DoubtDocument {
                 kind: doubt.name(),

@@ -3,8 +3,8 @@
 //! The answers and the report stand in `<details>`, which need no script; the only script of any report compares guesses
 //! with answers. The document allows that one script, by its digest, and no other.
 
-use super::first::by_importance;
 use super::table::leading;
+use crate::figures::leading::by_importance;
 use crate::figures::summary::{Figure, Summary};
 use crate::model::{Target, TargetKind, Unit};
 use crate::words::Words;

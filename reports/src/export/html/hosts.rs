@@ -1,12 +1,11 @@
 //! Several runs in one document: the leading figure of each experiment, targets down, runs across.
 
 use super::cell::{self, CellView};
-use super::headline;
 use super::table::{RowView, TableView, place};
 use crate::chart::theme;
 use crate::figures::summary::{Column, Section, Summary};
 use crate::model::Target;
-use crate::words::Words;
+use crate::words::{Words, capital};
 
 /// One experiment over all runs.
 pub struct HostsView {
@@ -57,7 +56,7 @@ fn view(summaries: &[Summary<'_>], name: &str, words: &Words) -> Option<HostsVie
         }
     }
     Some(HostsView {
-        title: format!("{}: {}", headline::capital(name), metric.title),
+        title: format!("{}: {}", capital(name), metric.title),
         table: TableView {
             columns: titles,
             rows,

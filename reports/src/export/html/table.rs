@@ -1,11 +1,10 @@
 //! Tables of figures: targets down, metrics across.
 
 use super::cell::{self, CellView};
-use super::headline;
 use crate::chart::theme;
 use crate::figures::summary::{Column, Section, Summary};
 use crate::model::{Target, TargetKind};
-use crate::words::Words;
+use crate::words::{Words, capital};
 
 /// Targets down, metrics across.
 pub struct TableView {
@@ -28,7 +27,7 @@ pub fn leading<'a, 'b>(section: &'b Section<'a>) -> Option<(String, &'b Column<'
     Some((
         format!(
             "{}: {}",
-            headline::capital(&section.experiment.name),
+            capital(&section.experiment.name),
             column.metric.title
         ),
         column,

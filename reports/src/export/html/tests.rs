@@ -317,6 +317,7 @@ fn poison(text: &str) -> Run {
     run.targets[3].unavailable = Some(Unavailable {
         reason: poisoned(),
         fix: poisoned(),
+        command: None,
     });
     run.targets[5].version = Some(poisoned());
     run.targets[5].differences.push(poisoned());

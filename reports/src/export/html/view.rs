@@ -4,7 +4,6 @@ use super::exercise::{self, QuestionView};
 use super::figure::FigureView;
 use super::figures;
 use super::first::FirstView;
-use super::headline;
 use super::latency;
 use super::prices::PricesView;
 use super::table::{TableView, leading, table};
@@ -17,8 +16,8 @@ use crate::findings::claims::{self, Card};
 use crate::findings::conduct;
 use crate::findings::doubts::{self, Doubt, RunDoubt};
 use crate::model::{EMULATED, Fact, Run, Target, Unit};
-use crate::words::Words;
 use crate::words::units;
+use crate::words::{Words, capital};
 
 /// Most metrics that stand beside each other in a table.
 const ABREAST: usize = 4;
@@ -96,7 +95,7 @@ impl RunView {
     ) -> Result<Self, ReportError> {
         let run = summary.run;
         let id = format!("run-{number}");
-        let doubts = doubts::doubts(summary);
+        let doubts = doubts::of(summary);
         let sections = summary.sections.iter().enumerate();
         let failed = |experiment: &str| {
             let experiment = experiment.to_owned();
@@ -249,7 +248,7 @@ fn view(
     Ok(SectionView {
         id: format!("{run}-{index}"),
         experiment: name.clone(),
-        title: headline::capital(name),
+        title: capital(name),
         method: section.experiment.method.clone(),
         figures: figures::draw(summary, section, words).map_err(|source| ReportError::Chart {
             experiment: name.clone(),

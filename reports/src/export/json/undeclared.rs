@@ -1,5 +1,6 @@
-//! What older results files of this schema leave out: the family of a target, and the family and
-//! the sign of a metric. Each is filled in here from the names that isobench has always used.
+//! What older results files of this schema leave out: the family of a target, the command that would
+//! bring a missing one, and the family and the sign of a metric. Each is filled in here from the names
+//! and the words that isobench has always used.
 
 use crate::model::{Metric, MetricFamily, Run, Sign, TargetFamily, Unit};
 use crate::schema;
@@ -9,6 +10,11 @@ pub fn fill_in(run: &mut Run) {
     for target in &mut run.targets {
         if target.family == TargetFamily::Other {
             target.family = family_of_target(&target.name);
+        }
+        if let Some(unavailable) = &mut target.unavailable
+            && unavailable.command.is_none()
+        {
+            unavailable.command = command_of(&unavailable.fix);
         }
     }
     for experiment in &mut run.experiments {
@@ -27,6 +33,23 @@ fn fill_in_metric(experiment: &str, metric: &mut Metric) {
         // Of memory, older files have always held differences.
         metric.sign = Sign::Any;
     }
+}
+
+/// The command that does what `fix` says.
+fn command_of(fix: &str) -> Option<String> {
+    const INSTALL: &str = "install Debian's package `";
+    const BUILD: &str = "isobench kernel build";
+    let package = fix
+        .strip_prefix(INSTALL)
+        .and_then(|rest| rest.strip_suffix('`'));
+    let command = if package.is_some_and(|name| !name.contains('`')) {
+        "scripts/install-peers"
+    } else if fix.contains(BUILD) {
+        BUILD
+    } else {
+        return None;
+    };
+    Some(command.to_owned())
 }
 
 /// The family of a target, by its name.
@@ -88,6 +111,22 @@ mod tests {
         fixture::add_image(&mut run);
         fixture::add_isolation(&mut run);
         assert_eq!(read(&older(&run)), run);
+    }
+
+    #[test]
+    fn a_missing_target_gets_the_command_that_would_bring_it() {
+        let command = |fix: &str| {
+            let mut run = fixture::run();
+            run.targets[3].unavailable.as_mut().unwrap().fix = fix.to_owned();
+            let target = read(&older(&run)).targets.swap_remove(3);
+            target.unavailable.unwrap().command
+        };
+        let install = "install Debian's package `crun`";
+        assert_eq!(command(install).as_deref(), Some("scripts/install-peers"));
+        let build = "build one with `isobench kernel build`, or set ISOBENCH_KERNEL";
+        assert_eq!(command(build).as_deref(), Some("isobench kernel build"));
+        let others = "install Debian's package `libseccomp-dev`, then: cargo install youki";
+        assert_eq!(command(others), None);
     }
 
     #[test]

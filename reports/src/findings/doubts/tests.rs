@@ -7,7 +7,7 @@ use crate::model::{ClockOffset, Injection, Run, Sample, Sign};
 use crate::words::{Language, Words};
 
 fn names(run: &Run) -> Vec<&'static str> {
-    doubts(&Summary::of(run)).iter().map(Doubt::name).collect()
+    of(&Summary::of(run)).iter().map(Doubt::name).collect()
 }
 
 fn each(run: &mut Run, is_of: impl Fn(&Sample) -> bool, change: impl Fn(&mut Sample)) {
@@ -42,7 +42,7 @@ fn an_injection_and_a_clock_step_are_told_first() {
     assert_eq!(names(&run)[..2], ["injected", "clock-step"]);
     let summary = Summary::of(&run);
     assert_eq!(
-        doubts(&summary)[0].tell(&Words::of(Language::English)),
+        of(&summary)[0].tell(&Words::of(Language::English)),
         "500 µs were added to container in startup on purpose: its figures are not its own"
     );
     run.conduct.clock = offset(i64::MIN + 900_000);
@@ -57,7 +57,7 @@ fn a_target_below_its_floor_is_told_with_the_floor() {
     assert!(!names(&run).contains(&"below-floor"));
     run.targets[1].floor = Some("namespaces".to_owned());
     let summary = Summary::of(&run);
-    let found = doubts(&summary);
+    let found = of(&summary);
     assert_eq!(found[0].name(), "below-floor");
     let told = found[0].tell(&Words::of(Language::English));
     assert!(
@@ -81,7 +81,7 @@ fn parts_beyond_their_whole_are_told() {
     each(&mut run, is_of, |sample| scale(sample, 2.0));
     let summary = Summary::of(&run);
     assert!(matches!(
-        doubts(&summary)[0],
+        of(&summary)[0],
         Doubt::Figure(_, FigureDoubt::NegativePhase { samples: 2 })
     ));
     // Of a difference that is no doubt.

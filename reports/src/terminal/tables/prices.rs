@@ -4,14 +4,14 @@
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, Width};
 
-use super::{FRAME, NAME, TITLE, TableOptions, length, table};
+use super::{FRAME, NAME, TITLE, TerminalOptions, length, table};
 use crate::figures::prices::{Kind, Price, PriceList};
 use crate::model::Metric;
 use crate::words::text::one_line;
 use crate::words::units::Scale;
 
 /// The tables of one list: as many metrics side by side as fit, the rest below.
-pub fn tables(list: &PriceList<'_>, options: TableOptions) -> Vec<String> {
+pub fn tables(list: &PriceList<'_>, options: TerminalOptions) -> Vec<String> {
     let names: Vec<String> = list.rows.iter().map(name).collect();
     let heading = one_line(&list.target.name, NAME);
     let first = names.iter().map(|name| length(name));
@@ -118,7 +118,7 @@ fn draw(
     list: &PriceList<'_>,
     names: &[String],
     columns: &[Column],
-    options: TableOptions,
+    options: TerminalOptions,
 ) -> String {
     let mut table = table(options);
     table.load_style(UTF8_FULL_CONDENSED);
@@ -147,15 +147,11 @@ fn draw(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture;
+    use crate::fixture::{self, plain};
     use crate::terminal::tables::render;
 
     fn drawn(width: u16) -> String {
-        let options = TableOptions {
-            width,
-            colour: false,
-        };
-        render(&fixture::with_prices(), None, options)
+        render(&fixture::with_prices(), None, plain(width))
     }
 
     #[test]

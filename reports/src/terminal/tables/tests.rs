@@ -1,44 +1,23 @@
 //! Tables of a synthetic run.
 
 use super::*;
-use crate::fixture;
+use crate::fixture::{self, plain};
 
 #[test]
 fn a_table_for_80_columns() {
-    insta::assert_snapshot!(render(
-        &fixture::run(),
-        None,
-        TableOptions {
-            width: 80,
-            colour: false
-        }
-    ));
+    insta::assert_snapshot!(render(&fixture::run(), None, plain(80)));
 }
 
 #[test]
 fn a_table_for_120_columns() {
-    insta::assert_snapshot!(render(
-        &fixture::run(),
-        None,
-        TableOptions {
-            width: 120,
-            colour: false
-        }
-    ));
+    insta::assert_snapshot!(render(&fixture::run(), None, plain(120)));
 }
 
 #[test]
 fn a_row_is_left_out_only_where_another_table_has_it() {
     let mut run = fixture::run();
     let rows = |run: &Run, name: &str| {
-        let text = render(
-            run,
-            None,
-            TableOptions {
-                width: 120,
-                colour: false,
-            },
-        );
+        let text = render(run, None, plain(120));
         text.lines()
             .filter(|line| line.starts_with('│') && line.contains(name))
             .count()
@@ -51,14 +30,7 @@ fn a_row_is_left_out_only_where_another_table_has_it() {
 #[test]
 fn no_line_is_wider_than_the_terminal() {
     for width in [40, 60, 80, 100, 120, 200] {
-        let text = render(
-            &fixture::run(),
-            None,
-            TableOptions {
-                width,
-                colour: false,
-            },
-        );
+        let text = render(&fixture::run(), None, plain(width));
         let widest = text.lines().map(length).max().unwrap();
         assert!(widest <= usize::from(width), "{widest} of {width}\n{text}");
     }
@@ -69,23 +41,13 @@ fn colour_only_if_asked_for_and_no_escape_from_the_file() {
     let mut run = fixture::run();
     run.targets[1].name = "\u{1b}[2Jcontainer\nprocess".to_owned();
     run.warnings.push("\u{1b}]0;title\u{7}".to_owned());
-    assert!(
-        !render(
-            &run,
-            None,
-            TableOptions {
-                width: 80,
-                colour: false
-            }
-        )
-        .contains('\u{1b}')
-    );
+    assert!(!render(&run, None, plain(80)).contains('\u{1b}'));
     let coloured = render(
         &run,
         None,
-        TableOptions {
-            width: 80,
-            colour: true,
+        TerminalOptions {
+            style: Style::Styled,
+            ..plain(80)
         },
     );
     assert!(
@@ -97,10 +59,7 @@ fn colour_only_if_asked_for_and_no_escape_from_the_file() {
 
 #[test]
 fn an_emulated_processor_is_told_first() {
-    let options = TableOptions {
-        width: 80,
-        colour: false,
-    };
+    let options = plain(80);
     let mut run = fixture::run();
     assert!(!render(&run, None, options).contains(EMULATED));
     run.host.facts.push(fixture::emulation());
@@ -112,27 +71,7 @@ fn a_run_without_anything_is_still_drawn() {
     let mut run = fixture::run();
     run.targets.clear();
     run.samples.clear();
-    assert!(
-        render(
-            &run,
-            None,
-            TableOptions {
-                width: 80,
-                colour: false
-            }
-        )
-        .contains("how to read")
-    );
+    assert!(render(&run, None, plain(80)).contains("how to read"));
     run.experiments.clear();
-    assert!(
-        render(
-            &run,
-            None,
-            TableOptions {
-                width: 0,
-                colour: false
-            }
-        )
-        .contains("how to read")
-    );
+    assert!(render(&run, None, plain(0)).contains("how to read"));
 }

@@ -13,7 +13,7 @@ use isobench_workloads::guest_init::{Orders, PowerOff, Wire};
 
 use super::{Boot, COMMAND_LINE, Machine, Vmm, refused, vmm_info};
 use crate::instance::command_line::CommandLine;
-use crate::targets::peers::program::Program;
+use crate::targets::peers::program::{Program, Source};
 use crate::targets::{DiskAccess, Launch, TargetInfo};
 
 /// Sleep state 5 and "sleep enable", as its ACPI tables have them (devices/src/acpi.rs).
@@ -40,7 +40,9 @@ pub fn target(init: &Path) -> Vmm {
     };
     let program = Program {
         name: "cloud-hypervisor",
-        fix: "Debian has no package of it: put `cloud-hypervisor` of a release of its project on the PATH",
+        source: Source::Elsewhere(
+            "Debian has no package of it: put `cloud-hypervisor` of a release of its project on the PATH",
+        ),
     };
     Vmm::new(info, program, &CloudHypervisor, init)
 }

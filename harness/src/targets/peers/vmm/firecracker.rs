@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{Boot, COMMAND_LINE, Machine, Vmm, refused, vmm_info};
 use crate::instance::command_line::CommandLine;
 use crate::targets::peers::instance::utf8;
-use crate::targets::peers::program::Program;
+use crate::targets::peers::program::{Program, Source};
 use crate::targets::{DiskAccess, Launch, TargetInfo};
 
 /// The target `firecracker`, with the workload at `init`.
@@ -38,7 +38,9 @@ pub fn target(init: &Path) -> Vmm {
     };
     let program = Program {
         name: "firecracker",
-        fix: "Debian has no package of it: put `firecracker` of a release of its project on the PATH",
+        source: Source::Elsewhere(
+            "Debian has no package of it: put `firecracker` of a release of its project on the PATH",
+        ),
     };
     Vmm::new(info, program, &Firecracker, init)
 }

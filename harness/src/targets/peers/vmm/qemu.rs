@@ -16,12 +16,12 @@ use isobench_workloads::guest_init::{Orders, Wire};
 
 use super::{Boot, COMMAND_LINE, Machine, Vmm, vmm_info};
 use crate::instance::command_line::CommandLine;
-use crate::targets::peers::program::Program;
+use crate::targets::peers::program::{Program, Source};
 use crate::targets::{DiskAccess, Launch, TargetInfo};
 
 const PROGRAM: Program = Program {
     name: "qemu-system-x86_64",
-    fix: "install Debian's package `qemu-system-x86`",
+    source: Source::Debian("qemu-system-x86"),
 };
 
 /// What both machines do otherwise than isobench's VMM.

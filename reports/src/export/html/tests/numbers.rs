@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::model::{TOTAL, Unit};
-use crate::words::units;
+use crate::words::{capital, units};
 
 /// The values of the tidy table that count, by target, experiment, metric and part.
 pub type Table = HashMap<[String; 4], Vec<f64>>;
@@ -76,7 +76,7 @@ fn every_figure_of_the_tables_is_that_of_the_tidy_table() {
     for [target, column, median, ratio, count] in told(&document) {
         for experiment in &run.experiments {
             let named = experiment.metrics.iter().find(|metric| {
-                let lead = format!("{}: {}", headline::capital(&experiment.name), metric.title);
+                let lead = format!("{}: {}", capital(&experiment.name), metric.title);
                 column == metric.title || column == lead
             });
             let Some(metric) = named else { continue };

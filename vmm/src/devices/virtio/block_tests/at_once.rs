@@ -5,7 +5,7 @@ use tempfile::NamedTempFile;
 use vm_memory::{Bytes as _, GuestAddress};
 
 use super::{FLUSH, OK, direct_disk};
-use crate::devices::block::BlockDevice;
+use crate::devices::disk::HostDisk;
 use crate::devices::virtio::driver::{BUFFERS, Driver, Entry, NEXT, TABLE, WRITE};
 use crate::devices::virtio::transfer::DiskWorker;
 
@@ -14,7 +14,7 @@ use crate::devices::virtio::transfer::DiskWorker;
 pub(crate) fn direct_driver() -> Option<(NamedTempFile, Driver, DiskWorker)> {
     let (file, block) = direct_disk();
     let Some(worker) = block.worker().unwrap() else {
-        let device = BlockDevice::open(file.path()).unwrap();
+        let device = HostDisk::open(file.path()).unwrap();
         let need = if device.supports_direct() {
             Need::IoUring
         } else {

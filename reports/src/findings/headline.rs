@@ -1,11 +1,11 @@
 //! What a run says, in sentences computed from its figures.
 
 use crate::figures::prices::{self, Kind, PriceList};
-use crate::figures::summary::{Cell, Column, Figure, Section, Summary, Verdict};
+use crate::figures::summary::{Cell, Column, Figure, Section, Summary};
 use crate::model::{Better, Metric, Run, Target, TargetKind, Unit};
 use crate::schema::{memory, startup};
 use crate::words::units;
-use crate::words::{Words, together};
+use crate::words::{Words, capital, together};
 
 /// One sentence per experiment that the baseline, which may have been `asked` for by name, and some other rung have
 /// figures for.
@@ -167,7 +167,7 @@ fn phrase(
         Better::Lower if floor => figure.median - base.median,
         _ => figure.median,
     };
-    match (metric.better, is_equal(figure), ratio) {
+    match (metric.better, figure.is_no_different(), ratio) {
         (Better::Lower, true, _) if floor => {
             words.say("finding.nothing-in", &[("target", &target)])
         }
@@ -190,24 +190,6 @@ fn phrase(
             words.say(text, &values)
         }
     }
-}
-
-/// Whether a figure may as well be the baseline's; with too few samples for a test, its interval decides.
-pub fn is_equal(figure: &Figure<'_>) -> bool {
-    figure.ratio.is_some_and(|ratio| match ratio.test.verdict {
-        Verdict::NoDifference => true,
-        Verdict::TooFew => ratio.interval.is_some_and(|interval| interval.holds(1.0)),
-        Verdict::Better | Verdict::Worse => false,
-    })
-}
-
-/// A name with a capital, as a title.
-pub fn capital(name: &str) -> String {
-    let mut characters = name.chars();
-    characters
-        .next()
-        .map(|first| first.to_uppercase().chain(characters).collect())
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,0 +1,184 @@
+//! Screens of synthetic runs.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::fixture::{self, plain};
+use crate::model::{ClockOffset, Instrument, Target, TargetFamily, TargetKind, Unavailable};
+use crate::terminal::wrap::length;
+
+const REPORT: &str = "isobench-results/2026-11-24T02-16-07Z/report.html";
+
+fn screen(run: &Run, width: u16) -> String {
+    render(run, None, plain(width), Path::new(REPORT))
+}
+
+/// A peer that can't run, with the command that would change that.
+fn missing(name: &str, command: Option<&str>) -> Target {
+    Target {
+        name: name.to_owned(),
+        description: String::new(),
+        kind: TargetKind::Peer,
+        family: TargetFamily::Container,
+        version: None,
+        differences: Vec::new(),
+        floor: None,
+        unavailable: Some(Unavailable {
+            reason: format!("{name} is not installed"),
+            fix: format!("install Debian's package `{name}`"),
+            command: command.map(str::to_owned),
+        }),
+    }
+}
+
+/// A run on a host without any peer, on which much can be doubted.
+fn on_a_fresh_host() -> Run {
+    let mut run = fixture::run();
+    let peers = [
+        "crun",
+        "lxc",
+        "runc",
+        "podman",
+        "containerd",
+        "systemd-nspawn",
+    ];
+    let peers = peers.map(|name| missing(name, Some("scripts/install-peers")));
+    run.targets.extend(peers);
+    run.targets
+        .push(missing("qemu-microvm", Some("isobench kernel build")));
+    run.conduct.clock = Some(ClockOffset {
+        before_ns: 0,
+        after_ns: 3_000_000_000,
+    });
+    run.conduct.instrument = Some(Instrument {
+        pairs: (0..20)
+            .map(|i| [5e5 + f64::from(i), 6e5 + f64::from(i)])
+            .collect(),
+        ..Instrument::default()
+    });
+    run
+}
+
+#[test]
+fn a_screen_of_80_columns() {
+    insta::assert_snapshot!(screen(&on_a_fresh_host(), 80));
+}
+
+#[test]
+fn the_screen_of_the_gallery_s_host() {
+    let gallery = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/gallery/host");
+    let run = crate::read_results(&gallery).unwrap();
+    let report = Path::new("docs/gallery/host/report.html");
+    insta::assert_snapshot!(render(&run, None, plain(80), report));
+}
+
+#[test]
+fn the_missing_peers_share_a_line_with_the_command_that_brings_them() {
+    let text = screen(&on_a_fresh_host(), 120);
+    let line = "  crun, lxc, runc, podman, containerd and systemd-nspawn: scripts/install-peers";
+    assert!(text.lines().any(|own| own == line), "{text}");
+    assert!(
+        text.contains("  qemu-microvm: isobench kernel build\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_target_that_was_not_measured_has_no_row() {
+    let text = screen(&on_a_fresh_host(), 80);
+    let rows = |name: &str| text.lines().filter(|line| line.starts_with(name)).count();
+    assert_eq!(
+        (rows("container "), rows("microvm-linux")),
+        (1, 0),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_narrow_terminal_has_fewer_columns() {
+    let titles = |width| {
+        let text = screen(&fixture::run(), width);
+        let titles = ["start-up", "memory", "disk read"];
+        titles.map(|title| {
+            text.lines()
+                .any(|line| line.starts_with(' ') && line.contains(title))
+        })
+    };
+    assert_eq!(titles(80), [true; 3]);
+    assert_eq!(titles(40), [true, false, false]);
+}
+
+#[test]
+fn a_run_without_figures_still_says_where_its_report_is() {
+    let mut run = fixture::run();
+    run.samples.clear();
+    run.experiments.clear();
+    let text = screen(&run, 80);
+    assert!(text.starts_with("This run has no figures"), "{text}");
+    assert!(text.ends_with(&format!("report: {REPORT}\n")), "{text}");
+}
+
+#[test]
+fn an_emulated_processor_is_told_first() {
+    let mut run = fixture::run();
+    run.host.facts.push(fixture::emulation());
+    assert!(screen(&run, 80).starts_with("! emulated CPU: shapes"));
+}
+
+#[test]
+fn only_a_styled_screen_has_escape_sequences() {
+    let mut run = on_a_fresh_host();
+    run.targets[1].name = "\u{1b}[2Jcontainer\nprocess".to_owned();
+    run.warnings.push("\u{1b}]0;title\u{7}".to_owned());
+    assert!(!screen(&run, 80).contains('\u{1b}'));
+    let options = TerminalOptions {
+        style: Style::Styled,
+        ..plain(80)
+    };
+    let styled = render(&run, None, options, Path::new(REPORT));
+    assert!(styled.contains("\u{1b}[1mDoubts\u{1b}[0m"));
+    assert!(!styled.contains("\u{1b}[2J") && !styled.contains("\u{1b}]"));
+}
+
+/// The run with more targets, more doubts and longer texts than any real one.
+fn crowded(targets: usize, warnings: usize, text: &str) -> Run {
+    let mut run = on_a_fresh_host();
+    run.samples.retain(|sample| sample.round < 3);
+    for number in 0..targets {
+        let mut copy = run.targets[1].clone();
+        copy.name = format!("{text}{number}");
+        let samples = run
+            .samples
+            .iter()
+            .filter(|sample| sample.target == "container");
+        let samples: Vec<_> = samples.cloned().collect();
+        run.samples.extend(samples.into_iter().map(|mut sample| {
+            sample.target.clone_from(&copy.name);
+            sample
+        }));
+        run.targets.push(copy);
+        run.targets
+            .push(missing(&format!("peer-{text}-{number}"), None));
+    }
+    run.warnings
+        .extend((0..warnings).map(|number| format!("{number}: {text} {text}")));
+    run
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn no_screen_is_higher_than_40_lines_or_wider_than_its_terminal(
+        targets in 0..20_usize, warnings in 0..20_usize, text in "[a-zA-Z ]{0,90}", width in 60..200_u16,
+    ) {
+        let run = crowded(targets, warnings, &text);
+        let screen = screen(&run, width);
+        prop_assert!(screen.lines().count() <= 40, "{screen}");
+        for line in screen.lines().filter(|line| !line.contains("isobench-results/")) {
+            prop_assert!(length(line) <= usize::from(width), "{line}");
+        }
+    }
+}
