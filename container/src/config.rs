@@ -9,11 +9,11 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 
 use crate::cgroup::{BlockDevice, Cpus, DeviceError, IoRate};
+use crate::isolation::id_map::is_privileged;
 use crate::mechanism::{Mechanism, Mechanisms};
 use crate::network::Network;
 use crate::sys::socket::MAX_DESCRIPTORS;
 use crate::user::User;
-use crate::user_ns::is_privileged;
 
 /// Longest host name, in bytes (`__NEW_UTS_LEN`).
 const MAX_HOSTNAME: usize = 64;

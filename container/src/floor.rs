@@ -8,9 +8,10 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use nix::errno::Errno;
 
-use crate::handshake::ProgramEnd;
+use crate::isolation::namespaces;
+use crate::launch::handshake::ProgramEnd;
 use crate::sys::process::{self, Cloned, ExecList};
-use crate::{Mechanisms, Phase, namespaces};
+use crate::{Mechanisms, Phase};
 
 /// Exit code of the child when the program can't be executed, as a shell has it.
 const NOT_EXECUTED: i32 = 127;

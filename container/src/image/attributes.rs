@@ -16,7 +16,7 @@ use xattr::FileExt as _;
 
 use super::members::Member;
 use super::tree::{Directory, errno};
-use crate::user_ns::IdMap;
+use crate::isolation::id_map::IdMap;
 
 /// The attributes of one file or directory.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use super::path::SafePath;
 use super::tree::Directory;
 use super::unpack::LayerFacts;
 use super::view::View;
-use crate::user_ns::IdMap;
+use crate::isolation::id_map::IdMap;
 
 /// The directories of the layer on top, with their attributes; empty if none is needed.
 pub type Restored = BTreeMap<SafePath, Attributes>;

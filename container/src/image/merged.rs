@@ -14,7 +14,7 @@ use nix::sys::stat::SFlag;
 use super::path::SafePath;
 use super::tree::errno;
 use super::view::{Found, Parts, View};
-use crate::user_ns::IdMap;
+use crate::isolation::id_map::IdMap;
 
 /// An image's layers can't be read.
 #[derive(Debug, thiserror::Error)]

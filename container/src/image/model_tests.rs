@@ -17,7 +17,7 @@ use super::record::stacked;
 use super::tree::Directory;
 use super::unpack::{LayerFacts, unpack};
 use super::view::View;
-use crate::user_ns::IdMap;
+use crate::isolation::id_map::IdMap;
 
 /// What one member of a layer says.
 #[derive(Debug, Clone)]

@@ -12,8 +12,8 @@ use super::record::Image;
 use super::store::HeldLayers;
 use super::user::{self, Account};
 use super::view::View;
+use crate::isolation::id_map::IdMap;
 use crate::user::User;
-use crate::user_ns::IdMap;
 
 /// Where programs are, if the image doesn't say.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

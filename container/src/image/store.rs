@@ -29,7 +29,7 @@ use super::name::ImageName;
 use super::record::Image;
 use super::remove::remove_tree;
 use super::unpack::LayerFacts;
-use crate::user_ns::IdMap;
+use crate::isolation::id_map::IdMap;
 
 /// The store of one user.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use super::members::{Member, Members};
 use super::meter::{Meter, MeteredReader};
 use super::path::SafePath;
 use super::tree::{Directory, Kind};
-use crate::user_ns::IdMap;
+use crate::isolation::id_map::IdMap;
 
 /// How much of a file is copied at a time.
 const CHUNK: usize = 64 * 1024;

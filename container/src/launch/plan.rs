@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use nix::sched::CloneFlags;
 
-use crate::child::Plan;
 use crate::config::{Config, ConfigError, Spec, c_string};
+use crate::isolation::id_map::IdMap;
+use crate::isolation::root::{BindMount, Entry, Layer, RootPlan, Source, Union};
 use crate::launch::LaunchError;
+use crate::launch::child::Plan;
 use crate::mechanism::Mechanism;
-use crate::rootfs::{BindMount, Entry, Layer, RootPlan, Source, Union};
 use crate::sys::mount::clone_mount;
 use crate::sys::process::{ExecList, Stack};
-use crate::user_ns::IdMap;
 
 /// The host name of a container that was given none.
 const HOSTNAME: &str = "isobench";

@@ -1,5 +1,15 @@
 //! Starting a container: the launcher's side.
 
+mod cgroups;
+mod child;
+mod explain;
+pub mod handshake;
+mod init;
+pub mod phase;
+pub mod plan;
+pub mod running;
+mod scratch;
+
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
@@ -13,22 +23,22 @@ use nix::sys::socket::{
 
 use crate::Phase;
 use crate::cgroup::CgroupError;
-use crate::child::{self, Plan};
 use crate::config::{Config, ConfigError, RootPolicy, Spec};
-use crate::explain::explain;
-use crate::handshake::{
+use crate::isolation::id_map::{IdMap, MapError};
+use crate::isolation::namespaces;
+use crate::launch::cgroups::Limits;
+use crate::launch::child::Plan;
+use crate::launch::explain::explain;
+use crate::launch::handshake::{
     Failure, Handshake, MESSAGE_BYTES, Message, Order, OutOfTurn, Outcome, Step,
 };
-use crate::limits::Limits;
+use crate::launch::plan::RootKind;
+use crate::launch::running::{InitProcess, Running};
+use crate::launch::scratch::ScratchDirectory;
 use crate::mechanism::Mechanism;
-use crate::namespaces;
 use crate::network::{self, Network, NetworkError};
-use crate::plan::{self, RootKind};
-use crate::running::{InitProcess, Running};
-use crate::scratch::ScratchDirectory;
 use crate::sys::process::{self, Cloned};
 use crate::sys::socket;
-use crate::user_ns::{IdMap, MapError};
 
 /// Why a container didn't start.
 #[derive(Debug, thiserror::Error)]

@@ -21,8 +21,8 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, SFlag, mknod, umask};
 use nix::unistd::{chdir, chroot, fchdir, mkdir, pivot_root, symlinkat};
 
-use crate::handshake::{Failure, Step};
-use crate::masks;
+use crate::isolation::masks;
+use crate::launch::handshake::{Failure, Step};
 use crate::sys::mount as sys;
 
 /// Where the base is mounted: on a directory that every host has and from which nothing is bound. It can't be `/`: then

@@ -8,10 +8,10 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
 use crate::cgroup::{Cgroup, Usage};
-use crate::handshake::{Handshake, Outcome, ProgramEnd};
+use crate::launch::handshake::{Handshake, Outcome, ProgramEnd};
 use crate::launch::next_message;
-use crate::plan::RootKind;
-use crate::scratch::ScratchDirectory;
+use crate::launch::plan::RootKind;
+use crate::launch::scratch::ScratchDirectory;
 use crate::sys::process;
 use crate::sys::signal::{Origin, reset_action, wait};
 

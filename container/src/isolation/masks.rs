@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::stat::Mode;
 use nix::unistd::mkdir;
 
-use crate::rootfs::{bind, bind_device};
+use crate::isolation::root::{bind, bind_device};
 use crate::sys::mount as sys;
 
 /// What covers a directory; in the base, and on the host's /proc until the root is changed.

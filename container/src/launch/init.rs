@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 use nix::sys::signal::{SigSet, kill};
 use nix::unistd::Pid;
 
-use crate::handshake::{Message, ProgramEnd};
+use crate::launch::handshake::{Message, ProgramEnd};
 use crate::sys::process;
 use crate::sys::signal::{Origin, wait};
 use crate::sys::socket;

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 
 use crate::config::Spec;
-use crate::handshake::{Failure, Step};
+use crate::isolation::root;
 use crate::launch::LaunchError;
+use crate::launch::handshake::{Failure, Step};
 use crate::mechanism::Mechanism;
-use crate::rootfs;
 
 /// The failure in words, with the path that it is about.
 pub fn explain(failure: Failure, spec: &Spec) -> LaunchError {
@@ -31,7 +31,7 @@ pub fn explain(failure: Failure, spec: &Spec) -> LaunchError {
         Step::Entry => format!("cannot bind the entries of {}", list(&spec.layers)),
         Step::Proc => "cannot mount /proc".to_owned(),
         Step::Masks => "cannot cover what /proc tells of the host".to_owned(),
-        Step::Device => format!("cannot bind {}", rootfs::device(index).to_string_lossy()),
+        Step::Device => format!("cannot bind {}", root::device(index).to_string_lossy()),
         Step::Bind => bind().map_or_else(String::new, |bind| {
             format!("cannot bind {}", bind.source.display())
         }),

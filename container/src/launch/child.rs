@@ -16,13 +16,13 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{AccessFlags, Pid, access, chdir, sethostname};
 
 use crate::Phase;
-use crate::capabilities;
-use crate::handshake::{Failure, Message, Order, Step};
-use crate::init;
+use crate::isolation::capabilities;
+use crate::isolation::root::{self, RootPlan};
+use crate::isolation::seccomp;
+use crate::launch::handshake::{Failure, Message, Order, Step};
+use crate::launch::init;
 use crate::mechanism::{Mechanism, Mechanisms};
 use crate::network;
-use crate::rootfs::{self, RootPlan};
-use crate::seccomp;
 use crate::sys::process::{self, CloseRange, ExecList, Stack};
 use crate::sys::{signal, socket};
 use crate::user::User;
@@ -69,7 +69,7 @@ type Action = fn(&mut Plan) -> Result<(), Failure>;
 /// What assembles the root, up to [`Phase::Mounts`].
 const MOUNTS: [(Mechanism, Action); 2] = [
     (Mechanism::Mount, make_mounts_private),
-    (Mechanism::Overlay, |plan| rootfs::assemble(&mut plan.root)),
+    (Mechanism::Overlay, |plan| root::assemble(&mut plan.root)),
 ];
 
 /// What leaves the host behind, up to [`Phase::Pivot`].
@@ -249,8 +249,8 @@ fn make_mounts_private(_: &mut Plan) -> Result<(), Failure> {
 }
 
 fn change_root(plan: &mut Plan) -> Result<(), Failure> {
-    rootfs::change_root().map_err(Failure::at(Step::PivotRoot))?;
-    rootfs::mount_binds(&mut plan.root.binds)
+    root::change_root().map_err(Failure::at(Step::PivotRoot))?;
+    root::mount_binds(&mut plan.root.binds)
 }
 
 /// Goes to where the program starts; not out of the container, whatever descriptors there are for the path to go through.
