@@ -12,8 +12,8 @@ use isobench::experiments;
 use isobench::experiments::profile::Profile;
 use isobench_reports::model::{Run, Sample, Status};
 use isobench_reports::{ReportOptions, read_results, render_html};
+use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 
 /// Most bytes of a document that is sent around.
 const MOST: usize = 3_000_000;

@@ -6,8 +6,8 @@
 //! with the results, and gives the same order again.
 
 use rand::SeedableRng as _;
+use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom as _;
-use rand_chacha::ChaCha8Rng;
 
 /// Turns in which an experiment does the rounds of its profile.
 const TURNS: u32 = 8;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytesize::ByteSize;
 use isobench_reports::model::{Injection, Unavailable};
+use rand::rngs::ChaCha8Rng;
 use rand::{Rng as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 
 use crate::experiments::{Bench, Subject};
 use crate::host::accounting::{Accounting, AccountingError};

@@ -134,7 +134,7 @@ fn launchers_killed_at_any_moment_leave_no_process_and_no_mount() {
     let limits = Limits::new("victims");
     let seed: u64 = rand::random();
     println!("seed {seed}");
-    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    let mut random = rand::rngs::ChaCha8Rng::seed_from_u64(seed);
     // Everything that a launcher starts holds the writing end.
     let (reader, writer) = nix::unistd::pipe().unwrap();
     for number in 0..VICTIMS {

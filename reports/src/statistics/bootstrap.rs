@@ -7,8 +7,8 @@
 //! is a jackknife, which is inconsistent for the median (Efron and Tibshirani, *An Introduction to the Bootstrap*,
 //! sections 10.6 and 11.7).
 
+use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 
 use super::Interval;
 use super::resample::Rounds;

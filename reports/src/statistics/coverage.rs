@@ -5,8 +5,8 @@
 //! 92.3 for 8 and 92.5 for 15. That of a ratio of medians, by the paired bootstrap, 93.9 to 97.2 from 6 rounds on, 92.3 for
 //! 5. The tests repeat a part.
 
+use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 
 use super::{Interval, Series};
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use rand::SeedableRng as _;
-use rand_chacha::ChaCha8Rng;
+use rand::rngs::ChaCha8Rng;
 
 use super::bootstrap::{RESAMPLES, SEED, choose};
 use super::resample::Rounds;

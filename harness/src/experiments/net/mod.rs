@@ -17,8 +17,8 @@ use isobench_reports::schema::net::{
 };
 use isobench_workloads::latencies::Latencies;
 use isobench_workloads::protocol::Message;
+use rand::rngs::ChaCha8Rng;
 use rand::{Rng as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 
 use super::host_end::{BLOCK, HostEnd, Line};
 

@@ -144,8 +144,8 @@ fn ratio_mut<'c>(cell: &'c mut Cell<'_>) -> Option<&'c mut Ratio> {
 
 #[cfg(test)]
 mod tests {
+    use rand::rngs::ChaCha8Rng;
     use rand::{RngExt as _, SeedableRng as _};
-    use rand_chacha::ChaCha8Rng;
 
     use super::*;
     use crate::figures::summary::Summary;
