@@ -35,11 +35,11 @@ pub fn rows(own: &Own) -> [Row<'_>; 2] {
 
 /// What `look` sees of an instance like the experiment's.
 fn beyond_touched(own: &Own, look: fn(Pid) -> anyhow::Result<f64>) -> anyhow::Result<Vec<f64>> {
-    let mut instance = own.start(&["idle", "--touch", "16MiB"], Stdin::Held)?;
-    instance.ready()?;
+    let mut instance = own.start(&["idle", "--touch", "16MiB"], Stdin::HeldOpen)?;
+    instance.wait_until_ready()?;
     let seen = look(instance.pid())?;
     instance.close_stdin();
-    instance.finished()?;
+    instance.wait_until_exited()?;
     Ok(vec![seen - TOUCHED])
 }
 

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => commands::compare::compare(&arguments),
         Command::Image(command) => commands::image::image(&command),
         Command::Kernel(arguments) => commands::kernel::kernel(&arguments),
-        Command::KeepSettings { root } => tune::guardian::keep(&root).map_err(Into::into),
+        Command::KeepSettings { root } => tune::guardian::run(&root).map_err(Into::into),
     };
     outcome.unwrap_or_else(|error| failure::report(&error))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use isobench_reports::model::Injection;
 
 use super::MeasureError;
-use crate::host::accounting::{Accounting, Group};
+use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::host::clock::MonotonicTime;
 use crate::host::interrupt::Interrupt;
 use crate::instance::command_line::CommandLine;
@@ -33,7 +33,7 @@ impl Subject {
         mut launch: Launch,
         stdin: Stdin,
     ) -> Result<CommandLine, MeasureError> {
-        launch.holds_input = matches!(stdin, Stdin::Held);
+        launch.holds_input = matches!(stdin, Stdin::HeldOpen);
         self.prepared
             .command(&launch)
             .map_err(MeasureError::Command)
@@ -52,7 +52,7 @@ impl Subject {
         instances.iter_mut().for_each(Instance::close_stdin);
         let mut last = MonotonicTime::now();
         for instance in &mut instances {
-            last = last.max(instance.finished()?);
+            last = last.max(instance.wait_until_exited()?);
         }
         Ok(last)
     }
@@ -104,7 +104,7 @@ impl Bench<'_> {
         subject: &Subject,
         launch: Launch,
         stdin: Stdin,
-    ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
+    ) -> Result<(Option<InstanceGroup>, Instance<'_>), MeasureError> {
         self.start_after(subject, launch, stdin, Duration::ZERO, |_| Ok(()))
     }
 
@@ -114,9 +114,9 @@ impl Bench<'_> {
         subject: &Subject,
         launch: Launch,
         stdin: Stdin,
-    ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
+    ) -> Result<(Option<InstanceGroup>, Instance<'_>), MeasureError> {
         let (group, command) = self.prepare(subject, launch, stdin)?;
-        let command = command.through(self.tracer);
+        let command = command.traced_by(self.tracer);
         if let Some(group) = &group {
             group.enter()?;
         }
@@ -130,8 +130,8 @@ impl Bench<'_> {
         subject: &Subject,
         mut launch: Launch,
         stdin: Stdin,
-    ) -> Result<(Option<Group>, CommandLine), MeasureError> {
-        let group = self.accounting.map(Accounting::group).transpose()?;
+    ) -> Result<(Option<InstanceGroup>, CommandLine), MeasureError> {
+        let group = self.accounting.map(Accounting::new_group).transpose()?;
         if let Some(group) = &group {
             launch.limits = group.limit_directories();
         }
@@ -148,13 +148,14 @@ impl Bench<'_> {
         stdin: Stdin,
         delay: Duration,
         before: impl FnOnce(&CommandLine) -> Result<(), MeasureError>,
-    ) -> Result<(Option<Group>, Instance<'_>), MeasureError> {
+    ) -> Result<(Option<InstanceGroup>, Instance<'_>), MeasureError> {
         let (group, command) = self.prepare(subject, launch, stdin)?;
         if let Some(group) = &group {
             group.enter()?;
         }
         before(&command)?;
-        let instance = Instance::start_late(&command, stdin, self.limit, self.interrupt, delay)?;
+        let instance =
+            Instance::start_with_delay(&command, stdin, self.limit, self.interrupt, delay)?;
         Ok((group, instance))
     }
 }

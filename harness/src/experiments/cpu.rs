@@ -138,9 +138,9 @@ impl Experiment for Cpu {
         let mut launch = bench.launch(&arguments);
         launch.disk = with_file.then_some(bench.disk);
         launch.marks = Marks::None;
-        let (group, mut instance) = bench.start(subject, launch, Stdin::Held)?;
+        let (group, mut instance) = bench.start(subject, launch, Stdin::HeldOpen)?;
         let outcome = listen(&mut instance)?;
-        let ended = instance.finished()?;
+        let ended = instance.wait_until_exited()?;
         if let Some(group) = group {
             group.remove(ended)?;
         }
@@ -157,7 +157,7 @@ struct Outcome {
 }
 
 fn listen(instance: &mut Instance) -> Result<Outcome, MeasureError> {
-    let begun = instance.begin()?;
+    let begun = instance.begin_work()?;
     let (operations, bytes, ended) = match instance.next_message("end line")? {
         (Message::End { operations, bytes }, at) if operations > 0 => (operations, bytes, at),
         (other, _) => return Err(unexpected(&other, "end line").into()),
@@ -198,7 +198,7 @@ mod tests {
         let interrupt = Interrupt::never().unwrap();
         let command = CommandLine::new("/bin/sh").args(["-c", lines]);
         let limit = Duration::from_secs(20);
-        let mut instance = Instance::start(&command, Stdin::Held, limit, &interrupt).unwrap();
+        let mut instance = Instance::start(&command, Stdin::HeldOpen, limit, &interrupt).unwrap();
         listen(&mut instance)
     }
 

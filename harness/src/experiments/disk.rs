@@ -178,9 +178,9 @@ impl Experiment for Disk {
         if case.direct {
             launch.access = DiskAccess::Direct;
         }
-        let (group, mut instance) = bench.start(subject, launch, Stdin::Held)?;
+        let (group, mut instance) = bench.start(subject, launch, Stdin::HeldOpen)?;
         let outcome = listen(&mut instance, case)?;
-        let ended = instance.finished()?;
+        let ended = instance.wait_until_exited()?;
         if let Some(group) = group {
             group.remove(ended)?;
         }
@@ -216,7 +216,7 @@ struct Outcome {
 }
 
 fn listen(instance: &mut Instance, case: &Access) -> Result<Outcome, MeasureError> {
-    let begun = instance.begin()?;
+    let begun = instance.begin_work()?;
     let (operations, bytes, ended) = match instance.next_message("end line")? {
         (Message::End { operations, bytes }, at) => (operations, bytes, at),
         (other, _) => return Err(unexpected(&other, "end line").into()),
@@ -342,7 +342,7 @@ mod tests {
         let limit = Duration::from_secs(20);
         let mut instance = Instance::start(&command, Stdin::Null, limit, &interrupt).unwrap();
         let error = listen(&mut instance, &CASES[0]).unwrap_err();
-        let hasty = "where its waiting was due";
-        assert!(error.to_string().contains(hasty), "{error}");
+        let reason = "before it was told to begin";
+        assert!(error.to_string().contains(reason), "{error}");
     }
 }

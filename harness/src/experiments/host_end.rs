@@ -83,7 +83,7 @@ impl Patience<'_> {
                 Err(error) if is_closed(&error) => return Err(NetError::Closed { awaited }),
                 other => return Ok(other?),
             }
-            if self.interrupt.asked() {
+            if self.interrupt.stop_requested() {
                 return Err(NetError::Interrupted);
             }
             if Instant::now() >= self.deadline {

@@ -114,19 +114,19 @@ impl Experiment for Isolation {
             _ => Marks::None,
         };
         let (group, mut instance) = match case {
-            OUTSIDE => bench.start_traced(subject, launch, Stdin::Held)?,
-            _ => bench.start(subject, launch, Stdin::Held)?,
+            OUTSIDE => bench.start_traced(subject, launch, Stdin::HeldOpen)?,
+            _ => bench.start(subject, launch, Stdin::HeldOpen)?,
         };
-        instance.set_up()?;
+        instance.wait_until_set_up()?;
         if case == OUTSIDE {
             watch(&mut instance)?;
         }
-        instance.go()?;
+        instance.release()?;
         let calls = match instance.next_message("calls line")? {
             (Message::Calls(calls), _) => calls,
             (other, _) => return Err(unexpected(&other, "calls line").into()),
         };
-        let ended = instance.finished()?;
+        let ended = instance.wait_until_exited()?;
         let counts = instance.counts()?;
         if let Some(group) = group {
             group.remove(ended)?;

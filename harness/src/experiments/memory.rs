@@ -77,12 +77,12 @@ impl Experiment for Memory {
     ) -> Result<Measured, MeasureError> {
         let touched = TOUCHED.as_u64().to_string();
         let launch = bench.launch(&["idle", "--touch", &touched]);
-        let (group, mut instance) = bench.start(subject, launch, Stdin::Held)?;
+        let (group, mut instance) = bench.start(subject, launch, Stdin::HeldOpen)?;
         if let Some(group) = &group {
             // Nothing is timed here, so the harness leaves at once and charges nothing of its own.
             group.leave()?;
         }
-        instance.ready()?;
+        instance.wait_until_ready()?;
 
         let mut measured = Measured::default();
         if let Some(group) = &group {

@@ -16,7 +16,7 @@ use super::{
 use crate::experiments::profile::ByProfile;
 use crate::host::accounting::Accounting;
 use crate::host::clock::MonotonicTime;
-use crate::instance::{InstanceError, Started, Stdin, start_together};
+use crate::instance::{InstanceError, StartTimes, Stdin, start_together};
 use crate::targets::Marks;
 
 /// How the figures are measured, for a report's reader.
@@ -78,9 +78,9 @@ impl Experiment for Parallel {
         bench: &Bench,
     ) -> Result<Measured, MeasureError> {
         let crowd = &CROWDS[case];
-        let mut group = bench.accounting.map(Accounting::group).transpose()?;
+        let mut group = bench.accounting.map(Accounting::new_group).transpose()?;
         let limits = match &mut group {
-            Some(group) => group.limit_directories_of(crowd.at_once)?,
+            Some(group) => group.member_limit_directories(crowd.at_once)?,
             None => vec![Vec::new(); crowd.at_once as usize],
         };
         let command = |limits| {
@@ -109,7 +109,7 @@ impl Experiment for Parallel {
 /// A sample for each instance, and the rate if none has failed. If all have, the first one's reason is that of the case.
 fn measured(
     crowd: &Crowd,
-    outcomes: Vec<Result<Started, InstanceError>>,
+    outcomes: Vec<Result<StartTimes, InstanceError>>,
 ) -> Result<Measured, MeasureError> {
     let mut measured = Measured::default();
     let mut started = Vec::new();
@@ -140,7 +140,7 @@ fn measured(
 }
 
 /// Instances a second, from the first spawn until all are ready.
-fn rate(crowd: &Crowd, started: &[Started]) -> Result<Reading, MeasureError> {
+fn rate(crowd: &Crowd, started: &[StartTimes]) -> Result<Reading, MeasureError> {
     let first = started.iter().map(|one| one.spawned).min();
     let last = started.iter().map(|one| one.ready).max();
     let (first, last) = first.zip(last).ok_or(MeasureError::Untimed)?;
@@ -156,9 +156,9 @@ fn rate(crowd: &Crowd, started: &[Started]) -> Result<Reading, MeasureError> {
 mod tests {
     use super::*;
 
-    fn started(spawned: u64, ready: u64) -> Started {
+    fn started(spawned: u64, ready: u64) -> StartTimes {
         let [spawned, ready] = [spawned, ready].map(|ms| MonotonicTime::from_nanos(ms * 1_000_000));
-        Started { spawned, ready }
+        StartTimes { spawned, ready }
     }
 
     fn readings(measured: &Measured, metric: &str) -> Vec<f64> {

@@ -14,7 +14,7 @@ use super::{
     MetricInfo, Reading, Rounds, Subject, elapsed,
 };
 use crate::experiments::profile::ByProfile;
-use crate::host::accounting::{Accounting, Group};
+use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::instance::{Instance, Stdin};
 use crate::targets::{Capability, Marks, TargetInfo};
 
@@ -99,8 +99,8 @@ fn start_one(
     let mut launch = bench.launch(&["ready"]);
     launch.marks = Marks::None;
     let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
-    let took = elapsed(metric, instance.spawned_at(), instance.ready()?)?;
-    let ended = instance.finished()?;
+    let took = elapsed(metric, instance.spawned_at(), instance.wait_until_ready()?)?;
+    let ended = instance.wait_until_exited()?;
     if let Some(group) = group {
         group.remove(ended)?;
     }
@@ -110,14 +110,14 @@ fn start_one(
 /// Idle instances, each of which was ready. Dropping it kills them; of its fields the instances go first.
 struct Crowd<'r> {
     instances: Vec<Instance<'r>>,
-    group: Option<Group>,
+    group: Option<InstanceGroup>,
 }
 
 impl<'r> Crowd<'r> {
     fn start(running: u32, subject: &Subject, bench: &'r Bench) -> Result<Self, MeasureError> {
-        let mut group = bench.accounting.map(Accounting::group).transpose()?;
+        let mut group = bench.accounting.map(Accounting::new_group).transpose()?;
         let limits = match &mut group {
-            Some(group) => group.limit_directories_of(running)?,
+            Some(group) => group.member_limit_directories(running)?,
             None => vec![Vec::new(); running as usize],
         };
         let mut crowd = Self {
@@ -129,15 +129,15 @@ impl<'r> Crowd<'r> {
             let mut launch = bench.launch(&["idle", "--touch", "4KiB"]);
             launch.marks = Marks::None;
             launch.limits = limits;
-            let command = subject.command(launch, Stdin::Held)?;
+            let command = subject.command(launch, Stdin::HeldOpen)?;
             if let Some(group) = &crowd.group {
                 group.enter()?;
             }
-            let mut instance = Instance::start(&command, Stdin::Held, LIFE, bench.interrupt)?;
+            let mut instance = Instance::start(&command, Stdin::HeldOpen, LIFE, bench.interrupt)?;
             if let Some(group) = &crowd.group {
                 group.leave()?;
             }
-            instance.ready()?;
+            instance.wait_until_ready()?;
             crowd.instances.push(instance);
         }
         Ok(crowd)

@@ -16,7 +16,7 @@ use super::{
     Reading, Rounds, Subject,
 };
 use crate::experiments::profile::ByProfile;
-use crate::host::page_cache::{bring_in, files_of, held, take_out};
+use crate::host::page_cache::{cached_size, evict, files_below, load};
 use crate::instance::Stdin;
 use crate::instance::command_line::CommandLine;
 
@@ -83,8 +83,8 @@ impl Experiment for StartCold {
             bench.start_after(subject, launch, Stdin::Null, Duration::ZERO, |command| {
                 files = own_files(command, subject);
                 match case {
-                    COLD_CASE => take_out(&files)?,
-                    _ => bring_in(&files)?,
+                    COLD_CASE => evict(&files)?,
+                    _ => load(&files)?,
                 }
                 Ok(())
             })?;
@@ -94,14 +94,17 @@ impl Experiment for StartCold {
         let mut readings = until_ready(COLD.name, group, instance)?;
         // What was made for this instance alone went with it.
         files.retain(|path| path.exists());
-        readings.push(Reading::total(READ.name, held(&files)?.as_u64() as f64));
+        readings.push(Reading::total(
+            READ.name,
+            cached_size(&files)?.as_u64() as f64,
+        ));
         Ok(readings.into())
     }
 }
 
 /// The files that only this target's instances use.
 fn own_files(command: &CommandLine, subject: &Subject) -> Vec<PathBuf> {
-    files_of(own_places(command, subject))
+    files_below(own_places(command, subject))
 }
 
 /// The same, as files and the directory that holds the others.

@@ -76,7 +76,7 @@ impl Experiment for StartGaps {
         let launch = bench.launch(&["ready"]);
         let (group, instance) =
             bench.start_after(subject, launch, Stdin::Null, Duration::ZERO, |_| {
-                if bench.interrupt.comes_within(*gap) {
+                if bench.interrupt.stop_requested_within(*gap) {
                     return Err(InstanceError::Interrupted.into());
                 }
                 Ok(())

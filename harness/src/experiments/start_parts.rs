@@ -131,8 +131,8 @@ impl Experiment for StartParts {
         let mut launch = bench.launch(&["ready"]);
         launch.mechanisms = *mechanisms;
         let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
-        let ready = instance.ready()?;
-        let ended = instance.finished()?;
+        let ready = instance.wait_until_ready()?;
+        let ended = instance.wait_until_exited()?;
         if let Some(group) = group {
             group.remove(ended)?;
         }

@@ -20,7 +20,7 @@ use super::{
     Parts, Reading, Rounds, Subject, elapsed, nanoseconds, waiting,
 };
 use crate::experiments::profile::ByProfile;
-use crate::host::accounting::Group;
+use crate::host::accounting::InstanceGroup;
 use crate::host::clock::MonotonicTime;
 use crate::instance::marks::Mark;
 use crate::instance::{Instance, Stdin};
@@ -98,8 +98,8 @@ impl Experiment for Startup {
         let (group, mut instance) =
             bench.start_after(subject, launch, Stdin::Null, delay, |_| Ok(()))?;
         let spawned = instance.spawned_at();
-        let ready = instance.ready()?;
-        let ended = instance.finished()?;
+        let ready = instance.wait_until_ready()?;
+        let ended = instance.wait_until_exited()?;
         let marks = sorted_marks(&mut instance)?;
         let mut readings = phases(metric, spawned, &marks, ready)?;
         readings.push(Reading::duration(
@@ -124,12 +124,12 @@ impl Experiment for Startup {
 /// Waits until `instance` has ended, and cuts its start into phases; `metric` is the start's name.
 pub(super) fn until_ready(
     metric: &'static str,
-    group: Option<Group>,
+    group: Option<InstanceGroup>,
     mut instance: Instance,
 ) -> Result<Vec<Reading>, MeasureError> {
     let spawned = instance.spawned_at();
-    let ready = instance.ready()?;
-    let ended = instance.finished()?;
+    let ready = instance.wait_until_ready()?;
+    let ended = instance.wait_until_exited()?;
     let readings = phases(metric, spawned, &sorted_marks(&mut instance)?, ready)?;
     if let Some(group) = group {
         group.remove(ended)?;

@@ -1,18 +1,20 @@
-//! A cgroup for each instance, so that its memory is accounted and nothing of it can stay behind.
+//! A cgroup for each instance. The kernel accounts the instance's memory there, and no process of
+//! the instance can outlive the group.
 //!
-//! The harness enters an instance's group itself, outside the timed path, and the launcher inherits it: writing to
-//! `cgroup.procs` can wait for an RCU grace period of many milliseconds. What a launcher limits is a group of its own
-//! inside, which it makes and joins as a phase of its start. Layout, the same in cgroups v1 and v2:
+//! The harness itself enters the group before it starts the launcher, and the launcher inherits the
+//! membership. Writing to `cgroup.procs` can wait for an RCU grace period of many milliseconds, and
+//! in this way the wait isn't timed. A launcher that sets limits makes a group of its own inside
+//! and joins that group, as a phase of its start. The layout is the same in cgroups v1 and v2:
 //!
 //! ```text
-//! PARENT/isobench-PID-STARTTIME/   one a run; a later run removes a dead one's
-//!     NUMBER/                      an instance: accounting is read here, for all that is below
+//! PARENT/isobench-PID-STARTTIME/   one for each run; a later run removes that of a dead run
+//!     NUMBER/                      one for each instance: its figures cover all groups below
 //!         launcher/                entered by the harness, inherited by the launcher
 //!         limits/                  made by the launcher, for the program
 //!         NUMBER/limits/           the same, where several instances share the group
 //! ```
 
-mod strays;
+mod peer_cgroups;
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -28,66 +30,71 @@ use nix::unistd::Pid;
 use crate::host::clock::MonotonicTime;
 use crate::host::session::SessionName;
 
-use strays::Strays;
-pub use strays::{elsewhere, hierarchies, path_in_hierarchy};
+use peer_cgroups::PeerCgroups;
+pub use peer_cgroups::{counterparts, hierarchies, path_in_hierarchy};
 
 /// How long processes may outlive their launcher before they are killed.
-const PATIENCE_FOR_PROCESSES: Duration = Duration::from_secs(2);
-/// Time between two looks: v1 has no event for an empty group. Launchers that reap their program, all of isobench's
-/// own, leave it empty at the first look.
+const PROCESS_LIMIT: Duration = Duration::from_secs(2);
+/// The time between two looks at a group that isn't empty yet: cgroup v1 has no event for an empty
+/// group. All of isobench's own launchers reap their program, so their group is empty at the first
+/// look.
 const LOOK_INTERVAL: Duration = Duration::from_micros(100);
-/// How long the memory controller's figures may contradict each other: the kernel brings them together every two
-/// seconds at the latest.
-const PATIENCE_FOR_FIGURES: Duration = Duration::from_secs(5);
-/// Time between two readings of them.
+/// How long the memory controller's figures may contradict each other. The kernel brings them
+/// together every two seconds at the latest.
+const SETTLING_LIMIT: Duration = Duration::from_secs(5);
+/// The time between two readings of the memory controller's figures.
 const READING_INTERVAL: Duration = Duration::from_millis(20);
-/// Pages that the kernel charges ahead of need for each CPU (`MEMCG_CHARGE_BATCH`), in bytes.
+/// Bytes that the kernel charges in advance to a group for each CPU (`MEMCG_CHARGE_BATCH` pages).
 const CHARGE_BATCH: u64 = 64 * 4096;
-/// Batches that may be out on each CPU for one instance: one for the pages and one for the objects of the launcher's group and of the
-/// limits' group.
+/// The number of batches that may be charged in advance for one instance on each CPU. The
+/// launcher's group and the limits' group have one batch each for pages, and one each for kernel
+/// objects.
 const BATCHES: u64 = 4;
 
-/// cgroups can't be used, or one could not be.
+/// cgroups can't be used, or an operation on a cgroup failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountingError {
     /// No hierarchy accounts memory for this user.
     #[error(transparent)]
     Unusable(#[from] Unusable),
-    /// A cgroup refused.
+    /// The kernel refuses an operation on a cgroup.
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
-    /// The memory controller's figures stay apart.
-    #[error("the kernel's memory statistics add up to {parts}, its counter says {usage}")]
+    /// The memory controller's figures still contradict each other after the time limit.
+    #[error("the kernel's memory statistics add up to {parts}, but its counter says {usage}")]
     Unsettled {
         /// The usage counter.
         usage: ByteSize,
-        /// The sum of the parts.
+        /// The sum of the statistics.
         parts: ByteSize,
     },
     /// A teardown ended before it began.
     #[error("the teardown ended before it began, by the host's own clock")]
     Backwards,
-    /// Processes of an instance stayed after its launcher had ended.
+    /// Processes of an instance still ran after its launcher had ended.
     #[error("{count} processes were still running after the command had ended; they were killed")]
     LeftBehind {
-        /// How many.
+        /// The number of processes.
         count: usize,
     },
 }
 
-/// Where the groups of one run are made. Dropping it removes them with all that is in them.
+/// The cgroup of one run, in which the instances' groups are made. Dropping an `Accounting` kills
+/// all processes in these groups and removes the groups.
 #[derive(Debug)]
 pub struct Accounting {
     session: cgroup::Group,
-    // Dropped after the session's own group, whose end is that of its processes.
-    _strays: Strays,
+    // Dropped after `session`, when all processes of the run have been killed.
+    _peer_cgroups: PeerCgroups,
+    /// The cgroup that the harness was in when the run began.
     home: PathBuf,
     name: SessionName,
+    /// The number of instance groups so far.
     groups: Cell<u64>,
 }
 
 impl Accounting {
-    /// Removes what dead runs left, and makes the group of this run.
+    /// Removes the groups of dead runs, and makes the group of this run.
     ///
     /// # Errors
     /// This host's cgroups can't be used by this user.
@@ -95,19 +102,20 @@ impl Accounting {
         Self::open_in(&Hierarchies::detect()?, name)
     }
 
-    /// As [`Accounting::open`], in `hierarchies` that have been looked for.
+    /// As [`Accounting::open`], in `hierarchies` that have been detected before.
     ///
     /// # Errors
     /// This host's cgroups can't be used by this user.
     pub fn open_in(hierarchies: &Hierarchies, name: &SessionName) -> Result<Self, AccountingError> {
-        // What can't be removed is another user's or hangs in the kernel, and nothing that this run needs.
         let memory = hierarchies.of(Controller::Memory)?;
+        // A group that can't be removed is another user's or stuck in the kernel. This run doesn't
+        // need its name, so the run goes on.
         let _ = cgroup::Group::sweep(hierarchies, is_dead);
-        strays::sweep(&memory.parent, is_dead);
+        peer_cgroups::sweep(&memory.parent, is_dead);
         let session = cgroup::Group::create(hierarchies, &name.to_string())?;
         session.hand_on_controllers()?;
         Ok(Self {
-            _strays: Strays::of(session.memory()?.path()),
+            _peer_cgroups: PeerCgroups::of(session.memory()?.path()),
             session,
             home: memory.home.clone(),
             name: name.clone(),
@@ -115,21 +123,21 @@ impl Accounting {
         })
     }
 
-    /// The name of the run that it is of.
+    /// The name of the run.
     pub fn name(&self) -> &SessionName {
         &self.name
     }
 
-    /// A fresh group for one instance.
+    /// Makes a new group for one instance.
     ///
     /// # Errors
-    /// The kernel refuses.
-    pub fn group(&self) -> Result<Group, AccountingError> {
+    /// The kernel refuses to make the group.
+    pub fn new_group(&self) -> Result<InstanceGroup, AccountingError> {
         let number = self.groups.get();
         self.groups.set(number + 1);
         let instance = self.session.child(&number.to_string())?;
         instance.hand_on_controllers()?;
-        Ok(Group {
+        Ok(InstanceGroup {
             members: Vec::new(),
             launcher: Cgroup::create(instance.memory()?.path().join("launcher"))?,
             instance,
@@ -143,30 +151,33 @@ fn is_dead(name: &str) -> bool {
     SessionName::parse(name).is_some_and(|session| !session.is_alive())
 }
 
-/// The group of one instance; dropping it kills what is in it and removes it.
+/// The cgroup of one instance, or of several instances that are measured together. Dropping the
+/// group kills its processes and removes it.
 #[derive(Debug)]
-pub struct Group {
-    /// Of several instances, the directories of each.
+pub struct InstanceGroup {
+    /// The groups of the single instances, if several instances are measured together.
     members: Vec<cgroup::Group>,
     launcher: Cgroup,
     instance: cgroup::Group,
+    /// The cgroup that the harness was in when the run began.
     home: PathBuf,
-    /// Whether this process is in it.
+    /// Whether the harness is in the group.
     entered: Cell<bool>,
 }
 
-impl Group {
+impl InstanceGroup {
     /// The directories that a launcher makes for its limits, one in each hierarchy.
     pub fn limit_directories(&self) -> Vec<PathBuf> {
         self.instance.below("limits")
     }
 
-    /// As [`Group::limit_directories`], for each of several instances in this group: in a directory of its own, where a
-    /// runtime may do as it does in that of a single one.
+    /// Makes a group for each of several instances, and returns each instance's directories as
+    /// [`InstanceGroup::limit_directories`] does. A runtime finds the same surroundings in such a
+    /// group as in that of a single instance.
     ///
     /// # Errors
-    /// The kernel refuses.
-    pub fn limit_directories_of(
+    /// The kernel refuses to make a group.
+    pub fn member_limit_directories(
         &mut self,
         instances: u32,
     ) -> Result<Vec<Vec<PathBuf>>, AccountingError> {
@@ -179,20 +190,21 @@ impl Group {
         Ok(members.map(|member| member.below("limits")).collect())
     }
 
-    /// Moves this process in: what it starts from now on is accounted here.
+    /// Moves the harness into the group. All processes that the harness then starts are accounted
+    /// here.
     ///
     /// # Errors
-    /// The kernel refuses.
+    /// The kernel refuses the move.
     pub fn enter(&self) -> Result<(), AccountingError> {
         self.launcher.join(Pid::this())?;
         self.entered.set(true);
         Ok(())
     }
 
-    /// Moves this process back to where it was, if it is in.
+    /// Moves the harness back to its own group, if the harness is in this group.
     ///
     /// # Errors
-    /// The kernel refuses.
+    /// The kernel refuses the move.
     pub fn leave(&self) -> Result<(), AccountingError> {
         if self.entered.get() {
             cgroup::join(&self.home, Pid::this())?;
@@ -201,20 +213,22 @@ impl Group {
         Ok(())
     }
 
-    /// What is charged to the group and all below it, once the kernel agrees with itself.
+    /// The memory that is charged to the group and to all groups below, once the kernel's figures
+    /// agree with each other.
     ///
-    /// The parts come from `memory.stat`, whose figures the kernel collects for each CPU and brings together now and
-    /// then: they were seen 11 MiB behind just after a burst of page faults. The usage counter is ahead by what each
-    /// cgroup below has been charged in advance, some batches for each CPU. So a reading counts once it is near the
-    /// counter and the next reading is the same.
+    /// The parts come from `memory.stat`. The kernel collects these figures for each CPU, and
+    /// brings them together now and then: they were seen 11 MiB behind just after a burst of page
+    /// faults. The usage counter runs ahead, by the batches that each cgroup has been charged in
+    /// advance for each CPU. So a reading counts if the sum of the parts is near the counter and
+    /// the next reading has the same sum.
     ///
     /// # Errors
-    /// The figures can't be read, or never settle.
+    /// The figures can't be read, or don't agree within 5 seconds.
     pub fn memory(&self) -> Result<MemoryCharge, AccountingError> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let instances = self.members.len().max(1);
         let tolerance = BATCHES * CHARGE_BATCH * cpus as u64 * instances as u64;
-        let deadline = Instant::now() + PATIENCE_FOR_FIGURES;
+        let deadline = Instant::now() + SETTLING_LIMIT;
         let mut before = None;
         loop {
             let charge = self.instance.memory_charge()?;
@@ -231,14 +245,15 @@ impl Group {
         }
     }
 
-    /// Waits until the group is empty, and removes it. The time from `ended` until it was empty, plus the removal;
-    /// this process's own way out, which isn't the instance's, is not in it.
+    /// Waits until the group is empty, and removes it. Returns the time from `ended` until the
+    /// group was empty, plus the time of the removal. The harness's own move out of the group lies
+    /// between the two and isn't counted.
     ///
     /// # Errors
-    /// [`AccountingError::LeftBehind`] if something had to be killed; [`AccountingError::Backwards`] if the
-    /// clock went backwards.
+    /// [`AccountingError::LeftBehind`] if processes had to be killed;
+    /// [`AccountingError::Backwards`] if the clock went backwards.
     pub fn remove(self, ended: MonotonicTime) -> Result<Duration, AccountingError> {
-        let deadline = Instant::now() + PATIENCE_FOR_PROCESSES;
+        let deadline = Instant::now() + PROCESS_LIMIT;
         let empty = loop {
             let count = self.processes()?.len();
             let now = MonotonicTime::now();
@@ -261,7 +276,7 @@ impl Group {
             .ok_or(AccountingError::Backwards)
     }
 
-    /// The instance's processes, wherever in its group.
+    /// The processes in the group and in all groups below, without the harness.
     ///
     /// # Errors
     /// The group's files can't be read.
@@ -272,10 +287,11 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for InstanceGroup {
     fn drop(&mut self) {
-        // The cgroups kill what they hold when they are dropped: this process must be out by then. A teardown that is
-        // timed ends here, so nothing is looked up. The way home, from where we came in, isn't refused.
+        // A dropped cgroup kills its processes: the harness must be outside by then. The kernel
+        // doesn't refuse the move back to the group that the harness came from. The drop is timed
+        // as part of the teardown, so nothing else is done here.
         let _ = self.leave();
     }
 }

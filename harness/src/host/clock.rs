@@ -18,7 +18,7 @@ impl MonotonicTime {
         Self(Duration::from(now))
     }
 
-    /// The reading that stands `nanoseconds` after the clock's zero.
+    /// The reading that is `nanoseconds` after the clock's zero.
     pub const fn from_nanos(nanoseconds: u64) -> Self {
         Self(Duration::from_nanos(nanoseconds))
     }
@@ -28,25 +28,27 @@ impl MonotonicTime {
         self.0.as_nanos()
     }
 
-    /// Returns once `delay` has passed since this reading, keeping the processor as an instance's own work does.
+    /// Spins until `delay` has passed since this reading. The processor stays busy, as with an
+    /// instance's own work.
     pub fn busy_wait(self, delay: Duration) {
         while !delay.is_zero() && Self::now().0 < self.0 + delay {
             std::hint::spin_loop();
         }
     }
 
-    /// Time from `earlier` to `self`, or `None` if `earlier` is later.
+    /// The time from `earlier` to `self`, or `None` if `earlier` is later.
     pub fn since(self, earlier: Self) -> Option<Duration> {
         self.0.checked_sub(earlier.0)
     }
 }
 
-/// The wall clock minus the monotonic one, in nanoseconds: it changes when somebody sets the clock, or the host sleeps.
+/// The wall clock's reading minus the monotonic clock's, in nanoseconds. The difference changes
+/// when somebody sets the wall clock, or when the host sleeps.
 ///
 /// # Panics
 /// Never on Linux: both clocks always exist.
 pub fn wall_clock_offset() -> i64 {
-    // Of some readings the one with the least time between the two clocks.
+    // Of five readings, the best has the least time between reading one clock and the other.
     let read = || {
         let before = MonotonicTime::now();
         let wall = clock_gettime(ClockId::CLOCK_REALTIME).expect("CLOCK_REALTIME always exists");
@@ -67,15 +69,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_busy_wait_is_as_long_as_asked() {
+    fn a_busy_wait_lasts_as_long_as_its_delay() {
         let start = MonotonicTime::now();
         start.busy_wait(Duration::from_millis(2));
         assert!(MonotonicTime::now().since(start).unwrap() >= Duration::from_millis(2));
     }
 
     #[test]
-    fn the_wall_clock_keeps_its_distance() {
-        let distance = wall_clock_offset().abs_diff(wall_clock_offset());
-        assert!(distance < 10_000_000, "{distance}");
+    fn two_readings_of_the_offset_are_close() {
+        let difference = wall_clock_offset().abs_diff(wall_clock_offset());
+        assert!(difference < 10_000_000, "{difference}");
     }
 }

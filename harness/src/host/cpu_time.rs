@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Of all its threads so far; instances are processes of their own.
+/// The processor time of all threads of the harness so far. Instances are processes of their own,
+/// so their time isn't included.
 ///
 /// # Panics
 /// Never on Linux: `CLOCK_PROCESS_CPUTIME_ID` always exists.
@@ -12,7 +13,7 @@ pub fn of_process() -> Duration {
     read(ClockId::CLOCK_PROCESS_CPUTIME_ID)
 }
 
-/// Of the calling thread so far.
+/// The processor time of the calling thread so far.
 ///
 /// # Panics
 /// Never on Linux: `CLOCK_THREAD_CPUTIME_ID` always exists.

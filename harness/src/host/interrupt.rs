@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM end a run in order: instances are killed and reaped, the samples so far are kept.
+//! SIGINT, SIGTERM and SIGHUP stop a run in order: instances are killed and reaped, and the samples
+//! so far are kept.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,10 +13,10 @@ use nix::sys::time::TimeSpec;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// Knows whether the user has asked the run to stop.
+/// Tells whether the user has requested that the run stop.
 #[derive(Debug)]
 pub struct Interrupt {
-    asked: Arc<AtomicBool>,
+    requested: Arc<AtomicBool>,
     wake: UnixStream,
     // Kept open: a closed writer would make `wake` readable.
     _writer: UnixStream,
@@ -27,53 +28,54 @@ impl Interrupt {
     /// # Errors
     /// The signal handlers could not be installed.
     pub fn install() -> io::Result<Self> {
-        let asked = Arc::new(AtomicBool::new(false));
+        let requested = Arc::new(AtomicBool::new(false));
         let (wake, writer) = UnixStream::pair()?;
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&asked))?;
+            signal_hook::flag::register(signal, Arc::clone(&requested))?;
             signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
         }
         Ok(Self {
-            asked,
+            requested,
             wake,
             _writer: writer,
         })
     }
 
-    /// One that never fires, for benches and tests which keep the default handlers.
+    /// An interrupt that never comes, for benches and tests, which keep the default signal
+    /// handlers.
     ///
     /// # Errors
     /// No socket pair could be made.
     pub fn never() -> io::Result<Self> {
         let (wake, writer) = UnixStream::pair()?;
         Ok(Self {
-            asked: Arc::default(),
+            requested: Arc::default(),
             wake,
             _writer: writer,
         })
     }
 
-    /// Sleeps for `time`, unless a stop is asked for before: whether it was.
-    pub fn comes_within(&self, time: Duration) -> bool {
+    /// Sleeps for `time`, or until a stop is requested. Returns whether a stop was requested.
+    pub fn stop_requested_within(&self, time: Duration) -> bool {
         let end = Instant::now() + time;
         loop {
-            // It returns early when any signal comes.
+            // ppoll(2) returns early at any signal.
             let left = end.saturating_duration_since(Instant::now());
-            if self.asked() || left.is_zero() {
-                return self.asked();
+            if self.stop_requested() || left.is_zero() {
+                return self.stop_requested();
             }
             let mut polled = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
             let _ = ppoll(&mut polled, Some(TimeSpec::from(left)), None);
         }
     }
 
-    /// Whether a stop has been asked for.
-    pub fn asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+    /// Whether a stop has been requested.
+    pub fn stop_requested(&self) -> bool {
+        self.requested.load(Ordering::Relaxed)
     }
 }
 
-/// Readable once a stop has been asked for: for poll(2) beside others.
+/// A descriptor for poll(2) that becomes readable when a stop is requested.
 impl AsFd for Interrupt {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()

@@ -1,4 +1,4 @@
-//! This machine: what it is, what a run puts on it, and how all of that goes away again.
+//! This machine: its properties, what a run puts on it, and how a run removes all of that again.
 
 pub mod accounting;
 pub mod clock;

@@ -1,8 +1,9 @@
-//! Mount namespaces that peers run in, so that what they mount is out of the host's sight and goes with the last of
-//! their processes, however that ends.
+//! Mount namespaces for peers. What a peer mounts in its namespace isn't visible on the host, and
+//! is unmounted when the last process in the namespace has ended, in whatever way.
 //!
-//! A namespace is made ahead of any timing, and entered between clone and exec by one `setns(2)` of some microseconds.
-//! It lives as long as this handle or a process in it does: a killed run leaves no mount.
+//! A namespace is made before the first timing. A child enters the namespace between clone and
+//! exec, by one `setns(2)` of some microseconds. A namespace lives as long as its handle or a
+//! process inside, so a killed run leaves no mount behind.
 
 use std::fs::File;
 use std::io;
@@ -12,18 +13,18 @@ use std::sync::Arc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 
-/// A mount namespace; clones are the same one.
+/// A handle of a mount namespace. A clone is a handle of the same namespace.
 #[derive(Debug, Clone)]
 pub struct MountNamespace(Arc<File>);
 
 impl MountNamespace {
-    /// A copy of this process's own mounts, with an empty file system in memory in place of each of `hidden`: of what
-    /// is mounted there if it's a mount point, over the directory otherwise.
+    /// Makes a namespace with this process's mounts, in which each directory of `hidden` is covered
+    /// by an empty file system in memory. A mount point among `hidden` is unmounted first.
     ///
     /// # Errors
     /// This process lacks `CAP_SYS_ADMIN`, or one of `hidden` is no directory.
     pub fn new(hidden: Vec<PathBuf>) -> io::Result<Self> {
-        // Of a thread's own: it ends with it, and no other is moved.
+        // A thread of its own moves into the new namespace and ends: all other threads stay.
         let made = std::thread::spawn(move || -> io::Result<File> {
             unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS)?;
             let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
@@ -39,19 +40,21 @@ impl MountNamespace {
         Ok(Self(Arc::new(file?)))
     }
 
-    /// Moves this thread, which shares its working directory with no other, into it. Allocates nothing.
+    /// Moves this thread into the namespace. The thread must not share its working directory with
+    /// another thread. Allocates nothing.
     ///
     /// # Errors
-    /// The kernel refuses.
+    /// The kernel refuses the move (setns(2)).
     pub fn enter(&self) -> nix::Result<()> {
         setns(&*self.0, CloneFlags::CLONE_NEWNS)
     }
 }
 
-/// What stood there is unmounted, since runtimes find mounts in /proc/self/mountinfo as well; and the place is taken, so
-/// that what one writes there doesn't get into the host's file system below.
+/// Covers the directory `path` with an empty file system. A mount at `path` is unmounted first,
+/// because runtimes also find mounts in /proc/self/mountinfo. What a runtime then writes there
+/// doesn't reach the host's file system below.
 fn hide(path: &PathBuf) -> nix::Result<()> {
-    // It isn't a mount point: then there is nothing to unmount.
+    // The call fails if `path` isn't a mount point: then there is nothing to unmount.
     let _ = umount2(path, MntFlags::MNT_DETACH);
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("tmpfs"), path, Some("tmpfs"), flags, Some("mode=0755"))
@@ -64,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_hidden_is_hidden_inside_alone() {
+    fn a_hidden_directory_is_hidden_inside_the_namespace_alone() {
         // Only root may make a mount namespace.
         if lacks(Need::Root) {
             return;

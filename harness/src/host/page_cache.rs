@@ -1,8 +1,10 @@
 #![expect(unsafe_code, reason = "mincore(2) looks at a mapping")]
-//! Files out of the page cache, and into it: for starts that find a target's files on the disk alone.
+//! Evicts files from the page cache, and reads them in again: for starts that find a target's files
+//! on the disk alone.
 //!
-//! The kernel takes advice and promises nothing: it keeps pages that are dirty, or that a running program has mapped.
-//! So what has been dropped is looked at, and a file that stays is an error, not a cold start that was none.
+//! The kernel may ignore the advice to evict a file: it keeps pages that are dirty, or that a
+//! running program has mapped. So the page cache is checked after an eviction. A file that is still
+//! cached is an error, because the start would not be cold.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,47 +18,49 @@ use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-/// Size of a page of the cache on x86-64.
+/// The size of a page on x86-64, in bytes.
 const PAGE: usize = 4096;
-/// How often the kernel is asked to let go of a file.
+/// How often the kernel is asked to evict a file.
 const ATTEMPTS: u32 = 20;
-/// Time between two attempts: a CPU may hold pages that it has yet to put on the kernel's lists.
+/// The time between two attempts. A CPU may still hold pages that are not yet on the kernel's
+/// lists.
 const INTERVAL: Duration = Duration::from_millis(2);
 
-/// A file could not be brought where it was wanted.
+/// A file could not be evicted from the page cache, or not be read into it.
 #[derive(Debug, thiserror::Error)]
 pub enum PageCacheError {
-    /// It can't be read.
+    /// The file can't be read.
     #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The kernel's reason.
         source: io::Error,
     },
-    /// The kernel keeps it.
+    /// The kernel keeps pages of the file in memory.
     #[error(
-        "{pages} pages of {} stay in memory: a running program uses it, or this user may not ask",
+        "{pages} pages of {} stay in memory: a running program uses the file, \
+         or this user may not evict it",
         path.display()
     )]
-    Kept {
+    StillCached {
         /// The file.
         path: PathBuf,
-        /// How many pages of it.
+        /// The number of pages that stay.
         pages: usize,
     },
 }
 
-/// Takes `files` out of the page cache, and makes sure that they are.
+/// Evicts `files` from the page cache, and checks that no page is left.
 ///
 /// # Errors
 /// [`PageCacheError`]
-pub fn take_out(files: &[PathBuf]) -> Result<(), PageCacheError> {
+pub fn evict(files: &[PathBuf]) -> Result<(), PageCacheError> {
     files.iter().try_for_each(|path| {
-        let pages = drop_pages(path).map_err(|source| unreadable(path, source))?;
+        let pages = evict_file(path).map_err(|source| unreadable(path, source))?;
         match pages {
             0 => Ok(()),
-            pages => Err(PageCacheError::Kept {
+            pages => Err(PageCacheError::StillCached {
                 path: path.clone(),
                 pages,
             }),
@@ -68,34 +72,34 @@ pub fn take_out(files: &[PathBuf]) -> Result<(), PageCacheError> {
 ///
 /// # Errors
 /// [`PageCacheError::Read`]
-pub fn bring_in(files: &[PathBuf]) -> Result<(), PageCacheError> {
+pub fn load(files: &[PathBuf]) -> Result<(), PageCacheError> {
     files.iter().try_for_each(|path| {
         let read = File::open(path).and_then(|mut file| io::copy(&mut file, &mut io::sink()));
         read.map(drop).map_err(|source| unreadable(path, source))
     })
 }
 
-/// How much of `files` is in the page cache.
+/// The size of those pages of `files` that are in the page cache.
 ///
 /// # Errors
 /// [`PageCacheError::Read`]
-pub fn held(files: &[PathBuf]) -> Result<ByteSize, PageCacheError> {
+pub fn cached_size(files: &[PathBuf]) -> Result<ByteSize, PageCacheError> {
     let pages = files.iter().map(|path| {
-        let pages = File::open(path).and_then(|file| resident(&file));
+        let pages = File::open(path).and_then(|file| cached_pages(&file));
         pages.map_err(|source| unreadable(path, source))
     });
     let pages: usize = pages.sum::<Result<_, _>>()?;
     Ok(ByteSize::b((pages * PAGE) as u64))
 }
 
-/// The regular files among `places` and below them, each once, however many names it has.
-pub fn files_of(places: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
+/// The regular files among `places` and below them. A file with several names is listed once.
+pub fn files_below(places: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
     use std::os::unix::fs::MetadataExt as _;
     let mut pending: Vec<PathBuf> = places.into_iter().collect();
     let mut seen = std::collections::HashSet::new();
     let mut files = Vec::new();
     while let Some(path) = pending.pop() {
-        // A link's target is no file of the directory that the link is in.
+        // A symbolic link is not followed: its target doesn't lie below the link's directory.
         let Ok(found) = fs::symlink_metadata(&path) else {
             continue;
         };
@@ -116,14 +120,14 @@ fn unreadable(path: &Path, source: io::Error) -> PageCacheError {
     }
 }
 
-/// Has the kernel drop a file's pages; how many it keeps.
-fn drop_pages(path: &Path) -> io::Result<usize> {
+/// Asks the kernel to evict a file's pages. Returns the number of pages that stay.
+fn evict_file(path: &Path) -> io::Result<usize> {
     let file = File::open(path)?;
     for attempt in 1.. {
-        // Only what the disk has can be dropped.
+        // The kernel evicts only pages that are already written to the disk.
         file.sync_data()?;
         posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
-        let pages = resident(&file)?;
+        let pages = cached_pages(&file)?;
         if pages == 0 || attempt == ATTEMPTS {
             return Ok(pages);
         }
@@ -132,14 +136,15 @@ fn drop_pages(path: &Path) -> io::Result<usize> {
     Ok(0)
 }
 
-/// Number of a file's pages in the page cache.
-fn resident(file: &File) -> io::Result<usize> {
+/// The number of a file's pages in the page cache.
+fn cached_pages(file: &File) -> io::Result<usize> {
     let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
     let Some(size) = NonZeroUsize::new(length) else {
         return Ok(0);
     };
     let mut pages = vec![0_u8; length.div_ceil(PAGE)];
-    // SAFETY: a new mapping at an address of the kernel's choice, which nothing else knows of. It is never read.
+    // SAFETY: the kernel chooses the address of the new mapping, so the mapping replaces no other.
+    // Its memory is never read.
     let start = unsafe {
         mmap(
             None,
@@ -150,13 +155,13 @@ fn resident(file: &File) -> io::Result<usize> {
             0,
         )
     }?;
-    // SAFETY: the mapping is of `length` bytes, and the vector has a byte for each of its pages.
-    let looked = unsafe { libc::mincore(start.as_ptr(), length, pages.as_mut_ptr()) };
-    let looked = Errno::result(looked);
-    // SAFETY: the mapping made above, of which nothing holds a pointer.
+    // SAFETY: the mapping has `length` bytes, and the vector has a byte for each of its pages.
+    let result = unsafe { libc::mincore(start.as_ptr(), length, pages.as_mut_ptr()) };
+    let result = Errno::result(result);
+    // SAFETY: this is the mapping made above, and nothing else points into it.
     unsafe { munmap(start, length) }?;
-    looked?;
-    // The other bits of each byte are undefined.
+    result?;
+    // Only the lowest bit of each byte is defined (mincore(2)).
     Ok(pages.iter().filter(|page| **page & 1 == 1).count())
 }
 
@@ -166,7 +171,7 @@ mod tests {
 
     use super::*;
 
-    /// A file on a disk: what is in memory alone can't be taken out of it.
+    /// Makes a file of some pages.
     fn file(directory: &tempfile::TempDir, pages: usize) -> PathBuf {
         let path = directory.path().join("file");
         let mut file = File::create(&path).unwrap();
@@ -174,27 +179,28 @@ mod tests {
         path
     }
 
+    /// A directory on a disk: the files of a tmpfs can't be evicted.
     fn on_disk() -> tempfile::TempDir {
         tempfile::TempDir::new_in(env!("CARGO_MANIFEST_DIR")).unwrap()
     }
 
     #[test]
-    fn a_file_is_taken_out_and_brought_in_again() {
+    fn a_file_is_evicted_and_loaded_again() {
         let directory = on_disk();
         let files = [file(&directory, 5)];
-        assert_eq!(held(&files).unwrap(), ByteSize::b(5 * 4096));
-        take_out(&files).unwrap();
-        assert_eq!(held(&files).unwrap(), ByteSize::b(0));
-        bring_in(&files).unwrap();
-        assert_eq!(held(&files).unwrap(), ByteSize::b(5 * 4096));
+        assert_eq!(cached_size(&files).unwrap(), ByteSize::b(5 * 4096));
+        evict(&files).unwrap();
+        assert_eq!(cached_size(&files).unwrap(), ByteSize::b(0));
+        load(&files).unwrap();
+        assert_eq!(cached_size(&files).unwrap(), ByteSize::b(5 * 4096));
     }
 
     #[test]
-    fn a_file_that_a_program_uses_is_no_cold_one() {
+    fn a_file_that_a_program_uses_can_t_be_evicted() {
         let own = [std::env::current_exe().unwrap()];
-        let error = take_out(&own).unwrap_err();
+        let error = evict(&own).unwrap_err();
         assert!(
-            matches!(error, PageCacheError::Kept { pages: 1.., .. }),
+            matches!(error, PageCacheError::StillCached { pages: 1.., .. }),
             "{error}"
         );
     }
@@ -208,6 +214,6 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", directory.path().join("link")).unwrap();
         fs::write(directory.path().join("empty"), "").unwrap();
         let places = [directory.path().to_owned(), path, "/no/such/file".into()];
-        assert_eq!(files_of(places).len(), 1);
+        assert_eq!(files_below(places).len(), 1);
     }
 }

@@ -1,5 +1,6 @@
-//! `isobench run --pin`: the processors that isobench keeps to. What it starts inherits that: launchers, the threads of virtual
-//! CPUs, programs. A daemon that runs already doesn't.
+//! `isobench run --pin`: the processors that isobench and all that isobench starts may use.
+//! Launchers, threads of virtual CPUs and programs inherit the choice. A daemon that runs already
+//! doesn't.
 
 use std::str::FromStr;
 
@@ -7,21 +8,21 @@ use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// The kernel refuses to keep isobench to the processors that were asked for.
+/// The kernel refuses to pin isobench to the given processors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "--pin {processors}: the kernel refuses that ({error}); \
-     `isobench doctor` says which processors there are"
+    "--pin {processors}: the kernel refuses these processors ({error}); \
+     `isobench doctor` lists the processors of this host"
 )]
 pub struct PinError {
     processors: String,
     error: Errno,
 }
 
-/// Processors by number.
+/// A set of processors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Processors {
-    /// As the user wrote them.
+    /// The set as the user wrote it.
     text: String,
     numbers: Vec<usize>,
 }
@@ -40,7 +41,8 @@ impl FromStr for Processors {
     }
 }
 
-/// The numbers of `3` or `2-5`, of those that a kernel can have.
+/// The numbers of `3` or `2-5`; `None` if the text is something else, or a kernel can't have so
+/// many processors.
 fn range(text: &str) -> Option<Vec<usize>> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let [first, last] = [first, last].map(|number| number.trim().parse().ok());
@@ -49,16 +51,16 @@ fn range(text: &str) -> Option<Vec<usize>> {
 }
 
 impl Processors {
-    /// Keeps the calling thread, and all that it starts from now on, to these processors
-    /// (`sched_setaffinity(2)`).
+    /// Pins the calling thread, and all processes and threads that it starts from now on, to these
+    /// processors (`sched_setaffinity(2)`).
     ///
     /// # Errors
     /// The host has none of the processors, or this process may use none of them.
-    pub fn keep_to(&self) -> Result<(), PinError> {
+    pub fn pin_this_thread(&self) -> Result<(), PinError> {
         let mut set = CpuSet::new();
         let added = self.numbers.iter().try_for_each(|number| set.set(*number));
-        let kept = added.and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
-        kept.map_err(|error| PinError {
+        let pinned = added.and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+        pinned.map_err(|error| PinError {
             processors: self.text.clone(),
             error,
         })
@@ -71,7 +73,7 @@ mod tests {
 
     #[test]
     fn processors_are_numbers_and_ranges() {
-        let numbers = |text: &str| text.parse::<Processors>().map(|all| all.numbers);
+        let numbers = |text: &str| text.parse::<Processors>().map(|set| set.numbers);
         assert_eq!(numbers("2"), Ok(vec![2]));
         assert_eq!(numbers("0,2-4"), Ok(vec![0, 2, 3, 4]));
         for text in ["", "x", "3-1", "-1", "1,", "99999999999", "0-99999999"] {

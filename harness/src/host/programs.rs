@@ -1,4 +1,5 @@
-//! Where the workload and the launchers are: beside `isobench` itself, where cargo puts all programs of the package.
+//! Where the workload and the launchers are: beside `isobench` itself, in the directory where cargo
+//! puts all programs of the package.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,40 +8,45 @@ use std::process::Command;
 /// The static programs that a run starts.
 #[derive(Debug, Clone)]
 pub struct Programs {
-    /// What runs in every target.
+    /// The workload, which runs in every target.
     pub workload: PathBuf,
-    /// Launcher of rung 1.
+    /// The launcher of rung 1.
     pub container: PathBuf,
-    /// Launcher of rungs 2 and 3.
+    /// The launcher of rungs 2 and 3.
     pub vmm: PathBuf,
-    /// The floors that rungs 1 and 2 are held against.
+    /// The program of the floors, with which rungs 1 and 2 are compared.
     pub floor: PathBuf,
-    /// What counts the host's system calls of a target.
+    /// The program that counts a target's system calls to the host's kernel.
     pub tracer: PathBuf,
 }
 
-/// A program is not where it should be.
+/// A program that a run needs can't be found or built.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramsError {
-    /// The running program's own path is unknown.
-    #[error("cannot find out where isobench itself is")]
+    /// The path of the running program is unknown.
+    #[error("cannot find the directory of isobench itself")]
     Own(#[source] std::io::Error),
     /// cargo could not build the launchers.
     #[error("cannot build the launchers: `{command}` failed; run it to see why")]
     Build {
-        /// What was run.
+        /// The command that failed.
         command: String,
     },
-    /// The program isn't there.
-    #[error("{} is missing; build all programs with `cargo build --release --bins`, or copy it there", .0.display())]
+    /// The program doesn't exist.
+    #[error(
+        "{} is missing; build all programs with `cargo build --release --bins`, \
+         or copy the program there",
+        .0.display()
+    )]
     Missing(PathBuf),
 }
 
 impl Programs {
     /// Finds the programs beside the running `isobench`.
     ///
-    /// `cargo run` builds the one program that it runs. So under cargo, the others are built first: an
-    /// up-to-date build takes cargo a moment, and a stale launcher would measure code of yesterday.
+    /// `cargo run` builds `isobench` alone. So under cargo, the other programs are built first. If
+    /// they are up to date, that takes a moment; without the build, a stale launcher would measure
+    /// yesterday's code.
     ///
     /// # Errors
     /// [`ProgramsError`]
@@ -69,7 +75,7 @@ impl Programs {
     /// Finds the programs in `directory`.
     ///
     /// # Errors
-    /// [`ProgramsError::Missing`], naming the first that isn't there.
+    /// [`ProgramsError::Missing`] for the first program that doesn't exist.
     pub fn in_directory(directory: &Path) -> Result<Self, ProgramsError> {
         let program = |name: &str| {
             let path = directory.join(name);
@@ -94,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_program_is_named_with_its_path() {
+    fn the_error_names_the_missing_program() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("workload"), "").unwrap();
         let error = Programs::in_directory(directory.path())

@@ -1,8 +1,8 @@
-//! What a run puts on the host, and how it goes away again.
+//! What a run puts on the host, and how it is removed again.
 //!
-//! Everything is named after the process that made it, `isobench-PID-STARTTIME`: a scratch directory, and a cgroup
-//! of the same name. A run removes its own at the end; what a killed run left is recognised by its name, whose
-//! process is no more, and removed by the next run.
+//! Everything carries the name of the process that made it, `isobench-PID-STARTTIME`: a scratch
+//! directory, and a cgroup of the same name. A run removes its own things at the end. The next run
+//! removes what a killed run left: the name tells that its process no longer runs.
 
 use std::fs;
 use std::io;
@@ -15,16 +15,19 @@ use procfs::process::Process;
 
 const PREFIX: &str = "isobench-";
 
-/// A scratch directory could not be had.
+/// A scratch directory could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// Nothing on a disk is writable.
-    #[error("no writable directory on a disk among {tried}; set TMPDIR to one that isn't a tmpfs")]
+    /// No directory on a disk is writable.
+    #[error(
+        "no writable directory on a disk among {tried}; set TMPDIR to a directory that isn't on a \
+         tmpfs"
+    )]
     NoDirectory {
-        /// The directories tried.
+        /// The directories that were tried.
         tried: String,
     },
-    /// The kernel does not tell about this process.
+    /// The kernel doesn't describe this process.
     #[error("cannot read /proc/self/stat; is /proc mounted?")]
     Proc(#[from] procfs::ProcError),
 }
@@ -45,7 +48,7 @@ impl SessionName {
         })
     }
 
-    /// Reads a name as this module writes it; anything else isn't ours.
+    /// Parses a name as this module writes it. Any other name isn't isobench's.
     pub fn parse(name: &str) -> Option<Self> {
         let (pid, start_time) = name.strip_prefix(PREFIX)?.split_once('-')?;
         Some(Self {
@@ -54,7 +57,7 @@ impl SessionName {
         })
     }
 
-    /// Whether the process still runs: the same process, not a later one of the same number.
+    /// Whether the process still runs. A later process with the same id doesn't count.
     pub fn is_alive(&self) -> bool {
         Process::new(self.pid)
             .and_then(|process| process.stat())
@@ -76,8 +79,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// Removes what killed runs left in the usual places, and makes a scratch directory on a disk: in `TMPDIR`,
-    /// `/var/tmp` or the current directory, the first of them that isn't in memory.
+    /// Removes what killed runs left in the usual places, and makes a scratch directory on a disk.
+    /// It is made in `TMPDIR`, `/var/tmp` or the current directory: the first of them that isn't in
+    /// memory.
     ///
     /// # Errors
     /// [`SessionError`]
@@ -92,7 +96,7 @@ impl Session {
             remove_stale(base);
         }
         for base in bases.iter().filter(|base| is_on_disk(base)) {
-            if let Some(scratch) = make_private(&base.join(name.to_string())) {
+            if let Some(scratch) = make_scratch(&base.join(name.to_string())) {
                 return Ok(Self { name, scratch });
             }
         }
@@ -101,12 +105,12 @@ impl Session {
         })
     }
 
-    /// The name that everything of this run carries.
+    /// The name that everything that this run makes carries.
     pub fn name(&self) -> &SessionName {
         &self.name
     }
 
-    /// Where the run may put files; never in memory.
+    /// The directory for the run's files. It is on a disk, never in memory.
     pub fn scratch(&self) -> &Path {
         &self.scratch
     }
@@ -114,7 +118,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // What can't be removed now is removed by the next run.
+        // The next run removes what can't be removed now.
         remove_all(&self.scratch);
         if let Some(named) = self.scratch.parent() {
             let _ = fs::remove_dir(named);
@@ -122,18 +126,19 @@ impl Drop for Session {
     }
 }
 
-/// A container's root is another user on the host, and must reach its files in here: so others may pass
-/// through, but not list.
-fn make_private(path: &Path) -> Option<PathBuf> {
+/// Makes the directory `path`, and a numbered directory inside. Other users may pass through both
+/// but not list them: a container's root is another user on the host, who must reach the
+/// container's files.
+fn make_scratch(path: &Path) -> Option<PathBuf> {
     let mut builder = fs::DirBuilder::new();
     builder.mode(0o711);
-    // Two sessions of one process (tests, benches) follow each other in one place.
+    // Tests and benches open several sessions in one process, each with its own number.
     for suffix in 0..1000 {
         match builder.create(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return None,
-            // In a directory that all may write to, another user may have been there first.
+            // In a directory that all may write to, another user may have made `path` first.
             _ if !is_own_directory(path) => return None,
-            // Whatever this user's umask says.
+            // The user's umask may have taken permissions away.
             _ => fs::set_permissions(path, fs::Permissions::from_mode(0o711)).ok()?,
         }
         let path = path.join(suffix.to_string());
@@ -150,13 +155,13 @@ fn make_private(path: &Path) -> Option<PathBuf> {
 }
 
 fn is_own_directory(path: &Path) -> bool {
-    // Of a symbolic link this says that it is none.
+    // A symbolic link to a directory is no directory here.
     fs::symlink_metadata(path)
         .is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw())
 }
 
 fn is_on_disk(directory: &Path) -> bool {
-    // From linux/magic.h; nix has no name for it.
+    // From linux/magic.h. nix has no name for this number.
     const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
     statfs(directory).is_ok_and(|fs| ![TMPFS_MAGIC, RAMFS_MAGIC].contains(&fs.filesystem_type()))
 }
@@ -172,28 +177,28 @@ fn remove_stale(base: &Path) {
             .and_then(SessionName::parse)
             .is_some_and(|session| !session.is_alive());
         if stale {
-            // Another user's is theirs to remove.
+            // What another user's run left can't be removed, and stays for that user's next run.
             remove_all(&entry.path());
         }
     }
 }
 
-/// Removes a directory with all that is in it, as far as this user may.
+/// Removes a directory and its content, as far as this user may.
 fn remove_all(directory: &Path) {
     if fs::remove_dir_all(directory).is_err() {
-        // A container that was killed leaves overlayfs's directory, which not even its owner may list.
-        open_up(directory);
+        // A killed container leaves overlayfs's work directory, which not even its owner may list.
+        make_listable(directory);
         let _ = fs::remove_dir_all(directory);
     }
 }
 
-/// Lets the owner list `directory` and all below it.
-fn open_up(directory: &Path) {
+/// Lets the owner list `directory` and all directories below.
+fn make_listable(directory: &Path) {
     let _ = fs::set_permissions(directory, fs::Permissions::from_mode(0o700));
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        // Of a symbolic link this says that it is none.
+        // A symbolic link to a directory is no directory here.
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path());
+            make_listable(&entry.path());
         }
     }
 }
@@ -203,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_back_and_strangers_are_not_ours() {
+    fn own_names_are_parsed_and_foreign_names_are_not() {
         let own = SessionName::own().unwrap();
         assert_eq!(SessionName::parse(&own.to_string()), Some(own.clone()));
         assert!(own.is_alive());
@@ -225,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_dead_run_left_is_removed() {
+    fn only_the_directory_of_a_dead_run_is_removed() {
         let base = tempfile::tempdir().unwrap();
         let own = SessionName::own().unwrap();
         let dead = SessionName {
@@ -246,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_its_owner_may_not_list_is_removed_and_links_lead_nowhere() {
+    fn directories_that_can_t_be_listed_are_removed_and_links_are_not_followed() {
         let base = tempfile::tempdir().unwrap();
         let (scratch, other) = (base.path().join("scratch"), base.path().join("other"));
         let closed = scratch.join("written/w/work");
@@ -256,7 +261,7 @@ mod tests {
         for directory in [&closed, &other] {
             fs::set_permissions(directory, fs::Permissions::from_mode(0o0)).unwrap();
         }
-        open_up(&scratch);
+        make_listable(&scratch);
         remove_all(&scratch);
         assert!(!scratch.exists());
         assert_eq!(
@@ -266,20 +271,20 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_is_a_link_is_not_ours() {
+    fn no_scratch_directory_is_made_through_a_link() {
         let base = tempfile::tempdir().unwrap();
         let (place, elsewhere) = (base.path().join("place"), base.path().join("elsewhere"));
         fs::create_dir(&elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &place).unwrap();
-        assert_eq!(make_private(&place), None);
+        assert_eq!(make_scratch(&place), None);
         assert!(fs::read_dir(&elsewhere).unwrap().next().is_none());
-        let first = make_private(&elsewhere).unwrap();
-        let second = make_private(&elsewhere).unwrap();
+        let first = make_scratch(&elsewhere).unwrap();
+        let second = make_scratch(&elsewhere).unwrap();
         assert!(first.ends_with("elsewhere/0") && second.ends_with("elsewhere/1"));
     }
 
     #[test]
-    fn a_session_takes_its_directory_away() {
+    fn a_dropped_session_removes_its_directory() {
         let session = Session::open().unwrap();
         let scratch = session.scratch().to_owned();
         fs::write(scratch.join("file"), "x").unwrap();

@@ -1,8 +1,8 @@
 //! Several instances started at once, each timed from its own spawn.
 //!
-//! One thread spawns them one after the other as fast as it can, and then listens to all. What may take a while, such as
-//! killing one that failed and waiting for it, comes after the last of the others has said that it is ready: else their
-//! lines would lie unread, and count as late.
+//! One thread spawns the instances one after the other as fast as it can, and then listens to all.
+//! Slow steps, such as killing a failed instance and waiting for its end, come after the last ready
+//! line. Otherwise the ready lines of the other instances would lie unread and count as late.
 
 use std::time::{Duration, Instant};
 
@@ -10,19 +10,20 @@ use isobench_workloads::protocol::Message;
 use nix::errno::Errno;
 use nix::poll::{PollTimeout, poll};
 
-use super::{Instance, InstanceError, Stdin, is_ready, poll_in, unexpected};
+use super::polling::{is_ready, poll_in};
+use super::{Instance, InstanceError, Stdin, unexpected};
 use crate::host::clock::MonotonicTime;
 use crate::host::interrupt::Interrupt;
 use crate::instance::command_line::CommandLine;
 
 const AWAITED: &str = "ready line";
 
-/// One instance of several that was ready and ended well.
+/// When an instance was started and when it was ready. The instance then ended with exit code 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Started {
-    /// The clock just before it was cloned.
+pub struct StartTimes {
+    /// The clock's reading just before the instance was cloned.
     pub spawned: MonotonicTime,
-    /// When its ready line had been read.
+    /// The clock's reading just after the instance's ready line was read.
     pub ready: MonotonicTime,
 }
 
@@ -34,21 +35,22 @@ struct Member<'i> {
 enum State {
     Starting,
     Ready(MonotonicTime),
-    /// Its output ended before its line came; why is asked later.
+    /// The instance's output ended before its ready line came. The reason is looked up later.
     Silent,
     Failed(InstanceError),
 }
 
-/// Starts all `commands`, waits until each is ready or has failed, and then until all have ended. An instance that
-/// fails spoils no other's time.
+/// Starts all `commands`, waits until each instance is ready or has failed, and then until all have
+/// ended. A failed instance doesn't change the times of the others.
 ///
 /// # Errors
-/// [`InstanceError::Interrupted`], or [`InstanceError::Pipe`] if there can be no waiting; all are killed then.
+/// [`InstanceError::Interrupted`], or [`InstanceError::Pipe`] if poll(2) fails. All instances are
+/// killed then.
 pub fn start_together(
     commands: &[CommandLine],
     limit: Duration,
     interrupt: &Interrupt,
-) -> Result<Vec<Result<Started, InstanceError>>, InstanceError> {
+) -> Result<Vec<Result<StartTimes, InstanceError>>, InstanceError> {
     let spawn = |command| {
         let instance = Instance::start(command, Stdin::Null, limit, interrupt)?;
         Ok(Member {
@@ -67,71 +69,93 @@ pub fn start_together(
             break;
         }
         listen(&mut starting, interrupt)?;
-        starting.into_iter().for_each(Member::look);
+        starting.into_iter().for_each(Member::update_state);
     }
-    let outcomes: Vec<_> = members
+    let results: Vec<_> = members
         .into_iter()
         .map(|member| member.and_then(Member::finish))
         .collect();
-    if interrupt.asked() {
+    if interrupt.stop_requested() {
         return Err(InstanceError::Interrupted);
     }
-    Ok(outcomes)
+    Ok(results)
 }
 
-/// Waits until some have written something, and takes it in.
+/// Which streams of an instance have something to read.
+struct Readable {
+    stdout: bool,
+    stderr: bool,
+}
+
+/// Waits until some instances have written something, and reads what has come.
 fn listen(members: &mut [&mut Member<'_>], interrupt: &Interrupt) -> Result<(), InstanceError> {
-    let deadlines = members.iter().map(|member| member.instance.deadline);
-    let left = deadlines.min().map_or(Duration::ZERO, |deadline| {
-        deadline.saturating_duration_since(Instant::now())
-    });
-    let heard: Vec<[bool; 2]> = {
-        let mut polled = vec![poll_in(interrupt)];
-        for member in &*members {
-            let instance = &member.instance;
-            polled.push(poll_in(&instance.stdout));
-            if !instance.stderr.ended() {
-                polled.push(poll_in(&instance.stderr));
-            }
-        }
-        match poll(
-            &mut polled,
-            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX),
-        ) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(InstanceError::Pipe(errno.into())),
-        }
-        let mut answers = polled[1..].iter().map(is_ready);
-        let of = |member: &&mut Member<'_>| {
-            let stdout = answers.next().unwrap_or(false);
-            let asked = !member.instance.stderr.ended();
-            [stdout, asked && answers.next().unwrap_or(false)]
-        };
-        members.iter().map(of).collect()
-    };
-    if interrupt.asked() {
+    let readable = poll_streams(members, interrupt)?;
+    if interrupt.stop_requested() {
         return Err(InstanceError::Interrupted);
     }
-    for (member, [stdout, stderr]) in members.iter_mut().zip(heard) {
-        if let Err(error) = member.instance.take_in(stdout, stderr) {
+    for (member, readable) in members.iter_mut().zip(readable) {
+        if let Err(error) = member.read(&readable) {
             member.state = State::Failed(error);
         }
     }
     Ok(())
 }
 
+/// Waits until a stream of some member can be read, the first deadline has passed, or a stop is
+/// requested.
+fn poll_streams(
+    members: &[&mut Member<'_>],
+    interrupt: &Interrupt,
+) -> Result<Vec<Readable>, InstanceError> {
+    let deadlines = members.iter().map(|member| member.instance.deadline);
+    let left = deadlines.min().map_or(Duration::ZERO, |deadline| {
+        deadline.saturating_duration_since(Instant::now())
+    });
+    let mut polled = vec![poll_in(interrupt)];
+    for member in members {
+        let instance = &member.instance;
+        polled.push(poll_in(&instance.stdout));
+        if !instance.stderr.is_closed() {
+            polled.push(poll_in(&instance.stderr));
+        }
+    }
+    let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+    match poll(&mut polled, timeout) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(errno) => return Err(InstanceError::Pipe(errno.into())),
+    }
+    let mut answers = polled[1..].iter().map(is_ready);
+    let readable = |member: &&mut Member<'_>| {
+        let stdout = answers.next().unwrap_or(false);
+        let was_polled = !member.instance.stderr.is_closed();
+        let stderr = was_polled && answers.next().unwrap_or(false);
+        Readable { stdout, stderr }
+    };
+    Ok(members.iter().map(readable).collect())
+}
+
 impl Member<'_> {
-    /// Draws the conclusion from what has been read so far.
-    fn look(&mut self) {
+    fn read(&mut self, readable: &Readable) -> Result<(), InstanceError> {
+        if readable.stdout {
+            self.instance.read_stdout()?;
+        }
+        if readable.stderr {
+            self.instance.read_stderr()?;
+        }
+        Ok(())
+    }
+
+    /// Works out the state from what has been read so far.
+    fn update_state(&mut self) {
         if !matches!(self.state, State::Starting) {
             return;
         }
         let instance = &mut self.instance;
-        self.state = match instance.said() {
+        self.state = match instance.take_message() {
             Ok(Some((Message::Ready, at))) => State::Ready(at),
             Ok(Some((other, _))) => State::Failed(unexpected(&other, AWAITED)),
             Err(error) => State::Failed(error),
-            Ok(None) if instance.stdout.ended() => State::Silent,
+            Ok(None) if instance.stdout.is_closed() => State::Silent,
             Ok(None) if Instant::now() >= instance.deadline => {
                 State::Failed(InstanceError::Timeout {
                     awaited: AWAITED,
@@ -142,16 +166,16 @@ impl Member<'_> {
         };
     }
 
-    /// Waits for its end. Dropping one that has failed kills it.
-    fn finish(mut self) -> Result<Started, InstanceError> {
+    /// Waits for the instance's end. An instance that has failed is killed when it is dropped here.
+    fn finish(mut self) -> Result<StartTimes, InstanceError> {
         let ready = match self.state {
             State::Ready(at) => at,
             State::Failed(error) => return Err(error),
-            // The end of its output is known, so this says why.
-            State::Starting | State::Silent => self.instance.ready()?,
+            // The output has ended without a ready line, so this returns the reason.
+            State::Starting | State::Silent => self.instance.wait_until_ready()?,
         };
-        self.instance.finished()?;
-        Ok(Started {
+        self.instance.wait_until_exited()?;
+        Ok(StartTimes {
             spawned: self.instance.spawned_at(),
             ready,
         })
@@ -164,7 +188,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(1500);
 
-    fn together(scripts: &[&str]) -> Vec<Result<Started, InstanceError>> {
+    fn together(scripts: &[&str]) -> Vec<Result<StartTimes, InstanceError>> {
         let shell = |script: &&str| CommandLine::new("/bin/sh").args(["-c", script]);
         let commands: Vec<_> = scripts.iter().map(shell).collect();
         let interrupt = Interrupt::never().unwrap();
@@ -172,22 +196,22 @@ mod tests {
     }
 
     #[test]
-    fn each_has_its_own_time() {
-        let outcomes = together(&[
+    fn each_instance_has_its_own_time() {
+        let results = together(&[
             "sleep 0.4; echo isobench/1 ready",
             "echo isobench/1 ready",
             "sleep 0.2; echo isobench/1 ready",
         ]);
-        let started: Vec<Started> = outcomes.into_iter().map(Result::unwrap).collect();
-        assert!(started.is_sorted_by_key(|one| one.spawned));
-        let took = |one: &Started| one.ready.since(one.spawned).unwrap();
-        let took: Vec<_> = started.iter().map(took).collect();
+        let times: Vec<StartTimes> = results.into_iter().map(Result::unwrap).collect();
+        assert!(times.is_sorted_by_key(|start| start.spawned));
+        let took = |start: &StartTimes| start.ready.since(start.spawned).unwrap();
+        let took: Vec<_> = times.iter().map(took).collect();
         assert!(took[1] < took[2] && took[2] < took[0], "{took:?}");
     }
 
     #[test]
-    fn those_that_fail_say_why_and_spoil_no_other() {
-        let mut outcomes = together(&[
+    fn failed_instances_have_their_reasons_and_delay_no_other() {
+        let mut results = together(&[
             "echo isobench/1 ready",
             "echo no room >&2; exit 4",
             "exec 1>&-; sleep 100",
@@ -196,7 +220,7 @@ mod tests {
             "echo isobench/1 ready; exit 3",
             "sleep 0.3; echo isobench/1 ready",
         ]);
-        let last = outcomes.pop().unwrap().unwrap();
+        let last = results.pop().unwrap().unwrap();
         let took = last.ready.since(last.spawned).unwrap();
         assert!(took < Duration::from_secs(1), "it was read late: {took:?}");
         let expected = [
@@ -207,18 +231,18 @@ mod tests {
             "its standard output isn't the workload's protocol",
             "ended with exit code 3",
         ];
-        for (outcome, expected) in outcomes.into_iter().zip(expected) {
-            let why = outcome.err().map(|error| error.to_string());
-            assert_eq!(why.unwrap_or_default(), expected);
+        for (result, expected) in results.into_iter().zip(expected) {
+            let reason = result.err().map(|error| error.to_string());
+            assert_eq!(reason.unwrap_or_default(), expected);
         }
     }
 
     #[test]
-    fn one_that_can_t_be_started_is_an_outcome_like_others() {
+    fn an_instance_that_can_t_be_started_has_a_result_like_others() {
         let commands = [CommandLine::new("/no/such"), CommandLine::new("/bin/false")];
         let interrupt = Interrupt::never().unwrap();
-        let outcomes = start_together(&commands, LIMIT, &interrupt).unwrap();
-        assert!(matches!(outcomes[0], Err(InstanceError::Spawn(_))));
-        assert!(matches!(outcomes[1], Err(InstanceError::EndedEarly { .. })));
+        let results = start_together(&commands, LIMIT, &interrupt).unwrap();
+        assert!(matches!(results[0], Err(InstanceError::Spawn(_))));
+        assert!(matches!(results[1], Err(InstanceError::EndedEarly { .. })));
     }
 }

@@ -1,6 +1,6 @@
-//! Programs that are run beside the measurements: to ask for a version, to delete a container. Their
-//! time and output are bounded, so that a runtime that hangs or floods costs a moment and nothing
-//! more.
+//! Commands that isobench runs outside of the measurements, such as asking a runtime for its
+//! version or deleting a container. Their time and output are bounded: a runtime that hangs or
+//! floods its output costs a moment, no more.
 
 use std::fs::File;
 use std::io;
@@ -17,41 +17,40 @@ use crate::instance::spawn::{Child, Descriptors, ProcessGroup, spawn};
 use crate::instance::stream::Stream;
 
 /// Bytes of each output that are kept.
-const MOST_OUTPUT: usize = 64 * 1024;
+const MAX_OUTPUT: usize = 64 * 1024;
 
 /// What a program wrote, and how the program ended.
 #[derive(Debug)]
-pub struct Answer {
+pub struct CommandOutput {
     /// How the program ended.
     pub result: CommandResult,
     /// The beginning of the program's standard output.
-    pub output: String,
+    pub stdout: String,
     /// The beginning of the program's standard error.
-    pub errors: String,
+    pub stderr: String,
 }
 
-impl Answer {
+impl CommandOutput {
     /// Whether the program ended with exit code 0, in time.
     pub fn succeeded(&self) -> bool {
         self.result == CommandResult::Success
     }
 
-    /// What the program complained about: the last line of its standard error.
-    pub fn complaint(&self) -> &str {
-        let last = self.errors.trim().lines().last();
+    /// The last line of the program's standard error, or a text that says that there is none.
+    pub fn last_error_line(&self) -> &str {
+        let last = self.stderr.trim().lines().last();
         last.filter(|line| !line.is_empty())
             .unwrap_or("it gave no reason")
     }
 }
 
-/// Runs `command` without input, for `patience` at most; then `command` is killed with its process
-/// group.
+/// Runs `command` without input. After `limit` the program and its process group are killed.
 ///
 /// # Errors
-/// The program could not be started, or its output not be read.
-pub fn run(command: &CommandLine, patience: Duration) -> io::Result<Answer> {
-    let (stdout_writer, mut stdout) = Stream::pipe(MOST_OUTPUT)?;
-    let (stderr_writer, mut stderr) = Stream::pipe(MOST_OUTPUT)?;
+/// The program could not be started, or its output could not be read.
+pub fn run(command: &CommandLine, limit: Duration) -> io::Result<CommandOutput> {
+    let (stdout_writer, mut stdout) = Stream::pipe(MAX_OUTPUT)?;
+    let (stderr_writer, mut stderr) = Stream::pipe(MAX_OUTPUT)?;
     let descriptors = Descriptors {
         stdin: File::open("/dev/null")?.into(),
         stdout: stdout_writer,
@@ -59,8 +58,8 @@ pub fn run(command: &CommandLine, patience: Duration) -> io::Result<Answer> {
         marks: None,
     };
     let child = spawn(command, descriptors, ProcessGroup::Own).map_err(io::Error::other)?;
-    let listened = listen(&child, [&mut stdout, &mut stderr], patience);
-    // Whatever is left of the group: the number isn't free before the program is reaped.
+    let listened = listen(&child, [&mut stdout, &mut stderr], limit);
+    // The group's number can't be given to another group before the program is reaped.
     let _ = killpg(child.pid, Signal::SIGKILL);
     let result = loop {
         match waitpid(child.pid, None) {
@@ -72,20 +71,20 @@ pub fn run(command: &CommandLine, patience: Duration) -> io::Result<Answer> {
     listened?;
     stdout.drain()?;
     stderr.drain()?;
-    Ok(Answer {
+    Ok(CommandOutput {
         result,
-        output: stdout.text(),
-        errors: stderr.text(),
+        stdout: stdout.text(),
+        stderr: stderr.text(),
     })
 }
 
-/// Reads what `child` writes until the child ends, floods or runs out of time.
-fn listen(child: &Child, mut streams: [&mut Stream; 2], patience: Duration) -> io::Result<()> {
-    let deadline = Instant::now() + patience;
+/// Reads what `child` writes until the child ends, writes more than is kept, or runs out of time.
+fn listen(child: &Child, mut streams: [&mut Stream; 2], limit: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + limit;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        let open = streams.iter().filter(|stream| !stream.ended());
+        let open = streams.iter().filter(|stream| !stream.is_closed());
         let mut polled: Vec<_> = open
             .map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLIN))
             .collect();
@@ -99,7 +98,7 @@ fn listen(child: &Child, mut streams: [&mut Stream; 2], patience: Duration) -> i
         for stream in &mut streams {
             stream.fill()?;
         }
-        if ended || streams.iter().any(|stream| stream.flooded()) {
+        if ended || streams.iter().any(|stream| stream.has_overflowed()) {
             return Ok(());
         }
     }
@@ -116,28 +115,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_kept_and_a_failure_is_told_from_a_success() {
-        let answer = run(&shell("echo 1; echo two >&2; exit 0"), LONG).unwrap();
-        assert_eq!(answer.result, CommandResult::Success);
-        assert_eq!((answer.output.as_str(), answer.complaint()), ("1\n", "two"));
-        let answer = run(&shell("exit 3"), LONG).unwrap();
-        assert_eq!(answer.result, CommandResult::Failure);
-        assert_eq!(answer.complaint(), "it gave no reason");
+    fn the_output_and_the_result_of_a_command_are_returned() {
+        let good = run(&shell("echo 1; echo two >&2; exit 0"), LONG).unwrap();
+        assert_eq!(good.result, CommandResult::Success);
+        assert_eq!(good.stdout, "1\n");
+        assert_eq!(good.last_error_line(), "two");
+        let failed = run(&shell("exit 3"), LONG).unwrap();
+        assert_eq!(failed.result, CommandResult::Failure);
+        assert_eq!(failed.last_error_line(), "it gave no reason");
     }
 
     #[test]
-    fn one_that_hangs_or_floods_is_given_up() {
+    fn a_command_that_hangs_or_floods_is_killed() {
         let begun = Instant::now();
-        let hangs = run(&shell("echo 1; sleep 100"), Duration::from_millis(200)).unwrap();
-        assert_eq!(
-            (hangs.result, hangs.output.as_str()),
-            (CommandResult::Failure, "1\n")
-        );
-        let floods = run(&shell("cat /dev/zero"), LONG).unwrap();
-        assert_eq!(
-            (floods.result, floods.output.len()),
-            (CommandResult::Failure, MOST_OUTPUT)
-        );
+        let hung = run(&shell("echo 1; sleep 100"), Duration::from_millis(200)).unwrap();
+        assert_eq!(hung.result, CommandResult::Failure);
+        assert_eq!(hung.stdout, "1\n");
+        let flooded = run(&shell("cat /dev/zero"), LONG).unwrap();
+        assert_eq!(flooded.result, CommandResult::Failure);
+        assert_eq!(flooded.stdout.len(), MAX_OUTPUT);
         assert!(begun.elapsed() < LONG);
     }
 }

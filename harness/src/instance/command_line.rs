@@ -1,4 +1,5 @@
-//! The command line of one instance: a program, its arguments, its environment, and what the instance may leave behind.
+//! The command line of one instance: a program, its arguments, its environment, and what the
+//! instance may leave behind.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
@@ -6,33 +7,34 @@ use std::path::{Path, PathBuf};
 
 use crate::host::mounts::MountNamespace;
 
-/// The descriptor number that a launcher finds its marks pipe at.
+/// The number of the descriptor through which a launcher writes its marks.
 pub const MARKS_DESCRIPTOR: RawFd = 3;
 
-/// The descriptor number that a program finds [`CommandLine::input`] at.
+/// The number of the descriptor through which a program reads [`CommandLine::input`].
 pub const INPUT_DESCRIPTOR: RawFd = 4;
 
-/// A program, its arguments, its whole environment, and what else it is started with.
+/// A program, its arguments, its whole environment, and how the program is started.
 #[derive(Debug, Clone)]
 pub struct CommandLine {
-    /// Path of the program; `PATH` is not searched.
+    /// The program's path. `PATH` is not searched.
     pub program: PathBuf,
-    /// Arguments after the program's own name.
+    /// The arguments after the program's own name.
     pub arguments: Vec<OsString>,
-    /// Environment as `KEY=VALUE`; nothing is inherited.
+    /// The environment as `KEY=VALUE`. Nothing is inherited.
     pub environment: Vec<OsString>,
-    /// A file that it finds open for reading at [`INPUT_DESCRIPTOR`].
+    /// A file that is open for reading at [`INPUT_DESCRIPTOR`] when the program starts.
     pub input: Option<PathBuf>,
-    /// The mount namespace that it runs in, if not the harness's own.
+    /// The mount namespace of the program; `None` for the harness's own.
     pub mounts: Option<MountNamespace>,
-    /// Whether it starts with `SIGCHLD` blocked: one that comes before it waits for it is then kept.
-    pub holds_sigchld: bool,
-    /// What it may leave behind beside its processes.
+    /// Whether the program starts with `SIGCHLD` blocked. The kernel then keeps a `SIGCHLD` that
+    /// comes before the program waits for the signal.
+    pub blocks_sigchld: bool,
+    /// What the instance may leave behind beside its processes.
     pub leftovers: Leftovers,
 }
 
 impl CommandLine {
-    /// The program with no arguments and no environment.
+    /// The command line of `program` with no arguments and no environment.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
@@ -40,14 +42,14 @@ impl CommandLine {
             environment: Vec::new(),
             input: None,
             mounts: None,
-            holds_sigchld: false,
+            blocks_sigchld: false,
             leftovers: Leftovers::default(),
         }
     }
 
-    /// The same command run by `tracer`, which tells where marks go.
+    /// The same command, run by `tracer`. The tracer writes its counts to the marks pipe.
     #[must_use]
-    pub fn through(mut self, tracer: &Path) -> Self {
+    pub fn traced_by(mut self, tracer: &Path) -> Self {
         let program = std::mem::replace(&mut self.program, tracer.to_owned());
         let own = [
             "--marks-fd".into(),
@@ -68,23 +70,23 @@ impl CommandLine {
     }
 }
 
-/// What a runtime may leave behind that doesn't go with its processes: a container that the runtime knows of, files, cgroups
-/// in hierarchies that isobench has no use for.
+/// What a runtime may leave behind after its processes have ended: a container in the runtime's
+/// records, files, and cgroups in hierarchies that isobench doesn't use.
 #[derive(Debug, Clone, Default)]
 pub struct Leftovers {
-    /// What ends and deletes the container; it's run after an instance that failed or was killed.
+    /// The command that ends and deletes the container, run after an instance failed or was killed.
     pub deletion: Option<Box<CommandLine>>,
-    /// A directory of this instance's own.
+    /// A directory that only this instance uses.
     pub directory: Option<PathBuf>,
-    /// cgroups of this instance's own, that may be there.
+    /// The cgroups that only this instance uses. Some of them may not exist.
     pub cgroups: Vec<PathBuf>,
 }
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandResult {
-    /// With exit code 0, in time.
+    /// The command ended with exit code 0, in time.
     Success,
-    /// With another code, by a signal, or not in time.
+    /// The command ended with another code, was killed by a signal, or took too long.
     Failure,
 }

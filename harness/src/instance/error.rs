@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use isobench_workloads::protocol::ProtocolError;
 
-use super::MOST_OUTPUT;
+use super::MAX_OUTPUT;
 use crate::instance::marks::MarkError;
 use crate::instance::reap::Ending;
 use crate::instance::spawn::SpawnError;
@@ -13,59 +13,65 @@ use crate::instance::spawn::SpawnError;
 /// An instance did not do what it was started for.
 #[derive(Debug, thiserror::Error)]
 pub enum InstanceError {
-    /// It could not be started.
+    /// The instance could not be started.
     #[error("the instance could not be started")]
     Spawn(#[from] SpawnError),
-    /// A pipe failed.
+    /// A pipe to or from the instance failed.
     #[error("cannot exchange data with the instance")]
     Pipe(#[from] io::Error),
-    /// It took too long.
+    /// The instance took too long.
     #[error("no {awaited} within {limit:?}")]
     Timeout {
-        /// What was waited for.
+        /// What the harness waited for.
         awaited: &'static str,
-        /// For how long.
+        /// How long the harness waited.
         limit: Duration,
     },
-    /// It ended before it said what it should.
-    #[error("ended with {ending} before its {awaited}{}", said(stderr))]
+    /// The instance ended before it wrote what the harness waited for.
+    #[error("ended with {ending} before its {awaited}{}", last_line(stderr))]
     EndedEarly {
-        /// What was waited for.
+        /// What the harness waited for.
         awaited: &'static str,
-        /// How it ended.
+        /// How the instance ended.
         ending: Ending,
-        /// What it wrote to standard error.
+        /// What the instance wrote to standard error.
         stderr: String,
     },
-    /// It did its work and then failed.
-    #[error("ended with {ending}{}", said(stderr))]
+    /// The instance did its work and then failed.
+    #[error("ended with {ending}{}", last_line(stderr))]
     Failed {
-        /// How it ended.
+        /// How the instance ended.
         ending: Ending,
-        /// What it wrote to standard error.
+        /// What the instance wrote to standard error.
         stderr: String,
     },
-    /// It wrote far more than the protocol has.
-    #[error("flooded its standard output with more than {MOST_OUTPUT} bytes")]
+    /// The instance wrote far more than the protocol allows.
+    #[error("flooded its standard output with more than {MAX_OUTPUT} bytes")]
     Flood,
-    /// It closed its output and stayed.
+    /// The instance closed its standard output and did not end.
     #[error("closed its standard output before its {awaited}")]
     Closed {
-        /// What was waited for.
+        /// What the harness waited for.
         awaited: &'static str,
     },
-    /// It wrote a line that isn't of the protocol.
+    /// The instance wrote a line that doesn't belong to the protocol.
     #[error("its standard output isn't the workload's protocol")]
     Protocol(#[from] ProtocolError),
-    /// It said something that doesn't belong there.
-    #[error("said `{said}` where its {awaited} was due")]
+    /// The instance wrote a message of the protocol at the wrong place.
+    #[error("wrote `{message}` where its {awaited} was expected")]
     Unexpected {
         /// The message.
-        said: String,
-        /// What was waited for.
+        message: String,
+        /// What the harness waited for.
         awaited: &'static str,
     },
-    /// Its launcher's marks can't be read.
+    /// The workload went on without waiting for the harness's signal.
+    #[error("wrote `{message}` before it was told to begin")]
+    TooEarly {
+        /// The message.
+        message: String,
+    },
+    /// The launcher's marks can't be read.
     #[error("its launcher's phase marks are wrong")]
     Marks(#[from] MarkError),
     /// The user stopped the run.
@@ -73,7 +79,8 @@ pub enum InstanceError {
     Interrupted,
 }
 
-fn said(stderr: &str) -> String {
+/// The last line of `stderr` after a colon; nothing if there is none.
+fn last_line(stderr: &str) -> String {
     let line = stderr.trim().lines().last().unwrap_or_default();
     if line.is_empty() {
         String::new()

@@ -1,5 +1,5 @@
-//! Takes away what a runtime leaves behind that doesn't go with its processes. A target names these
-//! leftovers with the command line; whoever starts the command has them taken away.
+//! Removes what a runtime leaves behind after its processes have ended. A target names these
+//! leftovers with the command line, and the code that starts the command has them removed.
 
 use std::fs;
 use std::time::Duration;
@@ -10,21 +10,22 @@ use crate::instance::bounded_command;
 use crate::instance::command_line::{CommandResult, Leftovers};
 
 /// How long a runtime may take to delete a container.
-const PATIENCE: Duration = Duration::from_secs(10);
+const DELETION_LIMIT: Duration = Duration::from_secs(10);
 
 impl Leftovers {
-    /// Takes the leftovers of an instance away. After a success the runtime has deleted the container
-    /// itself. What resists is taken away with the session.
+    /// Removes the leftovers of an instance. After a success the runtime itself has deleted the
+    /// container. What can't be removed now is removed at the end of the session.
     pub fn remove_after(&self, result: CommandResult) {
         if let (CommandResult::Failure, Some(deletion)) = (result, &self.deletion) {
-            // Whether the runtime knows the container depends on how far the start had got.
-            let _ = bounded_command::run(deletion, PATIENCE);
+            // A start that failed early has made no container, and then the deletion fails.
+            let _ = bounded_command::run(deletion, DELETION_LIMIT);
         }
         if let Some(directory) = &self.directory {
             let _ = fs::remove_dir_all(directory);
         }
         for path in &self.cgroups {
-            // Dropping a group kills what is in the group and removes it. As a rule there is none.
+            // Dropping a cgroup kills its processes and removes it. Usually the cgroup is gone
+            // already.
             drop(Cgroup::adopt(path.clone()));
         }
     }
@@ -38,8 +39,8 @@ mod tests {
     #[test]
     fn the_container_is_deleted_only_after_a_failure() {
         let directory = tempfile::tempdir().unwrap();
-        let told = directory.path().join("told");
-        let script = format!("echo deleted >> {}", told.display());
+        let log = directory.path().join("log");
+        let script = format!("echo deleted >> {}", log.display());
         let own = directory.path().join("own");
         let leftovers = Leftovers {
             deletion: Some(Box::new(CommandLine::new("/bin/sh").args(["-c", &script]))),
@@ -48,8 +49,9 @@ mod tests {
         };
         fs::create_dir(&own).unwrap();
         leftovers.remove_after(CommandResult::Success);
-        assert!(!own.exists() && !told.exists());
+        assert!(!own.exists());
+        assert!(!log.exists());
         leftovers.remove_after(CommandResult::Failure);
-        assert!(told.exists());
+        assert!(log.exists());
     }
 }

@@ -1,24 +1,25 @@
 //! Phase marks: how a launcher tells the harness when each phase of a start ended.
 //!
-//! A launcher inherits a pipe and writes one line a phase to it, `NAME NANOSECONDS\n`, the
-//! host's `CLOCK_MONOTONIC` at the *end* of that phase. A line is written by one `write(2)` far below
-//! `PIPE_BUF`, so lines of several processes never interleave (pipe(7)).
+//! A launcher inherits a pipe and writes one line for each phase, `NAME NANOSECONDS\n`. The time is
+//! the host's `CLOCK_MONOTONIC` at the *end* of the phase. One `write(2)` far below `PIPE_BUF`
+//! writes a line, so the lines of several processes never interleave (pipe(7)).
 //!
-//! The same pipe takes what a launcher has counted, `count NAME NUMBER\n` each.
+//! A launcher writes what it has counted to the same pipe, as lines `count NAME NUMBER\n`.
 
 use std::io::Write as _;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use crate::host::clock::MonotonicTime;
 
-/// Longest phase name accepted, in bytes.
+/// Length of the longest phase name that is accepted, in bytes.
 const MAX_NAME: usize = 32;
-/// The first word of a line that counts.
+/// The first word of a line with a count.
 const COUNT: &str = "count";
 
-/// The writing side, in a launcher.
+/// The writing end of the pipe, in a launcher.
 ///
-/// It allocates nothing and holds no lock, so a container's child may use it between `clone3` and `execve`.
+/// A writer allocates nothing and holds no lock, so a container's child may use the writer between
+/// `clone3` and `execve`.
 #[derive(Debug, Default)]
 pub struct MarkWriter {
     pipe: Option<OwnedFd>,
@@ -30,19 +31,19 @@ impl MarkWriter {
         Self { pipe: Some(pipe) }
     }
 
-    /// The pipe's descriptor, if marks are written at all.
+    /// The pipe's descriptor; `None` if the launcher writes no marks.
     pub fn descriptor(&self) -> Option<RawFd> {
         self.pipe.as_ref().map(AsRawFd::as_raw_fd)
     }
 
-    /// Marks the end of `phase`, now. A reader that has gone away is not the launcher's concern.
+    /// Marks the end of `phase`, now. The launcher goes on even if nobody reads the pipe any more.
     pub fn mark(&self, phase: &str) {
         if self.pipe.is_some() {
             self.write(format_args!("{phase} {}", MonotonicTime::now().as_nanos()));
         }
     }
 
-    /// Tells how many of `name` there were.
+    /// Writes the count called `name`.
     pub fn count(&self, name: &str, number: u64) {
         self.write(format_args!("{COUNT} {name} {number}"));
     }
@@ -59,35 +60,36 @@ impl MarkWriter {
     }
 }
 
-/// One phase that ended.
+/// The end of one phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// The phase's name.
     pub phase: String,
-    /// When it ended.
+    /// When the phase ended.
     pub at: MonotonicTime,
 }
 
-/// Something that a launcher has counted.
+/// A number that a launcher has counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Count {
-    /// Of what.
+    /// The name of what was counted.
     pub name: String,
-    /// How many.
+    /// The number.
     pub number: u64,
 }
 
-/// What a launcher wrote is neither a mark nor a count.
+/// A line in the marks pipe is neither a mark nor a count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the launcher's phase mark {line:?} is not `NAME NANOSECONDS`, nor `count NAME NUMBER`")]
 pub struct MarkError {
     line: String,
 }
 
-/// Reads all marks and counts of one launch, each in the order written.
+/// Parses all marks and counts of one launch, each in the order written.
 ///
 /// # Errors
-/// A line that is neither, with a name of 1 to 32 lower-case letters, digits and hyphens.
+/// A line is neither a mark nor a count, or its name isn't made of 1 to 32 lower-case letters,
+/// digits and hyphens.
 pub fn parse_marks(text: &str) -> Result<(Vec<Mark>, Vec<Count>), MarkError> {
     let (mut marks, mut counts) = (Vec::new(), Vec::new());
     for line in text.lines() {
@@ -99,8 +101,8 @@ pub fn parse_marks(text: &str) -> Result<(Vec<Mark>, Vec<Count>), MarkError> {
                 phase: name(phase).ok_or_else(error)?,
                 at: MonotonicTime::from_nanos(nanoseconds.parse().map_err(|_| error())?),
             }),
-            [COUNT, of, number] => counts.push(Count {
-                name: name(of).ok_or_else(error)?,
+            [COUNT, counted, number] => counts.push(Count {
+                name: name(counted).ok_or_else(error)?,
                 number: number.parse().map_err(|_| error())?,
             }),
             _ => return Err(error()),
@@ -109,10 +111,10 @@ pub fn parse_marks(text: &str) -> Result<(Vec<Mark>, Vec<Count>), MarkError> {
     Ok((marks, counts))
 }
 
-/// A name as launchers give them.
+/// `text`, if it can be the name of a phase or of a count.
 fn name(text: &str) -> Option<String> {
-    let is_of_names = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let is_name = (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(is_of_names);
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_name = (1..=MAX_NAME).contains(&text.len()) && text.bytes().all(is_allowed);
     is_name.then(|| text.to_owned())
 }
 
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_garbled_mark_is_named() {
+    fn the_error_for_a_garbled_mark_quotes_the_line() {
         for line in [
             "clone",
             "clone x",

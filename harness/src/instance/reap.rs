@@ -2,7 +2,7 @@
     unsafe_code,
     reason = "wait4(2), which neither std nor nix offers, and its two structures"
 )]
-//! The end of a child: how it ended, and the processor time that it took.
+//! The end of a child process: how the child ended, and how much processor time it took.
 
 use std::io;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use nix::unistd::Pid;
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// It exited with this code.
+    /// The program exited with this code.
     Code(i32),
-    /// This signal killed it.
+    /// This signal killed the program.
     Signal(Signal),
 }
 
@@ -32,23 +32,24 @@ impl std::fmt::Display for Ending {
 /// A child that has been waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reaped {
-    /// How it ended.
+    /// How the child ended.
     pub ending: Ending,
-    /// What it and its threads ran, on all CPUs together, in the kernel or not; and, of those of its descendants that
-    /// their parents have waited for, the same.
+    /// The processor time of all threads of the child, in user and kernel mode, on all CPUs
+    /// together. The time of those descendants that their parents have waited for is included
+    /// (wait4(2)).
     pub cpu_time: Duration,
 }
 
-/// Waits until `pid`, a child, has ended.
+/// Waits until the child process `pid` has ended.
 ///
 /// # Errors
-/// It is no child of ours, or was waited for before.
+/// `pid` is no child of this process, or was waited for before.
 pub fn reap(pid: Pid) -> io::Result<Reaped> {
     let mut status = 0;
     // SAFETY: rusage is plain numbers, for which zero is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     loop {
-        // SAFETY: both are ours and live through the call.
+        // SAFETY: both pointers lead to local variables, which live through the call.
         let result = unsafe { libc::wait4(pid.as_raw(), &raw mut status, 0, &raw mut usage) };
         match Errno::result(result) {
             Err(Errno::EINTR) => {}
@@ -63,7 +64,7 @@ pub fn reap(pid: Pid) -> io::Result<Reaped> {
     }
 }
 
-/// Without `WUNTRACED` only an end is told of.
+/// Decodes the status of wait4(2). Without `WUNTRACED` the status is that of an end.
 fn ending(status: i32) -> io::Result<Ending> {
     if libc::WIFEXITED(status) {
         Ok(Ending::Code(libc::WEXITSTATUS(status)))
@@ -91,14 +92,18 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told() {
+    fn an_exit_code_and_a_signal_are_told_apart() {
         assert_eq!(run("exit 3").ending, Ending::Code(3));
         assert_eq!(run("kill -9 $$").ending, Ending::Signal(Signal::SIGKILL));
+    }
+
+    #[test]
+    fn a_process_that_is_no_child_can_t_be_reaped() {
         assert!(reap(Pid::this()).is_err());
     }
 
     #[test]
-    fn work_counts_a_waited_child_s_too_and_waiting_doesn_t() {
+    fn the_processor_time_includes_waited_children_and_no_sleep() {
         const BUSY: &str = "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done";
         let (own, child, asleep) = (run(BUSY), run(&format!("({BUSY}); true")), run("sleep 0.3"));
         let least = Duration::from_millis(30);

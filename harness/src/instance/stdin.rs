@@ -12,16 +12,16 @@ use nix::unistd::pipe2;
 pub enum Stdin {
     /// Nothing: `/dev/null`.
     Null,
-    /// A pipe that stays open until [`Instance::close_stdin`].
-    Held,
+    /// A pipe that stays open until [`Instance::close_stdin`](super::Instance::close_stdin).
+    HeldOpen,
 }
 
 impl Stdin {
-    /// The instance's end, and the one to be held, if any.
+    /// The instance's end, and the end that the harness holds open, if any.
     pub(super) fn open(self) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
         match self {
             Self::Null => Ok((File::open("/dev/null")?.into(), None)),
-            Self::Held => {
+            Self::HeldOpen => {
                 let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
                 Ok((reader, Some(writer)))
             }

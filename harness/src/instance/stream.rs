@@ -1,4 +1,4 @@
-//! What an instance writes, read without ever blocking and without trusting its amount.
+//! What an instance writes. Reading never blocks, and the kept amount is bounded.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
-/// Bytes taken by one read: as much as a pipe holds.
+/// Bytes that one read takes: as many as a pipe holds.
 const CHUNK: usize = 64 * 1024;
 
 /// The reading end of an instance's pipe.
@@ -15,47 +15,49 @@ pub struct Stream {
     pipe: File,
     buffer: Vec<u8>,
     chunk: Vec<u8>,
-    most: usize,
+    /// How many bytes are kept.
+    limit: usize,
+    /// How many bytes have come.
     total: usize,
-    ended: bool,
+    is_closed: bool,
 }
 
 impl Stream {
-    /// Reads from `pipe`, of which at most `most` bytes are kept.
+    /// Reads from `pipe` and keeps at most `limit` bytes.
     ///
     /// # Errors
     /// The pipe could not be made non-blocking.
-    pub fn new(pipe: OwnedFd, most: usize) -> io::Result<Self> {
+    pub fn new(pipe: OwnedFd, limit: usize) -> io::Result<Self> {
         fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         Ok(Self {
             pipe: pipe.into(),
             buffer: Vec::new(),
             chunk: vec![0; CHUNK],
-            most,
+            limit,
             total: 0,
-            ended: false,
+            is_closed: false,
         })
     }
 
-    /// A pipe to hand to a child, and the stream that reads it.
+    /// Makes a pipe: the writing end for a child, and the stream that reads from the other end.
     ///
     /// # Errors
     /// No pipe could be made.
-    pub fn pipe(most: usize) -> io::Result<(OwnedFd, Self)> {
+    pub fn pipe(limit: usize) -> io::Result<(OwnedFd, Self)> {
         let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
-        Ok((writer, Self::new(reader, most)?))
+        Ok((writer, Self::new(reader, limit)?))
     }
 
-    /// Reads what is there now; what exceeds the limit is counted and thrown away.
+    /// Reads once. Bytes beyond the limit are counted and thrown away.
     ///
     /// # Errors
     /// The pipe could not be read.
     pub fn fill(&mut self) -> io::Result<()> {
         match self.pipe.read(&mut self.chunk) {
-            Ok(0) => self.ended = true,
+            Ok(0) => self.is_closed = true,
             Ok(count) => {
                 self.total += count;
-                let room = self.most.saturating_sub(self.buffer.len());
+                let room = self.limit.saturating_sub(self.buffer.len());
                 self.buffer
                     .extend_from_slice(&self.chunk[..count.min(room)]);
             }
@@ -69,7 +71,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Reads all that is there now.
+    /// Reads until the pipe is empty.
     ///
     /// # Errors
     /// The pipe could not be read.
@@ -77,32 +79,32 @@ impl Stream {
         loop {
             let before = self.total;
             self.fill()?;
-            if self.ended || self.total == before {
+            if self.is_closed || self.total == before {
                 return Ok(());
             }
         }
     }
 
-    /// Takes the next whole line, without its newline; bytes that aren't UTF-8 are replaced.
+    /// Takes the next whole line, without its newline. Bytes that aren't UTF-8 are replaced.
     pub fn take_line(&mut self) -> Option<String> {
         let end = self.buffer.iter().position(|&byte| byte == b'\n')?;
         let line: Vec<u8> = self.buffer.drain(..=end).collect();
         Some(String::from_utf8_lossy(&line[..end]).into_owned())
     }
 
-    /// What has been kept and not taken.
+    /// The kept text that [`Stream::take_line`] hasn't taken.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.buffer).into_owned()
     }
 
-    /// Whether every writer has gone.
-    pub fn ended(&self) -> bool {
-        self.ended
+    /// Whether all writers have closed the pipe.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
-    /// Whether more came than is kept.
-    pub fn flooded(&self) -> bool {
-        self.total > self.most
+    /// Whether more bytes came than are kept.
+    pub fn has_overflowed(&self) -> bool {
+        self.total > self.limit
     }
 }
 
@@ -129,7 +131,8 @@ mod tests {
         writer.write_all(&[b'x'; 100]).unwrap();
         drop(writer);
         stream.drain().unwrap();
-        assert!(stream.ended() && stream.flooded());
+        assert!(stream.is_closed());
+        assert!(stream.has_overflowed());
         assert_eq!(stream.text().len(), 16);
     }
 }

@@ -5,7 +5,7 @@ fn shell(script: &str) -> CommandLine {
 }
 
 fn start<'i>(script: &str, limit: Duration, interrupt: &'i Interrupt) -> Instance<'i> {
-    Instance::start(&shell(script), Stdin::Held, limit, interrupt).unwrap()
+    Instance::start(&shell(script), Stdin::HeldOpen, limit, interrupt).unwrap()
 }
 
 const LONG: Duration = Duration::from_secs(20);
@@ -17,39 +17,45 @@ fn is_alive(pid: &str) -> bool {
 }
 
 #[test]
-fn a_good_instance_is_ready_and_finishes() {
+fn a_good_instance_is_ready_and_exits() {
     let interrupt = Interrupt::never().unwrap();
     let mut instance = start("echo isobench/1 ready; read line; exit 0", LONG, &interrupt);
-    let ready = instance.ready().unwrap();
+    let ready = instance.wait_until_ready().unwrap();
     assert!(ready > instance.spawned_at());
     instance.close_stdin();
-    assert!(instance.finished().unwrap() > ready);
+    assert!(instance.wait_until_exited().unwrap() > ready);
 }
 
 #[test]
-fn work_begins_when_told_to() {
+fn work_begins_at_the_harness_s_signal() {
     let interrupt = Interrupt::never().unwrap();
     let script = "echo isobench/1 begin; read line; echo isobench/1 end operations=1 bytes=0";
     let mut instance = start(script, LONG, &interrupt);
-    let told = instance.begin().unwrap();
+    let released = instance.begin_work().unwrap();
     let (_, ended) = instance.next_message("end line").unwrap();
-    assert!(ended.since(told).is_some_and(|took| !took.is_zero()));
-    instance.finished().unwrap();
-
-    let hasty = "echo isobench/1 begin; echo isobench/1 end operations=1 bytes=0; sleep 9";
-    let error = start(hasty, LONG, &interrupt).begin().unwrap_err();
-    let message = "said `isobench/1 end operations=1 bytes=0` where its waiting was due";
-    assert_eq!(error.to_string(), message);
+    assert!(ended.since(released).is_some_and(|took| !took.is_zero()));
+    instance.wait_until_exited().unwrap();
 }
 
 #[test]
-fn one_that_hangs_is_killed_with_its_children() {
+fn work_that_begins_before_the_signal_is_an_error() {
+    let interrupt = Interrupt::never().unwrap();
+    let script = "echo isobench/1 begin; echo isobench/1 end operations=1 bytes=0; sleep 9";
+    let error = start(script, LONG, &interrupt).begin_work().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "wrote `isobench/1 end operations=1 bytes=0` before it was told to begin"
+    );
+}
+
+#[test]
+fn an_instance_that_hangs_is_killed_with_its_children() {
     let interrupt = Interrupt::never().unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     let script = format!("sleep 100 & echo $! > {}; wait", file.path().display());
     let mut instance = start(&script, SHORT, &interrupt);
     assert_eq!(
-        instance.ready().unwrap_err().to_string(),
+        instance.wait_until_ready().unwrap_err().to_string(),
         "no ready line within 200ms"
     );
     let child = std::fs::read_to_string(file.path()).unwrap();
@@ -63,11 +69,11 @@ fn one_that_hangs_is_killed_with_its_children() {
 }
 
 #[test]
-fn one_that_floods_fails_with_that_reason() {
+fn an_instance_that_floods_its_output_fails_with_that_reason() {
     let interrupt = Interrupt::never().unwrap();
     let mut instance = start("head -c 3000000 /dev/zero", LONG, &interrupt);
     assert!(matches!(
-        instance.ready().unwrap_err(),
+        instance.wait_until_ready().unwrap_err(),
         InstanceError::Flood
     ));
     let mut late = start(
@@ -75,52 +81,55 @@ fn one_that_floods_fails_with_that_reason() {
         LONG,
         &interrupt,
     );
-    late.ready().unwrap();
-    assert!(matches!(late.finished().unwrap_err(), InstanceError::Flood));
+    late.wait_until_ready().unwrap();
+    assert!(matches!(
+        late.wait_until_exited().unwrap_err(),
+        InstanceError::Flood
+    ));
 }
 
 #[test]
-fn one_that_ends_early_is_quoted() {
+fn the_error_for_an_early_end_quotes_standard_error() {
     let interrupt = Interrupt::never().unwrap();
     let mut instance = start("echo no disk >&2; exit 3", LONG, &interrupt);
     assert_eq!(
-        instance.ready().unwrap_err().to_string(),
+        instance.wait_until_ready().unwrap_err().to_string(),
         "ended with exit code 3 before its ready line: no disk"
     );
     let mut killed = start("kill -SEGV $$", LONG, &interrupt);
     assert_eq!(
-        killed.ready().unwrap_err().to_string(),
+        killed.wait_until_ready().unwrap_err().to_string(),
         "ended with SIGSEGV before its ready line"
     );
 }
 
 #[test]
-fn one_that_garbles_or_fails_after_its_work_fails_its_sample() {
+fn an_instance_that_breaks_the_protocol_or_fails_after_its_work_is_an_error() {
     let interrupt = Interrupt::never().unwrap();
     let mut garbled = start("echo hello", LONG, &interrupt);
     assert!(matches!(
-        garbled.ready().unwrap_err(),
+        garbled.wait_until_ready().unwrap_err(),
         InstanceError::Protocol(_)
     ));
     let mut other = start("echo isobench/1 begin", LONG, &interrupt);
     assert!(matches!(
-        other.ready().unwrap_err(),
+        other.wait_until_ready().unwrap_err(),
         InstanceError::Unexpected { .. }
     ));
     let mut failed = start("echo isobench/1 ready; exit 9", LONG, &interrupt);
-    failed.ready().unwrap();
+    failed.wait_until_ready().unwrap();
     assert_eq!(
-        failed.finished().unwrap_err().to_string(),
+        failed.wait_until_exited().unwrap_err().to_string(),
         "ended with exit code 9"
     );
 }
 
 #[test]
-fn one_that_closes_its_output_and_stays_is_told_so() {
+fn an_instance_that_closes_its_output_and_does_not_end_has_an_error_of_its_own() {
     let interrupt = Interrupt::never().unwrap();
     let mut instance = start("exec 1>&-; sleep 100", SHORT, &interrupt);
     assert!(matches!(
-        instance.ready().unwrap_err(),
+        instance.wait_until_ready().unwrap_err(),
         InstanceError::Closed { .. }
     ));
 }
@@ -129,9 +138,9 @@ fn one_that_closes_its_output_and_stays_is_told_so() {
 fn marks_are_read_from_descriptor_three() {
     let interrupt = Interrupt::never().unwrap();
     let mut instance = start("echo clone 12 >&3; echo isobench/1 ready", LONG, &interrupt);
-    instance.ready().unwrap();
+    instance.wait_until_ready().unwrap();
     assert_eq!(instance.marks().unwrap()[0].phase, "clone");
     let mut liar = start("echo nonsense >&3; echo isobench/1 ready", LONG, &interrupt);
-    liar.ready().unwrap();
+    liar.wait_until_ready().unwrap();
     assert!(matches!(liar.marks().unwrap_err(), InstanceError::Marks(_)));
 }

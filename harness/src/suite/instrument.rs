@@ -77,8 +77,8 @@ fn start_pairs(
     let start = || -> Result<f64, InstrumentError> {
         let command = CommandLine::new(workload).args(["ready"]);
         let mut instance = Instance::start(&command, Stdin::Null, LIMIT, interrupt)?;
-        let took = nanoseconds(instance.spawned_at(), instance.ready()?)?;
-        instance.finished()?;
+        let took = nanoseconds(instance.spawned_at(), instance.wait_until_ready()?)?;
+        instance.wait_until_exited()?;
         Ok(took)
     };
     let mut pairs = Vec::with_capacity(count);

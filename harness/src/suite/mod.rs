@@ -28,7 +28,7 @@ use crate::experiments::{self, DiskFile};
 use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
-use crate::host::tune::Tuned;
+use crate::host::tune::TunedHost;
 use crate::suite::options::Options;
 use crate::suite::progress::Progress;
 use crate::suite::record::{Record, Sampling};
@@ -56,14 +56,14 @@ pub fn run(
     interrupt: &Interrupt,
 ) -> anyhow::Result<Finished> {
     if let Some(processors) = &options.pin {
-        processors.keep_to()?;
+        processors.pin_this_thread()?;
     }
     let request = Request::of(options, programs)?;
     let started = Timestamp::now();
     let mut output = results_directory::claim(options.out.as_deref(), started)?;
-    // Tuned before the host is looked at: the report says what the figures were taken with.
+    // TunedHost before the host is looked at: the report says what the figures were taken with.
     let tune_root = options.tune.then_some(&options.tune_root);
-    let tuned = tune_root.map(|root| Tuned::begin(root)).transpose()?;
+    let tuned = tune_root.map(|root| TunedHost::begin(root)).transpose()?;
     let host = HostReport::inspect(programs);
     let candidates = Candidate::inspect(request.targets, &host);
     let seed = options.seed.unwrap_or_else(|| rand::rng().random());

@@ -13,8 +13,8 @@ use crate::experiments::Experiment;
 use crate::experiments::profile::Profile;
 use crate::host::clock::wall_clock_offset;
 use crate::host::cpu_time;
-use crate::host::facts::{HostReport, Interference, Verdict};
-use crate::host::tune::Tuned;
+use crate::host::facts::{HostReport, Interference, Severity};
+use crate::host::tune::TunedHost;
 use crate::targets::{Presence, TargetInfo};
 
 /// What is known of a run before its samples are taken.
@@ -47,7 +47,7 @@ impl Record {
         let concerns = host
             .findings
             .iter()
-            .filter(|finding| finding.verdict == Verdict::Concern);
+            .filter(|finding| finding.severity == Severity::Concern);
         Self {
             started,
             profile,
@@ -87,7 +87,7 @@ impl Record {
 
     /// Adds the settings of the host that were changed, and those that could not be.
     #[must_use]
-    pub fn with_tuning(mut self, tuned: &Tuned) -> Self {
+    pub fn with_tuning(mut self, tuned: &TunedHost) -> Self {
         self.conduct.tuned.clone_from(&tuned.changed);
         let refused = tuned.refused.iter();
         self.warnings
@@ -223,7 +223,7 @@ impl Sampling {
             },
             elapsed: begun.elapsed(),
             own_cpu: cpu_time::of_process().saturating_sub(own_before),
-            interference: Interference::now().since(interference),
+            interference: Interference::now().warnings_since(interference),
         };
         Self { taken, around }
     }

@@ -76,7 +76,9 @@ impl Runner<'_> {
             let begun = Instant::now();
             progress.step(sequence, experiment.info().name, subject.info.name);
             let outcome = measure(experiment.as_ref(), step, subject, bench, &mut hung);
-            if bench.interrupt.asked() || outcome.as_ref().is_err_and(MeasureError::is_interrupt) {
+            if bench.interrupt.stop_requested()
+                || outcome.as_ref().is_err_and(MeasureError::is_interrupt)
+            {
                 interrupted = true;
                 break;
             }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::commands::arguments::DoctorArguments;
 use crate::commands::failure::BadInput;
 use crate::commands::output::say;
-use crate::host::facts::{Finding, HostReport, Verdict};
+use crate::host::facts::{Finding, HostReport, Severity};
 use crate::host::programs::Programs;
 use crate::targets::{self, Daemons, Presence, Target};
 
@@ -149,9 +149,9 @@ fn render(diagnosis: &Diagnosis) -> String {
 
 fn render_target(text: &mut String, target: &TargetDiagnosis) {
     let (mark, value) = match (&target.version, target.available) {
-        (_, false) => (Verdict::Missing, "can't run"),
-        (Some(version), true) => (Verdict::Fine, version.as_str()),
-        (None, true) => (Verdict::Fine, "can run"),
+        (_, false) => (Severity::Missing, "can't run"),
+        (Some(version), true) => (Severity::Fine, version.as_str()),
+        (None, true) => (Severity::Fine, "can run"),
     };
     let (reason, fix) = (target.reason.as_deref(), target.fix.as_deref());
     entry(text, mark, target.name, value, reason, fix);
@@ -166,7 +166,7 @@ fn render_finding(text: &mut String, finding: &Finding) {
     let (reason, fix) = (finding.reason.as_deref(), finding.fix.as_deref());
     entry(
         text,
-        finding.verdict,
+        finding.severity,
         finding.label,
         &finding.value,
         reason,
@@ -176,16 +176,16 @@ fn render_finding(text: &mut String, finding: &Finding) {
 
 fn entry(
     text: &mut String,
-    verdict: Verdict,
+    severity: Severity,
     label: &str,
     value: &str,
     reason: Option<&str>,
     fix: Option<&str>,
 ) {
-    let mark = match verdict {
-        Verdict::Fine => ' ',
-        Verdict::Concern => '!',
-        Verdict::Missing => 'x',
+    let mark = match severity {
+        Severity::Fine => ' ',
+        Severity::Concern => '!',
+        Severity::Missing => 'x',
     };
     let first = format!("{mark} {label:<width$}", width = LABEL - 2);
     push_wrapped(text, &first, value);
@@ -218,10 +218,10 @@ mod tests {
             key: "kvm",
             label: "KVM",
             value: "absent ".repeat(20),
-            verdict: Verdict::Missing,
+            severity: Severity::Missing,
             reason: Some("there is no /dev/kvm ".repeat(10)),
             fix: Some("load the module".to_owned()),
-            lacks: None,
+            unmet_need: None,
         };
         let text = render(&Diagnosis {
             targets: Vec::new(),

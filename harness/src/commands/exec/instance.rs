@@ -17,7 +17,7 @@ use signal_hook::iterator::Signals;
 
 use crate::commands::arguments::ExecArguments;
 use crate::commands::failure::BadInput;
-use crate::host::accounting::{Accounting, Group};
+use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::host::facts::HostReport;
 use crate::host::programs::Programs;
 use crate::host::session::{Session, SessionName};
@@ -52,14 +52,14 @@ pub(super) fn run_in(
         }
         PrepareError::Files { .. } => error.into(),
     })?;
-    let group = accounting.as_ref().map(Accounting::group).transpose()?;
+    let group = accounting.as_ref().map(Accounting::new_group).transpose()?;
     let launch = Launch {
         memory: arguments.memory,
         network: arguments.net,
         bounds: arguments.bounds.clone(),
         limits: group
             .as_ref()
-            .map_or_else(Vec::new, Group::limit_directories),
+            .map_or_else(Vec::new, InstanceGroup::limit_directories),
         ..launch
     };
     let command = prepared

@@ -19,7 +19,7 @@ use super::{
     MetricInfo, Reading, Rounds, Subject,
 };
 use crate::experiments::profile::{ByProfile, Profile};
-use crate::host::accounting::{Accounting, Group};
+use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::instance::{Instance, Stdin};
 use crate::targets::{Marks, TargetInfo};
 use reserve::{Reserve, Step};
@@ -133,17 +133,17 @@ impl Experiment for Density {
 struct Series<'b> {
     instances: Vec<Instance<'b>>,
     limits: Vec<Vec<std::path::PathBuf>>,
-    group: Group,
+    group: InstanceGroup,
     begun: Instant,
 }
 
 impl<'b> Series<'b> {
     fn begin(accounting: &Accounting, crowds: &[Crowd]) -> Result<Self, MeasureError> {
-        let mut group = accounting.group()?;
+        let mut group = accounting.new_group()?;
         let most = crowds.last().map_or(0, |crowd| crowd.count);
         Ok(Self {
             instances: Vec::new(),
-            limits: group.limit_directories_of(most)?,
+            limits: group.member_limit_directories(most)?,
             group,
             begun: Instant::now(),
         })
@@ -173,19 +173,19 @@ impl<'b> Series<'b> {
             let mut launch = bench.launch(&["idle", "--touch", "4KiB"]);
             launch.marks = Marks::None;
             launch.limits.clone_from(&self.limits[place]);
-            subject.command(launch, Stdin::Held)
+            subject.command(launch, Stdin::HeldOpen)
         };
         let commands = missing.map(command).collect::<Result<Vec<_>, _>>()?;
         self.group.enter()?;
         for command in &commands {
             let limit = bench.limit;
-            let instance = Instance::start(command, Stdin::Held, limit, bench.interrupt)?;
+            let instance = Instance::start(command, Stdin::HeldOpen, limit, bench.interrupt)?;
             self.instances.push(instance);
         }
         // Nothing is timed here, so the harness leaves at once and charges nothing of its own.
         self.group.leave()?;
         for instance in self.instances.iter_mut().skip(wanted - commands.len()) {
-            instance.ready()?;
+            instance.wait_until_ready()?;
         }
         Ok(self.group.memory()?.sum().as_u64() as f64)
     }

@@ -11,8 +11,8 @@ use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
 
 use crate::experiments::MeasureError;
-use crate::host::page_cache::take_out;
-use crate::host::probe::disk_use::free;
+use crate::host::page_cache::evict;
+use crate::host::probe::disk_use::free_space;
 
 /// Its size: small, for there are a hundred of it; what it holds doesn't matter.
 pub(super) const SIZE: ByteSize = ByteSize::mib(1);
@@ -72,7 +72,7 @@ impl Bases {
     /// Why the disk has no room for `more` of them, if so.
     pub fn refuse(&self, more: usize) -> Result<(), String> {
         let directory = self.directory.path();
-        let free = free(directory).map_err(|error| {
+        let free = free_space(directory).map_err(|error| {
             let directory = directory.display();
             format!("not made: how much is free in {directory} can't be read: {error}")
         })?;
@@ -90,7 +90,7 @@ impl Bases {
             directory,
         };
         self.write(&base).map_err(failed(&base.file))?;
-        take_out(std::slice::from_ref(&base.file))?;
+        evict(std::slice::from_ref(&base.file))?;
         self.made.push(base.clone());
         Ok(base)
     }
@@ -131,7 +131,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
-    use crate::host::page_cache::held;
+    use crate::host::page_cache::cached_size;
 
     #[test]
     fn half_of_the_disk_stays_free() {
@@ -156,7 +156,7 @@ mod tests {
         assert!(found.blocks() * 512 >= SIZE.as_u64());
         assert_ne!(found.ino(), fs::metadata(&first.file).unwrap().ino());
         let files = [first.file, second.file];
-        assert_eq!(held(&files).unwrap(), ByteSize(0));
+        assert_eq!(cached_size(&files).unwrap(), ByteSize(0));
         drop(bases);
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
     }

@@ -12,7 +12,7 @@ use isobench_workloads::protocol::Message;
 use super::base::{Base, Bases, NAME, SIZE};
 use crate::experiments::start_cold::own_places;
 use crate::experiments::{Bench, MeasureError, Reading, Subject};
-use crate::host::page_cache::{bring_in, held};
+use crate::host::page_cache::{cached_size, load};
 use crate::host::probe::disk_use::{self, Entry};
 use crate::instance::command_line::CommandLine;
 use crate::instance::{Instance, Stdin, unexpected};
@@ -154,7 +154,7 @@ impl<'s> Series<'s> {
             }
         };
         let (group, mut instance) =
-            bench.start_after(subject, launch, Stdin::Held, Duration::ZERO, prepare)?;
+            bench.start_after(subject, launch, Stdin::HeldOpen, Duration::ZERO, prepare)?;
         if let Some(group) = &group {
             // Nothing is timed here, so the harness leaves at once and charges nothing of its own.
             group.leave()?;
@@ -163,9 +163,9 @@ impl<'s> Series<'s> {
             (Message::Begin, _) => {}
             (other, _) => return Err(unexpected(&other, "begin line").into()),
         }
-        self.written += disk_use::sum(&below(&written)?).as_u64();
+        self.written += disk_use::allocated_size(&below(&written)?).as_u64();
         read_all(&mut instance)?;
-        let ended = instance.finished()?;
+        let ended = instance.wait_until_exited()?;
         if let Some(group) = group {
             group.remove(ended)?;
         }
@@ -194,7 +194,7 @@ impl<'s> Series<'s> {
         });
         let bases = disk_use::entries(bases)?;
         let mut taken = Taken {
-            base: disk_use::sum(&bases).as_u64(),
+            base: disk_use::allocated_size(&bases).as_u64(),
             written: self.written,
             ..Taken::default()
         };
@@ -210,9 +210,9 @@ impl<'s> Series<'s> {
             *part += entry.allocated.as_u64();
         }
         // A host may take pages of theirs back at any time, and that is no matter of the target.
-        bring_in(&disk_use::files(&self.programs))?;
+        load(&disk_use::cacheable_files(&self.programs))?;
         for entries in [&self.programs, &bases] {
-            taken.cache += held(&disk_use::files(entries))?.as_u64();
+            taken.cache += cached_size(&disk_use::cacheable_files(entries))?.as_u64();
         }
         Ok(taken)
     }

@@ -148,7 +148,7 @@ impl Experiment for Net {
         let before = cpu_time::of_thread();
         let readings = exchange(&mut instance, &host, work)?;
         let host_work = cpu_time::of_thread().saturating_sub(before);
-        let ended = instance.finished()?;
+        let ended = instance.wait_until_exited()?;
         if let Some(group) = group {
             group.remove(ended)?;
         }

@@ -1,4 +1,4 @@
-//! The processor, and the settings of it that make timings noisy.
+//! The processor, and those of its settings that make timings noisy.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use raw_cpuid::{CpuId, Hypervisor};
 
 use super::{Finding, read_setting};
 
-/// Load above which another program is probably competing for the processors.
+/// The load average above which another program probably competes for the processors.
 const BUSY_LOAD: f32 = 0.5;
-/// Processors that are asked for their governor.
-const MOST_CPUS: usize = 1024;
+/// The number of processors whose frequency governor is read.
+const MAX_CPUS: usize = 1024;
 
 pub(super) fn findings() -> Vec<Finding> {
     let info = CpuInfo::current().ok();
@@ -36,12 +36,13 @@ pub(super) fn findings() -> Vec<Finding> {
     findings
 }
 
-/// QEMU's emulator says what it is where other hypervisors give their name: no setting has to be remembered.
+/// Detects QEMU's emulator by its name in CPUID, where other hypervisors have their own name.
 fn emulated() -> Option<Finding> {
     let hypervisor = CpuId::new().get_hypervisor_info()?.identify();
     (hypervisor == Hypervisor::QEMU).then(|| {
         Finding::fine(EMULATION, "Processor is emulated", EMULATED).concern(
-            "it is a program (QEMU's TCG): each kind of work is slowed by another factor",
+            "a program (QEMU's TCG) emulates the processor, and slows each kind of work by another \
+             factor",
             "use hardware for times; the lab is for behaviour (docs/lab.md)",
         )
     })
@@ -57,7 +58,7 @@ fn smt() -> Finding {
     let finding = Finding::fine("smt", "Simultaneous multithreading", value);
     if value == "on" {
         finding.concern(
-            "a sibling thread's work slows the measured one",
+            "the work of a sibling hardware thread slows the measured program",
             "for the steadiest figures: echo off > /sys/devices/system/cpu/smt/control",
         )
     } else {
@@ -65,7 +66,7 @@ fn smt() -> Finding {
     }
 }
 
-/// Where isobench may run, and with it all that it starts.
+/// The processors on which isobench and all its instances may run.
 fn affinity() -> Finding {
     let status = read_setting("/proc/self/status").unwrap_or_default();
     let list = |line: &str| Some(line.strip_prefix("Cpus_allowed_list:")?.trim().to_owned());
@@ -78,23 +79,23 @@ fn affinity() -> Finding {
 }
 
 fn governor() -> Finding {
-    // They may differ, core by core.
+    // Each processor has a governor of its own.
     let setting = |cpu: usize| {
         let path = format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor");
         read_setting(&path)
     };
-    let mut governors: Vec<_> = (0..MOST_CPUS).map_while(setting).collect();
+    let mut governors: Vec<_> = (0..MAX_CPUS).map_while(setting).collect();
     governors.sort();
     governors.dedup();
     let finding = |value: &str| Finding::fine("governor", "Frequency governor", value);
     if governors.is_empty() {
-        return finding("none (fixed, or set by the hypervisor)");
+        return finding("none (the frequency is fixed, or set by the hypervisor)");
     }
     if governors == ["performance"] {
         return finding("performance");
     }
     finding(&governors.join(", ")).concern(
-        "the clock rate changes with the load while measuring",
+        "the clock rate changes with the load during the run",
         "isobench run --tune, or cpupower frequency-set -g performance",
     )
 }
@@ -111,13 +112,13 @@ fn turbo() -> Finding {
         None => finding("no switch (none, or set by the hypervisor)"),
         Some(false) => finding("off"),
         Some(true) => finding("on").concern(
-            "the clock rate depends on heat and on what the other cores do",
-            "isobench run --tune switches it off for the run",
+            "the clock rate depends on heat and on the work of the other cores",
+            "isobench run --tune switches turbo off for the run",
         ),
     }
 }
 
-/// Waking up from a deep state takes this and longer.
+/// The wake-up time from which on an idle state is called deep.
 const DEEP: Duration = Duration::from_micros(50);
 
 fn idle_states() -> Finding {
@@ -142,7 +143,8 @@ fn idle_states() -> Finding {
                 return finding(value);
             }
             finding(value).concern(
-                "a processor that was idle takes that long to begin, which is in each start after a gap",
+                "an idle processor takes that long to wake up, and each start after a gap includes \
+                 that time",
                 "cpupower idle-set -D 50, or boot with intel_idle.max_cstate=1",
             )
         }
@@ -191,7 +193,7 @@ fn virtualized(is_guest: bool) -> Finding {
     let finding = |value: &str| Finding::fine("virtualized", "Host", value);
     if is_guest {
         finding("itself a virtual machine").concern(
-            "an outer hypervisor schedules it, and VMs inside it are nested or emulated",
+            "an outer hypervisor schedules this machine, and VMs inside are nested or emulated",
             "use a physical machine for absolute times; ratios still hold",
         )
     } else {

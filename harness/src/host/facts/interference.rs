@@ -1,5 +1,6 @@
-//! What takes processor time away from a run: the outer hypervisor, heat, a cgroup's quota. Each is a count that the kernel
-//! keeps, read once for the host's description and again around a run's samples.
+//! What takes processor time away from a run: the outer hypervisor, heat, and a cgroup's quota. The
+//! kernel counts all three. The counts are read for the host's description, and again before and
+//! after a run's samples.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,24 +10,25 @@ use procfs::{CurrentSI as _, KernelStats};
 
 use super::{Finding, read_setting};
 
-/// The part of the processors' time from which on the outer hypervisor's taking is worth a word.
+/// The share of the processors' time above which the time that the outer hypervisor takes is
+/// reported.
 const NOTICEABLE: f64 = 0.01;
 
-/// The counts at one moment, since the host was started.
+/// The kernel's counts since the host was booted, read at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Interference {
-    /// Ticks that the outer hypervisor gave to somebody else.
+    /// Ticks that the outer hypervisor gave to other machines.
     stolen: u64,
     /// Ticks of all kinds.
     ticks: u64,
-    /// How often a processor was slowed down because it was hot.
-    hot: u64,
-    /// Periods in which the cgroup of this process had used up its quota.
+    /// The number of times that a processor was slowed down because of heat.
+    slowed_by_heat: u64,
+    /// The number of periods in which the cgroup of this process used up its quota.
     throttled: u64,
 }
 
 impl Interference {
-    /// Reads the counts; one that this host doesn't have stays 0.
+    /// Reads the counts. A count that this host doesn't have is 0.
     pub fn now() -> Self {
         let total = KernelStats::current().map(|stats| stats.total).ok();
         let (stolen, ticks) = total.map_or((0, 0), |cpu| {
@@ -41,67 +43,68 @@ impl Interference {
         Self {
             stolen,
             ticks,
-            hot: heat(Path::new("/sys/devices/system/cpu")),
+            slowed_by_heat: slowed_by_heat(Path::new("/sys/devices/system/cpu")),
             throttled: own_group().map_or(0, |group| throttled(&group)),
         }
     }
 
-    /// What came between `before` and now, in words: nothing, on a quiet host.
-    pub fn since(self, before: Self) -> Vec<String> {
+    /// A warning for each kind of interference between `before` and `self`. On a quiet host there
+    /// is none.
+    pub fn warnings_since(self, before: Self) -> Vec<String> {
         let ticks = self.ticks.saturating_sub(before.ticks).max(1);
         let stolen = self.stolen.saturating_sub(before.stolen) as f64 / ticks as f64;
-        let hot = self.hot.saturating_sub(before.hot);
+        let slowed = self.slowed_by_heat.saturating_sub(before.slowed_by_heat);
         let throttled = self.throttled.saturating_sub(before.throttled);
-        let mut words = Vec::new();
+        let mut warnings = Vec::new();
         if stolen >= NOTICEABLE {
-            words.push(format!(
+            warnings.push(format!(
                 "the outer hypervisor took {:.1} % of the processors' time during the run",
                 stolen * 100.0
             ));
         }
-        if hot > 0 {
-            words.push(format!(
-                "processors were slowed down {hot} times during the run because they were hot"
+        if slowed > 0 {
+            warnings.push(format!(
+                "processors were slowed down {slowed} times during the run because of heat"
             ));
         }
         if throttled > 0 {
-            words.push(format!(
-                "isobench's own cgroup had used up its processor time in {throttled} periods of the run"
+            warnings.push(format!(
+                "isobench's own cgroup used up its processor time in {throttled} periods of the run"
             ));
         }
-        words
+        warnings
     }
 }
 
 pub(super) fn findings() -> Vec<Finding> {
     let now = Interference::now();
-    vec![stolen(now), hot(now), quota()]
+    vec![stolen(now), heat(now), quota()]
 }
 
 fn stolen(now: Interference) -> Finding {
-    let part = now.stolen as f64 / now.ticks.max(1) as f64;
-    let value = format!("{:.2} % since the start", part * 100.0);
+    let share = now.stolen as f64 / now.ticks.max(1) as f64;
+    let value = format!("{:.2} % since boot", share * 100.0);
     let finding = Finding::fine("steal", "Time taken by a hypervisor", value);
-    if part < NOTICEABLE {
+    if share < NOTICEABLE {
         return finding;
     }
     finding.concern(
         "an outer hypervisor runs other machines on these processors",
-        "use a machine whose processors are its own",
+        "use a machine that shares its processors with no other",
     )
 }
 
-fn hot(now: Interference) -> Finding {
-    let value = match now.hot {
-        0 => "never, or not told".to_owned(),
-        times => format!("{times} times since the start"),
+fn heat(now: Interference) -> Finding {
+    let value = match now.slowed_by_heat {
+        0 => "never, or not reported".to_owned(),
+        times => format!("{times} times since boot"),
     };
     let finding = Finding::fine("thermal", "Slowed down by heat", value);
-    if now.hot == 0 {
+    if now.slowed_by_heat == 0 {
         return finding;
     }
     finding.concern(
-        "the clock rate fell because a processor was hot, and may again",
+        "the clock rate fell because a processor was hot, and may fall again",
         "cool the machine, or run shorter profiles",
     )
 }
@@ -112,18 +115,18 @@ fn quota() -> Finding {
         return finding("none found".to_owned());
     };
     finding(format!("{quota:.2} CPUs")).concern(
-        "the kernel stops isobench and its instances whenever that is used up",
-        "run it in a cgroup without a quota (cpu.max, cpu.cfs_quota_us)",
+        "the kernel stops isobench and its instances when the quota is used up",
+        "run isobench in a cgroup without a quota (cpu.max, cpu.cfs_quota_us)",
     )
 }
 
-/// The directory of the cgroup that this process is in, where processor time is counted.
+/// The directory of this process's cgroup, in the hierarchy that counts processor time.
 fn own_group() -> Option<PathBuf> {
     let hierarchies = Hierarchies::detect_for(&[Controller::Cpu]).ok()?;
     Some(hierarchies.of(Controller::Cpu).ok()?.home.clone())
 }
 
-/// Processors' worth of time that the group in `directory` may use, if there is a limit.
+/// How many processors' time the cgroup `directory` may use; `None` if there is no limit.
 fn quota_of(directory: &Path) -> Option<f64> {
     let read = |file: &str| fs::read_to_string(directory.join(file)).ok();
     let (quota, period) = match read("cpu.max") {
@@ -133,20 +136,22 @@ fn quota_of(directory: &Path) -> Option<f64> {
         }
         None => (read("cpu.cfs_quota_us")?, read("cpu.cfs_period_us")?),
     };
-    // No limit is "max" in version 2, and -1 in version 1.
+    // Without a limit, cgroup v2 says "max" and v1 says -1.
     let quota: f64 = quota.trim().parse().ok().filter(|quota| *quota > 0.0)?;
     let period: f64 = period.trim().parse().ok().filter(|period| *period > 0.0)?;
     Some(quota / period)
 }
 
+/// The number of periods in which the cgroup `directory` used up its quota.
 fn throttled(directory: &Path) -> u64 {
     let text = fs::read_to_string(directory.join("cpu.stat")).unwrap_or_default();
     let count = |line: &str| line.strip_prefix("nr_throttled ")?.trim().parse().ok();
     text.lines().find_map(count).unwrap_or_default()
 }
 
-/// How often cores were slowed down by heat; packages say so for each of their processors again.
-fn heat(cpus: &Path) -> u64 {
+/// How often cores were slowed down by heat. Packages have a count as well, but each of their
+/// processors repeats it, so a sum would count one event many times.
+fn slowed_by_heat(cpus: &Path) -> u64 {
     let entries = fs::read_dir(cpus).into_iter().flatten().flatten();
     let counts = entries.filter_map(|entry| {
         let file = entry.path().join("thermal_throttle/core_throttle_count");
@@ -160,30 +165,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_came_between_is_told() {
+    fn warnings_are_about_the_time_between_two_readings() {
         let before = Interference {
             stolen: 500,
             ticks: 10_000,
-            hot: 3,
+            slowed_by_heat: 3,
             throttled: 7,
         };
-        assert_eq!(before.since(before), Vec::<String>::new());
+        assert_eq!(before.warnings_since(before), Vec::<String>::new());
         let after = Interference {
             stolen: 520,
             ticks: 11_000,
-            hot: 4,
+            slowed_by_heat: 4,
             throttled: 9,
         };
-        let words = after.since(before);
-        assert_eq!(words.len(), 3);
-        assert!(
-            words[0].contains("2.0 %") && words[2].contains("2 periods"),
-            "{words:?}"
-        );
+        let warnings = after.warnings_since(before);
+        assert_eq!(warnings.len(), 3);
+        assert!(warnings[0].contains("2.0 %"), "{warnings:?}");
+        assert!(warnings[1].contains("1 times"), "{warnings:?}");
+        assert!(warnings[2].contains("2 periods"), "{warnings:?}");
     }
 
     #[test]
-    fn a_quota_is_read_in_both_versions() {
+    fn a_quota_is_read_in_both_cgroup_versions() {
         let directory = tempfile::tempdir().unwrap();
         let write = |file: &str, text: &str| fs::write(directory.path().join(file), text).unwrap();
         assert_eq!(quota_of(directory.path()), None);

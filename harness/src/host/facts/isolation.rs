@@ -1,4 +1,5 @@
-//! What isolation this host offers: KVM, namespaces, overlayfs, cgroups. Tried, not assumed.
+//! The means of isolation that this host offers: KVM, namespaces, overlayfs, cgroups. Each is tried
+//! out.
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -12,11 +13,18 @@ use crate::host::programs::Programs;
 
 const KVM: &str = "/dev/kvm";
 
-/// What gives a host a KVM in hardware.
+/// The fix for a host without hardware KVM.
 const HARDWARE: &str = "use a host with VT-x or AMD-V for figures of hardware virtualization";
 
-/// How an ordinary user comes by cgroups.
-const DELEGATION: &str = "run as root, or in a session with a delegated cgroup: systemd-run --user --scope -p Delegate=yes";
+/// The fix for a user who may make no cgroups.
+const DELEGATION: &str = "run as root, or in a session with a delegated cgroup: \
+    systemd-run --user --scope -p Delegate=yes";
+
+/// The fix for a program of isobench that is missing or old.
+const BUILD: &str = "build all programs with `cargo build --release --bins`";
+
+/// The fix for a KVM that fails.
+const KERNEL_LOG: &str = "see the kernel's log (dmesg) for KVM's reason";
 
 pub(super) fn findings(programs: &Programs) -> Vec<Finding> {
     let mut findings = vec![privileges()];
@@ -35,32 +43,39 @@ fn privileges() -> Finding {
     Finding::fine("user", "Running as", value)
 }
 
+/// The finding about KVM, before its severity is known.
+fn kvm_finding(value: &str) -> Finding {
+    Finding::fine("kvm", "KVM", value)
+}
+
 fn kvm(programs: &Programs) -> Vec<Finding> {
-    let finding = |value: &str| Finding::fine("kvm", "KVM", value);
     let missing = match OpenOptions::new().read(true).write(true).open(KVM) {
         Ok(_) => return probed_kvm(programs),
-        Err(e) if e.kind() == ErrorKind::NotFound => finding("absent").missing(
+        Err(e) if e.kind() == ErrorKind::NotFound => kvm_finding("absent").missing(
             Need::Kvm,
             format!("there is no {KVM}"),
-            "load the module kvm_intel or kvm_amd, and enable virtualization in the firmware or, in a VM, nesting",
+            "load the module kvm_intel or kvm_amd, and enable virtualization in the firmware \
+             or, in a VM, nesting",
         ),
-        Err(e) if e.kind() == ErrorKind::PermissionDenied => finding("not permitted").missing(
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => kvm_finding("not permitted").missing(
             Need::Kvm,
-            format!("{KVM} may not be opened by this user"),
-            "add the user to the group that owns it (usermod -aG kvm USER) and log in again, or run as root",
+            format!("this user may not open {KVM}"),
+            format!(
+                "add the user to the group that owns {KVM} (usermod -aG kvm USER) and log in \
+                 again, or run as root"
+            ),
         ),
-        Err(e) => finding("unusable").missing(
+        Err(e) => kvm_finding("unusable").missing(
             Need::Kvm,
             format!("{KVM} can't be opened: {e}"),
-            "see the kernel's log (dmesg) for KVM's reason",
+            KERNEL_LOG,
         ),
     };
     vec![missing]
 }
 
-/// Starts a probe VM: what the modules are called says less than what they do.
+/// Starts a probe VM, because the names of the kernel's modules don't tell what KVM can do.
 fn probed_kvm(programs: &Programs) -> Vec<Finding> {
-    let finding = |value: &str| Finding::fine("kvm", "KVM", value);
     let output = match Command::new(&programs.vmm)
         .arg("probe")
         .stdin(Stdio::null())
@@ -68,40 +83,39 @@ fn probed_kvm(programs: &Programs) -> Vec<Finding> {
     {
         Ok(output) => output,
         Err(e) => {
-            return vec![finding("not probed").missing(
+            return vec![kvm_finding("not probed").missing(
                 Need::Kvm,
                 format!("{} can't be run: {e}", programs.vmm.display()),
-                "build all programs with `cargo build --release --bins`",
+                BUILD,
             )];
         }
     };
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        return vec![finding("a VM can't be made").missing(
+        return vec![kvm_finding("a VM can't be made").missing(
             Need::Kvm,
             stderr.trim().to_owned(),
-            "see the kernel's log (dmesg) for KVM's reason",
+            KERNEL_LOG,
         )];
     }
     match serde_json::from_slice::<serde_json::Value>(&output.stdout) {
         Ok(probe) => vec![kind_of_kvm(&probe), guest_kernel(&probe)],
-        Err(e) => vec![finding("not probed").missing(
+        Err(e) => vec![kvm_finding("not probed").missing(
             Need::Kvm,
             format!("the probe's answer can't be read: {e}"),
-            "build all programs with `cargo build --release --bins`",
+            BUILD,
         )],
     }
 }
 
 fn kind_of_kvm(probe: &serde_json::Value) -> Finding {
-    let finding = |value: &str| Finding::fine("kvm", "KVM", value);
     if probe["kind"] == "hardware" {
-        return finding("hardware KVM");
+        return kvm_finding("hardware KVM");
     }
-    finding("software KVM").concern(
+    kvm_finding("software KVM").concern(
         format!(
-            "no hardware virtualization: the guest's ring 0 is interpreted at {:.1} million instructions a second, \
-             and a VM exit costs more than on hardware",
+            "no hardware virtualization: the guest's ring 0 is interpreted at {:.1} million \
+             instructions a second, and a VM exit costs more than on hardware",
             probe["ring0_mips"].as_f64().unwrap_or(f64::NAN)
         ),
         HARDWARE,
@@ -141,26 +155,28 @@ fn user_namespaces(programs: &Programs) -> Finding {
         Ok(output) => finding("refused").missing(
             Need::UserNamespaces,
             String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            "allow them: sysctl user.max_user_namespaces=10000, kernel.unprivileged_userns_clone=1 (Debian) and \
+            "allow user namespaces: sysctl user.max_user_namespaces=10000, \
+             kernel.unprivileged_userns_clone=1 (Debian) and \
              kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), or run as root",
         ),
         Err(e) => finding("not tried").missing(
             Need::UserNamespaces,
             format!("{} can't be run: {e}", programs.floor.display()),
-            "build all programs with `cargo build --release --bins`",
+            BUILD,
         ),
     }
 }
 
 fn overlayfs() -> Finding {
-    let known = read_setting("/proc/filesystems")
+    let is_listed = read_setting("/proc/filesystems")
         .is_some_and(|all| all.lines().any(|line| line.ends_with("\toverlay")));
     let finding = |value: &str| Finding::fine("overlayfs", "overlayfs", value);
-    if known || Path::new("/sys/module/overlay").exists() {
+    if is_listed || Path::new("/sys/module/overlay").exists() {
         finding("available")
     } else {
         finding("not loaded").concern(
-            "the container's root file system falls back to bind mounts of its layers' entries",
+            "the container's root file system is made of bind mounts of its layers' entries \
+             instead",
             "modprobe overlay",
         )
     }
@@ -178,11 +194,10 @@ fn cgroups() -> Finding {
     };
     match detected.of(Controller::Pids) {
         Ok(_) => finding(&format!("{}: memory and pids are usable", version(memory))),
-        Err(unusable) => finding(&format!(
-            "{}: memory is usable, pids is not",
-            version(memory)
-        ))
-        .concern(unusable.to_string(), DELEGATION),
+        Err(unusable) => {
+            let value = format!("{}: memory is usable, pids is not", version(memory));
+            finding(&value).concern(unusable.to_string(), DELEGATION)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use bytesize::ByteSize;
 use procfs::{Current as _, Meminfo};
 
-use super::{Finding, bracketed, read_setting};
+use super::{Finding, chosen_option, read_setting};
 
 pub(super) fn findings() -> Vec<Finding> {
     let memory = Meminfo::current().ok();
@@ -52,11 +52,11 @@ fn swap(used: u64) -> Finding {
 
 fn huge_pages() -> Finding {
     let setting = read_setting("/sys/kernel/mm/transparent_hugepage/enabled");
-    let value = setting.as_deref().map_or("not built in", bracketed);
+    let value = setting.as_deref().map_or("not built in", chosen_option);
     let finding = Finding::fine("thp", "Transparent huge pages", value);
     if value == "always" {
         finding.concern(
-            "memory is charged in steps of 2 MiB, more than the programs touched",
+            "memory is charged in steps of 2 MiB, which is more than the programs touch",
             "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
         )
     } else {
@@ -67,7 +67,7 @@ fn huge_pages() -> Finding {
 fn ksm() -> Finding {
     match read_setting("/sys/kernel/mm/ksm/run").as_deref() {
         Some("1") => Finding::fine("ksm", "Kernel same-page merging", "on").concern(
-            "equal pages of different instances are merged while memory is measured",
+            "the kernel merges equal pages of different instances while memory is measured",
             "echo 0 > /sys/kernel/mm/ksm/run",
         ),
         Some(_) => Finding::fine("ksm", "Kernel same-page merging", "off"),
@@ -84,7 +84,8 @@ fn clock_source() -> Finding {
         finding
     } else {
         finding.concern(
-            "reading the clock is a system call or slow device access, and is part of every timing",
+            "reading the clock takes a system call or a slow device access, and each timing \
+             includes that",
             "boot with clocksource=tsc if the processor's counter is steady",
         )
     }

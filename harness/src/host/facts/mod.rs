@@ -1,7 +1,7 @@
-//! What this host is and what it can run, found by reading `/proc` and `/sys` and by trying.
+//! Facts about this host and what it can run, found by reading `/proc` and `/sys` and by trying.
 //!
-//! The same findings serve `isobench doctor`, the decision which targets can run, and the host's description in
-//! every results file. Nothing on the host is changed.
+//! The same findings serve `isobench doctor`, the decision which targets can run, and the host's
+//! description in every results file. Nothing on the host is changed.
 
 mod cpu;
 mod interference;
@@ -17,49 +17,51 @@ pub use interference::Interference;
 
 use crate::host::programs::Programs;
 
-/// What a target may need of the host.
+/// A facility of the host that a target may need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Need {
-    /// A `/dev/kvm` that a VM can be made with.
+    /// A `/dev/kvm` with which a VM can be made.
     Kvm,
-    /// A KVM on which a guest can have a kernel.
+    /// A KVM on which a guest kernel can run.
     GuestKernel,
-    /// Creating user namespaces, and the six others inside one.
+    /// A user namespace, and namespaces of the six other kinds inside.
     UserNamespaces,
     /// A cgroup in which memory is accounted.
     MemoryCgroup,
 }
 
-/// How a finding bears on the measurements.
+/// How much a finding disturbs the measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// As it should be, or a plain fact.
+pub enum Severity {
+    /// The finding is a plain fact, or as it should be.
     Fine,
-    /// Works, but makes numbers noisier or less comparable.
+    /// The finding makes figures noisier or less comparable.
     Concern,
-    /// Missing: something can't be run.
+    /// The finding keeps a target or a part of the measurements from running.
     Missing,
 }
 
-/// One thing found out about the host.
+/// One fact about the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Stable key.
+    /// The finding's key, which doesn't change between versions.
     pub key: &'static str,
-    /// What it is called.
+    /// The finding's title.
     pub label: &'static str,
     /// What was found.
     pub value: String,
-    /// How it bears on the measurements.
-    pub verdict: Verdict,
-    /// Why it's a concern or missing.
+    /// How much the finding disturbs the measurements.
+    #[serde(rename = "verdict")]
+    pub severity: Severity,
+    /// Why the finding isn't fine.
     pub reason: Option<String>,
-    /// What to do about it.
+    /// What the user can do about the finding.
     pub fix: Option<String>,
-    /// What can't be had because of it.
-    pub lacks: Option<Need>,
+    /// The need that the host doesn't meet because of this finding.
+    #[serde(rename = "lacks")]
+    pub unmet_need: Option<Need>,
 }
 
 impl Finding {
@@ -68,23 +70,23 @@ impl Finding {
             key,
             label,
             value: value.into(),
-            verdict: Verdict::Fine,
+            severity: Severity::Fine,
             reason: None,
             fix: None,
-            lacks: None,
+            unmet_need: None,
         }
     }
 
     pub(crate) fn concern(self, reason: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
-            verdict: Verdict::Concern,
+            severity: Severity::Concern,
             reason: Some(reason.into()),
             fix: Some(fix.into()),
             ..self
         }
     }
 
-    /// What a results file says of it.
+    /// The finding as a results file holds it.
     pub(crate) fn fact(&self) -> Fact {
         Fact {
             key: self.key.to_owned(),
@@ -96,14 +98,14 @@ impl Finding {
 
     fn missing(self, need: Need, reason: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
-            verdict: Verdict::Missing,
-            lacks: Some(need),
+            severity: Severity::Missing,
+            unmet_need: Some(need),
             ..self.concern(reason, fix)
         }
     }
 }
 
-/// Everything found out about the host.
+/// All findings about the host.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct HostReport {
     /// The findings, in a fixed order.
@@ -111,7 +113,7 @@ pub struct HostReport {
 }
 
 impl HostReport {
-    /// Looks at this host. Trying out namespaces and KVM takes some tens of milliseconds.
+    /// Inspects this host. Trying out namespaces and KVM takes some tens of milliseconds.
     pub fn inspect(programs: &Programs) -> Self {
         let mut findings = cpu::findings();
         findings.extend(interference::findings());
@@ -120,9 +122,10 @@ impl HostReport {
         Self { findings }
     }
 
-    /// Why `need` can't be met on this host, if so.
+    /// Why this host doesn't meet `need`; `None` if the host meets the need.
     pub fn lacks(&self, need: Need) -> Option<Unavailable> {
-        let finding = self.findings.iter().find(|f| f.lacks == Some(need))?;
+        let mut findings = self.findings.iter();
+        let finding = findings.find(|finding| finding.unmet_need == Some(need))?;
         Some(Unavailable {
             reason: finding.reason.clone()?,
             fix: finding.fix.clone()?,
@@ -149,17 +152,17 @@ impl HostReport {
     }
 }
 
-/// The trimmed content of a file under `/proc` or `/sys`, if it's there and can be read.
+/// The trimmed content of a file under `/proc` or `/sys`; `None` if the file can't be read.
 fn read_setting(path: &str) -> Option<String> {
     Some(fs::read_to_string(path).ok()?.trim().to_owned())
 }
 
-/// The choice in brackets of a setting such as `always [madvise] never`.
-pub(crate) fn bracketed(setting: &str) -> &str {
+/// The chosen option of a setting such as `always [madvise] never`: the option in brackets.
+pub(crate) fn chosen_option(setting: &str) -> &str {
     setting
         .split_once('[')
         .and_then(|(_, rest)| rest.split_once(']'))
-        .map_or(setting, |(choice, _)| choice)
+        .map_or(setting, |(option, _)| option)
 }
 
 #[cfg(test)]
@@ -167,13 +170,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_chosen_setting_is_the_one_in_brackets() {
-        assert_eq!(bracketed("always [madvise] never"), "madvise");
-        assert_eq!(bracketed("never"), "never");
+    fn the_chosen_option_is_in_brackets_or_stands_alone() {
+        assert_eq!(chosen_option("always [madvise] never"), "madvise");
+        assert_eq!(chosen_option("never"), "never");
     }
 
     #[test]
-    fn a_missing_need_gives_its_reason_and_fix() {
+    fn an_unmet_need_has_the_reason_of_its_finding() {
         let report = HostReport {
             findings: vec![
                 Finding::fine("kernel", "Kernel", "Linux 6"),

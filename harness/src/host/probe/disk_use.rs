@@ -1,7 +1,9 @@
-//! What files take on a disk: the blocks that their file system has given them, each file once.
+//! The space that files take on a disk: the blocks that the file system has allocated, each file
+//! once.
 //!
-//! A file's length says something else. A file with holes takes less; a short one takes a whole block; two names of one
-//! file take what one does. Blocks that two files share (reflinks) are counted for each: stat(2) can't tell.
+//! A file's length is a different figure. A file with holes takes less than its length, and a short
+//! file takes a whole block. A file with two names is counted once. Blocks that two files share
+//! (reflinks) are counted for each file, because stat(2) doesn't tell that they are shared.
 
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
@@ -11,34 +13,35 @@ use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 
-/// The unit of `st_blocks`, whatever a file system's own blocks are.
+/// The unit of `st_blocks` in bytes (stat(2)). A file system's own blocks may have another size.
 const BLOCK: u64 = 512;
 
-/// What a file takes could not be found out.
+/// The space that a file takes could not be found out.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot look at {}, to add up what is on the disk", path.display())]
+#[error("cannot find out how much space {} takes on the disk", path.display())]
 pub struct DiskUseError {
     /// The file or directory.
     path: PathBuf,
-    /// Why.
+    /// The kernel's reason.
     source: io::Error,
 }
 
 /// A file, directory or link on a disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// One of its names.
+    /// The path of the file, or one of its paths.
     pub path: PathBuf,
-    /// What it takes.
+    /// The size of the allocated blocks.
     pub allocated: ByteSize,
-    /// Whether it's a regular file that isn't empty, so that the page cache may hold some of it.
-    pub has_pages: bool,
+    /// Whether the page cache may hold some of the entry: it is a regular file and isn't empty.
+    pub is_cacheable: bool,
 }
 
-/// `places` and all that is below them, each file once, however many names it has. Links are not followed.
+/// Lists `places` and all that is below them. A file with several names is listed once. Symbolic
+/// links are not followed.
 ///
 /// # Errors
-/// Something can't be looked at: a sum without it would be too small.
+/// A file or directory can't be read. A list without its size would give too small a sum.
 pub fn entries(places: impl IntoIterator<Item = PathBuf>) -> Result<Vec<Entry>, DiskUseError> {
     let mut pending: Vec<PathBuf> = places.into_iter().collect();
     let mut seen = HashSet::new();
@@ -59,35 +62,36 @@ pub fn entries(places: impl IntoIterator<Item = PathBuf>) -> Result<Vec<Entry>, 
         }
         entries.push(Entry {
             allocated: ByteSize(found.blocks() * BLOCK),
-            has_pages: found.is_file() && found.len() > 0,
+            is_cacheable: found.is_file() && found.len() > 0,
             path,
         });
     }
     Ok(entries)
 }
 
-/// What `entries` take together.
-pub fn sum<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> ByteSize {
+/// The space that `entries` take together.
+pub fn allocated_size<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> ByteSize {
     let sizes = entries.into_iter().map(|entry| entry.allocated.as_u64());
     ByteSize(sizes.sum())
 }
 
-/// The files among `entries` of which the page cache may hold something.
-pub fn files(entries: &[Entry]) -> Vec<PathBuf> {
-    let files = entries.iter().filter(|entry| entry.has_pages);
+/// The paths of those `entries` that may be in the page cache.
+pub fn cacheable_files(entries: &[Entry]) -> Vec<PathBuf> {
+    let files = entries.iter().filter(|entry| entry.is_cacheable);
     files.map(|entry| entry.path.clone()).collect()
 }
 
-/// What can still be written to the disk of `directory`.
+/// The free space on the disk of `directory`, as far as this user may fill it.
 ///
 /// # Errors
-/// The kernel doesn't say.
-pub fn free(directory: &Path) -> io::Result<ByteSize> {
+/// statvfs(2) fails.
+pub fn free_space(directory: &Path) -> io::Result<ByteSize> {
     let disk = nix::sys::statvfs::statvfs(directory)?;
     Ok(ByteSize(disk.blocks_available() * disk.fragment_size()))
 }
 
-/// Overlayfs makes an empty directory that nobody may list, its owner included.
+/// Whether `found` is a directory that somebody may list. Overlayfs makes an empty directory that
+/// nobody may list, not even its owner.
 fn may_be_listed(found: &Metadata) -> bool {
     found.is_dir() && found.mode() & 0o777 != 0
 }
@@ -114,33 +118,38 @@ mod tests {
         fs::write(path("empty"), "").unwrap();
         let found = entries([directory.path().to_owned(), path("file")]).unwrap();
         assert_eq!(found.len(), 5, "{found:?}");
-        assert_eq!(files(&found).len(), 1);
-        let of_file = found.iter().find(|entry| entry.has_pages).unwrap();
+        assert_eq!(cacheable_files(&found).len(), 1);
+        let of_file = found.iter().find(|entry| entry.is_cacheable).unwrap();
         let blocks = fs::metadata(path("file")).unwrap().blocks();
         assert_eq!(of_file.allocated, ByteSize(blocks * 512));
-        assert!(sum(&found) >= of_file.allocated && of_file.allocated >= ByteSize(8192));
+        assert!(of_file.allocated >= ByteSize(8192), "{found:?}");
+        assert!(allocated_size(&found) >= of_file.allocated, "{found:?}");
     }
 
     #[test]
-    fn a_hole_takes_nothing() {
+    fn a_hole_takes_no_space() {
         let directory = on_disk();
         let path = directory.path().join("sparse");
         let file = fs::File::create(&path).unwrap();
         file.set_len(1 << 30).unwrap();
         let found = entries([path]).unwrap();
-        assert!(sum(&found) < ByteSize::mib(1), "{found:?}");
+        assert!(allocated_size(&found) < ByteSize::mib(1), "{found:?}");
     }
 
     #[test]
-    fn what_can_t_be_looked_at_is_an_error() {
+    fn the_error_for_a_missing_file_names_the_file() {
         let error = entries(["/no/such/file".into()]).unwrap_err().to_string();
         assert!(error.contains("/no/such/file"), "{error}");
-        assert!(free(Path::new("/no/such/directory")).is_err());
-        assert!(free(Path::new("/")).is_ok());
     }
 
     #[test]
-    fn a_directory_that_nobody_may_list_is_taken_for_empty() {
+    fn only_an_existing_directory_has_free_space() {
+        assert!(free_space(Path::new("/no/such/directory")).is_err());
+        assert!(free_space(Path::new("/")).is_ok());
+    }
+
+    #[test]
+    fn a_directory_that_nobody_may_list_counts_as_empty() {
         let directory = on_disk();
         let closed = directory.path().join("work");
         fs::create_dir(&closed).unwrap();

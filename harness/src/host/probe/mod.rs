@@ -1,4 +1,4 @@
-//! Probes: the places that read what the kernel says of running instances, and of their files.
+//! What the kernel reports about the memory of running instances, and about files on a disk.
 
 pub mod disk_use;
 pub mod pss;

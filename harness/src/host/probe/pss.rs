@@ -1,4 +1,4 @@
-//! Proportional set size of processes, from `/proc/PID/smaps_rollup` (proc(5)).
+//! The proportional set size of processes, from `/proc/PID/smaps_rollup` (proc(5)).
 
 use std::iter::Sum;
 
@@ -7,29 +7,29 @@ use nix::unistd::Pid;
 use procfs::ProcResult;
 use procfs::process::{Process, StatFlags, all_processes};
 
-/// Memory that processes map; a page shared by `n` processes counts as `1/n` of itself for each.
+/// The memory that processes map. A page that `n` processes share counts as `1/n` page for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pss {
-    /// Anonymous pages.
+    /// The size of anonymous pages.
     pub anon: ByteSize,
-    /// Pages of files and of shared memory.
+    /// The size of pages of files and of shared memory.
     pub file: ByteSize,
 }
 
 impl Pss {
-    /// The sum of the sets of `root` and all its descendants.
+    /// The sum for the process `root` and all its descendants.
     ///
     /// # Errors
-    /// One has gone meanwhile, or isn't ours to look at.
+    /// A process has ended meanwhile, or this user may not look at a process.
     pub fn of_tree(root: Pid) -> ProcResult<Self> {
         process_tree(root)?.iter().map(Self::of_process).sum()
     }
 
-    /// The sum of the sets of `processes`, of which a thread of the kernel's has none: KVM puts one for each VM into the
-    /// cgroup of its process.
+    /// The sum for `processes`. Kernel threads count as nothing: KVM puts a kernel thread for each
+    /// VM into the cgroup of the VM's process.
     ///
     /// # Errors
-    /// One has gone meanwhile, or isn't ours to look at.
+    /// A process has ended meanwhile, or this user may not look at a process.
     pub fn of_processes(processes: Vec<Pid>) -> ProcResult<Self> {
         let each = processes.into_iter();
         each.map(|pid| {
@@ -42,7 +42,7 @@ impl Pss {
         .sum()
     }
 
-    /// The set of one process.
+    /// The proportional set size of one process.
     fn of_process(process: &Process) -> ProcResult<Self> {
         let rollup = process.smaps_rollup()?.memory_map_rollup;
         let sum = |field: &str| {
@@ -57,10 +57,10 @@ impl Pss {
 }
 
 impl Sum for Pss {
-    fn sum<I: Iterator<Item = Self>>(sets: I) -> Self {
-        sets.fold(Self::default(), |sum, set| Self {
-            anon: sum.anon + set.anon,
-            file: sum.file + set.file,
+    fn sum<I: Iterator<Item = Self>>(sizes: I) -> Self {
+        sizes.fold(Self::default(), |sum, size| Self {
+            anon: sum.anon + size.anon,
+            file: sum.file + size.file,
         })
     }
 }
@@ -70,7 +70,8 @@ impl Sum for Pss {
 /// # Errors
 /// `/proc` can't be read.
 pub fn process_tree(root: Pid) -> ProcResult<Vec<Process>> {
-    // A `Process` holds a descriptor, of which there may be fewer than processes on a host: only those of the tree are kept.
+    // A `Process` holds a descriptor, and a host may have more processes than one process may have
+    // descriptors. So only processes of the tree are kept as a `Process`.
     let mut others: Vec<(i32, i32)> = all_processes()?
         .flatten()
         .filter_map(|process| Some((process.stat().ok()?.ppid, process.pid)))
@@ -81,7 +82,7 @@ pub fn process_tree(root: Pid) -> ProcResult<Vec<Process>> {
         let parent = tree[next].pid;
         let (children, rest): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|(ppid, _)| *ppid == parent);
-        // One that has ended meanwhile is no longer in it.
+        // A process that has ended meanwhile is left out.
         tree.extend(
             children
                 .into_iter()
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_of_the_kernel_has_no_memory() {
+    fn a_kernel_thread_counts_as_nothing() {
         if lacks(Need::KernelThreads) {
             return;
         }
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_holds_children_and_has_a_size() {
+    fn a_process_tree_holds_children_and_a_process_has_a_size() {
         let mut child = std::process::Command::new("sleep")
             .arg("60")
             .spawn()
@@ -122,9 +123,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(pids.contains(&child.id().try_into().unwrap()), "{pids:?}");
-        assert!(
-            own.anon > ByteSize::kib(16) && own.file > ByteSize::kib(16),
-            "{own:?}"
-        );
+        assert!(own.anon > ByteSize::kib(16), "{own:?}");
+        assert!(own.file > ByteSize::kib(16), "{own:?}");
     }
 }

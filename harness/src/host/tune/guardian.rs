@@ -1,4 +1,5 @@
-//! The process that changes the host's settings for a run and puts them back when the run is over, or gone.
+//! The guardian: the process that changes the host's settings for a run, and restores them when the
+//! harness has finished or has been killed.
 
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -7,43 +8,51 @@ use std::sync::Arc;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
-use super::{Word, settings};
+use super::{GuardianMessage, settings};
 
-/// Changes the settings below `root`, tells which, waits for the end of standard input, and puts them back.
+/// Changes the settings below `root`, reports each change on standard output, waits for the end of
+/// standard input, and restores the settings. The exit code is 1 if a setting can't be restored.
 ///
 /// # Errors
-/// Signals can't be held off; nothing is changed then.
-pub fn keep(root: &Path) -> io::Result<ExitCode> {
-    // Whoever ends this process by one of these means the run, whose end is seen here anyway.
+/// No handlers for signals can be installed. Nothing is changed then.
+pub fn run(root: &Path) -> io::Result<ExitCode> {
+    // These signals are meant for the whole run. The guardian sees the run's end on standard input.
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::default())?;
     }
     let mut changed = Vec::new();
-    for setting in settings::wanted(root) {
-        // Said before it is done: the harness must know of it if this process is killed in between.
-        tell(&Word::Changing(setting.clone()));
+    for setting in settings::wanted_changes(root) {
+        // The harness must know of the change even if this process is killed just after the change.
+        // So the message comes first.
+        send(&GuardianMessage::Changing(setting.clone()));
         match settings::write(root, &setting.path, &setting.to) {
             Ok(()) => changed.push(setting),
-            Err(error) => tell(&Word::Refused(error.to_string())),
+            Err(error) => send(&GuardianMessage::Refused(error.to_string())),
         }
     }
-    tell(&Word::Ready);
-    // Nothing is ever said; a harness that has gone ends it as one that is done does.
-    let mut nothing = [0; 64];
+    send(&GuardianMessage::Ready);
+    wait_for_end_of_input();
+    let unrestored = settings::restore(root, &changed);
+    Ok(ExitCode::from(u8::from(!unrestored.is_empty())))
+}
+
+/// Waits until the harness closes its end of the pipe, or the kernel closes that end because the
+/// harness has ended. The harness never writes anything.
+fn wait_for_end_of_input() {
+    let mut ignored = [0; 64];
     loop {
-        match io::stdin().read(&mut nothing) {
+        match io::stdin().read(&mut ignored) {
             Ok(1..) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             _ => break,
         }
     }
-    let kept = settings::put_back(root, &changed);
-    Ok(ExitCode::from(u8::from(!kept.is_empty())))
 }
 
-/// A harness that has gone hears nothing, which is no failure: its end is seen next.
-fn tell(word: &Word) {
-    let line = serde_json::to_string(word).unwrap_or_default();
+/// Sends a message to the harness. If the harness has ended, the message is lost, and the guardian
+/// sees the end of its input next.
+fn send(message: &GuardianMessage) {
+    let line = serde_json::to_string(message).unwrap_or_default();
     let mut stdout = io::stdout();
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }

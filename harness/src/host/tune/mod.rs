@@ -1,10 +1,11 @@
-//! `isobench run --tune`: settings of the host that make timings noisy, changed for the run and put back at its end, however it
-//! ends.
+//! `isobench run --tune`: changes settings of the host that make timings noisy, and restores them
+//! at the end of the run, in whatever way the run ends.
 //!
-//! A harness that is killed can put nothing back. So a second process, the *guardian* ([`guardian`]), makes the changes and
-//! knows what was there before. It listens to a pipe that only the harness holds the other end of: when that end is gone, for
-//! whatever reason, it puts everything back. Should the guardian be killed instead, the harness does it. Both live in memory
-//! alone, as the settings do: a host that crashes comes up with its own.
+//! A killed harness can restore nothing. So a second process, the *guardian* ([`guardian`]), makes
+//! the changes and knows the values from before. The guardian reads from a pipe whose other end
+//! only the harness holds. When the harness closes that end or has ended, the guardian restores all
+//! settings. If the guardian is killed instead, the harness restores them. All of these settings
+//! live in the kernel's memory: after a crash the host boots with its own.
 
 pub mod guardian;
 mod settings;
@@ -17,111 +18,114 @@ use std::process::{Child, Command, Stdio};
 use isobench_reports::model::Setting;
 use serde::{Deserialize, Serialize};
 
-/// The settings can't be changed safely.
+/// The host's settings can't be changed or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum TuneError {
-    /// The process that puts them back can't be had.
-    #[error("cannot start the process that would put the host's settings back")]
-    Guardian(#[source] io::Error),
-    /// It has gone.
-    #[error("the process that puts the host's settings back ended too early")]
-    Gone,
-    /// Some are still changed.
-    #[error("these settings of the host could not be put back: {0}; do it by hand")]
-    Kept(String),
+    /// The guardian can't be started.
+    #[error("cannot start the process that would restore the host's settings")]
+    Start(#[source] io::Error),
+    /// The guardian has ended before all settings were changed.
+    #[error("the process that restores the host's settings ended too early")]
+    EndedEarly,
+    /// Some settings are still changed.
+    #[error("these settings of the host could not be restored: {0}; restore them by hand")]
+    NotRestored(String),
 }
 
-/// What the guardian says, a line of JSON each.
+/// A message of the guardian to the harness, one line of JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Word {
-    /// It is about to change this.
+enum GuardianMessage {
+    /// The guardian is about to make this change.
     Changing(Setting),
-    /// It could not change the last one.
+    /// The kernel refused the last change, with this reason.
     Refused(String),
-    /// All is changed.
+    /// All changes are made.
     Ready,
 }
 
-/// Settings that are changed until this is dropped.
+/// A host whose settings are changed until this value is dropped.
 #[derive(Debug)]
-pub struct Tuned {
+pub struct TunedHost {
     guardian: Child,
     root: PathBuf,
-    /// What has been changed.
+    /// The settings that have been changed.
     pub changed: Vec<Setting>,
-    /// What could not be changed, and why.
+    /// The settings that could not be changed, each with the reason.
     pub refused: Vec<String>,
 }
 
-impl Tuned {
-    /// Changes what is worth changing in the kernel's files below `root`, which is `/` outside of tests.
+impl TunedHost {
+    /// Changes the settings that make timings noisy, in the kernel's files below `root`. Outside of
+    /// tests, `root` is `/`.
     ///
     /// # Errors
-    /// [`TuneError`]: nothing is changed then, or it has been put back.
+    /// [`TuneError`]: no setting is changed then, unless the error is [`TuneError::NotRestored`].
     pub fn begin(root: &Path) -> Result<Self, TuneError> {
-        let own = std::env::current_exe().map_err(TuneError::Guardian)?;
-        let mut guardian = Command::new(own)
-            .args(["keep-settings", "--root"])
-            .arg(root)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // A signal from the terminal is for the harness.
-            .process_group(0)
-            .spawn()
-            .map_err(TuneError::Guardian)?;
-        let words = guardian.stdout.take();
+        let mut guardian = start_guardian(root).map_err(TuneError::Start)?;
+        let messages = guardian.stdout.take();
         let mut tuned = Self {
             guardian,
             root: root.to_owned(),
             changed: Vec::new(),
             refused: Vec::new(),
         };
-        let lines = words
+        let lines = messages
             .into_iter()
-            .flat_map(|words| BufReader::new(words).lines());
+            .flat_map(|messages| BufReader::new(messages).lines());
         for line in lines.map_while(Result::ok) {
             match serde_json::from_str(&line) {
-                Ok(Word::Changing(setting)) => tuned.changed.push(setting),
-                Ok(Word::Refused(reason)) => {
+                Ok(GuardianMessage::Changing(setting)) => tuned.changed.push(setting),
+                Ok(GuardianMessage::Refused(reason)) => {
                     if let Some(setting) = tuned.changed.pop() {
                         tuned.refused.push(format!("{}: {reason}", setting.path));
                     }
                 }
-                Ok(Word::Ready) => return Ok(tuned),
+                Ok(GuardianMessage::Ready) => return Ok(tuned),
                 Err(_) => break,
             }
         }
-        Err(tuned.end().err().unwrap_or(TuneError::Gone))
+        Err(tuned.end().err().unwrap_or(TuneError::EndedEarly))
     }
 
-    /// Has everything put back, and waits until it is.
+    /// Has the guardian restore all settings, and waits until they are restored.
     ///
     /// # Errors
-    /// [`TuneError::Kept`]
+    /// [`TuneError::NotRestored`]
     pub fn end(mut self) -> Result<(), TuneError> {
-        self.put_back()
+        self.restore()
     }
 
-    fn put_back(&mut self) -> Result<(), TuneError> {
-        // The end of its standard input is the guardian's sign.
+    fn restore(&mut self) -> Result<(), TuneError> {
+        // The guardian restores the settings when its standard input ends.
         drop(self.guardian.stdin.take());
         let changed = std::mem::take(&mut self.changed);
         if self.guardian.wait().is_ok_and(|status| status.success()) {
             return Ok(());
         }
-        // It was killed, or the kernel refused it something: once more, from here.
-        let kept = settings::put_back(&self.root, &changed);
-        if kept.is_empty() {
+        // The guardian was killed, or the kernel refused a write: the harness tries as well.
+        let unrestored = settings::restore(&self.root, &changed);
+        if unrestored.is_empty() {
             return Ok(());
         }
-        Err(TuneError::Kept(kept.join(", ")))
+        Err(TuneError::NotRestored(unrestored.join(", ")))
     }
 }
 
-impl Drop for Tuned {
+fn start_guardian(root: &Path) -> io::Result<Child> {
+    Command::new(std::env::current_exe()?)
+        .args(["keep-settings", "--root"])
+        .arg(root)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        // A signal from the terminal then reaches the harness alone.
+        .process_group(0)
+        .spawn()
+}
+
+impl Drop for TunedHost {
     fn drop(&mut self) {
-        if let Err(error) = self.put_back() {
+        if let Err(error) = self.restore() {
             eprintln!("isobench: {error}");
         }
     }

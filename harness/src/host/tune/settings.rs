@@ -1,6 +1,8 @@
-//! Which settings are worth changing, how they are written, and how they are put back.
+//! The settings that make timings noisy: which of them to change, and how to write and restore
+//! them.
 //!
-//! SMT is not among them: switching it off takes processors away from everything else that runs, and moves what is on them.
+//! SMT is not among them. Switching SMT off takes processors away from all other programs, and
+//! moves the programs that run on these processors.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -8,69 +10,83 @@ use std::path::Path;
 
 use isobench_reports::model::Setting;
 
-use crate::host::facts::bracketed;
+use crate::host::facts::chosen_option;
 
 const CPUS: &str = "sys/devices/system/cpu";
 const HUGE_PAGES: &str = "sys/kernel/mm/transparent_hugepage/enabled";
 const KSM: &str = "sys/kernel/mm/ksm/run";
 
-/// The changes that would make timings below `root` steadier; none of what is as it should be, or isn't there.
-pub fn wanted(root: &Path) -> Vec<Setting> {
-    let read = |path: &str| {
-        let text = fs::read_to_string(root.join(path)).ok()?;
-        Some(text.trim().to_owned())
-    };
-    let change = |path: &str, from: &str, to: &str| Setting {
-        path: path.to_owned(),
-        from: from.to_owned(),
-        to: to.to_owned(),
-    };
-    let mut wanted = Vec::new();
-    for cpu in cpus(root) {
-        let path = |file: &str| format!("{CPUS}/{cpu}/cpufreq/{file}");
-        let offered = read(&path("scaling_available_governors")).unwrap_or_default();
-        let governor = read(&path("scaling_governor"));
-        let steady = offered.split_whitespace().any(|name| name == "performance");
-        if let Some(governor) = governor.filter(|governor| steady && governor != "performance") {
-            wanted.push(change(&path("scaling_governor"), &governor, "performance"));
-        }
-    }
-    // Intel's own driver has a switch that is on when turbo is off; others have one for boost.
+/// The changes that would make timings steadier, in the files below `root`. A setting that is
+/// steady already, or doesn't exist, isn't changed.
+pub fn wanted_changes(root: &Path) -> Vec<Setting> {
+    let mut changes = governor_changes(root);
+    let value = |path: &str| read(root, path);
+    // The file of Intel's own driver says 1 when turbo is off. The file of other drivers says 1
+    // when boost is on.
     for (file, noisy, steady) in [
         ("intel_pstate/no_turbo", "0", "1"),
         ("cpufreq/boost", "1", "0"),
     ] {
         let path = format!("{CPUS}/{file}");
-        if read(&path).as_deref() == Some(noisy) {
-            wanted.push(change(&path, noisy, steady));
+        if value(&path).as_deref() == Some(noisy) {
+            changes.push(change(&path, noisy, steady));
         }
     }
-    if read(HUGE_PAGES).as_deref().map(bracketed) == Some("always") {
-        wanted.push(change(HUGE_PAGES, "always", "madvise"));
+    if value(HUGE_PAGES).as_deref().map(chosen_option) == Some("always") {
+        changes.push(change(HUGE_PAGES, "always", "madvise"));
     }
-    if read(KSM).as_deref() == Some("1") {
-        wanted.push(change(KSM, "1", "0"));
+    if value(KSM).as_deref() == Some("1") {
+        changes.push(change(KSM, "1", "0"));
     }
-    wanted
+    changes
 }
 
-/// Writes a setting. A file that isn't there is not made.
+/// The processors whose frequency governor is to become `performance`.
+fn governor_changes(root: &Path) -> Vec<Setting> {
+    let mut changes = Vec::new();
+    for cpu in cpus(root) {
+        let path = |file: &str| format!("{CPUS}/{cpu}/cpufreq/{file}");
+        let offered = read(root, &path("scaling_available_governors")).unwrap_or_default();
+        let governor = read(root, &path("scaling_governor"));
+        let is_offered = offered.split_whitespace().any(|name| name == "performance");
+        if let Some(governor) = governor.filter(|name| is_offered && name != "performance") {
+            changes.push(change(&path("scaling_governor"), &governor, "performance"));
+        }
+    }
+    changes
+}
+
+fn read(root: &Path, path: &str) -> Option<String> {
+    let text = fs::read_to_string(root.join(path)).ok()?;
+    Some(text.trim().to_owned())
+}
+
+fn change(path: &str, from: &str, to: &str) -> Setting {
+    Setting {
+        path: path.to_owned(),
+        from: from.to_owned(),
+        to: to.to_owned(),
+    }
+}
+
+/// Writes a setting. A file that doesn't exist is not made.
 pub fn write(root: &Path, path: &str, value: &str) -> io::Result<()> {
     let mut options = File::options();
     let mut file = options.write(true).truncate(true).open(root.join(path))?;
     file.write_all(value.as_bytes())
 }
 
-/// Puts back what was changed, the last change first; gives what could not be.
-pub fn put_back(root: &Path, changed: &[Setting]) -> Vec<String> {
-    let kept = changed.iter().rev().filter_map(|setting| {
+/// Restores the settings `changed`, the last change first. Returns the settings that could not be
+/// restored, each with its value from before and the kernel's reason.
+pub fn restore(root: &Path, changed: &[Setting]) -> Vec<String> {
+    let unrestored = changed.iter().rev().filter_map(|setting| {
         let error = write(root, &setting.path, &setting.from).err()?;
         Some(format!("/{} was {} ({error})", setting.path, setting.from))
     });
-    kept.collect()
+    unrestored.collect()
 }
 
-/// The names of all processors, in order.
+/// The directory names of all processors, in numerical order.
 fn cpus(root: &Path) -> Vec<String> {
     let entries = fs::read_dir(root.join(CPUS))
         .into_iter()
@@ -98,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_noisy_is_changed_and_put_back() {
+    fn noisy_settings_are_changed_and_restored() {
         let governor = "sys/devices/system/cpu/cpu1/cpufreq/scaling_governor";
         let boost = "sys/devices/system/cpu/cpufreq/boost";
         let root = root(&[
@@ -112,25 +128,24 @@ mod tests {
             (KSM, "1"),
             ("sys/devices/system/cpu/cpufreq/policy0/x", ""),
         ]);
-        let wanted = wanted(root.path());
+        let wanted = wanted_changes(root.path());
         let paths: Vec<_> = wanted.iter().map(|setting| setting.path.as_str()).collect();
         assert_eq!(paths, [governor, boost, HUGE_PAGES, KSM]);
         for setting in &wanted {
             write(root.path(), &setting.path, &setting.to).unwrap();
         }
-        assert_eq!(super::wanted(root.path()), []);
+        assert_eq!(wanted_changes(root.path()), []);
         let read = |path| fs::read_to_string(root.path().join(path)).unwrap();
         assert_eq!([read(governor), read(boost)], ["performance", "0"]);
         fs::remove_file(root.path().join(boost)).unwrap();
-        let kept = put_back(root.path(), &wanted);
+        let unrestored = restore(root.path(), &wanted);
         assert_eq!([read(governor), read(KSM)], ["powersave", "1"]);
-        assert!(
-            kept.len() == 1 && kept[0].starts_with("/sys/devices/system/cpu/cpufreq/boost was 1")
-        );
+        assert_eq!(unrestored.len(), 1);
+        assert!(unrestored[0].starts_with("/sys/devices/system/cpu/cpufreq/boost was 1"));
     }
 
     #[test]
-    fn what_is_quiet_or_missing_is_left_alone() {
+    fn quiet_and_missing_settings_are_left_alone() {
         let root = root(&[
             (
                 "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
@@ -144,7 +159,12 @@ mod tests {
             (HUGE_PAGES, "always [madvise] never"),
             (KSM, "0"),
         ]);
-        assert_eq!(wanted(root.path()), []);
+        assert_eq!(wanted_changes(root.path()), []);
+    }
+
+    #[test]
+    fn a_setting_that_does_not_exist_can_t_be_written() {
+        let root = root(&[]);
         assert!(write(root.path(), "sys/none", "1").is_err());
     }
 }

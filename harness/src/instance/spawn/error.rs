@@ -8,17 +8,17 @@ use nix::errno::Errno;
 /// A program could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
-    /// An argument or variable holds a NUL byte, which no exec can pass on.
+    /// An argument or variable holds a NUL byte, which execve(2) can't pass on.
     #[error("{0:?} holds a NUL byte, which can't be passed to a program")]
     Nul(OsString),
-    /// A descriptor could not be made.
-    #[error("cannot make a {what} for {}", program.display())]
+    /// A file or descriptor for the program could not be prepared.
+    #[error("cannot prepare the {what} of {}", program.display())]
     Descriptor {
-        /// What was to be made.
+        /// What could not be prepared.
         what: &'static str,
         /// The program to be started.
         program: PathBuf,
-        /// Why not.
+        /// The kernel's reason.
         source: Errno,
     },
     /// clone(2) failed.
@@ -26,7 +26,7 @@ pub enum SpawnError {
     Clone {
         /// The program to be started.
         program: PathBuf,
-        /// Why not.
+        /// The kernel's reason.
         source: Errno,
     },
     /// execve(2) failed.
@@ -34,7 +34,7 @@ pub enum SpawnError {
     Exec {
         /// The program to be started.
         program: PathBuf,
-        /// Why not.
+        /// The kernel's reason.
         source: Errno,
     },
 }

@@ -1,5 +1,6 @@
 use std::io::Read as _;
 
+use super::child::ExecStrings;
 use super::*;
 
 fn null() -> OwnedFd {
@@ -33,14 +34,14 @@ fn arguments_environment_and_exit_code_pass_through() {
 }
 
 #[test]
-fn the_child_has_only_its_own_descriptors() {
+fn the_child_has_no_descriptor_of_the_harness() {
     let _open = std::fs::File::open("/dev/null").unwrap();
     let (text, _) = run(&CommandLine::new("/bin/sh").args(["-c", "echo /proc/$$/fd/*"]));
     let numbers: Vec<_> = text
         .split_whitespace()
         .filter_map(|p| p.rsplit('/').next())
         .collect();
-    // 3 is the shell's own, for listing the directory.
+    // The shell itself opens 3, to list the directory.
     assert!(
         numbers
             .iter()
@@ -76,8 +77,8 @@ fn a_missing_program_is_an_error_and_no_process() {
 }
 
 #[test]
-fn a_nul_byte_is_named() {
-    let error = ExecImage::new(&CommandLine::new("/bin/true").args(["a\0b"]))
+fn the_error_for_a_nul_byte_quotes_the_argument() {
+    let error = ExecStrings::new(&CommandLine::new("/bin/true").args(["a\0b"]))
         .err()
         .unwrap();
     assert_eq!(

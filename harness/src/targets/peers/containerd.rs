@@ -195,7 +195,7 @@ fn start_daemon(
 /// The lines that the client answers; none if it fails.
 fn list(client: &Client, arguments: &[&str]) -> Vec<String> {
     let answer = bounded_command::run(&client.command().args(arguments), PATIENCE);
-    let output = answer.map_or_else(|_| String::new(), |answer| answer.output);
+    let output = answer.map_or_else(|_| String::new(), |answer| answer.stdout);
     output.lines().map(str::to_owned).collect()
 }
 

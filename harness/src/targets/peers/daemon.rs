@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 
 use super::program::client_environment;
-use crate::host::accounting::{Accounting, Group};
+use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::host::mounts::MountNamespace;
 use crate::instance::bounded_command;
 use crate::instance::command_line::CommandLine;
@@ -85,7 +85,7 @@ impl Client {
 pub struct Daemon {
     child: Child,
     // Dropped after the daemon has been asked to end: kills what is left.
-    _group: Group,
+    _group: InstanceGroup,
 }
 
 impl Daemon {
@@ -132,7 +132,7 @@ impl Daemon {
             stderr: log.into(),
             marks: None,
         };
-        let group = accounting.group().map_err(io::Error::other)?;
+        let group = accounting.new_group().map_err(io::Error::other)?;
         group.enter().map_err(io::Error::other)?;
         let child = spawn(command, descriptors, ProcessGroup::Own).map_err(io::Error::other);
         group.leave().map_err(io::Error::other)?;

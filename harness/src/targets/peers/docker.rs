@@ -218,10 +218,13 @@ fn ask(client: &Client, arguments: &[&str]) -> Result<String, String> {
     let answer = bounded_command::run(&client.command().args(arguments), PATIENCE)
         .map_err(|error| error.to_string())?;
     if answer.succeeded() {
-        Ok(answer.output)
+        Ok(answer.stdout)
     } else {
         let command = arguments.first().unwrap_or(&"");
-        Err(format!("docker {command} failed: {}", answer.complaint()))
+        Err(format!(
+            "docker {command} failed: {}",
+            answer.last_error_line()
+        ))
     }
 }
 
@@ -235,7 +238,10 @@ fn make_image(client: &Client, layer: &Path, name: &str) -> Result<(), String> {
     pack.environment = client_environment();
     let packed = bounded_command::run(&pack, PATIENCE).map_err(|error| error.to_string())?;
     if !packed.succeeded() {
-        return Err(format!("cannot pack the image: {}", packed.complaint()));
+        return Err(format!(
+            "cannot pack the image: {}",
+            packed.last_error_line()
+        ));
     }
     ask(client, &["import", &archive.display().to_string(), name])?;
     Ok(())

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use isobench_reports::model::TargetFamily;
 
-use crate::host::accounting::{elsewhere, path_in_hierarchy};
+use crate::host::accounting::{counterparts, path_in_hierarchy};
 use crate::host::mounts::MountNamespace;
 use crate::targets::prepare::place_program;
 use crate::targets::{Launch, Place, TargetInfo};
@@ -80,7 +80,7 @@ pub fn instance_cgroup(limits: &[PathBuf]) -> Option<PathBuf> {
 /// `limits`.
 pub fn stray_cgroups(limits: &[PathBuf]) -> Vec<PathBuf> {
     let instance = limits.first().and_then(|limits| limits.parent());
-    instance.map_or_else(Vec::new, elsewhere)
+    instance.map_or_else(Vec::new, counterparts)
 }
 
 /// What is bound into an instance, with the place inside: the disk file, the directory for files.

@@ -231,7 +231,7 @@ impl Prepared for Bundles {
             .args(["run", "--bundle"])
             .args([&bundle])
             .args([&id]);
-        command.holds_sigchld = self.manner.sigchld == Sigchld::Blocked;
+        command.blocks_sigchld = self.manner.sigchld == Sigchld::Blocked;
         command.leftovers = Leftovers {
             deletion: Some(Box::new(delete)),
             directory: Some(bundle),

@@ -87,13 +87,13 @@ fn ask_version(path: &Path) -> Result<String, String> {
     let answer = bounded_command::run(&command, PATIENCE)
         .map_err(|error| format!("{} can't be run: {error}", path.display()))?;
     if !answer.succeeded() {
-        let complaint = answer.complaint();
+        let complaint = answer.last_error_line();
         return Err(format!(
             "`{} --version` failed or took more than {PATIENCE:?}: {complaint}",
             path.display()
         ));
     }
-    version_in(&answer.output)
+    version_in(&answer.stdout)
         .ok_or_else(|| format!("`{} --version` names no version", path.display()))
 }
 

@@ -300,12 +300,12 @@ fn host_name(inside: &Sight, host: &Sight) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::facts::Verdict;
+    use crate::host::facts::Severity;
 
     fn concerns(findings: &[Finding]) -> Vec<&'static str> {
         let concerns = findings
             .iter()
-            .filter(|finding| finding.verdict == Verdict::Concern);
+            .filter(|finding| finding.severity == Severity::Concern);
         concerns.map(|finding| finding.key).collect()
     }
 

@@ -21,7 +21,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 
-use crate::host::accounting::{Accounting, Group};
+use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::host::facts::Finding;
 use crate::host::programs::Programs;
 use crate::host::session::Session;
@@ -57,10 +57,10 @@ pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<F
         session: session.name(),
         accounting: accounting.as_ref(),
     })?;
-    let group = accounting.as_ref().map(Accounting::group).transpose()?;
+    let group = accounting.as_ref().map(Accounting::new_group).transpose()?;
     let limits = group
         .as_ref()
-        .map_or_else(Vec::new, Group::limit_directories);
+        .map_or_else(Vec::new, InstanceGroup::limit_directories);
     let launch = Launch {
         memory: group.as_ref().map(|_| MEMORY),
         bounds: Bounds {
@@ -106,7 +106,7 @@ fn listen(output: &mut Stream) -> anyhow::Result<Sight> {
             lines.push(line);
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        if output.ended() || left.is_zero() {
+        if output.is_closed() || left.is_zero() {
             bail!("the program in the container doesn't say what it sees");
         }
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);

@@ -65,7 +65,7 @@ impl Place {
         let said = bounded_command::run(&command, Duration::from_secs(20)).unwrap();
         command.leftovers.remove_after(said.result);
         assert_eq!(
-            (said.succeeded(), said.output.as_str()),
+            (said.succeeded(), said.stdout.as_str()),
             (true, "isobench/1 ready\n")
         );
         assert!(!self.path("instance-0").exists());

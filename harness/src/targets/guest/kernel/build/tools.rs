@@ -116,13 +116,13 @@ impl<'a> Tools<'a> {
                 .map_err(KernelError::cache(&self.log))?;
             meter.advance(String::from_utf8_lossy(&new).lines().count() as u64);
             if let Some(status) = child.try_wait().map_err(KernelError::cache(&self.log))? {
-                return if self.interrupt.asked() {
+                return if self.interrupt.stop_requested() {
                     Err(KernelError::Interrupted)
                 } else {
                     Ok(status.success())
                 };
             }
-            if self.interrupt.asked() {
+            if self.interrupt.stop_requested() {
                 // make hands it on to its jobs and removes what they left half done.
                 let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
                 let _ = child.wait();

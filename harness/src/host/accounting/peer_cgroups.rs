@@ -1,7 +1,8 @@
 //! cgroups that a peer makes in hierarchies that isobench itself doesn't use.
 //!
-//! A runtime is told one path for its container's cgroup, and under v1 makes it in every hierarchy of the host, with
-//! all directories on the way. It removes the last of them at best.
+//! A runtime gets one path for its container's cgroup. Under cgroup v1, the runtime makes this
+//! cgroup and its missing parents in every hierarchy of the host. At its end, the runtime removes
+//! the last directory at best, and never the parents.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 use isobench_container::cgroup::Cgroup;
 use procfs::process::{MountInfo, Process};
 
-/// The mounted cgroup hierarchies, v1's and v2's.
+/// The mount points of all cgroup hierarchies, v1 and v2.
 pub fn hierarchies() -> Vec<PathBuf> {
     let mounts = Process::myself().and_then(|process| process.mountinfo());
     let is_cgroup = |mount: &MountInfo| mount.fs_type.starts_with("cgroup");
@@ -17,8 +18,8 @@ pub fn hierarchies() -> Vec<PathBuf> {
     mounts.map(|mount| mount.mount_point).collect()
 }
 
-/// The place of the cgroup `directory` within its hierarchy, as runtimes take it: from the mount point on, with a slash
-/// before it.
+/// The path of the cgroup `directory` within its hierarchy, in the form that runtimes take:
+/// relative to the mount point, with a leading slash.
 pub fn path_in_hierarchy(directory: &Path) -> Option<PathBuf> {
     let all = hierarchies();
     let below = all
@@ -27,9 +28,9 @@ pub fn path_in_hierarchy(directory: &Path) -> Option<PathBuf> {
     Some(Path::new("/").join(below))
 }
 
-/// The directories that stand in the other hierarchies where the cgroup `directory` stands in its own, whether they
-/// exist or not.
-pub fn elsewhere(directory: &Path) -> Vec<PathBuf> {
+/// The directories with the same path as the cgroup `directory` in all other hierarchies, whether
+/// they exist or not.
+pub fn counterparts(directory: &Path) -> Vec<PathBuf> {
     let all = hierarchies();
     let Some(own) = all.iter().find(|mount| directory.starts_with(mount)) else {
         return Vec::new();
@@ -39,41 +40,44 @@ pub fn elsewhere(directory: &Path) -> Vec<PathBuf> {
     others.map(|mount| mount.join(below)).collect()
 }
 
-/// What peers make for one session beside its own group; dropping it removes that.
+/// The cgroups that peers make for one session in the other hierarchies. Dropping the value removes
+/// these cgroups.
 #[derive(Debug)]
-pub struct Strays {
+pub struct PeerCgroups {
     directories: Vec<PathBuf>,
 }
 
-impl Strays {
-    /// Those of the session whose group is `directory` in the hierarchy that accounts memory.
+impl PeerCgroups {
+    /// The cgroups for the session whose own group is `directory`, in the hierarchy that accounts
+    /// memory.
     pub fn of(directory: &Path) -> Self {
         Self {
-            directories: elsewhere(directory),
+            directories: counterparts(directory),
         }
     }
 }
 
-impl Drop for Strays {
+impl Drop for PeerCgroups {
     fn drop(&mut self) {
         self.directories.iter().for_each(|path| remove(path));
     }
 }
 
-/// Removes what peers of dead sessions left in the other hierarchies, where `parent` stands for the directory that holds
-/// the sessions' own groups.
-pub fn sweep(parent: &Path, dead: impl Fn(&str) -> bool) {
-    for directory in elsewhere(parent) {
+/// Removes the cgroups that peers of dead sessions left in the other hierarchies. `parent` is the
+/// directory of the sessions' own groups; `is_dead` tells whether a name is that of a dead session.
+pub fn sweep(parent: &Path, is_dead: impl Fn(&str) -> bool) {
+    for directory in counterparts(parent) {
         let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
-        let is_dead = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(&dead);
-        for entry in entries.filter(is_dead) {
+        let is_left = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(&is_dead);
+        for entry in entries.filter(is_left) {
             remove(&entry.path());
         }
     }
 }
 
-/// Kills what is in the cgroup and removes it, and those above it in which there is nothing else: a peer made them on
-/// the way to it. A cgroup that holds processes or others isn't removed, says the kernel.
+/// Kills the processes of a cgroup and removes the cgroup. Parents that are empty then are removed
+/// as well, because a peer made them. The kernel refuses to remove a cgroup that isn't empty, so
+/// the loop ends there.
 fn remove(directory: &Path) {
     let Ok(cgroup) = Cgroup::adopt(directory.to_owned()) else {
         return;
@@ -93,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_found_again_in_the_other_hierarchies() {
+    fn a_directory_has_a_counterpart_in_each_other_hierarchy() {
         let all = hierarchies();
         let first = all.first().ok_or("no cgroup hierarchy is mounted");
         let Some(first) = or_skip(Need::Cgroup, first) else {
@@ -104,7 +108,7 @@ mod tests {
             path_in_hierarchy(&directory).as_deref(),
             Some(Path::new("/a/b"))
         );
-        let others = elsewhere(&directory);
+        let others = counterparts(&directory);
         assert_eq!(others.len(), all.len() - 1);
         assert!(others.iter().all(|path| path.ends_with("a/b")));
         assert_eq!(path_in_hierarchy(Path::new("/no/such")), None);

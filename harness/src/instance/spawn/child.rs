@@ -1,0 +1,226 @@
+//! The child's side of a start: what the parent makes ready before the clock starts, and the code
+//! between clone(2) and execve(2), which runs in the parent's memory.
+
+use std::ffi::{CStr, CString, OsStr, OsString, c_char};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, signal};
+use nix::sys::stat::Mode;
+use nix::unistd::Pid;
+
+use super::{Descriptors, ProcessGroup, SpawnError};
+use crate::host::mounts::MountNamespace;
+use crate::instance::command_line::{CommandLine, INPUT_DESCRIPTOR};
+
+/// The strings of a command line, each with the NUL byte that execve(2) needs.
+pub struct ExecStrings {
+    program: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl ExecStrings {
+    /// Copies the strings of `command`.
+    ///
+    /// # Errors
+    /// [`SpawnError::Nul`]
+    pub fn new(command: &CommandLine) -> Result<Self, SpawnError> {
+        let program = c_string(command.program.as_os_str())?;
+        let mut arguments = vec![program.clone()];
+        for argument in &command.arguments {
+            arguments.push(c_string(argument)?);
+        }
+        let environment = command.environment.iter().map(|v| c_string(v));
+        Ok(Self {
+            program,
+            arguments,
+            environment: environment.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The strings in the form that execve(2) takes.
+    pub fn image(&self) -> ExecImage<'_> {
+        ExecImage {
+            program: &self.program,
+            arguments: pointers(&self.arguments),
+            environment: pointers(&self.environment),
+        }
+    }
+}
+
+fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
+    CString::new(text.as_bytes()).map_err(|e| SpawnError::Nul(OsString::from_vec(e.into_vec())))
+}
+
+/// Pointers to `strings`, and a null pointer after them.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    let mut all: Vec<_> = strings.iter().map(|s| s.as_ptr()).collect();
+    all.push(std::ptr::null());
+    all
+}
+
+/// The arguments of execve(2): a program, and two arrays that end in a null pointer. The pointers
+/// lead into [`ExecStrings`], which are borrowed.
+pub struct ExecImage<'s> {
+    program: &'s CStr,
+    arguments: Vec<*const c_char>,
+    environment: Vec<*const c_char>,
+}
+
+impl ExecImage<'_> {
+    /// Becomes the program. Returns only if the kernel refuses, with the reason.
+    fn exec(&self) -> Errno {
+        // SAFETY: both arrays end in a null pointer, and their strings are borrowed by `self`.
+        unsafe {
+            libc::execve(
+                self.program.as_ptr(),
+                self.arguments.as_ptr(),
+                self.environment.as_ptr(),
+            )
+        };
+        Errno::last()
+    }
+}
+
+/// What the child gets beside its command line, opened before the clock starts.
+pub struct InheritedFiles {
+    descriptors: Descriptors,
+    input: Option<OwnedFd>,
+    mounts: Option<MountNamespace>,
+}
+
+impl InheritedFiles {
+    /// Opens the input of `command`, and moves all descriptors above the numbers that the child
+    /// fills, so that no `dup2` closes a descriptor that is still needed.
+    ///
+    /// # Errors
+    /// [`SpawnError::Descriptor`]
+    pub fn new(command: &CommandLine, descriptors: Descriptors) -> Result<Self, SpawnError> {
+        let failed = |what, source| SpawnError::Descriptor {
+            what,
+            program: command.program.clone(),
+            source,
+        };
+        let move_up = |fd: OwnedFd| {
+            let number = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(INPUT_DESCRIPTOR + 1))
+                .map_err(|errno| failed("descriptors", errno))?;
+            // SAFETY: F_DUPFD_CLOEXEC has just returned this number, and nothing else knows it.
+            Ok::<_, SpawnError>(unsafe { OwnedFd::from_raw_fd(number) })
+        };
+        let open = |path: &PathBuf| {
+            let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+            nix::fcntl::open(path, flags, Mode::empty())
+                .map_err(|errno| failed("input file", errno))
+        };
+        let input = command.input.as_ref().map(open).transpose()?;
+        Ok(Self {
+            descriptors: Descriptors {
+                stdin: move_up(descriptors.stdin)?,
+                stdout: move_up(descriptors.stdout)?,
+                stderr: move_up(descriptors.stderr)?,
+                marks: descriptors.marks.map(move_up).transpose()?,
+            },
+            input: input.map(move_up).transpose()?,
+            mounts: command.mounts.clone(),
+        })
+    }
+}
+
+/// Everything that the child needs to become the program.
+pub struct ChildPlan<'s> {
+    /// The program to become.
+    pub image: ExecImage<'s>,
+    /// The child's descriptors and mounts.
+    pub files: InheritedFiles,
+    /// The process group that the child joins or makes.
+    pub group: ProcessGroup,
+    /// The process id of the harness.
+    pub parent: Pid,
+    /// The signal mask that the program starts with.
+    pub signal_mask: SigSet,
+}
+
+impl ChildPlan<'_> {
+    /// Prepares the calling process and becomes the program. Returns only at a failure, with the
+    /// reason.
+    ///
+    /// # Safety
+    /// Only a child that clone(2) has just made may call this function, once, with all signals
+    /// blocked: the function replaces descriptors 0 to 4 of its process, whoever owns them.
+    /// The child may share its parent's memory, so this function and all that it calls must not
+    /// allocate, take a lock or panic.
+    pub unsafe fn run(&self) -> Errno {
+        // SAFETY: the caller is such a child.
+        match unsafe { self.prepare() } {
+            Ok(()) => self.image.exec(),
+            Err(errno) => errno,
+        }
+    }
+
+    /// Makes all that the program finds when it starts, apart from its memory.
+    ///
+    /// # Safety
+    /// As [`ChildPlan::run`].
+    unsafe fn prepare(&self) -> nix::Result<()> {
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if Pid::parent() != self.parent {
+            // The harness ended before the kernel knew of the wish: no signal will come.
+            return Err(Errno::ESRCH);
+        }
+        if self.group == ProcessGroup::Own {
+            nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+        }
+        if let Some(mounts) = &self.files.mounts {
+            mounts.enter()?;
+        }
+        close_all_at_exec()?;
+        // SAFETY: the caller is a new child, whose descriptor table nobody else uses.
+        unsafe { self.fill_descriptors() }?;
+        // SAFETY: the default disposition is no handler. Rust's runtime ignores SIGPIPE, and exec
+        // would pass that on.
+        unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.signal_mask), None)
+    }
+
+    /// Puts the program's descriptors at 0 to 4.
+    ///
+    /// # Safety
+    /// The process must use none of these numbers for anything else.
+    unsafe fn fill_descriptors(&self) -> nix::Result<()> {
+        let descriptors = &self.files.descriptors;
+        let wanted = [
+            Some(&descriptors.stdin),
+            Some(&descriptors.stdout),
+            Some(&descriptors.stderr),
+            descriptors.marks.as_ref(),
+            self.files.input.as_ref(),
+        ];
+        for (number, descriptor) in (0..).zip(wanted) {
+            if let Some(descriptor) = descriptor {
+                // SAFETY: the caller vouches for the numbers 0 to 4.
+                let result = unsafe { libc::dup2(descriptor.as_raw_fd(), number) };
+                Errno::result(result)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Has exec close all descriptors that are open now. Among them are those that the harness itself
+/// inherited without the close-on-exec flag, such as cargo's job server.
+fn close_all_at_exec() -> nix::Result<()> {
+    // SAFETY: close_range(2) takes three integers; with this flag it closes nothing before exec.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            0,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    Errno::result(result).map(drop)
+}
