@@ -166,9 +166,9 @@ fn number(counts: &[Count], name: &'static str) -> Result<f64, MeasureError> {
 
 fn outside(counts: &[Count]) -> Result<Measured, MeasureError> {
     let counted = [
-        (HOST_CALLS.name, tracer::KINDS),
-        (HOST_CALLS_MADE.name, tracer::MADE),
-        (HOST_CALLS_WHOLE.name, tracer::WHOLE),
+        (HOST_CALLS.name, tracer::DIFFERENT_CALLS),
+        (HOST_CALLS_MADE.name, tracer::CALLS),
+        (HOST_CALLS_WHOLE.name, tracer::DIFFERENT_CALLS_WITH_START),
     ];
     let readings = counted
         .into_iter()

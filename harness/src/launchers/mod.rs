@@ -1,8 +1,8 @@
 #![expect(
     unsafe_code,
-    reason = "takes over the descriptor that the harness passed by number"
+    reason = "takes over the descriptors that the harness passed by number"
 )]
-//! What the launchers' mains share: the pipe for the marks, and how a failure is told.
+//! What the launchers' mains share: the descriptors from the harness, and how a failure is printed.
 
 pub mod tracer;
 
@@ -15,15 +15,15 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use crate::instance::marks::MarkWriter;
 
-/// Exit code of a request that cannot be served: a bad flag, program, layer or disk.
+/// The exit code for a request that can't be served: a bad flag, program, layer or disk.
 const BAD_REQUEST: u8 = 2;
-/// Exit code of a launcher that failed, as with docker and podman.
+/// The exit code of a launcher that failed. docker and podman use the same.
 const LAUNCHER_FAILED: u8 = 125;
 
 /// The first descriptor after standard input, output and error.
 const FIRST_INHERITED: u32 = 3;
 
-/// A launcher can't do what it was asked: one line for the user, and an exit code.
+/// A launcher's failure: one line for the user, and an exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     code: u8,
@@ -31,7 +31,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The error and its causes, in one line.
+    /// A failure whose line is the error and all its causes.
     pub fn new(code: u8, error: impl Into<Box<dyn Error>>) -> Self {
         let error = error.into();
         let mut message = error.to_string();
@@ -44,73 +44,93 @@ impl Failure {
         Self { code, message }
     }
 
-    /// The request's fault.
+    /// A failure because the request can't be served.
     pub fn bad_request(error: impl Into<Box<dyn Error>>) -> Self {
         Self::new(BAD_REQUEST, error)
     }
 
-    /// The command line's fault: `usage` says how it should be.
+    /// A failure because the command line is wrong. `usage` tells the user the right form.
     pub fn bad_usage(error: impl Into<Box<dyn Error>>, usage: &str) -> Self {
         let mut failure = Self::bad_request(error);
         failure.message = format!("{}; {usage}", failure.message);
         failure
     }
 
-    /// Tells it on standard error, after the launcher's name, and gives its exit code.
-    pub fn tell(&self, name: &str) -> u8 {
-        eprintln!("{name}: {}", self.message);
-        self.code
-    }
-
-    /// The launcher's or the host's fault.
+    /// A failure of the launcher itself or of the host.
     pub fn of_launcher(error: impl Into<Box<dyn Error>>) -> Self {
         Self::new(LAUNCHER_FAILED, error)
     }
-}
 
-/// What a launcher's main returns: its code, or that of its failure, which is told on standard error.
-pub fn end(name: &str, result: Result<u8, Failure>) -> ExitCode {
-    ExitCode::from(result.unwrap_or_else(|failure| failure.tell(name)))
-}
-
-/// The writer of marks to the inherited descriptor `number`; from here on `execve` closes it.
-///
-/// To be called once, before the launcher opens anything.
-///
-/// # Errors
-/// No such descriptor was inherited.
-pub fn marks_to(number: i32) -> Result<MarkWriter, &'static str> {
-    const REFUSED: &str = "--marks-fd takes an open descriptor above 2";
-    if number <= 2 {
-        return Err(REFUSED);
+    /// Prints the failure on standard error, after the launcher's name, and returns the exit code.
+    pub fn print(&self, name: &str) -> u8 {
+        eprintln!("{name}: {}", self.message);
+        self.code
     }
-    // SAFETY: borrowed for one call, which fails if it isn't open.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-    fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|_| REFUSED)?;
-    // SAFETY: it is open, and the harness passed it for this use alone; nothing was opened before it.
-    Ok(MarkWriter::new(unsafe { OwnedFd::from_raw_fd(number) }))
 }
 
-/// Closes what was inherited but for the standard streams and the pipe of `marks`: an open directory of the host's
-/// would be a way out of a container until `execve`.
+/// The exit code of the launcher `name`. A failure is printed on standard error.
+pub fn exit_code(name: &str, result: Result<u8, Failure>) -> ExitCode {
+    ExitCode::from(result.unwrap_or_else(|failure| failure.print(name)))
+}
+
+/// The descriptors above 2 that the launcher inherited from the harness.
 ///
-/// To be called once, before the launcher opens anything.
-pub fn close_inherited(marks: &MarkWriter) {
-    let close = |first: u32, last: u32| {
-        // SAFETY: plain integers. Nothing of this program's own has these numbers yet; a kernel without the call
-        // (before 5.9) can't run a container anyway.
-        unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-    };
-    let kept = marks
-        .descriptor()
-        .and_then(|number| u32::try_from(number).ok());
-    let Some(kept) = kept else {
-        return close(FIRST_INHERITED, u32::MAX);
-    };
-    if kept > FIRST_INHERITED {
-        close(FIRST_INHERITED, kept - 1);
+/// The holder of this value owns them all, so taking one of them or closing the rest is safe.
+#[derive(Debug)]
+pub struct InheritedDescriptors {
+    has_marks: bool,
+}
+
+impl InheritedDescriptors {
+    /// Takes ownership of all open descriptors above 2.
+    ///
+    /// # Safety
+    /// Nothing in this process may own a descriptor above 2. So `main` calls this function first,
+    /// once, before the launcher opens anything.
+    pub unsafe fn claim() -> Self {
+        Self { has_marks: false }
     }
-    close(kept + 1, u32::MAX);
+
+    /// Takes the descriptor `number` as the pipe for marks. From then on `execve` closes the
+    /// descriptor.
+    ///
+    /// # Errors
+    /// The harness passed no such descriptor, or the pipe was taken before.
+    pub fn marks(&mut self, number: i32) -> Result<MarkWriter, &'static str> {
+        const REFUSED: &str = "--marks-fd takes an open descriptor above 2, once";
+        if number <= 2 || self.has_marks {
+            return Err(REFUSED);
+        }
+        // SAFETY: the descriptor is borrowed for one call, which fails if the descriptor isn't
+        // open.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+        fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(|_| REFUSED)?;
+        self.has_marks = true;
+        // SAFETY: the descriptor is open, `self` owns it, and `has_marks` keeps it from being taken
+        // twice. The launcher opens nothing before it has read its command line.
+        Ok(MarkWriter::new(unsafe { OwnedFd::from_raw_fd(number) }))
+    }
+
+    /// Closes all inherited descriptors but the pipe of `marks`. Until `execve`, an open directory
+    /// of the host would be a way out of a container.
+    pub fn close_rest(self, marks: &MarkWriter) {
+        let close = |first: u32, last: u32| {
+            // SAFETY: close_range(2) takes three integers. `self` owns all descriptors above 2 but
+            // that of `marks`, which the ranges leave out. The call is missing in kernels before
+            // 5.9, which can't run a container anyway.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        };
+        let kept = marks
+            .descriptor()
+            .and_then(|number| u32::try_from(number).ok());
+        let Some(kept) = kept else {
+            return close(FIRST_INHERITED, u32::MAX);
+        };
+        if kept > FIRST_INHERITED {
+            close(FIRST_INHERITED, kept - 1);
+        }
+        close(kept + 1, u32::MAX);
+    }
 }
 
 #[cfg(test)]
@@ -118,23 +138,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_one_line_of_all_causes() {
+    fn a_failure_is_one_line_with_all_causes() {
         #[derive(Debug, thiserror::Error)]
         #[error("outer")]
         struct Outer(#[source] std::io::Error);
         let failure = Failure::of_launcher(Outer(std::io::Error::other("inner")));
         assert_eq!(failure.message, "outer: inner");
-        assert_eq!(end("name", Err(failure)), ExitCode::from(125));
+        assert_eq!(exit_code("name", Err(failure)), ExitCode::from(125));
         let usage = Failure::bad_usage("no program is given", "usage: name PROGRAM");
         assert_eq!(usage.message, "no program is given; usage: name PROGRAM");
-        assert_eq!(end("name", Err(usage)), ExitCode::from(2));
-        assert_eq!(end("name", Ok(7)), ExitCode::from(7));
+        assert_eq!(exit_code("name", Err(usage)), ExitCode::from(2));
+        assert_eq!(exit_code("name", Ok(7)), ExitCode::from(7));
     }
 
     #[test]
-    fn marks_go_to_open_descriptors_only() {
+    fn only_an_open_descriptor_above_2_can_be_the_pipe_for_marks() {
+        let mut inherited = InheritedDescriptors { has_marks: false };
         for number in [-1, 0, 2, i32::MAX] {
-            assert!(marks_to(number).is_err(), "{number}");
+            assert!(inherited.marks(number).is_err(), "{number}");
         }
+    }
+
+    #[test]
+    fn the_pipe_for_marks_can_be_taken_once() {
+        use std::os::fd::IntoRawFd as _;
+        let number = std::fs::File::open("/dev/null").unwrap().into_raw_fd();
+        let mut inherited = InheritedDescriptors { has_marks: false };
+        let _marks = inherited.marks(number).unwrap();
+        assert!(inherited.marks(number).is_err());
     }
 }

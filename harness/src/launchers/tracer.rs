@@ -1,13 +1,16 @@
 #![expect(
     unsafe_code,
-    reason = "ptrace(2), waitpid(2) with signals that nix has no names for, and a child between fork and exec"
+    reason = "ptrace(2), waitpid(2) with signals that nix can't name, code between fork and exec"
 )]
-//! Which system calls of the host's kernel a target makes: its command, whatever that starts, and the program inside.
+//! Counts the system calls to the host's kernel that a target makes: those of its command, of all
+//! processes that the command starts, and of the program inside.
 //!
-//! A small program of its own follows all of them by ptrace(2), from the first exec on and through every fork, since
-//! waiting for the harness's children is the harness's business. It counts a call if the kernel did it: one that came
-//! back with `EPERM` or `ENOSYS` was refused or isn't there, by the same rule as inside. Told by a signal that the program
-//! is about to begin, it counts anew beside the whole. If it dies, all that it follows die with it.
+//! The tracer is a program of its own, because a tracer waits for the processes that it follows,
+//! and the harness waits for its own children. The tracer follows all processes by ptrace(2), from
+//! the first exec on and through every fork. A call counts if the kernel did it: a call that
+//! returned `EPERM` or `ENOSYS` was refused or doesn't exist. The count inside a target has the
+//! same rule. At a signal the program is about to begin; from then on, the tracer counts a second
+//! time from zero. If the tracer dies, the kernel kills all processes that the tracer follows.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -23,78 +26,83 @@ use nix::sys::signal::{SigSet, Signal};
 
 use crate::instance::marks::MarkWriter;
 
-/// The signal by which it is told that the program is about to begin.
+/// The signal that tells the tracer that the program is about to begin.
 pub const BEGIN_SIGNAL: Signal = Signal::SIGUSR1;
-/// The mark that says that it has heard it.
+/// The mark that the tracer writes when it has received [`BEGIN_SIGNAL`].
 pub const WATCHING: &str = "watching";
-/// Names of what it counts: different calls, and calls, from [`BEGIN_SIGNAL`] to the end; different ones of the whole.
-pub const KINDS: &str = "kinds";
-/// See [`KINDS`].
-pub const MADE: &str = "made";
-/// See [`KINDS`].
-pub const WHOLE: &str = "whole";
+/// The count of different system calls from [`BEGIN_SIGNAL`] to the end.
+pub const DIFFERENT_CALLS: &str = "different-calls";
+/// The count of system calls from [`BEGIN_SIGNAL`] to the end.
+pub const CALLS: &str = "calls";
+/// The count of different system calls from the first exec to the end.
+pub const DIFFERENT_CALLS_WITH_START: &str = "different-calls-with-start";
 
-/// What is followed, and how: stops at system calls are told from others, children are followed, and nobody is left.
+/// The options of ptrace(2): stops at system calls are marked as such, children are followed, and
+/// the followed processes die with the tracer.
 const OPTIONS: c_int = libc::PTRACE_O_TRACESYSGOOD
     | libc::PTRACE_O_TRACEFORK
     | libc::PTRACE_O_TRACEVFORK
     | libc::PTRACE_O_TRACECLONE
     | libc::PTRACE_O_TRACEEXEC
     | libc::PTRACE_O_EXITKILL;
-/// A stop at a system call (ptrace(2)).
+/// The signal number that stands for a stop at a system call (ptrace(2)).
 const CALL_STOP: c_int = libc::SIGTRAP | 0x80;
 
-/// The command can't be followed.
+/// The command can't be traced.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
-    /// It can't be started.
+    /// The command can't be started.
     #[error("cannot start {program:?} to be traced")]
     Start {
         /// The program.
         program: OsString,
-        /// Why.
+        /// The kernel's reason.
         source: io::Error,
     },
-    /// The kernel refuses.
+    /// A system call of the tracer itself failed.
     #[error("{call} failed")]
     Kernel {
         /// The system call.
         call: &'static str,
-        /// Why.
+        /// The kernel's reason.
         source: Errno,
     },
 }
 
-/// Calls of the host's kernel.
+/// Counts of system calls.
 #[derive(Debug, Default)]
-struct Seen {
-    kinds: CallSet,
-    made: u64,
+struct CallCounts {
+    different: CallSet,
+    all: u64,
 }
 
-impl Seen {
+impl CallCounts {
     fn add(&mut self, number: u64) {
-        // A number beyond the sets is a call of another ABI, or none.
+        // A larger number belongs to another ABI, or to no system call.
         if let Ok(number) = u16::try_from(number) {
-            self.kinds.insert(number);
-            self.made += 1;
+            self.different.insert(number);
+            self.all += 1;
         }
     }
 }
 
-/// All that are followed.
+/// The state of all traced threads.
 struct Tracer {
     first: pid_t,
+    /// The exit code of the first process.
     code: u8,
-    /// Threads that have stopped once: the first stop of each is its attachment.
-    known: HashSet<pid_t>,
-    /// The call that each thread is in.
-    within: HashMap<pid_t, u64>,
-    whole: Seen,
-    running: Option<Seen>,
+    /// The threads that have stopped at least once. The first stop of a thread is its attachment.
+    attached: HashSet<pid_t>,
+    /// The system call that each thread is in.
+    current_calls: HashMap<pid_t, u64>,
+    /// The counts from the first exec on.
+    with_start: CallCounts,
+    /// The counts from [`BEGIN_SIGNAL`] on.
+    since_begin: Option<CallCounts>,
 }
 
-/// Runs `command` to its end, tells `marks` what it and all that it started called, and gives its exit code.
+/// Runs `command` to its end, writes the counts of its system calls to `marks`, and returns the
+/// command's exit code. The counts cover all processes that the command starts.
 ///
 /// # Errors
 /// See [`TraceError`].
@@ -107,22 +115,23 @@ pub fn follow(command: &[OsString], marks: &MarkWriter) -> Result<u8, TraceError
     let mut tracer = Tracer {
         first,
         code: 0,
-        known: HashSet::new(),
-        within: HashMap::new(),
-        whole: Seen::default(),
-        running: None,
+        attached: HashSet::new(),
+        current_calls: HashMap::new(),
+        with_start: CallCounts::default(),
+        since_begin: None,
     };
-    while tracer.serve_all()? {
+    while tracer.handle_stops()? == Traced::Some {
         let signal = awaited.wait().map_err(|source| kernel("sigwait", source))?;
         if signal == BEGIN_SIGNAL {
-            tracer.running = Some(Seen::default());
+            tracer.since_begin = Some(CallCounts::default());
             marks.mark(WATCHING);
         }
     }
-    let running = tracer.running.unwrap_or_default();
-    marks.count(KINDS, running.kinds.count().into());
-    marks.count(MADE, running.made);
-    marks.count(WHOLE, tracer.whole.kinds.count().into());
+    let counts = tracer.since_begin.unwrap_or_default();
+    marks.count(DIFFERENT_CALLS, counts.different.count().into());
+    marks.count(CALLS, counts.all);
+    let with_start = tracer.with_start.different.count();
+    marks.count(DIFFERENT_CALLS_WITH_START, with_start.into());
     Ok(tracer.code)
 }
 
@@ -130,59 +139,75 @@ fn kernel(call: &'static str, source: Errno) -> TraceError {
     TraceError::Kernel { call, source }
 }
 
-/// Starts the command; it stops as soon as its program has been loaded.
+/// Starts the command, which stops as soon as its program has been loaded.
 fn start(command: &[OsString], mask: SigSet) -> Result<pid_t, TraceError> {
     let program = command.first().cloned().unwrap_or_default();
     let mut traced = Command::new(&program);
     traced.args(command.iter().skip(1));
-    let prepare = move || {
-        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-        mask.thread_set_mask()?;
-        nix::sys::ptrace::traceme()?;
-        Ok(())
-    };
-    // SAFETY: three system calls, which allocate nothing and take no lock.
-    unsafe { traced.pre_exec(prepare) };
+    // SAFETY: the closure runs in the child between fork and exec, as `become_traced` demands, and
+    // does nothing else.
+    unsafe { traced.pre_exec(move || become_traced(&mask).map_err(io::Error::from)) };
     let child = traced
         .spawn()
         .map_err(|source| TraceError::Start { program, source })?;
     Ok(child.id().cast_signed())
 }
 
+/// Makes the calling process a traced child of the tracer, with the signal mask `mask`.
+///
+/// # Safety
+/// Only a child between fork and exec may call this function: its parent becomes its tracer. The
+/// function must not allocate, take a lock or panic, because another thread of the parent may have
+/// held a lock at the fork. It makes three system calls.
+unsafe fn become_traced(mask: &SigSet) -> nix::Result<()> {
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    mask.thread_set_mask()?;
+    nix::sys::ptrace::traceme()
+}
+
+/// Whether processes are left to trace.
+#[derive(PartialEq, Eq)]
+enum Traced {
+    Some,
+    None,
+}
+
 impl Tracer {
-    /// Serves whoever has stopped or ended; says whether anybody is left.
-    fn serve_all(&mut self) -> Result<bool, TraceError> {
+    /// Handles all threads that have stopped or ended by now.
+    fn handle_stops(&mut self) -> Result<Traced, TraceError> {
         loop {
             let mut status = 0;
-            // SAFETY: writes the status, which lives on.
+            // SAFETY: waitpid(2) writes the status to a local variable, which lives through the
+            // call.
             let waited =
                 unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL | libc::WNOHANG) };
             match Errno::result(waited) {
-                Ok(0) => return Ok(true),
-                Ok(thread) => self.serve(thread, status)?,
-                Err(Errno::ECHILD) => return Ok(false),
+                Ok(0) => return Ok(Traced::Some),
+                Ok(thread) => self.handle(thread, status)?,
+                Err(Errno::ECHILD) => return Ok(Traced::None),
                 Err(Errno::EINTR) => {}
                 Err(source) => return Err(kernel("waitpid", source)),
             }
         }
     }
 
-    fn serve(&mut self, thread: pid_t, status: c_int) -> Result<(), TraceError> {
+    /// Handles one thread that has stopped or ended, and lets a stopped thread go on.
+    fn handle(&mut self, thread: pid_t, status: c_int) -> Result<(), TraceError> {
         if !libc::WIFSTOPPED(status) {
-            self.within.remove(&thread);
+            self.current_calls.remove(&thread);
             if thread == self.first {
                 self.code = exit_code(status);
             }
             return Ok(());
         }
         let signal = libc::WSTOPSIG(status);
-        let is_new = self.known.insert(thread);
+        let is_new = self.attached.insert(thread);
         if is_new && thread == self.first {
             request(libc::PTRACE_SETOPTIONS, thread, OPTIONS)?;
         }
         let is_event = signal == libc::SIGTRAP && status >> 16 != 0;
         let passed_on = if signal == CALL_STOP {
-            self.at_call(thread);
+            self.handle_call(thread);
             0
         } else if is_new || is_event {
             0
@@ -192,20 +217,20 @@ impl Tracer {
         request(libc::PTRACE_SYSCALL, thread, passed_on)
     }
 
-    /// A thread is at the beginning of a system call, or at its end.
-    fn at_call(&mut self, thread: pid_t) {
-        match call_of(thread) {
-            Some(At::Entry(number)) => {
-                self.within.insert(thread, number);
+    /// Handles a thread at the entry or the exit of a system call.
+    fn handle_call(&mut self, thread: pid_t) {
+        match call_stop(thread) {
+            Some(CallStop::Entry(number)) => {
+                self.current_calls.insert(thread, number);
                 let number_is = |known: c_long| c_long::try_from(number) == Ok(known);
-                // These don't come back.
+                // These two calls never return, so they count at their entry.
                 if number_is(libc::SYS_exit) || number_is(libc::SYS_exit_group) {
                     self.add(number);
                 }
             }
-            Some(At::Exit(result)) => {
+            Some(CallStop::Exit(result)) => {
                 let refused = [libc::EPERM, libc::ENOSYS].map(|errno| -i64::from(errno));
-                if let Some(number) = self.within.remove(&thread)
+                if let Some(number) = self.current_calls.remove(&thread)
                     && !refused.contains(&result)
                 {
                     self.add(number);
@@ -216,24 +241,26 @@ impl Tracer {
     }
 
     fn add(&mut self, number: u64) {
-        self.whole.add(number);
-        if let Some(running) = &mut self.running {
-            running.add(number);
+        self.with_start.add(number);
+        if let Some(counts) = &mut self.since_begin {
+            counts.add(number);
         }
     }
 }
 
-/// Where a thread is that has stopped at a system call.
-enum At {
+/// The side of a system call at which a thread has stopped.
+enum CallStop {
+    /// The entry of the call with this number.
     Entry(u64),
+    /// The exit of a call with this result.
     Exit(i64),
 }
 
-/// What the kernel says of the stop; nothing if the thread has been killed meanwhile.
-fn call_of(thread: pid_t) -> Option<At> {
+/// Asks the kernel where `thread` has stopped. `None` if the thread has been killed meanwhile.
+fn call_stop(thread: pid_t) -> Option<CallStop> {
     let mut info = MaybeUninit::<libc::ptrace_syscall_info>::zeroed();
     let size = size_of::<libc::ptrace_syscall_info>();
-    // SAFETY: writes up to `size` bytes into a structure of that size.
+    // SAFETY: ptrace(2) writes up to `size` bytes into a structure of that size.
     let written = unsafe {
         libc::ptrace(
             libc::PTRACE_GET_SYSCALL_INFO,
@@ -245,21 +272,22 @@ fn call_of(thread: pid_t) -> Option<At> {
     if written <= 0 {
         return None;
     }
-    // SAFETY: plain integers, all of them set to zero before.
+    // SAFETY: the structure is made of integers, for which zero is a valid value.
     let info = unsafe { info.assume_init() };
     match info.op {
-        // SAFETY: `op` says which member of the union was written.
-        libc::PTRACE_SYSCALL_INFO_ENTRY => Some(At::Entry(unsafe { info.u.entry.nr })),
+        // SAFETY: `op` says which member of the union the kernel wrote.
+        libc::PTRACE_SYSCALL_INFO_ENTRY => Some(CallStop::Entry(unsafe { info.u.entry.nr })),
         // SAFETY: as above.
-        libc::PTRACE_SYSCALL_INFO_EXIT => Some(At::Exit(unsafe { info.u.exit.sval })),
+        libc::PTRACE_SYSCALL_INFO_EXIT => Some(CallStop::Exit(unsafe { info.u.exit.sval })),
         _ => None,
     }
 }
 
-/// A request with a number; that the thread is gone is no error, and its end will be told.
+/// Makes a request of ptrace(2) whose data is a number. A thread that has been killed is no error:
+/// the tracer sees its end next.
 fn request(request: libc::c_uint, thread: pid_t, data: c_int) -> Result<(), TraceError> {
     let none = std::ptr::null_mut::<libc::c_void>();
-    // SAFETY: these requests read and write no memory of this program's.
+    // SAFETY: these requests read and write no memory of this program.
     let result = unsafe { libc::ptrace(request, thread, none, c_long::from(data)) };
     match Errno::result(result) {
         Ok(_) | Err(Errno::ESRCH) => Ok(()),

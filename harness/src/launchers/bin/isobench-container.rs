@@ -1,33 +1,38 @@
 //! The launcher of the namespace container: one process, one container, one program.
+#![expect(unsafe_code, reason = "claims the inherited descriptors")]
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use isobench::instance::marks::MarkWriter;
-use isobench::launchers::{self, Failure, marks_to};
+use isobench::launchers::{Failure, InheritedDescriptors, exit_code};
 use isobench_container::{Config, Container, ForwardedSignals, Phase, RootPolicy, Spec};
 use lexopt::{Arg, Parser, ValueExt as _};
 
-const USAGE: &str = "usage: isobench-container [--marks-fd N] --layer DIR... [--scratch DIR] [--root auto|overlay|binds] \
-                     [--bind HOST:INSIDE[:ro]]... [--cgroup DIR]... [--memory SIZE] [--pids N] [--cpus N] [--io-read-bps PATH:RATE]... \
-                     [--io-write-bps PATH:RATE]... [--usage] [--hostname NAME] [--env KEY=VALUE]... [--workdir DIR] [--user UID:GID[:GROUP,...]] [--net none|loopback|veth|host] \
-                     [--mechanisms all|none|NAME,...] -- PROGRAM [ARGS...]";
+const USAGE: &str = "\
+usage: isobench-container [--marks-fd N] --layer DIR... [--scratch DIR] \
+[--root auto|overlay|binds] [--bind HOST:INSIDE[:ro]]... [--cgroup DIR]... [--memory SIZE] \
+[--pids N] [--cpus N] [--io-read-bps PATH:RATE]... [--io-write-bps PATH:RATE]... [--usage] \
+[--hostname NAME] [--env KEY=VALUE]... [--workdir DIR] [--user UID:GID[:GROUP,...]] \
+[--net none|loopback|veth|host] [--mechanisms all|none|NAME,...] -- PROGRAM [ARGS...]";
 
 fn main() -> ExitCode {
-    launchers::end("isobench-container", run())
+    // SAFETY: this is the first statement of the program, so nothing has been opened yet.
+    let inherited = unsafe { InheritedDescriptors::claim() };
+    exit_code("isobench-container", run(inherited))
 }
 
-fn run() -> Result<u8, Failure> {
+fn run(mut inherited: InheritedDescriptors) -> Result<u8, Failure> {
     let signals = ForwardedSignals::block().map_err(Failure::of_launcher)?;
-    let (spec, marks) =
-        parse(Parser::from_env()).map_err(|error| Failure::bad_usage(error, USAGE))?;
+    let (spec, marks) = parse(Parser::from_env(), &mut inherited)
+        .map_err(|error| Failure::bad_usage(error, USAGE))?;
     marks.mark(Phase::Start.name());
-    launchers::close_inherited(&marks);
+    inherited.close_rest(&marks);
     let config = Config::new(spec).map_err(Failure::bad_request)?;
     let running = Container::new(config)
         .launch(&|phase| marks.mark(phase.name()))
         .map_err(Failure::of_launcher)?;
-    // Whoever reads the marks gets their end.
+    // The reader of the marks then sees the end of the pipe.
     drop(marks);
     let exited = running
         .wait_forwarding(&signals)
@@ -41,14 +46,17 @@ fn run() -> Result<u8, Failure> {
     Ok(exited.end().exit_code())
 }
 
-/// Reads the command line, and takes over the pipe for the marks.
-fn parse(mut parser: Parser) -> Result<(Spec, MarkWriter), lexopt::Error> {
+/// Parses the command line, and takes the pipe for marks from the inherited descriptors.
+fn parse(
+    mut parser: Parser,
+    inherited: &mut InheritedDescriptors,
+) -> Result<(Spec, MarkWriter), lexopt::Error> {
     let mut spec = Spec::default();
     let mut marks = MarkWriter::default();
     let mut command: Vec<OsString> = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("marks-fd") => marks = marks_to(parser.value()?.parse()?)?,
+            Arg::Long("marks-fd") => marks = inherited.marks(parser.value()?.parse()?)?,
             Arg::Long("layer") => spec.layers.push(parser.value()?.into()),
             Arg::Long("scratch") => spec.scratch = Some(parser.value()?.into()),
             Arg::Long("root") => spec.root = parser.value()?.parse_with(root_policy)?,
@@ -84,6 +92,6 @@ fn root_policy(text: &str) -> Result<RootPolicy, &'static str> {
         "auto" => Ok(RootPolicy::Auto),
         "overlay" => Ok(RootPolicy::Overlay),
         "binds" => Ok(RootPolicy::Binds),
-        _ => Err("it is none of auto, overlay and binds"),
+        _ => Err("expected auto, overlay or binds"),
     }
 }

@@ -1,4 +1,6 @@
-//! The floors: what the kernel alone takes for the mechanism of a rung, by a launcher like the rung's own.
+//! The floors: the least time that the kernel takes for the mechanism of a rung. The program is a
+//! launcher, as that of the rung is, and does nothing but what the mechanism needs.
+#![expect(unsafe_code, reason = "claims the inherited descriptors")]
 
 use std::ffi::OsString;
 use std::io;
@@ -7,53 +9,65 @@ use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
 use isobench::instance::marks::MarkWriter;
-use isobench::launchers::{self, Failure, marks_to};
+use isobench::launchers::{Failure, InheritedDescriptors, exit_code};
 use isobench_vmm::bare::floor::{FloorError, StoppedVm};
 use isobench_workloads::protocol::Message;
 use lexopt::{Arg, Parser, ValueExt as _};
 
-const USAGE: &str = "usage: isobench-floor namespaces [--marks-fd N] -- PROGRAM [ARGS...] | kvm [--marks-fd N] [--exits-for MILLISECONDS]";
+const USAGE: &str = "\
+usage: isobench-floor namespaces [--marks-fd N] -- PROGRAM [ARGS...] \
+| kvm [--marks-fd N] [--exits-for MILLISECONDS]";
 
-/// Exits before those that are counted: what is slower the first times is behind it then, and how long one takes is known.
-const TRIAL: u32 = 64;
+/// The number of VM exits before those that are counted. The first exits are slower than later
+/// ones, and the trial shows how long an exit takes.
+const TRIAL_EXITS: u32 = 64;
 
 /// The first mark of every launcher.
 const START: &str = "start";
 
-/// What the command line asks for.
+/// The parsed command line.
 struct Request {
     floor: OsString,
     marks: MarkWriter,
-    /// For how long the guest comes out over and over.
+    /// How long the guest leaves its VM over and over.
     exits_for: Option<Duration>,
     command: Vec<OsString>,
 }
 
 fn main() -> ExitCode {
-    launchers::end("isobench-floor", run())
+    // SAFETY: this is the first statement of the program, so nothing has been opened yet.
+    let inherited = unsafe { InheritedDescriptors::claim() };
+    exit_code("isobench-floor", run(inherited))
 }
 
-fn run() -> Result<u8, Failure> {
-    let request = parse(Parser::from_env()).map_err(|error| Failure::bad_usage(error, USAGE))?;
+fn run(inherited: InheritedDescriptors) -> Result<u8, Failure> {
+    let request =
+        parse(Parser::from_env(), inherited).map_err(|error| Failure::bad_usage(error, USAGE))?;
     request.marks.mark(START);
     match request.floor.to_str() {
         Some("namespaces") if !request.command.is_empty() => namespaces(&request),
         Some("kvm") if request.command.is_empty() => match request.exits_for {
             None => kvm(&request.marks),
-            Some(window) => exits(window),
+            Some(window) => repeated_exits(window),
         },
-        _ => Err(Failure::bad_usage("no such floor, or no program", USAGE)),
+        _ => Err(Failure::bad_usage(
+            "there is no such floor, or its program is missing",
+            USAGE,
+        )),
     }
 }
 
-fn parse(mut parser: Parser) -> Result<Request, lexopt::Error> {
+fn parse(
+    mut parser: Parser,
+    mut inherited: InheritedDescriptors,
+) -> Result<Request, lexopt::Error> {
     let mut floor = None;
     let mut marks = MarkWriter::default();
     let mut exits_for = None;
     let mut command = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("marks-fd") => marks = marks_to(parser.value()?.parse()?)?,
+            Arg::Long("marks-fd") => marks = inherited.marks(parser.value()?.parse()?)?,
             Arg::Long("exits-for") => {
                 exits_for = Some(Duration::from_millis(parser.value()?.parse()?));
             }
@@ -80,27 +94,28 @@ fn namespaces(request: &Request) -> Result<u8, Failure> {
     Ok(end.exit_code())
 }
 
-/// Ends with the ready line, as a workload would print it if there were a program.
+/// Makes a VM that exits once, and prints the ready line in place of a workload.
 fn kvm(marks: &MarkWriter) -> Result<u8, Failure> {
     let vm = isobench_vmm::bare::floor::first_exit(&|phase| marks.mark(phase.name()))
         .map_err(Failure::of_launcher)?;
     println!("{}", Message::Ready);
-    // As in the microVM's launcher, the kernel takes it down with the process.
+    // The kernel takes the VM down with the process, as in the microVM's launcher.
     std::mem::forget(vm);
     Ok(0)
 }
 
-/// Comes out of the guest about as often as fits into `window`, between the lines that a workload would print around it.
-fn exits(window: Duration) -> Result<u8, Failure> {
+/// Leaves the guest about as often as fits into `window`. Prints the begin line before and the end
+/// line after, as a workload does.
+fn repeated_exits(window: Duration) -> Result<u8, Failure> {
     let mut vm = isobench_vmm::bare::floor::first_exit(&|_| {}).map_err(Failure::of_launcher)?;
     let begun = Instant::now();
-    come_out(&mut vm, TRIAL).map_err(Failure::of_launcher)?;
-    let fit = window.as_nanos() * u128::from(TRIAL) / begun.elapsed().as_nanos().max(1);
+    exit_times(&mut vm, TRIAL_EXITS).map_err(Failure::of_launcher)?;
+    let fit = window.as_nanos() * u128::from(TRIAL_EXITS) / begun.elapsed().as_nanos().max(1);
     let count = u32::try_from(fit).unwrap_or(u32::MAX).max(1);
     println!("{}", Message::Begin);
-    // A harness that has gone away ends this launcher by other means.
+    // If the harness has ended, the kernel kills this launcher: the result doesn't matter.
     let _ = io::stdin().read_line(&mut String::new());
-    come_out(&mut vm, count).map_err(Failure::of_launcher)?;
+    exit_times(&mut vm, count).map_err(Failure::of_launcher)?;
     let end = Message::End {
         operations: count.into(),
         bytes: ByteSize(0),
@@ -109,6 +124,7 @@ fn exits(window: Duration) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn come_out(vm: &mut StoppedVm, count: u32) -> Result<(), FloorError> {
+/// Enters and leaves the guest `count` times.
+fn exit_times(vm: &mut StoppedVm, count: u32) -> Result<(), FloorError> {
     (0..count).try_for_each(|_| vm.exit_again())
 }

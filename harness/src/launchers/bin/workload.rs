@@ -1,18 +1,19 @@
 //! The program that runs in every target: a thin main over `isobench_workloads`.
 //!
-//! What is to be measured is the start of a target, and not that of a C library. glibc's begins with 68 CPUID
-//! instructions (2.36, Intel), each a VM exit in any virtual machine, and a dozen system calls, each a VM
-//! exit in a microVM without a guest OS: on the development host that is 80 % of a bare process's start. So
-//! the program has an entry point of its own, which serves `ready` in two system calls, and gives everything
-//! else to the C library. `ready --libc` takes the long way, as any ordinary program does, and shows what
-//! that costs in each target.
+//! The start of a target is measured, and not the start of a C library. glibc starts with 68 CPUID
+//! instructions (2.36, Intel), each a VM exit in any virtual machine. A dozen system calls follow,
+//! each a VM exit in a microVM without a guest OS. On the development host, both together are 80 %
+//! of a bare process's start. So the program has an entry point of its own, which serves `ready`
+//! with two system calls and gives all else to the C library. `ready --libc` goes through the C
+//! library, as any ordinary program does, and shows the cost of the C library in each target.
 //!
-//! It also has a C `main`. Rust's own would first poll the standard streams, install handlers for SIGPIPE,
-//! SIGSEGV and SIGBUS and read `/proc/self/maps`: 17 more system calls that a workload has no use for.
+//! The program also has a C `main`. Rust's own `main` would first poll the standard streams,
+//! install handlers for SIGPIPE, SIGSEGV and SIGBUS, and read `/proc/self/maps`: 17 more system
+//! calls that a workload doesn't need.
 #![no_main]
 #![expect(
     unsafe_code,
-    reason = "an entry point is assembly, and `main` must keep its name for the C library to find it"
+    reason = "the entry point is assembly, and the C library finds `main` by its name"
 )]
 
 use std::arch::naked_asm;
@@ -27,15 +28,17 @@ unsafe extern "C" {
     fn _start();
 }
 
-/// Where the kernel enters the program; `build.rs` tells the linker.
+/// The program's entry point, which `build.rs` gives to the linker.
 ///
-/// The stack holds the number of arguments and then pointers to them (x86-64 ABI, 3.4.1). If they are a
-/// name and `ready`, one write and an exit are all. A write that fails is left to the long way to report.
+/// The stack holds the number of arguments and then pointers to the arguments (x86-64 ABI, 3.4.1).
+/// If the arguments are a name and `ready`, the program makes one write and exits. If the write
+/// fails, the C library's `main` writes again and reports the failure.
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 extern "C" fn workload_start() {
-    // SAFETY: jumps to `_start` with the stack and RDX as the kernel left them, or ends the process. The six bytes
-    // read from the argument are mapped even if it is shorter: the program's file name and 8 zero bytes lie above it.
+    // SAFETY: the code jumps to `_start` with the stack and RDX as the kernel left them, or ends
+    // the process. The code reads six bytes of the argument. They are mapped even if the argument
+    // is shorter, because the program's file name and 8 zero bytes lie above it.
     naked_asm!(
         "cmp qword ptr [rsp], 2",
         "jne {libc}",
@@ -50,7 +53,7 @@ extern "C" fn workload_start() {
         "mov edx, {length}",
         "syscall",
         "cmp rax, {length}",
-        // RDX is a function for the C library to call at exit, unless it is zero.
+        // RDX is a function that the C library calls at exit; zero stands for none.
         "mov edx, 0",
         "jne {libc}",
         "mov eax, {exit_group}",
@@ -67,7 +70,8 @@ extern "C" fn workload_start() {
     )
 }
 
-/// Called by the C library. The standard library keeps the arguments by itself (glibc passes them to `.init_array`).
+/// The C library calls this function. The standard library has its own copy of the arguments,
+/// because glibc passes them to the functions of `.init_array`.
 #[unsafe(no_mangle)]
 extern "C" fn main(_count: c_int, _arguments: *const *const c_char) -> c_int {
     isobench_workloads::main().into()

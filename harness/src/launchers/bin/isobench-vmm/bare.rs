@@ -24,26 +24,27 @@ use crate::request::{Access, Request};
 /// Runs the program to its end.
 pub fn run(request: &Request) -> Result<u8, Failure> {
     let marks = &request.marks;
-    let ended = |phase: Phase| marks.mark(phase.name());
-    ended(Phase::Start);
+    let on_phase = |phase: Phase| marks.mark(phase.name());
+    on_phase(Phase::Start);
     let (config, mut personality) = prepare(request).map_err(Failure::bad_request)?;
-    let mut vm = MicroVm::boot(&config, &ended).map_err(Failure::of_launcher)?;
+    let mut vm = MicroVm::boot(&config, &on_phase).map_err(Failure::of_launcher)?;
     confine::confine().map_err(Failure::of_launcher)?;
-    ended(Phase::Load);
+    on_phase(Phase::Load);
     let end = vm
-        .run(&mut personality, &ended)
+        .run(&mut personality, &on_phase)
         .map_err(Failure::of_launcher)?;
     if request.counts_exits {
-        super::tell_exits(marks, vm.exits());
+        super::write_exit_counts(marks, vm.exits());
     }
     if let Ending::Died(death) = &end {
         eprintln!("isobench-vmm: {death}");
     }
-    // SAFETY: ends the process; nothing is buffered. The kernel takes the VM down with it, faster than piece by piece.
+    // SAFETY: _exit(2) ends the process, and no output is buffered. The kernel takes the VM down
+    // with the process, which is faster than dropping it piece by piece.
     unsafe { libc::_exit(end.code().into()) }
 }
 
-/// Opens all that the guest is given.
+/// Opens the files that the guest gets.
 fn prepare(request: &Request) -> Result<(Config, Personality), Box<dyn Error>> {
     GuestRam::check_size(request.memory())?;
     let program = Program::open(&request.program)?;
@@ -54,7 +55,7 @@ fn prepare(request: &Request) -> Result<(Config, Personality), Box<dyn Error>> {
         tree.add_file(guest, host)?;
     }
     if request.disks.len() > 1 {
-        return Err("the bare guest has one disk at most".into());
+        return Err("the bare guest has at most one disk".into());
     }
     let disk = request.disks.first().map(|disk| match disk.access {
         Access::ReadOnly => HostDisk::open_read_only(&disk.path),

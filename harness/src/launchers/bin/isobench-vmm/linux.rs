@@ -28,45 +28,47 @@ use isobench_vmm::linux::{BootError, Config, Ending, Kernel, Machine, OnEnd, Pha
 use isobench_vmm::probe::check_guest_kernel;
 use isobench_workloads::guest_init::{Orders, Wire};
 
-use crate::request::{Access, Disk, Request};
+use crate::request::{Access, Disk, Network, Request};
 
 /// Runs the program to its end.
 pub fn run(mut request: Request) -> Result<u8, Failure> {
     let marks = Arc::new(std::mem::take(&mut request.marks));
-    let told = request.counts_exits.then(|| marks.clone());
-    let ended = move |phase: Phase| marks.mark(phase.name());
-    ended(Phase::Start);
-    let tap = request.has_network.then(Tap::open).transpose();
-    let tap = tap.map_err(Failure::of_launcher)?;
+    let marks_for_counts = request.counts_exits.then(|| marks.clone());
+    let on_phase = move |phase: Phase| marks.mark(phase.name());
+    on_phase(Phase::Start);
+    let tap = match request.network {
+        Network::None => None,
+        Network::Tap => Some(Tap::open().map_err(Failure::of_launcher)?),
+    };
     let config = prepare(&request, tap).map_err(Failure::bad_request)?;
     let exits = config.exits.clone();
     let config = config.check().map_err(Failure::bad_request)?;
     let hypervisor = Hypervisor::open().map_err(Failure::of_launcher)?;
     check_guest_kernel(&hypervisor).map_err(Failure::of_launcher)?;
-    ended(Phase::OpenKvm);
+    on_phase(Phase::OpenKvm);
     let machine =
-        Machine::boot(&hypervisor, config, Box::new(ended)).map_err(|error| match error {
+        Machine::boot(&hypervisor, config, Box::new(on_phase)).map_err(|error| match error {
             BootError::Config(error) => Failure::bad_request(error),
             error => Failure::of_launcher(error),
         })?;
     let is_over = AtomicBool::new(false);
-    let end: OnEnd = Arc::new(move |result| {
-        // The first thread to find out has the word.
+    let on_end: OnEnd = Arc::new(move |result| {
+        // Several threads may see the end. The first of them ends the process.
         if !is_over.swap(true, Ordering::SeqCst) {
-            if let Some(marks) = &told {
-                super::tell_exits(marks, &exits);
+            if let Some(marks) = &marks_for_counts {
+                super::write_exit_counts(marks, &exits);
             }
-            finish(result);
+            end_process(result);
         }
     });
-    machine.run(&end).map_err(Failure::of_launcher)?;
+    machine.run(&on_end).map_err(Failure::of_launcher)?;
     // Another thread is about to end the process.
     loop {
         std::thread::park();
     }
 }
 
-fn finish(result: Result<Ending, RunError>) {
+fn end_process(result: Result<Ending, RunError>) {
     let code = match result {
         Ok(ending) => {
             if !ending.is_orderly() {
@@ -74,18 +76,19 @@ fn finish(result: Result<Ending, RunError>) {
             }
             ending.code()
         }
-        Err(error) => Failure::of_launcher(error).tell("isobench-vmm"),
+        Err(error) => Failure::of_launcher(error).print("isobench-vmm"),
     };
-    // SAFETY: ends the process; nothing is buffered. The kernel takes the VM down with it, faster than piece by piece.
+    // SAFETY: _exit(2) ends the process, and no output is buffered. The kernel takes the VM down
+    // with the process, which is faster than dropping it piece by piece.
     unsafe { libc::_exit(code.into()) }
 }
 
-/// Opens all that the guest is given.
+/// Opens the files and devices that the guest gets.
 fn prepare(request: &Request, tap: Option<Tap>) -> Result<Config, Box<dyn Error>> {
     let kernel = request
         .kernel
         .as_deref()
-        .ok_or("no kernel given: --kernel FILE")?;
+        .ok_or("no kernel is given: add --kernel FILE")?;
     let duplicate = |stream: &dyn std::os::fd::AsFd| stream.as_fd().try_clone_to_owned();
     let stdin = io::stdin();
     let input: Option<OwnedFd> = match has_input(stdin.as_fd()) {
@@ -131,7 +134,8 @@ fn open(disk: &Disk) -> Result<Block, DiskError> {
     Ok(Block::new(disk, cache))
 }
 
-/// The guest's first file system: `/init`, the program, and what else was asked for.
+/// The guest's first file system: `/init`, the program, and the image, files and modules of the
+/// request.
 fn files(
     request: &Request,
     input: bool,
@@ -161,7 +165,8 @@ fn files(
     Ok(files.archive(orders)?)
 }
 
-/// Guest memory: with an image, whose size nobody has in mind, enough for that unless said otherwise.
+/// The size of guest memory. If the request has an image and no size, the memory is large enough
+/// for the image.
 fn memory(request: &Request, files: &Initramfs) -> Result<ByteSize, String> {
     if request.layers.is_empty() {
         return Ok(request.memory());
@@ -171,21 +176,22 @@ fn memory(request: &Request, files: &Initramfs) -> Result<ByteSize, String> {
     let size = ByteSize(files.size());
     if size >= most {
         return Err(format!(
-            "the image's files take {size}, and a guest's first file system has to be below {most}"
+            "the image's files take {size}, but a guest's first file system must be smaller \
+             than {most}"
         ));
     }
     match request.memory {
         None => Ok(files.ample_memory()),
         Some(memory) if memory < least => Err(format!(
-            "guest memory of {memory} is too small for the image, whose files are there twice while the guest starts: \
-             --memory {}MiB is the least",
+            "guest memory of {memory} is too small for the image: while the guest starts, memory \
+             holds the image's files twice; use at least --memory {}MiB",
             least.as_u64() >> 20
         )),
         Some(memory) => Ok(memory),
     }
 }
 
-/// The workload, which is `/init` as well: beside this program.
+/// The path of the workload, which is also the guest's `/init`. It lies beside this program.
 fn workload() -> io::Result<PathBuf> {
     let own = std::env::current_exe()?;
     Ok(own.with_file_name("workload"))

@@ -1,4 +1,5 @@
 //! The launcher of the microVMs: one process, one VM, one program.
+#![expect(unsafe_code, reason = "claims the inherited descriptors")]
 
 mod bare;
 mod linux;
@@ -7,7 +8,7 @@ mod request;
 use std::process::ExitCode;
 
 use isobench::instance::marks::MarkWriter;
-use isobench::launchers::{self, Failure};
+use isobench::launchers::{Failure, InheritedDescriptors, exit_code};
 use isobench_vmm::kvm::Hypervisor;
 use isobench_vmm::kvm::exits::ExitCounts;
 use isobench_vmm::probe::{self, ProbeError};
@@ -15,38 +16,43 @@ use isobench_vmm::probe::{self, ProbeError};
 use request::{Guest, Request, USAGE};
 
 fn main() -> ExitCode {
+    // SAFETY: this is the first statement of the program, so nothing has been opened yet.
+    let inherited = unsafe { InheritedDescriptors::claim() };
     let result = match std::env::args_os()
         .nth(1)
         .as_deref()
         .and_then(|word| word.to_str())
     {
-        Some("run") => run(),
+        Some("run") => run(inherited),
         Some("probe") => print_probe(),
         Some("--help" | "-h") => {
             println!("{USAGE}");
             Ok(0)
         }
-        _ => Err(Failure::bad_usage("neither `run` nor `probe`", USAGE)),
+        _ => Err(Failure::bad_usage(
+            "the first argument is neither `run` nor `probe`",
+            USAGE,
+        )),
     };
-    launchers::end("isobench-vmm", result)
+    exit_code("isobench-vmm", result)
 }
 
-fn run() -> Result<u8, Failure> {
-    let request = Request::parse().map_err(|error| Failure::bad_usage(error, USAGE))?;
+fn run(inherited: InheritedDescriptors) -> Result<u8, Failure> {
+    let request = Request::parse(inherited).map_err(|error| Failure::bad_usage(error, USAGE))?;
     match request.guest {
         Guest::Bare => bare::run(&request),
         Guest::Linux => linux::run(request),
     }
 }
 
-/// Tells how often the guest came out, by reason, where marks go.
-fn tell_exits(marks: &MarkWriter, exits: &ExitCounts) {
+/// Writes the number of VM exits for each reason to the marks pipe.
+fn write_exit_counts(marks: &MarkWriter, exits: &ExitCounts) {
     for (reason, count) in exits.each() {
         marks.count(reason.name(), count);
     }
 }
 
-/// Measures this host's KVM and prints what it is.
+/// Probes this host's KVM, and prints its properties as JSON.
 fn print_probe() -> Result<u8, Failure> {
     let hypervisor =
         Hypervisor::open().map_err(|error| Failure::new(1, ProbeError::from(error)))?;

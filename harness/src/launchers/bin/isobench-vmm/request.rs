@@ -8,20 +8,23 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use isobench::instance::marks::MarkWriter;
-use isobench::launchers::marks_to;
+use isobench::launchers::InheritedDescriptors;
 use isobench_container::User;
 use isobench_vmm::bare::DEFAULT_MEMORY;
 use lexopt::{Arg, Parser, ValueExt as _};
 
 pub const USAGE: &str = "\
-usage: isobench-vmm run [--guest bare|linux] [--memory SIZE] [--disk FILE] [--read-only-disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
+usage: isobench-vmm run [--guest bare|linux] [--memory SIZE] [--disk FILE] \
+[--read-only-disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
 [--marks-fd N] [--count-exits] [--trace] \
-[--kernel FILE] [--vcpus N] [--direct-disk FILE]... [--module FILE]... [--net none|tap] [--append WORDS] [--show-console] [--time-limit SECONDS] \
+[--kernel FILE] [--vcpus N] [--direct-disk FILE]... [--module FILE]... [--net none|tap] \
+[--append WORDS] [--show-console] [--time-limit SECONDS] \
 [--layer DIRECTORY]... [--workdir PATH] [--user UID:GID[:GROUP,...]] \
 -- PROGRAM [ARGS...] | probe";
 
-/// Options that one guest has and the other has not.
+/// The options that only the bare guest has.
 const BARE_ONLY: [&str; 1] = ["trace"];
+/// The options that only the Linux guest has.
 const LINUX_ONLY: [&str; 11] = [
     "net",
     "kernel",
@@ -36,42 +39,46 @@ const LINUX_ONLY: [&str; 11] = [
     "user",
 ];
 
-/// Which guest is asked for.
+/// The kind of guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guest {
     Bare,
     Linux,
 }
 
-/// A disk of the host's, for the guest.
+/// The guest's network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    None,
+    /// A virtio network device that is connected to a TAP device of the host.
+    Tap,
+}
+
+/// A disk of the guest: a file or block device of the host.
 #[derive(Debug)]
 pub struct Disk {
     pub path: PathBuf,
     pub access: Access,
 }
 
-/// How the VMM gets at a disk.
+/// How the VMM accesses a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Through the host's page cache.
+    /// Reads and writes go through the host's page cache.
     Buffered,
-    /// The same, and the guest can't write.
+    /// Reads go through the host's page cache, and the guest can't write.
     ReadOnly,
-    /// Past the host's page cache.
+    /// Reads and writes bypass the host's page cache.
     Direct,
 }
 
-/// What `run` was asked for.
+/// The parsed command line of `isobench-vmm run`.
 #[derive(Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of the command line"
-)]
 pub struct Request {
     pub guest: Guest,
     pub marks: MarkWriter,
     pub counts_exits: bool,
-    /// Guest memory; if not said, as much as the guest needs.
+    /// The size of guest memory. By default it is as large as the guest needs.
     pub memory: Option<ByteSize>,
     pub disks: Vec<Disk>,
     pub files: Vec<(PathBuf, PathBuf)>,
@@ -80,11 +87,11 @@ pub struct Request {
     pub kernel: Option<PathBuf>,
     pub processors: u8,
     pub modules: Vec<PathBuf>,
-    pub has_network: bool,
+    pub network: Network,
     pub append: String,
     pub show_console: bool,
     pub limit: Option<Duration>,
-    /// The layers of the image that the program is in, the lowest first.
+    /// The layers of the program's image, the lowest first.
     pub layers: Vec<PathBuf>,
     pub working_directory: PathBuf,
     pub user: User,
@@ -106,7 +113,7 @@ impl Default for Request {
             kernel: None,
             processors: 1,
             modules: Vec::new(),
-            has_network: false,
+            network: Network::None,
             append: String::new(),
             show_console: false,
             limit: None,
@@ -120,8 +127,8 @@ impl Default for Request {
 }
 
 impl Request {
-    /// Reads the command line.
-    pub fn parse() -> Result<Self, Box<dyn Error>> {
+    /// Parses the command line, and takes the pipe for marks from the inherited descriptors.
+    pub fn parse(mut inherited: InheritedDescriptors) -> Result<Self, Box<dyn Error>> {
         let mut words = Parser::from_env();
         let _subcommand = words.next()?;
         let mut request = Self::default();
@@ -130,7 +137,7 @@ impl Request {
             match word {
                 Arg::Long(option) => {
                     let option = option.to_owned();
-                    request.set(&option, &mut words)?;
+                    request.set(&option, &mut words, &mut inherited)?;
                     given.push(option);
                 }
                 Arg::Value(program) => {
@@ -149,15 +156,20 @@ impl Request {
         Ok(request)
     }
 
-    /// Guest memory as asked for, or the usual.
+    /// The requested size of guest memory, or the default.
     pub fn memory(&self) -> ByteSize {
         self.memory.unwrap_or(DEFAULT_MEMORY)
     }
 
-    fn set(&mut self, option: &str, words: &mut Parser) -> Result<(), Box<dyn Error>> {
+    fn set(
+        &mut self,
+        option: &str,
+        words: &mut Parser,
+        inherited: &mut InheritedDescriptors,
+    ) -> Result<(), Box<dyn Error>> {
         match option {
             "guest" => self.guest = guest(&words.value()?.string()?)?,
-            "marks-fd" => self.marks = marks_to(words.value()?.parse()?)?,
+            "marks-fd" => self.marks = inherited.marks(words.value()?.parse()?)?,
             "count-exits" => self.counts_exits = true,
             "memory" => self.memory = Some(words.value()?.parse()?),
             "disk" => self.add_disk(words, Access::Buffered)?,
@@ -169,7 +181,7 @@ impl Request {
             "kernel" => self.kernel = Some(words.value()?.into()),
             "vcpus" => self.processors = words.value()?.parse()?,
             "module" => self.modules.push(words.value()?.into()),
-            "net" => self.has_network = has_network(&words.value()?.string()?)?,
+            "net" => self.network = network(&words.value()?.string()?)?,
             "append" => self.append = words.value()?.string()?,
             "show-console" => self.show_console = true,
             "time-limit" => self.limit = Some(seconds(&words.value()?.string()?)?),
@@ -187,6 +199,7 @@ impl Request {
         Ok(())
     }
 
+    /// Checks that the `given` options go together, and that there is a program.
     fn check(&self, given: &[String]) -> Result<(), Box<dyn Error>> {
         let (foreign, other): (&[&str], _) = match self.guest {
             Guest::Bare => (&LINUX_ONLY, "linux"),
@@ -198,16 +211,16 @@ impl Request {
         {
             return Err(format!("--{option} is for --guest {other}").into());
         }
-        let (foreign, word): (&[&str], _) = if self.layers.is_empty() {
-            (&["workdir", "user"], "with")
+        let (foreign, rule): (&[&str], _) = if self.layers.is_empty() {
+            (&["workdir", "user"], "needs --layer")
         } else {
-            (&["file"], "without")
+            (&["file"], "can't be combined with --layer")
         };
         if let Some(option) = given.iter().find(|o| foreign.contains(&o.as_str())) {
-            return Err(format!("--{option} goes {word} --layer").into());
+            return Err(format!("--{option} {rule}").into());
         }
         if self.program.as_os_str().is_empty() {
-            return Err("no program given".into());
+            return Err("no program is given".into());
         }
         Ok(())
     }
@@ -221,15 +234,15 @@ fn guest(word: &str) -> Result<Guest, String> {
     }
 }
 
-fn has_network(word: &str) -> Result<bool, String> {
+fn network(word: &str) -> Result<Network, String> {
     match word {
-        "none" => Ok(false),
-        "tap" => Ok(true),
+        "none" => Ok(Network::None),
+        "tap" => Ok(Network::Tap),
         _ => Err(format!("--net {word} is neither none nor tap")),
     }
 }
 
-/// `GUEST=HOST`.
+/// Splits `GUEST=HOST`.
 fn file_pair(pair: &str) -> Result<(PathBuf, PathBuf), Box<dyn Error>> {
     let (guest, host) = pair
         .split_once('=')
@@ -237,7 +250,7 @@ fn file_pair(pair: &str) -> Result<(PathBuf, PathBuf), Box<dyn Error>> {
     Ok((guest.into(), host.into()))
 }
 
-/// `KEY=VALUE`.
+/// Checks that `pair` is `KEY=VALUE`.
 fn environment_pair(pair: OsString) -> Result<CString, Box<dyn Error>> {
     let bytes = pair.into_vec();
     if !bytes.iter().skip(1).any(|&byte| byte == b'=') {
