@@ -1,81 +1,59 @@
-//! What a container is made of, so that each piece can be left out and its price be measured.
+//! The mechanisms that a container is made of. A container can be started without some of them, so
+//! that each mechanism's price can be measured.
 //!
-//! A launch with fewer mechanisms goes through the same code as one with all of them: only these steps fall away. What
-//! is no isolation stays: the first process that watches over the program, its death with the launcher, the closing
-//! of inherited descriptors.
+//! A launch with fewer mechanisms runs the same code as a launch with all of them, without the
+//! steps of the mechanisms left out. What does not isolate always stays: the first process that
+//! watches over the program, its death with the launcher, and the closing of inherited descriptors.
 
 use std::fmt;
 use std::str::FromStr;
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+use crate::privilege::Privilege;
+
 /// A mechanism that a container can have or lack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Mechanism {
-    /// A user namespace, with its maps.
+    /// A user namespace, with its maps of ids.
     User,
     /// A mount namespace whose mounts are private.
     Mount,
-    /// A host name of its own.
+    /// A UTS namespace: a host name of the container's own.
     Uts,
-    /// System V IPC and message queues of its own.
+    /// An IPC namespace: System V IPC and message queues of the container's own.
     Ipc,
-    /// Process ids of its own.
+    /// A PID namespace: process ids of the container's own.
     Pid,
-    /// A view of cgroups that begins at its own.
+    /// A cgroup namespace: the container sees its own cgroups as the roots.
     CgroupNamespace,
-    /// A network of its own.
+    /// A network namespace.
     Net,
-    /// Membership of the cgroups that hold its limits.
+    /// The cgroups that hold the container's limits.
     Cgroup,
-    /// Its root assembled from layers, but not yet its root.
+    /// A root file system assembled from layers. The container's root is still the host's.
     Overlay,
-    /// /proc and /dev in that root.
+    /// /proc and /dev in the assembled root.
     ProcDev,
-    /// That root as its root, and nothing else of the host's in reach.
+    /// The assembled root becomes the container's root, and the host's goes out of reach.
     Pivot,
-    /// No capability left.
+    /// The loss of all capabilities.
     Capabilities,
     /// The system-call filter.
     Seccomp,
 }
 
 impl Mechanism {
-    /// All of them, in the order in which a start gets to them.
-    pub const ALL: [Self; 13] = [
-        Self::User,
-        Self::Mount,
-        Self::Uts,
-        Self::Ipc,
-        Self::Pid,
-        Self::CgroupNamespace,
-        Self::Net,
-        Self::Cgroup,
-        Self::Overlay,
-        Self::ProcDev,
-        Self::Pivot,
-        Self::Capabilities,
-        Self::Seccomp,
-    ];
+    /// All mechanisms, in the order in which a start gets to them.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// Its name on a command line and in results.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Mount => "mount",
-            Self::Uts => "uts",
-            Self::Ipc => "ipc",
-            Self::Pid => "pid",
-            Self::CgroupNamespace => "cgroup-namespace",
-            Self::Net => "net",
-            Self::Cgroup => "cgroup",
-            Self::Overlay => "overlay",
-            Self::ProcDev => "proc-dev",
-            Self::Pivot => "pivot",
-            Self::Capabilities => "capabilities",
-            Self::Seccomp => "seccomp",
-        }
+    /// The mechanism's name on a command line and in results.
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
-    /// What it does, for a reader of a report.
+    /// What the mechanism does, for a reader of a report.
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::User => {
@@ -100,20 +78,19 @@ impl Mechanism {
         }
     }
 
-    /// The mechanisms without which the kernel refuses this one. An ordinary user, who is `privileged` only inside a user
-    /// namespace, needs that for almost all of them.
-    pub const fn needs(self, privileged: bool) -> Mechanisms {
+    /// The mechanisms without which the kernel refuses this one to a launcher with `privilege`.
+    /// An ordinary user needs a user namespace for almost all of them.
+    pub const fn needs(self, privilege: Privilege) -> Mechanisms {
         let needs = match self {
             Self::Overlay => Mechanisms::of(&[Self::Mount]),
-            // Without a PID namespace of its own, its /proc would show the host's processes.
+            // Without a PID namespace, /proc would show the host's processes.
             Self::ProcDev => Mechanisms::of(&[Self::Mount, Self::Pid, Self::Overlay]),
             Self::Pivot => Mechanisms::of(&[Self::Mount, Self::Overlay]),
             _ => Mechanisms::NONE,
         };
-        match self {
-            Self::User | Self::Cgroup | Self::Seccomp => needs,
-            _ if privileged => needs,
-            _ => needs.with(Self::User),
+        match (self, privilege) {
+            (Self::User | Self::Cgroup | Self::Seccomp, _) | (_, Privilege::Root) => needs,
+            (_, Privilege::Ordinary) => needs.with(Self::User),
         }
     }
 
@@ -128,15 +105,15 @@ impl fmt::Display for Mechanism {
     }
 }
 
-/// A set of mechanisms; by default all.
+/// A set of mechanisms. The default is the set of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mechanisms(u16);
 
 impl Mechanisms {
-    /// No mechanism: a program started through the launcher, and not isolated.
+    /// No mechanism: the program is started by the launcher and is not isolated.
     pub const NONE: Self = Self(0);
     /// All mechanisms: a container.
-    pub const ALL: Self = Self::of(&Mechanism::ALL);
+    pub const ALL: Self = Self::of(Mechanism::ALL);
 
     /// The set of `members`.
     pub const fn of(members: &[Mechanism]) -> Self {
@@ -149,43 +126,44 @@ impl Mechanisms {
         set
     }
 
-    /// Whether `mechanism` is in it.
+    /// Whether `mechanism` is in the set.
     pub const fn contains(self, mechanism: Mechanism) -> bool {
         self.0 & mechanism.bit() != 0
     }
 
-    /// It and `mechanism`.
+    /// The set with `mechanism` added.
     #[must_use]
     pub const fn with(self, mechanism: Mechanism) -> Self {
         Self(self.0 | mechanism.bit())
     }
 
-    /// It without `mechanism`.
+    /// The set with `mechanism` taken out.
     #[must_use]
     pub const fn without(self, mechanism: Mechanism) -> Self {
         Self(self.0 & !mechanism.bit())
     }
 
-    /// Its members, in the order of [`Mechanism::ALL`].
+    /// The members of the set, in the order of [`Mechanism::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Mechanism> {
         Mechanism::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .filter(move |mechanism| self.contains(*mechanism))
     }
 
-    /// It and all that its members need.
+    /// The set with every mechanism added that its members need.
     #[must_use]
-    pub fn complete(self, privileged: bool) -> Self {
-        // What a need needs is among the needs.
+    pub fn complete(self, privilege: Privilege) -> Self {
+        // `needs` names indirect needs too, so one round is enough.
         self.iter().fold(self, |set, mechanism| {
-            Self(set.0 | mechanism.needs(privileged).0)
+            Self(set.0 | mechanism.needs(privilege).0)
         })
     }
 
-    /// A member and something that it needs and that isn't here.
-    pub(crate) fn lacking(self, privileged: bool) -> Option<(Mechanism, Mechanism)> {
+    /// A member of the set, and a mechanism that this member needs and that the set lacks.
+    pub(crate) fn lacking(self, privilege: Privilege) -> Option<(Mechanism, Mechanism)> {
         self.iter().find_map(|member| {
-            let mut needs = member.needs(privileged).iter();
+            let mut needs = member.needs(privilege).iter();
             let need = needs.find(|need| !self.contains(*need))?;
             Some((member, need))
         })
@@ -199,15 +177,12 @@ impl Default for Mechanisms {
 }
 
 impl fmt::Display for Mechanisms {
-    /// Its names with commas between them, as [`FromStr`] reads them.
+    /// Writes `all`, `none`, or names with commas between them, as [`FromStr`] reads them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::NONE => f.write_str("none"),
             Self::ALL => f.write_str("all"),
-            _ => {
-                let names: Vec<_> = self.iter().map(Mechanism::name).collect();
-                f.write_str(&names.join(","))
-            }
+            _ => f.write_str(&join(self.iter(), ",")),
         }
     }
 }
@@ -220,7 +195,12 @@ pub struct UnknownMechanism {
 }
 
 fn known() -> String {
-    Mechanism::ALL.map(Mechanism::name).join(", ")
+    join(Mechanism::ALL.iter().copied(), ", ")
+}
+
+fn join(mechanisms: impl Iterator<Item = Mechanism>, separator: &str) -> String {
+    let names: Vec<_> = mechanisms.map(Mechanism::name).collect();
+    names.join(separator)
 }
 
 impl FromStr for Mechanisms {
@@ -234,11 +214,10 @@ impl FromStr for Mechanisms {
             _ => {}
         }
         text.split(',').try_fold(Self::NONE, |set, name| {
-            let mut known = Mechanism::ALL.into_iter();
-            let mechanism = known.find(|mechanism| mechanism.name() == name);
-            Ok(set.with(mechanism.ok_or_else(|| UnknownMechanism {
+            let mechanism: Mechanism = name.parse().map_err(|_| UnknownMechanism {
                 name: name.to_owned(),
-            })?))
+            })?;
+            Ok(set.with(mechanism))
         })
     }
 }
@@ -249,6 +228,8 @@ mod tests {
 
     use super::*;
 
+    const PRIVILEGES: [Privilege; 2] = [Privilege::Root, Privilege::Ordinary];
+
     #[test]
     fn a_list_of_names_is_a_set() {
         let set: Mechanisms = "net,user".parse().unwrap();
@@ -256,6 +237,10 @@ mod tests {
         assert_eq!(set.to_string(), "user,net");
         assert_eq!("all".parse(), Ok(Mechanisms::default()));
         assert_eq!("none".parse(), Ok(Mechanisms::NONE));
+    }
+
+    #[test]
+    fn a_text_that_is_no_list_of_names_is_refused() {
         for text in ["", "net,", "Net", "net user", "all,net"] {
             let error = text.parse::<Mechanisms>().unwrap_err().to_string();
             assert!(error.contains("none, or some of user, mount"), "{error}");
@@ -263,13 +248,20 @@ mod tests {
     }
 
     #[test]
-    fn needs_have_what_they_need_themselves() {
-        for privileged in [false, true] {
+    fn names_of_results_files_stay() {
+        let names = "user,mount,uts,ipc,pid,cgroup-namespace,net,cgroup,overlay,proc-dev,pivot,\
+                     capabilities,seccomp";
+        assert_eq!(join(Mechanism::ALL.iter().copied(), ","), names);
+    }
+
+    #[test]
+    fn the_needs_of_a_mechanism_include_what_they_need_themselves() {
+        for privilege in PRIVILEGES {
             for mechanism in Mechanism::ALL {
-                let needs = mechanism.needs(privileged);
-                assert_eq!(needs.complete(privileged), needs, "{mechanism}");
-                assert!(!needs.contains(mechanism));
-                let before = |need: Mechanism| (need as u8) < mechanism as u8;
+                let needs = mechanism.needs(privilege);
+                assert_eq!(needs.complete(privilege), needs, "{mechanism}");
+                assert!(!needs.contains(*mechanism), "{mechanism} needs itself");
+                let before = |need: Mechanism| (need as u8) < *mechanism as u8;
                 assert!(needs.iter().all(before), "{mechanism} comes too early");
             }
         }
@@ -277,33 +269,34 @@ mod tests {
 
     #[test]
     fn only_an_ordinary_user_needs_a_user_namespace() {
-        let with = |privileged| {
-            let needing = Mechanism::ALL.into_iter();
-            needing
-                .filter(|one| one.needs(privileged).contains(Mechanism::User))
-                .count()
-        };
-        assert_eq!((with(true), with(false)), (0, 10));
+        let needing = PRIVILEGES.map(|privilege| {
+            let needs_user = |one: &&Mechanism| one.needs(privilege).contains(Mechanism::User);
+            Mechanism::ALL.iter().filter(needs_user).count()
+        });
+        assert_eq!(needing, [0, 10]);
     }
 
     fn any_set() -> impl Strategy<Value = Mechanisms> {
-        prop::sample::subsequence(Mechanism::ALL.to_vec(), 0..=13)
-            .prop_map(|members| Mechanisms::of(&members))
+        let all = Mechanism::ALL;
+        prop::sample::subsequence(all, 0..=all.len()).prop_map(|members| Mechanisms::of(&members))
     }
 
     proptest! {
         #[test]
-        fn a_set_is_what_its_name_says(set in any_set()) {
+        fn a_set_is_read_as_it_is_written(set in any_set()) {
             prop_assert_eq!(set.to_string().parse(), Ok(set));
             prop_assert_eq!(Mechanisms::of(&set.iter().collect::<Vec<_>>()), set);
         }
 
         #[test]
-        fn a_complete_set_lacks_nothing(set in any_set(), privileged: bool) {
-            let complete = set.complete(privileged);
-            prop_assert_eq!(complete.lacking(privileged), None);
+        fn a_complete_set_lacks_nothing(
+            set in any_set(),
+            privilege in prop::sample::select(&PRIVILEGES[..]),
+        ) {
+            let complete = set.complete(privilege);
+            prop_assert_eq!(complete.lacking(privilege), None);
             prop_assert!(set.iter().all(|member| complete.contains(member)));
-            prop_assert_eq!(set.lacking(privileged).is_none(), complete == set);
+            prop_assert_eq!(set.lacking(privilege).is_none(), complete == set);
         }
 
         #[test]

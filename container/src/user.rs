@@ -1,17 +1,26 @@
-//! Who a program in a container runs as.
+//! The user that a program in a container runs as.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-/// Who the program runs as, in ids of the container.
+/// A user and its groups, in ids of the container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct User {
-    /// User id.
+    /// The user id.
     pub uid: u32,
-    /// Group id.
+    /// The id of the primary group.
     pub gid: u32,
-    /// Further groups.
+    /// The ids of further groups.
     pub groups: Vec<u32>,
+}
+
+impl User {
+    /// All ids: of the user, the primary group and the further groups.
+    pub fn ids(&self) -> impl Iterator<Item = u32> {
+        [self.uid, self.gid]
+            .into_iter()
+            .chain(self.groups.iter().copied())
+    }
 }
 
 /// A text that is no [`User`].
@@ -61,10 +70,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_is_read_back_and_what_is_none_is_named() {
+    fn a_user_is_written_as_it_is_read() {
         for text in ["0:0", "1000:100", "7:8:9", "7:8:9,10"] {
             assert_eq!(text.parse::<User>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn an_error_names_the_text_that_is_no_user() {
         for text in ["", "1", "1:", "a:1", "-1:0", "1:2:", "1:2:3,", "1:2:3:4"] {
             let error = text.parse::<User>().unwrap_err().to_string();
             assert!(error.contains(text), "{error}");

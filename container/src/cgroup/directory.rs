@@ -8,46 +8,20 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, statfs};
 use nix::unistd::Pid;
 
-use super::{CgroupError, Controller, Limit};
+use super::controller::Controller;
+use super::error::CgroupError;
+use super::limit::Limit;
+use super::version::Version;
 
 /// How often a removal is tried while processes are still dying.
 const REMOVAL_ATTEMPTS: u32 = 200;
-/// The pause between two attempts.
+/// The pause between two attempts to remove a cgroup.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(5);
 
-/// Which interface a cgroup has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
-    /// One hierarchy a controller.
-    V1,
-    /// One hierarchy for all.
-    V2,
-}
-
-impl Version {
-    /// The version of the file system at `path`.
-    ///
-    /// # Errors
-    /// It is no cgroup file system, or can't be reached.
-    pub fn of(path: &Path) -> Result<Self, CgroupError> {
-        let kind = statfs(path).map_err(|errno| CgroupError::Read {
-            path: path.to_owned(),
-            source: errno.into(),
-        })?;
-        match kind.filesystem_type() {
-            CGROUP_SUPER_MAGIC => Ok(Self::V1),
-            CGROUP2_SUPER_MAGIC => Ok(Self::V2),
-            _ => Err(CgroupError::NotACgroup {
-                path: path.to_owned(),
-            }),
-        }
-    }
-}
-
-/// A cgroup that we made; dropping it kills what is in it and removes it.
+/// A cgroup that this process has made. Dropping it kills the processes in the cgroup and removes
+/// the cgroup.
 #[derive(Debug)]
 pub struct Cgroup {
     path: PathBuf,
@@ -55,10 +29,10 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// Makes the directory `path`, whose parent is a cgroup.
+    /// Makes the cgroup `path`, whose parent is a cgroup.
     ///
     /// # Errors
-    /// The parent is no cgroup, or refuses.
+    /// The parent is no cgroup, or the kernel refuses.
     pub fn create(path: PathBuf) -> Result<Self, CgroupError> {
         let parent = path
             .parent()
@@ -70,7 +44,7 @@ impl Cgroup {
         }
     }
 
-    /// Takes over a cgroup that exists: one that an earlier run left behind.
+    /// Takes over a cgroup that an earlier run left behind.
     ///
     /// # Errors
     /// `path` is no cgroup.
@@ -79,17 +53,18 @@ impl Cgroup {
         Ok(Self { path, version })
     }
 
-    /// Where it is.
+    /// The directory of the cgroup.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its version.
+    /// The version of the cgroup's hierarchy.
     pub fn version(&self) -> Version {
         self.version
     }
 
-    /// Sets `limit`; false if this hierarchy doesn't have its controller.
+    /// Sets `limit`, and tells whether this hierarchy has the controller of the limit. If it does
+    /// not, nothing is set.
     ///
     /// # Errors
     /// The kernel refuses the value.
@@ -104,15 +79,15 @@ impl Cgroup {
         }
     }
 
-    /// The way in, to be handed to a process that shall join.
+    /// Opens the file by which another process can join the cgroup.
     ///
-    /// Under v2 it is the directory, for `CLONE_INTO_CGROUP`. Under v1 it is the `tasks` file, to which a
-    /// process of one thread writes "0" *itself*: then the kernel needs no lock against forks of the whole
-    /// machine, since Linux 5.5. A write to `cgroup.procs`, or of another's id, takes that lock, and on an
-    /// idle machine waits 6 to 18 ms for it.
+    /// Under v2 that is the directory, for `CLONE_INTO_CGROUP`. Under v1 that is the file `tasks`, to
+    /// which a process of one thread writes "0" *itself*: then the kernel, since Linux 5.5, takes no
+    /// lock against forks of the whole machine. A write to `cgroup.procs`, or of another process's
+    /// id, takes that lock, and on an idle machine waits 6 to 18 ms for it.
     ///
     /// # Errors
-    /// It can't be opened.
+    /// The file cannot be opened.
     pub fn entry(&self) -> Result<File, CgroupError> {
         let opened = match self.version {
             Version::V1 => OpenOptions::new().write(true).open(self.path.join("tasks")),
@@ -124,7 +99,8 @@ impl Cgroup {
         })
     }
 
-    /// Lets the cgroups below have those of `controllers` that this one has. Under v1 they always do.
+    /// Lets the cgroups below have those of `controllers` that this cgroup has. Under v1 the cgroups
+    /// below always have them.
     ///
     /// # Errors
     /// Under v2: processes are in this cgroup.
@@ -141,7 +117,8 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Moves the process `pid` here. Slow on an idle machine under v1: see [`Cgroup::entry`].
+    /// Moves the process `pid` into the cgroup. Under v1 that is slow on an idle machine: see
+    /// [`Cgroup::entry`].
     ///
     /// # Errors
     /// The process is gone, or the kernel refuses.
@@ -149,15 +126,15 @@ impl Cgroup {
         join(&self.path, pid)
     }
 
-    /// The processes in it and in the cgroups below it.
+    /// The processes in the cgroup and in the cgroups below it.
     ///
     /// # Errors
-    /// Its files can't be read.
+    /// The files of the cgroup cannot be read.
     pub fn processes(&self) -> Result<Vec<Pid>, CgroupError> {
         let mut pids = Vec::new();
         for path in tree(&self.path)? {
             let listed = path.join("cgroup.procs");
-            // A cgroup below may vanish meanwhile: then it is empty.
+            // A cgroup below may vanish meanwhile. Then it has no processes.
             let text = match fs::read_to_string(&listed) {
                 Ok(text) => text,
                 Err(error) if is_gone(&error) => continue,
@@ -177,35 +154,36 @@ impl Cgroup {
         Ok(pids)
     }
 
-    /// Kills every process in it and in the cgroups below it.
+    /// Kills every process in the cgroup and in the cgroups below it.
     ///
     /// # Errors
-    /// Its processes can't be listed.
+    /// The processes cannot be listed.
     pub fn kill_all(&self) -> Result<(), CgroupError> {
         if self.version == Version::V2 && self.write("cgroup.kill", "1").is_ok() {
             return Ok(());
         }
         for pid in self.processes()? {
-            // 0 stands for a process of a namespace that we don't see; to kill would be to kill ourselves.
+            // 0 stands for a process of a PID namespace that this process does not see. A signal to
+            // 0 would be a signal to this process's own group.
             if pid.as_raw() > 0 {
-                // It may have ended by itself.
+                // The call fails if the process has ended by itself.
                 let _ = kill(pid, Signal::SIGKILL);
             }
         }
         Ok(())
     }
 
-    /// Removes it and the cgroups below it, waiting for dying processes.
+    /// Removes the cgroup and the cgroups below it, after waiting for their dying processes.
     ///
     /// # Errors
-    /// Processes are still in it after a second.
+    /// A cgroup still has processes after a second.
     pub fn remove(self) -> Result<(), CgroupError> {
-        // Drop would only try again.
+        // Dropping the cgroup would only try again.
         let cgroup = std::mem::ManuallyDrop::new(self);
         remove_tree(&cgroup.path)
     }
 
-    /// The text of its file `name`.
+    /// The text of the cgroup's file `name`.
     pub(super) fn read(&self, name: &str) -> Result<String, CgroupError> {
         let path = self.path.join(name);
         fs::read_to_string(&path).map_err(|source| CgroupError::Read { path, source })
@@ -218,7 +196,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // The usual case costs one call: all processes have ended.
+        // Usually all processes have ended, and one call is enough.
         if fs::remove_dir(&self.path).is_err() && self.path.exists() {
             let _ = self.kill_all();
             let _ = remove_tree(&self.path);
@@ -226,7 +204,7 @@ impl Drop for Cgroup {
     }
 }
 
-/// Moves the process `pid` to the cgroup `path`, whoever made that.
+/// Moves the process `pid` into the cgroup `path`, which anybody may have made.
 ///
 /// # Errors
 /// The process is gone, or the kernel refuses.
@@ -251,7 +229,7 @@ fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ENODEV as i32)
 }
 
-/// `root` and the cgroups below it, each before its children.
+/// `root` and all cgroups below it, each before its children.
 fn tree(root: &Path) -> Result<Vec<PathBuf>, CgroupError> {
     let mut found = vec![root.to_owned()];
     let mut next = 0;

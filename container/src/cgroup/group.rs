@@ -4,21 +4,26 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 
-use super::{Cgroup, CgroupError, Controller, Hierarchies, MemoryCharge};
+use super::controller::Controller;
+use super::directory::Cgroup;
+use super::error::CgroupError;
+use super::hierarchies::Hierarchies;
+use super::memory::MemoryCharge;
 
-/// Cgroups of one name in all usable hierarchies; dropping it kills what is in them and removes them.
+/// Cgroups of one name in all usable hierarchies. Dropping the group kills its processes and removes
+/// its cgroups.
 #[derive(Debug)]
 pub struct Group {
     cgroups: Vec<Cgroup>,
-    /// What it is for.
+    /// The controllers that the group was made for.
     controllers: Vec<Controller>,
 }
 
 impl Group {
-    /// Makes `name` below each of `hierarchies`.
+    /// Makes the group `name` in each of `hierarchies`.
     ///
     /// # Errors
-    /// One can't be made; those already made are removed.
+    /// A cgroup of the group cannot be made. Those already made are removed.
     pub fn create(hierarchies: &Hierarchies, name: &str) -> Result<Self, CgroupError> {
         let parents = hierarchies.parents();
         let cgroups = parents
@@ -33,7 +38,7 @@ impl Group {
     /// Makes the group `name` inside this one.
     ///
     /// # Errors
-    /// One of its cgroups can't be made; those already made are removed.
+    /// A cgroup of the new group cannot be made. Those already made are removed.
     pub fn child(&self, name: &str) -> Result<Self, CgroupError> {
         let cgroups = self.below(name).into_iter().map(Cgroup::create);
         Ok(Self {
@@ -42,7 +47,7 @@ impl Group {
         })
     }
 
-    /// The directories that a group `name` inside this one has: what a launcher's `--cgroup` takes.
+    /// The directories of a group `name` inside this one, which a launcher takes after `--cgroup`.
     pub fn below(&self, name: &str) -> Vec<PathBuf> {
         self.cgroups
             .iter()
@@ -50,7 +55,8 @@ impl Group {
             .collect()
     }
 
-    /// Lets the groups below have limits of their own, which v2 wants to be told. No process may be in this group.
+    /// Lets the groups inside this one have limits of their own. v2 has to be told so, and allows
+    /// that only while no process is in this group.
     ///
     /// # Errors
     /// The kernel refuses.
@@ -60,25 +66,25 @@ impl Group {
             .try_for_each(|cgroup| cgroup.hand_on_controllers(&self.controllers))
     }
 
-    /// The processes in it.
+    /// The processes in this group.
     ///
     /// # Errors
-    /// Its files can't be read.
+    /// The group's files cannot be read.
     pub fn processes(&self) -> Result<Vec<Pid>, CgroupError> {
         self.cgroups
             .first()
             .map_or_else(|| Ok(Vec::new()), Cgroup::processes)
     }
 
-    /// What its memory cgroup is charged with.
+    /// What the group's memory cgroup is charged with.
     ///
     /// # Errors
-    /// No memory controller is usable, or its files are not as documented.
+    /// No memory controller is usable, or the cgroup's files are not as documented.
     pub fn memory_charge(&self) -> Result<MemoryCharge, CgroupError> {
         self.memory()?.memory_charge()
     }
 
-    /// Its cgroup in the hierarchy that accounts memory.
+    /// The group's cgroup in the hierarchy that accounts memory.
     ///
     /// # Errors
     /// No memory controller is usable.
@@ -97,26 +103,26 @@ impl Group {
         })
     }
 
-    /// Removes it, waiting for dying processes.
+    /// Removes the group, after waiting for its dying processes.
     ///
     /// # Errors
-    /// Processes are still in it after a second.
+    /// The group still has processes after a second.
     pub fn remove(self) -> Result<(), CgroupError> {
         self.cgroups.into_iter().try_for_each(Cgroup::remove)
     }
 
-    /// Kills and removes the groups in `hierarchies` whose names are `dead`: what a run that was killed left. Returns
-    /// how many there were.
+    /// Kills and removes the groups in `hierarchies` that a killed run has left, known by their
+    /// names. Returns how many cgroups there were.
     ///
     /// # Errors
-    /// One can't be removed; the others are.
+    /// A cgroup cannot be removed. The others are removed all the same.
     pub fn sweep(
         hierarchies: &Hierarchies,
-        dead: impl Fn(&str) -> bool,
+        is_left: impl Fn(&str) -> bool,
     ) -> Result<usize, CgroupError> {
         let mut result = Ok(0);
         for parent in hierarchies.parents() {
-            for path in named(parent, &dead)? {
+            for path in named(parent, &is_left)? {
                 result = match (sweep_one(path), result) {
                     (Ok(()), Ok(swept)) => Ok(swept + 1),
                     (Err(error), Ok(_)) => Err(error),

@@ -1,33 +1,33 @@
-//! What a cgroup can limit, and how each version spells it.
+//! What a cgroup can limit, and how each version of cgroups spells the limit.
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs;
 use std::num::NonZeroU32;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::{Controller, Version};
+use super::block_device::BlockDevice;
+use super::controller::Controller;
+use super::version::Version;
 
 /// One limit on a cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
-    /// On memory, page cache included.
+    /// The limit on memory, page cache included.
     Memory(ByteSize),
-    /// On processes and threads.
+    /// The limit on processes and threads.
     Pids(NonZeroU32),
-    /// On processor time.
+    /// The limit on processor time.
     Cpus(Cpus),
-    /// On what is read from or written to a device, in bytes a second.
+    /// The limit on reading from or writing to a device, in bytes a second.
     Io(BlockDevice, Direction, ByteSize),
 }
 
 impl Limit {
-    /// The controller that holds it.
+    /// The controller that enforces the limit.
     pub const fn controller(self) -> Controller {
         match self {
             Self::Memory(_) => Controller::Memory,
@@ -37,7 +37,7 @@ impl Limit {
         }
     }
 
-    /// The file that it is written to.
+    /// The file of a cgroup that the limit is written to.
     pub const fn file(self, version: Version) -> &'static str {
         match (self, version) {
             (Self::Memory(_), Version::V1) => "memory.limit_in_bytes",
@@ -51,7 +51,8 @@ impl Limit {
         }
     }
 
-    /// What is written to it. A quota alone leaves the period as it is in a new group, [`Cpus::PERIOD`].
+    /// The text that is written to the file. For processor time the text is the quota alone, which
+    /// leaves the period of a new group, [`Cpus::PERIOD`], as it is.
     pub fn text(self, version: Version) -> String {
         match self {
             Self::Memory(bytes) => bytes.as_u64().to_string(),
@@ -63,15 +64,16 @@ impl Limit {
                     (Version::V2, Direction::Read) => "rbps=",
                     (Version::V2, Direction::Write) => "wbps=",
                 };
-                format!("{}:{} {key}{}", device.major, device.minor, rate.as_u64())
+                format!("{device} {key}{}", rate.as_u64())
             }
         }
     }
 }
 
-/// Processors' worth of time: 0.5 is half of one's.
+/// An amount of processor time, in processors: 0.5 is half of one processor's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cpus {
+    /// Processor time in each period.
     quota: Duration,
 }
 
@@ -83,9 +85,9 @@ pub struct CpusSyntaxError {
 }
 
 impl Cpus {
-    /// The time in which the quota may be used up: the kernel's default.
+    /// The time in which the quota may be used up. This is the kernel's default.
     pub const PERIOD: Duration = Duration::from_millis(100);
-    /// What the kernel takes: a quota of at least a millisecond.
+    /// The numbers that the kernel takes: a quota is at least a millisecond.
     const RANGE: std::ops::RangeInclusive<f64> = 0.01..=10_000.0;
 
     /// Processor time in each period.
@@ -112,7 +114,7 @@ impl FromStr for Cpus {
     }
 }
 
-/// Which way data go.
+/// The direction of input and output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the device.
@@ -121,17 +123,17 @@ pub enum Direction {
     Write,
 }
 
-/// A path and a rate, for whichever device is behind the path.
+/// A rate for the device behind a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IoRate {
-    /// A block device, or anything on a file system that is on one.
+    /// A block device, or a path on a file system that is on a block device.
     pub path: PathBuf,
     /// Bytes a second.
     pub rate: ByteSize,
 }
 
 impl IoRate {
-    /// The text that it is read from, with the path as it is, UTF-8 or not.
+    /// The text from which this rate can be read. The path keeps its bytes, UTF-8 or not.
     pub fn to_argument(&self) -> OsString {
         let mut text = self.path.clone().into_os_string();
         text.push(format!(":{}B", self.rate.as_u64()));
@@ -167,78 +169,16 @@ impl FromStr for IoRate {
     }
 }
 
-/// A whole block device, by its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BlockDevice {
-    major: u64,
-    minor: u64,
-}
-
-/// A path behind which no device can be limited.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each message says what it is")]
-pub enum DeviceError {
-    #[error("cannot find the device behind {path:?}")]
-    Unreachable {
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("{path:?} is on no single block device: name the device that is to be limited")]
-    None { path: PathBuf },
-}
-
-impl BlockDevice {
-    /// The block device `path`, or that of the file system that it is on. Of a partition it is the disk: only a whole
-    /// device can be limited.
-    ///
-    /// # Errors
-    /// There is none: on tmpfs, overlayfs or btrfs, say.
-    pub fn behind(path: &Path) -> Result<Self, DeviceError> {
-        let unreachable = |source| DeviceError::Unreachable {
-            path: path.to_owned(),
-            source,
-        };
-        let metadata = fs::metadata(path).map_err(unreachable)?;
-        let number = if metadata.file_type().is_block_device() {
-            metadata.rdev()
-        } else {
-            metadata.dev()
-        };
-        let none = || DeviceError::None {
-            path: path.to_owned(),
-        };
-        let own = Self {
-            major: libc::major(number).into(),
-            minor: libc::minor(number).into(),
-        };
-        let listed = PathBuf::from(format!("/sys/dev/block/{}:{}", own.major, own.minor));
-        if own.major == 0 || !listed.exists() {
-            return Err(none());
-        }
-        if !listed.join("partition").exists() {
-            return Ok(own);
-        }
-        let disk = fs::read_to_string(listed.join("../dev")).map_err(unreachable)?;
-        Self::parse(disk.trim()).ok_or_else(none)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (major, minor) = text.split_once(':')?;
-        Some(Self {
-            major: major.parse().ok()?,
-            minor: minor.parse().ok()?,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use std::path::Path;
+
     use super::*;
 
     #[test]
-    fn each_version_spells_a_limit_its_own_way() {
+    fn each_version_spells_a_limit_in_its_own_way() {
         let device = BlockDevice::parse("254:16").unwrap();
         let cpus = Limit::Cpus("0.5".parse().unwrap());
         let read = Limit::Io(device, Direction::Read, ByteSize::mib(1));
@@ -269,11 +209,15 @@ mod tests {
     }
 
     #[test]
-    fn cpus_are_what_the_kernel_takes() {
+    fn a_number_of_cpus_is_a_quota_of_each_period() {
         let quota = |text: &str| text.parse::<Cpus>().unwrap().quota();
         assert_eq!(quota("0.01"), Duration::from_millis(1));
         assert_eq!(quota("2"), Duration::from_millis(200));
         assert_eq!("0.25".parse::<Cpus>().unwrap().to_string(), "0.25");
+    }
+
+    #[test]
+    fn a_number_of_cpus_that_the_kernel_refuses_is_an_error() {
         for text in ["", "0", "0.001", "-1", "nan", "inf", "1e9", "half"] {
             let error = text.parse::<Cpus>().unwrap_err().to_string();
             assert!(error.contains("between 0.01 and 10000"), "{error}");
@@ -281,24 +225,20 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_read_from_its_end() {
+    fn the_path_of_a_rate_may_hold_a_colon() {
         let rate: IoRate = "/a:b:1MiB".parse().unwrap();
         assert_eq!(
             (rate.path.as_path(), rate.rate),
             (Path::new("/a:b"), ByteSize::mib(1))
         );
         assert_eq!(rate.to_argument(), "/a:b:1048576B");
-        for text in ["", "/a", ":1MiB", "/a:", "/a:0", "/a:fast"] {
-            assert!(text.parse::<IoRate>().is_err(), "{text}");
-        }
     }
 
     #[test]
-    fn a_file_system_without_a_device_is_refused() {
-        let error = BlockDevice::behind(Path::new("/proc/version")).unwrap_err();
-        assert!(matches!(error, DeviceError::None { .. }), "{error}");
-        let error = BlockDevice::behind(Path::new("/no/such")).unwrap_err();
-        assert!(matches!(error, DeviceError::Unreachable { .. }), "{error}");
+    fn a_text_that_is_no_rate_is_an_error() {
+        for text in ["", "/a", ":1MiB", "/a:", "/a:0", "/a:fast"] {
+            assert!(text.parse::<IoRate>().is_err(), "{text}");
+        }
     }
 
     proptest! {
@@ -306,7 +246,6 @@ mod tests {
         fn any_text_is_a_limit_or_an_error(text: String) {
             let _ = text.parse::<Cpus>();
             let _ = text.parse::<IoRate>();
-            let _ = BlockDevice::parse(&text);
         }
     }
 }

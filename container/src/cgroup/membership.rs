@@ -1,21 +1,22 @@
-//! Reading /proc/self/cgroup, which says in which group we are in each hierarchy, and /proc/self/mountinfo, which says
-//! where each is mounted.
+//! Reading /proc/self/cgroup, which names this process's group in each hierarchy, and
+//! /proc/self/mountinfo, which says where each hierarchy is mounted.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-use super::Version;
+use super::version::Version;
 
-/// One line of /proc/self/cgroup: our group in one hierarchy.
+/// One line of /proc/self/cgroup: this process's group in one hierarchy.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Membership {
-    /// Its controllers; none for v2.
+    /// The controllers of the hierarchy; none for v2.
     pub controllers: Vec<String>,
-    /// Our group, from the hierarchy's root.
+    /// The path of the group, from the hierarchy's root on.
     pub path: PathBuf,
 }
 
+/// Reads /proc/self/cgroup (cgroups(7)). A line that is none of the format is skipped.
 pub fn parse_memberships(text: &str) -> Vec<Membership> {
     let parse = |line: &str| {
         let mut fields = line.splitn(3, ':');
@@ -35,28 +36,30 @@ pub fn parse_memberships(text: &str) -> Vec<Membership> {
 /// A cgroup file system in /proc/self/mountinfo.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CgroupMount {
+    /// The version of the hierarchy.
     pub version: Version,
-    /// Which of the hierarchy's groups is at the mount point.
+    /// The group of the hierarchy that is at the mount point.
     pub root: PathBuf,
+    /// The mount point.
     pub point: PathBuf,
-    /// The super block's options: v1's controllers are among them.
+    /// The options of the super block. Under v1 the controllers are among them.
     pub options: Vec<String>,
 }
 
 impl CgroupMount {
-    /// Where the group `path` of this hierarchy is in the file system.
+    /// The directory of the group `path` of this hierarchy.
     pub fn directory(&self, path: &Path) -> PathBuf {
         let below = path.strip_prefix(&self.root).unwrap_or(Path::new(""));
         self.point.join(below)
     }
 
-    /// Whether this is the v1 hierarchy of `controller`.
+    /// Whether this is the hierarchy of v1 that has `controller`.
     pub fn is_v1_of(&self, controller: &str) -> bool {
         self.version == Version::V1 && self.options.iter().any(|option| option == controller)
     }
 }
 
-/// Finds the cgroup mounts, as `proc_pid_mountinfo(5)` describes the lines.
+/// Finds the cgroup mounts in /proc/self/mountinfo (`proc_pid_mountinfo(5)`).
 pub fn parse_mounts(text: &str) -> Vec<CgroupMount> {
     let parse = |line: &str| {
         let (front, back) = line.split_once(" - ")?;
@@ -77,7 +80,7 @@ pub fn parse_mounts(text: &str) -> Vec<CgroupMount> {
     text.lines().filter_map(parse).collect()
 }
 
-/// Undoes mountinfo's octal escapes (`\040` is a space).
+/// Undoes the octal escapes of mountinfo (`\040` is a space).
 fn unescape(field: &str) -> PathBuf {
     let bytes = field.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());

@@ -1,37 +1,40 @@
-//! What a memory cgroup is charged with, by part.
+//! What a memory cgroup is charged with, by kind of memory.
 
 use bytesize::ByteSize;
 
-use super::{Cgroup, CgroupError, Version};
+use super::directory::Cgroup;
+use super::error::CgroupError;
+use super::version::Version;
 
 /// Bytes charged to a cgroup and the cgroups below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryCharge {
-    /// What the controller's counter says of all of it.
+    /// The total, as the controller's own counter has it.
     pub usage: ByteSize,
     /// Anonymous pages of processes.
     pub anonymous: ByteSize,
-    /// Page cache, with tmpfs.
+    /// The page cache, of which tmpfs is a part.
     pub file: ByteSize,
-    /// The kernel's own: page tables, stacks, namespaces, VMs.
+    /// The kernel's own memory for the group: page tables, stacks, namespaces, VMs.
     pub kernel: ByteSize,
 }
 
 impl MemoryCharge {
-    /// What the parts add up to.
+    /// The sum of the three kinds of memory.
     pub fn sum(self) -> ByteSize {
         self.anonymous + self.file + self.kernel
     }
 }
 
-/// Parts of v2's `kernel`, for kernels before 5.18, which don't add them up.
+/// The parts of v2's statistic `kernel`. Kernels before 5.18 do not add them up.
 const KERNEL_PARTS: [&str; 4] = ["kernel_stack", "pagetables", "percpu", "slab"];
 
 impl Cgroup {
-    /// Reads what this cgroup is charged with. The kernel charges in batches, a few dozen pages a CPU.
+    /// Reads what this cgroup is charged with. The kernel charges in batches of a few dozen pages a
+    /// CPU.
     ///
     /// # Errors
-    /// There is no memory controller here, or its files are not as documented.
+    /// The cgroup has no memory controller, or its files are not as documented.
     pub fn memory_charge(&self) -> Result<MemoryCharge, CgroupError> {
         let statistics = self.read("memory.stat")?;
         let part = |name| {
@@ -53,7 +56,7 @@ impl Cgroup {
                 usage: self.number("memory.current")?,
                 anonymous: part("anon")?,
                 file: part("file")?,
-                // Buffers of sockets stand by themselves (admin-guide/cgroup-v2.rst, memory.stat).
+                // Buffers of sockets are counted apart (admin-guide/cgroup-v2.rst, memory.stat).
                 kernel: part("sock")?
                     + part("kernel").or_else(|_| {
                         KERNEL_PARTS
@@ -67,10 +70,11 @@ impl Cgroup {
         }
     }
 
-    /// How many processes in it the kernel has killed for want of memory.
+    /// How many processes of this cgroup the kernel has killed because the cgroup hit its memory
+    /// limit.
     ///
     /// # Errors
-    /// There is no memory controller here.
+    /// The cgroup has no memory controller.
     pub fn memory_kills(&self) -> Result<u64, CgroupError> {
         let file = match self.version() {
             Version::V1 => "memory.oom_control",
@@ -91,7 +95,7 @@ impl Cgroup {
     }
 }
 
-/// The value of `key` in lines of `key value`.
+/// The value of `key` in a text whose lines are `key value`.
 pub(super) fn statistic(text: &str, key: &str) -> Option<u64> {
     text.lines()
         .filter_map(|line| line.split_once(' '))

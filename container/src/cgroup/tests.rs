@@ -1,4 +1,5 @@
-//! The parsers, on texts of real hosts and on any text.
+//! The parsers of the kernel's files, with texts of real hosts and with any text; and a group's life
+//! on this host.
 
 use std::path::Path;
 
@@ -44,7 +45,7 @@ fn cgroup_mounts_are_found() {
 }
 
 #[test]
-fn statistics_are_looked_up_by_their_whole_name() {
+fn a_statistic_is_looked_up_by_its_whole_name() {
     let text = "cache 1\ntotal_cache 2\nrss 3\n";
     assert_eq!(statistic(text, "cache"), Some(1));
     assert_eq!(statistic(text, "total_cache"), Some(2));
@@ -52,7 +53,7 @@ fn statistics_are_looked_up_by_their_whole_name() {
 }
 
 #[test]
-fn a_directory_elsewhere_is_no_cgroup() {
+fn a_directory_outside_of_cgroup_file_systems_is_no_cgroup() {
     let directory = tempfile::tempdir().unwrap();
     let error = Cgroup::create(directory.path().join("x")).unwrap_err();
     assert!(matches!(error, CgroupError::NotACgroup { .. }), "{error}");
@@ -74,7 +75,7 @@ fn group(name: &str) -> Option<Group> {
 }
 
 #[test]
-fn a_group_counts_kills_and_goes_away() {
+fn a_group_charges_kills_and_goes_away() {
     let Some(group) = group("life") else { return };
     let mut sleeper = std::process::Command::new("sleep")
         .arg("60")
@@ -94,7 +95,7 @@ fn a_group_counts_kills_and_goes_away() {
 }
 
 #[test]
-fn what_is_left_is_swept_with_what_is_below() {
+fn a_group_left_behind_is_swept_with_the_groups_below() {
     let Some(group) = group("sweep") else { return };
     let below: Vec<_> = group.below("limits");
     for path in &below {

@@ -1,34 +1,36 @@
-//! What a container's cgroups have counted, from whichever version the host has.
+//! What a container's cgroups have counted, under either version of cgroups.
 
 use std::fmt;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
+use super::directory::Cgroup;
 use super::memory::statistic;
-use super::{Cgroup, Version};
+use super::version::Version;
 
-/// What was used; a field is `None` where no cgroup given counts it.
+/// What the processes of a group have used. A field is `None` if no cgroup of the group counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// Processor time.
     pub cpu: Option<Duration>,
-    /// Time that threads with work to do were kept from the processors by a limit, summed over processors.
+    /// How long a limit has kept threads with work to do from the processors, summed over
+    /// processors.
     pub throttled: Option<Duration>,
     /// The most memory that was charged at one time.
     pub memory_peak: Option<ByteSize>,
     /// Processes and threads at this moment.
     pub processes: Option<u64>,
-    /// The most processes and threads at one time. Old kernels don't count it.
+    /// The most processes and threads at one time. Old kernels do not count this.
     pub processes_peak: Option<u64>,
-    /// Read from block devices. v1 counts only on devices for which some group has a limit.
+    /// Bytes read from block devices. v1 counts only devices for which some group has a limit.
     pub read: Option<ByteSize>,
-    /// Written to block devices. Under v1 without what went through the page cache.
+    /// Bytes written to block devices. v1 does not count writes through the page cache.
     pub written: Option<ByteSize>,
 }
 
 impl Usage {
-    /// Reads what `cgroups`, one group's in all hierarchies, have counted.
+    /// Reads what `cgroups`, the cgroups of one group in all hierarchies, have counted.
     pub fn of(cgroups: &[Cgroup]) -> Self {
         let mut usage = Self::default();
         for cgroup in cgroups {
@@ -74,6 +76,7 @@ impl Usage {
         }
     }
 
+    /// The fields of `self`, and those of `other` where `self` has none.
     fn or(self, other: Self) -> Self {
         Self {
             cpu: self.cpu.or(other.cpu),
@@ -88,7 +91,7 @@ impl Usage {
 }
 
 impl fmt::Display for Usage {
-    /// One line of all that is known.
+    /// Writes everything that is known, in one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = |what: &str, time: Option<Duration>| {
             time.map(|time| format!("{:.3} s {what}", time.as_secs_f64()))
@@ -113,7 +116,8 @@ impl fmt::Display for Usage {
     }
 }
 
-/// The sum over devices of `blkio.throttle.io_service_bytes`'s lines `MAJOR:MINOR WORD BYTES`.
+/// The sum over devices of the bytes after `word` in `blkio.throttle.io_service_bytes`, whose lines
+/// are `MAJOR:MINOR WORD BYTES`.
 fn service_bytes(text: &str, word: &str) -> ByteSize {
     let value = |line: &str| {
         let mut fields = line.split(' ').skip(1);
@@ -122,7 +126,8 @@ fn service_bytes(text: &str, word: &str) -> ByteSize {
     sum(text.lines().filter_map(value))
 }
 
-/// The sum over devices of `key` in `io.stat`'s lines `MAJOR:MINOR key=value ...`.
+/// The sum over devices of the values of `key` in `io.stat`, whose lines are
+/// `MAJOR:MINOR key=value ...`.
 fn io_bytes(text: &str, key: &str) -> ByteSize {
     let value = |word: &str| word.strip_prefix(key)?.parse::<u64>().ok();
     sum(text.split_whitespace().filter_map(value))
@@ -144,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1_is_read() {
+    fn files_of_version_1_are_read() {
         let files = [
             ("cpuacct.usage", "1500000000\n"),
             (
@@ -172,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn version_2_is_read() {
+    fn files_of_version_2_are_read() {
         let files = [
             (
                 "cpu.stat",
@@ -189,12 +194,13 @@ mod tests {
         let usage = Usage::from_v2(|name| file(&files, name));
         assert_eq!(
             usage.to_string(),
-            "1.500 s of CPU time, 0.250 s throttled, 4.0 KiB of memory at most, 5 threads at most, 15 B read, 20 B written"
+            "1.500 s of CPU time, 0.250 s throttled, 4.0 KiB of memory at most, \
+             5 threads at most, 15 B read, 20 B written"
         );
     }
 
     #[test]
-    fn what_nobody_counts_is_not_zero() {
+    fn a_number_that_no_cgroup_counts_is_not_zero() {
         let nothing = Usage::from_v1(|_| None);
         assert_eq!(nothing, Usage::default());
         assert_eq!(nothing.to_string(), "nothing that a cgroup counts");

@@ -6,16 +6,15 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt as _;
 
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmod, fchmodat, futimens, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, fchown, fchownat};
-use xattr::FileExt as _;
 
+use super::extended::{self, Attribute};
 use super::members::Member;
-use super::tree::{Directory, errno};
+use super::tree::Directory;
 use crate::isolation::id_map::IdMap;
 
 /// The attributes of one file or directory.
@@ -25,7 +24,7 @@ pub struct Attributes {
     owner: Option<(Uid, Gid)>,
     mode: Mode,
     mtime: TimeSpec,
-    extended: Vec<(Vec<u8>, Vec<u8>)>,
+    extended: Vec<Attribute>,
 }
 
 impl Attributes {
@@ -48,15 +47,7 @@ impl Attributes {
     /// Those that a directory of a layer has.
     pub fn of_directory(directory: &Directory) -> nix::Result<Self> {
         let stat = directory.stat(OsStr::new("."))?;
-        let file = directory.file()?;
-        let mut extended = Vec::new();
-        for name in file.list_xattr().map_err(|error| errno(&error))? {
-            if !is_kept(name.as_bytes()) {
-                continue;
-            }
-            let value = file.get_xattr(&name).map_err(|error| errno(&error))?;
-            extended.push((name.as_bytes().to_vec(), value.unwrap_or_default()));
-        }
+        let extended = extended::read_all(directory.descriptor(), is_kept)?;
         Ok(Self {
             owner: Some((Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid))),
             mode: Mode::from_bits_truncate(stat.st_mode & 0o7777),
@@ -95,8 +86,7 @@ impl Attributes {
 
     fn set_extended(&self, file: &File) -> nix::Result<()> {
         for (name, value) in &self.extended {
-            file.set_xattr(OsStr::from_bytes(name), value)
-                .map_err(|error| errno(&error))?;
+            extended::write(file, name, value)?;
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ mod change;
 mod compression;
 mod digest;
 mod error;
+mod extended;
 mod implied;
 mod import;
 mod manifest;

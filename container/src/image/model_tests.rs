@@ -18,6 +18,7 @@ use super::tree::Directory;
 use super::unpack::{LayerFacts, unpack};
 use super::view::View;
 use crate::isolation::id_map::IdMap;
+use crate::privilege::Privilege;
 
 /// What one member of a layer says.
 #[derive(Debug, Clone)]
@@ -185,9 +186,17 @@ fn seen(view: &View) -> Tree {
     tree
 }
 
+fn ids() -> IdMap {
+    IdMap::of_user_namespace(Privilege::of_this_process())
+}
+
 /// What a guest's files would be.
 fn listed(layers: &[PathBuf]) -> Tree {
-    let entries = merged(layers, IdMap::choose(true)).unwrap();
+    let entries = merged(
+        layers,
+        IdMap::of_user_namespace(Privilege::of_this_process()),
+    )
+    .unwrap();
     let node = |entry: &Entry| match &entry.kind {
         EntryKind::Directory => Node::Directory(entry.mode),
         EntryKind::File { host, size: 1, .. } => Node::File(std::fs::read(host).unwrap()[0]),
@@ -212,7 +221,7 @@ fn listed(layers: &[PathBuf]) -> Tree {
 
 /// The layers of an image of these, unpacked below `base`.
 fn unpacked(layers: &[Vec<Change>], base: &Path) -> Vec<PathBuf> {
-    let ids = IdMap::choose(true);
+    let ids = ids();
     let meter = Meter::half_of(ByteSize::gib(1));
     let mut all: Vec<(Digest, LayerFacts)> = Vec::new();
     for layer in layers {

@@ -30,6 +30,7 @@ use super::record::Image;
 use super::remove::remove_tree;
 use super::unpack::LayerFacts;
 use crate::isolation::id_map::IdMap;
+use crate::privilege::Privilege;
 
 /// The store of one user.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ impl Store {
     /// # Errors
     /// It can't be made, or isn't this user's alone.
     pub fn open(directory: &Path) -> Result<Self, ImageError> {
-        let ids = IdMap::choose(true);
+        let ids = IdMap::of_user_namespace(Privilege::of_this_process());
         let path = directory.join(if ids.changes_user() { "shifted" } else { "own" });
         for name in ["images", "layers", "new"] {
             let path = path.join(name);

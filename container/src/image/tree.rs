@@ -15,12 +15,12 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, mkdirat, mknodat};
 use nix::unistd::{UnlinkatFlags, linkat, mkfifoat, symlinkat, unlinkat};
-use xattr::FileExt as _;
 
+use super::extended;
 use super::path::SafePath;
 
 /// How overlayfs marks a directory that hides those of the layers below, in a user namespace.
-const OPAQUE: &str = "user.overlay.opaque";
+const OPAQUE: &[u8] = b"user.overlay.opaque";
 
 /// What a tree has at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,16 +120,15 @@ impl Directory {
 
     /// Marks that the layers below have nothing in this directory.
     pub fn make_opaque(&self) -> nix::Result<()> {
-        self.set_attribute(OsStr::new(OPAQUE), b"y")
+        extended::write(&self.descriptor, OPAQUE, b"y")
     }
 
     /// Whether it is marked so.
     pub fn is_opaque(&self) -> nix::Result<bool> {
-        match self.file()?.get_xattr(OPAQUE).map_err(|e| errno(&e)) {
-            Ok(value) => Ok(value.as_deref() == Some(b"y")),
+        match extended::is(&self.descriptor, OPAQUE, b"y") {
             // A file system that can't say so, such as the tmpfs of a Linux before 6.6, hasn't been told so.
             Err(Errno::EOPNOTSUPP) => Ok(false),
-            Err(error) => Err(error),
+            other => other,
         }
     }
 
@@ -164,10 +163,6 @@ impl Directory {
     /// The content of the symbolic link called `name`.
     pub fn read_link(&self, name: &OsStr) -> nix::Result<std::ffi::OsString> {
         nix::fcntl::readlinkat(&self.descriptor, name)
-    }
-
-    fn set_attribute(&self, name: &OsStr, value: &[u8]) -> nix::Result<()> {
-        self.file()?.set_xattr(name, value).map_err(|e| errno(&e))
     }
 
     /// The directory as a file, for what takes one.

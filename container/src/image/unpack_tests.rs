@@ -9,7 +9,9 @@ use isobench_testing::{Need, skip};
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
+use super::super::extended;
 use super::*;
+use crate::privilege::Privilege;
 
 /// A layer being written.
 pub struct Layer {
@@ -76,6 +78,10 @@ fn header(kind: EntryType, size: u64, mode: u32) -> Header {
     header
 }
 
+fn ids() -> IdMap {
+    IdMap::of_user_namespace(Privilege::of_this_process())
+}
+
 fn meter() -> Meter {
     Meter::half_of(ByteSize::gib(1))
 }
@@ -87,7 +93,7 @@ fn unpacked(layer: Layer) -> (TempDir, Result<LayerFacts, LayerFault>) {
     let root = directory.path().join("root");
     fs::create_dir(&root).unwrap();
     let root = Directory::open_root(&root).unwrap();
-    let result = unpack(&layer.bytes()[..], root, IdMap::choose(true), &meter());
+    let result = unpack(&layer.bytes()[..], root, ids(), &meter());
     (directory, result)
 }
 
@@ -112,13 +118,14 @@ fn files_come_with_their_content_owner_mode_time_and_attributes() {
         (file.mode() & 0o7777, file.mtime(), file.nlink()),
         (0o644, 1_000_000_000, 2)
     );
-    let ids = IdMap::choose(true);
+    let ids = ids();
     if ids.changes_user() {
         assert_eq!((file.uid(), file.gid()), (100_003, 100_004));
     } else {
         assert_eq!((file.uid(), file.gid()), ids.root());
     }
-    let value = xattr::get(at_root(&directory, "d/hard"), "user.a").unwrap();
+    let hard = fs::File::open(at_root(&directory, "d/hard")).unwrap();
+    let value = extended::read(hard, b"user.a").unwrap();
     assert_eq!(value.as_deref(), Some(&b"1\n2"[..]));
     let made = fs::metadata(at_root(&directory, "d")).unwrap();
     assert_eq!(
@@ -154,7 +161,8 @@ fn whiteouts_and_opaque_directories_are_overlayfs_s() {
         found.file_type().is_char_device() && found.rdev() == 0
     };
     let is_opaque = |path: &str| {
-        let value = xattr::get(at_root(&directory, path), "user.overlay.opaque").unwrap();
+        let opened = fs::File::open(at_root(&directory, path)).unwrap();
+        let value = extended::read(opened, b"user.overlay.opaque").unwrap();
         value.as_deref() == Some(b"y")
     };
     assert!(is_whiteout("d/gone") && !is_opaque("d"));
@@ -262,13 +270,14 @@ fn devices_and_forbidden_attributes_are_left_out_and_counted() {
             "{name}"
         );
     }
-    let attributes = xattr::list(at_root(&directory, "d")).unwrap();
-    assert_eq!(attributes.count(), 0);
+    let opened = fs::File::open(at_root(&directory, "d")).unwrap();
+    let attributes = extended::read_all(opened, |_| true);
+    assert_eq!(attributes, Ok(Vec::new()));
 }
 
 #[test]
 fn an_owner_that_no_container_has_is_refused() {
-    if !IdMap::choose(true).changes_user() {
+    if !ids().changes_user() {
         skip(Need::Root, "only root keeps owners");
         return;
     }
@@ -288,7 +297,7 @@ fn a_layer_larger_than_its_allowance_is_stopped() {
     let directory = tempfile::tempdir().unwrap();
     let root = Directory::open_root(directory.path()).unwrap();
     let meter = Meter::half_of(ByteSize::mib(2));
-    let fault = unpack(&layer.bytes()[..], root, IdMap::choose(true), &meter).unwrap_err();
+    let fault = unpack(&layer.bytes()[..], root, ids(), &meter).unwrap_err();
     let LayerFault::Read { source } = fault else {
         panic!("{fault}");
     };

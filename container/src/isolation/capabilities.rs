@@ -1,26 +1,36 @@
-//! Dropping every capability, in all five sets.
+//! Dropping every capability, in all five sets of a thread (capabilities(7)).
 
-use nix::errno::Errno;
+use rustix::io::Errno;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities,
+};
 
-use crate::sys::process;
+use crate::sys::errno;
 
-/// More than the kernel will ever have in a mask of 64 bits.
-const CAPABILITIES: libc::c_ulong = 64;
-
-/// Keeps whatever this process executes from gaining a capability, be it as user 0. It takes `CAP_SETPCAP`, so it comes first.
-pub fn bound() -> nix::Result<()> {
-    for number in 0..CAPABILITIES {
-        match process::drop_bounding(number) {
+/// Empties the bounding set: no program that this process executes can gain a capability, not
+/// even as user 0. The call needs `CAP_SETPCAP`, so it comes before [`drop_all`].
+pub fn empty_bounding_set() -> nix::Result<()> {
+    for number in 0..u64::BITS {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        match remove_capability_from_bounding_set(capability) {
             Ok(()) => {}
-            Err(Errno::EINVAL) => break,
-            Err(errno) => return Err(errno),
+            // The kernel has no capability of this number, nor of a higher one.
+            Err(Errno::INVAL) => break,
+            Err(error) => return Err(errno(error)),
         }
     }
     Ok(())
 }
 
-/// Leaves this process without any capability.
+/// Empties the ambient, effective, permitted and inheritable sets.
 pub fn drop_all() -> nix::Result<()> {
-    process::clear_ambient()?;
-    process::clear_capabilities()
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    clear_ambient_capability_set()
+        .and_then(|()| set_capabilities(None, none))
+        .map_err(errno)
 }

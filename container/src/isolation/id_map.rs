@@ -1,36 +1,30 @@
-//! The user namespace's ids: who root of the container is on the host.
+//! The ids of a user namespace: who the users of the container are on the host.
 
 use std::io;
 use std::path::PathBuf;
 
 use nix::unistd::{Pid, getegid, geteuid};
 
-use crate::sys::process::effective_capabilities;
+use crate::privilege::Privilege;
 
-/// First of the host ids that a privileged launcher maps to the container's: above any user's, by convention.
-pub const HOST_BASE: u32 = 100_000;
-/// How many ids it maps: all of 16 bits, as file systems in images use.
-pub const COUNT: u32 = 65_536;
-/// The id that stands for all that aren't mapped (`/proc/sys/kernel/overflowuid`, which nobody changes).
+/// The first of the host ids that a launcher with root's privilege maps to the container's ids. By
+/// convention no user of a host has an id this high.
+pub const FIRST_HOST_ID: u32 = 100_000;
+/// How many ids such a launcher maps: all ids of 16 bits, as file systems in images use them.
+pub const ID_COUNT: u32 = 65_536;
+/// The id that the kernel shows for every id that is not mapped. `/proc/sys/kernel/overflowuid`
+/// could change the id, and nobody does.
 const OVERFLOW: u32 = 65_534;
-
-/// Bits of `CAP_SETGID`, `CAP_SETUID` and `CAP_SYS_ADMIN` (linux/capability.h): what a range takes.
-const PRIVILEGED: u64 = 1 << 6 | 1 << 7 | 1 << 21;
-
-/// Whether this process can make namespaces other than a user namespace by itself, and map any ids into that.
-pub fn is_privileged() -> bool {
-    let capable = effective_capabilities().is_ok_and(|mask| mask & PRIVILEGED == PRIVILEGED);
-    geteuid().is_root() && capable
-}
 
 /// Which host ids the container's ids are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdMap {
-    /// They are the same: there is no user namespace.
+    /// Each id is the same inside and on the host: there is no user namespace.
     Host,
-    /// 0 and the 65535 after it are host ids from 100000 on: root inside is nobody outside.
+    /// Id 0 is the host's id 100000, and the 65535 ids after 0 follow: root inside is nobody
+    /// outside.
     Range,
-    /// 0 is the launcher's user, and there is no other. All that an ordinary user may map.
+    /// Id 0 is the launcher's user, and there is no other id. An ordinary user can map no more.
     Own {
         /// The launcher's user id.
         uid: u32,
@@ -48,17 +42,14 @@ pub struct MapError {
 }
 
 impl IdMap {
-    /// The best map that this process may write, if there is a user namespace to write one for.
-    pub fn choose(user_namespace: bool) -> Self {
-        if !user_namespace {
-            Self::Host
-        } else if is_privileged() {
-            Self::Range
-        } else {
-            Self::Own {
+    /// The map with the most ids that a launcher with `privilege` may write for a user namespace.
+    pub fn of_user_namespace(privilege: Privilege) -> Self {
+        match privilege {
+            Privilege::Root => Self::Range,
+            Privilege::Ordinary => Self::Own {
                 uid: geteuid().as_raw(),
                 gid: getegid().as_raw(),
-            }
+            },
         }
     }
 
@@ -67,38 +58,39 @@ impl IdMap {
         self == Self::Range
     }
 
-    /// Whether the container's root is the host's: then what the kernel lets user 0 write, capabilities or not, such
-    /// as /proc/sys, must be out of its reach.
+    /// Whether the container's root is the host's. The kernel lets the host's user 0 write some
+    /// files, such as those of /proc/sys, without any capability: such a root must not reach them.
     pub fn is_host_root(self) -> bool {
         self.root().0 == 0
     }
 
-    /// The host ids of the container's root: user, then group.
+    /// The host ids of the container's root: first the user, then the group.
     pub fn root(self) -> (u32, u32) {
         match self {
             Self::Host => (geteuid().as_raw(), getegid().as_raw()),
-            Self::Range => (HOST_BASE, HOST_BASE),
+            Self::Range => (FIRST_HOST_ID, FIRST_HOST_ID),
             Self::Own { uid, gid } => (uid, gid),
         }
     }
 
-    /// The host's id of the container's id `id`, if it is mapped.
+    /// The host's id of the container's id `id`, if `id` is mapped.
     pub fn on_host(self, id: u64) -> Option<u32> {
         let id = u32::try_from(id).ok()?;
         match self {
             Self::Host => Some(id),
-            Self::Range => (id < COUNT).then_some(HOST_BASE + id),
+            Self::Range => (id < ID_COUNT).then_some(FIRST_HOST_ID + id),
             Self::Own { uid, .. } => (id == 0).then_some(uid),
         }
     }
 
-    /// The container's ids of the host's user `uid` and group `gid`; for one that isn't mapped the id that the kernel shows.
+    /// The container's ids of the host's user `uid` and group `gid`. For an id that is not mapped,
+    /// the result is the id that the kernel shows.
     pub fn inside(self, uid: u32, gid: u32) -> (u32, u32) {
         let inside = |id: u32, own: u32| match self {
             Self::Host => id,
             Self::Range => id
-                .checked_sub(HOST_BASE)
-                .filter(|id| *id < COUNT)
+                .checked_sub(FIRST_HOST_ID)
+                .filter(|id| *id < ID_COUNT)
                 .unwrap_or(OVERFLOW),
             Self::Own { .. } if id == own => 0,
             Self::Own { .. } => OVERFLOW,
@@ -110,13 +102,14 @@ impl IdMap {
     /// Writes the map of the user namespace of `pid`.
     ///
     /// # Errors
-    /// The kernel refused: these ids aren't ours to give, or user namespaces are restricted.
+    /// The kernel refuses: the launcher may not map these ids, or user namespaces are restricted.
     pub fn write(self, pid: Pid) -> Result<(), MapError> {
         let count = match self {
             Self::Host => return Ok(()),
-            Self::Range => COUNT,
+            Self::Range => ID_COUNT,
             Self::Own { .. } => {
-                // Giving up setgroups is what an ordinary user pays for a group map (user_namespaces(7)).
+                // An ordinary user may map a group only after giving up setgroups
+                // (user_namespaces(7)).
                 write(pid, "setgroups", "deny")?;
                 1
             }
@@ -136,18 +129,23 @@ fn write(pid: Pid, file: &str, text: &str) -> Result<(), MapError> {
 mod tests {
     use super::*;
 
+    const OWN: IdMap = IdMap::Own { uid: 5, gid: 6 };
+
     #[test]
-    fn owners_are_shifted_back_to_what_they_were() {
+    fn an_id_on_the_host_leads_back_to_the_id_inside() {
         for id in [0, 1, 65_535] {
             let host = IdMap::Range.on_host(id.into()).unwrap();
             assert_eq!(IdMap::Range.inside(host, host), (id, id));
         }
-        let own = IdMap::Own { uid: 5, gid: 6 };
-        assert_eq!(own.inside(5, 6), (0, 0));
-        assert_eq!(own.inside(6, 5), (OVERFLOW, OVERFLOW));
-        for foreign in [0, 99_999, HOST_BASE + COUNT] {
+        assert_eq!(OWN.inside(5, 6), (0, 0));
+        assert_eq!(IdMap::Host.inside(5, 6), (5, 6));
+    }
+
+    #[test]
+    fn an_id_that_is_not_mapped_is_shown_as_the_overflow_id() {
+        assert_eq!(OWN.inside(6, 5), (OVERFLOW, OVERFLOW));
+        for foreign in [0, 99_999, FIRST_HOST_ID + ID_COUNT] {
             assert_eq!(IdMap::Range.inside(foreign, foreign), (OVERFLOW, OVERFLOW));
         }
-        assert_eq!(IdMap::Host.inside(5, 6), (5, 6));
     }
 }

@@ -1,10 +1,11 @@
-//! The namespaces of a container, made by one `clone3`.
+//! The namespaces of a container, which one `clone3` makes.
 
 use libc::c_int;
 
 use crate::mechanism::{Mechanism, Mechanisms};
 
-/// All seven, in the kernel's order of making them. The network namespace costs more than the other six together.
+/// All seven namespaces, in the order in which the kernel makes them. The network namespace costs
+/// more than the other six together.
 const ALL: [(Mechanism, c_int); 7] = [
     (Mechanism::User, libc::CLONE_NEWUSER),
     (Mechanism::Mount, libc::CLONE_NEWNS),
@@ -15,7 +16,7 @@ const ALL: [(Mechanism, c_int); 7] = [
     (Mechanism::Net, libc::CLONE_NEWNET),
 ];
 
-/// The flags for `clone3` that make the namespaces among `mechanisms`.
+/// The flags with which `clone3` makes the namespaces among `mechanisms`.
 pub fn flags(mechanisms: Mechanisms) -> u64 {
     ALL.into_iter()
         .filter(|(mechanism, _)| mechanisms.contains(*mechanism))

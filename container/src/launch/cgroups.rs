@@ -1,69 +1,88 @@
 //! The cgroups that hold a container's limits: made, filled in, and joined.
 
 use std::fs::File;
+use std::path::Path;
 
-use crate::Phase;
-use crate::cgroup::{BlockDevice, Cgroup, CgroupError, Direction, Limit, Version};
-use crate::config::Spec;
+use super::observer::PhaseObserver;
+use super::phase::Phase;
+use super::plan::Joining;
+use crate::cgroup::{Cgroup, CgroupError, Limit, Version};
+use crate::config::Config;
 
-/// The container's cgroups and how they are joined.
-pub struct Limits {
-    /// What was made; dropping them removes them.
-    pub cgroups: Vec<Cgroup>,
-    /// Under v2: where the first process is born.
+/// The cgroups of a launch, and how the first process joins them.
+pub struct LaunchCgroups {
+    /// The cgroups made so far. Dropping them removes them.
+    pub made: Vec<Cgroup>,
+    /// Under cgroups v2: the directory in which the first process is born.
     pub birthplace: Option<File>,
-    /// Under v1: whether the first process is going to join by itself.
-    pub joined_by_child: bool,
+    joining: Joining,
 }
 
-impl Limits {
-    /// Under v2 the cgroup is made now, since the first process is born in it; under v1 while that sets itself up.
-    pub fn before_clone(spec: &Spec, on_phase: &dyn Fn(Phase)) -> Result<Self, CgroupError> {
-        let mut limits = Self {
-            cgroups: Vec::new(),
+impl LaunchCgroups {
+    /// Finds out how the cgroups of `config` are joined. None is made yet.
+    pub fn find(config: &Config) -> Result<Self, CgroupError> {
+        let joining = match config.spec.cgroups.first() {
+            None => Joining::NoCgroup,
+            Some(first) => match Version::of(first.parent().unwrap_or(first))? {
+                Version::V1 => Joining::Later,
+                Version::V2 => Joining::AtBirth,
+            },
+        };
+        Ok(Self {
+            made: Vec::new(),
             birthplace: None,
-            joined_by_child: false,
-        };
-        let Some(first) = spec.cgroups.first() else {
-            return Ok(limits);
-        };
-        if Version::of(first.parent().unwrap_or(first))? == Version::V1 {
-            limits.joined_by_child = true;
-            return Ok(limits);
-        }
-        limits.create(spec)?;
-        limits.birthplace = limits.cgroups.first().map(Cgroup::entry).transpose()?;
-        on_phase(Phase::Cgroup);
-        Ok(limits)
+            joining,
+        })
     }
 
-    /// The ways into cgroups v1, for the first process.
-    pub fn after_clone(&mut self, spec: &Spec) -> Result<Vec<File>, CgroupError> {
-        if !self.joined_by_child {
+    /// When the first process gets into the cgroups.
+    pub fn joining(&self) -> Joining {
+        self.joining
+    }
+
+    /// Under cgroups v2: makes the cgroup, in which the first process is born.
+    pub fn prepare_birth(
+        &mut self,
+        config: &Config,
+        observer: &dyn PhaseObserver,
+    ) -> Result<(), CgroupError> {
+        if self.joining == Joining::AtBirth {
+            self.make(config)?;
+            self.birthplace = self.made.first().map(Cgroup::entry).transpose()?;
+            observer.phase_ended(Phase::Cgroup);
+        }
+        Ok(())
+    }
+
+    /// Under cgroups v1: makes the cgroups while the first process sets itself up, and opens the
+    /// files by which the process joins.
+    pub fn entries(&mut self, config: &Config) -> Result<Vec<File>, CgroupError> {
+        if self.joining != Joining::Later {
             return Ok(Vec::new());
         }
-        self.create(spec)?;
-        self.cgroups.iter().map(Cgroup::entry).collect()
+        self.make(config)?;
+        self.made.iter().map(Cgroup::entry).collect()
     }
 
-    fn create(&mut self, spec: &Spec) -> Result<(), CgroupError> {
-        for path in &spec.cgroups {
-            self.cgroups.push(Cgroup::create(path.clone())?);
+    fn make(&mut self, config: &Config) -> Result<(), CgroupError> {
+        let paths = &config.spec.cgroups;
+        for path in paths {
+            self.made.push(Cgroup::create(path.clone())?);
         }
-        let versions = self.cgroups.iter().map(Cgroup::version);
+        let versions = self.made.iter().map(Cgroup::version);
         let v2 = versions.filter(|version| *version == Version::V2).count();
-        if v2 > 1 || (v2 == 1 && self.cgroups.len() > 1) {
+        if v2 > 1 || (v2 == 1 && self.made.len() > 1) {
             return Err(CgroupError::Mixed {
-                paths: spec.cgroups.clone(),
+                paths: paths.clone(),
             });
         }
-        limits_of(spec)?
-            .into_iter()
-            .try_for_each(|limit| self.limit(limit))
+        let mut limits = config.limits.iter();
+        limits.try_for_each(|limit| self.limit(*limit))
     }
 
+    /// Sets `limit` on the first cgroup whose hierarchy has the controller.
     fn limit(&self, limit: Limit) -> Result<(), CgroupError> {
-        for cgroup in &self.cgroups {
+        for cgroup in &self.made {
             if cgroup.limit(limit)? {
                 return Ok(());
             }
@@ -71,28 +90,11 @@ impl Limits {
         Err(CgroupError::NoController {
             controller: limit.controller().name(),
             paths: self
-                .cgroups
+                .made
                 .iter()
-                .map(|cgroup| cgroup.path().to_owned())
+                .map(Cgroup::path)
+                .map(Path::to_owned)
                 .collect(),
         })
     }
-}
-
-/// What `spec` limits.
-fn limits_of(spec: &Spec) -> Result<Vec<Limit>, CgroupError> {
-    let mut limits: Vec<Limit> = Vec::new();
-    limits.extend(spec.memory.map(Limit::Memory));
-    limits.extend(spec.pids.map(Limit::Pids));
-    limits.extend(spec.cpus.map(Limit::Cpus));
-    for (rates, direction) in [
-        (&spec.io_read, Direction::Read),
-        (&spec.io_write, Direction::Write),
-    ] {
-        for limit in rates {
-            let device = BlockDevice::behind(&limit.path)?;
-            limits.push(Limit::Io(device, direction, limit.rate));
-        }
-    }
-    Ok(limits)
 }

@@ -1,55 +1,40 @@
 //! The phases of a container's start.
 
-/// One phase; a launcher reports the moment each ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use strum::{IntoStaticStr, VariantArray};
+
+/// One phase. A launcher reports the moment at which each phase ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Phase {
-    /// From exec to the launcher's first line.
+    /// From the launcher's `execve` to the launcher's first line.
     Start,
-    /// The first process exists, in its namespaces.
+    /// Until the first process exists, in its namespaces.
     Clone,
-    /// The root file system is assembled.
+    /// Until the root file system is assembled.
     Mounts,
-    /// The root file system is the container's root, and the host's is gone.
+    /// Until the assembled root is the container's root, and the host's is out of reach.
     Pivot,
-    /// The limits' cgroups exist and are joined.
+    /// Until the cgroups for the limits exist and are joined.
     Cgroup,
-    /// The network is up. Only of a container that has one.
+    /// Until the network is up. A container without a network has no such phase.
     Network,
-    /// No capability is left and the system-call filter is on.
+    /// Until no capability is left and the system-call filter is on.
     Seccomp,
-    /// A process for the program exists; its `execve` comes next.
+    /// Until a process for the program exists, whose `execve` comes next.
     Exec,
 }
 
 impl Phase {
-    /// All phases, in the order in which they end. Under cgroup v2 the first process is born in its cgroup,
-    /// so that there `Cgroup` ends before `Clone`.
-    pub const ALL: [Self; 8] = [
-        Self::Start,
-        Self::Clone,
-        Self::Mounts,
-        Self::Pivot,
-        Self::Cgroup,
-        Self::Network,
-        Self::Seccomp,
-        Self::Exec,
-    ];
+    /// All phases, in the order in which they end. Under cgroups v2 the first process is born in
+    /// its cgroup, so that there `Cgroup` ends before `Clone`.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// Its name in a list of marks.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Clone => "clone",
-            Self::Mounts => "mounts",
-            Self::Cgroup => "cgroup",
-            Self::Pivot => "pivot",
-            Self::Network => "network",
-            Self::Seccomp => "seccomp",
-            Self::Exec => "exec",
-        }
+    /// The phase's name in a list of marks.
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
-    /// What happens in it, for a reader of a report.
+    /// What happens in the phase, for a reader of a report.
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::Start => "the kernel starts the launcher",
@@ -67,5 +52,19 @@ impl Phase {
             Self::Seccomp => "capabilities are dropped and the system-call filter is installed",
             Self::Exec => "PID 1 makes the process that becomes the program",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_results_files_stay() {
+        let names: Vec<_> = Phase::ALL.iter().map(|phase| phase.name()).collect();
+        assert_eq!(
+            names.join(" "),
+            "start clone mounts pivot cgroup network seccomp exec"
+        );
     }
 }

@@ -2,29 +2,20 @@
 
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd as _, OwnedFd};
 
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rustix::process::WaitStatus;
 
+use super::channel::Channel;
+use super::handshake::{ConversationEnd, Handshake};
+use super::program_end::ProgramEnd;
+use super::scratch::ScratchDirectory;
+use super::signals::ForwardedSignals;
 use crate::cgroup::{Cgroup, Usage};
-use crate::launch::handshake::{Handshake, Outcome, ProgramEnd};
-use crate::launch::next_message;
-use crate::launch::plan::RootKind;
-use crate::launch::scratch::ScratchDirectory;
+use crate::isolation::root::plan::RootKind;
 use crate::sys::process;
-use crate::sys::signal::{Origin, reset_action, wait};
-
-/// What a launcher passes on to its container.
-const FORWARDED: [Signal; 7] = [
-    Signal::SIGTERM,
-    Signal::SIGINT,
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGWINCH,
-];
+use crate::sys::signal::{Sender, wait};
 
 /// A failure to wait for a container.
 #[derive(Debug, thiserror::Error)]
@@ -34,108 +25,60 @@ pub struct WaitError {
     source: io::Error,
 }
 
-/// Signals that are held back until [`Running::wait_forwarding`] passes them on.
-///
-/// Block them before the launch: one that comes during it is then passed on too, and nothing is left behind.
+/// The container's first process. Dropping it kills the process, and with it everything in the
+/// container's PID namespace.
 #[derive(Debug)]
-pub struct ForwardedSignals {
-    set: SigSet,
-}
-
-impl ForwardedSignals {
-    /// Blocks the signals that are to be forwarded, and `SIGCHLD`, on this thread, which should be the only one.
-    ///
-    /// `SIGCHLD` gets its default action. Ignored, as a parent may hand it down, it would never come, and the
-    /// container's end would be lost.
-    ///
-    /// # Errors
-    /// Never on Linux.
-    pub fn block() -> Result<Self, WaitError> {
-        reset_action(Signal::SIGCHLD).map_err(io::Error::from)?;
-        let mut set = SigSet::empty();
-        for signal in FORWARDED {
-            set.add(signal);
-        }
-        set.add(Signal::SIGCHLD);
-        set.thread_block().map_err(io::Error::from)?;
-        Ok(Self { set })
-    }
-}
-
-/// The container's first process; dropping it kills it, and with it all in its PID namespace.
-#[derive(Debug)]
-pub struct InitProcess {
+pub struct FirstProcess {
     pid: Pid,
 }
 
-impl InitProcess {
+impl FirstProcess {
+    /// The child `pid` of this process.
     pub fn new(pid: Pid) -> Self {
         Self { pid }
     }
 
+    /// The host's id of the process.
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// Waits for its end. Everything in its PID namespace has ended then.
-    fn reap(self) -> nix::Result<i32> {
-        // Reaped, the id is nobody's: it must not be killed any more.
+    /// Waits until the process has ended. Then everything in its PID namespace has ended too.
+    fn reap(self) -> nix::Result<WaitStatus> {
+        // Once the process is reaped, the id may be another process's, which must not be killed.
         let process = ManuallyDrop::new(self);
         process::wait_for(process.pid)
     }
 }
 
-impl Drop for InitProcess {
+impl Drop for FirstProcess {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The call fails if the process has ended by itself.
         let _ = kill(self.pid, Signal::SIGKILL);
         let _ = process::wait_for(self.pid);
     }
 }
 
-/// A container whose program runs. Dropping it kills and removes it; the order of the fields is the order of that.
+/// A container whose program runs. Dropping it kills the container and removes what it had, in the
+/// order of the fields.
 #[derive(Debug)]
 pub struct Running {
-    init: InitProcess,
-    socket: OwnedFd,
-    cgroups: Vec<Cgroup>,
-    scratch: Option<ScratchDirectory>,
-    root: RootKind,
-    reports_usage: bool,
+    pub(super) first_process: FirstProcess,
+    pub(super) channel: Channel,
+    pub(super) cgroups: Vec<Cgroup>,
+    pub(super) scratch: Option<ScratchDirectory>,
+    pub(super) root: RootKind,
+    /// Whether what the cgroups have counted is read at the end.
+    pub(super) reports_usage: bool,
 }
 
 impl Running {
-    pub(crate) fn new(
-        init: InitProcess,
-        socket: OwnedFd,
-        cgroups: Vec<Cgroup>,
-        scratch: Option<ScratchDirectory>,
-        root: RootKind,
-    ) -> Self {
-        Self {
-            init,
-            socket,
-            cgroups,
-            scratch,
-            root,
-            reports_usage: false,
-        }
-    }
-
-    /// Has what its cgroups count be read when it has ended.
-    pub(crate) fn reporting_usage(self, reports_usage: bool) -> Self {
-        Self {
-            reports_usage,
-            ..self
-        }
-    }
-
     /// The host's id of the container's first process.
     pub fn pid(&self) -> Pid {
-        self.init.pid
+        self.first_process.pid
     }
 
-    /// Which kind of root the container got.
+    /// The kind of root that the container got.
     pub fn root(&self) -> RootKind {
         self.root
     }
@@ -145,46 +88,47 @@ impl Running {
     /// # Errors
     /// The container has ended.
     pub fn signal(&self, signal: Signal) -> Result<(), WaitError> {
-        Ok(kill(self.init.pid, signal).map_err(io::Error::from)?)
+        Ok(kill(self.first_process.pid, signal).map_err(io::Error::from)?)
     }
 
-    /// Waits for the program's end and clears the container away.
+    /// Waits for the program's end and removes what the container had.
     ///
     /// # Errors
-    /// The first process isn't ours to wait for any more.
+    /// Somebody else has reaped the first process.
     pub fn wait(self) -> Result<Exited, WaitError> {
         self.finish()
     }
 
-    /// As [`Running::wait`], but passes on the signals that come meanwhile.
+    /// Waits as [`Running::wait`] does, and passes on the signals that come meanwhile.
     ///
     /// # Errors
-    /// The first process isn't ours to wait for any more.
+    /// Somebody else has reaped the first process.
     pub fn wait_forwarding(self, signals: &ForwardedSignals) -> Result<Exited, WaitError> {
+        let pid = self.first_process.pid;
         loop {
-            match wait(&signals.set).map_err(io::Error::from)? {
-                // It may also tell of an attempt before this container, or of a stop.
+            match wait(signals.set()).map_err(io::Error::from)? {
+                // The signal may also tell of an attempt before this container, or of a stop.
                 (Signal::SIGCHLD, _) => {
-                    if process::has_ended(self.init.pid).map_err(io::Error::from)? {
+                    if process::has_ended(pid).map_err(io::Error::from)? {
                         return self.finish();
                     }
                 }
-                // A terminal's key went to the program too: same process group.
-                (_, Origin::Kernel) => {}
-                (signal, Origin::Process) => self.signal(signal).or_else(ignore_ended)?,
+                // A key typed at the terminal signals the program too: the program is in the same
+                // process group.
+                (_, Sender::Kernel) => {}
+                (signal, Sender::Process) => self.signal(signal).or_else(ignore_ended)?,
             }
         }
     }
 
     fn finish(self) -> Result<Exited, WaitError> {
-        let status = self.init.reap().map_err(io::Error::from)?;
-        let said = next_message(self.socket.as_fd()).ok().flatten();
-        let end = match Handshake::Running.accept(said) {
-            Ok(Handshake::Over(Outcome::Ended(end))) => end,
-            _ => ProgramEnd::from_wait_status(status).unwrap_or(ProgramEnd::Signaled(9)),
+        let status = self.first_process.reap().map_err(io::Error::from)?;
+        let message = self.channel.next_message().ok().flatten();
+        let end = match Handshake::Running.accept(message) {
+            Ok(Handshake::Over(ConversationEnd::ProgramEnded(end))) => end,
+            _ => ProgramEnd::from_wait_status(status).unwrap_or(ProgramEnd::KILLED),
         };
-        let out_of_memory =
-            end == ProgramEnd::Signaled(9) && self.cgroups.iter().any(ran_out_of_memory);
+        let out_of_memory = end == ProgramEnd::KILLED && self.cgroups.iter().any(ran_out_of_memory);
         let usage = self.reports_usage.then(|| Usage::of(&self.cgroups));
         drop(self.cgroups);
         drop(self.scratch);
@@ -208,7 +152,7 @@ fn ran_out_of_memory(cgroup: &Cgroup) -> bool {
     cgroup.memory_kills().is_ok_and(|kills| kills > 0)
 }
 
-/// A container that has ended, and of which nothing is left.
+/// A container that has ended. Nothing of it is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exited {
     end: ProgramEnd,
@@ -217,17 +161,17 @@ pub struct Exited {
 }
 
 impl Exited {
-    /// What its cgroups had counted, if the [`Spec`](crate::Spec) asked for it.
+    /// What the container's cgroups had counted, if the [`Spec`](crate::Spec) asked for it.
     pub fn usage(&self) -> Option<Usage> {
         self.usage
     }
 
-    /// How its program ended.
+    /// How the container's program ended.
     pub fn end(&self) -> ProgramEnd {
         self.end
     }
 
-    /// Whether the kernel killed it because it hit its memory limit.
+    /// Whether the kernel killed the program because the container hit its memory limit.
     pub fn out_of_memory(&self) -> bool {
         self.out_of_memory
     }

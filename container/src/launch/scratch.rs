@@ -1,4 +1,4 @@
-//! A container's own directory on the scratch disk, gone when the container is.
+//! A container's own directory on the scratch disk, which is removed with the container.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -6,17 +6,18 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Makes names of one process's containers differ.
+/// The number of the next container of this process, so that names differ.
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// The directory; dropping it removes it.
+/// The directory. Dropping it removes the directory.
 #[derive(Debug)]
 pub struct ScratchDirectory {
     path: PathBuf,
 }
 
 impl ScratchDirectory {
-    /// Makes a directory below `parent` that belongs to the container's root.
+    /// Makes a directory in `parent` that belongs to the container's root, who has these ids on
+    /// the host.
     pub fn create(parent: &Path, (uid, gid): (u32, u32)) -> io::Result<Self> {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("isobench-{}-{number}", std::process::id());
@@ -27,7 +28,7 @@ impl ScratchDirectory {
         Ok(directory)
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -35,10 +36,11 @@ impl ScratchDirectory {
 
 impl Drop for ScratchDirectory {
     fn drop(&mut self) {
-        // Overlayfs makes `work` with no permission at all, which an ordinary user must change to remove it.
+        // Overlayfs makes `work` without any permission. An ordinary user must change that before
+        // the directory can be removed.
         let work = self.path.join("w/work");
         let _ = fs::set_permissions(&work, Permissions::from_mode(0o700));
-        // Nothing to be done about a failure; the directory's name says whose it was.
+        // Nothing can be done about a failure. The directory's name says whose it was.
         let _ = fs::remove_dir_all(&self.path);
     }
 }

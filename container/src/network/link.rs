@@ -1,18 +1,28 @@
 //! Links by number: one number decides the name, the addresses and the indices of a veth pair.
 //!
-//! So the kernel settles who has which: of two launchers that want the same number, the second is told that the name
-//! exists, and takes the next. No address is ever given twice.
+//! So the kernel settles which launcher has which link. If two launchers want the same number, the
+//! kernel tells the second that the name exists, and the second takes the next number. No address
+//! is ever given out twice.
 
 use std::net::Ipv4Addr;
 
 use nix::unistd::Pid;
 
-/// Name of the container's end.
+/// The address at which a program in a container with [`Network::Veth`](crate::Network::Veth) finds
+/// the host. The address is of the range for benchmarks (RFC 2544).
+pub const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+
+/// How many links a launcher tries before it gives up.
+pub const TRIES: u16 = 256;
+
+/// The name of the container's end.
 pub const INSIDE_NAME: &str = "eth0";
-/// Index of the container's end. It may not be that of the host's end: by the difference the kernel knows an interface
-/// whose link comes up as part of another, and has it send at once instead of within a second.
+/// The interface index of the container's end. The index must differ from that of the host's end:
+/// by the difference the kernel knows an interface whose link comes up as part of another
+/// interface, and lets it send at once instead of within a second.
 pub const INSIDE_INDEX: u32 = 1000;
-/// Index of the host's end of link 0: far above what the kernel gives out by itself.
+/// The interface index of the host's end of link 0, far above the indices that the kernel gives out
+/// by itself.
 const HOST_INDEX: u32 = 0x1000_0000;
 
 /// One of 65536 links between the host and a container.
@@ -37,34 +47,35 @@ impl Link {
         })
     }
 
-    /// Name of the host's end, such as `isobench-1a2b`.
+    /// The name of the host's end, such as `isobench-1a2b`.
     pub fn name(self) -> String {
         format!("isobench-{:04x}", self.number)
     }
 
-    /// Address of the container's end: its last two bytes are the number's.
+    /// The address of the container's end. Its last two bytes are those of the number.
     pub fn address(self) -> Ipv4Addr {
         let [high, low] = self.number.to_be_bytes();
         Ipv4Addr::new(198, 19, high, low)
     }
 
-    /// Index of the host's end.
+    /// The interface index of the host's end.
     pub fn index(self) -> u32 {
         HOST_INDEX + u32::from(self.number)
     }
 
-    /// Ethernet address of the host's end, one that nobody has to invent or will replace: udev renews random ones.
+    /// The Ethernet address of the host's end. With a fixed address nobody has to invent one, and
+    /// udev, which replaces random addresses, leaves it alone.
     pub fn host_hardware_address(self) -> [u8; 6] {
         self.hardware_address(1)
     }
 
-    /// Ethernet address of the container's end.
+    /// The Ethernet address of the container's end.
     pub fn inside_hardware_address(self) -> [u8; 6] {
         self.hardware_address(2)
     }
 
     fn hardware_address(self, end: u8) -> [u8; 6] {
-        /// The bit of an address that no vendor gave out (IEEE 802).
+        /// The bit that marks an address which no vendor gave out (IEEE 802).
         const LOCALLY_ADMINISTERED: u8 = 0x02;
         let [high, low] = self.number.to_be_bytes();
         [LOCALLY_ADMINISTERED, b'i', b's', end, high, low]
@@ -76,13 +87,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::network::HOST_ADDRESS;
 
-    /// Longest name of an interface (`IFNAMSIZ`, without its zero byte).
+    /// The longest name of an interface, in bytes (`IFNAMSIZ`, without the zero byte).
     const MAX_NAME: usize = 15;
 
     #[test]
-    fn the_number_can_be_read_from_name_and_address() {
+    fn name_address_and_index_hold_the_number() {
         let link = Link::of_process(Pid::from_raw(0x3_1a2b));
         assert_eq!(link.name(), "isobench-1a2b");
         assert_eq!(link.address(), Ipv4Addr::new(198, 19, 0x1a, 0x2b));
@@ -109,7 +119,8 @@ mod tests {
         fn candidates_are_all_different(number: u16, count in 1_u16..300) {
             let candidates: Vec<Link> = Link { number }.candidates(count).collect();
             prop_assert_eq!(candidates[0].number, number);
-            let distinct: std::collections::HashSet<u16> = candidates.iter().map(|link| link.number).collect();
+            let numbers = candidates.iter().map(|link| link.number);
+            let distinct: std::collections::HashSet<u16> = numbers.collect();
             prop_assert_eq!(distinct.len(), usize::from(count));
         }
     }

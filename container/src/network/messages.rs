@@ -1,4 +1,8 @@
-//! The messages that make and set up interfaces, as bytes.
+//! The messages that make and set up interfaces, as bytes (rtnetlink(7)).
+//!
+//! The sequence number of a message says how the kernel is to treat it within its list: a message
+//! that is [`OPTIONAL`] may fail, a [`REQUIRED`] message is answered only if it fails, and the
+//! [`LAST`] message is always answered.
 
 use std::net::Ipv4Addr;
 
@@ -14,11 +18,20 @@ use netlink_packet_route::link::{
 };
 use nix::unistd::Pid;
 
-use super::HOST_ADDRESS;
-use super::link::{INSIDE_INDEX, INSIDE_NAME, Link};
-use super::rtnetlink::{LAST, OPTIONAL, REQUIRED};
+use super::link::{HOST_ADDRESS, INSIDE_INDEX, INSIDE_NAME, Link};
 
-/// Index of the loopback in every namespace.
+/// The sequence number of a message that may fail.
+pub const OPTIONAL: u32 = 0;
+/// The sequence number of a message that must not fail.
+pub const REQUIRED: u32 = 1;
+/// The sequence number of the last message of a list, which must not fail and asks for an
+/// acknowledgement.
+pub const LAST: u32 = 2;
+
+/// The longest list of messages for a container's first process, in bytes.
+pub const MAX_MESSAGES: usize = 64;
+
+/// The interface index of the loopback in every namespace.
 const LOOPBACK_INDEX: u32 = 1;
 
 /// Makes the pair of `link`: one end here, the other in the namespace of the process `inside`.
@@ -56,7 +69,8 @@ pub fn host_end(link: Link) -> Vec<u8> {
     messages
 }
 
-/// Gives the host's end of `link`, a TAP device, the address that a pair's is made with, and sets it up.
+/// Sets up the host's end of `link`, a TAP device, with the Ethernet address that a pair's host end
+/// is made with.
 pub fn tap_end(link: Link) -> Vec<u8> {
     let mut messages = Vec::new();
     let mut named = message_of(link.index());
@@ -82,21 +96,21 @@ pub fn loopback() -> Vec<u8> {
     messages
 }
 
-/// Asks for all that is known of an interface.
+/// Asks for everything that the kernel knows of an interface.
 pub fn query(index: u32) -> Vec<u8> {
     let mut messages = Vec::new();
     push(&mut messages, RTM_GETLINK, 0, REQUIRED, &message_of(index));
     messages
 }
 
-/// Brings an end up as `local`, with `remote` and nobody else at the other end.
+/// Brings an end up with the address `local`. Only `remote` is at the other end.
 fn push_end(messages: &mut Vec<u8>, index: u32, local: Ipv4Addr, remote: Ipv4Addr) {
     push_no_ipv6(messages, index);
     push_up(messages, index, REQUIRED);
     let mut address = AddressMessage::default();
     address.header.family = AddressFamily::Inet;
     address.header.prefix_len = 32;
-    // Of this link alone: neither side speaks to anybody else under it.
+    // The address is good on this link alone: neither side uses it to speak to anybody else.
     address.header.scope = AddressScope::Link;
     address.header.index = index;
     address.attributes = vec![
@@ -112,8 +126,8 @@ fn push_end(messages: &mut Vec<u8>, index: u32, local: Ipv4Addr, remote: Ipv4Add
     );
 }
 
-/// Has an interface that comes up later get no IPv6 address, for which it would ask around. A kernel without IPv6
-/// refuses it.
+/// Keeps an interface that comes up later from getting an IPv6 address, for which the kernel would
+/// send packets. A kernel without IPv6 refuses this message.
 fn push_no_ipv6(messages: &mut Vec<u8>, index: u32) {
     let mut link = message_of(index);
     let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
@@ -136,7 +150,8 @@ fn message_of(index: u32) -> LinkMessage {
     message
 }
 
-/// Appends a message. All its parts have lengths of whole words, as the next message's place needs.
+/// Appends a message. All parts of a message have lengths of whole words, so the next message is
+/// aligned.
 fn push(messages: &mut Vec<u8>, kind: u16, flags: u16, sequence: u32, body: &impl Emitable) {
     let acknowledge = if sequence == LAST { NLM_F_ACK } else { 0 };
     let mut header = NetlinkHeader::default();
@@ -158,7 +173,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::network::MAX_MESSAGES;
 
     const HEADER_BYTES: usize = 16;
 
@@ -166,7 +180,7 @@ mod tests {
         u32::from_ne_bytes(*bytes[at..].first_chunk().unwrap())
     }
 
-    /// Type, flags, sequence number and body of each message, found as the kernel finds them.
+    /// The type, flags, sequence number and body of each message, found as the kernel finds them.
     fn split(mut bytes: &[u8]) -> Vec<(u32, u32, u32, &[u8])> {
         let mut messages = Vec::new();
         while !bytes.is_empty() {
@@ -182,18 +196,17 @@ mod tests {
 
     #[test]
     fn a_loopback_takes_one_message() {
+        // RTM_NEWLINK, REQUEST | ACK, LAST; then index 1, and of the flags IFF_UP, which is set.
         let expected: [u8; 32] = [
-            32, 0, 0, 0, 16, 0, 5, 0, 2, 0, 0, 0, 0, 0, 0,
-            0, // RTM_NEWLINK, REQUEST | ACK, LAST
-            0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0,
-            0, // index 1; of the flags IFF_UP, set
+            32, 0, 0, 0, 16, 0, 5, 0, 2, 0, 0, 0, 0, 0, 0, 0, //
+            0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0,
         ];
         assert_eq!(loopback(), expected);
         assert!(expected.len() <= MAX_MESSAGES);
     }
 
     #[test]
-    fn a_pair_is_made_anew_or_not_at_all() {
+    fn a_pair_is_made_anew_with_both_names() {
         let link = Link::of_process(Pid::from_raw(0x1a2b));
         let bytes = pair(link, Pid::from_raw(77));
         let (kind, flags, sequence, body) = split(&bytes)[0];
@@ -221,7 +234,7 @@ mod tests {
         let host = host_end(link);
         let (kind, flags, _, body) = split(&host)[2];
         assert_eq!((kind, flags), (20, 0x605));
-        // AF_INET, /32, no flags, RT_SCOPE_LINK.
+        // The header says AF_INET, /32, no flags, RT_SCOPE_LINK.
         assert_eq!(body[..4], [2, 32, 0, 253]);
         assert_eq!(body[12..16], HOST_ADDRESS.octets());
         assert_eq!(body[20..24], link.address().octets());
@@ -229,7 +242,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_list_can_be_taken_apart(launcher in 1..i32::MAX, inside in 1..i32::MAX) {
+        fn only_the_end_of_a_list_is_the_last(launcher in 1..i32::MAX, inside in 1..i32::MAX) {
             let link = Link::of_process(Pid::from_raw(launcher));
             for messages in [
                 pair(link, Pid::from_raw(inside)),
@@ -238,7 +251,8 @@ mod tests {
                 tap_end(link),
                 query(link.index()),
             ] {
-                let sequences: Vec<u32> = split(&messages).iter().map(|message| message.2).collect();
+                let split = split(&messages);
+                let sequences: Vec<u32> = split.iter().map(|message| message.2).collect();
                 prop_assert!(!sequences[..sequences.len() - 1].contains(&LAST));
             }
         }

@@ -1,8 +1,7 @@
-//! The conversation with the kernel about interfaces (rtnetlink(7)): a list of messages there, an acknowledgement back.
+//! The conversation with the kernel about interfaces (rtnetlink(7)): a list of messages goes there,
+//! an acknowledgement comes back.
 //!
-//! [`configure`] allocates nothing, so that a container's first process may use it. A list of messages carries three
-//! kinds of sequence numbers: what is [`OPTIONAL`] may fail, what is [`REQUIRED`] is answered only if it fails, and the
-//! [`LAST`] is answered in any case.
+//! [`configure`] allocates nothing, so that a container's first process may use it.
 
 use std::fs::File;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -16,34 +15,29 @@ use nix::sys::socket::{
 };
 use nix::unistd::Pid;
 
-use super::messages;
+use super::messages::{self, LAST, OPTIONAL};
 
-/// Sequence number of a message that may fail.
-pub const OPTIONAL: u32 = 0;
-/// Sequence number of a message that must not fail.
-pub const REQUIRED: u32 = 1;
-/// Sequence number of the last message of a list, which asks for an acknowledgement and must not fail.
-pub const LAST: u32 = 2;
-
-/// Type of a message that acknowledges or refuses another (`NLMSG_ERROR`, linux/netlink.h).
+/// The type of a message that acknowledges or refuses another (`NLMSG_ERROR`, linux/netlink.h).
 const ANSWER: u16 = 2;
 
 /// Bytes of a message's header (`struct nlmsghdr`).
 const HEADER_BYTES: usize = 16;
 
-/// Bytes that the description of an interface may have: most have under 2 KiB.
+/// The most bytes of an interface's description that are read. Most descriptions have under 2 KiB.
 const LINK_BYTES: usize = 16 * 1024;
 
-/// Bytes of an answer that count: the header and the error number. A copy of the message that failed may follow.
+/// Bytes of an answer that are read: the header and the error number. A copy of the message that
+/// failed may follow.
 const ANSWER_BYTES: usize = 20;
 
-/// A socket to the kernel's part that knows the interfaces of this process's network namespace.
+/// A netlink socket for the interfaces of one network namespace.
 #[derive(Debug)]
 pub struct Rtnetlink {
     socket: OwnedFd,
 }
 
 impl Rtnetlink {
+    /// Opens a socket for this process's own network namespace.
     pub fn open() -> nix::Result<Self> {
         let socket = socket(
             AddressFamily::Netlink,
@@ -54,7 +48,8 @@ impl Rtnetlink {
         Ok(Self { socket })
     }
 
-    /// As [`Rtnetlink::open`], for the network namespace of the process `inside`. This thread is in it meanwhile.
+    /// Opens a socket for the network namespace of the process `inside`. This thread enters the
+    /// namespace and comes back.
     pub fn open_inside(inside: Pid) -> nix::Result<Self> {
         let ours = open_file("/proc/thread-self/ns/net")?;
         let theirs = open_file(&format!("/proc/{inside}/ns/net"))?;
@@ -64,11 +59,12 @@ impl Rtnetlink {
         opened
     }
 
-    /// Waits until an interface can send.
+    /// Waits until the interface `index` can send.
     ///
-    /// The end of a pair that came up first is switched on by a worker of the kernel, behind everything else that needs
-    /// the lock of all interfaces. What it sends before is lost, and a TCP connection then begins a second late. Since
-    /// Linux 6.8 to ask for the state is to have it brought about.
+    /// The kernel switches the first end of a pair on by a worker, which waits for its turn behind
+    /// everything else that needs the lock of all interfaces. A packet sent before is lost, and a
+    /// TCP connection then begins a second late. Since Linux 6.8, asking for the state makes the
+    /// kernel bring it about.
     pub fn await_link(&self, index: u32) -> nix::Result<()> {
         const PAUSE: Duration = Duration::from_micros(200);
         const TRIES: u32 = 5000;
@@ -92,13 +88,13 @@ impl Rtnetlink {
         is_up(&bytes[..length]).ok_or(Errno::EPROTO)
     }
 
-    /// Has the kernel act on a list of messages, in order.
+    /// Makes the kernel act on a list of messages, in order.
     pub fn request(&self, messages: &[u8]) -> nix::Result<()> {
         let socket = self.socket.as_raw_fd();
         send(socket, messages, MsgFlags::empty())?;
         loop {
             let mut bytes = [0; ANSWER_BYTES];
-            // The kernel has acted when `send` returns, and each answer is a datagram of its own.
+            // When `send` returns, the kernel has acted. Each answer is a datagram of its own.
             let length = recv(socket, &mut bytes, MsgFlags::MSG_DONTWAIT)?;
             match Answer::parse(&bytes[..length]).ok_or(Errno::EPROTO)? {
                 Answer {
@@ -112,7 +108,7 @@ impl Rtnetlink {
     }
 }
 
-/// Has the kernel act on a list of messages about this process's own network namespace.
+/// Makes the kernel act on a list of messages about this process's own network namespace.
 pub fn configure(messages: &[u8]) -> nix::Result<()> {
     Rtnetlink::open()?.request(messages)
 }
@@ -122,13 +118,14 @@ fn open_file(path: &str) -> nix::Result<File> {
     File::open(path).map_err(errno)
 }
 
-/// Whether the interface that a message tells about can send (RFC 2863's operational state).
+/// Whether the interface that `message` describes can send (the operational state of RFC 2863).
 fn is_up(message: &[u8]) -> Option<bool> {
-    /// Bytes of `struct ifinfomsg`, behind which the attributes are.
+    /// Bytes of `struct ifinfomsg`, which the attributes follow.
     const LINK_HEADER_BYTES: usize = 16;
     /// `IF_OPER_UP` (linux/if.h).
     const UP: u8 = 6;
-    // Not parsed as a message: the code for all that an interface can be makes the launcher a third larger.
+    // The message is not parsed by netlink-packet-route: code for everything that an interface can
+    // be makes the launcher a third larger.
     let attributes = message.get(HEADER_BYTES + LINK_HEADER_BYTES..)?;
     let state = NlasIterator::new(attributes)
         .map_while(Result::ok)
@@ -136,16 +133,17 @@ fn is_up(message: &[u8]) -> Option<bool> {
     Some(state.value() == [UP])
 }
 
-/// What the kernel says to one message.
+/// The kernel's answer to one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Answer {
+    /// The sequence number of the message.
     sequence: u32,
-    /// The error's number; 0 if all is well.
+    /// The number of the error; 0 if the message succeeded.
     error: i32,
 }
 
 impl Answer {
-    /// Reads `struct nlmsghdr` and the number behind it, which the kernel negates.
+    /// Reads `struct nlmsghdr` and the error number after it, which the kernel negates.
     fn parse(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.first_chunk::<ANSWER_BYTES>()?;
         let word = |at: usize| [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
@@ -195,16 +193,16 @@ mod tests {
     }
 
     #[test]
-    fn the_loopback_is_known_and_no_interface_is_made_up() {
+    fn the_kernel_knows_the_loopback_and_not_every_index() {
         let kernel = Rtnetlink::open().unwrap();
         assert!(kernel.can_send(1).is_ok());
         assert_eq!(kernel.can_send(u32::MAX >> 1), Err(Errno::ENODEV));
     }
 
     #[test]
-    fn the_kernel_refuses_nonsense_and_does_not_keep_us_waiting() {
+    fn a_request_without_an_answer_is_an_error_at_once() {
         let kernel = Rtnetlink::open().unwrap();
-        // Too short for a header, so the kernel says nothing to it.
+        // The message is too short for a header, so the kernel does not answer.
         assert_eq!(kernel.request(&[0; 4]), Err(Errno::EAGAIN));
     }
 

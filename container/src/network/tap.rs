@@ -1,7 +1,8 @@
-//! A link between the host and a virtual machine: a TAP device of the host's, whose other end the machine's network card is.
+//! A link between the host and a virtual machine: a TAP device of the host's, whose other end is
+//! the machine's network card.
 //!
-//! It is numbered and addressed as a container's link is, so that the two never meet, and it is gone with the last
-//! descriptor to it, however the machine's process ends.
+//! The device has a number and addresses as a container's link has, so that the two never collide.
+//! The device goes away with the last descriptor of it, however the machine's process ends.
 
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
@@ -9,32 +10,32 @@ use std::os::fd::OwnedFd;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::link::Link;
+use super::link::{Link, TRIES};
+use super::messages;
 use super::rtnetlink::Rtnetlink;
-use super::{TRIES, messages};
 use crate::sys::tap::{self, DEVICE};
 
-/// No TAP device is to be had.
+/// A TAP device could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum TapError {
-    /// The kernel gives none.
+    /// The kernel makes no device.
     #[error("cannot make a TAP device: {errno}{}", advice(*errno))]
     Open {
-        /// Why.
+        /// The kernel's reason.
         errno: Errno,
     },
-    /// Too many others want the same.
+    /// Other processes have all the links that were tried.
     #[error("cannot make a TAP device: {TRIES} links from {first} on are in use")]
     NoneFree {
-        /// Name of the first one tried.
+        /// The name of the first link that was tried.
         first: String,
     },
-    /// It can't be set up.
+    /// The device could not be set up.
     #[error("cannot set up the TAP device {name}: {errno}")]
     SetUp {
-        /// Which.
+        /// The name of the device.
         name: String,
-        /// Why.
+        /// The kernel's reason.
         errno: Errno,
     },
 }
@@ -53,19 +54,21 @@ fn advice(errno: Errno) -> String {
 /// A TAP device that is up.
 #[derive(Debug)]
 pub struct Tap {
-    /// Its other end: a packet a read or write, behind a header of virtio's; it does not block.
+    /// The device's other end. Each read or write moves one packet, behind a header of virtio's;
+    /// neither blocks.
     pub descriptor: OwnedFd,
-    /// The machine's address. It finds the host at [`HOST_ADDRESS`](super::HOST_ADDRESS).
+    /// The machine's address. The machine finds the host at [`HOST_ADDRESS`](super::HOST_ADDRESS).
     pub address: Ipv4Addr,
     /// The Ethernet address of the machine's network card.
     pub hardware_address: [u8; 6],
 }
 
 impl Tap {
-    /// Makes the first free one, counted from this process's id.
+    /// Makes the device of the first free link, counted from this process's id.
     ///
     /// # Errors
-    /// See [`TapError`].
+    /// The kernel makes no device, all links that were tried are in use, or the device cannot be
+    /// set up.
     pub fn open() -> Result<Self, TapError> {
         let first = Link::of_process(Pid::this());
         for link in first.candidates(TRIES) {
@@ -107,12 +110,13 @@ mod tests {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     use nix::unistd::{read, write};
 
+    use super::super::HOST_ADDRESS;
     use super::*;
 
     /// Bytes before each packet.
     const HEADER: usize = 12;
 
-    /// A device; `None` where there can be none.
+    /// A device; `None` on a host that makes none.
     fn open() -> Option<Tap> {
         match Tap::open() {
             Ok(tap) => Some(tap),
@@ -124,7 +128,7 @@ mod tests {
         }
     }
 
-    /// The next ARP packet from the host, without what is before it.
+    /// The next ARP packet from the host, without the header of virtio's.
     fn next_arp(tap: &Tap) -> Vec<u8> {
         let mut packet = [0; 2048];
         loop {
@@ -138,17 +142,18 @@ mod tests {
         }
     }
 
+    /// The directory in /sys of the device.
     fn place(tap: &Tap) -> String {
         let [.., high, low] = tap.address.octets();
         format!("/sys/class/net/isobench-{high:02x}{low:02x}")
     }
 
     #[test]
-    fn what_the_host_sends_to_the_machine_comes_out_of_the_device() {
+    fn a_packet_for_the_machine_comes_out_of_the_device() {
         let Some(tap) = open() else { return };
-        let socket = UdpSocket::bind((super::super::HOST_ADDRESS, 0)).unwrap();
+        let socket = UdpSocket::bind((HOST_ADDRESS, 0)).unwrap();
         socket.send_to(b"hello", (tap.address, 9)).unwrap();
-        // Whoever has this address, tell the host.
+        // First the host asks who has the address.
         let question = next_arp(&tap);
         assert_eq!(question[20..22], [0, 1]);
         assert_eq!(question[38..42], tap.address.octets());
@@ -165,11 +170,11 @@ mod tests {
         question.extend(tap.hardware_address);
         question.extend(tap.address.octets());
         question.extend([0; 6]);
-        question.extend(super::super::HOST_ADDRESS.octets());
+        question.extend(HOST_ADDRESS.octets());
         assert_eq!(write(&tap.descriptor, &question), Ok(question.len()));
         let answer = next_arp(&tap);
         assert_eq!(answer[20..22], [0, 2]);
-        assert_eq!(answer[28..32], super::super::HOST_ADDRESS.octets());
+        assert_eq!(answer[28..32], HOST_ADDRESS.octets());
         assert_eq!(answer[..6], tap.hardware_address);
     }
 
@@ -184,7 +189,7 @@ mod tests {
             let place = place(&tap);
             assert!(Path::new(&place).exists(), "{place}");
             drop(tap);
-            // A process that another test is just starting may still have the descriptor.
+            // A process that another test has just started may still have a copy of the descriptor.
             let deadline = Instant::now() + Duration::from_secs(5);
             while Path::new(&place).exists() {
                 assert!(Instant::now() < deadline, "{place}");

@@ -1,7 +1,9 @@
-//! The system calls that neither std nor nix offers in a form fit for the child of a clone.
+//! The system calls that neither the standard library nor nix offers in a form fit for the child
+//! of a clone. Where rustix has a call, the function here is a wrapper without `unsafe`.
 //!
-//! This is the crate's only unsafe code. Nothing here allocates, locks or panics on the child's path:
-//! every buffer is handed in, and errors are bare [`Errno`]s.
+//! This folder holds the crate's only unsafe code. The functions that the child calls allocate
+//! nothing, take no lock and do not panic: callers hand in every buffer, and errors are bare
+//! [`Errno`]s.
 
 pub mod mount;
 pub mod process;
@@ -18,4 +20,9 @@ fn checked(result: libc::c_long) -> nix::Result<libc::c_long> {
     } else {
         Ok(result)
     }
+}
+
+/// For `map_err`: the error number of a rustix call, in the type that this crate's errors hold.
+pub fn errno(error: rustix::io::Errno) -> Errno {
+    Errno::from_raw(error.raw_os_error())
 }

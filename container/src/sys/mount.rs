@@ -1,93 +1,95 @@
-//! The mount calls of Linux 5.2 and 5.12 (`fsopen`, `fsmount`, `open_tree`, `move_mount`, `mount_setattr`).
+//! Mounting: the calls of Linux 5.2 and 5.12 that work on descriptors (`fsopen`, `fsmount`,
+//! `open_tree`, `move_mount`, `mount_setattr`), and mount(2) where one such call is enough.
+//!
+//! rustix takes a `&CStr` as it is, so nothing here allocates.
 
 #![expect(
     unsafe_code,
-    reason = "nix has no wrapper of the mount calls that work on descriptors"
+    reason = "neither nix nor rustix has a wrapper of mount_setattr(2)"
 )]
 
 use std::ffi::{CStr, c_int};
-use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
-use std::ptr;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
-use super::checked;
+use nix::errno::Errno;
+use rustix::fs::CWD;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
+    OpenTreeFlags, UnmountFlags,
+};
 
-fn owned(result: libc::c_long) -> nix::Result<OwnedFd> {
-    let descriptor = c_int::try_from(checked(result)?).map_err(|_| nix::errno::Errno::EBADF)?;
-    // SAFETY: the kernel has just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+use super::{checked, errno};
+
+/// How much of a directory tree a copy of a mount has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The mount alone.
+    ThisMount,
+    /// The mount and everything that is mounted below it.
+    WithMountsBelow,
 }
 
-/// A file system of type `kind` with string `options`, mounted nowhere yet.
-pub fn new_file_system(
-    kind: &CStr,
-    options: &[(&CStr, &CStr)],
-    attributes: u64,
-) -> nix::Result<OwnedFd> {
-    // SAFETY: a null-terminated string and a flag.
-    let context =
-        owned(unsafe { libc::syscall(libc::SYS_fsopen, kind.as_ptr(), libc::FSOPEN_CLOEXEC) })?;
-    for (key, value) in options {
-        // SAFETY: null-terminated strings; `aux` is 0 for strings.
-        checked(unsafe {
-            libc::syscall(
-                libc::SYS_fsconfig,
-                context.as_raw_fd(),
-                libc::FSCONFIG_SET_STRING,
-                key.as_ptr(),
-                value.as_ptr(),
-                0,
-            )
-        })?;
-    }
-    // SAFETY: CREATE takes no key and no value.
-    checked(unsafe {
-        libc::syscall(
-            libc::SYS_fsconfig,
-            context.as_raw_fd(),
-            libc::FSCONFIG_CMD_CREATE,
-            ptr::null::<u8>(),
-            ptr::null::<u8>(),
-            0,
-        )
-    })?;
-    // SAFETY: a descriptor and flags.
-    owned(unsafe {
-        libc::syscall(
-            libc::SYS_fsmount,
-            context.as_raw_fd(),
-            libc::FSMOUNT_CLOEXEC,
-            attributes,
-        )
-    })
-}
-
-/// A copy of the mount at `path`, mounted nowhere yet; with everything mounted below it if `recursive`.
-pub fn clone_mount(path: &CStr, recursive: bool) -> nix::Result<OwnedFd> {
-    let mut flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
-    if recursive {
-        flags |= libc::AT_RECURSIVE.unsigned_abs();
-    }
-    // SAFETY: a null-terminated string and flags.
-    owned(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })
-}
-
-/// Mounts what `mount` holds on `target`, which is never followed if it is a symbolic link.
-pub fn attach(mount: impl AsFd, target: &CStr) -> nix::Result<()> {
-    // SAFETY: descriptors, null-terminated strings, flags.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_move_mount,
-            mount.as_fd().as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_FDCWD,
-            target.as_ptr(),
-            libc::MOVE_MOUNT_F_EMPTY_PATH,
+/// Makes a tmpfs whose root has `mode` (octal digits), and mounts it nowhere yet.
+pub fn new_tmpfs(mode: &CStr) -> nix::Result<OwnedFd> {
+    let make = || {
+        let context = rustix::mount::fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        rustix::mount::fsconfig_set_string(&context, c"mode", mode)?;
+        rustix::mount::fsconfig_create(&context)?;
+        rustix::mount::fsmount(
+            &context,
+            FsMountFlags::FSMOUNT_CLOEXEC,
+            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV,
         )
     };
-    checked(result).map(drop)
+    make().map_err(errno)
 }
 
-/// Makes the mount that `mount` holds, and all below it, read-only.
+/// Mounts a new file system of type `kind` at `target`.
+pub fn new_at(
+    kind: &CStr,
+    target: &CStr,
+    flags: MountFlags,
+    options: Option<&CStr>,
+) -> nix::Result<()> {
+    rustix::mount::mount(kind, target, kind, flags, options).map_err(errno)
+}
+
+/// Makes a copy of the mount at `path`, and mounts the copy nowhere yet.
+pub fn clone_mount(path: &CStr, reach: Reach) -> nix::Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, reach == Reach::WithMountsBelow);
+    rustix::mount::open_tree(CWD, path, flags).map_err(errno)
+}
+
+/// Mounts what `mount` holds at `target`. A symbolic link at `target` is not followed.
+pub fn attach(mount: impl AsFd, target: &CStr) -> nix::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    rustix::mount::move_mount(mount, c"", CWD, target, flags).map_err(errno)
+}
+
+/// Shows `from`, with everything that is mounted below it, at `to` as well.
+pub fn bind(from: &CStr, to: &CStr) -> nix::Result<()> {
+    rustix::mount::mount_bind_recursive(from, to).map_err(errno)
+}
+
+/// Cuts all mounts of this mount namespace off from those of other namespaces.
+pub fn make_all_private() -> nix::Result<()> {
+    let flags = MountPropagationFlags::REC | MountPropagationFlags::PRIVATE;
+    rustix::mount::mount_change(c"/", flags).map_err(errno)
+}
+
+/// Moves the mount at `from` to `to`.
+pub fn move_to(from: &CStr, to: &CStr) -> nix::Result<()> {
+    rustix::mount::mount_move(from, to).map_err(errno)
+}
+
+/// Takes the mount at `target`, and everything below it, out of this mount namespace, although
+/// files of it may be open.
+pub fn detach(target: &CStr) -> nix::Result<()> {
+    rustix::mount::unmount(target, UnmountFlags::DETACH).map_err(errno)
+}
+
+/// Makes the mount that `mount` holds, and everything mounted below it, read-only.
 pub fn make_read_only(mount: impl AsFd) -> nix::Result<()> {
     let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
     set_read_only(mount.as_fd().as_raw_fd(), c"", flags)
@@ -98,14 +100,15 @@ pub fn make_read_only_at(path: &CStr) -> nix::Result<()> {
     set_read_only(libc::AT_FDCWD, path, 0)
 }
 
-fn set_read_only(directory: c_int, path: &CStr, flags: c_int) -> nix::Result<()> {
+fn set_read_only(directory: c_int, path: &CStr, flags: c_int) -> Result<(), Errno> {
     let attributes = libc::mount_attr {
         attr_set: libc::MOUNT_ATTR_RDONLY,
         attr_clr: 0,
         propagation: 0,
         userns_fd: 0,
     };
-    // SAFETY: a null-terminated path; the structure is ours and of the size named.
+    // SAFETY: the path ends with a zero byte; the structure lives until the call returns and has
+    // the size that the call is told.
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,

@@ -1,19 +1,25 @@
-//! Processes: clone3, a vfork-like clone, execve, identity, capabilities.
+//! Processes: clone3, a clone that borrows memory as vfork does, execve, waiting, users,
+//! descriptors.
 
 #![expect(
     unsafe_code,
-    reason = "clone, execve and credential calls have no safe wrapper that may run between clone and exec"
+    reason = "no safe wrapper of clone, execve and close_range may run between clone and exec"
 )]
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::marker::PhantomData;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr;
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
+use rustix::io::retry_on_intr;
+use rustix::process::{Gid, Uid};
+use rustix::process::{WaitId, WaitIdOptions, WaitOptions, WaitStatus};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use super::checked;
+use super::{checked, errno};
 
 /// `struct clone_args` of clone3(2), as of Linux 5.7.
 #[repr(C)]
@@ -32,22 +38,26 @@ struct CloneArgs {
     cgroup: u64,
 }
 
-/// Where `CLONE_INTO_CGROUP` is in clone3's flags (linux/sched.h); it does not fit a `c_int`.
+/// The flag of clone3 that puts the child into a cgroup (linux/sched.h). A `c_int` cannot hold it.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// On which side of a clone the caller is.
 #[derive(Debug)]
 pub enum Cloned {
-    /// The new process.
+    /// The caller is the new process.
     Child,
-    /// The caller; the process made is this.
+    /// The caller is the process that was there before; the new one has this id.
     Parent(Pid),
 }
 
-/// clone3(2) as a fork: the child gets a copy of the caller's memory, in new namespaces, born in `cgroup` if given.
+/// Makes a process by clone3(2) as fork(2) does: the child gets a copy of the caller's memory. It
+/// is born in the new `namespaces` (flags of clone3) and in `cgroup`, if one is given.
 ///
-/// In the child of a process with several threads only async-signal-safe functions may be called until `execve`.
-pub fn clone_into(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> nix::Result<Cloned> {
+/// # Safety
+/// The child is a copy of the calling thread alone: a lock that another thread held stays taken for
+/// good. So the child must not allocate, take a lock or panic before it executes a program or ends,
+/// and it must not return to code that does.
+pub unsafe fn clone_into(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> nix::Result<Cloned> {
     let mut arguments = CloneArgs {
         flags: namespaces,
         exit_signal: libc::SIGCHLD.unsigned_abs().into(),
@@ -57,8 +67,9 @@ pub fn clone_into(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> nix::Resul
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = cgroup.as_raw_fd().unsigned_abs().into();
     }
-    // SAFETY: without CLONE_VM and a stack this is fork: the child continues on its own copy of this stack, and the
-    // structure is ours, initialised and of the size named.
+    // SAFETY: without CLONE_VM and without a stack the child continues on its own copy of this
+    // stack, as after fork; the structure is initialised and has the size that the call is told.
+    // What the child does is up to the caller.
     let result = unsafe {
         libc::syscall(
             libc::SYS_clone3,
@@ -68,17 +79,14 @@ pub fn clone_into(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> nix::Resul
     };
     match checked(result)? {
         0 => Ok(Cloned::Child),
-        pid => Ok(Cloned::Parent(Pid::from_raw(
-            pid_t(pid).ok_or(Errno::EOVERFLOW)?,
-        ))),
+        pid => libc::pid_t::try_from(pid)
+            .map(|pid| Cloned::Parent(Pid::from_raw(pid)))
+            .map_err(|_| Errno::EOVERFLOW),
     }
 }
 
-fn pid_t(value: libc::c_long) -> Option<libc::pid_t> {
-    libc::pid_t::try_from(value).ok()
-}
-
-/// Bytes of stack for a child that shares our memory. It formats one phase mark and calls `execve`.
+/// Bytes of stack for a child that shares the caller's memory. The child formats one phase mark
+/// and calls `execve`.
 const STACK_BYTES: usize = 32 * 1024;
 
 /// A stack for [`Stack::run`], made before the clone because nothing may be allocated after it.
@@ -87,26 +95,33 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Reserves a stack; its pages cost nothing until they are used.
+    /// Reserves a stack. Its pages cost nothing until they are used.
     pub fn new() -> Self {
         Self {
             bytes: vec![0; STACK_BYTES],
         }
     }
 
-    /// Runs `program` in a child that borrows our memory until it calls `execve` or ends, as vfork(2) does:
-    /// the caller is suspended meanwhile, and no page table is copied.
-    pub fn run<F: FnMut() -> c_int>(&mut self, mut program: F) -> nix::Result<Pid> {
+    /// Runs `program` in a child that borrows the caller's memory until the child calls `execve`
+    /// or ends, as vfork(2) does: the caller is suspended meanwhile, and no page table is copied.
+    /// What `program` returns is the child's exit code.
+    ///
+    /// # Safety
+    /// `program` runs in the caller's own memory, as another process. So it must not allocate, take
+    /// a lock or panic, and it must get by with 32 KiB of stack.
+    pub unsafe fn run<F: FnMut() -> c_int>(&mut self, mut program: F) -> nix::Result<Pid> {
         extern "C" fn enter<F: FnMut() -> c_int>(program: *mut c_void) -> c_int {
-            // SAFETY: `program` is the `&mut F` below, alive and unused elsewhere while its owner is suspended.
+            // SAFETY: `program` is the `&mut F` below. It is alive, and nobody else uses it while
+            // its owner is suspended.
             let program = unsafe { &mut *program.cast::<F>() };
             program()
         }
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
         let top = self.bytes.as_mut_ptr_range().end;
-        // SAFETY: the child runs `enter` on a stack of its own, 16-aligned by glibc's wrapper; CLONE_VFORK suspends us
-        // until it has left our memory, so `program` and the stack outlive it. `enter` never unwinds (panic = abort
-        // in release, and an `extern "C"` function aborts on unwinding).
+        // SAFETY: the child runs `enter` on a stack of its own, which glibc's wrapper aligns to 16
+        // bytes. CLONE_VFORK suspends this process until the child has left its memory, so
+        // `program` and the stack outlive the child. `enter` never unwinds: an `extern "C"`
+        // function aborts instead.
         let result = unsafe {
             libc::clone(
                 enter::<F>,
@@ -120,32 +135,33 @@ impl Stack {
     }
 }
 
-/// A list of strings in the form `execve` takes, made before the clone.
-pub struct ExecList {
-    /// Points into `strings`, and ends with a null pointer.
+/// A list of strings in the form that `execve` takes, made before the clone.
+pub struct ExecList<'s> {
+    /// One pointer a string, and a null pointer at the end.
     pointers: Vec<*const c_char>,
-    _strings: Vec<CString>,
+    strings: PhantomData<&'s CStr>,
 }
 
-impl ExecList {
+impl<'s> ExecList<'s> {
     /// Prepares `strings`.
-    pub fn new(strings: Vec<CString>) -> Self {
+    pub fn new(strings: &'s [CString]) -> Self {
         let mut pointers: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();
         pointers.push(ptr::null());
         Self {
             pointers,
-            _strings: strings,
+            strings: PhantomData,
         }
     }
 }
 
-/// execve(2). Returns only on failure.
+/// Executes `program`: execve(2). The function returns only if that fails.
 pub fn execute(
     program: &CStr,
-    arguments: &ExecList,
-    environment: &ExecList,
+    arguments: &ExecList<'_>,
+    environment: &ExecList<'_>,
 ) -> nix::Result<Infallible> {
-    // SAFETY: all three are null-terminated, and both lists own what they point at.
+    // SAFETY: the path ends with a zero byte. Both lists end with a null pointer, and borrow the
+    // strings that they point to.
     unsafe {
         libc::execve(
             program.as_ptr(),
@@ -156,167 +172,130 @@ pub fn execute(
     Err(Errno::last())
 }
 
-/// _exit(2): ends the process without running anything of its parent's.
+/// Ends this process without running anything that the parent has registered for its own end:
+/// `_exit(2)`.
 pub fn exit(code: c_int) -> ! {
-    // SAFETY: always allowed.
+    // SAFETY: the call ends the process and touches no memory.
     unsafe { libc::_exit(code) }
 }
 
-/// Reaps one child that has ended, if there is one: its id and wait status.
+/// Reaps one child that has ended, and gives its id and wait status; `None` if no child has ended.
 ///
-/// nix's `waitpid` refuses the status of a process that a real-time signal killed, after it has reaped it.
-pub fn reap_any() -> Option<(Pid, c_int)> {
-    let mut status = 0;
-    // SAFETY: the status is ours.
-    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
-    (pid > 0).then(|| (Pid::from_raw(pid), status))
+/// nix's `waitpid` fails for a process that a real-time signal killed, after the process is reaped.
+pub fn reap_any() -> Option<(Pid, WaitStatus)> {
+    let (pid, status) = rustix::process::wait(WaitOptions::NOHANG).ok()??;
+    Some((Pid::from_raw(pid.as_raw_nonzero().get()), status))
 }
 
-/// Whether `pid`, a child, has ended and waits to be reaped.
+/// Whether the child `pid` has ended and waits to be reaped.
 pub fn has_ended(pid: Pid) -> nix::Result<bool> {
-    // SAFETY: siginfo_t is plain data, for which zero is a valid value.
-    let mut information: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    let id = pid.as_raw().unsigned_abs();
-    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: the structure is ours.
-    checked(unsafe { libc::waitid(libc::P_PID, id, &raw mut information, options) }.into())?;
-    // SAFETY: waitid fills in this field, or leaves it zero when nothing has ended.
-    Ok(unsafe { information.si_pid() } != 0)
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let status = rustix::process::waitid(WaitId::Pid(child(pid)?), options);
+    Ok(status.map_err(errno)?.is_some())
 }
 
-/// Waits until `pid`, a child, has ended, and reaps it: its wait status.
-pub fn wait_for(pid: Pid) -> nix::Result<c_int> {
-    let mut status = 0;
-    loop {
-        // SAFETY: the status is ours.
-        match checked(unsafe { libc::waitpid(pid.as_raw(), &raw mut status, 0) }.into()) {
-            Ok(_) => return Ok(status),
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
+/// Waits until the child `pid` has ended, reaps it, and gives its wait status.
+pub fn wait_for(pid: Pid) -> nix::Result<WaitStatus> {
+    let pid = child(pid)?;
+    let ended = retry_on_intr(|| rustix::process::waitpid(Some(pid), WaitOptions::empty()));
+    let (_, status) = ended.map_err(errno)?.ok_or(Errno::ECHILD)?;
+    Ok(status)
+}
+
+/// `pid` for rustix. No child has the id 0, which rustix cannot express.
+fn child(pid: Pid) -> nix::Result<rustix::process::Pid> {
+    rustix::process::Pid::from_raw(pid.as_raw()).ok_or(Errno::ECHILD)
+}
+
+/// A user and groups, in the form that the system calls take, made before the clone.
+pub struct Identity {
+    uid: Uid,
+    gid: Gid,
+    groups: Vec<Gid>,
+}
+
+impl Identity {
+    /// User 0 and group 0, without further groups.
+    pub const ROOT: Self = Self {
+        uid: Uid::ROOT,
+        gid: Gid::ROOT,
+        groups: Vec::new(),
+    };
+
+    /// The user `uid` in the group `gid` and in the further `groups`. No id is `u32::MAX`, which
+    /// the system calls take for "leave the id as it is".
+    pub fn new(uid: u32, gid: u32, groups: &[u32]) -> Self {
+        Self {
+            uid: Uid::from_raw(uid),
+            gid: Gid::from_raw(gid),
+            groups: groups.iter().copied().map(Gid::from_raw).collect(),
         }
     }
 }
 
-/// Becomes this user and group of the user namespace, with these further groups and no other.
+/// Makes this thread the user and the groups of `identity`, and of no other group.
 ///
-/// Raw system calls: glibc's functions of these names would signal the threads of the process that we were cloned from.
-pub fn become_user(uid: libc::uid_t, gid: libc::gid_t, groups: &[libc::gid_t]) -> nix::Result<()> {
-    // SAFETY: plain integers, and a list with its length.
-    unsafe {
-        checked(libc::syscall(
-            libc::SYS_setgroups,
-            groups.len(),
-            groups.as_ptr(),
-        ))?;
-        checked(libc::syscall(libc::SYS_setresgid, gid, gid, gid))?;
-        checked(libc::syscall(libc::SYS_setresuid, uid, uid, uid))?;
-    }
-    Ok(())
+/// The calls are for this thread alone: glibc's functions of these names would signal the threads
+/// of the process that this one is a copy of.
+pub fn become_user(identity: &Identity) -> nix::Result<()> {
+    let Identity { uid, gid, groups } = identity;
+    set_thread_groups(groups)
+        .and_then(|()| set_thread_res_gid(*gid, *gid, *gid))
+        .and_then(|()| set_thread_res_uid(*uid, *uid, *uid))
+        .map_err(errno)
 }
 
-/// Takes capability `number` out of the bounding set; `EINVAL` when the kernel has none of that number.
-pub fn drop_bounding(number: libc::c_ulong) -> nix::Result<()> {
-    // SAFETY: plain integers.
-    let result = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, number, 0, 0, 0) };
-    checked(result.into()).map(drop)
-}
-
-/// Empties the ambient set.
-pub fn clear_ambient() -> nix::Result<()> {
-    // SAFETY: plain integers.
-    let result = unsafe {
-        libc::prctl(
-            libc::PR_CAP_AMBIENT,
-            libc::PR_CAP_AMBIENT_CLEAR_ALL,
-            0,
-            0,
-            0,
-        )
-    };
-    checked(result.into()).map(drop)
-}
-
-#[repr(C)]
-struct CapabilityHeader {
-    version: u32,
-    pid: c_int,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct CapabilitySets {
-    effective: u32,
-    permitted: u32,
-    inheritable: u32,
-}
-
-/// `_LINUX_CAPABILITY_VERSION_3` (linux/capability.h): sets of 64 bits.
-const CAPABILITY_VERSION: u32 = 0x2008_0522;
-
-/// Empties the effective, permitted and inheritable sets.
-pub fn clear_capabilities() -> nix::Result<()> {
-    let header = CapabilityHeader {
-        version: CAPABILITY_VERSION,
-        pid: 0,
-    };
-    let none = [CapabilitySets::default(); 2];
-    // SAFETY: both structures are as capset(2) wants them for version 3.
-    let result = unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) };
-    checked(result).map(drop)
-}
-
-/// The effective capabilities of this process, as a mask.
-pub fn effective_capabilities() -> nix::Result<u64> {
-    let header = CapabilityHeader {
-        version: CAPABILITY_VERSION,
-        pid: 0,
-    };
-    let mut sets = [CapabilitySets::default(); 2];
-    // SAFETY: both structures are as capget(2) wants them for version 3.
-    let result = unsafe { libc::syscall(libc::SYS_capget, &raw const header, sets.as_mut_ptr()) };
-    checked(result)?;
-    Ok(u64::from(sets[0].effective) | u64::from(sets[1].effective) << 32)
-}
-
-/// What `close_range(2)` does with the descriptors from `first` on.
+/// When `close_range(2)` closes descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseRange {
-    /// Closes them now.
+    /// At once.
     Now,
-    /// Has `execve` close them.
+    /// At the next `execve`.
     OnExec,
 }
 
 /// Closes all descriptors from `first` on.
-pub fn close_from(first: c_int, when: CloseRange) -> nix::Result<()> {
+///
+/// # Safety
+/// The calling process must not use these descriptors once they are closed, nor close them again
+/// by dropping an owner of them.
+pub unsafe fn close_from(first: c_int, when: CloseRange) -> nix::Result<()> {
     let flags = match when {
         CloseRange::Now => 0,
         CloseRange::OnExec => libc::CLOSE_RANGE_CLOEXEC,
     };
-    // SAFETY: plain integers. The descriptors closed are never used again by the callers: the child of a clone, which
-    // owns only what it was told to keep.
+    // SAFETY: the call takes plain integers, and the caller has no more use for the descriptors.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
     checked(result).map(drop)
 }
 
-/// Whether the working directory is below this process's root. A path such as /proc/self/fd/N leads out of it while
-/// a directory of the host's is open, and from there `..` leads anywhere.
-pub fn is_inside_root() -> nix::Result<bool> {
-    let mut path = [0_u8; libc::PATH_MAX as usize];
-    // SAFETY: the buffer is ours and of the size named. Raw, because glibc's function makes an error of what is asked.
-    checked(unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) })?;
-    // The kernel says "(unreachable)" before what is elsewhere.
-    Ok(path[0] == b'/')
-}
-
-/// Closes every descriptor but the three standard ones and `kept`, which it returns under its new number, 3.
-pub fn keep_only(kept: BorrowedFd<'_>) -> nix::Result<BorrowedFd<'static>> {
+/// Closes every descriptor but the three standard ones and `kept`, which gets the number 3.
+///
+/// # Safety
+/// The calling process must not use any other descriptor from 3 on any more, nor drop an owner of
+/// one.
+pub unsafe fn keep_only(kept: BorrowedFd<'_>) -> nix::Result<BorrowedFd<'static>> {
     const KEPT: c_int = 3;
     if kept.as_raw_fd() != KEPT {
-        // SAFETY: plain integers; what was open as 3 is closed, as all others are below.
+        // SAFETY: the call takes plain integers. Whatever was open as 3 is closed, and the caller
+        // has no more use for it.
         checked(unsafe { libc::dup3(kept.as_raw_fd(), KEPT, libc::O_CLOEXEC) }.into())?;
     }
-    close_from(KEPT + 1, CloseRange::Now)?;
-    // SAFETY: it was opened above and nobody closes it before the process ends.
+    // SAFETY: the caller has no more use for these descriptors.
+    unsafe { close_from(KEPT + 1, CloseRange::Now) }?;
+    // SAFETY: the descriptor is open, and nobody closes it before the process ends.
     Ok(unsafe { BorrowedFd::borrow_raw(KEPT) })
+}
+
+/// Whether the working directory is below this process's root.
+///
+/// A path such as /proc/self/fd/N leads out of the root while a directory of the host's is open,
+/// and from such a directory `..` leads anywhere.
+pub fn is_inside_root() -> nix::Result<bool> {
+    let mut path = [0_u8; libc::PATH_MAX as usize];
+    // SAFETY: the buffer has the size that the call is told. The call is raw because glibc's
+    // function fails in the very case that is asked about.
+    checked(unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) })?;
+    // The kernel puts "(unreachable)" before a path outside of the root.
+    Ok(path[0] == b'/')
 }

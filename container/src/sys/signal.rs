@@ -1,4 +1,4 @@
-//! Signals: defaults for the program, and waiting for one with its origin.
+//! Signals: default actions for the program, and waiting for a signal together with its sender.
 
 #![expect(unsafe_code, reason = "nix's sigwait hides who sent the signal")]
 
@@ -13,19 +13,20 @@ use super::checked;
 
 /// Who sent a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// A process, by kill(2) and its like.
+pub enum Sender {
+    /// A process, by kill(2) or a call like it.
     Process,
-    /// The kernel: a terminal's key, a child's end.
+    /// The kernel, for a key typed at the terminal or for the end of a child.
     Kernel,
 }
 
-/// Waits for a signal of `set`, which must be blocked. Signals that nix has no name for are left out.
-pub fn wait(set: &SigSet) -> nix::Result<(Signal, Origin)> {
+/// Waits for a signal of `set`, all of which must be blocked. A signal that nix has no name for is
+/// skipped.
+pub fn wait(set: &SigSet) -> nix::Result<(Signal, Sender)> {
     loop {
         // SAFETY: siginfo_t is plain data, for which zero is a valid value.
         let mut information: libc::siginfo_t = unsafe { mem::zeroed() };
-        // SAFETY: both structures are ours.
+        // SAFETY: both structures live until the call returns.
         let number = unsafe { libc::sigwaitinfo(set.as_ref(), &raw mut information) };
         if number == -1 {
             match Errno::last() {
@@ -33,21 +34,21 @@ pub fn wait(set: &SigSet) -> nix::Result<(Signal, Origin)> {
                 errno => return Err(errno),
             }
         }
-        let origin = if information.si_code > 0 {
-            Origin::Kernel
+        let sender = if information.si_code > 0 {
+            Sender::Kernel
         } else {
-            Origin::Process
+            Sender::Process
         };
         if let Ok(signal) = Signal::try_from(number) {
-            return Ok((signal, origin));
+            return Ok((signal, sender));
         }
     }
 }
 
-/// Highest signal number of the kernel (`_NSIG`).
+/// The kernel's highest signal number (`_NSIG`).
 const LAST_SIGNAL: c_int = 64;
 
-/// The kernel's own `struct sigaction` of x86-64, all defaults.
+/// The kernel's own `struct sigaction` of x86-64. All fields zero mean the default action.
 #[repr(C)]
 #[derive(Default)]
 struct KernelSigaction {
@@ -57,12 +58,13 @@ struct KernelSigaction {
     mask: u64,
 }
 
-/// Gives every signal its default action, here and in what is started from here.
+/// Gives every signal its default action, in this process and in programs that it executes.
 ///
-/// `execve` keeps what is ignored: by whoever started us, or `SIGPIPE` by Rust's runtime.
+/// `execve` keeps a signal ignored that is ignored: by whoever started the launcher, or, for
+/// `SIGPIPE`, by Rust's runtime.
 pub fn reset_actions() {
     for number in 1..=LAST_SIGNAL {
-        // The two signals that can't be set fail harmlessly.
+        // It fails for SIGKILL and SIGSTOP, whose actions nobody can change.
         let _ = reset_number(number);
     }
 }
@@ -72,10 +74,11 @@ pub fn reset_action(signal: Signal) -> nix::Result<()> {
     reset_number(signal as c_int)
 }
 
-/// Raw, because glibc refuses the two signals that it keeps for itself.
+/// A raw system call, because glibc's function refuses the two signals that glibc itself uses.
 fn reset_number(number: c_int) -> nix::Result<()> {
     let default = KernelSigaction::default();
-    // SAFETY: the structure is the kernel's, and a default action runs no code of ours.
+    // SAFETY: the structure is laid out as the kernel's, and a default action runs no code of this
+    // program.
     let result = unsafe {
         libc::syscall(
             libc::SYS_rt_sigaction,

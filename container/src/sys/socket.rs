@@ -1,98 +1,122 @@
-//! Receiving a message with descriptors, without allocating.
+//! Messages with descriptors between the launcher and the container's first process.
+//!
+//! nix puts received descriptors on the heap. Here they go into an array, so that the first
+//! process can receive them between `clone3` and `execve`.
 
-#![expect(
-    unsafe_code,
-    reason = "nix's recvmsg puts received descriptors on the heap"
-)]
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
-use std::mem;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use rustix::cmsg_space;
+use rustix::io::retry_on_intr;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, Shutdown, SocketFlags, SocketType,
+};
 
-use nix::errno::Errno;
+use super::errno;
 
-/// Most descriptors in one message.
+/// The most descriptors that one message can carry.
 pub const MAX_DESCRIPTORS: usize = 8;
 
-/// Space for a control message of [`MAX_DESCRIPTORS`] descriptors, aligned as `cmsghdr` is.
-#[repr(C, align(8))]
-struct Control([u8; 64]);
+/// Bytes of a control message with [`MAX_DESCRIPTORS`] descriptors.
+const CONTROL_BYTES: usize = cmsg_space!(ScmRights(MAX_DESCRIPTORS));
+
+/// Descriptors that came with a message, in order.
+pub type Descriptors = [Option<OwnedFd>; MAX_DESCRIPTORS];
 
 /// One message received.
 pub struct Received {
-    /// How many bytes of the buffer it filled; 0 when the other side is gone.
+    /// How many bytes of the buffer the message filled; 0 when the other side is gone.
     pub length: usize,
-    /// The descriptors that came with it, in order.
-    pub descriptors: [Option<OwnedFd>; MAX_DESCRIPTORS],
+    /// The descriptors that came with the message.
+    pub descriptors: Descriptors,
 }
 
-/// recvmsg(2), retried when interrupted.
+/// A pair of connected sockets that keep the bounds of messages. `execve` closes both.
+pub fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+    rustix::net::socketpair(family, kind, SocketFlags::CLOEXEC, None).map_err(errno)
+}
+
+/// Receives one message into `buffer`: recvmsg(2), again when a signal interrupts it.
 pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<Received> {
-    let mut control = Control([0; 64]);
-    let mut vector = libc::iovec {
-        iov_base: buffer.as_mut_ptr().cast(),
-        iov_len: buffer.len(),
-    };
-    // SAFETY: msghdr is plain data, for which zero is a valid value.
-    let mut header: libc::msghdr = unsafe { mem::zeroed() };
-    header.msg_iov = &raw mut vector;
-    header.msg_iovlen = 1;
-    header.msg_control = control.0.as_mut_ptr().cast();
-    header.msg_controllen = control.0.len();
-    let length = loop {
-        // SAFETY: the header points at buffers of ours, with their sizes.
-        let length =
-            unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_CMSG_CLOEXEC) };
-        match usize::try_from(length) {
-            Ok(length) => break length,
-            Err(_) if Errno::last() == Errno::EINTR => {}
-            Err(_) => return Err(Errno::last()),
+    let mut space = [MaybeUninit::uninit(); CONTROL_BYTES];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [IoSliceMut::new(buffer)];
+    let received = retry_on_intr(|| {
+        rustix::net::recvmsg(socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)
+    });
+    let length = received.map_err(errno)?.bytes;
+    let mut descriptors = [const { None }; MAX_DESCRIPTORS];
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            for (slot, descriptor) in descriptors.iter_mut().zip(rights) {
+                *slot = Some(descriptor);
+            }
         }
-    };
+    }
     Ok(Received {
         length,
-        descriptors: descriptors(&header),
+        descriptors,
     })
 }
 
-/// Sends `message` whole. If the launcher is gone there is nobody to tell, and `SIGKILL` is on its way.
+/// Sends `message`. If the launcher is gone, nobody is left to be told, and `SIGKILL` is on its
+/// way.
 pub fn send(socket: BorrowedFd<'_>, message: &[u8]) {
-    // SAFETY: a descriptor and a buffer with its size.
-    unsafe {
-        libc::send(
-            socket.as_raw_fd(),
-            message.as_ptr().cast(),
-            message.len(),
-            libc::MSG_NOSIGNAL,
-        );
-    }
+    let _ = rustix::net::send(socket, message, SendFlags::NOSIGNAL);
 }
 
-fn descriptors(header: &libc::msghdr) -> [Option<OwnedFd>; MAX_DESCRIPTORS] {
-    let mut received = [const { None }; MAX_DESCRIPTORS];
-    // SAFETY: the kernel has just filled in the header; the macro gives null or a whole message in its buffer.
-    let message = unsafe { libc::CMSG_FIRSTHDR(header) };
-    if message.is_null() {
-        return received;
+/// Sends `head` and `body` as one message, with `descriptors`, of which there are at most
+/// [`MAX_DESCRIPTORS`].
+pub fn send_parts(
+    socket: BorrowedFd<'_>,
+    head: &[u8],
+    body: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> nix::Result<()> {
+    let mut space = [MaybeUninit::uninit(); CONTROL_BYTES];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(descriptors));
     }
-    // SAFETY: it isn't null.
-    let (level, kind, length) = unsafe {
-        (
-            (*message).cmsg_level,
-            (*message).cmsg_type,
-            (*message).cmsg_len,
-        )
-    };
-    if level != libc::SOL_SOCKET || kind != libc::SCM_RIGHTS {
-        return received;
+    let parts = [IoSlice::new(head), IoSlice::new(body)];
+    rustix::net::sendmsg(socket, &parts, &mut control, SendFlags::NOSIGNAL)
+        .map(drop)
+        .map_err(errno)
+}
+
+/// Says that nothing more will be sent: whoever waits for a message at the other end sees the end.
+pub fn end_sending(socket: BorrowedFd<'_>) -> nix::Result<()> {
+    rustix::net::shutdown(socket, Shutdown::Write).map_err(errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    #[test]
+    fn a_message_arrives_with_its_descriptors() {
+        let (near, far) = pair().unwrap();
+        let file = File::open("/dev/null").unwrap();
+        let sent = [file.as_fd(); MAX_DESCRIPTORS];
+        send_parts(near.as_fd(), b"head", b"body", &sent).unwrap();
+        let mut buffer = [0; 16];
+        let received = receive(far.as_fd(), &mut buffer).unwrap();
+        assert_eq!(&buffer[..received.length], b"headbody");
+        assert!(received.descriptors.iter().all(Option::is_some));
     }
-    // SAFETY: arithmetic on a length.
-    let header_bytes = unsafe { libc::CMSG_LEN(0) } as usize;
-    let count = length.saturating_sub(header_bytes) / size_of::<RawFd>();
-    // SAFETY: the message is of SCM_RIGHTS, so its data are `count` descriptors.
-    let data = unsafe { libc::CMSG_DATA(message) }.cast::<[u8; size_of::<RawFd>()]>();
-    for (index, slot) in received.iter_mut().enumerate().take(count) {
-        // SAFETY: `index` is below `count`; the descriptors are new and ours.
-        *slot = Some(unsafe { OwnedFd::from_raw_fd(RawFd::from_ne_bytes(data.add(index).read())) });
+
+    #[test]
+    fn the_end_of_sending_arrives_as_an_empty_message() {
+        let (near, far) = pair().unwrap();
+        end_sending(near.as_fd()).unwrap();
+        let received = receive(far.as_fd(), &mut [0; 16]).unwrap();
+        assert_eq!(received.length, 0);
+        assert!(received.descriptors.iter().all(Option::is_none));
     }
-    received
 }

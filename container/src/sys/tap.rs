@@ -1,6 +1,6 @@
-//! TAP devices: an Ethernet interface of the host's whose other end is a descriptor.
+//! TAP devices: Ethernet interfaces of the host whose other end is a descriptor.
 
-#![expect(unsafe_code, reason = "tuntap's ioctls")]
+#![expect(unsafe_code, reason = "the ioctls of tuntap")]
 
 use std::fs::File;
 use std::mem;
@@ -12,14 +12,15 @@ use nix::errno::Errno;
 
 use super::checked;
 
-/// Where the kernel has them.
+/// The file that makes TAP devices.
 pub const DEVICE: &str = "/dev/net/tun";
-/// Bytes before each packet: virtio's own header (`struct virtio_net_hdr_v1`), which the kernel understands.
+/// Bytes before each packet: the header of virtio (`struct virtio_net_hdr_v1`), which the kernel
+/// reads and writes itself.
 const HEADER: c_int = 12;
 
-/// Makes an interface that lasts until the descriptor is closed. It does not block.
+/// Makes an interface that lasts until the descriptor is closed. The descriptor does not block.
 ///
-/// `EBUSY` or `EEXIST` if the name or the index is taken.
+/// The error is `EBUSY` or `EEXIST` if another interface has the name or the index.
 pub fn open(name: &str, index: u32) -> nix::Result<OwnedFd> {
     let tap = File::options()
         .read(true)
@@ -42,15 +43,16 @@ pub fn open(name: &str, index: u32) -> nix::Result<OwnedFd> {
     Ok(tap.into())
 }
 
-/// `ifr_flags` has 16 bits; `IFF_TUN_EXCL` is the highest.
+/// The low 16 bits of `flags`, which are all that `ifr_flags` holds. `IFF_TUN_EXCL` is the highest.
 fn low_half(flags: c_int) -> i16 {
     let [low, high, ..] = flags.to_le_bytes();
     i16::from_le_bytes([low, high])
 }
 
-/// An ioctl that takes a pointer to `argument`, and keeps none.
+/// An ioctl that takes a pointer to `argument` and does not keep the pointer.
 fn control<T>(tap: &File, request: c_ulong, argument: &mut T) -> nix::Result<()> {
-    // SAFETY: each request above reads what it is called with here, and at most writes the same back.
+    // SAFETY: each request in `open` reads an argument of the type that `open` gives, and at most
+    // writes an argument of that type back.
     let result = unsafe { libc::ioctl(tap.as_raw_fd(), request, std::ptr::from_mut(argument)) };
     checked(result.into()).map(drop)
 }

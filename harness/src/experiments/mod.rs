@@ -31,7 +31,7 @@ pub use host_end::NetError;
 pub use info::{
     Applicability, Case, DiskFile, ExperimentInfo, Inclusion, MetricInfo, Parts, Rounds,
 };
-use isobench_container::is_privileged;
+use isobench_container::Privilege;
 use isobench_reports::model::{Latencies, TOTAL};
 
 use crate::experiments::profile::Profile;
@@ -133,7 +133,7 @@ pub trait Experiment: std::fmt::Debug {
 pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
     vec![
         Box::new(startup::Startup::new()),
-        Box::new(start_parts::StartParts::new(is_privileged())),
+        Box::new(start_parts::StartParts::new(Privilege::of_this_process())),
         Box::new(parallel::Parallel::new()),
         Box::new(start_cold::StartCold::new()),
         Box::new(start_gaps::StartGaps::new()),

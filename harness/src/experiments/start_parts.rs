@@ -5,7 +5,7 @@
 //! just those, one is added. Prices add up only where mechanisms don't share work: what all of them together cost beyond
 //! their sum is a row of the report, not a rounding.
 
-use isobench_container::{Mechanism, Mechanisms};
+use isobench_container::{Mechanism, Mechanisms, Privilege};
 use isobench_reports::model::{Part, TOTAL};
 use isobench_reports::schema::start_parts::{CPU, LIFE, METRICS, NAME, READY, WAITING};
 
@@ -43,15 +43,15 @@ pub struct StartParts {
 }
 
 impl StartParts {
-    /// The starts that are possible for a user who is `privileged` or not.
-    pub fn new(privileged: bool) -> Self {
+    /// The starts that are possible for a user with `privilege`.
+    pub fn new(privilege: Privilege) -> Self {
         let nothing = "the launcher, a first process and the program, isolated by nothing";
         let mut variants = vec![Variant {
             mechanisms: Mechanisms::NONE,
             part: part(NONE, nothing),
         }];
-        for mechanism in Mechanism::ALL {
-            let needs = mechanism.needs(privileged);
+        for &mechanism in Mechanism::ALL {
+            let needs = mechanism.needs(privilege);
             let base = named(&variants, needs).unwrap_or_else(|| {
                 let names: Vec<_> = needs.iter().map(Mechanism::name).collect();
                 let name = names.join("+");
@@ -167,8 +167,8 @@ fn no_cgroup() -> Measured {
 mod tests {
     use super::*;
 
-    fn bases(privileged: bool) -> Vec<(String, Option<String>)> {
-        let experiment = StartParts::new(privileged);
+    fn bases(privilege: Privilege) -> Vec<(String, Option<String>)> {
+        let experiment = StartParts::new(privilege);
         let parts = experiment
             .info
             .describe(&[])
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn root_gets_each_mechanism_over_nothing_or_over_what_it_needs() {
-        let bases = bases(true);
+        let bases = bases(Privilege::Root);
         assert_eq!(bases.len(), 15);
         for expected in [
             of("none", ""),
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn an_ordinary_user_gets_them_over_a_user_namespace() {
-        let bases = bases(false);
+        let bases = bases(Privilege::Ordinary);
         for expected in [
             of("user", "none"),
             of("net", "user"),
@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn a_variant_is_its_base_and_one_mechanism_more() {
-        for privileged in [false, true] {
-            let experiment = StartParts::new(privileged);
+        for privilege in [Privilege::Ordinary, Privilege::Root] {
+            let experiment = StartParts::new(privilege);
             let find = |name: &str| {
                 let mut all = experiment.variants.iter();
                 all.find(|variant| variant.part.name == name).unwrap()
@@ -233,7 +233,7 @@ mod tests {
                             .all(|m| variant.mechanisms.contains(m))
                     );
                 }
-                let complete = variant.mechanisms.complete(privileged);
+                let complete = variant.mechanisms.complete(privilege);
                 assert_eq!(complete, variant.mechanisms);
             }
         }

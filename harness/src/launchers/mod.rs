@@ -1,6 +1,6 @@
 #![expect(
     unsafe_code,
-    reason = "takes over the descriptors that the harness passed by number"
+    reason = "takes over the descriptors that the harness passed by number; promises what marks do"
 )]
 //! What the launchers' mains share: the descriptors from the harness, and how a failure is printed.
 
@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::os::fd::{BorrowedFd, FromRawFd as _, OwnedFd};
 use std::process::ExitCode;
 
+use isobench_container::{Phase, PhaseObserver};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use crate::instance::marks::MarkWriter;
@@ -71,6 +72,14 @@ impl Failure {
 /// The exit code of the launcher `name`. A failure is printed on standard error.
 pub fn exit_code(name: &str, result: Result<u8, Failure>) -> ExitCode {
     ExitCode::from(result.unwrap_or_else(|failure| failure.print(name)))
+}
+
+// SAFETY: a mark is formatted into an array on the stack, of a hundred bytes, and written by one
+// system call. Nothing is allocated or locked, and the clock that is read always exists.
+unsafe impl PhaseObserver for MarkWriter {
+    fn phase_ended(&self, phase: Phase) {
+        self.mark(phase.name());
+    }
 }
 
 /// The descriptors above 2 that the launcher inherited from the harness.

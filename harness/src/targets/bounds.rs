@@ -42,7 +42,7 @@ impl Bounds {
         if self.usage {
             wanted.extend(Controller::ALL);
         }
-        let all = Controller::ALL.into_iter();
+        let all = Controller::ALL.iter().copied();
         all.filter(|controller| wanted.contains(controller))
             .collect()
     }

@@ -49,7 +49,7 @@ impl Container {
                     Capability::StackLayers,
                     Capability::ShowFiles,
                 ],
-                networks: &Network::ALL,
+                networks: Network::ALL,
                 memory_limit: Some(MemoryLimit::Cgroup),
                 disk: Place::At(DISK),
                 files: Some(Place::At(FILES)),

@@ -4,7 +4,7 @@
 use std::fs;
 
 use bytesize::ByteSize;
-use isobench_container::seccomp::policy::{ALLOWED, NEWEST, SPECIAL, UNKNOWN_CALLS};
+use isobench_container::seccomp::policy::{ALLOWED, CONDITIONAL, NEWEST, UNKNOWN_CALLS};
 use isobench_vmm::bare::address_space::{AddressSpace, GuestRam};
 use isobench_vmm::bare::syscalls::{CallEffect, FileTree, Personality, Settings, SystemCall};
 use isobench_vmm::devices::console::Console;
@@ -50,7 +50,7 @@ fn the_container_refuses_what_its_policy_does_not_allow_and_nothing_else() {
         return;
     }
     let calls = tried_in("container");
-    let special = |number| SPECIAL.iter().any(|(call, _)| *call == number);
+    let special = |number| CONDITIONAL.iter().any(|(call, _)| *call == number);
     let allowed = |number| ALLOWED.contains(&number) || special(number);
     for number in 0..CALLS {
         let call = c_long::from(number);

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use isobench::instance::marks::parse_marks;
-use isobench_container::{Config, Container, Phase, RootKind, RootPolicy, Spec};
+use isobench_container::{Config, Container, NoObserver, Phase, RootKind, RootPolicy, Spec};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -74,7 +74,7 @@ fn a_program_that_cannot_run_is_explained() {
     file("text", b"text", 0o755);
     file("script", b"#!/no/interpreter\n", 0o755);
     for (path, words) in [
-        ("/missing", "in none of the layers"),
+        ("/missing", "no layer has the program"),
         ("/plain", "not executable"),
         ("/text", "no program for this machine"),
         ("/script", "dynamic linker"),
@@ -165,9 +165,9 @@ fn marks_name_the_phases_in_order() {
     let text = std::io::read_to_string(fs::File::from(reader)).unwrap();
     let (marks, _) = parse_marks(&text).unwrap();
     let expected: Vec<_> = Phase::ALL
-        .into_iter()
+        .iter()
         .filter(|phase| ![Phase::Cgroup, Phase::Network].contains(phase))
-        .map(Phase::name)
+        .map(|phase| phase.name())
         .collect();
     let names: Vec<_> = marks.iter().map(|mark| mark.phase.as_str()).collect();
     assert_eq!(names, expected);
@@ -195,7 +195,7 @@ fn the_library_says_which_root_it_made() {
             ..Spec::default()
         };
         let running = Container::new(Config::new(spec).unwrap())
-            .launch(&|_| {})
+            .launch(&NoObserver)
             .unwrap();
         assert_eq!(running.root(), kind);
         assert_eq!(running.wait().unwrap().end().exit_code(), 0);
@@ -215,7 +215,7 @@ fn a_dropped_container_is_gone() {
         ..Spec::default()
     };
     let running = Container::new(Config::new(spec).unwrap())
-        .launch(&|_| {})
+        .launch(&NoObserver)
         .unwrap();
     let pid = running.pid();
     drop(running);

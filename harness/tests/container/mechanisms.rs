@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::process::Command;
 
 use isobench::host::probe::pss::process_tree;
-use isobench_container::{Mechanism, Mechanisms};
+use isobench_container::{Mechanism, Mechanisms, Privilege};
 use isobench_testing::{Need, lacks};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -47,7 +47,8 @@ fn look(fixture: &Fixture, mechanisms: Mechanisms, cgroups: &[&str]) -> Mechanis
     let launcher = Pid::from_raw(child.id().try_into().unwrap());
     let program = process_tree(launcher).unwrap().last().unwrap().pid;
     let found = Mechanism::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|mechanism| has(program, *mechanism));
     let found = Mechanisms::of(&found.collect::<Vec<_>>());
     send(&child, Signal::SIGKILL);
@@ -106,8 +107,10 @@ fn each_mechanism_is_there_with_what_it_needs_and_nothing_else() {
         return;
     };
     let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    let alone = Mechanism::ALL.map(|mechanism| Mechanisms::of(&[mechanism]).complete(true));
-    for wanted in alone.into_iter().chain([Mechanisms::NONE, Mechanisms::ALL]) {
+    let alone = Mechanism::ALL
+        .iter()
+        .map(|mechanism| Mechanisms::of(&[*mechanism]).complete(Privilege::Root));
+    for wanted in alone.chain([Mechanisms::NONE, Mechanisms::ALL]) {
         let flags = limits.flags(&[]);
         let joins = wanted.contains(Mechanism::Cgroup);
         let seen = look(&fixture, wanted, if joins { &flags } else { &[] });
@@ -149,8 +152,8 @@ fn a_set_that_cannot_be_is_told_what_it_lacks() {
 #[test]
 fn an_ordinary_user_needs_a_user_namespace_for_the_rest() {
     let Some(fixture) = fixture() else { return };
-    for mechanism in Mechanism::ALL {
-        let wanted = Mechanisms::of(&[mechanism]).complete(false);
+    for &mechanism in Mechanism::ALL {
+        let wanted = Mechanisms::of(&[mechanism]).complete(Privilege::Ordinary);
         let mut command = command(&fixture, wanted, "nothing", &[]);
         if !as_nobody(&mut command) {
             return;

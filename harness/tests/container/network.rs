@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use isobench_container::{Config, Container, HOST_ADDRESS, Network, Spec};
+use isobench_container::{Config, Container, HOST_ADDRESS, Network, NoObserver, Spec};
 use isobench_testing::{Need, lacks};
 use nix::sys::signal::Signal;
 
@@ -199,7 +199,7 @@ fn launchers_that_want_the_same_link_get_different_ones() {
             ..Spec::default()
         };
         Container::new(Config::new(spec).unwrap())
-            .launch(&|_| {})
+            .launch(&NoObserver)
             .unwrap()
     };
     let running: Vec<_> = (0..5).map(|_| launch()).collect();

@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use isobench_container::{Config, Container, Spec};
+use isobench_container::{Config, Container, NoObserver, Spec};
 use isobench_testing::{Need, lacks, skip};
 use nix::libc;
 
@@ -75,7 +75,7 @@ fn a_working_directory_that_leads_out_is_refused() {
         ..Spec::default()
     };
     let error = Container::new(Config::new(spec).unwrap())
-        .launch(&|_| {})
+        .launch(&NoObserver)
         .map(drop)
         .unwrap_err();
     assert!(

@@ -1,73 +1,78 @@
 //! Which system calls a program in the container may make.
 //!
-//! An allow-list in the spirit of the OCI runtimes' default profile for a container without capabilities: what a
-//! program needs for itself is allowed; what changes the machine, other namespaces or the kernel's own code isn't, nor
-//! `io_uring`, which reaches past a filter. What isn't listed fails with `EPERM`.
+//! The policy is an allow-list in the spirit of the OCI runtimes' default profile for a container
+//! without capabilities. A program may make the calls that it needs for itself. It may not make
+//! calls that change the machine, other namespaces or the kernel's own code, nor use `io_uring`,
+//! which reaches past a filter. A call that is not listed fails with `EPERM`.
 
 use libc::c_long;
 
-/// What a listed system call's arguments decide. Arguments are counted from 0, and their low halves looked at.
+/// When a system call may run, by one of its arguments. Arguments are counted from 0, and only
+/// their low 32 bits are compared.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "each variant says what its fields are")]
-pub enum Verdict {
-    /// It runs if no bit of `mask` is set in the argument.
+pub enum ArgumentRule {
+    /// The call runs if no bit of `mask` is set in the argument.
     IfClear { argument: u32, mask: u32 },
-    /// It runs if no bit of `mask` is set in the argument, or if that is `value`.
+    /// The call runs if no bit of `mask` is set in the argument, or if the argument is `value`.
     IfClearOr {
         argument: u32,
         mask: u32,
         value: u32,
     },
-    /// It runs if the argument is none of these two values.
+    /// The call runs if the argument is neither of these two values.
     Unless { argument: u32, values: [u32; 2] },
 }
 
-/// Flags of clone(2) that make a namespace (linux/sched.h; `CLONE_NEWTIME` is only clone3's).
+/// Flags of clone(2) that make a namespace (linux/sched.h). `CLONE_NEWTIME` is a flag of clone3
+/// alone.
 const CLONE_NAMESPACES: u32 = 0x7E02_0000;
-/// `AF_VSOCK` (linux/socket.h): reaches the hypervisor, which no namespace hides.
+/// The family of sockets that reach the hypervisor, which no namespace hides (linux/socket.h).
 const AF_VSOCK: u32 = 40;
-/// Types into the terminal as if its user did (asm-generic/ioctls.h).
+/// The ioctl that types into a terminal as the terminal's user does (asm-generic/ioctls.h).
 const TIOCSTI: u32 = 0x5412;
-/// Pastes into a virtual terminal.
+/// The ioctl that pastes into a virtual terminal.
 const TIOCLINUX: u32 = 0x541C;
-/// personality(2): no address-space randomisation. The rest of the values is as harmless or unknown here.
+/// The bits of personality(2) that a program may not set: all but those of `PER_LINUX32` and
+/// `UNAME26`, which do no harm.
 const PER_MASK: u32 = !(0x0008 | 0x0002_0000);
-/// personality(2): asks and changes nothing.
+/// The argument of personality(2) that asks for the personality and changes nothing.
 const PER_QUERY: u32 = 0xFFFF_FFFF;
 
-/// The newest call that this policy was made for. Newer ones fail with `ENOSYS`, as on a kernel that doesn't have them.
+/// The newest call that this policy was made for. Newer calls fail with `ENOSYS`, as on a kernel
+/// that lacks them.
 pub const NEWEST: c_long = libc::SYS_mseal;
 
-/// Calls that fail with `ENOSYS`, so that libraries fall back to an older one: clone3's flags are in memory, where no
-/// filter sees them.
+/// Calls that fail with `ENOSYS`, so that libraries fall back to an older call. clone3 takes its
+/// flags from memory, where no filter sees them.
 pub const UNKNOWN_CALLS: &[c_long] = &[libc::SYS_clone3];
 
-/// Calls whose arguments decide.
-pub const SPECIAL: &[(c_long, Verdict)] = &[
+/// Calls that may run with some arguments only, with the rule for each.
+pub const CONDITIONAL: &[(c_long, ArgumentRule)] = &[
     (
         libc::SYS_clone,
-        Verdict::IfClear {
+        ArgumentRule::IfClear {
             argument: 0,
             mask: CLONE_NAMESPACES,
         },
     ),
     (
         libc::SYS_socket,
-        Verdict::Unless {
+        ArgumentRule::Unless {
             argument: 0,
             values: [AF_VSOCK, AF_VSOCK],
         },
     ),
     (
         libc::SYS_ioctl,
-        Verdict::Unless {
+        ArgumentRule::Unless {
             argument: 1,
             values: [TIOCSTI, TIOCLINUX],
         },
     ),
     (
         libc::SYS_personality,
-        Verdict::IfClearOr {
+        ArgumentRule::IfClearOr {
             argument: 0,
             mask: PER_MASK,
             value: PER_QUERY,
@@ -75,7 +80,7 @@ pub const SPECIAL: &[(c_long, Verdict)] = &[
     ),
 ];
 
-// Calls that the libc crate doesn't name yet (asm/unistd_64.h).
+// Calls that the libc crate does not name yet (asm/unistd_64.h).
 const SYS_IO_PGETEVENTS: c_long = 333;
 const SYS_CACHESTAT: c_long = 451;
 const SYS_MAP_SHADOW_STACK: c_long = 453;
@@ -83,7 +88,7 @@ const SYS_FUTEX_WAKE: c_long = 454;
 const SYS_FUTEX_WAIT: c_long = 455;
 const SYS_FUTEX_REQUEUE: c_long = 456;
 
-/// Calls that run, whatever their arguments.
+/// Calls that may run with any arguments.
 pub const ALLOWED: &[c_long] = &[
     // Files and directories.
     libc::SYS_read,

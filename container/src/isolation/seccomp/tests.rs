@@ -1,16 +1,25 @@
-//! The compiled filter against seccompiler's own compilation of the same policy, by interpreting both.
+//! The compiled filter is compared with the filter that seccompiler makes of the same policy, by
+//! interpreting both.
 
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch,
+    SeccompRule, TargetArch, sock_filter,
 };
 
+use super::compile::{
+    ARCHITECTURE, ERRNO, JUMP_IF_ANY_BIT, JUMP_IF_AT_LEAST, JUMP_IF_EQUAL, KILL_PROCESS, LOAD_WORD,
+    OFFSET_ARCHITECTURE, OFFSET_ARGUMENTS, OFFSET_NUMBER, RETURN,
+};
+use super::policy::{ALLOWED, ArgumentRule, CONDITIONAL};
 use super::*;
 
+// Instructions that only seccompiler emits (linux/bpf_common.h).
 const AND: u16 = 0x54;
+const JUMP: u16 = 0x05;
+const JUMP_IF_GREATER: u16 = 0x25;
 
 /// Runs a filter on one call, as the kernel does.
 fn run(program: &[sock_filter], architecture: u32, number: u32, arguments: [u64; 6]) -> u32 {
@@ -40,8 +49,8 @@ fn run(program: &[sock_filter], architecture: u32, number: u32, arguments: [u64;
             JUMP_IF_EQUAL => counter += jump(accumulator == instruction.k),
             JUMP_IF_AT_LEAST => counter += jump(accumulator >= instruction.k),
             JUMP_IF_ANY_BIT => counter += jump(accumulator & instruction.k != 0),
-            0x05 => counter += instruction.k as usize,
-            0x25 => counter += jump(accumulator > instruction.k),
+            JUMP => counter += instruction.k as usize,
+            JUMP_IF_GREATER => counter += jump(accumulator > instruction.k),
             RETURN => return instruction.k,
             other => panic!("instruction {other:#x} is not interpreted"),
         }
@@ -49,15 +58,11 @@ fn run(program: &[sock_filter], architecture: u32, number: u32, arguments: [u64;
 }
 
 fn ours(number: u32, arguments: [u64; 6]) -> u32 {
-    run(
-        &PROGRAM.code[..PROGRAM.length],
-        ARCHITECTURE,
-        number,
-        arguments,
-    )
+    run(PROGRAM.instructions(), ARCHITECTURE, number, arguments)
 }
 
-/// What seccompiler makes of the policy. It knows one refusal a filter, so `ENOSYS` is `EPERM` to it.
+/// The filter that seccompiler makes of the policy. Such a filter knows one refusal, so it has
+/// `EPERM` where the policy says `ENOSYS`.
 fn oracle() -> BpfProgram {
     let condition = |argument: u32, operator, value: u32| {
         SeccompCondition::new(
@@ -70,13 +75,13 @@ fn oracle() -> BpfProgram {
     };
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         ALLOWED.iter().map(|&number| (number, Vec::new())).collect();
-    for &(number, verdict) in SPECIAL {
+    for &(number, rule) in CONDITIONAL {
         let masked =
             |argument, mask: u32| condition(argument, SeccompCmpOp::MaskedEq(mask.into()), 0);
-        // Any rule allows, if all its conditions hold.
-        let alternatives = match verdict {
-            Verdict::IfClear { argument, mask } => vec![vec![masked(argument, mask)]],
-            Verdict::IfClearOr {
+        // The call runs if all conditions of at least one alternative hold.
+        let alternatives = match rule {
+            ArgumentRule::IfClear { argument, mask } => vec![vec![masked(argument, mask)]],
+            ArgumentRule::IfClearOr {
                 argument,
                 mask,
                 value,
@@ -84,7 +89,7 @@ fn oracle() -> BpfProgram {
                 vec![masked(argument, mask)],
                 vec![condition(argument, SeccompCmpOp::Eq, value)],
             ],
-            Verdict::Unless { argument, values } => {
+            ArgumentRule::Unless { argument, values } => {
                 let differs = |&value| condition(argument, SeccompCmpOp::Ne, value);
                 vec![values.iter().map(differs).collect()]
             }
@@ -109,7 +114,7 @@ fn agree(oracle: &BpfProgram, number: u32, arguments: [u64; 6]) {
 }
 
 #[test]
-fn it_agrees_with_seccompiler_on_every_call() {
+fn the_filter_agrees_with_seccompiler_on_every_call() {
     let oracle = oracle();
     for number in 0..1024 {
         for argument in [
@@ -130,7 +135,7 @@ fn it_agrees_with_seccompiler_on_every_call() {
 
 proptest! {
     #[test]
-    fn it_agrees_with_seccompiler_on_any_argument(number in 0_u32..600, arguments: [u64; 6]) {
+    fn the_filter_agrees_with_seccompiler_on_any_argument(number in 0_u32..600, arguments: [u64; 6]) {
         agree(&oracle(), number, arguments);
     }
 
@@ -141,12 +146,9 @@ proptest! {
 }
 
 #[test]
-fn another_architecture_is_killed() {
+fn a_call_of_another_architecture_kills() {
     let i386 = 0x4000_0003;
-    assert_eq!(
-        run(&PROGRAM.code[..PROGRAM.length], i386, 0, [0; 6]),
-        KILL_PROCESS
-    );
+    assert_eq!(run(PROGRAM.instructions(), i386, 0, [0; 6]), KILL_PROCESS);
 }
 
 #[test]
@@ -178,14 +180,14 @@ fn clone3_is_unknown_and_mount_is_forbidden() {
 }
 
 #[test]
-fn the_compiled_filter_has_the_kernel_s_layout() {
+fn the_compiled_filter_has_the_kernels_layout() {
     let bytes = compiled();
-    assert_eq!(bytes.len(), 8 * PROGRAM.length);
+    assert_eq!(bytes.len(), 8 * PROGRAM.instructions().len());
     let read = bytes.chunks(8).map(|chunk| sock_filter {
         code: u16::from_ne_bytes(chunk[..2].try_into().unwrap()),
         jt: chunk[2],
         jf: chunk[3],
         k: u32::from_ne_bytes(chunk[4..].try_into().unwrap()),
     });
-    assert!(read.eq(PROGRAM.code[..PROGRAM.length].iter().cloned()));
+    assert!(read.eq(PROGRAM.instructions().iter().cloned()));
 }

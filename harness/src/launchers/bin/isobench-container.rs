@@ -30,7 +30,7 @@ fn run(mut inherited: InheritedDescriptors) -> Result<u8, Failure> {
     inherited.close_rest(&marks);
     let config = Config::new(spec).map_err(Failure::bad_request)?;
     let running = Container::new(config)
-        .launch(&|phase| marks.mark(phase.name()))
+        .launch(&marks)
         .map_err(Failure::of_launcher)?;
     // The reader of the marks then sees the end of the pipe.
     drop(marks);

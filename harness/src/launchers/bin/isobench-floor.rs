@@ -88,8 +88,7 @@ fn parse(
 }
 
 fn namespaces(request: &Request) -> Result<u8, Failure> {
-    let on_phase = |phase: isobench_container::Phase| request.marks.mark(phase.name());
-    let end = isobench_container::floor::run(&request.command, &on_phase)
+    let end = isobench_container::floor::run(&request.command, &request.marks)
         .map_err(Failure::of_launcher)?;
     Ok(end.exit_code())
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use isobench_container::seccomp::policy::{ALLOWED, SPECIAL, UNKNOWN_CALLS, Verdict};
+use isobench_container::seccomp::policy::{ALLOWED, ArgumentRule, CONDITIONAL, UNKNOWN_CALLS};
 use isobench_container::{FIRST_HOST_ID, ID_COUNT};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
@@ -175,8 +175,8 @@ pub fn rules() -> Result<Vec<LinuxSyscall>, OciSpecError> {
             .errno_ret(libc::ENOSYS.unsigned_abs())
             .build()?,
     ];
-    for (call, verdict) in SPECIAL {
-        for condition in conditions(*verdict) {
+    for (call, argument_rule) in CONDITIONAL {
+        for condition in conditions(*argument_rule) {
             rules.push(rule(names(&[*call]), Some(condition?))?);
         }
     }
@@ -206,7 +206,7 @@ fn names(calls: &[libc::c_long]) -> Vec<String> {
 
 /// The conditions of which one must hold for the call to run. libseccomp takes one condition on an argument in a rule, so
 /// "neither of two values" is said as below, above, or one of those between.
-fn conditions(verdict: Verdict) -> Vec<Result<LinuxSeccompArg, OciSpecError>> {
+fn conditions(rule: ArgumentRule) -> Vec<Result<LinuxSeccompArg, OciSpecError>> {
     use LinuxSeccompOperator::{ScmpCmpEq, ScmpCmpGt, ScmpCmpLt, ScmpCmpMaskedEq, ScmpCmpNe};
     let condition = |argument: u32, operator, value: u32| {
         LinuxSeccompArgBuilder::default()
@@ -214,12 +214,12 @@ fn conditions(verdict: Verdict) -> Vec<Result<LinuxSeccompArg, OciSpecError>> {
             .op(operator)
             .value(value)
     };
-    match verdict {
-        Verdict::IfClear { argument, mask } => {
+    match rule {
+        ArgumentRule::IfClear { argument, mask } => {
             let clear = condition(argument, ScmpCmpMaskedEq, mask).value_two(0_u64);
             vec![clear.build()]
         }
-        Verdict::IfClearOr {
+        ArgumentRule::IfClearOr {
             argument,
             mask,
             value,
@@ -227,10 +227,10 @@ fn conditions(verdict: Verdict) -> Vec<Result<LinuxSeccompArg, OciSpecError>> {
             let clear = condition(argument, ScmpCmpMaskedEq, mask).value_two(0_u64);
             vec![clear.build(), condition(argument, ScmpCmpEq, value).build()]
         }
-        Verdict::Unless { argument, values } if values[0] == values[1] => {
+        ArgumentRule::Unless { argument, values } if values[0] == values[1] => {
             vec![condition(argument, ScmpCmpNe, values[0]).build()]
         }
-        Verdict::Unless { argument, values } => {
+        ArgumentRule::Unless { argument, values } => {
             let (low, high) = (values[0].min(values[1]), values[0].max(values[1]));
             let outside = [
                 condition(argument, ScmpCmpLt, low),

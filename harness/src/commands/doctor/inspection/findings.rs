@@ -3,7 +3,7 @@
 
 use bytesize::ByteSize;
 use isobench_container::cgroup::Version;
-use isobench_container::seccomp::policy::{ALLOWED, NEWEST, SPECIAL};
+use isobench_container::seccomp::policy::{ALLOWED, CONDITIONAL, NEWEST};
 use isobench_workloads::inspect::{NAMESPACES, TELLING};
 use syscalls::Sysno;
 
@@ -143,11 +143,11 @@ fn seccomp(inside: &Sight) -> Finding {
     let known = (0..=newest)
         .filter(|number| Sysno::new(*number).is_some())
         .count();
-    let refused = known - ALLOWED.len() - SPECIAL.len();
+    let refused = known - ALLOWED.len() - CONDITIONAL.len();
     let value = if is_filtered {
         format!(
             "filter: of {known} calls {refused} are refused, {} for some arguments",
-            SPECIAL.len()
+            CONDITIONAL.len()
         )
     } else {
         format!("mode {}", inside.one("Seccomp").unwrap_or("unknown"))

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use isobench_container::image::{Entry, EntryKind, merged};
-use isobench_container::{IdMap, User};
+use isobench_container::{IdMap, Privilege, User};
 use isobench_vmm::linux::initramfs::{Attributes, Initramfs, InitramfsError, Node};
 use isobench_workloads::guest_init::{self, Orders};
 
@@ -43,7 +43,10 @@ impl GuestImage<'_> {
         for directory in MOUNTED {
             files.directory(&format!("{ROOT}{directory}"))?;
         }
-        for entry in merged(self.layers, IdMap::choose(true))? {
+        for entry in merged(
+            self.layers,
+            IdMap::of_user_namespace(Privilege::of_this_process()),
+        )? {
             let is_hidden = MOUNTED.iter().any(|place| entry.path.starts_with(place));
             if !is_hidden {
                 add(files, &entry)?;
