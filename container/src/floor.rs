@@ -1,7 +1,7 @@
 //! The floor: what the kernel alone takes to start a program in seven new namespaces.
 //!
-//! The floor is one `clone3` with a container's flags, `execve`, and a wait. There are no mounts, no
-//! id maps, no limits and no filter. A container's start is compared with the floor, which is
+//! The floor is one `clone3` with a container's flags, `execve`, and a wait. There are no mounts,
+//! no id maps, no limits and no filter. A container's start is compared with the floor, which is
 //! started by the same kind of launcher.
 
 #![expect(unsafe_code, reason = "makes a process, in which little is allowed")]

@@ -81,10 +81,10 @@ impl Cgroup {
 
     /// Opens the file by which another process can join the cgroup.
     ///
-    /// Under v2 that is the directory, for `CLONE_INTO_CGROUP`. Under v1 that is the file `tasks`, to
-    /// which a process of one thread writes "0" *itself*: then the kernel, since Linux 5.5, takes no
-    /// lock against forks of the whole machine. A write to `cgroup.procs`, or of another process's
-    /// id, takes that lock, and on an idle machine waits 6 to 18 ms for it.
+    /// Under v2 that is the directory, for `CLONE_INTO_CGROUP`. Under v1 that is the file `tasks`,
+    /// to which a process of one thread writes "0" *itself*: then the kernel, since Linux 5.5,
+    /// takes no lock against forks of the whole machine. A write to `cgroup.procs`, or of another
+    /// process's id, takes that lock, and on an idle machine waits 6 to 18 ms for it.
     ///
     /// # Errors
     /// The file cannot be opened.
@@ -99,8 +99,8 @@ impl Cgroup {
         })
     }
 
-    /// Lets the cgroups below have those of `controllers` that this cgroup has. Under v1 the cgroups
-    /// below always have them.
+    /// Lets the cgroups below have those of `controllers` that this cgroup has. Under v1 the
+    /// cgroups below always have them.
     ///
     /// # Errors
     /// Under v2: processes are in this cgroup.

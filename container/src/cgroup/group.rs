@@ -10,8 +10,8 @@ use super::error::CgroupError;
 use super::hierarchies::Hierarchies;
 use super::memory::MemoryCharge;
 
-/// Cgroups of one name in all usable hierarchies. Dropping the group kills its processes and removes
-/// its cgroups.
+/// Cgroups of one name in all usable hierarchies. Dropping the group kills its processes and
+/// removes its cgroups.
 #[derive(Debug)]
 pub struct Group {
     cgroups: Vec<Cgroup>,

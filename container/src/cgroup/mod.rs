@@ -7,8 +7,8 @@
 //! counted.
 //!
 //! Why not the cgroups-rs crate: a container's start makes two directories, writes two numbers and
-//! joins, which takes 0.2 ms. Every superfluous `open` is a visible part of that. The crate asks for
-//! all controllers of the host, writes to each and brings a D-Bus client. And the crate joins
+//! joins, which takes 0.2 ms. Every superfluous `open` is a visible part of that. The crate asks
+//! for all controllers of the host, writes to each and brings a D-Bus client. And the crate joins
 //! through `cgroup.procs`, which would cost milliseconds here: see [`Cgroup::entry`].
 
 mod block_device;

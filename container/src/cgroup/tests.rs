@@ -1,5 +1,5 @@
-//! The parsers of the kernel's files, with texts of real hosts and with any text; and a group's life
-//! on this host.
+//! The parsers of the kernel's files, with texts of real hosts and with any text; and a group's
+//! life on this host.
 
 use std::path::Path;
 

@@ -1,18 +1,17 @@
-//! SHA-256 digests: the names of everything that is in an image, checked while it is read.
+//! SHA-256 digests, by which everything in an image is named, and checked while it is read.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::error::ImageError;
-
 /// Hexadecimal digits of a digest.
 const DIGITS: usize = 64;
 
-/// A SHA-256 digest, `sha256:` and 64 lower-case hexadecimal digits. Images may name other algorithms; none do.
+/// A SHA-256 digest: `sha256:` and 64 lower-case hexadecimal digits. The image specification allows
+/// other algorithms, which no image uses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest {
@@ -22,24 +21,26 @@ pub struct Digest {
 impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        Self::from_hash(Sha256::digest(bytes).as_slice())
+        Self::from_hash(Sha256::digest(bytes).into())
     }
 
-    fn from_hash(hash: &[u8]) -> Self {
-        let mut hex = String::with_capacity(DIGITS);
-        for byte in hash {
-            // Writing to a string can't fail.
-            let _ = write!(hex, "{byte:02x}");
+    fn from_hash(hash: [u8; DIGITS / 2]) -> Self {
+        // Hashes have no format of their own; integers do.
+        let (halves, _) = hash.as_chunks::<{ size_of::<u128>() }>();
+        let digits = halves
+            .iter()
+            .map(|half| format!("{:032x}", u128::from_be_bytes(*half)));
+        Self {
+            hex: digits.collect(),
         }
-        Self { hex }
     }
 
-    /// Its digits: a safe file name.
+    /// The digits of the digest, which are a safe file name.
     pub fn hex(&self) -> &str {
         &self.hex
     }
 
-    /// The digest whose digits are `hex`, if they are some.
+    /// The digest whose digits are `hex`; `None` if `hex` is no 64 lower-case hexadecimal digits.
     pub fn from_hex(hex: &str) -> Option<Self> {
         let valid = hex.len() == DIGITS
             && hex
@@ -57,22 +58,29 @@ impl fmt::Display for Digest {
     }
 }
 
-impl FromStr for Digest {
-    type Err = ImageError;
+/// A text that is no [`Digest`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no digest; only sha256 with 64 hexadecimal digits is known")]
+pub struct DigestSyntaxError {
+    text: String,
+}
 
-    fn from_str(text: &str) -> Result<Self, ImageError> {
+impl FromStr for Digest {
+    type Err = DigestSyntaxError;
+
+    fn from_str(text: &str) -> Result<Self, DigestSyntaxError> {
         text.strip_prefix("sha256:")
             .and_then(Self::from_hex)
-            .ok_or_else(|| ImageError::Digest {
+            .ok_or_else(|| DigestSyntaxError {
                 text: text.to_owned(),
             })
     }
 }
 
 impl TryFrom<String> for Digest {
-    type Error = ImageError;
+    type Error = DigestSyntaxError;
 
-    fn try_from(text: String) -> Result<Self, ImageError> {
+    fn try_from(text: String) -> Result<Self, DigestSyntaxError> {
         text.parse()
     }
 }
@@ -83,14 +91,14 @@ impl From<Digest> for String {
     }
 }
 
-/// A reader that digests what passes through it.
+/// A reader that digests everything that is read through it.
 pub struct DigestReader<R> {
     inner: R,
     hasher: Sha256,
 }
 
 impl<R: Read> DigestReader<R> {
-    /// Reads `inner`.
+    /// A reader of `inner`.
     pub fn new(inner: R) -> Self {
         Self {
             inner,
@@ -98,10 +106,10 @@ impl<R: Read> DigestReader<R> {
         }
     }
 
-    /// Reads what is left, and gives the digest of all.
+    /// Reads to the end, and gives the digest of everything that the reader has given.
     pub fn finish(mut self) -> io::Result<Digest> {
         io::copy(&mut self, &mut io::sink())?;
-        Ok(Digest::from_hash(self.hasher.finalize().as_slice()))
+        Ok(Digest::from_hash(self.hasher.finalize().into()))
     }
 }
 
@@ -126,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_digest_is_refused() {
+    fn a_text_that_is_no_digest_is_refused() {
         let upper = EMPTY.to_uppercase();
         for text in [
             "",
@@ -142,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_in_part_is_digested_whole() {
+    fn a_reader_digests_also_what_nobody_has_read() {
         let mut reader = DigestReader::new(&b"some bytes"[..]);
         reader.read_exact(&mut [0; 3]).unwrap();
         assert_eq!(reader.finish().unwrap(), Digest::of(b"some bytes"));

@@ -1,26 +1,21 @@
-//! What can go wrong with images. All of it is for the user to see, in one line with its causes.
+//! What can go wrong with images. Every error is shown to the user in one line with its causes.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
+use super::archive::members::ArchiveFault;
+use super::digest::{Digest, DigestSyntaxError};
+use super::layer::fault::LayerFault;
+use super::name::{ImageName, NameSyntaxError};
 
-use super::digest::Digest;
-use super::members::ArchiveFault;
-use super::meter::TooMuch;
-use super::name::ImageName;
-use super::path::PathFault;
-
-/// An image can't be imported, listed, removed or used.
+/// An image cannot be imported, listed, removed or used.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each message says what it is")]
+#[expect(missing_docs, reason = "each message says what the variant is")]
 pub enum ImageError {
-    #[error(
-        "{text:?} is no name for an image; use letters, digits and `.`, `_`, `-`, `+`, `/`, `:`, as in debian:12"
-    )]
-    Name { text: String },
-    #[error("{text:?} is no digest; only sha256 with 64 hexadecimal digits is known")]
-    Digest { text: String },
+    #[error(transparent)]
+    Name(#[from] NameSyntaxError),
+    #[error(transparent)]
+    Digest(#[from] DigestSyntaxError),
     #[error("cannot read {path:?}")]
     Open { path: PathBuf, source: io::Error },
     #[error("{path:?} is compressed; uncompress it first")]
@@ -74,7 +69,7 @@ pub enum ImageError {
     NotPrivate { path: PathBuf },
     #[error("no image {name}; `isobench image ls` lists them")]
     NoSuchImage { name: ImageName },
-    #[error("{name} is in use by a running container; end it first")]
+    #[error("{name} is in use by a running container; end the container first")]
     InUse { name: ImageName },
     #[error("the image {name} is damaged: {what}; import it again")]
     Damaged { name: ImageName, what: String },
@@ -103,41 +98,11 @@ pub enum ImageError {
 }
 
 impl ImageError {
-    /// For `map_err`: an error with the store's file or directory `path`.
+    /// For `map_err`: an error at the file or directory `path` of the store.
     pub fn store(path: &Path) -> impl Fn(io::Error) -> Self {
         move |source| Self::Store {
             path: path.to_owned(),
             source,
         }
     }
-}
-
-/// What is wrong with a layer, or with the place that it is unpacked to.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each message says what it is")]
-pub enum LayerFault {
-    #[error(transparent)]
-    Archive(#[from] ArchiveFault),
-    #[error(transparent)]
-    TooMuch(#[from] TooMuch),
-    #[error("cannot read it")]
-    Read { source: io::Error },
-    #[error("the name {name:?} {fault}")]
-    Path { name: String, fault: PathFault },
-    #[error("the hard link {name:?} leads to {target:?}, which {why}")]
-    HardLink {
-        name: String,
-        target: String,
-        why: &'static str,
-    },
-    #[error("{name:?} leads through {through:?}, which is no directory of this layer")]
-    Through { name: PathBuf, through: PathBuf },
-    #[error("{name:?} is a directory with something in it and something else in one")]
-    Twice { name: PathBuf },
-    #[error("{name:?} is no whiteout of anything")]
-    Whiteout { name: String },
-    #[error("{name:?} belongs to {id}; only ids up to 65535 are mapped into a container")]
-    Owner { name: PathBuf, id: u64 },
-    #[error("cannot write {name:?}")]
-    Write { name: PathBuf, source: Errno },
 }

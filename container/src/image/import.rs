@@ -1,4 +1,4 @@
-//! Importing an image: from a source to the store, all or nothing.
+//! Importing an image from a source into the store: everything, or nothing.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -6,41 +6,44 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use super::compression::Compression;
-use super::digest::{Digest, DigestReader};
-use super::error::{ImageError, LayerFault};
-use super::implied;
-use super::manifest::{LayerBlob, Resolved, resolve};
-use super::members::ArchiveFault;
-use super::meter::{Meter, MeteredReader, TooMuch};
-use super::name::ImageName;
-use super::record::{Image, stacked};
-use super::source::Source;
-use super::store::{Changing, Store};
-use super::tree::Directory;
-use super::unpack::{LayerFacts, unpack};
-use super::view::View;
+use crate::image::archive::members::ArchiveFault;
+use crate::image::digest::{Digest, DigestReader};
+use crate::image::error::ImageError;
+use crate::image::layer::fault::LayerFault;
+use crate::image::layer::meter::{Meter, MeteredReader, TooMuch};
+use crate::image::layer::tree::Directory;
+use crate::image::layer::unpack::{LayerFacts, unpack};
+use crate::image::name::ImageName;
+use crate::image::source::compression::Compression;
+use crate::image::source::files::Source;
+use crate::image::source::manifest::{LayerBlob, Resolved, resolve};
+use crate::image::store::directory::{Store, StoreWriter};
+use crate::image::store::record::{Image, stacked};
+use crate::image::view::implied;
+use crate::image::view::lookup::View;
+use crate::isolation::id_map::IdMap;
 
-/// What came of an import.
+/// An imported image, and what of it was left out.
 #[derive(Debug)]
 pub struct Imported {
     /// The image as it is in the store now.
     pub image: Image,
-    /// How many of its layers were there already.
+    /// How many of the image's layers the store had already.
     pub shared: usize,
-    /// Devices of its layers that don't exist in containers of it.
+    /// How many devices of the layers do not exist in containers of the image.
     pub devices_left_out: u64,
-    /// Extended attributes of its files that are not kept.
+    /// How many extended attributes of files are not kept.
     pub attributes_left_out: u64,
-    /// Whether owners are kept. They need more than one id, and an ordinary user has no more.
+    /// Whether owners are kept. For an ordinary user, who has only one id, they are not.
     pub owners_kept: bool,
 }
 
-/// Imports the image at `path`, or the one called `reference` of many, as `name`, or as what it is called there. An image
-/// that had the name loses it.
+/// Imports the image at `path`. If `path` holds many images, the image called `reference` is
+/// imported. The image gets the name `name`, or else the name that it has at `path`. Another image
+/// of that name loses the name.
 ///
 /// # Errors
-/// What is wrong with the image or the store; the store is as before, then.
+/// Something is wrong with the image or the store. The store is as before.
 pub fn import(
     store: &Store,
     path: &Path,
@@ -53,29 +56,29 @@ pub fn import(
         Some(name) => name,
         None => own_name(path, resolved.name.as_deref())?,
     };
-    let changing = store.change()?;
-    let meter = Meter::half_of(changing.free()?);
+    let writer = store.writer()?;
+    let meter = Meter::half_of(writer.free()?);
     let mut new_layers: Vec<Digest> = Vec::new();
     let mut facts: Vec<LayerFacts> = Vec::new();
     for blob in &resolved.layers {
-        if let Some(known) = changing.facts(&blob.diff_id) {
+        if let Some(known) = writer.facts(&blob.diff_id) {
             facts.push(known);
         } else if new_layers.contains(&blob.diff_id) {
-            facts.push(again(&resolved, &facts, blob));
+            facts.push(facts_of_earlier(&resolved, &facts, blob));
         } else {
-            facts.push(import_layer(&source, blob, &changing, &meter)?);
+            facts.push(import_layer(&source, blob, &writer, &meter)?);
             new_layers.push(blob.diff_id.clone());
         }
     }
     let shared = resolved.layers.len() - new_layers.len();
     let mut image = describe(name, &resolved, &facts);
-    if let Some(layer) = restore_directories(&changing, &image, &facts)? {
+    if let Some(layer) = restore_directories(&writer, &image, &facts)? {
         image.stacked.push(layer.clone());
-        if changing.facts(&layer).is_none() {
+        if writer.facts(&layer).is_none() {
             new_layers.push(layer);
         }
     }
-    changing.commit(&image, &new_layers)?;
+    writer.commit(&image, &new_layers)?;
     Ok(Imported {
         shared,
         devices_left_out: facts.iter().map(|facts| facts.devices_left_out).sum(),
@@ -86,7 +89,7 @@ pub fn import(
 }
 
 /// The facts of a layer that the same image has further down.
-fn again(resolved: &Resolved, facts: &[LayerFacts], blob: &LayerBlob) -> LayerFacts {
+fn facts_of_earlier(resolved: &Resolved, facts: &[LayerFacts], blob: &LayerBlob) -> LayerFacts {
     let earlier = resolved.layers.iter().zip(facts);
     let earlier = earlier.filter(|(layer, _)| layer.diff_id == blob.diff_id);
     earlier
@@ -95,19 +98,21 @@ fn again(resolved: &Resolved, facts: &[LayerFacts], blob: &LayerBlob) -> LayerFa
         .unwrap_or_default()
 }
 
-/// What an image is called that was given no name: what it calls itself, or what its file is called and its tag.
+/// The name of an image that was given none: the name that the image has in its source, or else the
+/// name of its file with its tag.
 fn own_name(path: &Path, own: Option<&str>) -> Result<ImageName, ImageError> {
     if let Some(own) = own.filter(|own| own.contains(['/', ':'])) {
-        return ImageName::resembling(own);
+        return Ok(ImageName::resembling(own)?);
     }
     let absolute = std::path::absolute(path).unwrap_or_default();
     let stem = absolute.file_stem().unwrap_or_default().to_string_lossy();
-    ImageName::resembling(&match own {
+    Ok(ImageName::resembling(&match own {
         Some(tag) => format!("{stem}:{tag}"),
         None => stem.into_owned(),
-    })
+    })?)
 }
 
+/// The record of an image whose layers have these `facts`.
 fn describe(name: ImageName, resolved: &Resolved, facts: &[LayerFacts]) -> Image {
     let layers: Vec<Digest> = resolved.layers.iter().map(|l| l.diff_id.clone()).collect();
     let hiding = layers
@@ -125,16 +130,16 @@ fn describe(name: ImageName, resolved: &Resolved, facts: &[LayerFacts]) -> Image
     }
 }
 
-/// Makes the layer that gives directories back their attributes, if `image` needs one.
+/// Makes the layer that gives directories back their attributes, if `image` needs such a layer.
 fn restore_directories(
-    changing: &Changing<'_>,
+    writer: &StoreWriter<'_>,
     image: &Image,
     facts: &[LayerFacts],
 ) -> Result<Option<Digest>, ImageError> {
     let roots: Vec<PathBuf> = image
         .stacked
         .iter()
-        .map(|layer| changing.root_of(layer))
+        .map(|layer| writer.root_of(layer))
         .collect();
     let known: HashMap<&Digest, &LayerFacts> = image.layers.iter().zip(facts).collect();
     let highest_first = image
@@ -145,7 +150,7 @@ fn restore_directories(
     let facts: Vec<_> = highest_first.copied().collect();
     let failed = |errno: Errno| ImageError::Damaged {
         name: image.name.clone(),
-        what: format!("its layers can't be read: {errno}"),
+        what: format!("its layers cannot be read: {errno}"),
     };
     let view = View::open(roots.iter().map(PathBuf::as_path)).map_err(failed)?;
     let restored = implied::restored(&view, &facts).map_err(failed)?;
@@ -153,22 +158,22 @@ fn restore_directories(
         return Ok(None);
     }
     let layer = implied::identity(&restored);
-    if changing.facts(&layer).is_none() {
-        let path = changing.new_layer(&layer)?;
-        let ids = changing.store().ids();
+    if writer.facts(&layer).is_none() {
+        let path = writer.new_layer(&layer)?;
+        let ids = writer.store().ids();
         let made =
             Directory::open_root(&path).and_then(|root| implied::make(&restored, &root, ids));
         made.map_err(|errno| ImageError::store(&path)(errno.into()))?;
-        changing.describe(&layer, &LayerFacts::default())?;
+        writer.describe(&layer, &LayerFacts::default())?;
     }
     Ok(Some(layer))
 }
 
-/// Unpacks one layer, and checks that it is what the manifest and the configuration say.
+/// Unpacks one layer, and checks the digests that the manifest and the configuration have for it.
 fn import_layer(
     source: &Source,
     blob: &LayerBlob,
-    changing: &Changing<'_>,
+    writer: &StoreWriter<'_>,
     meter: &Meter,
 ) -> Result<LayerFacts, ImageError> {
     let Some(file) = source.file(&blob.file)? else {
@@ -180,12 +185,13 @@ fn import_layer(
         layer: blob.diff_id.clone(),
         source,
     };
-    let root = changing.new_layer(&blob.diff_id)?;
+    let root = writer.new_layer(&blob.diff_id)?;
     let root =
         Directory::open_root(&root).map_err(|errno| ImageError::store(&root)(errno.into()))?;
     let mut packed = DigestReader::new(file);
-    let unpacked = unpack_blob(&mut packed, blob, root, changing, meter);
-    // If the file isn't what it should be, then that is why it can't be unpacked; but not if it is the disk.
+    let unpacked = unpack_blob(&mut packed, blob, root, writer.store().ids(), meter);
+    // A file with the wrong digest is a better reason for a failure than what is wrong in the file.
+    // If the disk is the reason, the digest does not matter.
     if !matches!(
         unpacked,
         Err(LayerFault::Write { .. } | LayerFault::TooMuch(_))
@@ -194,19 +200,20 @@ fn import_layer(
         let found = packed
             .finish()
             .map_err(|source| fault(LayerFault::Read { source }))?;
-        differ(
+        check(
             &format!("the file of the layer {}", blob.diff_id),
             expected,
             found,
         )?;
     }
     let (facts, plain) = unpacked.map_err(fault)?;
-    differ("the unpacked layer", &blob.diff_id, plain)?;
-    changing.describe(&blob.diff_id, &facts)?;
+    check("the unpacked layer", &blob.diff_id, plain)?;
+    writer.describe(&blob.diff_id, &facts)?;
     Ok(facts)
 }
 
-fn differ(what: &str, expected: &Digest, found: Digest) -> Result<(), ImageError> {
+/// Checks that `what` has the digest that it should have.
+fn check(what: &str, expected: &Digest, found: Digest) -> Result<(), ImageError> {
     if *expected == found {
         return Ok(());
     }
@@ -217,12 +224,13 @@ fn differ(what: &str, expected: &Digest, found: Digest) -> Result<(), ImageError
     })
 }
 
-/// Unpacks a layer's file; what is known of it, and the digest of the archive in plain.
+/// Unpacks a layer's file into `root`. Gives the facts of the layer, and the digest of the
+/// decompressed archive.
 fn unpack_blob(
     packed: &mut impl Read,
     blob: &LayerBlob,
     root: Directory,
-    changing: &Changing<'_>,
+    ids: IdMap,
     meter: &Meter,
 ) -> Result<(LayerFacts, Digest), LayerFault> {
     let mut start = Vec::new();
@@ -231,20 +239,20 @@ fn unpack_blob(
     let compression = blob.compression.unwrap_or(Compression::of(&start));
     let whole = io::Cursor::new(start).chain(packed);
     let mut plain = DigestReader::new(compression.reader(whole));
-    let ids = changing.store().ids();
-    let facts = unpack(&mut plain, root, ids, meter).map_err(plainly)?;
-    // After the archive's end come zeros at most, but as many as someone likes.
+    let facts = unpack(&mut plain, root, ids, meter).map_err(unwrap_too_much)?;
+    // After the archive's end there should be zeros only, but an attacker may have put any number
+    // of bytes there.
     let mut rest = MeteredReader::new(&mut plain, meter.clone());
     let drained = io::copy(&mut rest, &mut io::sink());
-    drained.map_err(|source| plainly(LayerFault::Read { source }))?;
+    drained.map_err(|source| unwrap_too_much(LayerFault::Read { source }))?;
     let digest = plain
         .finish()
         .map_err(|source| LayerFault::Read { source })?;
     Ok((facts, digest))
 }
 
-/// Takes the end of an allowance out of the reading error that it came as.
-fn plainly(fault: LayerFault) -> LayerFault {
+/// A reader reports the end of an allowance as a reading error. Takes it out of such an error.
+fn unwrap_too_much(fault: LayerFault) -> LayerFault {
     let too_much = match &fault {
         LayerFault::Read { source } | LayerFault::Archive(ArchiveFault::Read(source)) => source
             .get_ref()

@@ -3,54 +3,44 @@
 //! An import, in order:
 //!
 //! ```text
-//! source       open the directory or the archive
-//! manifest     find the configuration and the layers; check the digests of all that is read
-//! compression  each layer in plain
-//! members      its members, one by one
-//! path, change what a member says, and a path for it that leads nowhere else
-//! unpack, tree made below one directory, so that nothing outside of it can be named
-//! store        all of it in its place, or nothing
+//! source   open the directory or archive; find the configuration and the layers, and check the
+//!          digest of everything that is read; decompress each layer
+//! archive  read the members of a layer, one by one
+//! layer    interpret each member, and make it below one directory, so that nothing outside of the
+//!          directory can be named
+//! view     look at the stacked layers as overlayfs will show them
+//! store    put everything in its place, or nothing
 //! ```
 //!
-//! Nothing of an image is trusted: not its names, links, sizes and counts, nor that it ends.
+//! `program` finds the program of an image that a container is to run.
+//!
+//! Nothing in an image is trusted: names, links, sizes and counts may be hostile, and no file need
+//! ever end.
 
-mod attributes;
-mod change;
-mod compression;
+mod archive;
 mod digest;
 mod error;
-mod extended;
-mod implied;
 mod import;
-mod manifest;
-mod members;
-mod merged;
-mod meter;
+mod layer;
 mod name;
-mod path;
-mod pax;
-mod record;
-mod remove;
-mod run;
+mod program;
 mod source;
 mod store;
-mod tree;
-mod unpack;
-mod user;
 mod view;
 
 #[cfg(test)]
 mod model_tests;
 
-pub use digest::Digest;
-pub use error::{ImageError, LayerFault};
+pub use archive::members::ArchiveFault;
+pub use archive::pax::PaxFault;
+pub use digest::{Digest, DigestSyntaxError};
+pub use error::ImageError;
 pub use import::{Imported, import};
-pub use members::ArchiveFault;
-pub use merged::{Entry, EntryKind, MergedError, merged};
-pub use meter::TooMuch;
-pub use name::ImageName;
-pub use path::PathFault;
-pub use pax::PaxFault;
-pub use record::Image;
-pub use run::{Program, program};
-pub use store::{Changing, HeldLayers, Store};
+pub use layer::fault::LayerFault;
+pub use layer::meter::TooMuch;
+pub use layer::path::PathFault;
+pub use name::{ImageName, NameSyntaxError};
+pub use program::command::{Program, program};
+pub use store::directory::{HeldLayers, Store, StoreWriter};
+pub use store::record::Image;
+pub use view::merged::{Entry, EntryKind, MergedError, merged};

@@ -1,4 +1,5 @@
-//! Layers are stacked as the image specification says: random ones, against a model that applies them in memory.
+//! Random layers are stacked, and compared with a model of the image specification that applies
+//! them in memory.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,19 +9,19 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tar::{Builder, EntryType, Header};
 
-use super::digest::Digest;
-use super::implied;
-use super::merged::{Entry, EntryKind, merged};
-use super::meter::Meter;
-use super::path::SafePath;
-use super::record::stacked;
-use super::tree::Directory;
-use super::unpack::{LayerFacts, unpack};
-use super::view::View;
+use crate::image::digest::Digest;
+use crate::image::layer::meter::Meter;
+use crate::image::layer::path::SafePath;
+use crate::image::layer::tree::Directory;
+use crate::image::layer::unpack::{LayerFacts, unpack};
+use crate::image::store::record::stacked;
+use crate::image::view::implied;
+use crate::image::view::lookup::View;
+use crate::image::view::merged::{Entry, EntryKind, merged};
 use crate::isolation::id_map::IdMap;
 use crate::privilege::Privilege;
 
-/// What one member of a layer says.
+/// What one member of a layer says about its path.
 #[derive(Debug, Clone)]
 enum Says {
     Directory(u32),
@@ -29,11 +30,11 @@ enum Says {
     Opaque,
 }
 
-/// A path, as its components.
+/// The components of a path.
 type Names = Vec<&'static str>;
 type Change = (Names, Says);
 
-/// What is at a path: a directory with its permissions, or a file with its content.
+/// A directory with its permissions, or a file with its content.
 #[derive(Debug, Clone, PartialEq)]
 enum Node {
     Directory(u32),
@@ -56,7 +57,7 @@ fn change() -> impl Strategy<Value = Change> {
     (names, says)
 }
 
-/// Leaves out what contradicts an earlier change of the same layer.
+/// Leaves out changes that contradict an earlier change of the same layer.
 fn consistent(changes: Vec<Change>) -> Vec<Change> {
     let mut kept: Vec<Change> = Vec::new();
     for (names, says) in changes {
@@ -85,7 +86,7 @@ fn consistent(changes: Vec<Change>) -> Vec<Change> {
     kept
 }
 
-/// Makes plain directories on the way to `names`, unless there are some.
+/// Makes plain directories at `names` and on the way there, unless directories are there.
 fn enter(tree: &mut Tree, names: &[&'static str]) {
     for depth in 1..=names.len() {
         let step = names[..depth].to_vec();
@@ -95,7 +96,7 @@ fn enter(tree: &mut Tree, names: &[&'static str]) {
     }
 }
 
-/// Applies a layer: what it takes away first, for that is only of the layers below.
+/// Applies a layer. Whiteouts come first, because they hide things of the layers below only.
 fn apply(tree: &mut Tree, layer: &[Change]) {
     for (names, says) in layer {
         match says {
@@ -154,7 +155,7 @@ fn archive(layer: &[Change]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-/// All paths that changes can name.
+/// All paths that random changes can name.
 fn universe() -> Vec<Names> {
     let mut all: Vec<Names> = vec![vec![]];
     let mut last = all.clone();
@@ -190,7 +191,7 @@ fn ids() -> IdMap {
     IdMap::of_user_namespace(Privilege::of_this_process())
 }
 
-/// What a guest's files would be.
+/// The tree that a guest with these layers would get.
 fn listed(layers: &[PathBuf]) -> Tree {
     let entries = merged(
         layers,
@@ -219,7 +220,7 @@ fn listed(layers: &[PathBuf]) -> Tree {
     tree
 }
 
-/// The layers of an image of these, unpacked below `base`.
+/// Imports an image of these layers into `base`, and gives the directories that are stacked.
 fn unpacked(layers: &[Vec<Change>], base: &Path) -> Vec<PathBuf> {
     let ids = ids();
     let meter = Meter::half_of(ByteSize::gib(1));
@@ -261,7 +262,8 @@ fn unpacked(layers: &[Vec<Change>], base: &Path) -> Vec<PathBuf> {
 proptest! {
     #[test]
     fn layers_are_stacked_as_the_model_applies_them(
-        mut layers in vec(vec(change(), 0..6).prop_map(consistent), 1..5), repeated: Option<prop::sample::Index>,
+        mut layers in vec(vec(change(), 0..6).prop_map(consistent), 1..5),
+        repeated: Option<prop::sample::Index>,
     ) {
         if let Some(index) = repeated {
             layers.push(layers[index.index(layers.len())].clone());
@@ -279,7 +281,7 @@ proptest! {
 }
 
 #[test]
-fn links_are_followed_inside_only() {
+fn links_are_followed_only_inside_the_image() {
     let base = tempfile::tempdir().unwrap();
     let root = base.path().join("root");
     std::fs::create_dir_all(root.join("usr/bin")).unwrap();

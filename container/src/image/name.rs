@@ -1,16 +1,15 @@
-//! What users call an image.
+//! The names that users give to images.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::ImageError;
-
-/// Longest name, in bytes; the store has a file of that name.
+/// The longest name, in bytes. The store has a file of that name.
 const MAX_LENGTH: usize = 200;
 
-/// A name like `debian:12` or `localhost/tools/busybox:latest`; one without a tag means `:latest`, as elsewhere.
+/// A name such as `debian:12` or `localhost/tools/busybox:latest`. A name without a tag gets the
+/// tag `latest`, as in other tools.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageName {
@@ -18,11 +17,11 @@ pub struct ImageName {
 }
 
 impl ImageName {
-    /// A name that resembles `text`, for an image that brings none of its own.
+    /// A name that resembles `text`, for an image that brings no name of its own.
     ///
     /// # Errors
-    /// Nothing of it can be in a name.
-    pub fn resembling(text: &str) -> Result<Self, ImageError> {
+    /// No character of `text` is allowed in a name.
+    pub fn resembling(text: &str) -> Result<Self, NameSyntaxError> {
         let allowed: String = text
             .chars()
             .map(|c| if is_allowed(c) { c } else { '-' })
@@ -30,12 +29,13 @@ impl ImageName {
         allowed.trim_start_matches(['-', '.', ':', '/']).parse()
     }
 
-    /// Its name as a file: of the characters allowed only the slash needs another.
+    /// The name of the image's file in the store. Of the characters of a name only the slash must
+    /// be replaced.
     pub fn file_name(&self) -> String {
         format!("{}.json", self.text.replace('/', "%"))
     }
 
-    /// As text.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -45,11 +45,20 @@ fn is_allowed(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@' | '+')
 }
 
-impl FromStr for ImageName {
-    type Err = ImageError;
+/// A text that is no [`ImageName`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{text:?} is no name for an image; use letters, digits and `.`, `_`, `-`, `+`, `/`, `:`, as in debian:12"
+)]
+pub struct NameSyntaxError {
+    text: String,
+}
 
-    fn from_str(text: &str) -> Result<Self, ImageError> {
-        let refused = || ImageError::Name {
+impl FromStr for ImageName {
+    type Err = NameSyntaxError;
+
+    fn from_str(text: &str) -> Result<Self, NameSyntaxError> {
+        let refused = || NameSyntaxError {
             text: text.chars().take(MAX_LENGTH).collect(),
         };
         let good_start = text.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -71,9 +80,9 @@ impl FromStr for ImageName {
 }
 
 impl TryFrom<String> for ImageName {
-    type Error = ImageError;
+    type Error = NameSyntaxError;
 
-    fn try_from(text: String) -> Result<Self, ImageError> {
+    fn try_from(text: String) -> Result<Self, NameSyntaxError> {
         text.parse()
     }
 }
@@ -97,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_without_a_tag_is_the_latest() {
+    fn a_name_without_a_tag_gets_the_tag_latest() {
         for (text, name) in [
             ("busybox", "busybox:latest"),
             ("busybox:1", "busybox:1"),
@@ -109,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn a_text_that_is_no_name_is_refused() {
         for text in [
             "",
             "-a",
@@ -123,6 +132,10 @@ mod tests {
         ] {
             assert!(text.parse::<ImageName>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_can_be_made_to_resemble_a_text() {
         let resembling = ImageName::resembling(".my image").unwrap();
         assert_eq!(resembling.as_str(), "my-image:latest");
         assert!(ImageName::resembling("..").is_err());

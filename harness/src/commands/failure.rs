@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use isobench_container::image::ImageError;
+use isobench_container::image::{ImageError, NameSyntaxError};
 use isobench_reports::{ResultsError, WriteError};
 
 use crate::host::pin::PinError;
@@ -36,6 +36,7 @@ fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.is::<PinError>()
         || cause.is::<ResultsError>()
         || cause.is::<ImageError>()
+        || cause.is::<NameSyntaxError>()
         || cause.downcast_ref().is_some_and(KernelError::is_bad_input)
         || matches!(
             cause.downcast_ref(),

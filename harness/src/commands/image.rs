@@ -36,7 +36,7 @@ pub fn image(command: &ImageCommand) -> anyhow::Result<ExitCode> {
         ImageCommand::Ls(_) => say(table(&store.images()?)),
         ImageCommand::Rm(arguments) => {
             for name in &arguments.names {
-                store.change()?.remove(&name.parse()?)?;
+                store.writer()?.remove(&name.parse()?)?;
                 say(format!("removed {name}"));
             }
         }

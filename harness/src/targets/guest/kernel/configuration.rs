@@ -1,8 +1,6 @@
 //! The kernel's configuration: the fragment in `harness/kernel/guest.config`, each line with its reason.
 
-use std::fmt::Write as _;
-
-use sha2::{Digest as _, Sha256};
+use isobench_container::image::Digest;
 
 use super::KernelError;
 
@@ -51,11 +49,7 @@ impl Configuration {
 
     /// SHA-256 of any text in hexadecimal.
     pub(super) fn hash_of(text: &str) -> String {
-        let digest = Sha256::digest(text);
-        digest.iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        Digest::of(text.as_bytes()).hex().to_owned()
     }
 
     /// Whether all options are in `resolved`, the `.config` that Kconfig made: it drops silently what the

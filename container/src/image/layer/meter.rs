@@ -1,7 +1,9 @@
-//! How much one import may write: a few bytes of a compressed layer can stand for a disk full of zeros.
+//! How much one import may write. A few bytes of a compressed layer can stand for a disk full of
+//! zeros.
 //!
-//! The limit is half of what is free on the store's disk when the import begins: an honest image that needs more would be
-//! no pleasure to keep either. What unpacks to nothing but names is limited too.
+//! The limit is half of the space that is free on the store's disk when the import begins. An
+//! honest image that needs more would hardly be kept. The numbers of files and of bytes in names
+//! are limited too, since an archive may unpack to nothing but names.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -9,17 +11,18 @@ use std::rc::Rc;
 
 use bytesize::ByteSize;
 
-/// What the smallest file or directory is charged: a block of the usual file systems.
+/// Bytes that every file and directory is charged with: a block of the usual file systems.
 const NODE_BYTES: u64 = 4096;
-/// Most files and directories of one image. A large distribution has some 300000.
+/// The most files and directories of one image. A large distribution has some 300000.
 const MAX_NODES: u64 = 2_000_000;
-/// Most bytes of their paths: those of directories are remembered until the end. That distribution has 20 MiB of them.
+/// The most bytes of their paths, since the paths of directories are kept in memory until the end.
+/// A large distribution has 20 MiB.
 const MAX_NAMES: u64 = 256 << 20;
 
-/// More than an import may take.
+/// An import takes more than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooMuch {
-    /// Bytes.
+    /// The files have too many bytes.
     #[error(
         "the image unpacks to more than {limit}, half of the free space; make room, or take a smaller image"
     )]
@@ -27,20 +30,23 @@ pub enum TooMuch {
         /// The limit.
         limit: ByteSize,
     },
-    /// Files and directories.
+    /// There are too many files and directories.
     #[error("the image has more than {MAX_NODES} files")]
     Nodes,
-    /// Their paths.
+    /// The paths have too many bytes.
     #[error("the image has more than {} of names", ByteSize(MAX_NAMES))]
     Names,
 }
 
-/// What is left of an import's allowance.
+/// What is left of an import's allowance. All clones share the allowance.
 #[derive(Debug, Clone)]
 pub struct Meter {
     limit: ByteSize,
+    /// Bytes that are left.
     bytes: Rc<Cell<u64>>,
+    /// Files and directories that are left.
     nodes: Rc<Cell<u64>>,
+    /// Bytes of paths that are left.
     names: Rc<Cell<u64>>,
 }
 
@@ -56,14 +62,14 @@ impl Meter {
         }
     }
 
-    /// Takes `count` bytes off it.
+    /// Takes `count` bytes off the allowance.
     pub fn charge_bytes(&self, count: u64) -> Result<(), TooMuch> {
         let left = self.bytes.get().checked_sub(count);
         self.bytes.set(left.unwrap_or(0));
         left.map(drop).ok_or(TooMuch::Bytes { limit: self.limit })
     }
 
-    /// Takes one file or directory off it, whose path has `length` bytes.
+    /// Takes one file or directory, whose path has `length` bytes, off the allowance.
     pub fn charge_node(&self, length: usize) -> Result<(), TooMuch> {
         let left = self.nodes.get().checked_sub(1).ok_or(TooMuch::Nodes)?;
         self.nodes.set(left);
@@ -73,14 +79,14 @@ impl Meter {
     }
 }
 
-/// A reader whose bytes are charged.
+/// A reader whose bytes are taken off an allowance.
 pub struct MeteredReader<R> {
     inner: R,
     meter: Meter,
 }
 
 impl<R: Read> MeteredReader<R> {
-    /// Reads `inner` at the expense of `meter`.
+    /// A reader of `inner`, whose bytes are taken off `meter`.
     pub fn new(inner: R, meter: Meter) -> Self {
         Self { inner, meter }
     }
@@ -101,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endless_stream_ends_at_half_of_what_is_free() {
+    fn an_endless_stream_is_stopped_at_half_of_the_free_space() {
         let meter = Meter::half_of(ByteSize::mib(2));
         let mut reader = MeteredReader::new(io::repeat(0), meter.clone());
         let error = io::copy(&mut reader, &mut io::sink()).unwrap_err();
@@ -110,11 +116,15 @@ mod tests {
     }
 
     #[test]
-    fn empty_files_are_not_free() {
+    fn an_empty_file_is_charged_with_a_block() {
         let meter = Meter::half_of(ByteSize::kib(16));
         assert_eq!(meter.charge_node(1), Ok(()));
         assert_eq!(meter.charge_node(1), Ok(()));
         assert!(matches!(meter.charge_node(1), Err(TooMuch::Bytes { .. })));
+    }
+
+    #[test]
+    fn the_number_of_files_and_the_bytes_of_their_names_are_limited() {
         let meter = Meter::half_of(ByteSize::tib(100));
         let made = (0..=MAX_NODES).take_while(|_| meter.charge_node(1).is_ok());
         assert_eq!(made.count() as u64, MAX_NODES);

@@ -1,5 +1,6 @@
-//! What overlayfs will show of an image's layers, looked up without mounting anything: for the way from a program's name
-//! to its file, and for `/etc/passwd`. Links are followed inside the image only, as the container will.
+//! Following paths in stacked layers, as overlayfs will show them. A program's file and
+//! `/etc/passwd` are found in this way. Symbolic links are followed inside the image only, as they
+//! are in a container.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -9,53 +10,55 @@ use std::path::{Component, Path};
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, SFlag};
 
-use super::path::SafePath;
-use super::tree::{Directory, Kind, errno};
+use crate::image::layer::path::SafePath;
+use crate::image::layer::tree::{Directory, Kind, errno};
 
-/// Most symbolic links on the way to a file, as in the kernel.
+/// The most symbolic links on the way to a file. The kernel has the same limit.
 const MAX_LINKS: usize = 40;
-/// Longest file that is read whole.
+/// The longest file that is read whole, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
-/// An image's layers, the highest first.
+/// The stacked layers of an image.
 #[derive(Debug)]
 pub struct View {
+    /// The layers, the highest first.
     layers: Vec<Directory>,
 }
 
-/// A directory of the view: the highest layers' parts of it first, each in the layer of this number.
+/// A directory of the view: the number of each layer that has a part of the directory, and the
+/// part's path in that layer. Layers are counted from the highest, whose part comes first.
 pub type Parts = Vec<(usize, SafePath)>;
 
-/// Something that was found.
+/// Something that was found in a view.
 #[derive(Debug)]
 pub struct Found {
-    /// The layer that it is in, counted from the highest.
+    /// The number of the layer, counted from the highest.
     pub layer: usize,
-    /// Where in that.
+    /// The path in the layer.
     pub path: SafePath,
-    /// Its attributes.
+    /// The attributes.
     pub stat: FileStat,
 }
 
 impl Found {
-    /// Whether it is a regular file.
+    /// Whether a regular file was found.
     pub fn is_file(&self) -> bool {
         self.stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits()
     }
 
-    /// Whether it is a directory.
+    /// Whether a directory was found.
     pub fn is_directory(&self) -> bool {
         Kind::of(&self.stat) == Kind::Directory
     }
 
-    /// Its permissions, and what kind of thing it is.
+    /// The permissions and the kind of file (inode(7), `st_mode`).
     pub fn mode(&self) -> u32 {
         self.stat.st_mode
     }
 }
 
 impl View {
-    /// The view of layers at these directories, the lowest first.
+    /// The view of the layers in these directories, of which the lowest comes first.
     pub fn open<'a>(layers: impl DoubleEndedIterator<Item = &'a Path>) -> nix::Result<Self> {
         let layers = layers
             .rev()
@@ -64,14 +67,14 @@ impl View {
         Ok(Self { layers })
     }
 
-    /// What is at `path`, with links followed; `None` if there is nothing.
+    /// What is at `path`; `None` if nothing is there. Symbolic links are followed.
     pub fn find(&self, path: &Path) -> nix::Result<Option<Found>> {
         let mut way = vec![self.root()];
         let mut found = None;
         let mut steps = steps(path);
         let mut links = 0;
         while let Some(step) = steps.pop_front() {
-            // Something that is no directory has nothing in it.
+            // Only a directory has something in it.
             if found
                 .as_ref()
                 .is_some_and(|found: &Found| !found.is_directory())
@@ -109,10 +112,15 @@ impl View {
         }
     }
 
-    /// The parts of the directory `path`, the highest layers' first, each with the number of its layer, counted from the
-    /// highest; none if it is no directory. Those below an opaque one, which have a part in its attributes at most, are
-    /// among them if `through` says so of the opaque one's layer.
-    pub fn parts(&self, path: &SafePath, through: impl Fn(usize) -> bool) -> nix::Result<Parts> {
+    /// The parts of the directory `path`; none if `path` is no directory.
+    ///
+    /// An opaque part hides the parts below it. They are listed all the same if `sees_through`
+    /// holds for the layer of the opaque part.
+    pub fn parts(
+        &self,
+        path: &SafePath,
+        sees_through: impl Fn(usize) -> bool,
+    ) -> nix::Result<Parts> {
         let Some((parent, name)) = path.split() else {
             return Ok(self.root());
         };
@@ -120,22 +128,23 @@ impl View {
         for name in parent.as_path() {
             (_, parts) = self.step(&parts, name, |_| false)?;
         }
-        Ok(self.step(&parts, name, through)?.1)
+        Ok(self.step(&parts, name, sees_through)?.1)
     }
 
-    /// A part of a directory, open.
+    /// Opens a part of a directory.
     pub fn open_part(&self, layer: usize, path: &SafePath) -> nix::Result<Directory> {
         self.layers[layer].open(path)
     }
 
-    /// The root directory's parts.
+    /// The parts of the root directory.
     pub fn root(&self) -> Parts {
         (0..self.layers.len())
             .map(|n| (n, SafePath::default()))
             .collect()
     }
 
-    /// The content of the regular file at `path`, if there is one of a sensible size.
+    /// The content of the regular file at `path`; `None` if there is no such file. A longer file is
+    /// cut off after 4 MiB.
     pub fn read(&self, path: &Path) -> nix::Result<Option<Vec<u8>>> {
         let Some(found) = self.find(path)? else {
             return Ok(None);
@@ -153,18 +162,19 @@ impl View {
         Ok(Some(bytes))
     }
 
-    /// What a symbolic link says.
+    /// The content of a symbolic link.
     pub fn read_link(&self, found: &Found) -> nix::Result<OsString> {
         let (parent, name) = found.path.split().ok_or(Errno::EINVAL)?;
         self.layers[found.layer].open(&parent)?.read_link(name)
     }
 
-    /// What is called `name` in the directory of these parts; and its own parts, if it is a directory.
+    /// The entry `name` in the directory of these parts, and the entry's own parts if the entry is
+    /// a directory. `sees_through` is as for [`View::parts`].
     pub fn step(
         &self,
         parts: &[(usize, SafePath)],
         name: &OsStr,
-        through: impl Fn(usize) -> bool,
+        sees_through: impl Fn(usize) -> bool,
     ) -> nix::Result<(Option<Found>, Parts)> {
         let mut first = None;
         let mut below = Vec::new();
@@ -190,14 +200,14 @@ impl View {
             }
             let opaque = self.layers[*layer].open(&path)?.is_opaque()?;
             below.push((*layer, path));
-            if opaque && !through(*layer) {
+            if opaque && !sees_through(*layer) {
                 break;
             }
         }
         Ok((first, below))
     }
 
-    /// The directory of these parts itself.
+    /// The directory that has these parts.
     fn directory(&self, parts: Option<&Parts>) -> nix::Result<Option<Found>> {
         let Some((layer, path)) = parts.and_then(|parts| parts.first()) else {
             return Ok(None);
@@ -211,10 +221,13 @@ impl View {
     }
 }
 
-/// A step on the way along a path.
+/// A step along a path.
 enum Step {
+    /// To the root.
     Root,
+    /// To the parent directory.
     Up,
+    /// To the entry of this name.
     Into(OsString),
 }
 
@@ -229,7 +242,7 @@ fn steps(path: &Path) -> VecDeque<Step> {
         .collect()
 }
 
-/// Goes back to the root, or one up from where `way` leads; above the root is the root.
+/// Goes back along `way`: to the root, or to the parent. The root's parent is the root.
 fn take_back(way: &mut Vec<Parts>, step: &Step) {
     let left = match step {
         Step::Root => 1,

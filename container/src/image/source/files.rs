@@ -1,7 +1,8 @@
-//! Where an image is imported from: a directory, or a tar archive whose members are found by an index of their names.
+//! The files of an image: in a directory, or in a tar archive whose members are found by an index
+//! of their names.
 //!
-//! What is asked for is a name that the image itself gave, so it is looked up below the directory only, or among the
-//! archive's members.
+//! The names that are looked up come from the image itself. So a name is looked up only below the
+//! directory, or only among the archive's members.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -15,21 +16,21 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use serde::de::DeserializeOwned;
 
 use super::compression::Compression;
-use super::digest::Digest;
-use super::error::ImageError;
-use super::members::{ArchiveFault, MemberKind, Members};
-use super::path::SafePath;
+use crate::image::archive::members::{ArchiveFault, MemberKind, Members};
+use crate::image::digest::Digest;
+use crate::image::error::ImageError;
+use crate::image::layer::path::SafePath;
 
-/// Longest JSON file that is read.
+/// The longest JSON file that is read, in bytes.
 const MAX_JSON: u64 = 4 << 20;
-/// Most members of an archive: an image has a few for each layer.
+/// The most members that an archive may have. An image has a few members for each layer.
 const MAX_MEMBERS: usize = 100_000;
-/// Longest content of a symbolic link (`PATH_MAX`).
+/// The longest content of a symbolic link, in bytes (`PATH_MAX`).
 const MAX_LINK: usize = 4096;
-/// Most symbolic links on the way to a member.
+/// The most symbolic links on the way to a member.
 const MAX_LINKS: usize = 8;
 
-/// An image as its maker wrote it.
+/// The files of an image, as its maker wrote them.
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
@@ -48,7 +49,9 @@ enum Kind {
 /// A member of an archive.
 #[derive(Debug)]
 enum Found {
+    /// A file of `size` bytes, whose content begins at `position`.
     File { position: u64, size: u64 },
+    /// A symbolic link with this content.
     Link(OsString),
 }
 
@@ -59,7 +62,7 @@ impl Source {
             path: path.to_owned(),
             source,
         };
-        // A named pipe would be waited for, without O_NONBLOCK.
+        // Without O_NONBLOCK, opening a named pipe would wait for a writer.
         let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let opened = nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty());
         let file = File::from(opened.map_err(|errno| failed(errno.into()))?);
@@ -79,12 +82,12 @@ impl Source {
         })
     }
 
-    /// Where it is.
+    /// The path of the directory or archive.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The file `name` of the image, and how many bytes it has; `None` if there is none.
+    /// A reader of the file `name` of the image; `None` if the image has no such file.
     pub fn file(&self, name: &str) -> Result<Option<Box<dyn Read + '_>>, ImageError> {
         let Ok(path) = SafePath::parse(name.as_bytes()) else {
             return Ok(None);
@@ -111,12 +114,12 @@ impl Source {
         }
     }
 
-    /// Whether there is a file `name`.
+    /// Whether the image has a file `name`.
     pub fn has(&self, name: &str) -> Result<bool, ImageError> {
         Ok(self.file(name)?.is_some())
     }
 
-    /// The content of the file `name`, which is a short one.
+    /// The content of the file `name`. A file that is too long is an error.
     pub fn bytes(&self, name: &str) -> Result<Vec<u8>, ImageError> {
         let Some(file) = self.file(name)? else {
             return Err(ImageError::Missing {
@@ -138,7 +141,7 @@ impl Source {
         Ok(bytes)
     }
 
-    /// The JSON file `name`, whose digest has to be `digest` if one is given.
+    /// The content of the JSON file `name`. If a digest is given, the file must have it.
     pub fn json<T: DeserializeOwned>(
         &self,
         name: &str,
@@ -162,7 +165,8 @@ impl Source {
     }
 }
 
-/// The regular file `path` below `directory`; symbolic links may not lead out of it.
+/// Opens the regular file `path` below `directory`. Symbolic links may not lead out of the
+/// directory.
 fn open_below(directory: &OwnedFd, path: &Path) -> io::Result<Option<File>> {
     let how = OpenHow::new()
         .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
@@ -177,7 +181,7 @@ fn open_below(directory: &OwnedFd, path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Where the members of an archive are.
+/// Finds where in an archive its files and symbolic links are.
 fn index(file: &File, path: &Path) -> Result<HashMap<SafePath, Found>, ImageError> {
     let failed = |source| ImageError::Archive {
         path: path.to_owned(),
@@ -202,7 +206,7 @@ fn index(file: &File, path: &Path) -> Result<HashMap<SafePath, Found>, ImageErro
         let member = match members.next() {
             Ok(Some(member)) => member,
             Ok(None) => return Ok(found),
-            // The very first header is none: it is no archive at all.
+            // The very first header is broken, so the file is no archive at all.
             Err(ArchiveFault::Checksum) if found.is_empty() => return Err(unknown()),
             Err(fault) => return Err(failed(fault)),
         };
@@ -226,7 +230,8 @@ fn index(file: &File, path: &Path) -> Result<HashMap<SafePath, Found>, ImageErro
     }
 }
 
-/// The position and size of the file `path`. Older `docker save`s have a symbolic link where a layer is there twice.
+/// The position and size of the file `path`. Older versions of `docker save` write a symbolic link
+/// for a layer that the image has twice.
 fn find(members: &HashMap<SafePath, Found>, mut path: SafePath) -> Option<(u64, u64)> {
     for _ in 0..=MAX_LINKS {
         match members.get(&path)? {
@@ -240,7 +245,8 @@ fn find(members: &HashMap<SafePath, Found>, mut path: SafePath) -> Option<(u64, 
     None
 }
 
-/// Where a link with `content` in `directory` leads, if not out of the archive.
+/// The path to which a link with `content` in `directory` leads; `None` if the link leads out of
+/// the archive.
 fn resolve(directory: &SafePath, content: &Path) -> Option<SafePath> {
     let mut path = directory.as_path().to_owned();
     for component in content.components() {
@@ -282,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_an_archive_are_found_also_behind_links_inside() {
+    fn files_of_an_archive_are_found_also_behind_links_that_stay_inside() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("image.tar");
         fs::write(&path, archive()).unwrap();
@@ -318,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_archive_is_refused() {
+    fn a_file_that_is_no_archive_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let refused = |name: &str, content: &[u8]| {
             let path = directory.path().join(name);

@@ -1,4 +1,4 @@
-//! What the store says of an image, in a file of its own.
+//! What the store records of an image, in a file of its own.
 
 use std::collections::HashSet;
 use std::fs;
@@ -7,32 +7,33 @@ use std::path::Path;
 use oci_spec::image::Config;
 use serde::{Deserialize, Serialize};
 
-use super::digest::Digest;
-use super::error::ImageError;
-use super::name::ImageName;
+use crate::image::digest::Digest;
+use crate::image::error::ImageError;
+use crate::image::name::ImageName;
 
 /// An imported image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
-    /// What it is called here.
+    /// The image's name in the store.
     pub name: ImageName,
-    /// The digest of its configuration.
+    /// The digest of the image's configuration.
     pub id: Digest,
-    /// When its maker says it was made.
+    /// When the image was made, as its maker says.
     pub created: Option<String>,
-    /// Its layers, the lowest first.
+    /// The image's layers, the lowest first.
     pub layers: Vec<Digest>,
-    /// Bytes of the files in its layers.
+    /// Bytes of the files in the image's layers.
     pub bytes: u64,
-    /// The layers that are stacked: without those that a higher one hides wholly or that come again higher up, and with
-    /// one of our own where directories need their attributes back ([`super::implied`]).
+    /// The layers that are stacked, the lowest first. Layers are left out that a higher layer hides
+    /// wholly, or that come again higher up. Where directories need their attributes back, a layer
+    /// of isobench's own is on top ([`implied`](crate::image::view::implied)).
     pub stacked: Vec<Digest>,
-    /// How its programs are to be run.
+    /// How programs of the image are to be run.
     pub config: Option<Config>,
 }
 
 impl Image {
-    /// Every layer that it needs, once.
+    /// Every layer that the image needs, once.
     pub fn all_layers(self) -> HashSet<Digest> {
         self.layers.into_iter().chain(self.stacked).collect()
     }
@@ -47,10 +48,12 @@ impl Image {
     }
 }
 
-/// The layers of `all`, lowest first, that have a part in what is seen.
+/// The layers of `all`, lowest first, that have to be stacked. Each layer comes with whether it
+/// hides everything below.
 ///
-/// Below one that hides everything nothing is seen. Of one that comes twice the lower may go, and has to, because overlayfs
-/// refuses a directory twice: whatever it has, the higher one has again, on top of all that came between.
+/// Below a layer that hides everything nothing is seen. If a layer comes twice, only the higher one
+/// is stacked: it has everything that the lower one has, on top of the layers between, and
+/// overlayfs refuses the same directory twice.
 pub fn stacked(all: &[(Digest, bool)]) -> Vec<Digest> {
     let mut kept: Vec<Digest> = Vec::new();
     for (layer, hides_all_below) in all.iter().rev() {
@@ -70,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hidden_and_repeated_layers_are_not_stacked() {
+    fn a_layer_that_is_hidden_or_comes_again_is_not_stacked() {
         let layer = |text: &str| Digest::of(text.as_bytes());
         let plain = |text: &str| (layer(text), false);
         let all = [plain("a"), plain("b"), plain("a"), plain("c")];

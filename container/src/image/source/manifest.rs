@@ -1,8 +1,8 @@
-//! Which configuration and layers make up the image in a [`Source`]: the OCI layout's indexes and manifests, or the
-//! `manifest.json` of `docker save`.
+//! Which configuration and layers make up the image in a [`Source`]. The OCI layout says so in
+//! indexes and manifests, `docker save` says so in `manifest.json`.
 //!
-//! Newer versions of docker write both into one archive; then the OCI half is read, because only that has the digest of
-//! everything.
+//! Newer versions of docker write both into one archive. Then the OCI layout is read, because only
+//! that has the digest of everything.
 
 use std::fmt::Display;
 
@@ -12,13 +12,13 @@ use oci_spec::image::{
 use serde::Deserialize;
 
 use super::compression::Compression;
-use super::digest::Digest;
-use super::error::ImageError;
-use super::source::Source;
+use super::files::Source;
+use crate::image::digest::Digest;
+use crate::image::error::ImageError;
 
-/// Most layers: overlayfs takes 500, and other engines no more than this.
+/// The most layers that an image may have. Overlayfs takes 500, other engines no more than this.
 pub const MAX_LAYERS: usize = 127;
-/// Most indexes on the way to a manifest.
+/// The most indexes on the way to a manifest.
 const MAX_INDEXES: usize = 4;
 
 /// The annotation with a manifest's tag or name.
@@ -26,33 +26,34 @@ const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The annotation with an image's whole name, as docker and containerd write it beside a tag.
 const IMAGE_NAME: &str = "io.containerd.image.name";
 
-/// An image whose parts are known, but not yet read.
+/// An image whose parts are known, but whose layers are not yet read.
 #[derive(Debug)]
 pub struct Resolved {
-    /// What it calls itself.
+    /// The name that the image has in the source.
     pub name: Option<String>,
-    /// The digest of its configuration: its identity.
+    /// The digest of the configuration, which is the image's identity.
     pub id: Digest,
-    /// How its programs are to be run.
+    /// How programs of the image are to be run.
     pub config: ImageConfiguration,
-    /// Its layers, lowest first.
+    /// The layers, lowest first.
     pub layers: Vec<LayerBlob>,
 }
 
-/// A layer as it lies in the source.
+/// A layer as the source has it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct LayerBlob {
-    /// Its file's name.
+    /// The name of the layer's file.
     pub file: String,
-    /// The file's digest, where the manifest gives one.
+    /// The digest of the file, if the manifest gives one.
     pub digest: Option<Digest>,
-    /// How it is compressed; unknown where no media type says it.
+    /// How the file is compressed, if a media type says so.
     pub compression: Option<Compression>,
-    /// The digest of the archive in plain: the layer's identity.
+    /// The digest of the decompressed archive, which is the layer's identity.
     pub diff_id: Digest,
 }
 
-/// Finds the image in `source`, or the one called `reference` if it holds many.
+/// Finds the image in `source`. If the source holds many images, the image is the one that is
+/// called `reference`.
 pub fn resolve(source: &Source, reference: Option<&str>) -> Result<Resolved, ImageError> {
     if source.has("oci-layout")? && source.has("index.json")? {
         resolve_layout(source, reference)
@@ -65,6 +66,7 @@ pub fn resolve(source: &Source, reference: Option<&str>) -> Result<Resolved, Ima
     }
 }
 
+/// The file of an OCI layout that has this digest.
 fn blob(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
@@ -101,7 +103,7 @@ fn unknown(what: impl Display, media_type: &MediaType) -> ImageError {
     }
 }
 
-/// The names of a manifest in an index, the fullest first.
+/// The names that an index gives to a manifest, the fullest first.
 fn names(manifest: &Descriptor) -> Vec<String> {
     let annotations = manifest.annotations().as_ref();
     let named = |key| annotations.and_then(|all| all.get(key)).cloned();
@@ -111,7 +113,7 @@ fn names(manifest: &Descriptor) -> Vec<String> {
         .collect()
 }
 
-/// The manifest for this machine that is called `reference`, or the only one.
+/// The manifest for this machine that is called `reference`, or the only manifest.
 fn choose<'a>(
     source: &Source,
     manifests: &'a [Descriptor],
@@ -142,18 +144,12 @@ fn choose<'a>(
                 .collect::<Vec<_>>(),
         )
     };
-    one(
-        source,
-        &chosen,
-        reference,
-        |a, b| a.digest() == b.digest(),
-        choices,
-    )
-    .copied()
+    let same = |a: &&Descriptor, b: &&Descriptor| a.digest() == b.digest();
+    only(source, &chosen, reference, same, choices).copied()
 }
 
-/// The only one of `chosen`, or one of many that are the same.
-fn one<'a, T>(
+/// The only element of `chosen`, or the first if all are the same.
+fn only<'a, T>(
     source: &Source,
     chosen: &'a [T],
     reference: Option<&str>,
@@ -175,7 +171,7 @@ fn one<'a, T>(
     }
 }
 
-/// Names for a message; they come from the image, and there may be many.
+/// Names for a message. They come from the image, and there may be many.
 fn list(names: &[String]) -> String {
     const SHOWN: usize = 8;
     if names.is_empty() {
@@ -214,7 +210,7 @@ fn from_manifest(
     with_layers(name, id, config, layers)
 }
 
-/// How a layer of `media_type` is compressed, if that is a layer's.
+/// How a layer of `media_type` is compressed; `None` if the media type is none of a layer.
 fn compression(media_type: &MediaType) -> Option<Compression> {
     match media_type.as_ref() {
         "application/vnd.oci.image.layer.v1.tar"
@@ -246,7 +242,7 @@ fn configuration(
     Ok(config)
 }
 
-/// Pairs layers with the diff ids that the configuration has for them.
+/// The image of these layers, each with the diff id that the configuration has for it.
 fn with_layers(
     name: Option<String>,
     id: Digest,
@@ -301,8 +297,9 @@ fn resolve_docker(source: &Source, reference: Option<&str>) -> Result<Resolved, 
     };
     let chosen: Vec<&DockerImage> = images.iter().filter(called).collect();
     let choices = || list(&images.iter().flat_map(tags).collect::<Vec<_>>());
-    let image = one(source, &chosen, reference, |a, b| a == b, choices)?;
-    // The configuration is named after its digest: `HEX.json`, or `blobs/sha256/HEX` as in an OCI layout.
+    let image = only(source, &chosen, reference, |a, b| a == b, choices)?;
+    // The file of the configuration is named after its digest: `HEX.json`, or `blobs/sha256/HEX` as
+    // in an OCI layout.
     let stem = image.config.rsplit('/').next().unwrap_or_default();
     let named = Digest::from_hex(stem.strip_suffix(".json").unwrap_or(stem));
     let config = configuration(source, &image.config, named.as_ref())?;

@@ -1,6 +1,7 @@
-//! How layers are compressed, and reading them in plain.
+//! How layers are compressed, and decompressing them.
 //!
-//! Both decoders are pure Rust: what they read comes from anywhere, and an import may run as root.
+//! Both decoders are pure Rust, because their input may come from anybody and an import may run as
+//! root.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -8,26 +9,27 @@ use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-/// What the first bytes of compressed data are.
+/// The first bytes of data that gzip has compressed.
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+/// The first bytes of data that zstd has compressed.
 const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
-/// How much zstd decodes at a time.
+/// How many bytes zstd decodes at a time.
 const CHUNK: usize = 256 * 1024;
 
-/// A way to compress.
+/// How data are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
-    /// Plain.
+    /// Not at all.
     None,
-    /// RFC 1952.
+    /// By gzip (RFC 1952).
     Gzip,
-    /// RFC 8878.
+    /// By zstd (RFC 8878).
     Zstd,
 }
 
 impl Compression {
-    /// What data that begins with `bytes` is compressed with.
+    /// How data are compressed that begin with `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         if bytes.starts_with(GZIP_MAGIC) {
             Self::Gzip
@@ -38,7 +40,7 @@ impl Compression {
         }
     }
 
-    /// Reads `inner` in plain.
+    /// A reader of the decompressed content of `inner`.
     pub fn reader<'a>(self, inner: impl Read + 'a) -> Box<dyn Read + 'a> {
         match self {
             Self::None => Box::new(inner),
@@ -48,12 +50,13 @@ impl Compression {
     }
 }
 
-/// All frames of a zstd stream, one after the other; the crate's own reader ends with the first. Some tools write many,
-/// and skippable ones between. The crate refuses windows above 128 MiB, which bounds its memory.
+/// A reader of all frames of a zstd stream, one after the other. ruzstd's own reader ends with the
+/// first frame, and some tools write many, with skippable ones between. ruzstd refuses windows
+/// above 128 MiB, which bounds its memory.
 struct ZstdReader<R> {
     source: R,
     decoder: FrameDecoder,
-    /// Whether the decoder has a frame.
+    /// Whether the decoder is in the middle of a frame, or at its end.
     in_frame: bool,
 }
 
@@ -66,7 +69,7 @@ impl<R: BufRead> ZstdReader<R> {
         }
     }
 
-    /// Goes to the next frame with data; false at the stream's end.
+    /// Goes to the next frame with data, and tells whether there is one.
     fn next_frame(&mut self) -> io::Result<bool> {
         while !self.source.fill_buf()?.is_empty() {
             match self.decoder.reset(&mut self.source) {
@@ -138,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn all_parts_of_a_stream_are_read() {
+    fn all_frames_of_a_stream_are_read() {
         let bytes: Vec<u8> = (0..1_000_000_u32).map(|n| (n / 1000 % 251) as u8).collect();
         assert_eq!(plain(&gzip(&bytes)).unwrap(), bytes);
         assert_eq!(
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_garbage_is_refused() {
+    fn a_stream_that_is_cut_off_or_ends_in_garbage_is_refused() {
         let bytes = [7; 5000];
         for compressed in [gzip(&bytes), zstd(&bytes)] {
             assert!(plain(&compressed[..compressed.len() - 3]).is_err());

@@ -1,4 +1,4 @@
-//! From an image and what the user asks for to the program that a container runs, as other runtimes find it.
+//! The program that a container of an image runs. It is found as other runtimes find it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -7,36 +7,37 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use oci_spec::image::Config;
 
-use super::error::ImageError;
-use super::record::Image;
-use super::store::HeldLayers;
-use super::user::{self, Account};
-use super::view::View;
+use super::account::{self, Account};
+use crate::image::error::ImageError;
+use crate::image::store::directory::HeldLayers;
+use crate::image::store::record::Image;
+use crate::image::view::lookup::View;
 use crate::isolation::id_map::IdMap;
 use crate::user::User;
 
-/// Where programs are, if the image doesn't say.
+/// The directories of programs, for an image whose environment has no `PATH`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What a container of an image is to run.
+/// The program that a container of an image is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
-    /// Its path inside.
+    /// The program's path in the image.
     pub path: PathBuf,
-    /// Its arguments.
+    /// The program's arguments, without its name.
     pub arguments: Vec<OsString>,
-    /// Its whole environment.
+    /// The program's whole environment, as `KEY=VALUE`.
     pub environment: Vec<OsString>,
-    /// Where it starts.
+    /// The directory in which the program starts.
     pub working_directory: PathBuf,
-    /// Who it runs as.
+    /// The user that the program runs as.
     pub user: User,
 }
 
-/// The program that `command` means in `image`, or the image's own if it is empty; with `environment` over the image's.
+/// The program that `command` means in `image`; for an empty command, the image's own program.
+/// Variables of `environment` take precedence over those of the image.
 ///
 /// # Errors
-/// The image has no such program, or can't have it run.
+/// The image has no such program, or the program cannot be run as the image says.
 pub fn program(
     image: &Image,
     layers: &HeldLayers,
@@ -47,7 +48,7 @@ pub fn program(
     let config = image.config.clone().unwrap_or_default();
     let unreadable = |errno: Errno| ImageError::Damaged {
         name: image.name.clone(),
-        what: format!("its layers can't be read: {errno}"),
+        what: format!("its layers cannot be read: {errno}"),
     };
     let view = View::open(layers.paths.iter().map(PathBuf::as_path)).map_err(unreadable)?;
     let account = account(image, &view, &config, ids)?;
@@ -73,12 +74,14 @@ pub fn program(
     })
 }
 
+/// The command that the image itself names.
 fn own_command(config: &Config) -> Vec<OsString> {
     let parts = [config.entrypoint(), config.cmd()];
     let parts = parts.into_iter().flatten().flatten();
     parts.map(OsString::from).collect()
 }
 
+/// The account that the image's programs run as.
 fn account(image: &Image, view: &View, config: &Config, ids: IdMap) -> Result<Account, ImageError> {
     let text = config.user().as_deref().unwrap_or_default();
     let refused = |why| ImageError::User {
@@ -86,7 +89,8 @@ fn account(image: &Image, view: &View, config: &Config, ids: IdMap) -> Result<Ac
         user: text.to_owned(),
         why,
     };
-    let found = user::find(view, text).map_err(|_| refused("and its /etc/passwd can't be read"))?;
+    let found = account::find(view, text);
+    let found = found.map_err(|_| refused("and its /etc/passwd cannot be read"))?;
     let mut account = found.map_err(refused)?;
     if !ids.changes_user() {
         if (account.user.uid, account.user.gid) != (0, 0) {
@@ -96,9 +100,8 @@ fn account(image: &Image, view: &View, config: &Config, ids: IdMap) -> Result<Ac
         }
         account.user.groups.clear();
     }
-    let User { uid, gid, groups } = &account.user;
-    let all = [uid, gid].into_iter().chain(groups);
-    if all.copied().any(|id| ids.on_host(id.into()).is_none()) {
+    let is_unmapped = |id: u32| ids.on_host(id.into()).is_none();
+    if account.user.ids().any(is_unmapped) {
         return Err(refused(
             "but only ids up to 65535 are mapped into a container",
         ));
@@ -106,7 +109,8 @@ fn account(image: &Image, view: &View, config: &Config, ids: IdMap) -> Result<Ac
     Ok(account)
 }
 
-/// The image's environment with `own` over it, and what every program expects.
+/// What every program expects in its environment, then the image's environment, then `own`. The
+/// last variable of a name counts.
 fn merge(config: &Config, own: &[OsString], home: Option<&str>) -> Vec<OsString> {
     let mut merged: Vec<OsString> = Vec::new();
     let expected = [
@@ -122,11 +126,13 @@ fn merge(config: &Config, own: &[OsString], home: Option<&str>) -> Vec<OsString>
     merged
 }
 
+/// The name of a variable.
 fn key(variable: &OsStr) -> &[u8] {
     let bytes = variable.as_bytes();
     bytes.split(|byte| *byte == b'=').next().unwrap_or(bytes)
 }
 
+/// The directory in which the image's programs start.
 fn working_directory(image: &Image, view: &View, config: &Config) -> Result<PathBuf, ImageError> {
     let directory = Path::new("/").join(config.working_dir().as_deref().unwrap_or_default());
     let found = view.find(&directory).ok().flatten();
@@ -139,7 +145,7 @@ fn working_directory(image: &Image, view: &View, config: &Config) -> Result<Path
     })
 }
 
-/// The path of the program `name`: looked up along PATH, unless it has a slash.
+/// The path of the program `name`. A name without a slash is looked up along PATH.
 fn find(
     image: &Image,
     view: &View,

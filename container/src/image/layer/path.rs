@@ -1,7 +1,8 @@
-//! Names in archives, made safe: every one becomes a relative path of plain components, or is refused.
+//! Names in archives, made safe: each name becomes a relative path of plain components, or is
+//! refused.
 //!
-//! Nothing is repaired. An archive with `/etc/passwd` or `a/../../b` in it was made by a broken tool or by someone who
-//! tries something; leaving out the slash would unpack something that nobody meant.
+//! No name is repaired. An archive with `/etc/passwd` or `a/../../b` in it was made by a broken
+//! tool or by an attacker. Leaving out the slash would unpack something that nobody meant.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -9,31 +10,33 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// Longest path, in bytes: half of what the kernel takes, so that the store's own path fits before it.
+/// The longest path, in bytes: half of what the kernel takes, so that the store's own path fits
+/// before it.
 const MAX_LENGTH: usize = 2048;
-/// Most components: removing a tree holds a descriptor open for each level of it.
+/// The most components of a path. Removing a tree holds a descriptor open for each level.
 const MAX_DEPTH: usize = 256;
-/// Longest component (`NAME_MAX`).
+/// The longest component, in bytes (`NAME_MAX`).
 const MAX_COMPONENT: usize = 255;
 
 /// Why a name is no [`SafePath`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathFault {
-    /// It begins with a slash.
+    /// The name begins with a slash.
     #[error("is absolute")]
     Absolute,
-    /// It has `..` in it.
+    /// The name has `..` in it.
     #[error("has `..` in it")]
     Parent,
-    /// It has a zero byte in it.
+    /// The name has a zero byte in it.
     #[error("has a zero byte in it")]
     ZeroByte,
-    /// It is longer or deeper than any honest one.
+    /// The name is longer or deeper than any honest name.
     #[error("is too long or too deep")]
     TooLong,
 }
 
-/// A relative path of plain components; the empty one is the root itself. In JSON it is an array of bytes.
+/// A relative path of plain components. The empty path is the root itself. In JSON a path is an
+/// array of bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
 pub struct SafePath {
@@ -41,7 +44,7 @@ pub struct SafePath {
 }
 
 impl SafePath {
-    /// Reads a name of an archive. `.` and empty components say nothing and are left out.
+    /// Reads a name of an archive. Empty components and `.` mean nothing and are left out.
     pub fn parse(name: &[u8]) -> Result<Self, PathFault> {
         if name.contains(&0) {
             return Err(PathFault::ZeroByte);
@@ -67,17 +70,17 @@ impl SafePath {
         })
     }
 
-    /// Whether it is the root itself.
+    /// Whether this is the root itself.
     pub fn is_root(&self) -> bool {
         self.path.as_os_str().is_empty()
     }
 
-    /// As a path.
+    /// This path in the standard library's type.
     pub fn as_path(&self) -> &Path {
         &self.path
     }
 
-    /// The directory and the name in it; `None` for the root.
+    /// The parent directory, and the name in that directory; `None` for the root.
     pub fn split(&self) -> Option<(Self, &OsStr)> {
         let name = self.path.file_name()?;
         let parent = self.path.parent().unwrap_or(Path::new(""));
@@ -89,14 +92,16 @@ impl SafePath {
         ))
     }
 
-    /// What has the name `name` in this directory. `name` is a component: not empty, without a slash, not `..`.
+    /// The path of `name` in this directory. `name` is one component: it is not empty, has no slash
+    /// and is not `..`.
     pub fn child(&self, name: &OsStr) -> Self {
         Self {
             path: self.path.join(name),
         }
     }
 
-    /// The directories on the way to it, outermost first, without the root and itself.
+    /// The directories on the way to this path, outermost first, without the root and the path
+    /// itself.
     pub fn parents(&self) -> Vec<Self> {
         let mut parents: Vec<Self> = self
             .path
@@ -135,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_tools_write_is_taken() {
+    fn names_that_tools_write_are_taken() {
         for (name, path) in [
             ("etc/passwd", "etc/passwd"),
             ("./etc/", "etc"),
@@ -150,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_out_is_refused() {
+    fn names_that_lead_out_or_are_absurd_are_refused() {
         for (name, fault) in [
             ("/etc/passwd", PathFault::Absolute),
             ("/", PathFault::Absolute),
@@ -188,8 +193,8 @@ mod tests {
             ],
         ) {
             if let Ok(safe) = SafePath::parse(&name) {
-                prop_assert!(safe.as_path().components().all(|c| matches!(c, Component::Normal(_))));
-                // As often as it is parsed.
+                let mut components = safe.as_path().components();
+                prop_assert!(components.all(|c| matches!(c, Component::Normal(_))));
                 let again = SafePath::parse(safe.as_path().as_os_str().as_bytes());
                 prop_assert_eq!(again.unwrap(), safe);
             }

@@ -1,10 +1,11 @@
-//! The directory that a layer is unpacked to, changed only relative to its descriptor.
+//! The directory that a layer is unpacked to. It is changed only relative to its descriptor.
 //!
-//! A layer is written by whoever made the image, and an import may run as root. So no path of it is ever given to a
-//! call that follows links: a directory is opened by openat2(2) with `RESOLVE_BENEATH`, `RESOLVE_NO_SYMLINKS` and
-//! `RESOLVE_NO_XDEV`, under which the kernel refuses any symbolic link, `..` or mount on the way; and what is made
-//! in it is made by calls that take the directory's descriptor and one plain component, and don't follow that. Whatever a
-//! layer makes, in whatever order, nothing outside of the directory can be named.
+//! A layer is written by whoever made the image, and an import may run as root. So no path of a
+//! layer is ever given to a call that follows links. A directory is opened by openat2(2) with
+//! `RESOLVE_BENEATH`, `RESOLVE_NO_SYMLINKS` and `RESOLVE_NO_XDEV`: then the kernel refuses any
+//! symbolic link, `..` or mount on the way. A file is made by calls that take the directory's
+//! descriptor and one plain component, and do not follow a link. Whatever a layer makes, in any
+//! order, nothing outside of the directory can be named.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,22 +20,23 @@ use nix::unistd::{UnlinkatFlags, linkat, mkfifoat, symlinkat, unlinkat};
 use super::extended;
 use super::path::SafePath;
 
-/// How overlayfs marks a directory that hides those of the layers below, in a user namespace.
+/// The attribute by which a directory hides those of the layers below, for overlayfs in a user
+/// namespace.
 const OPAQUE: &[u8] = b"user.overlay.opaque";
 
-/// What a tree has at a path.
+/// The kind of thing that a tree has at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A directory.
     Directory,
-    /// Overlayfs's mark that the layers below have nothing here: a character device 0/0.
+    /// A character device 0/0, by which overlayfs hides what the layers below have at the path.
     Whiteout,
     /// Something else.
     Other,
 }
 
 impl Kind {
-    /// What `stat` is of.
+    /// The kind of thing that `stat` describes.
     pub fn of(stat: &FileStat) -> Self {
         match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
             SFlag::S_IFDIR => Self::Directory,
@@ -44,14 +46,14 @@ impl Kind {
     }
 }
 
-/// A directory in the tree, open.
+/// An open directory of the tree.
 #[derive(Debug)]
 pub struct Directory {
     descriptor: OwnedFd,
 }
 
 impl Directory {
-    /// Opens the tree at `path`, which is the store's.
+    /// Opens the root of the tree at `path`, which is a path of the store.
     pub fn open_root(path: &Path) -> nix::Result<Self> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let descriptor = nix::fcntl::open(path, flags, Mode::empty())?;
@@ -77,7 +79,7 @@ impl Directory {
         Ok(Self { descriptor })
     }
 
-    /// What is called `name` in here.
+    /// The kind of the entry `name`; `None` if there is no such entry.
     pub fn kind(&self, name: &OsStr) -> nix::Result<Option<Kind>> {
         match self.stat(name) {
             Ok(stat) => Ok(Some(Kind::of(&stat))),
@@ -86,53 +88,54 @@ impl Directory {
         }
     }
 
-    /// The attributes of what is called `name` in here.
+    /// The attributes of the entry `name`.
     pub fn stat(&self, name: &OsStr) -> nix::Result<FileStat> {
         fstatat(&self.descriptor, name, AtFlags::AT_SYMLINK_NOFOLLOW)
     }
 
-    /// Makes a directory for nobody else as yet.
+    /// Makes the directory `name`, which only this user may enter as yet.
     pub fn make_directory(&self, name: &OsStr) -> nix::Result<()> {
         mkdirat(&self.descriptor, name, Mode::S_IRWXU)
     }
 
-    /// Makes a file for nobody else as yet.
+    /// Makes the file `name`, which only this user may open as yet.
     pub fn make_file(&self, name: &OsStr) -> nix::Result<File> {
         let flags =
             OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         openat(&self.descriptor, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
     }
 
-    /// Makes a symbolic link.
+    /// Makes the symbolic link `name` with this content.
     pub fn make_link(&self, name: &OsStr, content: &OsStr) -> nix::Result<()> {
         symlinkat(content, &self.descriptor, name)
     }
 
-    /// Makes a named pipe.
+    /// Makes the named pipe `name`.
     pub fn make_fifo(&self, name: &OsStr) -> nix::Result<()> {
         mkfifoat(&self.descriptor, name, Mode::S_IRUSR | Mode::S_IWUSR)
     }
 
-    /// Marks that the layers below have nothing called `name` here. The kernel lets any user make such a device.
+    /// Hides the entries `name` of the layers below. The kernel lets any user make such a device.
     pub fn make_whiteout(&self, name: &OsStr) -> nix::Result<()> {
         mknodat(&self.descriptor, name, SFlag::S_IFCHR, Mode::empty(), 0)
     }
 
-    /// Marks that the layers below have nothing in this directory.
+    /// Hides everything that the layers below have in this directory.
     pub fn make_opaque(&self) -> nix::Result<()> {
         extended::write(&self.descriptor, OPAQUE, b"y")
     }
 
-    /// Whether it is marked so.
+    /// Whether this directory hides everything that the layers below have in it.
     pub fn is_opaque(&self) -> nix::Result<bool> {
         match extended::is(&self.descriptor, OPAQUE, b"y") {
-            // A file system that can't say so, such as the tmpfs of a Linux before 6.6, hasn't been told so.
+            // The file system has no such attributes, as tmpfs before Linux 6.6, so this directory
+            // cannot have been given one.
             Err(Errno::EOPNOTSUPP) => Ok(false),
             other => other,
         }
     }
 
-    /// Gives what is called `from` in the directory `other` the name `name` in this one, too.
+    /// Makes `name` one more name of the entry `from` of the directory `other`.
     pub fn make_hard_link(&self, name: &OsStr, other: &Self, from: &OsStr) -> nix::Result<()> {
         linkat(
             &other.descriptor,
@@ -143,7 +146,7 @@ impl Directory {
         )
     }
 
-    /// Removes what is called `name`; a directory only if it is empty.
+    /// Removes the entry `name`, which is of `kind`. A directory is removed only if it is empty.
     pub fn remove(&self, name: &OsStr, kind: Kind) -> nix::Result<()> {
         let flag = match kind {
             Kind::Directory => UnlinkatFlags::RemoveDir,
@@ -152,7 +155,7 @@ impl Directory {
         unlinkat(&self.descriptor, name, flag)
     }
 
-    /// Opens the file called `name` to read it, if it is a regular one.
+    /// Opens the regular file `name` for reading; `None` if `name` is something else.
     pub fn open_file(&self, name: &OsStr) -> nix::Result<Option<File>> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
         let file = File::from(openat(&self.descriptor, name, flags, Mode::empty())?);
@@ -160,24 +163,24 @@ impl Directory {
         Ok(metadata.is_file().then_some(file))
     }
 
-    /// The content of the symbolic link called `name`.
+    /// The content of the symbolic link `name`.
     pub fn read_link(&self, name: &OsStr) -> nix::Result<std::ffi::OsString> {
         nix::fcntl::readlinkat(&self.descriptor, name)
     }
 
-    /// The directory as a file, for what takes one.
+    /// A copy of the directory's descriptor, for calls that take a file.
     pub fn file(&self) -> nix::Result<File> {
         let copy = self.descriptor.as_fd().try_clone_to_owned();
         copy.map(File::from).map_err(|e| errno(&e))
     }
 
-    /// For calls that take a directory and a name.
+    /// The directory's descriptor, for calls that take a directory and a name.
     pub fn descriptor(&self) -> &OwnedFd {
         &self.descriptor
     }
 }
 
-/// The number of an error of the kernel's.
+/// The kernel's number of `error`.
 pub fn errno(error: &std::io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }

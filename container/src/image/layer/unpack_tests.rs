@@ -1,4 +1,4 @@
-//! Layers that tools make, and layers that attack.
+//! Layers as tools make them, and layers that attack.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -9,11 +9,12 @@ use isobench_testing::{Need, skip};
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
-use super::super::extended;
 use super::*;
+use crate::image::layer::extended;
+use crate::image::layer::meter::TooMuch;
 use crate::privilege::Privilege;
 
-/// A layer being written.
+/// A layer that is being written.
 pub struct Layer {
     builder: Builder<Vec<u8>>,
 }
@@ -24,7 +25,7 @@ impl Layer {
         Self { builder }
     }
 
-    /// Adds a member with any name: the builder's own functions refuse what attackers write.
+    /// Adds a member with any name. The builder's own functions refuse names that attackers write.
     pub fn add(mut self, name: &str, kind: EntryType, link: &str, content: &[u8]) -> Self {
         let mut header = header(kind, content.len() as u64, 0o644);
         header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
@@ -86,7 +87,8 @@ fn meter() -> Meter {
     Meter::half_of(ByteSize::gib(1))
 }
 
-/// Unpacks `layer` into a directory of a temporary one, beside which a secret lies.
+/// Unpacks `layer` into the directory `root` of a temporary directory, which has a file `secret`
+/// too.
 fn unpacked(layer: Layer) -> (TempDir, Result<LayerFacts, LayerFault>) {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("secret"), "secret").unwrap();
@@ -102,7 +104,7 @@ fn at_root(directory: &TempDir, path: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn files_come_with_their_content_owner_mode_time_and_attributes() {
+fn files_have_their_content_owner_mode_time_and_attributes() {
     let layer = Layer::new()
         .directory("d", 0o1777)
         .attribute("user.a", b"1\n2")
@@ -143,7 +145,7 @@ fn files_come_with_their_content_owner_mode_time_and_attributes() {
 }
 
 #[test]
-fn whiteouts_and_opaque_directories_are_overlayfs_s() {
+fn whiteouts_and_opaque_directories_are_made_for_overlayfs() {
     let layer = Layer::new()
         .file("d/.wh.gone", "")
         .file("o/.wh..wh..opq", "")
@@ -178,7 +180,7 @@ fn whiteouts_and_opaque_directories_are_overlayfs_s() {
 }
 
 #[test]
-fn nothing_outside_of_the_layer_is_reached() {
+fn no_layer_reaches_anything_outside() {
     let outside = [
         Layer::new().file("/absolute", "x"),
         Layer::new().file("../secret", "x"),
@@ -220,7 +222,7 @@ fn nothing_outside_of_the_layer_is_reached() {
 }
 
 #[test]
-fn a_link_is_replaced_and_not_followed() {
+fn a_link_that_another_member_replaces_is_not_followed() {
     let layer = Layer::new()
         .link("a", "../secret")
         .file("a", "mine")
@@ -239,7 +241,7 @@ fn a_link_is_replaced_and_not_followed() {
 }
 
 #[test]
-fn a_directory_that_may_not_be_entered_is_filled_first() {
+fn a_directory_that_may_not_be_entered_is_filled_before() {
     let layer = Layer::new()
         .directory("d", 0)
         .directory("d/e", 0o555)
@@ -248,7 +250,7 @@ fn a_directory_that_may_not_be_entered_is_filled_first() {
     result.unwrap();
     let mode = |path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(at_root(&directory, "d")), 0);
-    crate::image::remove::remove_tree(&directory.path().join("root")).unwrap();
+    crate::image::store::remove::remove_tree(&directory.path().join("root")).unwrap();
 }
 
 #[test]
@@ -301,12 +303,7 @@ fn a_layer_larger_than_its_allowance_is_stopped() {
     let LayerFault::Read { source } = fault else {
         panic!("{fault}");
     };
-    assert!(
-        source
-            .get_ref()
-            .unwrap()
-            .is::<crate::image::meter::TooMuch>()
-    );
+    assert!(source.get_ref().unwrap().is::<TooMuch>());
     let size = fs::metadata(directory.path().join("zeros")).unwrap().len();
     assert!(size <= 1 << 20, "{size}");
 }

@@ -1,30 +1,37 @@
-//! Directories of which a layer says nothing, but that something in them is changed.
+//! Directories that a layer's archive implies, without saying anything about their attributes.
 //!
-//! Some tools, umoci among them, write `home/user/file` without a member for `home/user`. Overlayfs shows a directory with the
-//! attributes of the highest layer that has it, so this one would come to belong to root. Layers are shared, and what another
-//! image has below is not for this one's layer to say. So an image that needs it gets a layer of our own on top: those directories
-//! alone, empty, with the attributes that they have in the highest layer that does speak of them. An opaque one is asked for too:
-//! it hides what is in the directory, and says nothing of the directory itself.
+//! Some tools, umoci among them, write `home/user/file` without a member for `home/user`. Overlayfs
+//! shows a directory with the attributes of the highest layer that has it, so `home/user` would
+//! come to belong to root.
 //!
-//! A directory that only one layer has, and which has whiteouts, gets into it too: overlayfs looks for them only where it merges,
-//! and would list them here as files that can't be looked at.
+//! The layer itself cannot be mended: images share layers, and two images can have different layers
+//! below. So an image that needs it gets one more layer on top. That layer holds those directories
+//! alone, empty, with the attributes that they have in the highest layer that says something about
+//! them. A layer below an opaque directory counts here too, because an opaque directory hides what
+//! is in it and says nothing about itself.
+//!
+//! The layer on top also holds each directory that has whiteouts and that only one layer has:
+//! overlayfs looks for whiteouts only in directories that it merges, and would otherwise list them
+//! as files that cannot be opened.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::attributes::Attributes;
-use super::digest::Digest;
-use super::path::SafePath;
-use super::tree::Directory;
-use super::unpack::LayerFacts;
-use super::view::View;
+use super::lookup::View;
+use crate::image::digest::Digest;
+use crate::image::layer::attributes::Attributes;
+use crate::image::layer::path::SafePath;
+use crate::image::layer::tree::Directory;
+use crate::image::layer::unpack::LayerFacts;
 use crate::isolation::id_map::IdMap;
 
-/// The directories of the layer on top, with their attributes; empty if none is needed.
+/// The directories of the layer on top, with their attributes. If there are none, no layer is
+/// needed.
 pub type Restored = BTreeMap<SafePath, Attributes>;
 
-/// What has to be restored in `view`, of whose layers `facts` are known, the highest layer's first.
+/// The directories that have to be restored in `view`. `facts` are the facts of its layers, of
+/// which the highest comes first.
 pub fn restored(view: &View, facts: &[&LayerFacts]) -> nix::Result<Restored> {
     let mut restored = BTreeMap::new();
     let paths = facts
@@ -44,7 +51,7 @@ pub fn restored(view: &View, facts: &[&LayerFacts]) -> nix::Result<Restored> {
     Ok(restored)
 }
 
-/// Whether the directory `path` would be seen otherwise than it is.
+/// Whether overlayfs would show the directory `path` wrongly.
 fn is_needed(view: &View, facts: &[&LayerFacts], path: &SafePath) -> nix::Result<bool> {
     let silent = |layer: usize| facts[layer].implied.contains(path);
     let speaking = view.parts(path, silent)?;
@@ -52,7 +59,7 @@ fn is_needed(view: &View, facts: &[&LayerFacts], path: &SafePath) -> nix::Result
     if speaking.is_some_and(|first| first > 0) {
         return Ok(true);
     }
-    // The container's root has a layer on top already.
+    // The root directory is merged in any case: the container's own layer is on top.
     let alone = match view.parts(path, |_| false)?.as_slice() {
         [(layer, _)] => facts[*layer].hiding.contains(path),
         _ => false,
@@ -60,7 +67,8 @@ fn is_needed(view: &View, facts: &[&LayerFacts], path: &SafePath) -> nix::Result
     Ok(alone && !path.is_root())
 }
 
-/// The attributes of the directory `path` in the highest layer that speaks of it, or else that has it.
+/// The attributes of the directory `path` in the highest layer that says something about them, or
+/// else in the highest layer that has the directory.
 fn attributes(view: &View, facts: &[&LayerFacts], path: &SafePath) -> nix::Result<Attributes> {
     let silent = |layer: usize| facts[layer].implied.contains(path);
     let parts = view.parts(path, silent)?;
@@ -71,7 +79,7 @@ fn attributes(view: &View, facts: &[&LayerFacts], path: &SafePath) -> nix::Resul
     Attributes::of_directory(&view.open_part(*layer, path)?)
 }
 
-/// The identity of a layer of these directories.
+/// The identity of the layer that holds these directories.
 pub fn identity(restored: &Restored) -> Digest {
     let mut text = String::from("isobench: directories\n");
     for (path, attributes) in restored {

@@ -1,8 +1,9 @@
 //! Unpacking one layer: an archive becomes a tree that overlayfs can stack in a user namespace.
 //!
-//! Whiteouts become character devices 0/0 and opaque directories get `user.overlay.opaque`, which is what overlayfs looks for
-//! when it is mounted with `userxattr`. Owners are shifted to those that the container's ids are on the host
-//! (docs/adr/0004). Directories get their attributes last: until then they must be writable, and their times would change.
+//! Whiteouts become character devices 0/0, and opaque directories get the attribute
+//! `user.overlay.opaque`. Overlayfs looks for both when it is mounted with `userxattr`. Owners are
+//! shifted to the ids that the container's ids are on the host (docs/adr/0004). Directories get
+//! their attributes last: until then they must be writable, and their times would change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -13,34 +14,36 @@ use serde::{Deserialize, Serialize};
 
 use super::attributes::Attributes;
 use super::change::{Change, Node, interpret};
-use super::error::LayerFault;
-use super::members::{Member, Members};
+use super::fault::LayerFault;
 use super::meter::{Meter, MeteredReader};
 use super::path::SafePath;
 use super::tree::{Directory, Kind};
+use crate::image::archive::members::{Member, Members};
 use crate::isolation::id_map::IdMap;
 
-/// How much of a file is copied at a time.
+/// How many bytes of a file are copied at a time.
 const CHUNK: usize = 64 * 1024;
 
 /// What is known of a layer once it is unpacked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerFacts {
-    /// Bytes of all of its files.
+    /// Bytes of all files of the layer.
     pub bytes: u64,
-    /// Devices that were not made.
+    /// How many devices were not made.
     pub devices_left_out: u64,
-    /// Extended attributes that were not kept.
+    /// How many extended attributes were not kept.
     pub attributes_left_out: u64,
-    /// Whether nothing of the layers below is left.
+    /// Whether the layer hides everything of the layers below.
     pub hides_all_below: bool,
-    /// Directories that its archive has no member for, but something in them: it says nothing of their attributes.
+    /// Directories for which the archive has no member, although it has members in them: the layer
+    /// says nothing of their attributes.
     pub implied: BTreeSet<SafePath>,
     /// Directories with whiteouts in them.
     pub hiding: BTreeSet<SafePath>,
 }
 
-/// Unpacks the archive that `reader` gives into the empty directory `root`. What comes after the archive's end is not read.
+/// Unpacks the archive that `reader` gives into the empty directory `root`. Bytes after the
+/// archive's end are not read.
 pub fn unpack(
     reader: impl Read,
     root: Directory,
@@ -62,6 +65,18 @@ pub fn unpack(
         unpacker.apply(&member, &mut members)?;
     }
     unpacker.finish()
+}
+
+/// How a directory came to be at its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    /// The directory was there before.
+    Before,
+    /// The directory was made, where nothing or something else was.
+    Anew,
+    /// The directory was made where a whiteout was. So it is opaque: it hides what is below just as
+    /// the whiteout did.
+    ForWhiteout,
 }
 
 struct Unpacker<'a> {
@@ -115,7 +130,8 @@ impl Unpacker<'_> {
         Ok(attributes)
     }
 
-    /// Opens the directory `path`; makes it, and those on the way, where the archive has them not at all or not yet.
+    /// Opens the directory `path`. If the archive has no member for the directory or for one on the
+    /// way, or has none yet, the missing directories are made.
     fn enter(&mut self, path: &SafePath) -> Result<Directory, LayerFault> {
         match self.root.open(path) {
             Ok(directory) => return Ok(directory),
@@ -131,7 +147,7 @@ impl Unpacker<'_> {
             let parent = self.root.open(&parent).map_err(at(step))?;
             match parent.kind(name).map_err(at(step))? {
                 Some(Kind::Directory) => continue,
-                // A link, for one: what comes after it would land elsewhere.
+                // This may be a symbolic link, through which the path would lead elsewhere.
                 Some(Kind::Other) => {
                     return Err(LayerFault::Through {
                         name: path.as_path().to_owned(),
@@ -140,40 +156,40 @@ impl Unpacker<'_> {
                 }
                 Some(Kind::Whiteout) | None => {}
             }
-            let replaces = self.make_directory(&parent, step, name)?;
+            let made = self.make_directory(&parent, step, name)?;
             let plain = Attributes::plain_directory(self.ids);
             self.directories.insert(step.clone(), plain);
-            // In the place of a whiteout it is another directory than that of the layers below.
-            if !replaces {
+            // Where a whiteout was, the directory is another one than that of the layers below,
+            // whose attributes do not matter.
+            if made != Made::ForWhiteout {
                 self.facts.implied.insert(step.clone());
             }
         }
         self.root.open(path).map_err(at(path))
     }
 
-    /// Makes a directory, unless it is there; says whether it was in the place of a whiteout. There it hides what is below
-    /// just as well.
+    /// Makes the directory `path`, which is `name` in `parent`, unless it exists.
     fn make_directory(
         &self,
         parent: &Directory,
         path: &SafePath,
         name: &OsStr,
-    ) -> Result<bool, LayerFault> {
+    ) -> Result<Made, LayerFault> {
         let existing = parent.kind(name).map_err(at(path))?;
         if existing == Some(Kind::Directory) {
-            return Ok(false);
+            return Ok(Made::Before);
         }
         if let Some(kind) = existing {
             parent.remove(name, kind).map_err(at(path))?;
         }
         self.charge(path)?;
         parent.make_directory(name).map_err(at(path))?;
-        let replaces = existing == Some(Kind::Whiteout);
-        if replaces {
-            let made = self.root.open(path).map_err(at(path))?;
-            made.make_opaque().map_err(at(path))?;
+        if existing != Some(Kind::Whiteout) {
+            return Ok(Made::Anew);
         }
-        Ok(replaces)
+        let made = self.root.open(path).map_err(at(path))?;
+        made.make_opaque().map_err(at(path))?;
+        Ok(Made::ForWhiteout)
     }
 
     fn charge(&self, path: &SafePath) -> Result<(), LayerFault> {
@@ -181,7 +197,7 @@ impl Unpacker<'_> {
         Ok(self.meter.charge_node(length)?)
     }
 
-    /// Hides what the layers below have at `path`. It does nothing to what this layer has there.
+    /// Hides what the layers below have at `path`. What this layer has there stays.
     fn hide(&mut self, path: &SafePath) -> Result<(), LayerFault> {
         let Some((parent, name)) = path.split() else {
             return Ok(());
@@ -215,37 +231,40 @@ impl Unpacker<'_> {
             return self.describe_directory(path, attributes);
         };
         let parent = self.enter(&parent_path)?;
-        if *node == Node::Directory {
-            self.make_directory(&parent, path, name)?;
-            return self.describe_directory(path, attributes);
-        }
-        if let Node::HardLink(target) = node {
-            return self.make_hard_link(&parent, path, name, target);
+        match node {
+            Node::Directory => {
+                self.make_directory(&parent, path, name)?;
+                return self.describe_directory(path, attributes);
+            }
+            Node::HardLink(target) => return self.make_hard_link(&parent, path, name, target),
+            _ => {}
         }
         self.clear(&parent, path, name)?;
         self.charge(path)?;
-        match node {
+        let made = match node {
+            Node::Directory | Node::HardLink(_) => Ok(()),
             Node::File => {
                 let mut file = parent.make_file(name).map_err(at(path))?;
                 self.facts.bytes += copy(members, &mut file, path)?;
-                return attributes.give_to(&file).map_err(at(path));
+                attributes.give_to(&file)
             }
-            Node::SymbolicLink(content) => parent.make_link(name, content).map_err(at(path))?,
-            Node::Fifo => parent.make_fifo(name).map_err(at(path))?,
+            Node::SymbolicLink(content) => parent
+                .make_link(name, content)
+                .and_then(|()| attributes.give_to_link(&parent, name)),
+            Node::Fifo => parent
+                .make_fifo(name)
+                .and_then(|()| attributes.give_to_fifo(&parent, name)),
             Node::Device => {
                 self.facts.devices_left_out += 1;
                 self.facts.hiding.insert(parent_path);
-                return parent.make_whiteout(name).map_err(at(path));
+                parent.make_whiteout(name)
             }
-            Node::Directory | Node::HardLink(_) => {}
-        }
-        let fifo = *node == Node::Fifo;
-        attributes
-            .give_to_name(&parent, name, fifo)
-            .map_err(at(path))
+        };
+        made.map_err(at(path))
     }
 
-    /// Remembers the attributes of a directory, but for the extended ones, which it gets now: they may be long.
+    /// Remembers the attributes of a directory. Its extended attributes, which may be long, are
+    /// given to the directory at once.
     fn describe_directory(
         &mut self,
         path: &SafePath,
@@ -259,7 +278,8 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    /// Makes room for something that is no directory: the last member of a name counts.
+    /// Makes room for something that is no directory. If an archive has several members of a name,
+    /// the last member counts.
     fn clear(
         &mut self,
         parent: &Directory,
@@ -309,7 +329,8 @@ impl Unpacker<'_> {
             .map_err(at(path))
     }
 
-    /// Gives the directories their attributes, the deepest first: one that may not be entered any more is not entered again.
+    /// Gives the directories their attributes, the deepest first. A directory that may not be
+    /// entered any more is not entered again.
     fn finish(self) -> Result<LayerFacts, LayerFault> {
         for (path, attributes) in self.directories.iter().rev() {
             let directory = self.root.open(path).and_then(|d| d.file());
@@ -320,7 +341,7 @@ impl Unpacker<'_> {
     }
 }
 
-/// Copies a member's content; which side failed is told apart.
+/// Copies a member's content. The error tells whether reading or writing failed.
 fn copy<R: Read>(
     members: &mut Members<R>,
     file: &mut std::fs::File,

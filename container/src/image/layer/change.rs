@@ -1,19 +1,21 @@
-//! What a member of a layer says: this is here, or something of the layers below no longer is.
+//! What a member of a layer says: something is here, or something of the layers below is gone.
 //!
-//! `.wh.NAME` takes NAME of the layers below away, and `.wh..wh..opq` all of its directory (image-spec, layer.md).
+//! `.wh.NAME` takes away NAME of the layers below, and `.wh..wh..opq` takes away everything that
+//! the layers below have in its directory (image-spec, layer.md).
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
-use super::error::LayerFault;
-use super::members::{Member, MemberKind};
+use super::fault::LayerFault;
 use super::path::{PathFault, SafePath};
+use crate::image::archive::members::{Member, MemberKind};
 
-/// What the names of whiteouts begin with.
+/// The prefix of whiteouts' names.
 const WHITEOUT: &[u8] = b".wh.";
-/// The whiteout of all that the layers below have in its directory.
+/// The name of the whiteout of everything that the layers below have in its directory.
 const OPAQUE: &[u8] = b".wh..wh..opq";
-/// What other names begin with that aufs keeps for itself: links, orphans. Nothing is to be made of them.
+/// The prefix of other names that aufs keeps for itself, for links and orphans. Such members say
+/// nothing.
 const RESERVED: &[u8] = b".wh..wh.";
 
 /// What is at a path.
@@ -23,31 +25,31 @@ pub enum Node {
     Directory,
     /// A regular file.
     File,
-    /// A symbolic link: what it says. It is only stored, so it may say anything.
+    /// A symbolic link with this content. The content is only stored, so it may say anything.
     SymbolicLink(OsString),
     /// One more name of a file of this layer.
     HardLink(SafePath),
     /// A named pipe.
     Fifo,
-    /// A device. None is made: a container's root could use none of it, and on the host it would be a danger. But it
-    /// hides what the layers below have there.
+    /// A device. No device is made: a container's root could not use it, and on the host it would
+    /// be a danger. But the device hides what the layers below have at its path.
     Device,
 }
 
 /// What a member says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// There is something at this path.
+    /// Something is at this path.
     Node(SafePath, Node),
     /// What the layers below have at this path is gone.
     Whiteout(SafePath),
     /// What the layers below have in this directory is gone.
     Opaque(SafePath),
-    /// Nothing.
+    /// The member says nothing.
     Nothing,
 }
 
-/// Reads what `member` says.
+/// Interprets what `member` says.
 pub fn interpret(member: &Member) -> Result<Change, LayerFault> {
     let path = parse(&member.name)?;
     let Some((parent, name)) = path.split() else {
@@ -75,7 +77,7 @@ pub fn interpret(member: &Member) -> Result<Change, LayerFault> {
     Ok(Change::Node(path, node(member)?))
 }
 
-/// Whether a component of `path` is a whiteout's name.
+/// Whether a component of `path` is the name of a whiteout.
 fn has_whiteout(path: &SafePath) -> bool {
     path.as_path()
         .iter()
@@ -130,7 +132,7 @@ fn parse(name: &[u8]) -> Result<SafePath, LayerFault> {
     })
 }
 
-/// A name for a message.
+/// A name for a message, which is cut if the name is long.
 fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(name).chars().take(256).collect()
 }
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn whiteouts_are_told_from_files() {
+    fn whiteouts_and_files_are_told_apart() {
         for (name, expected) in [
             ("a/b", Change::Node(path("a/b"), Node::File)),
             ("a/.wh.b", Change::Whiteout(path("a/b"))),

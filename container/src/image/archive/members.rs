@@ -1,7 +1,8 @@
 //! The members of a tar archive, one after the other, in bounded memory.
 //!
-//! Headers are the tar crate's. Its own reader isn't used because it takes a name of any length into memory, and splits
-//! extended headers at line ends, of which values of extended attributes may hold some.
+//! Headers are those of the tar crate. The crate's own reader is not used, because it takes a name
+//! of any length into memory, and because it splits extended headers at line ends, which values of
+//! extended attributes may hold.
 
 use std::io::{self, Read};
 
@@ -9,13 +10,14 @@ use tar::{EntryType, Header};
 
 use super::pax;
 
-/// A tar archive's unit, in bytes.
+/// Bytes of a block. A tar archive consists of whole blocks.
 const BLOCK: usize = 512;
-/// Longest extended header or long name that is taken; an attribute's value has at most 64 KiB.
+/// The longest extended header or long name that is taken, in bytes. The value of an attribute has
+/// at most 64 KiB.
 const MAX_EXTENSION: u64 = 1 << 20;
-/// What the names of extended attributes begin with in extended headers.
+/// The prefix of extended attributes' names in extended headers.
 const ATTRIBUTE: &[u8] = b"SCHILY.xattr.";
-/// What the keys of sparse files begin with there.
+/// The prefix of the keys that extended headers have for sparse files.
 const SPARSE: &[u8] = b"GNU.sparse.";
 
 /// What a member is.
@@ -25,7 +27,7 @@ pub enum MemberKind {
     File,
     /// A directory.
     Directory,
-    /// A symbolic link, to [`Member::link`].
+    /// A symbolic link to [`Member::link`].
     SymbolicLink,
     /// One more name of the file [`Member::link`].
     HardLink,
@@ -35,32 +37,32 @@ pub enum MemberKind {
     Device,
 }
 
-/// One member, as the archive has it: nothing of it is checked.
+/// One member, as the archive has it. Nothing in the member is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Its name.
+    /// The name of the member.
     pub name: Vec<u8>,
-    /// What it is.
+    /// What the member is.
     pub kind: MemberKind,
     /// The name that a link leads to.
     pub link: Vec<u8>,
-    /// Permissions.
+    /// The permissions.
     pub mode: u32,
-    /// Owner.
+    /// The id of the owner.
     pub uid: u64,
-    /// Group.
+    /// The id of the group.
     pub gid: u64,
-    /// Time of last change: seconds since 1970, and nanoseconds.
+    /// The time of the last change: seconds since 1970, and nanoseconds.
     pub mtime: (i64, u32),
-    /// Bytes of content.
+    /// The length of the content, in bytes.
     pub size: u64,
-    /// Extended attributes: name and value.
+    /// The names and values of the extended attributes.
     pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// What is wrong with an archive.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each message says what it is")]
+#[expect(missing_docs, reason = "each message says what the variant is")]
 pub enum ArchiveFault {
     #[error(transparent)]
     Read(#[from] io::Error),
@@ -80,18 +82,19 @@ pub enum ArchiveFault {
     Kind { name: String, kind: char },
 }
 
-/// A name for a message.
+/// A name for a message, which is cut if the name is long.
 fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(name).chars().take(256).collect()
 }
 
-/// Reads an archive's members.
+/// A reader of an archive's members.
 pub struct Members<R> {
     reader: R,
+    /// How many bytes of the archive have been read.
     position: u64,
-    /// Content of the current member that hasn't been read.
+    /// Bytes of the current member's content that have not been read.
     unread: u64,
-    /// What fills its last block.
+    /// Bytes that fill the last block of the current member's content.
     padding: u64,
 }
 
@@ -104,7 +107,7 @@ struct Extensions {
 }
 
 impl Extensions {
-    /// The last record with this key: it counts.
+    /// The value of the last record with this key. Earlier records do not count.
     fn get(&self, key: &str) -> Option<&[u8]> {
         let found = self.records.iter().rev().find(|(k, _)| k == key.as_bytes());
         found.map(|(_, value)| value.as_slice())
@@ -130,7 +133,7 @@ impl Extensions {
 }
 
 impl<R: Read> Members<R> {
-    /// Reads the archive that `reader` gives.
+    /// A reader of the archive that `reader` gives.
     pub fn new(reader: R) -> Self {
         Self {
             reader,
@@ -140,12 +143,13 @@ impl<R: Read> Members<R> {
         }
     }
 
-    /// Where in the archive the current member's content begins, as long as none of it has been read.
+    /// Where in the archive the current member's content begins. This holds as long as no content
+    /// has been read.
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// The next member; whatever is left of the current one's content is skipped.
+    /// The next member. Content of the current member that has not been read is skipped.
     pub fn next(&mut self) -> Result<Option<Member>, ArchiveFault> {
         let mut extensions = Extensions::default();
         while let Some(header) = self.header()? {
@@ -185,7 +189,8 @@ impl<R: Read> Members<R> {
         if extensions.is_sparse() {
             return Err(ArchiveFault::Sparse { name: shown(&name) });
         }
-        // Other members have no content, whatever their headers say: so read those who wrote these archives.
+        // Other members have no content, although their headers may say so. Other readers of tar
+        // archives do the same.
         let size = match kind {
             MemberKind::File => field(header, extensions, "size")?,
             _ => 0,
@@ -194,7 +199,7 @@ impl<R: Read> Members<R> {
         Ok(Member {
             kind,
             link,
-            // Bits above those of permissions say what kind of file it is.
+            // The bits above those of the permissions are the kind of file.
             mode: (number(header, "mode")? & 0o7777) as u32,
             uid: field(header, extensions, "uid")?,
             gid: field(header, extensions, "gid")?,
@@ -205,7 +210,7 @@ impl<R: Read> Members<R> {
         })
     }
 
-    /// The next header that isn't the archive's end.
+    /// The next header; `None` at the archive's end.
     fn header(&mut self) -> Result<Option<Header>, ArchiveFault> {
         let skipped = self.unread + self.padding;
         let done = io::copy(&mut (&mut self.reader).take(skipped), &mut io::sink())?;
@@ -224,7 +229,7 @@ impl<R: Read> Members<R> {
             return Ok(None);
         }
         let header = Header::from_byte_slice(&block);
-        // The checksum is taken with eight spaces in its own place.
+        // For the sum, the eight bytes of the checksum itself count as spaces.
         let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
         let sum = sum(&block[..148]) + 8 * u32::from(b' ') + sum(&block[156..]);
         if header.cksum().ok() != Some(sum) {
@@ -245,20 +250,20 @@ impl<R: Read> Members<R> {
         Ok(bytes)
     }
 
-    /// Says how long the content is that begins here.
+    /// Notes that a content of `size` bytes begins here.
     fn content_is(&mut self, size: u64) {
         self.unread = size;
-        // A size that doesn't fit is cut off before its end can matter.
+        // The sum of both may overflow for an absurd size, whose content ends long before.
         self.padding = size.wrapping_neg() % BLOCK as u64;
     }
 
-    /// The current member's content.
+    /// A reader of the current member's content.
     pub fn content(&mut self) -> Content<'_, R> {
         Content { members: self }
     }
 }
 
-/// The content of a member; fails if the archive ends before it.
+/// A reader of a member's content. Reading fails if the archive ends before the content.
 pub struct Content<'a, R> {
     members: &'a mut Members<R>,
 }
@@ -281,7 +286,7 @@ impl<R: Read> Read for Content<'_, R> {
     }
 }
 
-/// Fills `buffer` as far as the reader has something.
+/// Fills `buffer` as far as the reader has bytes, and tells how many there were.
 fn read_all(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -303,7 +308,7 @@ fn until_zero(mut bytes: Vec<u8>) -> Vec<u8> {
 
 fn kind(header: &Header, name: &[u8]) -> Result<MemberKind, ArchiveFault> {
     match header.entry_type() {
-        // The oldest archives have no type for a directory.
+        // The oldest archives have no type of their own for a directory.
         EntryType::Regular if name.ends_with(b"/") => Ok(MemberKind::Directory),
         EntryType::Regular | EntryType::Continuous => Ok(MemberKind::File),
         EntryType::Directory => Ok(MemberKind::Directory),
@@ -319,7 +324,7 @@ fn kind(header: &Header, name: &[u8]) -> Result<MemberKind, ArchiveFault> {
     }
 }
 
-/// A number that an extended header may give in place of the header.
+/// A number of a member. An extended header may give it in place of the header.
 fn field(
     header: &Header,
     extensions: &Extensions,
@@ -356,7 +361,8 @@ fn mtime(header: &Header, extensions: &Extensions) -> Result<(i64, u32), Archive
     Ok((i64::try_from(seconds).map_err(|_| FAULT)?, 0))
 }
 
-/// Seconds with a fraction, like `1700000000.25`, in whole seconds and the nanoseconds after them.
+/// Reads seconds with a fraction, such as `1700000000.25`: whole seconds, and nanoseconds after
+/// them.
 fn parse_time(value: &[u8]) -> Option<(i64, u32)> {
     let text = std::str::from_utf8(value).ok()?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

@@ -1,4 +1,4 @@
-//! Archives of the tar crate's builder, and hostile ones.
+//! Archives that the tar crate's builder makes, and hostile archives.
 
 use proptest::prelude::*;
 use tar::Builder;
@@ -32,7 +32,7 @@ fn one(bytes: &[u8]) -> Member {
 }
 
 #[test]
-fn members_come_with_their_attributes_and_content() {
+fn members_have_their_attributes_and_content() {
     let mut builder = Builder::new(Vec::new());
     let mut directory = header(EntryType::Directory, 0);
     builder.append_data(&mut directory, "d/", &b""[..]).unwrap();
@@ -68,7 +68,7 @@ fn members_come_with_their_attributes_and_content() {
 }
 
 #[test]
-fn times_are_read_with_their_fractions() {
+fn a_time_is_read_with_its_fraction() {
     for (text, time) in [
         ("0", Some((0, 0))),
         ("1.000000001", Some((1, 1))),
@@ -83,7 +83,7 @@ fn times_are_read_with_their_fractions() {
 }
 
 #[test]
-fn a_content_that_is_not_read_is_skipped() {
+fn content_that_is_not_read_is_skipped() {
     let mut builder = Builder::new(Vec::new());
     for name in ["a", "b"] {
         let mut header = header(EntryType::Regular, 700);
@@ -101,7 +101,7 @@ fn a_content_that_is_not_read_is_skipped() {
 }
 
 #[test]
-fn what_is_broken_or_absurd_is_refused() {
+fn an_archive_that_is_cut_off_or_spoilt_is_refused() {
     let mut builder = Builder::new(Vec::new());
     let mut file = header(EntryType::Regular, 600);
     builder.append_data(&mut file, "f", &[1; 600][..]).unwrap();
@@ -111,7 +111,10 @@ fn what_is_broken_or_absurd_is_refused() {
     let mut wrong = good.clone();
     wrong[0] = b'g';
     assert!(matches!(all(&wrong), Err(ArchiveFault::Checksum)));
+}
 
+#[test]
+fn a_member_that_is_absurd_sparse_or_of_an_unknown_kind_is_refused() {
     let mut absurd = header(EntryType::GNULongName, 1 << 40);
     absurd.set_cksum();
     let fault = all(absurd.as_bytes()).unwrap_err();
@@ -128,7 +131,7 @@ fn what_is_broken_or_absurd_is_refused() {
 }
 
 #[test]
-fn a_field_that_is_left_out_is_zero() {
+fn a_field_that_is_left_out_is_zero_and_a_garbled_one_is_refused() {
     let mut bare = Header::new_gnu();
     bare.set_path("f").unwrap();
     bare.set_cksum();
@@ -142,7 +145,7 @@ fn a_field_that_is_left_out_is_zero() {
 }
 
 #[test]
-fn a_link_has_no_content_whatever_its_header_says() {
+fn a_link_has_no_content_although_its_header_says_so() {
     let mut link = header(EntryType::Link, 1 << 60);
     link.set_cksum();
     assert_eq!(one(link.as_bytes()).size, 0);

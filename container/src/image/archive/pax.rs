@@ -1,16 +1,17 @@
-//! The records of a PAX extended header: `LENGTH KEY=VALUE\n`, over and over (pax(1), POSIX).
+//! The records of a PAX extended header, each of which is `LENGTH KEY=VALUE\n` (pax(1), POSIX).
 //!
-//! Read here because the tar crate looks for the line's end, and values of extended attributes may hold one.
+//! The tar crate's own reader splits records at line ends, which values of extended attributes may
+//! hold.
 
 /// Bytes that are no PAX records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an extended header is malformed")]
 pub struct PaxFault;
 
-/// Key and value.
+/// The key and the value of a record.
 pub type Record<'a> = (&'a [u8], &'a [u8]);
 
-/// The records of `bytes`: key and value, in their order.
+/// The records of `bytes`, in their order.
 pub fn records(mut bytes: &[u8]) -> Result<Vec<Record<'_>>, PaxFault> {
     let mut records = Vec::new();
     while !bytes.is_empty() {
@@ -23,7 +24,7 @@ pub fn records(mut bytes: &[u8]) -> Result<Vec<Record<'_>>, PaxFault> {
     Ok(records)
 }
 
-/// `KEY=VALUE` of the first record, and what comes after it.
+/// The `KEY=VALUE` of the first record, and the bytes after the record.
 fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let space = bytes.iter().position(|byte| *byte == b' ')?;
     let length: usize = std::str::from_utf8(&bytes[..space]).ok()?.parse().ok()?;
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_may_hold_a_lines_end() {
+    fn a_value_may_hold_a_line_end() {
         let bytes = b"16 path=some/it\n12 x=a\n=b\0c\n";
         let expected: Vec<Record<'_>> = vec![(b"path", b"some/it"), (b"x", b"a\n=b\0c")];
         assert_eq!(records(bytes), Ok(expected));
@@ -47,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_refused() {
+    fn malformed_records_are_refused() {
         for bytes in [
             "x",
             "5 a=b",
@@ -63,12 +64,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(pairs: Vec<(String, Vec<u8>)>) {
+        fn records_are_read_as_they_are_written(pairs: Vec<(String, Vec<u8>)>) {
             let mut bytes = Vec::new();
-            let pairs: Vec<_> = pairs.into_iter().map(|(key, value)| (key.replace('=', ""), value)).collect();
+            let plain = |(key, value): (String, Vec<u8>)| (key.replace('=', ""), value);
+            let pairs: Vec<_> = pairs.into_iter().map(plain).collect();
             for (key, value) in &pairs {
                 let rest = key.len() + value.len() + 3;
-                let length = (rest..rest + 9).find(|all| rest + all.to_string().len() == *all).unwrap();
+                let fits = |all: &usize| rest + all.to_string().len() == *all;
+                let length = (rest..rest + 9).find(fits).unwrap();
                 bytes.extend_from_slice(format!("{length} {key}=").as_bytes());
                 bytes.extend_from_slice(value);
                 bytes.push(b'\n');

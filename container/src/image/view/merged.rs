@@ -1,7 +1,8 @@
-//! An image's root as one tree: what overlayfs shows of its layers, listed without mounting anything.
+//! An image's root as one tree: the list of everything that overlayfs shows of the layers.
 //!
-//! A guest kernel has no part in the host's overlayfs, so its files are gathered here: whiteouts and opaque directories
-//! applied by the same [`View`] that programs are looked up in, owners shifted back to what the image says (ADR 4).
+//! A guest kernel cannot use the host's overlayfs, so the files of a guest are gathered here. The
+//! [`View`] in which programs are looked up applies whiteouts and opaque directories. Owners are
+//! shifted back to those of the image (docs/adr/0004).
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -11,12 +12,12 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::stat::SFlag;
 
-use super::path::SafePath;
-use super::tree::errno;
-use super::view::{Found, Parts, View};
+use super::lookup::{Found, Parts, View};
+use crate::image::layer::path::SafePath;
+use crate::image::layer::tree::errno;
 use crate::isolation::id_map::IdMap;
 
-/// An image's layers can't be read.
+/// The layers of an image cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {path:?} in the image's layers")]
 pub struct MergedError {
@@ -24,18 +25,18 @@ pub struct MergedError {
     source: Errno,
 }
 
-/// Something in an image's root.
+/// A file or directory in an image's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its absolute path inside.
+    /// The absolute path in the image.
     pub path: PathBuf,
-    /// What it is.
+    /// What the entry is.
     pub kind: EntryKind,
-    /// Permissions, with set-uid and the like.
+    /// The permissions, with the set-user-ID, set-group-ID and sticky bits.
     pub mode: u32,
-    /// The owner, as the image has it.
+    /// The owner's id in the image.
     pub uid: u32,
-    /// The group, as the image has it.
+    /// The group's id in the image.
     pub gid: u32,
 }
 
@@ -46,24 +47,25 @@ pub enum EntryKind {
     Directory,
     /// A regular file.
     File {
-        /// Where its content is on the host.
+        /// The path of the content on the host.
         host: PathBuf,
-        /// Its length.
+        /// The length of the content, in bytes.
         size: u64,
-        /// Device and inode on the host: the same for all names of one file.
+        /// The numbers of the device and inode on the host, which all names of one file share.
         identity: (u64, u64),
     },
-    /// A symbolic link: what it says.
+    /// A symbolic link with this content.
     SymbolicLink(OsString),
     /// A named pipe.
     Fifo,
 }
 
-/// All that is in the root of an image with these layers, the lowest first, whose owners were made for `ids`. A directory
-/// comes before what is in it; the root itself is not among them.
+/// Everything in the root of an image with these layers, of which the lowest comes first. The
+/// layers' owners were made for `ids`. A directory comes before what is in it. The root itself is
+/// not listed.
 ///
 /// # Errors
-/// A layer can't be read.
+/// A layer cannot be read.
 pub fn merged(layers: &[PathBuf], ids: IdMap) -> Result<Vec<Entry>, MergedError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -99,12 +101,13 @@ struct Merged<'l> {
 }
 
 impl Merged<'_> {
-    /// Where a thing of the view is on the host. Nobody else can change the store, so the path leads there and nowhere else.
+    /// The path on the host of `path` in a layer, which is counted from the highest. Nobody else
+    /// can change the store, so no link can lead the path elsewhere.
     fn host_path(&self, layer: usize, path: &SafePath) -> PathBuf {
         self.layers[self.layers.len() - 1 - layer].join(path.as_path())
     }
 
-    /// All names that any part of a directory has, those that are hidden too.
+    /// All names that any part of a directory has, including hidden names.
     fn names(&self, parts: &Parts) -> nix::Result<BTreeSet<OsString>> {
         let mut names = BTreeSet::new();
         for (layer, path) in parts {
@@ -119,6 +122,7 @@ impl Merged<'_> {
         Ok(names)
     }
 
+    /// The entry for something found; `None` for a whiteout or a socket.
     fn entry(&self, path: &Path, found: &Found) -> nix::Result<Option<Entry>> {
         let stat = &found.stat;
         let kind = match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {

@@ -1,17 +1,19 @@
-//! Where imported images are: a private directory, in which a layer is either whole or not there.
+//! The store: a private directory, in which each layer is either whole or absent.
 //!
 //! ```text
 //! STORE/shifted or own       the ids that the owners are made for: see IdMap
-//!     lock                   held by whoever changes something
-//!     images/NAME.json       an image: its layers and how its programs are run
-//!     layers/HEX/root        a layer, by the digest of its archive; every image and container that has it shares it
-//!     layers/HEX/facts.json  what is known of it
+//!     lock                   held by the process that changes the store
+//!     images/NAME.json       an image: its layers, and how its programs are run
+//!     layers/HEX/root        a layer, by the digest of its archive; all images and containers that
+//!                            have the layer share it
+//!     layers/HEX/facts.json  what is known of the layer
 //!     new/                   what an import is making, and what is being removed
 //! ```
 //!
-//! Everything is made in `new`, written to the disk, and renamed: layers first, the image last. What a killed import leaves
-//! is in `new`, or a layer that no image has, and the next import removes both. Who runs a container holds a shared lock
-//! on each of its layers; who removes a layer takes the lock alone, or leaves the layer.
+//! Everything is made in `new`, written to the disk, and renamed: layers first, the image last. A
+//! killed import leaves something in `new`, or a layer that no image has, and the next import
+//! removes both. A process that runs a container holds a shared lock on each layer of the
+//! container. A process that removes a layer takes the lock exclusively, or leaves the layer.
 
 use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -23,12 +25,12 @@ use bytesize::ByteSize;
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{geteuid, syncfs};
 
-use super::digest::Digest;
-use super::error::ImageError;
-use super::name::ImageName;
 use super::record::Image;
 use super::remove::remove_tree;
-use super::unpack::LayerFacts;
+use crate::image::digest::Digest;
+use crate::image::error::ImageError;
+use crate::image::layer::unpack::LayerFacts;
+use crate::image::name::ImageName;
 use crate::isolation::id_map::IdMap;
 use crate::privilege::Privilege;
 
@@ -39,26 +41,26 @@ pub struct Store {
     ids: IdMap,
 }
 
-/// The right to change the store, until it is dropped.
+/// A writer of the store. While it exists, no other process can change the store.
 #[derive(Debug)]
-pub struct Changing<'a> {
+pub struct StoreWriter<'a> {
     store: &'a Store,
     _lock: File,
 }
 
-/// The layers of an image, kept from being removed until this is dropped.
+/// The layers of an image. While this exists, nobody can remove them.
 #[derive(Debug)]
 pub struct HeldLayers {
-    /// Their directories, the lowest first.
+    /// The directories of the layers, the lowest first.
     pub paths: Vec<PathBuf>,
     _locks: Vec<File>,
 }
 
 impl Store {
-    /// Opens the store in `directory`, or makes it.
+    /// Opens the store in `directory`. A store that does not exist is made.
     ///
     /// # Errors
-    /// It can't be made, or isn't this user's alone.
+    /// The store cannot be made, or other users may write to it.
     pub fn open(directory: &Path) -> Result<Self, ImageError> {
         let ids = IdMap::of_user_namespace(Privilege::of_this_process());
         let path = directory.join(if ids.changes_user() { "shifted" } else { "own" });
@@ -79,15 +81,15 @@ impl Store {
         Ok(Self { path, ids })
     }
 
-    /// The ids that owners are made for.
+    /// The ids that the owners in the store are made for.
     pub fn ids(&self) -> IdMap {
         self.ids
     }
 
-    /// The images, by name.
+    /// All images, sorted by name.
     ///
     /// # Errors
-    /// The store can't be read.
+    /// The store cannot be read.
     pub fn images(&self) -> Result<Vec<Image>, ImageError> {
         let directory = self.path.join("images");
         let failed = ImageError::store(&directory);
@@ -95,7 +97,7 @@ impl Store {
         for entry in fs::read_dir(&directory).map_err(&failed)? {
             match Image::read(&entry.map_err(&failed)?.path()) {
                 Ok(image) => images.push(image),
-                // Removed since it was listed.
+                // The image was removed after it was listed.
                 Err(ImageError::Store { source, .. })
                     if source.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
@@ -108,7 +110,7 @@ impl Store {
     /// The image called `name`.
     ///
     /// # Errors
-    /// There is none, or it can't be read.
+    /// There is no such image, or its record cannot be read.
     pub fn image(&self, name: &ImageName) -> Result<Image, ImageError> {
         Image::read(&self.image_path(name)).map_err(|error| match error {
             ImageError::Store { source, .. } if source.kind() == io::ErrorKind::NotFound => {
@@ -121,14 +123,14 @@ impl Store {
     /// Keeps the layers of `image` from being removed.
     ///
     /// # Errors
-    /// One isn't there, or is being removed.
+    /// A layer is missing, or is being removed.
     pub fn hold(&self, image: &Image) -> Result<HeldLayers, ImageError> {
         let mut locks = Vec::new();
         for layer in &image.stacked {
             let path = self.layer_path(layer);
             let lock = lock_layer(&path).map_err(|source| ImageError::Damaged {
                 name: image.name.clone(),
-                what: format!("its layer {layer} can't be used: {source}"),
+                what: format!("its layer {layer} cannot be used: {source}"),
             })?;
             locks.push(lock);
         }
@@ -142,23 +144,23 @@ impl Store {
         })
     }
 
-    /// Waits for the right to change the store, and removes what killed imports left.
+    /// Waits until no other process changes the store, and removes what killed imports left.
     ///
     /// # Errors
-    /// The store can't be written.
-    pub fn change(&self) -> Result<Changing<'_>, ImageError> {
+    /// The store cannot be written.
+    pub fn writer(&self) -> Result<StoreWriter<'_>, ImageError> {
         let path = self.path.join("lock");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
         let lock = options
             .open(&path)
             .and_then(|file| file.lock().map(|()| file));
-        let changing = Changing {
+        let writer = StoreWriter {
             store: self,
             _lock: lock.map_err(ImageError::store(&path))?,
         };
-        changing.clear()?;
-        Ok(changing)
+        writer.clear()?;
+        Ok(writer)
     }
 
     fn image_path(&self, name: &ImageName) -> PathBuf {
@@ -174,7 +176,8 @@ impl Store {
     }
 }
 
-/// A shared lock on a layer's directory. It counts only if the directory is still the one of that name.
+/// Takes a shared lock on a layer's directory. The lock counts only if the directory still has its
+/// name.
 fn lock_layer(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     file.try_lock_shared().map_err(|error| match error {
@@ -189,28 +192,28 @@ fn lock_layer(path: &Path) -> io::Result<File> {
     }
 }
 
-impl Changing<'_> {
+impl StoreWriter<'_> {
     /// The store.
-    pub(super) fn store(&self) -> &Store {
+    pub(in crate::image) fn store(&self) -> &Store {
         self.store
     }
 
-    /// What can be written to the store's disk.
-    pub(super) fn free(&self) -> Result<ByteSize, ImageError> {
+    /// How much can be written to the store's disk.
+    pub(in crate::image) fn free(&self) -> Result<ByteSize, ImageError> {
         let failed = ImageError::store(&self.store.path);
         let directory = File::open(&self.store.path).map_err(&failed)?;
         let disk = fstatvfs(&directory).map_err(|errno| failed(errno.into()))?;
         Ok(ByteSize(disk.blocks_available() * disk.fragment_size()))
     }
 
-    /// What is known of `layer`, if it is there.
-    pub(super) fn facts(&self, layer: &Digest) -> Option<LayerFacts> {
+    /// The facts of `layer`; `None` if the store does not have the layer.
+    pub(in crate::image) fn facts(&self, layer: &Digest) -> Option<LayerFacts> {
         let text = fs::read(self.store.layer_path(layer).join("facts.json")).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
-    /// Where the files of `layer` are, be it new or not.
-    pub(super) fn root_of(&self, layer: &Digest) -> PathBuf {
+    /// The directory with the files of `layer`, which may be new.
+    pub(in crate::image) fn root_of(&self, layer: &Digest) -> PathBuf {
         let new = self.new_path().join(layer.hex()).join("root");
         if new.exists() {
             new
@@ -219,8 +222,9 @@ impl Changing<'_> {
         }
     }
 
-    /// An empty directory for `layer`'s files, to be there only when all is done.
-    pub(super) fn new_layer(&self, layer: &Digest) -> Result<PathBuf, ImageError> {
+    /// Makes an empty directory for the files of a new layer. The store has the layer only after
+    /// [`StoreWriter::commit`].
+    pub(in crate::image) fn new_layer(&self, layer: &Digest) -> Result<PathBuf, ImageError> {
         let root = self.new_path().join(layer.hex()).join("root");
         let mut builder = DirBuilder::new();
         let made = builder.mode(0o700).recursive(true).create(&root);
@@ -228,25 +232,34 @@ impl Changing<'_> {
         Ok(root)
     }
 
-    /// Says what is known of a new layer.
-    pub(super) fn describe(&self, layer: &Digest, facts: &LayerFacts) -> Result<(), ImageError> {
+    /// Writes the facts of a new layer.
+    pub(in crate::image) fn describe(
+        &self,
+        layer: &Digest,
+        facts: &LayerFacts,
+    ) -> Result<(), ImageError> {
         let path = self.new_path().join(layer.hex()).join("facts.json");
         let text = serde_json::to_vec(facts).unwrap_or_default();
         fs::write(&path, text).map_err(ImageError::store(&path))
     }
 
-    /// Puts `image` and the new layers in their places. From then on they are there, whatever happens.
-    pub(super) fn commit(&self, image: &Image, new_layers: &[Digest]) -> Result<(), ImageError> {
+    /// Puts `image` and the new layers in their places, and writes them to the disk. From then on
+    /// the store has them, also after a crash.
+    pub(in crate::image) fn commit(
+        &self,
+        image: &Image,
+        new_layers: &[Digest],
+    ) -> Result<(), ImageError> {
         let record = self.new_path().join("image.json");
         let failed = ImageError::store(&record);
         let text = serde_json::to_vec_pretty(image).map_err(|e| failed(e.into()))?;
         let mut file = File::create(&record).map_err(&failed)?;
         file.write_all(&text).map_err(&failed)?;
-        // Hundreds of thousands of files at once.
+        // One call writes hundreds of thousands of files to the disk.
         syncfs(&file).map_err(|errno| failed(errno.into()))?;
         for layer in new_layers {
             let path = self.store.layer_path(layer);
-            // What is there has been found damaged, or it would not be made anew.
+            // A layer that exists and was made anew all the same has been found damaged.
             if path.exists() {
                 let damaged = format!("{}-damaged", layer.hex());
                 self.rename(&path, &self.new_path().join(damaged))?;
@@ -256,10 +269,10 @@ impl Changing<'_> {
         self.rename(&record, &self.store.image_path(&image.name))
     }
 
-    /// Removes the image called `name`, and the layers that no other has.
+    /// Removes the image called `name`, and the layers that no other image has.
     ///
     /// # Errors
-    /// There is none, or a container runs in it.
+    /// There is no such image, or a container of the image runs.
     pub fn remove(&self, name: &ImageName) -> Result<(), ImageError> {
         let image = self.store.image(name)?;
         let others = self.store.images()?.into_iter();
@@ -281,7 +294,7 @@ impl Changing<'_> {
         self.clear()
     }
 
-    /// Removes what is in `new`, and the layers that no image has and no container uses.
+    /// Removes everything in `new`, and the layers that no image has and no container uses.
     fn clear(&self) -> Result<(), ImageError> {
         let images = self.store.images()?.into_iter();
         let kept: HashSet<String> = images
@@ -310,7 +323,7 @@ impl Changing<'_> {
         self.store.path.join("new")
     }
 
-    /// Renames within the store, and has the disk know.
+    /// Renames within the store, and writes the change to the disk.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), ImageError> {
         let failed = ImageError::store(to);
         fs::rename(from, to).map_err(&failed)?;
@@ -321,13 +334,14 @@ impl Changing<'_> {
     }
 }
 
-impl Drop for Changing<'_> {
+impl Drop for StoreWriter<'_> {
     fn drop(&mut self) {
-        // What a failed import made. If that can't be done now, the next import does it.
+        // This removes what a failed import made. If it fails, the next import does it.
         let _ = self.clear();
     }
 }
 
+/// The names of the entries of `directory`.
 fn names(directory: &Path) -> Result<Vec<String>, ImageError> {
     let failed = ImageError::store(directory);
     let entries = fs::read_dir(directory).map_err(&failed)?;

@@ -1,23 +1,25 @@
-//! Which user an image's programs run as: numbers, or names that its own `/etc/passwd` and `/etc/group` explain.
+//! The user that an image's programs run as. An image names the user by numbers, or by names of its
+//! own `/etc/passwd` and `/etc/group`.
 
 use std::path::Path;
 
-use super::view::View;
+use crate::image::view::lookup::View;
 use crate::user::User;
 
-/// Most further groups of a user; the kernel takes 65536.
+/// The most further groups of a user. The kernel takes 65536.
 const MAX_GROUPS: usize = 1024;
 
-/// A user, and where at home.
+/// A user, and the user's home directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// The ids.
+    /// The ids of the user and the groups.
     pub user: User,
     /// The home directory, if `/etc/passwd` has one.
     pub home: Option<String>,
 }
 
-/// The account that `text`, like `user`, `1000`, `user:group` or `1000:100`, means in an image; or why there is none.
+/// The account that `text` means in an image, or why there is no such account. The text is `user`,
+/// `1000`, `user:group` or `1000:100`, for example.
 pub fn find(view: &View, text: &str) -> nix::Result<Result<Account, &'static str>> {
     let read = |path| -> nix::Result<String> {
         let bytes = view.read(Path::new(path))?.unwrap_or_default();
@@ -33,7 +35,7 @@ fn look_up(text: &str, passwd: &str, group: &str) -> Result<Account, &'static st
     };
     let user = if user.is_empty() { "0" } else { user };
     let id = user.parse::<u32>().ok();
-    // A name may consist of digits, and is a name then.
+    // A name may consist of digits. It goes before the number.
     let entry = lines(passwd).find(|line| line[0] == user);
     let entry = entry.or_else(|| lines(passwd).find(|line| id.is_some() && number(line, 2) == id));
     let uid = entry.as_ref().and_then(|line| number(line, 2)).or(id);
@@ -63,7 +65,7 @@ fn look_up(text: &str, passwd: &str, group: &str) -> Result<Account, &'static st
     })
 }
 
-/// The fields of each line.
+/// The fields of each line of `/etc/passwd` or `/etc/group`.
 fn lines(text: &str) -> impl Iterator<Item = Vec<&str>> {
     text.lines().map(|line| line.split(':').collect())
 }
@@ -72,7 +74,7 @@ fn number(fields: &[&str], index: usize) -> Option<u32> {
     fields.get(index)?.parse().ok()
 }
 
-/// The groups that list `name`.
+/// The ids of the groups that list the user `name`.
 fn groups_of(name: &str, group: &str) -> Vec<u32> {
     let is_member = |line: &Vec<&str>| {
         let members = line.get(3).copied().unwrap_or_default();
@@ -91,7 +93,8 @@ mod tests {
 
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nu:x:1000:1001:U:/home/u:/bin/sh\n12:x:7:8::relative:\nbroken\n";
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nu:x:1000:1001:U:/home/u:/bin/sh\n\
+                          12:x:7:8::relative:\nbroken\n";
     const GROUP: &str = "root:x:0:\nu:x:1001:\nextra:x:50:a,u\nmore:x:51:u,b\nnone:x:52:uu\n";
 
     fn ids(text: &str) -> Result<(u32, u32, Vec<u32>), &'static str> {
@@ -100,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn users_are_names_or_numbers() {
+    fn a_user_is_a_name_or_a_number() {
         assert_eq!(ids(""), Ok((0, 0, vec![])));
         assert_eq!(ids("root"), Ok((0, 0, vec![])));
         assert_eq!(ids("u"), Ok((1000, 1001, vec![50, 51])));
@@ -109,9 +112,17 @@ mod tests {
         assert_eq!(ids("4:5"), Ok((4, 5, vec![])));
         assert_eq!(ids("4"), Ok((4, 0, vec![])));
         assert_eq!(ids("12"), Ok((7, 8, vec![])));
+    }
+
+    #[test]
+    fn a_user_or_group_that_the_image_does_not_have_is_an_error() {
         for text in ["nobody", "u:nogroup", "broken", "-1", "99999999999"] {
             assert!(ids(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn only_an_absolute_home_counts() {
         let home = |text| look_up(text, PASSWD, GROUP).unwrap().home;
         assert_eq!(home("u").as_deref(), Some("/home/u"));
         assert_eq!(home("12"), None);

@@ -1,8 +1,9 @@
-//! Owner, permissions, time and extended attributes of what is unpacked.
+//! The owner, permissions, time and extended attributes of what is unpacked.
 //!
-//! Of extended attributes those in `user.` are kept, but for overlayfs's own, with which a layer could reach into another.
-//! A file's capabilities would have no effect in a container, whose programs gain no privileges, and would arm the file
-//! on the host; access lists hold ids that are not shifted.
+//! Extended attributes in `user.` are kept, except for overlayfs's own, with which one layer could
+//! reach into another. Other extended attributes are left out. A file's capabilities would have no
+//! effect in a container, whose programs gain no privileges, and would be dangerous on the host.
+//! Access control lists hold ids that are not shifted.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,14 +14,14 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, fchown, fchownat};
 
 use super::extended::{self, Attribute};
-use super::members::Member;
 use super::tree::Directory;
+use crate::image::archive::members::Member;
 use crate::isolation::id_map::IdMap;
 
 /// The attributes of one file or directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attributes {
-    /// The host's ids; `None` where everything belongs to the one user there is.
+    /// The owner's ids on the host; `None` for an ordinary user, to whom everything belongs.
     owner: Option<(Uid, Gid)>,
     mode: Mode,
     mtime: TimeSpec,
@@ -28,7 +29,8 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// Those of `member`, and how many extended attributes are left out; or the id that no container has.
+    /// The attributes of `member`, and how many extended attributes of the member are left out. The
+    /// error is the id of an owner that no container has.
     pub fn of(member: &Member, ids: IdMap) -> Result<(Self, u64), u64> {
         let (kept, left_out): (Vec<_>, Vec<_>) = member
             .attributes
@@ -44,7 +46,7 @@ impl Attributes {
         Ok((attributes, left_out.len() as u64))
     }
 
-    /// Those that a directory of a layer has.
+    /// The attributes that a directory of a layer has.
     pub fn of_directory(directory: &Directory) -> nix::Result<Self> {
         let stat = directory.stat(OsStr::new("."))?;
         let extended = extended::read_all(directory.descriptor(), is_kept)?;
@@ -56,7 +58,7 @@ impl Attributes {
         })
     }
 
-    /// Those of a directory of which nothing is said.
+    /// The attributes of a directory of which no layer says anything.
     pub fn plain_directory(ids: IdMap) -> Self {
         let root = |(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid));
         Self {
@@ -67,7 +69,8 @@ impl Attributes {
         }
     }
 
-    /// Gives them to an open file or directory. The owner comes first: a change of owner clears bits of the mode.
+    /// Gives the attributes to an open file or directory. The owner comes first, because a change
+    /// of owner clears bits of the mode.
     pub fn give_to(&self, file: &File) -> nix::Result<()> {
         if let Some((uid, gid)) = self.owner {
             fchown(file, Some(uid), Some(gid))?;
@@ -77,7 +80,7 @@ impl Attributes {
         futimens(file, &self.mtime, &self.mtime)
     }
 
-    /// Gives the extended ones to an open file or directory, and keeps the others.
+    /// Gives the extended attributes to an open file or directory, and returns the others.
     pub fn give_extended_to(mut self, file: &File) -> nix::Result<Self> {
         self.set_extended(file)?;
         self.extended = Vec::new();
@@ -91,28 +94,29 @@ impl Attributes {
         Ok(())
     }
 
-    /// Gives them to what can't be opened: a symbolic link, which has no mode, or a named pipe. Both can't have
-    /// extended attributes in `user.`.
-    pub fn give_to_name(
-        &self,
-        directory: &Directory,
-        name: &OsStr,
-        has_mode: bool,
-    ) -> nix::Result<()> {
+    /// Gives the owner and the time to a symbolic link, which cannot be opened. A symbolic link has
+    /// no mode, and cannot have extended attributes in `user.`.
+    pub fn give_to_link(&self, directory: &Directory, name: &OsStr) -> nix::Result<()> {
         let directory = directory.descriptor();
         if let Some((uid, gid)) = self.owner {
             let flags = AtFlags::AT_SYMLINK_NOFOLLOW;
             fchownat(directory, name, Some(uid), Some(gid), flags)?;
         }
-        if has_mode {
-            // It was made a moment ago in a directory of our own, and is no link.
-            fchmodat(directory, name, self.mode, FchmodatFlags::FollowSymlink)?;
-        }
         let flags = UtimensatFlags::NoFollowSymlink;
         utimensat(directory, name, &self.mtime, &self.mtime, flags)
     }
+
+    /// Gives the owner, the mode and the time to a named pipe, which nobody wants to open. A named
+    /// pipe cannot have extended attributes in `user.`.
+    pub fn give_to_fifo(&self, directory: &Directory, name: &OsStr) -> nix::Result<()> {
+        self.give_to_link(directory, name)?;
+        // The pipe was made a moment ago in a directory of this process's own: it is no link.
+        let flags = FchmodatFlags::FollowSymlink;
+        fchmodat(directory.descriptor(), name, self.mode, flags)
+    }
 }
 
+/// The owner on the host, or the id that no container has.
 fn owner(ids: IdMap, uid: u64, gid: u64) -> Result<Option<(Uid, Gid)>, u64> {
     if !ids.changes_user() {
         return Ok(None);
@@ -122,6 +126,7 @@ fn owner(ids: IdMap, uid: u64, gid: u64) -> Result<Option<(Uid, Gid)>, u64> {
     Ok(Some((Uid::from_raw(uid), Gid::from_raw(gid))))
 }
 
+/// Whether the extended attribute `name` is kept.
 fn is_kept(name: &[u8]) -> bool {
     name.starts_with(b"user.") && !name.starts_with(b"user.overlay.") && !name.contains(&0)
 }

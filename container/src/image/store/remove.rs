@@ -1,13 +1,15 @@
-//! Removing a tree whose directories may forbid it.
+//! Removing a tree whose directories may forbid that.
 //!
-//! Root may remove anything. Another user's layer can hold directories of his that he may not write to.
+//! Root may remove anything. An ordinary user's layer can hold directories to which the user may
+//! not write.
 
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// Removes the file or directory `path`, and all that is in it. Links are removed, not followed.
+/// Removes the file or directory `path`, and everything in it. Symbolic links are removed, not
+/// followed.
 pub fn remove_tree(path: &Path) -> io::Result<()> {
     let kind = fs::symlink_metadata(path)?;
     if !kind.is_dir() {
@@ -22,7 +24,7 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Lets the owner into all directories of a tree.
+/// Gives the owner all permissions for all directories of a tree.
 fn open_up(directory: &Path) -> io::Result<()> {
     fs::set_permissions(directory, Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(directory)? {
@@ -39,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_that_forbids_it_is_removed_and_a_link_is_not_followed() {
+    fn a_directory_that_forbids_removal_is_removed_and_a_link_is_not_followed() {
         let directory = tempfile::tempdir().unwrap();
         let tree = directory.path().join("tree");
         fs::create_dir_all(tree.join("a/b")).unwrap();

@@ -1,0 +1,4 @@
+//! Reading tar archives, in bounded memory.
+
+pub mod members;
+pub mod pax;

@@ -1,0 +1,5 @@
+//! The directory in which imported images are kept.
+
+pub mod directory;
+pub mod record;
+pub mod remove;
