@@ -2,7 +2,9 @@
 
 mod price;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -31,29 +33,33 @@ WORKLOAD is one of
        calls
        inspect
 
-With --wait the work between the messages `begin` and `end` starts when standard input has a line, or ends.
+With --wait, the work between the messages `begin` and `end` starts when a line arrives on standard
+input, or when standard input ends.
 ";
 
-/// Largest block of one disk operation: a mistyped unit shall not be a demand for memory.
+/// The names of all workloads.
+const WORKLOADS: &str = "ready, idle, disk, net, cpu, syscall, page-fault, price, calls, inspect";
+
+/// The largest block of one disk operation. A mistyped unit should not take all memory.
 const LARGEST_BLOCK: ByteSize = ByteSize::mib(64);
-/// `O_DIRECT`'s alignment on the coarsest common device (a disk with 512-byte sectors is content with less).
+/// The alignment that `O_DIRECT` needs on disks with sectors of 512 bytes.
 const DIRECT_ALIGNMENT: u64 = 512;
 
-/// Most operations at once: each has a thread and a block.
+/// The most operations at once, each of which has a thread and a block.
 const DEEPEST: NonZeroU64 = NonZeroU64::new(256).unwrap();
 
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// `--help`.
+    /// `--help`: the usage is printed.
     Help,
     /// `inspect`: see [`crate::inspect`].
     Inspect,
-    /// One of the workloads.
+    /// A workload is run.
     Run {
-        /// Which.
+        /// The workload and its parameters.
         workload: Workload,
-        /// Whether its work waits for a line of standard input.
+        /// Whether the workload's timed work waits for a line of standard input.
         waits: bool,
     },
 }
@@ -61,38 +67,34 @@ pub enum Command {
 /// The command line names no workload.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// No subcommand at all.
-    #[error(
-        "no workload is named: one of ready, idle, disk, net, cpu, syscall, page-fault, price, calls, inspect is needed"
-    )]
+    /// The command line names no workload.
+    #[error("no workload is named: one of {WORKLOADS} is needed")]
     NoWorkload,
-    /// A subcommand that does not exist.
-    #[error(
-        "unknown workload {name:?}: one of ready, idle, disk, net, cpu, syscall, page-fault, price, calls, inspect is needed"
-    )]
+    /// The command line names a workload that does not exist.
+    #[error("unknown workload {name:?}: one of {WORKLOADS} is needed")]
     UnknownWorkload {
-        /// As given.
+        /// The name that was given.
         name: OsString,
     },
-    /// An option that the workload needs is not there.
+    /// An option that the workload needs is missing.
     #[error("workload {workload} needs {option}")]
     Missing {
-        /// The workload.
+        /// The name of the workload.
         workload: &'static str,
-        /// The option.
+        /// The name of the option.
         option: &'static str,
     },
-    /// An option's value cannot be used.
+    /// The value of an option cannot be used.
     #[error("{option} {value:?}: {needed}")]
     Value {
-        /// The option.
+        /// The name of the option.
         option: &'static str,
-        /// Its value, as given.
+        /// The value that was given.
         value: String,
         /// What would be accepted.
-        needed: &'static str,
+        needed: Cow<'static, str>,
     },
-    /// Not an option, or one without its value.
+    /// An argument is no option, or an option lacks its value.
     #[error("bad command line")]
     Syntax(#[from] lexopt::Error),
 }
@@ -100,7 +102,7 @@ pub enum UsageError {
 /// Reads a command line.
 ///
 /// # Errors
-/// Anything that [`USAGE`] does not show.
+/// The command line is none that [`USAGE`] shows.
 pub fn parse(mut parser: Parser) -> Result<Command, UsageError> {
     let mut first = parser.next()?;
     let waits = first == Some(Arg::Long("wait"));
@@ -144,7 +146,8 @@ pub fn parse(mut parser: Parser) -> Result<Command, UsageError> {
     Ok(Command::Run { workload, waits })
 }
 
-/// `ready`, with or without `--libc`: the program's entry point serves it without, if it can, and never gets here.
+/// Reads `ready`, with or without `--libc`. Without the option, the program's entry point usually
+/// serves `ready`, and this function is never reached.
 fn ready(parser: &mut Parser) -> Result<Workload, UsageError> {
     match parser.next()? {
         None | Some(Arg::Long("libc")) => {}
@@ -156,7 +159,7 @@ fn ready(parser: &mut Parser) -> Result<Workload, UsageError> {
     }
 }
 
-/// The value of the one option that `workload` has.
+/// The value of the only option that `workload` has.
 fn only<T>(
     workload: &'static str,
     option: &'static str,
@@ -176,11 +179,14 @@ fn only<T>(
 }
 
 fn disk(parser: &mut Parser) -> Result<Disk, UsageError> {
-    let (mut operation, mut block, mut bytes, mut path) = (None, None, None, None);
+    let (mut kind, mut block, mut bytes, mut path) = (None, None, None, None);
     let (mut direct, mut depth) = (false, NonZeroU64::MIN);
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("op") => operation = Some(disk_operation(parser.value()?)?),
+            Arg::Long("op") => {
+                let value = parser.value()?;
+                kind = Some(operation(value, DiskOperation::ALL, DiskOperation::name)?);
+            }
             Arg::Long("block") => block = Some(size("--block", parser.value()?)?),
             Arg::Long("bytes") => bytes = Some(size("--bytes", parser.value()?)?),
             Arg::Long("path") => path = Some(PathBuf::from(parser.value()?)),
@@ -194,7 +200,7 @@ fn disk(parser: &mut Parser) -> Result<Disk, UsageError> {
         option,
     };
     let disk = Disk {
-        operation: operation.ok_or(missing("--op"))?,
+        operation: kind.ok_or(missing("--op"))?,
         block: block.ok_or(missing("--block"))?,
         bytes: bytes.ok_or(missing("--bytes"))?,
         path: path.ok_or(missing("--path"))?,
@@ -232,7 +238,7 @@ fn net(parser: &mut Parser) -> Result<Net, UsageError> {
             return Err(UsageError::Value {
                 option: "--op",
                 value: operation,
-                needed: "one of receive, send, echo, connect is needed",
+                needed: "one of receive, send, echo, connect is needed".into(),
             });
         }
     };
@@ -245,59 +251,58 @@ fn address(value: OsString) -> Result<SocketAddr, UsageError> {
     value.parse().map_err(|_| UsageError::Value {
         option: "--peer",
         value,
-        needed: "an address and a port such as 198.18.0.1:4000 are needed",
+        needed: "an address and a port such as 198.18.0.1:4000 are needed".into(),
     })
 }
 
+/// Checks that the options of `disk` fit each other.
 fn check_sizes(disk: &Disk) -> Result<(), UsageError> {
     let (block, bytes) = (disk.block.as_u64(), disk.bytes.as_u64());
-    let refuse = |option, value: ByteSize, needed| {
+    let refuse = |option, value: &dyn Display, needed: &'static str| {
         Err(UsageError::Value {
             option,
             value: value.to_string(),
-            needed,
+            needed: needed.into(),
         })
     };
     if disk.block > LARGEST_BLOCK {
-        return refuse("--block", disk.block, "64 MiB is the largest block");
+        return refuse("--block", &disk.block, "64 MiB is the largest block");
     }
     if disk.direct && !block.is_multiple_of(DIRECT_ALIGNMENT) {
-        return refuse(
-            "--block",
-            disk.block,
-            "with --direct a multiple of 512 bytes is needed",
-        );
+        let needed = "with --direct a multiple of 512 bytes is needed";
+        return refuse("--block", &disk.block, needed);
     }
     if disk.direct && disk.operation.is_of_files() {
-        return Err(UsageError::Value {
-            option: "--op",
-            value: disk.operation.name().to_owned(),
-            needed: "small files are made through the page cache: leave out --direct",
-        });
+        let needed = "small files are made through the page cache: leave out --direct";
+        return refuse("--op", &disk.operation.name(), needed);
     }
     if disk.depth > DEEPEST || disk.depth.get() > 1 && !disk.operation.is_random() {
-        return Err(UsageError::Value {
-            option: "--depth",
-            value: disk.depth.to_string(),
-            needed: "1 is needed, or up to 256 with rand-read and rand-write",
-        });
+        let needed = "1 is needed, or up to 256 with rand-read and rand-write";
+        return refuse("--depth", &disk.depth, needed);
     }
     if !bytes.is_multiple_of(block) {
-        return refuse("--bytes", disk.bytes, "a multiple of --block is needed");
+        return refuse("--bytes", &disk.bytes, "a multiple of --block is needed");
     }
     Ok(())
 }
 
-fn disk_operation(value: OsString) -> Result<DiskOperation, UsageError> {
+/// Reads the value of `--op` as one of `all` operations, which have these names.
+fn operation<T: Copy>(
+    value: OsString,
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<T, UsageError> {
     let value = value.string()?;
-    DiskOperation::ALL
-        .into_iter()
-        .find(|operation| operation.name() == value)
-        .ok_or(UsageError::Value {
+    let mut operations = all.iter().copied();
+    let found = operations.find(|operation| name(*operation) == value);
+    found.ok_or_else(|| {
+        let names: Vec<_> = all.iter().copied().map(name).collect();
+        UsageError::Value {
             option: "--op",
             value,
-            needed: "one of seq-write, seq-read, rand-read, rand-write, fsync, create, unlink is needed",
-        })
+            needed: format!("one of {} is needed", names.join(", ")).into(),
+        }
+    })
 }
 
 fn size(option: &'static str, value: OsString) -> Result<ByteSize, UsageError> {
@@ -307,7 +312,7 @@ fn size(option: &'static str, value: OsString) -> Result<ByteSize, UsageError> {
         _ => Err(UsageError::Value {
             option,
             value,
-            needed: "a size above zero such as 4KiB or 64MiB is needed",
+            needed: "a size above zero such as 4KiB or 64MiB is needed".into(),
         }),
     }
 }
@@ -317,7 +322,7 @@ fn count(option: &'static str, value: OsString) -> Result<NonZeroU64, UsageError
     value.parse().map_err(|_| UsageError::Value {
         option,
         value,
-        needed: "a whole number above zero is needed",
+        needed: "a whole number above zero is needed".into(),
     })
 }
 

@@ -1,11 +1,12 @@
-//! What a program inside gets for an answer when it tries every system call, as it is said and parsed.
+//! The answers that a program in a target gets when it tries every system call, written and parsed.
 //!
 //! ```text
-//! isobench/1 calls kernel=6.1.0-13-amd64_SMP boot=0d9b...-... uptime=7200 answered=0-14,16-161 refused=163 unknown=335-423 untried=15,162
+//! isobench/1 calls kernel=6.1.0-13-amd64_SMP boot=0d9b...-... uptime=7200
+//!     answered=0-14,16-161 refused=163 unknown=335-423 untried=15,162
 //! ```
 //!
-//! Each number below [`CALLS`] is in exactly one of the four sets, so a line that leaves one out, or says two things of it,
-//! is none.
+//! This is one line. Each number below [`CALLS`] is in exactly one of the four sets: a line that
+//! leaves a number out, or has a number in two sets, is refused.
 
 use std::fmt;
 use std::fs;
@@ -17,9 +18,9 @@ use nix::time::{ClockId, clock_gettime};
 /// One above the highest number that is tried. Linux 6.17 has calls up to 469.
 pub const CALLS: u16 = 512;
 
-/// Longest name of a kernel that is passed on, in bytes: two fields of uname(2).
+/// The longest name of a kernel that is passed on, in bytes: two fields of uname(2) and a space.
 const MOST_NAME: usize = 129;
-/// Length of a boot's identity, a UUID (random(4)).
+/// The length of a boot's identity, which is a UUID (random(4)).
 const BOOT: usize = 36;
 
 /// A set of system-call numbers below [`CALLS`].
@@ -27,30 +28,30 @@ const BOOT: usize = 36;
 pub struct CallSet([u64; CALLS as usize / 64]);
 
 impl CallSet {
-    /// Adds `number`; one that is too high is in no set.
+    /// Adds `number` to the set. A number of [`CALLS`] or above is ignored.
     pub fn insert(&mut self, number: u16) {
         if let Some(word) = self.0.get_mut(usize::from(number / 64)) {
             *word |= 1 << (number % 64);
         }
     }
 
-    /// Whether `number` is in it.
+    /// Whether `number` is in the set.
     pub fn contains(&self, number: u16) -> bool {
         let word = self.0.get(usize::from(number / 64));
         word.is_some_and(|word| word & 1 << (number % 64) != 0)
     }
 
-    /// How many are in it.
+    /// How many numbers are in the set.
     pub fn count(&self) -> u32 {
         self.0.iter().map(|word| word.count_ones()).sum()
     }
 
-    /// Its numbers, ascending.
+    /// The numbers in the set, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
         (0..CALLS).filter(|number| self.contains(*number))
     }
 
-    /// Its numbers as ranges, as long as they can be.
+    /// The numbers in the set, as ranges that are as long as possible.
     fn ranges(&self) -> Vec<RangeInclusive<u16>> {
         let mut ranges: Vec<RangeInclusive<u16>> = Vec::new();
         for number in self.iter() {
@@ -62,7 +63,7 @@ impl CallSet {
         ranges
     }
 
-    /// Reads what [`fmt::Display`] writes, and nothing else.
+    /// Reads a set that [`fmt::Display`] has written; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let mut set = Self::default();
         for range in text.split(',').filter(|_| !text.is_empty()) {
@@ -73,7 +74,8 @@ impl CallSet {
             }
             (first..=last).for_each(|number| set.insert(number));
         }
-        // Whatever is written otherwise, out of order say, or with a sign, isn't ours.
+        // A text that is written in another way, out of order or with a sign for example, is
+        // refused.
         (set.to_string() == text).then_some(set)
     }
 }
@@ -99,19 +101,19 @@ impl fmt::Display for CallSet {
     }
 }
 
-/// What a program is told of the kernel that it runs on.
+/// The kernel that a program runs on, as the program sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KernelSeen {
-    /// Release and version that uname(2) tells, as a word.
+    /// The release and version of uname(2), as one word.
     pub name: String,
-    /// The identity of its boot; empty if the program is told none.
+    /// The identity of the kernel's boot; empty if the program sees none.
     pub boot: String,
-    /// How long ago it booted, in seconds.
+    /// How long ago the kernel booted, in seconds.
     pub uptime: u64,
 }
 
 impl KernelSeen {
-    /// What this program is told, now.
+    /// The kernel as this program sees it now.
     pub fn now() -> Self {
         let name = uname().map_or_else(
             |_| String::new(),
@@ -130,33 +132,35 @@ impl KernelSeen {
         }
     }
 
-    /// Whether `other`, seen at the same time, is the same kernel. A boot's identity settles it if it is the same; some
-    /// runtimes give their containers another, but not another age and name.
+    /// Whether `other`, seen at the same time, is the same kernel. Kernels with the same boot
+    /// identity are the same. Some runtimes give their containers another identity, but not another
+    /// age and name.
     pub fn is_same(&self, other: &Self) -> bool {
-        /// Seconds that may lie between two looks.
+        /// By how many seconds the ages of one kernel may differ.
         const APART: u64 = 2;
         let same_boot = !self.boot.is_empty() && self.boot == other.boot;
         same_boot || self.name == other.name && self.uptime.abs_diff(other.uptime) <= APART
     }
 }
 
-/// What became of every system call that a program tried, and on which kernel.
+/// The answer to every system call that a program has tried, and the kernel that answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Calls {
-    /// Who answered, or says that he did.
+    /// The kernel, as the program sees it.
     pub kernel: KernelSeen,
-    /// Those that gave a result, or an error that says why not this time.
+    /// The calls that gave a result, or an error that says what was wrong with the arguments.
     pub answered: CallSet,
-    /// Those that failed with `EPERM`, or had the program killed for the mere number (`SIGSYS`).
+    /// The calls that failed with `EPERM`, or that killed the program with `SIGSYS`.
     pub refused: CallSet,
-    /// Those that failed with `ENOSYS`.
+    /// The calls that failed with `ENOSYS`.
     pub unknown: CallSet,
-    /// Those that the program would not have survived, or the host not unchanged.
+    /// The calls that were not tried, because they would have ended the program or changed the
+    /// host.
     pub untried: CallSet,
 }
 
 impl Calls {
-    /// Reads the words after `calls`.
+    /// Reads the words after `calls`; `None` if they are no such message.
     pub fn parse<'l>(mut words: impl Iterator<Item = &'l str>) -> Option<Self> {
         let mut field = |name: &str| words.next()?.strip_prefix(name)?.strip_prefix('=');
         let calls = Self {
@@ -175,7 +179,7 @@ impl Calls {
         (words.next().is_none() && sound).then_some(calls)
     }
 
-    /// Whether each number is in exactly one set.
+    /// Whether each number is in exactly one of the four sets.
     fn is_partition(&self) -> bool {
         let sets = [self.answered, self.refused, self.unknown, self.untried];
         (0..CALLS).all(|number| sets.iter().filter(|set| set.contains(number)).count() == 1)
@@ -193,12 +197,14 @@ impl fmt::Display for Calls {
         } = self;
         write!(
             formatter,
-            "calls kernel={name} boot={boot} uptime={uptime} answered={answered} refused={refused} unknown={unknown} untried={untried}"
+            "calls kernel={name} boot={boot} uptime={uptime} answered={answered} \
+             refused={refused} unknown={unknown} untried={untried}"
         )
     }
 }
 
-/// `text` as one word of what names are made of, as far as it is passed on.
+/// `text` as one word. Only characters that a kernel's name may have are kept, and at most
+/// [`MOST_NAME`] of them.
 fn word(text: &str) -> String {
     let bytes = text
         .bytes()
@@ -215,13 +221,13 @@ fn is_name(text: &str) -> bool {
     text.len() <= MOST_NAME && text.bytes().all(is_of_name)
 }
 
-/// A number of digits alone.
-fn number(text: &str) -> Option<u64> {
+/// A number as workloads write it, in digits alone. `u64::from_str` would also take a sign.
+pub(crate) fn number(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// Whether this is a boot's identity, or none.
+/// Whether `text` is the identity of a boot, or is empty.
 fn is_boot(text: &str) -> bool {
     let is_uuid = |text: &str| {
         text.len() == BOOT
@@ -260,10 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn sets_are_ranges() {
+    fn a_set_is_written_as_ranges() {
         assert_eq!(set([0, 1, 2, 5, 511, 512]).to_string(), "0-2,5,511");
         assert_eq!(set([0, 1, 2, 5]).count(), 4);
         assert_eq!(CallSet::parse(""), Some(CallSet::default()));
+    }
+
+    #[test]
+    fn a_text_that_no_set_writes_is_refused() {
         for bad in [
             "1,0", "0,1", "2-1", "+1", "01", "512", "0-512", "1,", ",", "1-", "-1", "a", "1 2",
         ] {
@@ -272,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_read_and_what_does_not_add_up_is_not() {
+    fn a_message_is_read_and_a_contradiction_is_refused() {
         let text = some().to_string();
         assert_eq!(parse(&text), Some(some()));
         for (from, to) in [
@@ -296,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_a_word() {
+    fn a_kernels_name_becomes_one_word() {
         assert_eq!(word("6.1.0-rc1+ #1 <script>\n"), "6.1.0-rc1+_1_script");
         assert_eq!(word(&"x".repeat(200)).len(), MOST_NAME);
     }
@@ -320,7 +330,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_set_is_read_back(numbers in prop::collection::vec(0..CALLS, 0..300)) {
+        fn a_set_is_read_as_it_is_written(numbers in prop::collection::vec(0..CALLS, 0..300)) {
             let set = set(numbers);
             prop_assert_eq!(CallSet::parse(&set.to_string()), Some(set));
         }

@@ -1,16 +1,18 @@
-//! `inspect`: says what a program in its place can see, one fact a line, and blocks until standard input closes.
+//! `inspect`: says what a program in a target can see, one fact a line, and blocks until standard
+//! input closes.
 //!
-//! It isn't measured and isn't of the line protocol: a line is a name, a tab and a value. What they mean is for whoever
-//! knows the host to say. `end` is the last line; while it waits then, it can be looked at from outside.
+//! This workload is not measured and does not speak the line protocol: a line is a name, a tab and
+//! a value. Only the harness, which knows the host, can say what the values mean. `end` is the last
+//! line. While the program then waits, the harness can look at it from outside.
 
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-/// The kinds of namespaces, as /proc names them.
+/// The kinds of namespaces, by their names in /proc.
 pub const NAMESPACES: [&str; 7] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"];
 
-/// Fields of /proc/self/status.
+/// The fields of /proc/self/status that are told.
 const STATUS: [&str; 7] = [
     "CapInh",
     "CapPrm",
@@ -21,7 +23,8 @@ const STATUS: [&str; 7] = [
     "Seccomp",
 ];
 
-/// What the OCI runtimes' default configuration covers, because it tells of the host.
+/// Files and directories that the OCI runtimes' default configuration covers, because they tell of
+/// the host.
 pub const TELLING: [&str; 11] = [
     "/proc/acpi",
     "/proc/asound",
@@ -39,10 +42,10 @@ pub const TELLING: [&str; 11] = [
 /// The last line.
 pub const END: &str = "end";
 
-/// Says all, and waits.
+/// Says all facts, and waits for the end of `input`.
 ///
 /// # Errors
-/// Nobody can be told, or the signal to end can't be received.
+/// `output` cannot be written to, or `input` cannot be read.
 pub fn run(output: &mut dyn Write, input: &mut dyn Read) -> io::Result<()> {
     let facts = facts().into_iter();
     let lines = facts.map(|(name, value)| format!("{name}\t{value}\n"));
@@ -52,7 +55,7 @@ pub fn run(output: &mut dyn Write, input: &mut dyn Read) -> io::Result<()> {
     io::copy(input, &mut io::sink()).map(drop)
 }
 
-/// Names and values, as this process sees things.
+/// The names and values of all facts, as this process sees them.
 pub fn facts() -> Vec<(String, String)> {
     let mut facts = Vec::new();
     let mut add = |name: &str, value: String| facts.push((name.to_owned(), value));
@@ -106,7 +109,8 @@ fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// A line of mountinfo as point, type and first option, which says whether it is read-only (`proc_pid_mountinfo(5)`).
+/// The mount point, the type and the first option of a line of mountinfo. The option says whether
+/// the mount is read-only (`proc_pid_mountinfo(5)`).
 fn mount(line: &str) -> Option<String> {
     let (front, back) = line.split_once(" - ")?;
     let front: Vec<_> = front.split(' ').collect();
@@ -118,7 +122,7 @@ fn mount(line: &str) -> Option<String> {
     ))
 }
 
-/// Whether there is something in it that can be read.
+/// Whether the directory `path` has entries, or the file `path` has content that can be read.
 fn tells(path: &Path) -> bool {
     if let Ok(mut entries) = fs::read_dir(path) {
         return entries.next().is_some();
@@ -127,7 +131,7 @@ fn tells(path: &Path) -> bool {
     read.is_ok_and(|length| length > 0)
 }
 
-/// The entries of `directory` that are numbers, in order.
+/// The entries of `directory` that are numbers, ascending.
 fn numbers(directory: &str) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -136,7 +140,8 @@ fn numbers(directory: &str) -> Vec<String> {
     numbers.iter().map(u64::to_string).collect()
 }
 
-/// The open descriptors, without the one that lists them: once that is closed, its link is gone.
+/// The open descriptors. The descriptor by which the directory is listed is closed by then, and its
+/// link is gone.
 fn descriptors() -> Vec<String> {
     let mut listed = numbers("/proc/self/fd");
     listed.retain(|number| fs::read_link(format!("/proc/self/fd/{number}")).is_ok());
@@ -148,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_says_facts_in_lines_and_ends() {
+    fn facts_are_said_in_lines_before_the_end() {
         let mut output = Vec::new();
         run(&mut output, &mut io::empty()).unwrap();
         let text = String::from_utf8(output).unwrap();
@@ -162,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_is_its_point_its_type_and_whether_it_is_read_only() {
+    fn a_mount_is_told_by_its_point_its_type_and_its_first_option() {
         let line = "36 35 98:0 /mnt1 /mnt2 ro,noatime master:1 - ext3 /dev/root rw,errors=continue";
         assert_eq!(mount(line).unwrap(), "/mnt2 ext3 ro");
         assert_eq!(mount("36 35 98:0"), None);

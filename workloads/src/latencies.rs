@@ -1,19 +1,21 @@
 //! Latencies of single operations, as a histogram that fits in one line of the protocol.
 //!
-//! A workload records up to millions of latencies inside its timed window, so recording must cost
-//! nanoseconds and no memory that grows: an HDR histogram with fixed bounds. Two significant digits make a
-//! value exact to 1 % and bound the encoded line to [`MAX_LINE`](crate::protocol::MAX_LINE), whatever was recorded.
+//! A workload may record millions of latencies inside its timed window. So recording must cost only
+//! nanoseconds, and must not need more memory each time: an HDR histogram with fixed bounds does
+//! that. With two significant digits a value is exact to 1 %, and the line of any histogram is
+//! shorter than [`MAX_LINE`](crate::protocol::MAX_LINE).
 
 use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// Longest latency told apart; a longer one is counted as this: 2^36 ns, a little over a minute.
+/// The longest latency that is told apart: 2^36 ns, a little over a minute. A longer latency counts
+/// as this one.
 pub const LONGEST: Duration = Duration::from_nanos(LONGEST_NANOS);
 const LONGEST_NANOS: u64 = (1 << 36) - 1;
 
-/// Significant decimal digits kept of a value.
+/// Significant decimal digits that a value keeps.
 const DIGITS: u8 = 2;
 
 /// The latencies of many operations of one kind.
@@ -25,10 +27,10 @@ pub struct Latencies {
 impl Eq for Latencies {}
 
 impl Latencies {
-    /// No latency yet. All the memory that will ever be needed is allocated here.
+    /// A histogram without any latency. It allocates all the memory that it will ever need.
     ///
     /// # Panics
-    /// Never: the bounds are constants within what the histogram accepts.
+    /// Never: the bounds are constants that the histogram accepts.
     pub fn new() -> Self {
         let nanos = Histogram::new_with_bounds(1, LONGEST_NANOS, DIGITS)
             .expect("the histogram's bounds are valid constants");
@@ -41,7 +43,8 @@ impl Latencies {
         self.nanos.saturating_record(nanos);
     }
 
-    /// Records `count` latencies of the same length, or `None` if the length or the sum of counts is out of range.
+    /// Records `count` latencies of `nanos` nanoseconds; `None` if the latency or the sum of all
+    /// counts is out of range.
     pub(crate) fn record_nanos(&mut self, nanos: u64, count: u64) -> Option<()> {
         if nanos > LONGEST_NANOS {
             return None;
@@ -55,24 +58,24 @@ impl Latencies {
         self.nanos.len()
     }
 
-    /// The shortest latency, or `None` if there is none.
+    /// The shortest latency; `None` if no latency was recorded.
     pub fn min(&self) -> Option<Duration> {
         (self.count() > 0).then(|| self.middle(self.nanos.min()))
     }
 
-    /// The longest latency, or `None` if there is none.
+    /// The longest latency; `None` if no latency was recorded.
     pub fn max(&self) -> Option<Duration> {
         (self.count() > 0).then(|| self.middle(self.nanos.max()))
     }
 
-    /// The smallest latency that at least `percent` % of all stay within, or `None` if there is none.
-    /// `percent` is clamped to 0 to 100.
+    /// The smallest value that at least `percent` % of all latencies do not exceed; `None` if no
+    /// latency was recorded. `percent` is clamped to 0 to 100.
     pub fn percentile(&self, percent: f64) -> Option<Duration> {
         let value = self.nanos.value_at_percentile(percent.clamp(0.0, 100.0));
         (self.count() > 0).then(|| self.middle(value))
     }
 
-    /// Every distinct value, ascending, with its count.
+    /// Every distinct value in nanoseconds, ascending, with its count.
     pub(crate) fn values(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.nanos.iter_recorded().map(|step| {
             let value = self.nanos.median_equivalent(step.value_iterated_to());
@@ -80,8 +83,8 @@ impl Latencies {
         })
     }
 
-    /// The middle of the histogram's bucket around `nanos`: reporting a bucket's upper end would bias every
-    /// value upwards.
+    /// The middle of the histogram's bucket around `nanos`. The bucket's upper end would be too
+    /// high for most of its values.
     fn middle(&self, nanos: u64) -> Duration {
         Duration::from_nanos(self.nanos.median_equivalent(nanos))
     }
@@ -122,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn percentiles_rank_what_was_recorded() {
+    fn a_percentile_is_the_value_of_that_rank() {
         let mut latencies = Latencies::new();
         for micros in 1..=100 {
             latencies.record(Duration::from_micros(micros));
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_of_a_full_histogram_keeps_within_the_limit() {
+    fn the_line_of_a_full_histogram_is_within_the_limit() {
         let mut latencies = Latencies::new();
         let mut nanos = 0;
         while nanos <= LONGEST_NANOS {
@@ -166,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_latency_is_kept_to_one_percent(nanos in 1..=LONGEST_NANOS) {
+        fn every_latency_is_exact_to_one_percent(nanos in 1..=LONGEST_NANOS) {
             let mut latencies = Latencies::new();
             latencies.record(Duration::from_nanos(nanos));
             let kept = latencies.min().unwrap().as_secs_f64() * 1e9;

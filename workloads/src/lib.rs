@@ -1,16 +1,17 @@
-//! The static workload that runs in every target, and the line protocol it speaks.
+//! The static workload that runs in every target, and the line protocol that it speaks.
 //!
-//! The same bytes run as a bare process, in a container and in a microVM, so whatever differs between
-//! two targets is the isolation and not the program. The program is exec'd once per sample, inside a bare
-//! microVM too, where a system call costs a VM exit: it stays on one thread, needs no `/proc` and no `/dev`,
-//! and does nothing that its subcommand does not ask for.
+//! The same bytes run as a bare process, in a container and in a microVM, so two targets differ in
+//! the isolation and not in the program. The program is executed once per sample, also in a bare
+//! microVM, where each system call costs a VM exit. So the program stays on one thread, needs no
+//! `/proc` and no `/dev`, and does nothing that its subcommand does not ask for.
 //!
-//! - [`protocol`] is what it says on standard output, and the one place where that is parsed;
-//! - [`calls`] is what it says of system calls;
-//! - [`arguments`] is its command line;
-//! - [`run`] holds one module a workload;
-//! - [`inspect`] says what a program in its place can see;
-//! - [`guest_init`] is what it is as the first process of a guest with a kernel.
+//! - [`protocol`] is what the program says on standard output, and the one place where that is
+//!   parsed;
+//! - [`latencies`] and [`calls`] are the messages with more than numbers in them;
+//! - [`arguments`] is the command line;
+//! - [`run`] has one module a workload;
+//! - [`inspect`] says what a program can see of the host;
+//! - [`guest_init`] is the program as the first process of a guest with a Linux kernel.
 
 pub mod arguments;
 pub mod calls;
@@ -26,14 +27,14 @@ use std::io::{self, Write as _};
 
 use arguments::Command;
 
-/// Exit code of a run whose workload failed: an input or output error, no memory.
+/// The exit code of a workload that failed: an input or output error, or no memory.
 pub const EXIT_FAILURE: u8 = 1;
-/// Exit code of a command line that names no workload.
+/// The exit code of a command line that names no workload.
 pub const EXIT_USAGE: u8 = 2;
 
 /// The whole program `workload`: reads the command line, runs the workload, returns the exit code.
 ///
-/// A failure is one line on standard error.
+/// A failure is reported in one line on standard error.
 pub fn main() -> u8 {
     if guest_init::is_called_for() {
         guest_init::run();
@@ -58,15 +59,15 @@ pub fn main() -> u8 {
     done.map_or_else(|error| fail(&error, EXIT_FAILURE), |()| 0)
 }
 
-/// Prints the chain of `error` in one line and returns `code`.
+/// Prints `error` and its causes in one line, and returns `code`.
 fn fail(error: &dyn Error, code: u8) -> u8 {
     let line = error_line("workload", error);
-    // With standard error gone too, the exit code is all that is left to say it.
+    // If standard error is gone too, the exit code alone tells of the failure.
     let _ = io::stderr().write_all(line.as_bytes());
     code
 }
 
-/// The chain of `error` in one line, after the name of whoever tells it.
+/// `error` and its causes in one line, after the name of the program.
 fn error_line(name: &str, error: &dyn Error) -> String {
     let mut line = format!("{name}: {error}");
     let mut cause = error.source();

@@ -1,6 +1,7 @@
-//! The line protocol: what a workload says on standard output, and the one place where that is parsed.
+//! The line protocol: what a workload says on standard output, and the one place where that is
+//! parsed.
 //!
-//! One line a message, ASCII, ended by `\n`, at most [`MAX_LINE`] bytes with it:
+//! Each message is one line of ASCII, with its `\n` at most [`MAX_LINE`] bytes long:
 //!
 //! ```text
 //! isobench/1 ready
@@ -10,9 +11,9 @@
 //! isobench/1 calls kernel=6.1.0 boot=... uptime=7200 answered=0-14,... refused=... unknown=... untried=...
 //! ```
 //!
-//! What arrives may come from a hostile guest or a program of the user's own, so parsing trusts nothing: a
-//! line that is not exactly a message is a [`ProtocolError`], which fails that one sample.
-//! `docs/protocol.md` says when each message is sent.
+//! A line may come from a hostile guest or from a program of the user's own, so the parser trusts
+//! nothing. A line that is not exactly a message is a [`ProtocolError`], which fails the one
+//! sample. `docs/protocol.md` says when each message is sent.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -20,13 +21,14 @@ use std::str::FromStr;
 
 use bytesize::ByteSize;
 
-use crate::calls::Calls;
+use crate::calls::{Calls, number};
 use crate::latencies::Latencies;
 
-/// Longest line accepted, in bytes, with its `\n`.
+/// The longest line accepted, in bytes, with its `\n`.
 pub const MAX_LINE: usize = 64 * 1024;
 
-/// The line of [`Message::Ready`]: a constant, so that saying it needs neither formatting nor memory.
+/// The line of [`Message::Ready`]. It is a constant, so that a workload needs neither formatting
+/// nor memory to say it.
 pub const READY_LINE: &str = "isobench/1 ready\n";
 /// The line of [`Message::Begin`].
 pub const BEGIN_LINE: &str = "isobench/1 begin\n";
@@ -34,26 +36,28 @@ pub const BEGIN_LINE: &str = "isobench/1 begin\n";
 const PREFIX: &str = "isobench/";
 const VERSION: &str = "1";
 
-/// How much of an offending line an error shows, in bytes.
+/// How much of a refused line an error shows, in bytes.
 const SHOWN: usize = 80;
 
 /// One message of a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// The workload runs and is set up. The end of a start-up.
+    /// The workload runs and is set up: its start-up is over.
     Ready,
-    /// Set up for work that is timed. With `--wait` the window opens when the workload is told so, else at once.
+    /// The workload is set up for work that is timed. With `--wait` the timed window opens when the
+    /// workload is told to go on, otherwise at once.
     Begin,
     /// The timed window closes.
     End {
         /// Operations done since [`Message::Begin`].
         operations: u64,
-        /// Bytes moved since [`Message::Begin`]; zero if the workload moves none.
+        /// Bytes moved since [`Message::Begin`]; zero if the workload moves no bytes.
         bytes: ByteSize,
     },
-    /// The latency of each operation of the window, sent after [`Message::End`] so as not to disturb it.
+    /// The latency of each operation in the window. The message is sent after [`Message::End`], so
+    /// that sending does not disturb the window.
     Latencies(Latencies),
-    /// What became of every system call that was tried.
+    /// The answer to every system call that was tried.
     Calls(Box<Calls>),
 }
 
@@ -61,7 +65,7 @@ impl Message {
     /// Reads one line, with its `\n` or without.
     ///
     /// # Errors
-    /// Anything but exactly one message of this version.
+    /// The line is not exactly one message of this version.
     pub fn parse(line: &[u8]) -> Result<Self, ProtocolError> {
         if line.len() > MAX_LINE {
             return Err(ProtocolError::TooLong { length: line.len() });
@@ -84,7 +88,7 @@ impl Message {
     /// Writes the message and its `\n` by one write.
     ///
     /// # Errors
-    /// As `output` has them.
+    /// `output` cannot be written to.
     pub fn send(&self, output: &mut dyn Write) -> io::Result<()> {
         match self {
             Self::Ready => output.write_all(READY_LINE.as_bytes()),
@@ -119,7 +123,7 @@ fn parse_body(body: &str) -> Option<Message> {
     words.next().is_none().then_some(message)
 }
 
-/// `V:C,V:C,...` with values ascending and counts above zero; empty for no value at all.
+/// Reads `V:C,V:C,...` with ascending values and counts above zero. An empty text has no value.
 fn parse_values(text: &str) -> Option<Latencies> {
     let mut latencies = Latencies::new();
     let mut previous = None;
@@ -132,21 +136,16 @@ fn parse_values(text: &str) -> Option<Latencies> {
         latencies.record_nanos(value, count)?;
         previous = Some(value);
     }
-    // `split_terminator` forgives one comma too many.
+    // `split_terminator` allows one comma too many.
     (!text.ends_with(',')).then_some(latencies)
 }
 
+/// The value of the field `name` in `NAME=VALUE`.
 fn field<'a>(word: &'a str, name: &str) -> Option<&'a str> {
     word.strip_prefix(name)?.strip_prefix('=')
 }
 
-/// A number as the workload writes it: digits only, where `u64::from_str` also takes a sign.
-fn number(text: &str) -> Option<u64> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
-}
-
-/// The first bytes of a line, fit for a terminal.
+/// The first bytes of a line, escaped so that they can be shown on a terminal.
 fn shown(line: &[u8]) -> String {
     let cut = &line[..line.len().min(SHOWN)];
     let more = if cut.len() < line.len() { "..." } else { "" };
@@ -193,13 +192,13 @@ impl FromStr for Message {
 /// A line of a workload's output is not a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolError {
-    /// Not a line of the protocol, or a garbled one.
+    /// The line is none of the protocol, or is garbled.
     #[error("the workload's line \"{line}\" is not a message of protocol {PREFIX}{VERSION}")]
     Garbled {
-        /// Its beginning, escaped.
+        /// The beginning of the line, escaped.
         line: String,
     },
-    /// A message of another version of the protocol.
+    /// The line is a message of another version of the protocol.
     #[error(
         "the workload speaks protocol {PREFIX}{version}, this program {PREFIX}{VERSION}: build both from the same source"
     )]
@@ -207,10 +206,10 @@ pub enum ProtocolError {
         /// The version found, escaped.
         version: String,
     },
-    /// A line beyond [`MAX_LINE`].
+    /// The line is longer than [`MAX_LINE`].
     #[error("the workload's line is {length} bytes long, {MAX_LINE} are allowed")]
     TooLong {
-        /// Bytes seen so far.
+        /// Bytes of the line seen so far.
         length: usize,
     },
 }
@@ -221,7 +220,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn each_message_reads_as_documented() {
+    fn each_message_is_the_documented_line() {
         let mut latencies = Latencies::new();
         latencies.record_nanos(1004, 2).unwrap();
         latencies.record_nanos(20_000, 1).unwrap();
@@ -291,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_shows_a_short_escaped_piece_of_the_line() {
+    fn an_error_shows_the_beginning_of_the_line_escaped() {
         let error = Message::parse(&[b"\x1b[2J\xff", [b'x'; 500].as_slice()].concat()).unwrap_err();
         let text = error.to_string();
         assert!(
@@ -302,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_told_from_garbage() {
+    fn a_message_of_another_version_is_not_called_garbled() {
         let error = "isobench/2 ready".parse::<Message>().unwrap_err();
         assert_eq!(
             error,
@@ -313,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_without_an_end_is_too_long() {
+    fn a_line_above_the_limit_is_too_long() {
         let flood = vec![b'x'; MAX_LINE + 1];
         assert_eq!(
             Message::parse(&flood),
@@ -340,7 +339,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(message in any_message()) {
+        fn a_message_is_read_as_it_is_written(message in any_message()) {
             let line = message.to_string();
             let read: Message = line.parse().unwrap();
             prop_assert_eq!(read.to_string(), line);
@@ -352,7 +351,11 @@ mod tests {
         }
 
         #[test]
-        fn no_garbled_message_makes_the_parser_panic(message in any_message(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        fn no_garbled_message_makes_the_parser_panic(
+            message in any_message(),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
             let mut line = message.to_string().into_bytes();
             let at = at.index(line.len());
             line[at] = byte;

@@ -6,17 +6,21 @@ use std::time::Duration;
 
 use lexopt::{Arg, Parser, ValueExt as _};
 
-use super::{UsageError, count};
+use super::{UsageError, count, operation};
 use crate::run::{Price, PriceOperation};
 
-/// Longest window: a mistyped number shall not keep a processor busy for an hour.
+/// The longest window. A mistyped number should not keep a processor busy for an hour.
 const LONGEST: Duration = Duration::from_mins(1);
 
+/// Reads the options of `workload price`.
 pub(super) fn parse(parser: &mut Parser) -> Result<Price, UsageError> {
-    let (mut operation, mut window, mut path) = (None, None, None);
+    let (mut kind, mut window, mut path) = (None, None, None);
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("op") => operation = Some(named(parser.value()?)?),
+            Arg::Long("op") => {
+                let value = parser.value()?;
+                kind = Some(operation(value, PriceOperation::ALL, PriceOperation::name)?);
+            }
             Arg::Long("milliseconds") => window = Some(time(parser.value()?)?),
             Arg::Long("path") => path = Some(PathBuf::from(parser.value()?)),
             _ => return Err(argument.unexpected().into()),
@@ -26,7 +30,7 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Price, UsageError> {
         workload: "price",
         option,
     };
-    let operation = operation.ok_or(missing("--op"))?;
+    let operation = kind.ok_or(missing("--op"))?;
     if operation == PriceOperation::PageFaultFile && path.is_none() {
         return Err(missing("--path"));
     }
@@ -37,18 +41,6 @@ pub(super) fn parse(parser: &mut Parser) -> Result<Price, UsageError> {
     })
 }
 
-fn named(value: OsString) -> Result<PriceOperation, UsageError> {
-    let value = value.string()?;
-    let mut all = PriceOperation::ALL.into_iter();
-    all.find(|operation| operation.name() == value)
-        .ok_or(UsageError::Value {
-            option: "--op",
-            value,
-            needed: "one of integer, float, memory-read, random-access, system-call, page-fault, page-fault-file, \
-                     context-switch, clock, timer, exit is needed",
-        })
-}
-
 fn time(value: OsString) -> Result<Duration, UsageError> {
     const OPTION: &str = "--milliseconds";
     let window = Duration::from_millis(count(OPTION, value.clone())?.get());
@@ -56,7 +48,7 @@ fn time(value: OsString) -> Result<Duration, UsageError> {
         return Err(UsageError::Value {
             option: OPTION,
             value: value.string()?,
-            needed: "60000 is the most",
+            needed: "60000 is the most".into(),
         });
     }
     Ok(window)
@@ -76,7 +68,7 @@ mod tests {
 
     #[test]
     fn every_operation_is_read() {
-        for operation in PriceOperation::ALL {
+        for &operation in PriceOperation::ALL {
             let line = format!("--op {} --milliseconds 20 --path f", operation.name());
             let price = Price {
                 operation,
@@ -91,12 +83,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named() {
+    fn an_error_names_what_is_missing_or_wrong() {
         for (line, words) in [
             ("--milliseconds 5", "needs --op"),
             ("--op clock", "needs --milliseconds"),
             ("--op page-fault-file --milliseconds 5", "needs --path"),
-            ("--op nothing", "one of integer"),
+            ("--op nothing", "one of system-call"),
             ("--op clock --milliseconds 0", "above zero"),
             ("--op clock --milliseconds 60001", "the most"),
             ("--iterations 5", "bad command line"),

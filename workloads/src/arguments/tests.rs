@@ -1,3 +1,5 @@
+//! Command lines that are read, and command lines that are refused.
+
 use super::*;
 
 fn parsed(line: &str) -> Result<Command, UsageError> {
@@ -5,7 +7,7 @@ fn parsed(line: &str) -> Result<Command, UsageError> {
 }
 
 #[test]
-fn each_workload_is_read() {
+fn every_workload_is_read() {
     let disk = |operation, direct| {
         Workload::Disk(Disk {
             operation,
@@ -63,11 +65,15 @@ fn each_workload_is_read() {
             assert_eq!(command, Command::Run { workload, waits }, "{line}");
         }
     }
+}
+
+#[test]
+fn the_usage_can_be_asked_for() {
     assert_eq!(parsed("--help").unwrap(), Command::Help);
 }
 
 #[test]
-fn work_on_the_network_is_read() {
+fn every_operation_on_the_network_is_read() {
     let thousand = NonZeroU64::new(1000).unwrap();
     let mebibyte = ByteSize::mib(1);
     for (line, operation) in [
@@ -88,7 +94,7 @@ fn work_on_the_network_is_read() {
 }
 
 #[test]
-fn a_bad_command_line_says_what_is_needed() {
+fn the_error_of_a_bad_command_line_says_what_is_needed() {
     for (line, words) in [
         ("", "no workload"),
         ("redy", "\"redy\""),

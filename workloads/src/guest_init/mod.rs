@@ -1,9 +1,10 @@
 //! `/init`: the first process of a guest with a Linux kernel.
 //!
-//! The kernel starts it with nothing: no file systems, often no console. It mounts what programs expect, starts the one
-//! program that it has [`orders`] for, carries the program's streams to the VMM's ports and back, and hands over its exit
-//! code. It is the workload's own binary, so that a guest needs no file beside it, but the program is always exec'd, as
-//! in every other target.
+//! The kernel starts `/init` with no file systems, and often without a console. `/init` mounts what
+//! programs expect, starts the one program that its [`orders`] name, carries the program's streams
+//! to the VMM's ports and back, and hands over the program's exit code. `/init` is the workload's
+//! own binary, so that a guest needs no other file. The program is executed all the same, as in
+//! every other target.
 
 mod network;
 mod orders;
@@ -23,45 +24,45 @@ use nix::unistd::getpid;
 use orders::OrdersError;
 use ports::Ports;
 
-/// Where the kernel looks for it.
+/// The path at which the kernel looks for the first process.
 const PATH: &str = "/init";
-/// The exit code when there is none of the program's.
+/// The exit code of a guest whose program has none, because it never ran.
 const FAILED: u8 = 125;
 
-/// A guest can't start its program.
+/// A guest cannot start its program.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// No orders, or unreadable ones.
+    /// The orders cannot be read.
     #[error("reading {ORDERS}")]
     NoOrders(#[source] io::Error),
-    /// They can't be followed.
+    /// The orders are malformed.
     #[error("following {ORDERS}")]
     Orders(#[from] OrdersError),
-    /// No access to ports.
+    /// The kernel gives no access to ports.
     #[error("asking the kernel for access to ports (CONFIG_X86_IOPL_IOPERM)")]
     Ports(#[source] nix::Error),
-    /// A file system can't be mounted.
+    /// A file system cannot be mounted.
     #[error("mounting {0}")]
     Mount(&'static str, #[source] nix::Error),
-    /// A kernel module can't be loaded.
+    /// A kernel module cannot be loaded.
     #[error("loading the kernel module {name}")]
     Module {
-        /// Its path in the guest.
+        /// The path of the module in the guest.
         name: String,
-        /// Why.
+        /// The kernel's reason.
         source: io::Error,
     },
-    /// Something the program needs can't be had.
+    /// The kernel refuses something that the program needs.
     #[error("{0}")]
     Setup(&'static str, #[source] nix::Error),
 }
 
-/// Whether this process is a guest's first.
+/// Whether this process is the first process of a guest.
 pub fn is_called_for() -> bool {
     std::env::args_os().next().is_some_and(|name| name == PATH) && getpid().as_raw() == 1
 }
 
-/// Does all of it. There is nowhere to return to: the machine ends.
+/// Does the work of `/init`, and ends the machine.
 pub fn run() -> ! {
     let code = match std::fs::read(ORDERS) {
         Ok(bytes) => follow(&bytes),
@@ -73,7 +74,7 @@ pub fn run() -> ! {
             let line = crate::error_line("init", &error);
             match &ports {
                 Some(ports) => ports.error(line.as_bytes()),
-                // The kernel's console, if it has one.
+                // Standard error is the kernel's console, if the kernel has one.
                 None => eprint!("{line}"),
             }
             (ports, FAILED)
@@ -82,12 +83,14 @@ pub fn run() -> ! {
     if let Some(ports) = ports {
         ports.exit(code);
     }
-    // Nobody listened to the port: the machine is another one, and a reset is what they all understand.
+    // The machine still runs, so it is one that does not end at the port. Every machine ends at a
+    // reset.
     let _ = reboot(RebootMode::RB_AUTOBOOT);
     process::exit(code.into());
 }
 
-/// Gives the program's exit code, with the ports to tell it by, or why there is none.
+/// Follows the orders in `bytes`. Gives the program's exit code, or the reason why there is none,
+/// with the ports if there are any.
 fn follow(bytes: &[u8]) -> Result<(Ports, u8), (Option<Ports>, InitError)> {
     let orders = Orders::decode(bytes).map_err(|error| (None, error.into()))?;
     let ports = Ports::open(orders.ports, orders.wire, orders.power_off)
@@ -99,6 +102,7 @@ fn follow(bytes: &[u8]) -> Result<(Ports, u8), (Option<Ports>, InitError)> {
     }
 }
 
+/// Sets the guest up, runs the program, and gives the program's exit code.
 fn carry_out(orders: &Orders, ports: &Ports) -> Result<u8, InitError> {
     for module in &orders.modules {
         start::load_module(module)?;
@@ -108,5 +112,5 @@ fn carry_out(orders: &Orders, ports: &Ports) -> Result<u8, InitError> {
         network::set_up(address).map_err(|e| InitError::Setup("setting up the network", e))?;
     }
     let program = start::start(orders)?;
-    relay::relay(program, orders.input, ports)
+    relay::relay(program, ports)
 }

@@ -1,5 +1,5 @@
 #![expect(unsafe_code, reason = "the ioctls that set up a network interface")]
-//! The guest's network: its loopback, and its card if it was given an address.
+//! The guest's network: the loopback, and the network card if the guest was given an address.
 
 use std::mem;
 use std::net::Ipv4Addr;
@@ -9,10 +9,12 @@ use nix::errno::Errno;
 use nix::libc::{self, c_short, c_ulong, ifreq, sockaddr_in};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-/// The card, as kernels name the first.
+/// The name that kernels give to the first network card.
 const CARD: &str = "eth0";
+/// The name of the loopback.
 const LOOPBACK: &str = "lo";
-/// The range for benchmarks (RFC 2544), host and guests together: whoever has an address of it reaches the rest by its card.
+/// The mask of the range for benchmarks (RFC 2544), in which host and guests have their addresses.
+/// With this mask a guest reaches the whole range by its card.
 const MASK: Ipv4Addr = Ipv4Addr::new(255, 254, 0, 0);
 
 /// Brings up the loopback, and the card with `address`.
@@ -39,6 +41,7 @@ fn bring_up(socket: &OwnedFd, interface: &str) -> Result<(), Errno> {
     ask(socket, libc::SIOCSIFFLAGS, &mut request)
 }
 
+/// A request about `interface`.
 fn about(interface: &str) -> ifreq {
     // SAFETY: `ifreq` is plain data, for which zero is a valid value.
     let mut request: ifreq = unsafe { mem::zeroed() };
@@ -57,12 +60,15 @@ fn socket_address(address: Ipv4Addr) -> libc::sockaddr {
         },
         sin_zero: [0; 8],
     };
-    // SAFETY: both are plain data of the same size: an address of a family is one of any.
+    // SAFETY: both types are plain data of the same size. The kernel reads the family first, which
+    // says how to read the rest.
     unsafe { mem::transmute(address) }
 }
 
+/// Makes the request `kind` of netdevice(7).
 fn ask(socket: &OwnedFd, kind: c_ulong, request: &mut ifreq) -> Result<(), Errno> {
-    // SAFETY: each of the requests above takes a pointer to an `ifreq`, and keeps none.
+    // SAFETY: each of the requests above takes a pointer to an `ifreq`, and does not keep the
+    // pointer.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), kind, &raw mut *request) };
     Errno::result(result).map(drop)
 }

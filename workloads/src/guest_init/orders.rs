@@ -1,52 +1,50 @@
-//! What `/init` is to do: a file of `KEY=VALUE` records, each ended by a zero byte, which no path, argument or variable
-//! can hold.
+//! What `/init` is to do: a file of `KEY=VALUE` records. Each record ends with a zero byte, which
+//! no path, argument or variable can hold.
 
 use std::ffi::CString;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
-/// Where the orders lie in the guest.
+use strum::{EnumString, IntoStaticStr};
+
+/// The path of the orders in the guest.
 pub const ORDERS: &str = "/.isobench";
 
-/// The orders can't be read.
+/// The orders are malformed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrdersError {
-    /// A record is none, or of an unknown kind.
+    /// A record is malformed, or of an unknown kind.
     #[error("{record:?} is no order")]
     Record {
-        /// As it stands there.
+        /// The record as the file has it.
         record: String,
     },
-    /// There is no program, or no port.
+    /// No program or no port is named.
     #[error("no {0} is named")]
     Missing(&'static str),
 }
 
-/// How what a guest says gets out of its machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// The way by which a guest's output leaves the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[cfg_attr(test, derive(strum::VariantArray))]
+#[strum(serialize_all = "kebab-case")]
 pub enum Wire {
-    /// isobench's own ports: one write names a piece of memory.
+    /// Through isobench's own ports: one write names a piece of memory.
     #[default]
     Pieces,
-    /// A device of another VMM's at each port takes bytes one by one: a debug console, a debug exit.
+    /// Through devices of another VMM that take one byte at a time: a debug console, a debug exit.
     Bytes,
-    /// The data register of a serial port, byte by byte: the VMM has no other way out.
+    /// Through the data register of a serial port, byte by byte. The VMM has no other way out.
     Serial,
 }
 
 impl Wire {
-    const ALL: [Self; 3] = [Self::Pieces, Self::Bytes, Self::Serial];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Pieces => "pieces",
-            Self::Bytes => "bytes",
-            Self::Serial => "serial",
-        }
+    fn name(self) -> &'static str {
+        self.into()
     }
 }
 
-/// A byte that, written to a port, switches the machine off.
+/// A byte that switches the machine off when it is written to a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PowerOff {
     /// The port.
@@ -55,19 +53,19 @@ pub struct PowerOff {
     pub value: u8,
 }
 
-/// Who a program runs as: root by default.
+/// The user that a program runs as. The default is root.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct User {
-    /// User id.
+    /// The user id.
     pub uid: u32,
-    /// Group id.
+    /// The id of the primary group.
     pub gid: u32,
-    /// Further groups.
+    /// The ids of further groups.
     pub groups: Vec<u32>,
 }
 
 impl User {
-    /// Numbers with spaces between them: user, group, further groups.
+    /// The ids of the user, the group and the further groups, with spaces between them.
     fn encode(&self) -> String {
         let ids = [self.uid, self.gid].into_iter().chain(self.groups.clone());
         ids.map(|id| id.to_string()).collect::<Vec<_>>().join(" ")
@@ -83,40 +81,43 @@ impl User {
     }
 }
 
-/// What to do.
+/// What `/init` is to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Orders {
-    /// The first of the VMM's ports: output, error, mark, input and exit follow each other.
+    /// The first of the VMM's ports. The ports for output, error, mark, input and exit follow each
+    /// other.
     pub ports: u16,
-    /// What listens there.
+    /// What listens to the ports.
     pub wire: Wire,
-    /// How a machine is switched off that neither has a port for the exit code nor ends with a reset.
+    /// How the machine is switched off, if it has no port for the exit code and does not end at a
+    /// reset.
     pub power_off: Option<PowerOff>,
-    /// Whether standard input comes over the serial port; there is none otherwise.
+    /// Whether the program's standard input comes over the serial port. Otherwise the program's
+    /// standard input is empty.
     pub input: bool,
-    /// Its address, if there is a network card.
+    /// The guest's address, if the guest has a network card.
     pub address: Option<Ipv4Addr>,
-    /// Kernel modules to load first, in order.
+    /// The kernel modules to load first, in order.
     pub modules: Vec<CString>,
-    /// The directory that becomes the root; without one the program is beside `/init`.
+    /// The directory that becomes the root. Without one the program is beside `/init`.
     pub root: Option<CString>,
-    /// Where the program starts, if not in the root.
+    /// The directory in which the program starts, if not in the root.
     pub directory: Option<CString>,
-    /// Who it runs as.
+    /// The user that the program runs as.
     pub user: User,
     /// The program's path.
     pub program: CString,
-    /// Its arguments, its own name first.
+    /// The program's arguments, its own name first.
     pub arguments: Vec<CString>,
-    /// Its environment, as `KEY=VALUE`.
+    /// The program's environment, as `KEY=VALUE`.
     pub environment: Vec<CString>,
 }
 
 impl Orders {
-    /// As a file.
+    /// The orders as the content of a file.
     pub fn encode(&self) -> Vec<u8> {
         let mut head = String::new();
-        // Writing to a string can't fail.
+        // Writing to a string cannot fail.
         let _ = write!(
             head,
             "ports={}\0wire={}\0input={}\0",
@@ -157,10 +158,10 @@ impl Orders {
         bytes
     }
 
-    /// From a file.
+    /// The orders in the content of a file.
     ///
     /// # Errors
-    /// It isn't one that [`Self::encode`] made.
+    /// The content is none that [`Self::encode`] makes.
     pub fn decode(bytes: &[u8]) -> Result<Self, OrdersError> {
         let mut orders = Self::default();
         for record in bytes.split_inclusive(|&byte| byte == 0) {
@@ -177,15 +178,13 @@ impl Orders {
         Ok(orders)
     }
 
+    /// Reads one record; `None` if the record is no order.
     fn read(&mut self, record: &[u8]) -> Option<()> {
         let equals = record.iter().position(|&byte| byte == b'=')?;
         let value = CString::from_vec_with_nul(record[equals + 1..].to_vec()).ok()?;
         match &record[..equals] {
             b"ports" => self.ports = value.to_str().ok()?.parse().ok()?,
-            b"wire" => {
-                let name = value.to_str().ok()?;
-                self.wire = Wire::ALL.into_iter().find(|wire| wire.name() == name)?;
-            }
+            b"wire" => self.wire = value.to_str().ok()?.parse().ok()?,
             b"off" => {
                 let (port, value) = value.to_str().ok()?.split_once(' ')?;
                 self.power_off = Some(PowerOff {
@@ -210,8 +209,10 @@ impl Orders {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use strum::VariantArray as _;
+
+    use super::*;
 
     fn string() -> impl Strategy<Value = CString> {
         prop::collection::vec(1_u8.., 0..20).prop_map(|b| CString::new(b).unwrap())
@@ -228,9 +229,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(
+        fn orders_are_read_as_they_are_written(
             ports in 1_u16..,
-            wire in prop::sample::select(&Wire::ALL[..]),
+            wire in prop::sample::select(Wire::VARIANTS),
             power_off in prop::option::of(any::<(u16, u8)>()),
             input: bool,
             address: Option<Ipv4Addr>,
@@ -244,25 +245,39 @@ mod tests {
             let program = c"/program=\n".to_owned();
             let power_off = power_off.map(|(port, value)| PowerOff { port, value });
             let orders = Orders {
-                ports, wire, power_off, input, address, modules, root, directory, user, program, arguments,
+                ports,
+                wire,
+                power_off,
+                input,
+                address,
+                modules,
+                root,
+                directory,
+                user,
+                program,
+                arguments,
                 environment,
             };
             prop_assert_eq!(Orders::decode(&orders.encode()), Ok(orders));
         }
 
         #[test]
-        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = Orders::decode(&bytes);
         }
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn an_error_names_what_is_missing() {
         assert_eq!(Orders::decode(b""), Err(OrdersError::Missing("port")));
         assert_eq!(
             Orders::decode(b"ports=9\0"),
             Err(OrdersError::Missing("program"))
         );
+    }
+
+    #[test]
+    fn an_error_shows_a_malformed_record() {
         let error = Orders::decode(b"ports=9\0program=/x").unwrap_err();
         assert!(error.to_string().contains("program=/x"), "{error}");
     }

@@ -1,5 +1,5 @@
 #![expect(unsafe_code, reason = "asks for ports and writes to them")]
-//! The VMM's ports: how a guest's user space says something to its machine without a driver.
+//! The VMM's ports, by which a guest's user space speaks to its machine without a driver.
 
 use std::arch::asm;
 
@@ -8,26 +8,29 @@ use nix::libc;
 
 use super::orders::{PowerOff, Wire};
 
-/// Ports in a row: output, error, mark, input, and four for the exit code.
+/// How many ports there are in a row: output, error, mark, input, and four for the exit code.
 const COUNT: u16 = 8;
+
+// The distance of each port from the port for output, which is the first.
 const ERROR: u16 = 1;
 const MARK: u16 = 2;
 const INPUT: u16 = 3;
 const EXIT: u16 = 4;
 
-/// Most bytes that the VMM takes at once.
+/// The most bytes that the VMM takes at once.
 const MOST_TRANSFERRED: usize = 64 * 1024;
 
 /// Access to the VMM's ports.
 #[derive(Debug)]
 pub(super) struct Ports {
+    /// The first port.
     base: u16,
     wire: Wire,
     power_off: Option<PowerOff>,
 }
 
 impl Ports {
-    /// Asks the kernel for access (`ioperm(2)`).
+    /// Asks the kernel for access to the ports (`ioperm(2)`).
     pub(super) fn open(base: u16, wire: Wire, power_off: Option<PowerOff>) -> Result<Self, Errno> {
         permit(base, COUNT)?;
         if let Some(PowerOff { port, .. }) = power_off {
@@ -40,12 +43,12 @@ impl Ports {
         })
     }
 
-    /// Writes to the program's standard output.
+    /// Sends bytes of the program's standard output.
     pub(super) fn output(&self, bytes: &[u8]) {
         self.write(0, bytes);
     }
 
-    /// Writes to its standard error.
+    /// Sends bytes of the program's standard error.
     pub(super) fn error(&self, bytes: &[u8]) {
         self.write(ERROR, bytes);
     }
@@ -55,22 +58,25 @@ impl Ports {
         self.write(MARK, &[0]);
     }
 
-    /// Says that this many bytes of input would be welcome.
+    /// Tells the VMM that it may send this many more bytes of input.
     pub(super) fn grant(&self, count: u8) {
         self.write(INPUT, &[count]);
     }
 
-    /// Ends the machine. Comes back where only a reset does that.
+    /// Ends the machine with the exit code `code`. The function returns if only a reset can end the
+    /// machine.
     pub(super) fn exit(&self, code: u8) {
         match (self.wire, code) {
-            // A debug exit can't say 0, so that a reset has to.
+            // A debug exit cannot tell the code 0. The reset that follows means 0.
             (Wire::Bytes | Wire::Serial, 0) => {}
             (Wire::Pieces | Wire::Bytes, code) => self.write(EXIT, &[code]),
-            // There is no other way to tell, and no protocol takes it for its own.
+            // There is no other way to tell the code. No message of the line protocol looks like
+            // this.
             (Wire::Serial, code) => self.error(format!("init: exit code {code}\n").as_bytes()),
         }
         if let Some(PowerOff { port, value }) = self.power_off {
-            write_byte(port, value);
+            // SAFETY: `open` got access to this port.
+            unsafe { write_byte(port, value) };
         }
     }
 
@@ -81,20 +87,25 @@ impl Ports {
                     self.hand_over(offset, piece);
                 }
             }
-            Wire::Pieces | Wire::Bytes => bytes.iter().for_each(|&byte| {
-                write_byte(self.base + offset, byte);
-            }),
-            Wire::Serial if offset <= ERROR => bytes.iter().for_each(|&byte| {
-                write_byte(self.base, byte);
-            }),
-            // Its other registers are no marks.
+            Wire::Pieces | Wire::Bytes => self.write_bytes(offset, bytes),
+            Wire::Serial if offset <= ERROR => self.write_bytes(0, bytes),
+            // The other registers of a serial port take no marks.
             Wire::Serial => {}
         }
     }
 
-    /// Names a piece of memory to the VMM.
+    /// Writes byte after byte to the port at `offset`, which is one of the row.
+    fn write_bytes(&self, offset: u16, bytes: &[u8]) {
+        for &byte in bytes {
+            // SAFETY: `open` got access to all ports of the row.
+            unsafe { write_byte(self.base + offset, byte) };
+        }
+    }
+
+    /// Names a piece of memory to the VMM, which reads it.
     fn hand_over(&self, offset: u16, piece: &[u8]) {
-        // SAFETY: writes to a port that `open` got; the VMM reads `piece` meanwhile, and changes nothing.
+        // SAFETY: `open` got access to the port. During the write the VMM reads `piece` and changes
+        // nothing.
         unsafe {
             asm!(
                 "out dx, al",
@@ -108,14 +119,21 @@ impl Ports {
     }
 }
 
+/// Asks the kernel for access to `count` ports from `first` on.
 fn permit(first: u16, count: u16) -> Result<(), Errno> {
-    // SAFETY: from here on this process may use these ports, which the orders say are the VMM's.
+    // SAFETY: the call changes no memory. It lets this process use ports, of which the orders say
+    // that they are the VMM's.
     let result = unsafe { libc::ioperm(first.into(), count.into(), 1) };
     Errno::result(result).map(drop)
 }
 
-fn write_byte(port: u16, byte: u8) {
-    // SAFETY: writes to a port that `open` got; a machine without a device there ignores it.
+/// Writes one byte to a port. A machine without a device at the port ignores the byte.
+///
+/// # Safety
+/// The kernel has given this process access to the port, and the device there touches no memory of
+/// this process.
+unsafe fn write_byte(port: u16, byte: u8) {
+    // SAFETY: the caller promises that the write is allowed and harmless.
     unsafe {
         asm!(
             "out dx, al",

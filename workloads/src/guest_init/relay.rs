@@ -1,5 +1,7 @@
-//! Carries the program's streams between its pipes and the VMM's ports until it ends, and buries what it leaves.
+//! Carries the program's streams between its pipes and the VMM's ports until the program ends, and
+//! waits for the processes that the program leaves behind.
 
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use nix::errno::Errno;
@@ -16,39 +18,38 @@ use super::ports::Ports;
 use super::start::Program;
 use super::{InitError, InitError::Setup};
 
-/// The first serial port: the one way into a guest that wakes it.
+/// The first serial port. It is the only way into a guest that can wake the guest.
 const SERIAL: &str = "/dev/ttyS0";
-/// Bytes that its receiver holds, so many that may be on their way.
+/// Bytes that the serial port's receiver holds. So many bytes may be on their way.
 const WINDOW: u8 = 64;
-/// Precedes a byte that isn't to be taken as it is.
+/// The byte before a byte that is not to be taken as it is.
 const ESCAPE: u8 = 0xff;
-/// After an escape: standard input has ended.
+/// The byte after an escape which says that standard input has ended.
 const END: u8 = 0;
-/// As much as a pipe holds.
+/// How many bytes are carried at a time: as many as a pipe holds.
 const CHUNK: usize = 64 * 1024;
 
-/// Carries all streams until the program ends, and gives its exit code.
-pub(super) fn relay(program: Program, has_input: bool, ports: &Ports) -> Result<u8, InitError> {
+/// Carries all streams until the program ends, and gives the program's exit code.
+pub(super) fn relay(program: Program, ports: &Ports) -> Result<u8, InitError> {
     let ended = ended_children()?;
-    let mut input = match (program.input, has_input) {
-        (Some(to), true) => Some(Input::open(to, ports)?),
-        _ => None,
-    };
+    let input = program.input.map(|to| Input::open(to, ports));
+    let mut input = input.transpose()?;
     let mut streams = Streams {
         output: Some(nonblocking(program.output)?),
         error: Some(nonblocking(program.error)?),
         buffer: vec![0; CHUNK],
     };
     loop {
-        // A child may have ended before its signal was waited for, so it is looked for first.
-        let code = bury(program.pid);
+        // A child may have ended before its signal was waited for, so ended children are looked for
+        // first.
+        let code = reap(program.pid);
         streams.carry(ports);
         if let Some(code) = code {
             return Ok(code);
         }
         wait(&ended, &streams, input.as_ref())?;
         if let Some(open) = &mut input
-            && open.carry(ports).is_none()
+            && open.carry(ports).is_break()
         {
             input = None;
         }
@@ -56,7 +57,8 @@ pub(super) fn relay(program: Program, has_input: bool, ports: &Ports) -> Result<
     }
 }
 
-/// The program's output and error, each until nobody can write to it any more.
+/// The program's standard output and standard error. Each is open until no process can write to it
+/// any more.
 struct Streams {
     output: Option<OwnedFd>,
     error: Option<OwnedFd>,
@@ -64,7 +66,7 @@ struct Streams {
 }
 
 impl Streams {
-    /// Passes on all that there is.
+    /// Passes on everything that is in both pipes.
     fn carry(&mut self, ports: &Ports) {
         drain(&mut self.output, &mut self.buffer, |bytes| {
             ports.output(bytes);
@@ -75,7 +77,7 @@ impl Streams {
     }
 }
 
-/// A descriptor that is readable when a child has ended.
+/// A descriptor that becomes readable when a child has ended.
 fn ended_children() -> Result<SignalFd, InitError> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGCHLD);
@@ -86,6 +88,7 @@ fn ended_children() -> Result<SignalFd, InitError> {
         .map_err(|e| Setup("asking for signals (CONFIG_SIGNALFD)", e))
 }
 
+/// Waits until a child has ended, or a stream has something to carry.
 fn wait(ended: &SignalFd, streams: &Streams, input: Option<&Input>) -> Result<(), InitError> {
     let mut polled = vec![PollFd::new(ended.as_fd(), PollFlags::POLLIN)];
     for stream in [&streams.output, &streams.error].into_iter().flatten() {
@@ -98,7 +101,7 @@ fn wait(ended: &SignalFd, streams: &Streams, input: Option<&Input>) -> Result<()
     }
 }
 
-/// Passes on all that is in a pipe.
+/// Passes on everything that is in a pipe, and closes the pipe at its end.
 fn drain(pipe: &mut Option<OwnedFd>, buffer: &mut [u8], to: impl Fn(&[u8])) {
     while let Some(open) = pipe {
         match read(open, buffer) {
@@ -110,8 +113,9 @@ fn drain(pipe: &mut Option<OwnedFd>, buffer: &mut [u8], to: impl Fn(&[u8])) {
     }
 }
 
-/// Waits for every child that has ended, orphans too, and gives the program's exit code if it is among them.
-fn bury(program: Pid) -> Option<u8> {
+/// Reaps every child that has ended, including orphans, and gives the program's exit code if the
+/// program is among them.
+fn reap(program: Pid) -> Option<u8> {
     let mut code = None;
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -129,17 +133,22 @@ fn bury(program: Pid) -> Option<u8> {
 
 /// Standard input, from the serial port to the program's pipe.
 struct Input {
+    /// The serial port.
     from: OwnedFd,
+    /// The program's pipe.
     to: OwnedFd,
-    /// Bytes that the pipe had no room for.
+    /// Bytes for which the pipe had no room.
     pending: Vec<u8>,
-    /// Bytes taken from the wire and not granted again.
+    /// Bytes that have come from the serial port since the VMM was last told to send more.
     taken: u8,
+    /// Whether the last byte was an escape.
     escaped: bool,
+    /// Whether the VMM has sent the end of standard input.
     ended: bool,
 }
 
 impl Input {
+    /// Opens the serial port, and tells the VMM to send.
     fn open(to: OwnedFd, ports: &Ports) -> Result<Self, InitError> {
         let failed = |error| Setup("opening the serial port for standard input", error);
         let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
@@ -159,7 +168,8 @@ impl Input {
         })
     }
 
-    /// Room in the pipe while there is something for it, else something on the wire.
+    /// What has to be waited for: room in the pipe if bytes are pending, otherwise bytes from the
+    /// serial port.
     fn waits_for(&self) -> PollFd<'_> {
         if self.pending.is_empty() {
             PollFd::new(self.from.as_fd(), PollFlags::POLLIN)
@@ -168,8 +178,9 @@ impl Input {
         }
     }
 
-    /// Carries on. None once input has ended, or the program has closed it.
-    fn carry(&mut self, ports: &Ports) -> Option<()> {
+    /// Carries bytes from the serial port to the pipe. Breaks once standard input has ended, or the
+    /// program has closed it.
+    fn carry(&mut self, ports: &Ports) -> ControlFlow<()> {
         if self.pending.is_empty() {
             self.take();
         }
@@ -177,21 +188,22 @@ impl Input {
             match write(&self.to, &self.pending) {
                 Ok(count) => drop(self.pending.drain(..count)),
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
-                Err(_) => return None,
+                Err(_) => return ControlFlow::Break(()),
             }
         }
         if self.pending.is_empty() {
             if self.ended {
-                return None;
+                return ControlFlow::Break(());
             }
             if self.taken > 0 {
                 ports.grant(self.taken);
                 self.taken = 0;
             }
         }
-        Some(())
+        ControlFlow::Continue(())
     }
 
+    /// Takes bytes from the serial port.
     fn take(&mut self) {
         let mut buffer = [0; WINDOW as usize];
         let count = read(&self.from, &mut buffer).unwrap_or(0);

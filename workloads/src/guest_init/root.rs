@@ -1,7 +1,8 @@
-//! The root that the program sees: that of `/init` itself, or a directory in it with the files of an image.
+//! The root that the program sees: the root of `/init` itself, or a directory in it with the files
+//! of an image.
 //!
-//! A directory becomes the root as `switch_root(8)` does it: bound to itself and moved over the old root, so that `/` is a mount
-//! like any other, and `/init` and its orders are out of sight.
+//! A directory becomes the root as in `switch_root(8)`: it is bound to itself and moved over the
+//! old root. So `/` is a mount like any other, and `/init` and its orders are out of sight.
 
 use std::ffi::CStr;
 use std::io;
@@ -12,14 +13,14 @@ use nix::unistd::{chdir, chroot};
 
 use super::InitError;
 
-/// File systems, and where programs expect them.
+/// File systems, and the directories where programs expect them.
 const FILE_SYSTEMS: [(&str, &str); 4] = [
     ("devtmpfs", "/dev"),
     ("proc", "/proc"),
     ("sysfs", "/sys"),
     ("tmpfs", "/tmp"),
 ];
-/// Names in /dev for what /proc knows, as in a container.
+/// Symbolic links in /dev, as in a container: what they say, and their paths.
 const LINKS: [(&str, &str); 4] = [
     ("/proc/self/fd", "/dev/fd"),
     ("/proc/self/fd/0", "/dev/stdin"),
@@ -27,13 +28,13 @@ const LINKS: [(&str, &str); 4] = [
     ("/proc/self/fd/2", "/dev/stderr"),
 ];
 
-/// Makes `root` the root, if there is one, and mounts what programs expect.
+/// Makes `root` the root, if one is given, and mounts what programs expect.
 pub(super) fn set_up(root: Option<&CStr>) -> Result<(), InitError> {
     let Some(root) = root else {
         return mount_all(&FILE_SYSTEMS);
     };
     change(root).map_err(|e| InitError::Setup("changing to the image's root", e))?;
-    // An image has a /tmp of its own, or none. It's in memory as all of it is.
+    // An image has a /tmp of its own, or none. All files of the image are in memory anyway.
     mount_all(&FILE_SYSTEMS[..3])?;
     for (content, place) in LINKS {
         match symlink(content, place) {
@@ -58,7 +59,7 @@ fn change(root: &CStr) -> nix::Result<()> {
     chdir("/")
 }
 
-/// A kernel without proc, sysfs or tmpfs does without.
+/// Mounts file systems. If the kernel has no proc, sysfs or tmpfs, that one is left out.
 fn mount_all(file_systems: &[(&'static str, &'static str)]) -> Result<(), InitError> {
     for &(kind, place) in file_systems {
         let flags = MsFlags::empty();

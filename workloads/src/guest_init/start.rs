@@ -1,5 +1,5 @@
-#![expect(unsafe_code, reason = "forks and execs the guest's program")]
-//! Kernel modules, and the program's start.
+#![expect(unsafe_code, reason = "forks and executes the guest's program")]
+//! Loading kernel modules, and starting the program.
 
 use std::convert::Infallible;
 use std::ffi::CString;
@@ -17,20 +17,24 @@ use nix::unistd::{
 
 use super::{InitError, Orders, User};
 
-/// Exit codes of a shell for a program that isn't there, and for one that can't be run.
+/// The exit code for a program that does not exist. Shells use the same.
 const NOT_FOUND: i32 = 127;
+/// The exit code for a program that cannot be executed. Shells use the same.
 const NOT_EXECUTABLE: i32 = 126;
 
-/// The running program, and our ends of its streams.
+/// The running program, and this process's ends of its streams.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) pid: Pid,
+    /// Standard input, if the orders say that there is some.
     pub(super) input: Option<OwnedFd>,
+    /// Standard output.
     pub(super) output: OwnedFd,
+    /// Standard error.
     pub(super) error: OwnedFd,
 }
 
-/// Loads a kernel module. One that is built in or loaded already is no failure.
+/// Loads a kernel module. A module that is loaded already is no failure.
 pub(super) fn load_module(path: &CString) -> Result<(), InitError> {
     let name = path.to_string_lossy().into_owned();
     let failed = |source| InitError::Module {
@@ -44,7 +48,8 @@ pub(super) fn load_module(path: &CString) -> Result<(), InitError> {
     }
 }
 
-/// Starts the program on pipes; its standard input is the null device unless the orders say otherwise.
+/// Starts the program on pipes. If the orders say that there is no input, the program's standard
+/// input is the null device.
 pub(super) fn start(orders: &Orders) -> Result<Program, InitError> {
     let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(|e| InitError::Setup("making a pipe", e));
     let (output, program_output) = pipe()?;
@@ -57,7 +62,7 @@ pub(super) fn start(orders: &Orders) -> Result<Program, InitError> {
             .map_err(|e| InitError::Setup("opening /dev/null", e))?;
         (null, None)
     };
-    // SAFETY: this process has one thread, so the child may do whatever it likes.
+    // SAFETY: this process has one thread, so no lock is taken in the child's copy of it.
     match unsafe { fork() }.map_err(|e| InitError::Setup("forking", e))? {
         ForkResult::Parent { child } => Ok(Program {
             pid: child,
@@ -81,6 +86,7 @@ pub(super) fn start(orders: &Orders) -> Result<Program, InitError> {
     }
 }
 
+/// Executes the program in this process. Returns only if that fails.
 fn become_program(
     orders: &Orders,
     input: &OwnedFd,
@@ -97,7 +103,7 @@ fn become_program(
     execve(&orders.program, &orders.arguments, &orders.environment)
 }
 
-/// Only for another user than root: a kernel without `CONFIG_MULTIUSER` knows no calls for it.
+/// Becomes `user`. For root nothing is done: a kernel without `CONFIG_MULTIUSER` lacks the calls.
 fn become_user(user: &User) -> Result<(), Errno> {
     if *user == User::default() {
         return Ok(());

@@ -1,17 +1,21 @@
-//! The bytes that `disk` moves, and the offsets it moves them to: both from a generator with a fixed seed.
+//! The bytes that `disk` moves, and the offsets that it moves them to. Both come from a generator
+//! with a fixed seed.
 
 use bytesize::ByteSize;
 
 use super::{PAGE, WorkloadError};
 
-/// One block of incompressible bytes, aligned to a page as `O_DIRECT` wants it.
+/// One block of incompressible bytes. It is aligned to a page, as `O_DIRECT` needs it.
 pub(super) struct Block {
     memory: Vec<u8>,
+    /// Where the block begins in the memory.
     start: usize,
+    /// Bytes of the block.
     length: usize,
 }
 
 impl Block {
+    /// A block of this size.
     pub(super) fn new(block: ByteSize) -> Result<Self, WorkloadError> {
         let length = usize::try_from(block.as_u64()).map_err(|_| WorkloadError::Memory(block))?;
         let mut memory = vec![0; length + PAGE];
@@ -28,11 +32,13 @@ impl Block {
         })
     }
 
+    /// The bytes of the block.
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.memory[self.start..self.start + self.length]
     }
 
-    /// The sum of the first word of each page: every page of the data is touched, and little else is done.
+    /// The sum of the first word of each page. So every page of the data is read, and little else
+    /// is done.
     pub(super) fn checksum(&mut self) -> u64 {
         let pages = self.bytes_mut().chunks(PAGE);
         pages
@@ -42,7 +48,8 @@ impl Block {
             })
     }
 
-    /// Makes each page differ from the one written before, lest storage that finds equal blocks store nothing.
+    /// Makes each page different from all pages written before. Storage that finds equal blocks
+    /// would otherwise store nothing.
     pub(super) fn stamp(&mut self, offset: u64) {
         for (page, number) in self.bytes_mut().chunks_mut(PAGE).zip(0_u64..) {
             if let Some(word) = page.first_chunk_mut() {
@@ -54,13 +61,15 @@ impl Block {
     }
 }
 
-/// xorshift64* (Vigna 2016), seeded by a constant: the same offsets and bytes in every target.
+/// The generator xorshift64* (Vigna 2016) with a constant seed: offsets and bytes are the same in
+/// every target.
 pub(super) struct Random(u64);
 
 impl Random {
     const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
     const MULTIPLIER: u64 = 0x2545_f491_4f6c_dd1d;
 
+    /// The generator at its beginning.
     pub(super) const fn new() -> Self {
         Self(Self::SEED)
     }
@@ -72,7 +81,7 @@ impl Random {
         self.0.wrapping_mul(Self::MULTIPLIER)
     }
 
-    /// A number from zero up to but not `bound`, by the upper half of a product (Lemire 2019).
+    /// A number from zero to `bound - 1`: the upper half of a product (Lemire 2019).
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         let product = u128::from(self.next()) * u128::from(bound);
         u64::try_from(product >> 64).unwrap_or(0)
@@ -85,7 +94,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_block_is_aligned_as_direct_input_and_output_wants_it() {
+    fn a_block_is_aligned_for_direct_input_and_output() {
         for size in [512, 4096, 1 << 20] {
             let mut block = Block::new(ByteSize(size)).unwrap();
             assert_eq!(block.bytes_mut().as_ptr().addr() % PAGE, 0);
@@ -105,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_looks_at_every_page() {
+    fn the_checksum_reads_every_page() {
         let mut block = Block::new(ByteSize::kib(16)).unwrap();
         let before = block.checksum();
         block.bytes_mut()[3 * PAGE] ^= 1;

@@ -1,41 +1,50 @@
 #![expect(
     unsafe_code,
-    reason = "makes every system call there is, with arguments that none can do anything with"
+    reason = "makes every system call, with arguments with which no call can do anything"
 )]
-//! `calls`: tries every system call, and says which of them something inside the target's kernel answers.
+//! `calls`: tries every system call, and says which calls the target answers.
 //!
-//! Each is made with arguments that it can do nothing with: no descriptor, no address, no process has the number -1. So
-//! whoever implements the call says what is wrong with them, who doesn't know it says `ENOSYS`, and a filter says `EPERM` or
-//! kills. [`arguments`] has the exceptions. As the program may be the host's root, a call is made in a child of its own that
-//! ends right after it, and [`UNTRIED`] are left out. Without a kernel there are no children: then [`FINAL`] are left out as
-//! well, and the rest is made by the program itself.
+//! Each call is made with arguments with which it can do nothing: no descriptor, no address and no
+//! process has the number -1. A kernel that implements the call says what is wrong with the
+//! arguments, a kernel that does not know the call says `ENOSYS`, and a filter says `EPERM` or
+//! kills. [`arguments`] has the exceptions.
+//!
+//! The program may be the host's root. So each call is made in a child of its own, which ends right
+//! after the call, and the calls of [`UNTRIED`] are left out. In a target without a kernel there
+//! are no children. Then the calls of [`FINAL`] are left out too, and the program itself makes the
+//! others.
 
 use std::arch::asm;
 use std::io::{Read, Write};
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int, c_long};
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
+use strum::FromRepr;
 
 use super::{WorkloadError, begin, send};
 use crate::calls::{CALLS, Calls, KernelSeen};
 use crate::protocol::Message;
 
-/// Neither a descriptor, nor an address, a process or a sensible size.
+/// A number that is no descriptor, no address, no process and no sensible size.
 const BAD: u64 = u64::MAX;
 
-/// Never tried: `rt_sigreturn` goes wherever the stack says, and `sync` writes back all of the host's files.
+/// Calls that are never tried: `rt_sigreturn` jumps to an address from the stack, and `sync` writes
+/// back all files of the host.
 const UNTRIED: [c_long; 2] = [libc::SYS_rt_sigreturn, libc::SYS_sync];
-/// Not tried by a program that has no child for it, since they don't return.
+/// Calls that do not return. A program that cannot make a child does not try them.
 const FINAL: [c_long; 3] = [libc::SYS_exit, libc::SYS_exit_group, libc::SYS_pause];
 
-/// How long a call may block before its child is killed, in microseconds; for `pause`, which always does, and for the rest.
+/// How long `pause`, which always blocks, may block before its child is killed, in microseconds.
 const PAUSE: i64 = 10_000;
+/// How long any other call may block before its child is killed, in microseconds.
 const BLOCKED: i64 = 2_000_000;
 
-/// What came of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The answer to a call. The discriminant is the exit code of the child that has made the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRepr)]
+#[repr(i32)]
 enum Answer {
     Answered,
     Refused,
@@ -43,6 +52,7 @@ enum Answer {
     Untried,
 }
 
+/// Tries all calls, and sends the answers.
 pub(super) fn run(output: &mut dyn Write, input: &mut dyn Read) -> Result<(), WorkloadError> {
     begin(output, input)?;
     let mut calls = Calls {
@@ -62,6 +72,7 @@ pub(super) fn run(output: &mut dyn Write, input: &mut dyn Read) -> Result<(), Wo
     send(&Message::Calls(Box::new(calls)), output)
 }
 
+/// Tries one call, in a child if there can be one.
 fn try_call(number: c_long) -> Result<Answer, WorkloadError> {
     if UNTRIED.contains(&number) {
         return Ok(Answer::Untried);
@@ -73,16 +84,17 @@ fn try_call(number: c_long) -> Result<Answer, WorkloadError> {
             Ok(of_ending(ended))
         }
         Ok(ForkResult::Child) => {
-            let code = if prepare_child(number) {
-                answer(number)
-            } else {
-                Answer::Untried
+            let answer = match prepare_child(number) {
+                // SAFETY: the call is not of UNTRIED, and this child ends right after the call.
+                Readiness::Ready => unsafe { answer(number) },
+                Readiness::WouldHarm => Answer::Untried,
             };
-            // SAFETY: ends this process, which has nothing to flush.
-            unsafe { libc::_exit(code as c_int) }
+            // SAFETY: the call ends this process, which has nothing to flush.
+            unsafe { libc::_exit(answer as c_int) }
         }
         Err(Errno::ENOSYS) if FINAL.contains(&number) => Ok(Answer::Untried),
-        Err(Errno::ENOSYS) => Ok(answer(number)),
+        // SAFETY: the call is neither of UNTRIED nor of FINAL.
+        Err(Errno::ENOSYS) => Ok(unsafe { answer(number) }),
         Err(errno) => Err(kernel("fork", errno)),
     }
 }
@@ -94,27 +106,26 @@ fn kernel(operation: &'static str, errno: Errno) -> WorkloadError {
     }
 }
 
-/// What a child's end says: its code is its answer, and a call that it didn't come back from was answered, unless by the
-/// signal of a filter.
+/// The answer that a child's end tells. The exit code of the child is the answer. A call that did
+/// not return was answered, unless the signal of a filter ended the child.
 fn of_ending(ended: WaitStatus) -> Answer {
-    let codes = [
-        Answer::Answered,
-        Answer::Refused,
-        Answer::Unknown,
-        Answer::Untried,
-    ];
     match ended {
-        WaitStatus::Exited(_, code) => {
-            let known = codes.into_iter().find(|answer| *answer as c_int == code);
-            known.unwrap_or(Answer::Answered)
-        }
-        WaitStatus::Signaled(_, nix::sys::signal::Signal::SIGSYS, _) => Answer::Refused,
+        WaitStatus::Exited(_, code) => Answer::from_repr(code).unwrap_or(Answer::Answered),
+        WaitStatus::Signaled(_, Signal::SIGSYS, _) => Answer::Refused,
         _ => Answer::Answered,
     }
 }
 
-/// Has the child leave no core file, and end if the call blocks; says whether the call may be made.
-fn prepare_child(number: c_long) -> bool {
+/// Whether a child can make its call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readiness {
+    Ready,
+    /// The call would change something outside of the child.
+    WouldHarm,
+}
+
+/// Prepares the child for its call. The child leaves no core file, and ends if the call blocks.
+fn prepare_child(number: c_long) -> Readiness {
     let microseconds = if number == libc::SYS_pause {
         PAUSE
     } else {
@@ -134,22 +145,31 @@ fn prepare_child(number: c_long) -> bool {
             tv_usec: microseconds % 1_000_000,
         },
     };
-    // SAFETY: both read a structure that lives on. Where they fail, the child does without.
+    // SAFETY: both calls read a structure that lives until they return. A child in which they fail
+    // goes on without them.
     unsafe {
         libc::setrlimit(libc::RLIMIT_CORE, &raw const limit);
         libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut());
     }
-    // It hangs up the session's terminal; in a session of its own there is none.
-    // SAFETY: takes nothing, and changes this process alone.
-    number != libc::SYS_vhangup || unsafe { libc::setsid() } != -1
+    // vhangup hangs up the terminal of the session. A session of the child's own has no terminal.
+    // SAFETY: the call takes no argument, and changes this process alone.
+    if number == libc::SYS_vhangup && unsafe { libc::setsid() } == -1 {
+        return Readiness::WouldHarm;
+    }
+    Readiness::Ready
 }
 
-/// Makes the call, and says what it gave.
-fn answer(number: c_long) -> Answer {
+/// Makes the call, and tells the answer.
+///
+/// # Safety
+/// `number` is not of [`UNTRIED`]. If this process is not a child that ends right after the call,
+/// `number` is not of [`FINAL`] either.
+unsafe fn answer(number: c_long) -> Answer {
     let result = if [libc::SYS_fork, libc::SYS_vfork].contains(&number) {
-        fork_and_wait(number)
+        // SAFETY: the number is one of these two.
+        unsafe { fork_and_wait(number) }
     } else {
-        // SAFETY: `arguments` makes it harmless.
+        // SAFETY: with these arguments the call is harmless.
         unsafe { call(number, arguments(number)) }
     };
     match Errno::from_raw(i32::try_from(-result).unwrap_or(0)) {
@@ -159,36 +179,39 @@ fn answer(number: c_long) -> Answer {
     }
 }
 
-/// Arguments with which `number` fails or changes nothing beyond this process, and by which no filter's look at arguments
-/// decides otherwise than of ordinary use.
+/// Arguments with which the call `number` fails, or changes nothing beyond this process. A filter
+/// that looks at arguments decides about them as about arguments of ordinary use.
 fn arguments(number: c_long) -> [u64; 6] {
     let with = |first: u64, second: u64, third: u64| [first, second, third, BAD, BAD, BAD];
     match number {
-        // -1 would be everybody, which only the bad signal prevents.
+        // -1 would mean every process, and only the bad signal number would save them.
         libc::SYS_kill => with(0x7fff_fffe, BAD, BAD),
-        // All flags include the namespaces', which filters refuse; these contradict each other.
+        // All flags would include those of namespaces, which filters refuse. This flag needs
+        // others, so the kernel refuses it.
         libc::SYS_clone => with(libc::CLONE_THREAD.unsigned_abs().into(), 0, 0),
-        // All flags include the one that makes a queue.
+        // All flags would include the one that makes a queue.
         libc::SYS_msgget => with(BAD, 0, 0),
-        // To an unknown operation these two say that the call itself is unknown.
+        // For an unknown operation, these two calls say that the call itself is unknown.
         libc::SYS_modify_ldt => with(0, BAD, 0),
         libc::SYS_futex => with(BAD, libc::FUTEX_WAKE.unsigned_abs().into(), 0),
-        // The size of a module is memory that the kernel asks for.
+        // The kernel would allocate as much memory as the size of the module says.
         libc::SYS_init_module => with(BAD, 0, BAD),
-        // Their code would be taken for an answer.
+        // The exit code is taken for the answer.
         libc::SYS_exit | libc::SYS_exit_group => [0; 6],
         _ => [BAD; 6],
     }
 }
 
-/// One system call as it is, and what is in RAX after it.
+/// Makes one system call, and gives what is in RAX after the call.
 ///
 /// # Safety
-/// With these arguments it writes no memory of this program's, and ends or changes no more than this process.
+/// With these arguments the call writes to no memory of this program, and ends or changes nothing
+/// but this process.
 unsafe fn call(number: c_long, arguments: [u64; 6]) -> c_long {
     let [rdi, rsi, rdx, r10, r8, r9] = arguments;
     let result;
-    // SAFETY: the caller's; a system call leaves all registers but RAX, RCX and R11.
+    // SAFETY: the caller promises that the call is harmless. A system call keeps all registers but
+    // RAX, RCX and R11.
     unsafe {
         asm!(
             "syscall",
@@ -200,10 +223,13 @@ unsafe fn call(number: c_long, arguments: [u64; 6]) -> c_long {
     result
 }
 
-/// `fork` or `vfork`, with a child that ends at once.
-fn fork_and_wait(number: c_long) -> c_long {
+/// Makes `fork` or `vfork`, with a child that ends at once.
+///
+/// # Safety
+/// `number` is that of `fork` or `vfork`.
+unsafe fn fork_and_wait(number: c_long) -> c_long {
     let result: c_long;
-    // SAFETY: the child, which may share this stack, touches nothing before it exits.
+    // SAFETY: the child may share this stack, and touches nothing on it before the child exits.
     unsafe {
         asm!(
             "syscall",
@@ -243,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_process_reaches_the_kernel_with_nearly_all_calls() {
+    fn the_kernel_answers_nearly_all_calls_of_a_bare_process() {
         let calls = tried();
         assert!(calls.answered.count() > 300, "{}", calls.answered.count());
         for number in [
@@ -265,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn trying_all_calls_makes_nothing_that_stays() {
+    fn trying_all_calls_leaves_nothing_behind() {
         let queues = || std::fs::read_to_string("/proc/sysvipc/msg").unwrap_or_default();
         let before = queues();
         let calls = [tried(), tried()];

@@ -1,7 +1,8 @@
-//! `cpu`: a chain of integer operations, each needing the one before, in registers only.
+//! `cpu`: a chain of integer operations in registers, each of which needs the result of the one
+//! before.
 //!
-//! Nothing here leaves the processor, so every target should need the same time; one that does not is
-//! sharing its processor with something.
+//! Nothing here leaves the processor, so every target should need the same time. A target that
+//! needs more time shares its processor with something.
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -9,6 +10,7 @@ use std::num::NonZeroU64;
 
 use super::{WorkloadError, timed};
 
+/// Does `iterations` steps of the chain.
 pub(super) fn run(
     iterations: NonZeroU64,
     output: &mut dyn Write,
@@ -24,7 +26,7 @@ pub(super) fn run(
     })
 }
 
-/// One step of xorshift64 (Marsaglia 2003) and a multiplication.
+/// One step of the chain: xorshift64 (Marsaglia 2003) and a multiplication.
 pub(super) fn step(mut state: u64) -> u64 {
     state ^= state << 13;
     state ^= state >> 7;

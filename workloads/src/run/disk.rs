@@ -1,18 +1,21 @@
-//! `disk`: reads or writes a range of a file or block device that exists already, or makes and removes small files.
+//! `disk`: reads or writes a range of a file or block device, or makes and removes small files.
 //!
-//! **The window.** Before `begin`: the file is opened, its size checked, the buffer filled. Between `begin` and
-//! `end`: the operations and, for writes through the page cache, one fdatasync(2) at the end. Without that
-//! a buffered write would be a copy into memory, and a guest whose device has no cache of its own would be
-//! compared with a memcpy; with it every target has handed over all of its bytes when the clock stops.
-//! A write with `--direct` has no page cache to flush and is not synced: it is labelled `O_DIRECT`, not durable.
+//! **The timed window.** Before `begin`, the file is opened, its size is checked, and the buffer is
+//! filled. Between `begin` and `end` come the operations and, for writes through the page cache,
+//! one fdatasync(2). Without the fdatasync, a buffered write would be a copy into memory, and a
+//! guest whose device has no cache would be compared with a memcpy. With the fdatasync, every
+//! target has handed over all of its bytes when the clock stops. A write with `--direct` has no
+//! page cache to flush and is not synced, so its figures say nothing about durability.
 //!
-//! **The operations.** Sequential ones walk the range once. Random ones are `bytes / block` blocks at
-//! block-aligned offsets, from a generator with a fixed seed: the same ones in every target and sample; a
-//! block may come twice. `fsync` writes block after block, each followed by fdatasync.
+//! **The operations.** Sequential operations walk through the range once. Random operations are
+//! `bytes / block` blocks at block-aligned offsets, from a generator with a fixed seed: the offsets
+//! are the same in every target and sample, and a block may come twice. `fsync` writes block after
+//! block, and calls fdatasync after each.
 //!
-//! **The latencies.** Random operations are timed from the end of one to the end of the next (one
-//! reading of the clock each: in a guest it may cost a VM exit, and the work between is nanoseconds);
-//! `fsync` times the fdatasync alone. Sequential operations, and several at once, are not timed singly.
+//! **The latencies.** A random operation is timed from the end of the one before to its own end.
+//! That takes one reading of the clock each, which in a guest may cost a VM exit; the work in
+//! between takes nanoseconds. `fsync` times the fdatasync alone. Sequential operations, and several
+//! operations at once, are not timed one by one.
 
 mod deep;
 mod files;
@@ -27,79 +30,71 @@ use std::time::Instant;
 
 use bytesize::ByteSize;
 use nix::fcntl::OFlag;
+use strum::{IntoStaticStr, VariantArray};
 
 use super::block::{Block, Random};
 use super::{WorkloadError, begin, send};
 use crate::latencies::Latencies;
 use crate::protocol::Message;
 
-/// What to do with the disk, and how. Sizes are above zero, `bytes` a multiple of `block`.
+/// Work on a disk. Sizes are above zero, and `bytes` is a multiple of `block`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
     /// The kind of operation.
     pub operation: DiskOperation,
-    /// Bytes an operation; of each file, where files are made.
+    /// Bytes of one operation; for small files, bytes of each file.
     pub block: ByteSize,
-    /// Bytes in all, and the range of the file that is used; of all files, where files are made.
+    /// Bytes of all operations, which are also the range of the file that is used; for small files,
+    /// bytes of all files.
     pub bytes: ByteSize,
-    /// The file or block device, which exists and holds at least `bytes`; an empty directory, where files are made.
+    /// The file or block device, which exists and holds at least `bytes`; for small files, an empty
+    /// directory.
     pub path: PathBuf,
-    /// Past the page cache, with `O_DIRECT`.
+    /// Whether the operations go past the page cache, with `O_DIRECT`.
     pub direct: bool,
-    /// Random operations at once; each has a thread.
+    /// How many random operations are under way at once, each in a thread.
     pub depth: NonZeroU64,
 }
 
 /// Kinds of disk operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum DiskOperation {
-    /// Block after block is written.
+    /// Writes block after block.
+    #[strum(serialize = "seq-write")]
     SequentialWrite,
-    /// Block after block is read.
+    /// Reads block after block.
+    #[strum(serialize = "seq-read")]
     SequentialRead,
-    /// Blocks at random offsets are read.
+    /// Reads blocks at random offsets.
+    #[strum(serialize = "rand-read")]
     RandomRead,
-    /// Blocks at random offsets are written.
+    /// Writes blocks at random offsets.
+    #[strum(serialize = "rand-write")]
     RandomWrite,
-    /// Block after block is written, each made durable before the next.
+    /// Writes block after block, and makes each durable before the next.
     Fsync,
-    /// File after file of one block is made.
+    /// Makes file after file of one block.
     Create,
-    /// File after file is removed.
+    /// Removes file after file.
     Unlink,
 }
 
 impl DiskOperation {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::SequentialWrite,
-        Self::SequentialRead,
-        Self::RandomRead,
-        Self::RandomWrite,
-        Self::Fsync,
-        Self::Create,
-        Self::Unlink,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// The name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SequentialWrite => "seq-write",
-            Self::SequentialRead => "seq-read",
-            Self::RandomRead => "rand-read",
-            Self::RandomWrite => "rand-write",
-            Self::Fsync => "fsync",
-            Self::Create => "create",
-            Self::Unlink => "unlink",
-        }
+    /// The operation's name on the command line.
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
-    /// Whether several can be under way at once.
+    /// Whether several such operations can be under way at once.
     pub const fn is_random(self) -> bool {
         matches!(self, Self::RandomRead | Self::RandomWrite)
     }
 
-    /// Whether it is about files rather than about what is in one.
+    /// Whether the operation makes or removes files, and does not work in one file.
     pub const fn is_of_files(self) -> bool {
         matches!(self, Self::Create | Self::Unlink)
     }
@@ -110,6 +105,7 @@ impl DiskOperation {
 }
 
 impl Disk {
+    /// Does the work.
     pub(super) fn run(
         &self,
         output: &mut dyn Write,
@@ -133,7 +129,7 @@ impl Disk {
         self.end(self.bytes, latencies, output)
     }
 
-    /// Says what was done, and how long each took if that is known.
+    /// Sends the messages after the work: what was done, and the latencies if any were recorded.
     fn end(
         &self,
         bytes: ByteSize,
@@ -169,7 +165,7 @@ impl Disk {
                 source,
             })?;
         let needed = self.bytes.as_u64();
-        // A block device's metadata has no length; the end of either can be sought.
+        // The metadata of a block device has no length, but its end can be sought as a file's.
         let actual = file
             .seek(SeekFrom::End(0))
             .map_err(|source| self.failed("seek", 0, source))?;
@@ -194,7 +190,7 @@ impl Disk {
     }
 }
 
-/// All that the timed window uses, made before it opens.
+/// What the timed window uses, made before the window opens.
 struct Session<'a> {
     disk: &'a Disk,
     file: File,
@@ -202,7 +198,7 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// Everything inside the window.
+    /// Does everything that belongs into the timed window.
     fn work(&mut self, latencies: &mut Latencies) -> Result<(), WorkloadError> {
         match self.disk.operation {
             DiskOperation::SequentialWrite => {
@@ -222,7 +218,7 @@ impl Session<'_> {
                 latencies.record(start.elapsed());
                 Ok(())
             }),
-            // Never of a session, which has one file.
+            // A session has one file, so these operations never reach it.
             DiskOperation::Create | DiskOperation::Unlink => Ok(()),
         }
     }
@@ -252,7 +248,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Reads one block and looks at each of its pages, as whoever asked for the data would.
+    /// Reads one block, and reads from each page of the block, as a program that wanted the data
+    /// would.
     fn read(&mut self, offset: u64) -> Result<(), WorkloadError> {
         self.file
             .read_exact_at(self.buffer.bytes_mut(), offset)
@@ -261,7 +258,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Writes one block, different at each offset.
+    /// Writes one block, which is different at each offset.
     fn write(&mut self, offset: u64) -> Result<(), WorkloadError> {
         self.buffer.stamp(offset);
         self.file

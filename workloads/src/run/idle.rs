@@ -1,8 +1,8 @@
-//! `idle`: touches memory, says that it is ready and blocks, without spinning, until standard input closes.
+//! `idle`: touches memory, says that it is ready, and blocks until standard input closes.
 //!
-//! The memory of one idle instance is measured from outside, and the touched bytes, known exactly, are
-//! subtracted: what is left is the target's overhead. The touched memory shows that a target hands out real
-//! memory and does not count a guest's as its own.
+//! The memory of one idle instance is measured from outside. The number of touched bytes is known
+//! exactly and is subtracted, so that the target's overhead is left. Touching shows that a target
+//! hands out real memory, and that it does not count a guest's memory as its own.
 
 use std::io::{self, Read, Write};
 
@@ -12,6 +12,7 @@ use super::memory::Reserved;
 use super::{WorkloadError, send};
 use crate::protocol::Message;
 
+/// Touches `touch` bytes, and waits for the end of `input`.
 pub(super) fn run(
     touch: ByteSize,
     output: &mut dyn Write,

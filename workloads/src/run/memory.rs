@@ -1,4 +1,4 @@
-//! Memory that is touched a page at a time, for `idle` and `page-fault`.
+//! Memory that `idle` and `page-fault` touch page by page.
 
 use std::hint::black_box;
 use std::mem::MaybeUninit;
@@ -7,10 +7,11 @@ use bytesize::ByteSize;
 
 use super::{PAGE, WorkloadError};
 
-/// Memory reserved and not yet touched: address space only, as far as the kernel is concerned.
+/// Memory that is reserved and not yet touched. For the kernel it is nothing but address space.
 pub(super) struct Reserved(Vec<u8>);
 
 impl Reserved {
+    /// Reserves `size` bytes.
     pub(super) fn new(size: ByteSize) -> Result<Self, WorkloadError> {
         let refused = || WorkloadError::Memory(size);
         let length = usize::try_from(size.as_u64()).map_err(|_| refused())?;
@@ -19,7 +20,7 @@ impl Reserved {
         Ok(Self(memory))
     }
 
-    /// Writes one byte to each page and returns how many pages that were.
+    /// Writes one byte to each page, and returns the number of pages.
     pub(super) fn touch(&mut self) -> u64 {
         let mut pages = 0;
         for byte in self.0.spare_capacity_mut().iter_mut().step_by(PAGE) {

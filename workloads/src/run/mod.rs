@@ -1,4 +1,5 @@
-//! The workloads, one a module. Each says its messages on the output it is given and does nothing else.
+//! The workloads, one a module. Each writes its messages to the output that it is given, and does
+//! nothing else.
 
 mod block;
 mod calls;
@@ -25,13 +26,13 @@ use bytesize::ByteSize;
 
 use crate::protocol::Message;
 
-/// Size of a page, the unit in which memory is touched and buffers are aligned.
+/// The size of a page in bytes. Memory is touched, and buffers are aligned, in pages.
 const PAGE: usize = 4096;
 
-/// One workload and its parameters: a subcommand of the program.
+/// One workload and its parameters, which are a subcommand of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Workload {
-    /// Says that it is ready and exits: a start-up and nothing else.
+    /// Says that it is ready, and exits.
     Ready,
     /// Holds this much touched memory until standard input closes.
     Idle {
@@ -47,33 +48,33 @@ pub enum Workload {
         /// Rounds of the computation.
         iterations: NonZeroU64,
     },
-    /// Makes the cheapest system call over and over.
+    /// Makes the cheapest system call again and again.
     Syscall {
         /// System calls to make.
         iterations: NonZeroU64,
     },
-    /// Touches fresh memory, one page fault a page.
+    /// Touches fresh memory, with one page fault a page.
     PageFault {
         /// Memory to touch.
         bytes: ByteSize,
     },
-    /// Does one operation over and over.
+    /// Does one operation again and again.
     Price(Price),
     /// Tries every system call.
     Calls,
 }
 
 impl Workload {
-    /// Whether the end of standard input ends it, rather than its own work.
+    /// Whether the workload ends with standard input, and not with its own work.
     pub const fn ends_with_input(&self) -> bool {
         matches!(self, Self::Idle { .. })
     }
 
-    /// Runs to the end. Messages go to `output`. The work after a `begin` starts when `input` has a line, or ends; a
-    /// [`Workload::Idle`] lasts as long as `input`.
+    /// Runs the workload to its end. Messages go to `output`. The work after the message `begin`
+    /// starts when `input` has a line, or ends. A [`Workload::Idle`] lasts as long as `input`.
     ///
     /// # Errors
-    /// The first input or output that failed, or memory that was not to be had.
+    /// An input or output failed, or there was not enough memory.
     pub fn run(&self, output: &mut dyn Write, input: &mut dyn Read) -> Result<(), WorkloadError> {
         match self {
             Self::Ready => ready::run(output),
@@ -95,73 +96,74 @@ pub enum WorkloadError {
     /// The file or device cannot be opened.
     #[error("cannot open {path}{}", if *direct { " with O_DIRECT" } else { "" })]
     Open {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// Whether `O_DIRECT` was asked for, which some file systems refuse.
         direct: bool,
-        /// Why.
+        /// The kernel's reason.
         source: io::Error,
     },
-    /// The file is too short for the range asked for. It is never made longer: growing would be timed as writing.
+    /// The file is shorter than the range asked for. The workload never makes a file longer: that
+    /// would be timed as writing.
     #[error("{path} holds {actual} bytes, fewer than --bytes {needed}: prepare a larger file")]
     TooShort {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Its size in bytes.
+        /// The size of the file in bytes.
         actual: u64,
         /// The size needed in bytes.
         needed: u64,
     },
-    /// One operation failed.
+    /// One operation on a file failed.
     #[error("{operation} of {path} at byte {offset} failed")]
     Disk {
-        /// The kind of system call.
+        /// The name of the system call.
         operation: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Where in the file.
+        /// The offset of the operation in the file, in bytes.
         offset: u64,
-        /// Why.
+        /// The kernel's reason.
         source: io::Error,
     },
-    /// A file can't be made or removed.
+    /// A small file could not be made, written or removed.
     #[error("{operation} {path} failed")]
     File {
-        /// What was done.
+        /// What was being done, as a participle.
         operation: &'static str,
-        /// With which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The kernel's reason.
         source: io::Error,
     },
-    /// The network failed.
+    /// An operation on the network failed.
     #[error("{operation} with {peer} failed")]
     Net {
         /// What was done.
         operation: &'static str,
-        /// With whom.
+        /// The address of the host.
         peer: SocketAddr,
-        /// Why.
+        /// The kernel's reason.
         source: io::Error,
     },
-    /// The kernel refused what is neither a disk's nor a network's.
+    /// The kernel refused an operation that is about neither a disk nor a network.
     #[error("{operation} failed")]
     Kernel {
         /// What was done.
         operation: &'static str,
-        /// Why.
+        /// The kernel's reason.
         source: io::Error,
     },
-    /// A mapping is to be touched, and of what isn't said.
+    /// The operation maps a file, and no file is given.
     #[error("page-fault-file needs --path, the file to map")]
     NoFile,
-    /// The memory to touch is not to be had.
+    /// There is not enough memory.
     #[error("no memory for {0}")]
     Memory(ByteSize),
-    /// Nobody can be told.
+    /// A message cannot be written.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
-    /// The signal to end cannot be received.
+    /// The signal to begin or to end cannot be received.
     #[error("cannot read standard input")]
     Input(#[source] io::Error),
 }
@@ -170,8 +172,9 @@ fn send(message: &Message, output: &mut dyn Write) -> Result<(), WorkloadError> 
     message.send(output).map_err(WorkloadError::Output)
 }
 
-/// Says that the work can begin, and waits for the line that has it begin. The listener's clock runs from there: a
-/// time from the arrival of `begin` would be short by as long as a busy host lets the listener wait for a processor.
+/// Says that the work can begin, and waits for the line that lets it begin. The listener's clock
+/// starts when the listener writes that line. A time from the arrival of `begin` would be too
+/// short: on a busy host the listener may first have to wait for a processor.
 fn begin(output: &mut dyn Write, input: &mut dyn Read) -> Result<(), WorkloadError> {
     send(&Message::Begin, output)?;
     let mut byte = [0];
@@ -179,7 +182,7 @@ fn begin(output: &mut dyn Write, input: &mut dyn Read) -> Result<(), WorkloadErr
     Ok(())
 }
 
-/// Sends the messages around a loop that counts operations and moves no bytes.
+/// Sends the messages around `work`, which counts its operations and moves no bytes.
 fn timed(
     output: &mut dyn Write,
     input: &mut dyn Read,
@@ -195,7 +198,7 @@ fn timed(
 mod tests {
     use super::*;
 
-    /// Runs a workload on an empty input and parses everything it says.
+    /// Runs a workload with an empty input, and parses everything that the workload says.
     fn messages(workload: &Workload) -> Vec<Message> {
         let mut output = Vec::new();
         workload.run(&mut output, &mut io::empty()).unwrap();
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn each_loop_counts_its_operations() {
+    fn every_loop_counts_its_operations() {
         let iterations = NonZeroU64::new(1000).unwrap();
         assert_eq!(messages(&Workload::Cpu { iterations }), begin_to_end(1000));
         assert_eq!(
@@ -228,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_output_is_named() {
+    fn a_closed_output_is_an_error() {
         let mut full: &mut [u8] = &mut [];
         let error = Workload::Ready
             .run(&mut full, &mut io::empty())
@@ -237,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_not_to_be_had_is_an_error() {
+    fn too_little_memory_is_an_error() {
         let bytes = ByteSize(u64::MAX);
         let error = Workload::PageFault { bytes }
             .run(&mut Vec::new(), &mut io::empty())

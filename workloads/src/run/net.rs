@@ -1,16 +1,19 @@
-//! `net`: connects to a peer on the host by TCP, and sends, receives or answers as asked.
+//! `net`: connects to the host by TCP, and sends, receives or answers as asked.
 //!
-//! **Who is who.** The workload is the client in every target, so that a target has to say only how an instance finds
-//! the host. Its first connection is the *line*: over it the host opens the window by its first byte, and it is the
-//! host that times, at its own end of the socket.
+//! **The two sides.** The workload is the client in every target, so that a target has to say only
+//! how an instance finds the host. The workload's first connection is called the *line*. The host
+//! opens the timed window by the first byte that it sends over the line, and the host measures the
+//! time, at its own end of the socket.
 //!
 //! **The operations.**
-//! - `receive`: reads `bytes` bytes, then answers with one byte: the host's clock stops when all have arrived.
+//! - `receive`: reads `bytes` bytes, then answers with one byte. The host's clock stops when the
+//!   answer arrives.
 //! - `send`: waits for one byte, then writes `bytes` bytes.
-//! - `echo`: sends each byte back that comes, `count` times.
-//! - `connect`: waits for one byte, then `count` times connects anew and waits for the host to close.
+//! - `echo`: sends each byte back that arrives, `count` times.
+//! - `connect`: waits for one byte, then connects `count` times and waits each time for the host to
+//!   close the connection.
 //!
-//! `TCP_NODELAY` is set: an answer of one byte must not wait for company.
+//! `TCP_NODELAY` is set, so that an answer of one byte is sent at once.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -22,35 +25,37 @@ use bytesize::ByteSize;
 use super::{WorkloadError, send};
 use crate::protocol::Message;
 
-/// Bytes of one read or write of a throughput.
+/// The most bytes of one read or write when many bytes are moved.
 const BLOCK: usize = 128 * 1024;
 
-/// How long a connection may take. The first packet of a connection is sent again after one second.
+/// How long a connection may take to be made. The kernel sends the first packet again after a
+/// second.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 
-/// What to do, and with whom.
+/// Work on the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Net {
-    /// Where the host listens.
+    /// The address at which the host listens.
     pub peer: SocketAddr,
     /// The kind and the amount of work.
     pub operation: NetOperation,
 }
 
-/// Kinds of work on the network.
+/// A kind of work on the network, and its amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetOperation {
-    /// This many bytes come in.
+    /// The workload receives this many bytes.
     Receive(ByteSize),
-    /// This many bytes go out.
+    /// The workload sends this many bytes.
     Send(ByteSize),
-    /// This many bytes go back and forth one by one.
+    /// The workload sends this many bytes back, one by one.
     Echo(NonZeroU64),
-    /// This many connections are made one after the other.
+    /// The workload makes this many connections, one after the other.
     Connect(NonZeroU64),
 }
 
 impl Net {
+    /// Does the work.
     pub(super) fn run(&self, output: &mut dyn Write) -> Result<(), WorkloadError> {
         let mut line = self.connect()?;
         let mut buffer = vec![0x5a; BLOCK];
@@ -61,7 +66,7 @@ impl Net {
             NetOperation::Echo(count) => (self.echo(&mut line, count)?, ByteSize(count.get())),
             NetOperation::Connect(count) => (self.reconnect(&mut line, count)?, ByteSize(0)),
         };
-        // The host sees that nothing more will come before it hears that all is done.
+        // The host sees the end of the line before it receives the message that the work is done.
         drop(line);
         send(&Message::End { operations, bytes }, output)
     }
@@ -164,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs `operation` against `host`, and gives what it said.
+    /// Runs `operation` with this host, and gives the messages of the workload.
     fn run(
         operation: NetOperation,
         host: impl FnOnce(TcpListener) + Send,
@@ -185,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_go_both_ways() {
+    fn the_bytes_received_are_told() {
         let amount = 3 * BLOCK + 17;
         let bytes = ByteSize(amount as u64);
         let said = run(NetOperation::Receive(bytes), |listener| {
@@ -197,6 +202,12 @@ mod tests {
         assert!(
             matches!(said[..], [Message::Begin, Message::End { bytes: did, .. }] if did == bytes)
         );
+    }
+
+    #[test]
+    fn the_bytes_sent_are_told() {
+        let amount = 3 * BLOCK + 17;
+        let bytes = ByteSize(amount as u64);
         let said = run(NetOperation::Send(bytes), |listener| {
             let (mut line, _) = listener.accept().unwrap();
             line.write_all(&[1]).unwrap();
@@ -213,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn each_byte_comes_back() {
+    fn every_byte_comes_back() {
         let said = run(NetOperation::Echo(count(100)), |listener| {
             let (mut line, _) = listener.accept().unwrap();
             for sent in 0..100 {
@@ -255,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_goes_away_is_named() {
+    fn the_error_names_a_host_that_goes_away() {
         for operation in [
             NetOperation::Receive(ByteSize::kib(1)),
             NetOperation::Send(ByteSize::kib(1)),

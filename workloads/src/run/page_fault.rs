@@ -1,7 +1,8 @@
-//! `page-fault`: touches fresh memory, one write a page.
+//! `page-fault`: touches fresh memory, with one write a page.
 //!
-//! The memory is mapped before the timed window opens and touched inside it, so each operation is one
-//! first-touch fault: in a microVM with demand-paged memory that is a fault of the guest's and one of the host's.
+//! The memory is mapped before the timed window opens, and is touched inside the window. So each
+//! operation is the fault of a first touch. In a microVM whose memory is paged on demand, that is a
+//! fault of the guest and a fault of the host.
 
 use std::io::{Read, Write};
 
@@ -10,6 +11,7 @@ use bytesize::ByteSize;
 use super::memory::Reserved;
 use super::{WorkloadError, timed};
 
+/// Touches `bytes` bytes.
 pub(super) fn run(
     bytes: ByteSize,
     output: &mut dyn Write,

@@ -1,11 +1,14 @@
-//! `price`: one operation over and over, for about as long as asked: what running costs, not starting.
+//! `price`: does one operation again and again, for about as long as asked. The price is what
+//! running costs in a target, and not what starting costs.
 //!
-//! **How often.** Targets differ by a factor of hundreds, so no fixed number suits them all. The workload finds its own
-//! before the window opens: twice as many each time, until they take an eighth of the window by the clock that it sees.
-//! That clock may be wrong. It then opens the window for too long or too short, and falsifies nothing: while it
-//! is open no clock is read, and the time is taken from outside.
+//! **How often.** Targets differ by a factor of hundreds, so no fixed number of operations suits
+//! all of them. The workload finds a number before the timed window opens: it doubles the number
+//! until the operations take an eighth of the window, by the clock that the workload sees. That
+//! clock may be wrong. Then the window is too long or too short, but the result is right: the time
+//! is measured from outside, and the workload reads no clock inside the window.
 //!
-//! **In the window** are the operations alone. Memory is reserved, filled and mapped before, threads are started before.
+//! **In the timed window** are the operations alone. Memory is reserved, filled and mapped before,
+//! and threads are started before.
 
 mod compute;
 mod kernel;
@@ -17,6 +20,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
+use strum::{IntoStaticStr, VariantArray};
 
 use super::{WorkloadError, begin, send};
 use crate::protocol::Message;
@@ -24,87 +28,66 @@ use crate::protocol::Message;
 /// How long the operation [`PriceOperation::Timer`] asks to sleep.
 pub const SLEEP: Duration = Duration::from_micros(50);
 
-/// The part of the window that the operations have to fill before their number is taken for known.
+/// The operations have to fill this fraction of the window (one in so many) before the number that
+/// fits into the window is computed.
 const TRIAL: u32 = 8;
 
-/// What to do, and for how long.
+/// One operation to be done again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Price {
     /// The operation.
     pub operation: PriceOperation,
-    /// About how long.
+    /// About how long the operation is done.
     pub window: Duration,
     /// The file to map, for [`PriceOperation::PageFaultFile`].
     pub path: Option<PathBuf>,
 }
 
 /// An operation that has a price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum PriceOperation {
-    /// A step of a chain of integer operations, in registers.
-    Integer,
-    /// A multiplication and an addition of floating-point numbers, each needing the one before.
-    Float,
-    /// Reading memory in order.
-    MemoryRead,
-    /// Reading memory out of order, each address from the one before.
-    RandomAccess,
-    /// getppid(2).
+    /// A call of getppid(2).
     SystemCall,
     /// The first write to a page of memory.
     PageFault,
-    /// The first read of a mapped file that the page cache has.
+    /// The first read of a mapped file that is in the page cache.
     PageFaultFile,
-    /// From one thread to another on the same processor, through a pipe.
+    /// A switch from one thread to another on the same processor, through a pipe.
     ContextSwitch,
-    /// Reading the clock.
+    /// A reading of the clock.
     Clock,
     /// A sleep of [`SLEEP`].
     Timer,
     /// A write to a port that no device has.
     Exit,
+    /// A step of a chain of integer operations in registers.
+    Integer,
+    /// A multiplication and an addition of floating-point numbers, which need the result of those
+    /// before.
+    Float,
+    /// A read of memory in order.
+    MemoryRead,
+    /// A read of memory out of order, at an address that comes from the read before.
+    RandomAccess,
 }
 
 impl PriceOperation {
     /// Every operation.
-    pub const ALL: [Self; 11] = [
-        Self::SystemCall,
-        Self::PageFault,
-        Self::PageFaultFile,
-        Self::ContextSwitch,
-        Self::Clock,
-        Self::Timer,
-        Self::Exit,
-        Self::Integer,
-        Self::Float,
-        Self::MemoryRead,
-        Self::RandomAccess,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// The name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Integer => "integer",
-            Self::Float => "float",
-            Self::MemoryRead => "memory-read",
-            Self::RandomAccess => "random-access",
-            Self::SystemCall => "system-call",
-            Self::PageFault => "page-fault",
-            Self::PageFaultFile => "page-fault-file",
-            Self::ContextSwitch => "context-switch",
-            Self::Clock => "clock",
-            Self::Timer => "timer",
-            Self::Exit => "exit",
-        }
+    /// The operation's name on the command line.
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
 /// An operation that is ready to be done.
 trait Work {
-    /// Does it in so many turns, never more than [`Work::most`] in all.
+    /// Does `turns` turns. All calls together do at most [`Work::most`] turns.
     fn run(&mut self, turns: u64) -> Result<(), WorkloadError>;
 
-    /// Turns that there are.
+    /// How many turns can be done in all.
     fn most(&self) -> u64 {
         u64::MAX
     }
@@ -121,6 +104,7 @@ trait Work {
 }
 
 impl Price {
+    /// Does the operation again and again.
     pub(super) fn run(
         &self,
         output: &mut dyn Write,
@@ -157,7 +141,7 @@ impl Price {
     }
 }
 
-/// How many turns fit into `window`, as far as there are any left after having tried.
+/// How many turns fit into `window`. At most the turns are counted that are left after the trial.
 fn turns_in(window: Duration, work: &mut dyn Work) -> Result<u64, WorkloadError> {
     let (mut turns, mut left) = (1, work.most());
     loop {

@@ -1,7 +1,7 @@
-//! `syscall`: getppid(2) over and over, the cheapest system call there is.
+//! `syscall`: makes getppid(2), the cheapest system call, again and again.
 //!
-//! The kernel does next to nothing for it, so what is timed is the way in and out. Neither glibc nor musl
-//! caches the answer, and no vDSO has it.
+//! The kernel does next to nothing for the call, so the time is that of the way into the kernel and
+//! back. Neither glibc nor musl remembers the answer, and no vDSO has it.
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -9,6 +9,7 @@ use std::num::NonZeroU64;
 
 use super::{WorkloadError, timed};
 
+/// Makes `iterations` system calls.
 pub(super) fn run(
     iterations: NonZeroU64,
     output: &mut dyn Write,

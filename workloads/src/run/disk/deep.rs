@@ -1,7 +1,9 @@
-//! Random operations of several at once, each from a thread of its own with a block of its own.
+//! Several random operations at once. Each thread does one operation at a time, with a block of its
+//! own.
 //!
-//! Threads rather than `io_uring`: containers' filters refuse that one, and what is compared must be the same everywhere.
-//! The offsets are those of one at a time, dealt out to the threads in turns, so that the same blocks are asked for.
+//! Threads are used, and not `io_uring`: containers' filters refuse `io_uring`, and the work must
+//! be the same in every target. The offsets are the same as for one operation at a time. They are
+//! dealt out to the threads in turn.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -16,7 +18,8 @@ use super::{DiskOperation, Session};
 use crate::run::block::{Block, Random};
 use crate::run::{WorkloadError, begin};
 
-/// Does all of the session's operations, `depth` at once. The threads stand ready before the window opens.
+/// Does all operations of the session, `depth` at once. The threads are started before the timed
+/// window opens.
 pub(super) fn run(
     session: &Session<'_>,
     depth: NonZeroU64,
@@ -30,7 +33,8 @@ pub(super) fn run(
     let blocks: Vec<Block> = blocks.collect::<Result<_, _>>()?;
     let gate = RwLock::new(());
     thread::scope(|scope| {
-        // Nobody can poison what holds nothing; given back on every way out, so that no thread waits for good.
+        // The lock holds nothing, so its poisoning does not matter. It is given back on every way
+        // out of this function, so that no thread waits for ever.
         let closed = gate.write().unwrap_or_else(PoisonError::into_inner);
         let mut threads = Vec::new();
         for (place, mut block) in blocks.into_iter().enumerate() {
@@ -63,12 +67,14 @@ pub(super) fn run(
     })
 }
 
+/// The offsets of all operations, in the order of one operation at a time.
 fn offsets(blocks: u64, block: u64) -> Vec<u64> {
     let mut random = Random::new();
     (0..blocks).map(|_| random.below(blocks) * block).collect()
 }
 
 impl Session<'_> {
+    /// Does one operation at `offset`.
     fn one(&self, block: &mut Block, offset: u64) -> io::Result<()> {
         let file: &File = &self.file;
         if self.disk.operation == DiskOperation::RandomWrite {
@@ -110,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn several_at_once_do_all_of_it_and_write_what_one_would() {
+    fn several_threads_use_the_blocks_that_one_would() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(400 << 10).unwrap();
         for operation in [DiskOperation::RandomWrite, DiskOperation::RandomRead] {
@@ -132,9 +138,13 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_fails_is_named_and_none_hangs() {
+    fn a_device_that_is_too_short_is_an_error() {
         let error = said(DiskOperation::RandomRead, "/dev/full".as_ref()).unwrap_err();
         assert!(matches!(error, WorkloadError::TooShort { .. }), "{error}");
+    }
+
+    #[test]
+    fn no_thread_waits_for_ever_if_the_output_is_closed() {
         let mut closed: &mut [u8] = &mut [];
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(400 << 10).unwrap();

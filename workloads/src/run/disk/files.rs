@@ -1,11 +1,12 @@
-//! Small files: made one after the other in an empty directory, or removed from it.
+//! Small files, which are made in an empty directory one after the other, or removed from it.
 //!
-//! **The window.** `create` makes each file (it must not be there), writes one block and closes it; nothing is flushed. `unlink`
-//! removes files that were made before `begin`, of which nothing was flushed either. So both are the file system's work in
-//! memory, as unpacking an archive or cleaning up after a build is.
+//! **The timed window.** `create` makes each file, which must not exist, writes one block and
+//! closes the file. Nothing is flushed. `unlink` removes files that were made before `begin`, and
+//! not flushed either. So both are work of the file system in memory, as unpacking an archive or
+//! cleaning up after a build is.
 //!
-//! Names are looked up in the open directory, so that no target's longer path to it counts. What was made is removed in
-//! the end, also by a run that fails.
+//! Names are looked up in the open directory, so that a target's longer path to the directory does
+//! not count. All files that were made are removed in the end, also by a run that fails.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -44,13 +45,16 @@ pub(super) fn run(
     disk.end(bytes, latencies, output)
 }
 
-/// The directory, and the files in it from `first` up to but not `next`.
+/// The directory, and the files in it.
 struct Files<'a> {
     disk: &'a Disk,
     directory: OwnedFd,
     buffer: Block,
+    /// The name of the current file.
     name: String,
+    /// The number of the first file that exists.
     first: u64,
+    /// The number of the next file to make.
     next: u64,
 }
 
@@ -72,7 +76,8 @@ impl<'a> Files<'a> {
         })
     }
 
-    /// Does `one` as often as there are to be files, timed as random operations are: from the end of one to that of the next.
+    /// Calls `one` once for each file. The calls are timed as random operations are, from the end
+    /// of one to the end of the next.
     fn all(
         &mut self,
         one: fn(&mut Self) -> Result<(), WorkloadError>,
@@ -110,12 +115,14 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
+    /// Makes the file number `number` the current one.
     fn call(&mut self, number: u64) {
         self.name.clear();
-        // Writing to a string can't fail.
+        // Writing to a string cannot fail.
         let _ = write!(self.name, "{number}");
     }
 
+    /// Removes the current file.
     fn remove(&self) -> nix::Result<()> {
         let flags = UnlinkatFlags::NoRemoveDir;
         unlinkat(&self.directory, self.name.as_str(), flags)
@@ -134,7 +141,7 @@ impl Drop for Files<'_> {
     fn drop(&mut self) {
         for number in self.first..self.next {
             self.call(number);
-            // Whoever gave the directory will find what can't be removed.
+            // A file that cannot be removed stays for the owner of the directory to find.
             let _ = self.remove();
         }
     }
@@ -167,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn each_file_is_counted_and_timed_and_none_is_left() {
+    fn every_file_is_counted_and_timed_and_no_file_is_left() {
         let place = tempfile::tempdir().unwrap();
         for (operation, moved) in [(DiskOperation::Create, 80), (DiskOperation::Unlink, 0)] {
             let mut output = Vec::new();
@@ -185,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_files_hold_what_they_are_to_hold() {
+    fn every_file_has_a_block_of_its_own() {
         let place = tempfile::tempdir().unwrap();
         let disk = disk(DiskOperation::Create, place.path());
         let mut files = Files::open(&disk).unwrap();
@@ -196,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_there_is_named_and_kept() {
+    fn a_file_that_exists_is_named_and_kept() {
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join("7"), "mine").unwrap();
         let disk = disk(DiskOperation::Create, place.path());
@@ -208,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_directory_is_named() {
+    fn a_path_that_is_no_directory_is_named() {
         let disk = disk(DiskOperation::Unlink, Path::new("/dev/null"));
         let error = run(&disk, &mut Vec::new(), &mut empty()).unwrap_err();
         assert_eq!(error.to_string(), "cannot open /dev/null");

@@ -1,5 +1,5 @@
-//! Work that never leaves the processor: in every target it should take the same time, and one that takes more shares
-//! its processor with something.
+//! Work that never leaves the processor. In every target it should take the same time. A target in
+//! which it takes longer shares its processor with something.
 
 use std::hint::black_box;
 
@@ -11,6 +11,7 @@ use crate::run::cpu::step;
 pub(super) struct Integer(u64);
 
 impl Integer {
+    /// The chain at its beginning.
     pub(super) const fn new() -> Self {
         Self(0x9e37_79b9_7f4a_7c15)
     }
@@ -27,10 +28,12 @@ impl Work for Integer {
     }
 }
 
-/// A chain of floating-point operations that stays near one, so that no value is ever denormal or infinite.
+/// A chain of floating-point operations whose values stay near one, so that no value is ever
+/// denormal or infinite.
 pub(super) struct Float(f64);
 
 impl Float {
+    /// The chain at its beginning.
     pub(super) const fn new() -> Self {
         Self(0.5)
     }

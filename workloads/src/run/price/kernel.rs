@@ -1,4 +1,4 @@
-//! What the kernel is asked for: system calls, clocks, other threads.
+//! Work of the kernel: system calls, clocks, and switches to other threads.
 
 use std::hint::black_box;
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _, pipe};
@@ -11,7 +11,7 @@ use nix::unistd::{Pid, getppid};
 use super::{SLEEP, Work};
 use crate::run::WorkloadError;
 
-/// The cheapest system call there is: no vDSO has it, and no C library remembers its answer.
+/// The cheapest system call. No vDSO has it, and no C library remembers its answer.
 pub(super) struct SystemCall;
 
 impl Work for SystemCall {
@@ -23,7 +23,7 @@ impl Work for SystemCall {
     }
 }
 
-/// `CLOCK_MONOTONIC`, by whichever way the target has.
+/// Readings of `CLOCK_MONOTONIC`, by the vDSO or a system call, as the target allows.
 pub(super) struct Clock;
 
 impl Work for Clock {
@@ -35,7 +35,7 @@ impl Work for Clock {
     }
 }
 
-/// Short sleeps, as late as the target makes them.
+/// Short sleeps, which a target may make longer.
 pub(super) struct Timer;
 
 impl Work for Timer {
@@ -47,19 +47,20 @@ impl Work for Timer {
     }
 }
 
-/// A byte that goes to another thread and back. Both are held on one processor: on two it would be the time to wake up
-/// the other one.
+/// A byte that goes to another thread and back. Both threads stay on one processor. On two
+/// processors, the time to wake the other processor up would be measured.
 pub(super) struct ContextSwitch {
     to: PipeWriter,
     from: PipeReader,
 }
 
 impl ContextSwitch {
+    /// Starts the other thread.
     pub(super) fn new() -> Result<Self, WorkloadError> {
         stay_here().map_err(failed("staying on one processor"))?;
         let (mut theirs, to) = pipe().map_err(failed("pipe"))?;
         let (from, mut answer) = pipe().map_err(failed("pipe"))?;
-        // It ends when the pipe is closed, or with the process.
+        // The thread ends when the pipe is closed, or with the process.
         let partner = move || {
             let mut byte = [0];
             while theirs.read_exact(&mut byte).is_ok() && answer.write_all(&byte).is_ok() {}
@@ -80,13 +81,13 @@ impl Work for ContextSwitch {
         Ok(())
     }
 
-    /// There and back.
+    /// One switch to the other thread, and one back.
     fn operations(&self) -> u64 {
         2
     }
 }
 
-/// Holds this process, and the threads that it starts from now on, on the processor that it's on.
+/// Keeps this thread, and the threads that it starts from now on, on the processor where it runs.
 fn stay_here() -> io::Result<()> {
     let mut only = CpuSet::new();
     only.set(nix::sched::sched_getcpu()?)?;

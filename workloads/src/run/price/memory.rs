@@ -1,8 +1,8 @@
 #![expect(unsafe_code, reason = "maps a file")]
-//! Memory: reading what is there, and touching what isn't yet.
+//! Memory: reading pages that exist, and touching pages that do not exist yet.
 //!
-//! Pages are of 4 KiB wherever the program has a say: a kernel that hands out 2 MiB at once would make one fault of 512,
-//! and another number of translations to miss.
+//! Where the program can choose, pages have 4 KiB. A kernel that hands out 2 MiB at once would make
+//! one fault of 512, and would change how many address translations are missed.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -15,33 +15,38 @@ use memmap2::{Advice, Mmap, MmapMut};
 use super::Work;
 use crate::run::{PAGE, WorkloadError};
 
-/// More than the caches of most processors, and than their TLBs reach.
+/// Bytes of memory: more than most processors' caches hold, and more than their TLBs reach.
 const SIZE: usize = 64 << 20;
-/// What one turn reads in order.
+/// Bytes that one turn reads in order.
 const BLOCK: usize = 1 << 20;
-/// Size of a line of the caches.
+/// Bytes of a line of the caches.
 const LINE: usize = 64;
-/// How much of a file is mapped, and how often: all mappings are made before any is touched.
+/// Bytes of the file that are mapped.
 const FILE_SIZE: usize = 32 << 20;
+/// How often the file is mapped. All mappings are made before any is touched.
 const MAPPINGS: usize = 32;
-/// Pages that Linux maps at the first touch of one of them, if the page cache has them (`fault_around_bytes`).
+/// Bytes that Linux maps at the first touch of one of their pages, if the page cache has them
+/// (`fault_around_bytes`).
 const AROUND: usize = 16 * PAGE;
 
+/// Memory of [`SIZE`] bytes, none of which is touched.
 fn anonymous() -> Result<MmapMut, WorkloadError> {
     let memory = MmapMut::map_anon(SIZE);
     let memory = memory.map_err(|_| WorkloadError::Memory(ByteSize(SIZE as u64)))?;
-    // A kernel without huge pages refuses, and does what it is asked for.
+    // A kernel without huge pages refuses this advice, which it does not need.
     let _ = memory.advise(Advice::NoHugePage);
     Ok(memory)
 }
 
-/// Reads block after block, and begins again at the end.
+/// Reads block after block, and starts again after the last block.
 pub(super) struct Read {
     memory: MmapMut,
+    /// The number of the next block.
     block: usize,
 }
 
 impl Read {
+    /// Fills the memory.
     pub(super) fn new() -> Result<Self, WorkloadError> {
         let mut memory = anonymous()?;
         memory.fill(1);
@@ -68,13 +73,16 @@ impl Work for Read {
     }
 }
 
-/// Goes from line to line: each holds the number of the next, and each is visited once before the first comes again.
+/// Goes from line to line. Each line holds the number of the next line, and all lines are visited
+/// before the first one comes again.
 pub(super) struct Chase {
     memory: MmapMut,
+    /// The number of the next line.
     line: usize,
 }
 
 impl Chase {
+    /// Writes the number of the next line into each line.
     pub(super) fn new() -> Result<Self, WorkloadError> {
         let mut memory = anonymous()?;
         for (number, line) in memory.chunks_exact_mut(LINE).enumerate() {
@@ -86,8 +94,10 @@ impl Chase {
     }
 }
 
-/// A linear congruential generator whose period is the number of lines (Hull and Dobell 1962: the increment is odd, the
-/// multiplier one more than a multiple of four). Its upper bits, which choose the page, look random; no table is needed.
+/// The number of the line after line `number`: a linear congruential generator whose period is the
+/// number of lines (Hull and Dobell 1962: the increment is odd, and the multiplier is one more than
+/// a multiple of four). The upper bits of its numbers, which choose the page, look random. So no
+/// table is needed.
 pub(super) const fn next_line(number: usize) -> usize {
     number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223) % (SIZE / LINE)
 }
@@ -105,13 +115,15 @@ impl Work for Chase {
     }
 }
 
-/// Writes to page after page that was never touched.
+/// Writes to page after page, none of which was touched before.
 pub(super) struct FirstTouch {
     memory: MmapMut,
+    /// The number of the next page.
     page: usize,
 }
 
 impl FirstTouch {
+    /// Reserves the memory.
     pub(super) fn new() -> Result<Self, WorkloadError> {
         let memory = anonymous()?;
         Ok(Self { memory, page: 0 })
@@ -132,13 +144,16 @@ impl Work for FirstTouch {
     }
 }
 
-/// Reads from page after page of a file, which the page cache has and the program has never touched.
+/// Reads from page after page of a mapped file. The page cache has the pages, and the program has
+/// never touched them.
 pub(super) struct FirstRead {
     mappings: Vec<Mmap>,
+    /// How many reads have been done.
     touched: usize,
 }
 
 impl FirstRead {
+    /// Reads the file `path` into the page cache, and maps it.
     pub(super) fn new(path: &Path) -> Result<Self, WorkloadError> {
         let failed = |operation| {
             move |source| WorkloadError::Disk {
@@ -174,8 +189,9 @@ impl FirstRead {
 }
 
 fn map(file: &File) -> io::Result<Mmap> {
-    // SAFETY: nothing is asked of the bytes but that they can be read, whatever they are by then; the file was long enough
-    // a moment ago, and one that is cut short in spite of that ends this process, which is no one's but the sample's.
+    // SAFETY: the bytes are only read, and any value will do, so another process may change them.
+    // The file was long enough a moment ago. If somebody cuts it short all the same, the kernel
+    // ends this process by SIGBUS, and one sample fails.
     unsafe { memmap2::MmapOptions::new().len(FILE_SIZE).map(file) }
 }
 

@@ -1,5 +1,8 @@
+//! Every operation is done, and the number of turns is what it should be.
+
 use super::*;
 
+/// The messages of a workload that does `operation`.
 fn said(operation: PriceOperation, path: Option<PathBuf>) -> Result<Vec<Message>, WorkloadError> {
     let window = Duration::from_millis(2);
     let price = Price {
@@ -14,10 +17,10 @@ fn said(operation: PriceOperation, path: Option<PathBuf>) -> Result<Vec<Message>
 }
 
 #[test]
-fn each_operation_is_done_between_two_lines() {
+fn every_operation_is_done_between_two_messages() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(32 << 20).unwrap();
-    for operation in PriceOperation::ALL {
+    for &operation in PriceOperation::ALL {
         if operation == PriceOperation::Exit {
             continue;
         }
@@ -43,7 +46,7 @@ fn a_file_that_is_missing_or_too_short_is_named() {
     );
 }
 
-/// Takes a fixed time a turn, and has a limited number of them.
+/// Work with a fixed time for each turn, and a limited number of turns.
 struct Slow {
     each: Duration,
     most: u64,
@@ -72,12 +75,12 @@ fn the_number_of_turns_is_what_fits_into_the_window() {
         done: 0,
     };
     let turns = turns_in(Duration::from_millis(20), &mut slow).unwrap();
-    // A host that takes the processor away makes it fewer, and never more.
+    // A host that takes the processor away makes the number smaller, and never larger.
     assert!((1..=200).contains(&turns), "{turns}");
 }
 
 #[test]
-fn no_more_turns_are_taken_than_there_are() {
+fn no_more_turns_are_done_than_there_are() {
     for most in [16, 100, 4096] {
         let mut quick = Slow {
             each: Duration::ZERO,
