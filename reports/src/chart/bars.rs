@@ -3,11 +3,11 @@
 use super::frame::{Row, draw};
 use super::theme::ink_of;
 use super::{Chart, ChartError, Values, describe, row, shown};
-use crate::figures::summary::{Column, Outcome};
+use crate::figures::summary::Column;
 use crate::model::Run;
 use crate::words::Words;
 
-/// Draws columns of one unit on one axis; a target that can't run has no row, for it would come back in every group.
+/// Draws columns of one unit on one axis.
 ///
 /// # Errors
 ///
@@ -19,10 +19,7 @@ pub fn render(run: &Run, columns: &[&Column<'_>], words: &Words) -> Result<Chart
     for column in columns {
         rows.push(Row::Heading(column.metric.title.clone()));
         cells.push(None);
-        for cell in shown(column)
-            .into_iter()
-            .filter(|cell| !matches!(cell.outcome, Outcome::Unavailable(_)))
-        {
+        for cell in shown(column) {
             rows.push(row(column.metric.unit, cell, words));
             cells.push(Some(cell));
         }

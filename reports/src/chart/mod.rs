@@ -156,12 +156,13 @@ pub fn has_broken_bars(columns: &[&Column<'_>]) -> bool {
         .any(|figure| values.exceeded_by(figure.median))
 }
 
-/// The cells that have something to say: a metric that was never asked of a target has no row.
+/// The cells that have a row: those of targets that were tried. Why the others weren't stands once in a
+/// report, not in each chart.
 fn shown<'a, 'b>(column: &'b Column<'a>) -> Vec<&'b Cell<'a>> {
     column
         .cells
         .iter()
-        .filter(|cell| !matches!(cell.outcome, Outcome::NotTaken))
+        .filter(|cell| cell.was_tried())
         .collect()
 }
 
@@ -176,9 +177,8 @@ fn value(unit: Unit, cell: &Cell<'_>, words: &Words) -> Value {
     let missing = |name| Value::Missing(words.text(name).to_owned());
     match &cell.outcome {
         Outcome::Measured(figure) => Value::Figure(units::value(unit, figure.median)),
-        Outcome::Unavailable(_) => missing("chart.unavailable"),
         Outcome::Failed => missing("chart.failed"),
-        Outcome::NotTaken => missing("cell.not-measured"),
+        Outcome::Unavailable(_) | Outcome::NotTaken => missing("cell.not-measured"),
     }
 }
 

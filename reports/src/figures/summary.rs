@@ -136,6 +136,11 @@ impl<'a> Cell<'a> {
         }
     }
 
+    /// Whether the target was tried: a sample counted, or each of them failed.
+    pub fn was_tried(&self) -> bool {
+        matches!(self.outcome, Outcome::Measured(_) | Outcome::Failed)
+    }
+
     /// Number of failed samples.
     pub fn failed(&self) -> usize {
         self.failures.iter().map(|failure| failure.count).sum()
@@ -149,6 +154,13 @@ impl<'a> Section<'a> {
         let is_list = is_price_list(self.experiment);
         let column = self.columns.first()?;
         (!is_list && column.metric.at_once.is_none()).then_some(column)
+    }
+
+    /// Whether the target at `index` was tried in any metric.
+    pub fn was_tried(&self, index: usize) -> bool {
+        self.columns
+            .iter()
+            .any(|column| column.cells[index].was_tried())
     }
 }
 

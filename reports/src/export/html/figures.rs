@@ -220,10 +220,9 @@ fn grouped(
         _ => "",
     };
     let caption = format!(
-        "{}{direction}{}{}",
+        "{}{direction}{}",
         words.text("bars.caption"),
-        broken(columns, words),
-        absent(summary, words)
+        broken(columns, words)
     );
     let chart = bars::render(summary.run, columns, words)?;
     Ok(FigureView {
@@ -242,22 +241,6 @@ fn heading(unit: Unit) -> &'static str {
         Unit::Count => "bars.counts",
         Unit::Nanoseconds => "bars.times",
         Unit::Bytes => "bars.sizes",
-    }
-}
-
-/// Names the targets that grouped bars leave out.
-fn absent(summary: &Summary<'_>, words: &Words) -> String {
-    let names: Vec<&str> = summary
-        .run
-        .targets
-        .iter()
-        .filter(|target| target.unavailable.is_some())
-        .map(|target| target.name.as_str())
-        .collect();
-    if names.is_empty() {
-        String::new()
-    } else {
-        words.say("bars.absent", &[("names", &names.join(", "))])
     }
 }
 

@@ -38,6 +38,23 @@ fn tiny() -> Run {
 }
 
 #[test]
+fn an_unavailable_target_stands_in_the_ladder_and_in_what_is_missing_alone() {
+    let mut run = small();
+    run.targets[3].name = "absent".to_owned();
+    let document = render(&[run], None).unwrap();
+    let has = |section: &str| {
+        let section = document.split(&format!("id=\"run-1{section}\"")).nth(1);
+        let section = section.unwrap().split("</section>").next().unwrap();
+        section.contains("absent")
+    };
+    assert!(has("-ladder") && has("-missing"));
+    assert!(!has("-waterfall"), "the waterfalls");
+    for index in 0..3 {
+        assert!(!has(&format!("-{index}")), "experiment {index}");
+    }
+}
+
+#[test]
 fn instances_that_stay_have_lines_and_a_number_that_would_fit() {
     let mut run = fixture::run();
     fixture::add_density(&mut run);

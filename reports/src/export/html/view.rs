@@ -261,11 +261,7 @@ fn view(
             .collect(),
         tables: tabled
             .chunks(ABREAST)
-            .map(|columns| {
-                table(summary, columns, words, |index| {
-                    summary.has_row(section, index)
-                })
-            })
+            .map(|columns| table(summary, columns, words, |index| section.was_tried(index)))
             .collect(),
     })
 }

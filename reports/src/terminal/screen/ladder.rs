@@ -126,12 +126,8 @@ fn columns<'s, 'a>(summary: &'s Summary<'a>) -> Vec<(&'s Section<'a>, &'s Column
 /// left out: they do a part of what a rung does, and have few of these figures.
 fn measured(summary: &Summary<'_>, columns: &[(&Section<'_>, &Column<'_>)]) -> Vec<usize> {
     let was_tried = |row: &usize| {
-        columns.iter().any(|(_, column)| {
-            matches!(
-                column.cells[*row].outcome,
-                Outcome::Measured(_) | Outcome::Failed
-            )
-        })
+        let mut columns = columns.iter();
+        columns.any(|(_, column)| column.cells[*row].was_tried())
     };
     let targets = &summary.run.targets;
     let is_floor = |row: &usize| targets[*row].kind == TargetKind::Floor;
