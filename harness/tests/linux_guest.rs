@@ -1,4 +1,5 @@
-//! The launcher with a Linux guest, end to end. What boots needs hardware KVM and a kernel (`ISOBENCH_KERNEL`): the lab has both.
+//! The launcher with a Linux guest, end to end. What boots needs hardware KVM and a kernel
+//! (`ISOBENCH_KERNEL`): the lab has both.
 
 #[expect(dead_code, reason = "the tests of isobench itself use the rest")]
 mod support;
@@ -50,8 +51,9 @@ fn launcher(kernel: &PathBuf, options: &[&str]) -> Command {
 
 /// Runs the workload in a guest.
 ///
-/// On emulated processors a guest has been lost for no known reason, once among hundreds of starts (docs/lab.md): one that
-/// triple-faults there is started again, and that is told. On real processors it is a failure at once.
+/// On emulated processors a guest has been lost for no known reason, once among hundreds of starts
+/// (docs/lab.md): one that triple-faults there is started again, and that is told. On real
+/// processors it is a failure at once.
 fn run(options: &[&str], workload: &[&str]) -> Option<Ended> {
     let mut command = launcher(&kernel()?, options);
     command.args(["--", WORKLOAD]).args(workload);
@@ -160,7 +162,8 @@ fn the_disk_is_the_host_s_file() {
     writer.has_code(1);
 }
 
-/// Takes the guest's connection, for which even an emulated processor need not take longer than a guest may.
+/// Takes the guest's connection, for which even an emulated processor need not take longer than a
+/// guest may.
 fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     let start = Instant::now();
     listener.set_nonblocking(true).unwrap();

@@ -207,7 +207,8 @@ fn a_program_that_never_ends_ends_with_its_launcher() {
     };
     let program = program.to_str().unwrap();
     for signal in ["TERM", "INT", "KILL"] {
-        // Whoever runs the tests in the background has them ignore an interrupt, and all that they start.
+        // Whoever runs the tests in the background has them ignore an interrupt, and all that they
+        // start.
         let mut child = Command::new("env")
             .args(["--default-signal", LAUNCHER, "run", "--"])
             .arg(program)

@@ -6,10 +6,10 @@
 //! skipped[TAG]: WHY
 //! ```
 //!
-//! The tag names the [`Need`] that the host doesn't meet. `scripts/check-skips` reads these lines in
-//! the log of a test run and looks at the host itself: a test that skipped itself although the host
-//! has what the tag names is a failure there, and so is an unknown tag. The lab (`cargo xtask lab`)
-//! reads the same lines.
+//! The tag names the [`Need`] that the host doesn't meet. `scripts/check-skips` reads these lines
+//! in the log of a test run and looks at the host itself: a test that skipped itself although the
+//! host has what the tag names is a failure there, and so is an unknown tag. The lab (`cargo xtask
+//! lab`) reads the same lines.
 //!
 //! - [`lacks`] answers for a need that this crate can look up: `if lacks(Need::Root) { return; }`
 //! - [`or_skip`] and [`skip`] are for what only a trial shows, which the test makes itself.

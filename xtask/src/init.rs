@@ -1,7 +1,8 @@
-//! The lab's first process: mounts what Linux programs expect, does the plan, switches the machine off.
+//! The lab's first process: mounts what Linux programs expect, does the plan, switches the machine
+//! off.
 //!
-//! It starts in an initramfs that holds it and the modules, and goes over to the disk: overlayfs and `pivot_root`
-//! want a root of the usual kind.
+//! It starts in an initramfs that holds it and the modules, and goes over to the disk: overlayfs
+//! and `pivot_root` want a root of the usual kind.
 
 mod step;
 mod traces;
@@ -24,7 +25,7 @@ use crate::plan::{OUT, OUTCOMES, Outcome, PLAN, PREFIX, Plan, Step};
 pub const MODULES: &str = "/modules";
 /// The disk of the machine.
 const DISK: &str = "/dev/vda";
-/// Where it's mounted before it becomes the root.
+/// Where the disk is mounted before the disk becomes the root.
 const NEW_ROOT: &str = "/root";
 
 /// Does all, and switches the machine off whatever comes.
@@ -33,7 +34,8 @@ pub fn run() -> ExitCode {
         println!("{PREFIX}the machine could not do its plan: {error:#}");
     }
     nix::unistd::sync();
-    // Without an ACPI daemon or a disk to unmount there is nothing more to end; QEMU exits on a power-off.
+    // Without an ACPI daemon or a disk to unmount there is nothing more to end; QEMU exits on a
+    // power-off.
     match reboot(RebootMode::RB_POWER_OFF) {
         Ok(never) => match never {},
         Err(_) => ExitCode::FAILURE,
@@ -128,7 +130,7 @@ fn do_plan() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a step as often as it may be tried. Why it was tried again is in its log.
+/// Runs a step as often as the step may be tried. The log says why a step was tried again.
 fn try_until_passed(wanted: &Step, out: &Path) -> anyhow::Result<Outcome> {
     let mut outcome = step::run(wanted, out)?;
     for _ in 1..wanted.tries {

@@ -1,10 +1,13 @@
-//! `cargo xtask lab`: a machine that has what this host may lack, hardware KVM and pure cgroup v2, emulated by QEMU.
+//! `cargo xtask lab`: a machine that has what this host may lack, hardware KVM and pure cgroup v2,
+//! emulated by QEMU.
 //!
 //! 1. The kernel is Debian's, with its modules ([`distribution`]); it's kept in a cache.
-//! 2. Programs and tests are built as ever, and copied with all that they need into a directory ([`programs`], [`tree`]).
-//! 3. That becomes an ext4 file system without anybody's being root, and is deleted before the machine starts, so that
-//!    nothing can be left of it ([`disk`]).
-//! 4. QEMU ([`emulator`]) boots the kernel with this program as `/init` ([`machine`]), which does the plan ([`steps`]).
+//! 2. Programs and tests are built as ever, and copied with all that they need into a directory
+//!    ([`programs`], [`tree`]).
+//! 3. That becomes an ext4 file system without anybody's being root, and is deleted before the
+//!    machine starts, so that nothing can be left of it ([`disk`]).
+//! 4. QEMU ([`emulator`]) boots the kernel with this program as `/init` ([`machine`]), which does
+//!    the plan ([`steps`]).
 //! 5. What it left in `/lab/out` is read out of the file system into `target/lab`.
 
 mod disk;
@@ -191,13 +194,13 @@ fn read_outcomes(directory: &Path) -> anyhow::Result<Vec<Outcome>> {
     }
 }
 
-/// The output directory, and the lock that keeps a second lab out of it.
+/// The output directory, and the lock that keeps a second lab out.
 struct Claimed {
     directory: PathBuf,
     _lock: Flock<File>,
 }
 
-/// Takes the output directory and empties it.
+/// Takes the output directory and removes what is in the directory.
 fn claim(workspace: &Path) -> anyhow::Result<Claimed> {
     let directory = workspace.join(OUTPUT);
     let lock_path = directory.with_extension("lock");
@@ -295,7 +298,8 @@ fn only_file(directory: &Path, start: &str) -> anyhow::Result<PathBuf> {
         })
 }
 
-/// Runs a program of the host to its end, and gives its output; a failure has its words.
+/// Runs a program of the host to its end, and gives the program's output; an error has the output
+/// too.
 fn run_tool(command: &mut Command) -> anyhow::Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command

@@ -1,6 +1,7 @@
 //! Chores of the repository that cargo has no command for: `cargo xtask lab`.
 //!
-//! The same program is the lab's first process: the kernel starts it as `/init`, and its process number tells it so.
+//! The same program is the lab's first process: the kernel starts it as `/init`, and its process
+//! number tells it so.
 
 mod init;
 mod lab;

@@ -1,4 +1,5 @@
-//! What the lab's machine is to do and what it did: files that the host and the machine hand each other on the disk.
+//! What the lab's machine is to do and what it did: files that the host and the machine hand each
+//! other on the disk.
 
 use std::path::PathBuf;
 
@@ -10,7 +11,7 @@ pub const PLAN: &str = "/lab/plan.json";
 pub const OUT: &str = "/lab/out";
 /// The outcomes, in [`OUT`].
 pub const OUTCOMES: &str = "outcomes.json";
-/// Lines on the machine's console that are for the host's user begin with it.
+/// Lines on the machine's console that are for the host's user begin with this word.
 pub const PREFIX: &str = "lab: ";
 
 /// What to do, in order.
@@ -23,19 +24,19 @@ pub struct Plan {
 /// One program to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// Its name, and that of its log.
+    /// The step's name, which is the name of its log too.
     pub name: String,
-    /// The program and its arguments.
+    /// The step's program and arguments.
     pub command: Vec<String>,
     /// Its working directory.
     pub directory: PathBuf,
     /// Its environment.
     pub environment: Vec<(String, String)>,
-    /// Seconds after which it's killed.
+    /// Seconds after which the program is killed.
     pub limit: u64,
-    /// How often it's started at most, until it passes.
+    /// How often the program is started at most, until a start passes.
     pub tries: u32,
-    /// Whether its output goes to the console and not to a log.
+    /// Whether the program's output goes to the console and not to a log.
     pub echo: bool,
 }
 
@@ -44,11 +45,11 @@ pub struct Step {
 pub struct Outcome {
     /// The step's name.
     pub name: String,
-    /// Its exit code, 128 + N if signal N ended it.
+    /// The program's exit code, 128 + N if signal N ended the program.
     pub code: i32,
-    /// How long it took by the machine's clock.
+    /// How long the step took by the machine's clock.
     pub seconds: f64,
-    /// Processes, mounts and cgroups that were there after it and not before.
+    /// Processes, mounts and cgroups that were there after the step and not before.
     pub left_behind: Vec<String>,
 }
 

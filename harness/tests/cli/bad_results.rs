@@ -1,4 +1,5 @@
-//! Results files that somebody edited, cut short, made up or blew up: one clear line, exit code 2, and memory that is bounded.
+//! Results files that somebody edited, cut short, made up or blew up: one clear line, exit code 2,
+//! and memory that is bounded.
 
 use std::fs::File;
 use std::io::Write as _;

@@ -23,8 +23,8 @@ fn edit(place: &Place, from: &str, to: &str, change: impl Fn(&mut serde_json::Va
     place.write(to, serde_json::to_vec(&value).unwrap());
 }
 
-/// Writes the results in the directory `base` to the file `to`, with values from `level` to a tenth more: a busy
-/// host's own may be too far apart to tell a change.
+/// Writes the results in the directory `base` to the file `to`, with values from `level` to a tenth
+/// more: a busy host's own may be too far apart to tell a change.
 fn level(place: &Place, to: &str, level: f64) {
     edit(place, "base", to, |run| {
         let samples = run["samples"].as_array_mut().unwrap();

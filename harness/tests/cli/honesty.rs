@@ -1,4 +1,5 @@
-//! Whether a run is honest about itself: delays that were added, what stopped it, what the instrument costs.
+//! Whether a run is honest about itself: delays that were added, what stopped it, what the
+//! instrument costs.
 
 use std::fs;
 

@@ -19,7 +19,8 @@ const COUNTED: [&str; 3] = ["workload", "isobench-container", "isobench-vmm"];
 /// The others that isobench wants beside itself.
 const OTHERS: [&str; 3] = ["isobench", "isobench-floor", "isobench-tracer"];
 
-/// Programs of this test's own: other tests, which run beside it, take theirs out of the page cache.
+/// Programs of this test's own: other tests, which run beside it, take theirs out of the page
+/// cache.
 fn own_programs(place: &Place) -> PathBuf {
     let (built, own) = (Path::new(ISOBENCH).parent().unwrap(), place.path("bin"));
     fs::create_dir(&own).unwrap();
@@ -42,8 +43,9 @@ fn launcher_of(target: &str) -> Option<&'static str> {
     }
 }
 
-/// The values of a target's metrics and parts, of which there are as many as rounds. What is on the disk is always the
-/// same; of the page cache it is the most, since the host may take pages back at any time.
+/// The values of a target's metrics and parts, of which there are as many as rounds. What is on the
+/// disk is always the same; of the page cache it is the most, since the host may take pages back at
+/// any time.
 fn values(finished: &Finished, target: &str) -> HashMap<(String, String), f64> {
     let mut values = HashMap::new();
     let samples = finished.results().samples.iter();
@@ -111,7 +113,8 @@ fn what_is_shared_is_there_once_and_a_copy_each_ten_times() {
         assert_eq!(of("one"), parts.iter().sum::<f64>(), "{target}");
         assert_eq!(of("one"), of("disk-shared-1"), "{target}");
 
-        // Instances of virtual machines and processes write nothing; the upper layers of containers are a few blocks.
+        // Instances of virtual machines and processes write nothing; the upper layers of containers
+        // are a few blocks.
         assert_eq!(part("written") > 0.0, target == "container", "{target}");
         let more = of("disk-shared-10") - of("disk-shared-1");
         assert_eq!(more, 9.0 * part("written"), "{target}");

@@ -1,5 +1,5 @@
-//! What can be reached from inside, held against what ought to be: the kernel, the container's policy, the VMM's own
-//! dispatcher.
+//! What can be reached from inside, held against what ought to be: the kernel, the container's
+//! policy, the VMM's own dispatcher.
 
 use std::fs;
 
@@ -15,8 +15,9 @@ use nix::libc::{self, c_long};
 use crate::support::isobench::{Isobench, WORKLOAD};
 use crate::support::needs::can_run;
 
-/// Calls of Linux 6.14 and later that no filter is asked about (uretprobe and uprobe); who makes them outside of a probe is
-/// killed. And in a user namespace that may not, the kernel refuses `setgroups`, which the policy allows.
+/// Calls of Linux 6.14 and later that no filter is asked about (uretprobe and uprobe); who makes
+/// them outside of a probe is killed. And in a user namespace that may not, the kernel refuses
+/// `setgroups`, which the policy allows.
 const PAST_FILTERS: [c_long; 2] = [335, 336];
 
 /// What a program in `target` says of all system calls.

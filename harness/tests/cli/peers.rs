@@ -1,4 +1,5 @@
-//! Peers: what they give a program, that one which misbehaves costs only its own row, and that nothing of one stays.
+//! Peers: what they give a program, that one which misbehaves costs only its own row, and that
+//! nothing of one stays.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +16,8 @@ use crate::support::needs::can_run;
 use crate::support::place::Place;
 use crate::support::traces;
 
-/// Peers that are to give a program what isobench's container gives it; whether youki does is up to its build.
+/// Peers that are to give a program what isobench's container gives it; whether youki does is up to
+/// its build.
 const ALIKE: [&str; 6] = ["container", "bwrap", "crun", "lxc", "runc", "podman"];
 
 /// Stands before what [`inside`] says, which the test framework's own output surrounds.
@@ -183,8 +185,8 @@ fn a_peer_that_tells_no_version_is_a_row_with_that_reason() {
     }
 }
 
-/// Ends a run by `signal` at several moments of its samples of `target`, and looks for what is left of them; after
-/// SIGKILL, once another run has begun.
+/// Ends a run by `signal` at several moments of its samples of `target`, and looks for what is left
+/// of them; after SIGKILL, once another run has begun.
 fn ends_without_a_trace(target: &str, signal: Signal) {
     for moment in [3, 40] {
         let place = Place::new();
@@ -202,7 +204,8 @@ fn ends_without_a_trace(target: &str, signal: Signal) {
     }
 }
 
-/// Starts a run that takes samples. A daemon that a busy host didn't let start in time is tried again.
+/// Starts a run that takes samples. A daemon that a busy host didn't let start in time is tried
+/// again.
 fn start_sampling(place: &Place, target: &str) -> Running {
     let mut said = String::new();
     for out in ["ended-1", "ended-2", "ended-3"] {

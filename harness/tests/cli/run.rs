@@ -1,4 +1,5 @@
-//! Whole runs: real samples of every target that this host can run, and nothing left behind however a run ends.
+//! Whole runs: real samples of every target that this host can run, and nothing left behind however
+//! a run ends.
 
 use std::time::{Duration, Instant};
 
@@ -86,7 +87,8 @@ fn prices_of_mechanisms_come_from_real_starts() {
     check_lives(run);
 }
 
-/// Checks that the life of each instance is made of its time on a processor and its time without one.
+/// Checks that the life of each instance is made of its time on a processor and its time without
+/// one.
 fn check_lives(run: &Run) {
     let mut lives = 0;
     for parts in run

@@ -1,4 +1,5 @@
-//! `isobench run --tune`, on files that pass for the kernel's: whatever ends a run, they are as they were.
+//! `isobench run --tune`, on files that pass for the kernel's: whatever ends a run, they are as
+//! they were.
 
 use std::fs;
 use std::path::PathBuf;

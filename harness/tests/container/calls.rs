@@ -1,4 +1,5 @@
-//! What the system-call filter does to a program: kills it, refuses with `EPERM`, or knows nothing of the call.
+//! What the system-call filter does to a program: kills it, refuses with `EPERM`, or knows nothing
+//! of the call.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;

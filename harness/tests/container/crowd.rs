@@ -41,7 +41,8 @@ fn crowd() -> Option<Fixture> {
     Some(fixture)
 }
 
-/// The flags of number `number` of a crowd: cgroups of its own in the group of `limits`, if there is one.
+/// The flags of number `number` of a crowd: cgroups of its own in the group of `limits`, if there
+/// is one.
 fn flags(limits: Option<&Limits>, number: usize) -> Vec<String> {
     let Some(limits) = limits else {
         return Vec::new();

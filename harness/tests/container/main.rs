@@ -1,6 +1,8 @@
-//! The container's launcher, end to end: real namespaces, real cgroups, and this very program inside.
+//! The container's launcher, end to end: real namespaces, real cgroups, and this very program
+//! inside.
 //!
-//! The test program is static, so it is also the program that runs in the containers: see [`inside`].
+//! The test program is static, so it is also the program that runs in the containers: see
+//! [`inside`].
 
 #![expect(
     unsafe_code,
@@ -35,7 +37,8 @@ use tempfile::TempDir;
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-container");
 
-/// A directory with a layer, a scratch directory and a copy of the launcher, all of which any user may reach.
+/// A directory with a layer, a scratch directory and a copy of the launcher, all of which any user
+/// may reach.
 struct Fixture {
     directory: TempDir,
 }
@@ -133,7 +136,8 @@ fn fixture() -> Option<Fixture> {
     None
 }
 
-/// Makes `command` run as an ordinary user. False if we aren't root, who alone can become another user.
+/// Makes `command` run as an ordinary user. False if we aren't root, who alone can become another
+/// user.
 fn as_nobody(command: &mut Command) -> bool {
     const NOBODY: u32 = 65534;
     if lacks(Need::Root) {

@@ -40,7 +40,8 @@ fn read(pid: i32, file: &str) -> String {
     fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap()
 }
 
-/// Starts a program with `mechanisms`, looks at what it has from outside, and kills its launcher: the program goes with it.
+/// Starts a program with `mechanisms`, looks at what it has from outside, and kills its launcher:
+/// the program goes with it.
 fn look(fixture: &Fixture, mechanisms: Mechanisms, cgroups: &[&str]) -> Mechanisms {
     let mut command = command(fixture, mechanisms, "wait", cgroups);
     let (mut child, mut reader) = started(&mut command);

@@ -150,7 +150,8 @@ fn a_first_process_that_fails_is_quoted_rather_than_its_missing_namespace() {
     let Some(fixture) = root_fixture() else {
         return;
     };
-    // /proc can't be a bind's parent, which the first process finds out while the pair is made, or before.
+    // /proc can't be a bind's parent, which the first process finds out while the pair is made, or
+    // before.
     let flags = ["--net", "veth", "--bind", "/etc:/proc/1/no/such"];
     for _ in 0..10 {
         let ended = fixture.ends(&flags, "nothing");

@@ -1,4 +1,5 @@
-//! /proc and /sys tell nothing that the OCI runtimes cover, and nothing of the host's can be written there.
+//! /proc and /sys tell nothing that the OCI runtimes cover, and nothing of the host's can be
+//! written there.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;

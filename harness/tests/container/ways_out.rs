@@ -66,7 +66,8 @@ fn an_inherited_directory_is_no_place_to_start_in() {
 #[test]
 fn a_working_directory_that_leads_out_is_refused() {
     let Some(fixture) = fixture() else { return };
-    // By the library: this program's own descriptors are there until the container's program is executed.
+    // By the library: this program's own descriptors are there until the container's program is
+    // executed.
     let root = File::open("/").unwrap();
     let spec = Spec {
         layers: vec![fixture.path("layer")],
@@ -132,7 +133,8 @@ fn pid_1_is_out_of_reach() {
 #[test]
 fn the_launcher_is_not_the_programs_to_change() {
     let Some(fixture) = fixture() else { return };
-    // A program that has the launcher itself run in the container, where it could be written to (CVE-2019-5736).
+    // A program that has the launcher itself run in the container, where it could be written to
+    // (CVE-2019-5736).
     let script = fixture.path("layer/script");
     fs::write(&script, "#!/proc/self/exe\n").unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
@@ -142,7 +144,8 @@ fn the_launcher_is_not_the_programs_to_change() {
     assert!(fs::read(LAUNCHER).unwrap() == before);
 }
 
-/// Gives `path` a file capability, `CAP_SYS_ADMIN`, as setcap(8) does; false if this user or file system can't.
+/// Gives `path` a file capability, `CAP_SYS_ADMIN`, as setcap(8) does; false if this user or file
+/// system can't.
 fn give_capability(path: &Path) -> bool {
     // struct vfs_cap_data, version 2, effective: permitted and inheritable, low and high.
     let words: [u32; 5] = [0x0200_0001, 1 << 21, 0, 0, 0];

@@ -44,7 +44,8 @@ fn what_is_corrupt_is_refused() {
     fs::remove_file(&file).unwrap();
     place.refuses(&import, "the image has no \"blobs/sha256/");
 
-    // The file is what the manifest says, but no archive, or another one than the configuration says.
+    // The file is what the manifest says, but no archive, or another one than the configuration
+    // says.
     let cut = Layer::new().file("f", &[7; 5000]).bytes();
     Image::new()
         .blob(gzip(&cut[..2000]), "+gzip", &cut)

@@ -180,7 +180,8 @@ impl Image {
         write_index(path, &[manifest]);
     }
 
-    /// The archive that `docker save` wrote before it knew OCI layouts: a layer that is there twice is a link.
+    /// The archive that `docker save` wrote before it knew OCI layouts: a layer that is there twice
+    /// is a link.
     pub fn docker_save(&self, tag: &str) -> Vec<u8> {
         let mut archive = Layer::new();
         let mut names: Vec<String> = Vec::new();

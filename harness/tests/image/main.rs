@@ -1,4 +1,5 @@
-//! `isobench image` and `isobench exec --image`: images of our own making, good and bad, and those of other tools.
+//! `isobench image` and `isobench exec --image`: images of our own making, good and bad, and those
+//! of other tools.
 
 mod bad_input;
 mod commands;

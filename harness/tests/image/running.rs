@@ -81,7 +81,8 @@ fn an_image_may_have_the_same_layer_twice() {
     );
 }
 
-/// The programs and an image where any user may reach them; run as another user than root, if we are root.
+/// The programs and an image where any user may reach them; run as another user than root, if we
+/// are root.
 fn as_ordinary_user(directory: &Path, arguments: &[&str]) -> Ended {
     let isobench = directory.join("isobench");
     let mut command = if is_root() {

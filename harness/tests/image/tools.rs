@@ -12,7 +12,8 @@ use crate::layout::{Image, Layer};
 use crate::support::ended::Ended;
 use crate::support::place::Place;
 
-/// Whether these programs are installed and may do what they are asked. They unpack images only as root.
+/// Whether these programs are installed and may do what they are asked. They unpack images only as
+/// root.
 fn has(programs: &[&'static str]) -> bool {
     let are_there = programs
         .iter()
@@ -131,8 +132,8 @@ fn make(place: &Place) -> PathBuf {
     root
 }
 
-/// Every path with its kind, permissions, owner, size, time and links. Of directories, whose sizes are the file systems'
-/// own affair, and of the root, which is the container's, less.
+/// Every path with its kind, permissions, owner, size, time and links. Of directories, whose sizes
+/// are the file systems' own affair, and of the root, which is the container's, less.
 const LIST: &str = "cd \"$1\"; for p in $(busybox find . -path ./proc -prune -o -path ./dev -prune -o -print); do \
     if [ $p = . ]; then :; elif [ -h $p ]; then busybox stat -c '%n link %u %g %Y' $p; busybox readlink $p; \
     elif [ -d $p ]; then busybox stat -c '%n directory %a %u %g %Y' $p; \
@@ -150,7 +151,8 @@ fn an_image_by_umoci_is_inside_what_umoci_unpacks() {
         said.starts_with("imported image:v3: layers 3 (0 there already)"),
         "{said}"
     );
-    // As user 0, who without capabilities may not enter what is another's: the listing is of what he owns and may read.
+    // As user 0, who without capabilities may not enter what is another's: the listing is of what
+    // he owns and may read.
     let list = ["sh", "-c", LIST, "sh", root.to_str().unwrap()];
     let expected = run(&place, "busybox", &list);
     let inside = place.prints("image:v3", &["busybox", "sh", "-c", LIST, "sh", "/"]);
@@ -186,7 +188,8 @@ fn a_whiteout_of_nothing_is_not_seen() {
     Image::new().gzip(layer).write(&place.path("one"));
     let said = place.succeeds(&["image", "import", "one"]);
     assert!(said.ends_with("\ndevice nodes left out: 1\n"), "{said}");
-    // To remove a directory of a layer, overlayfs marks what covers the directory by an attribute of a file in memory.
+    // To remove a directory of a layer, overlayfs marks what covers the directory by an attribute
+    // of a file in memory.
     if lacks(Need::TmpfsAttributes) {
         return;
     }

@@ -1,5 +1,5 @@
-//! `CONTRIBUTING.md` says that a peer is one file and one line. This test is a contributor: the file
-//! is `fake_peer.rs`, the line stands below.
+//! `CONTRIBUTING.md` says that a peer is one file and one line. This test is a contributor: the
+//! file is `fake_peer.rs`, the line stands below.
 
 mod fake_peer;
 

@@ -47,7 +47,8 @@ impl Ended {
         self
     }
 
-    /// Expects that bad input was refused: exit code 2, and one line, by `program`, that has these words.
+    /// Expects that bad input was refused: exit code 2, and one line, by `program`, that has these
+    /// words.
     #[track_caller]
     pub fn is_refused_by(&self, program: &str, words: &str) -> &Self {
         let beginning = format!("{program}: ");

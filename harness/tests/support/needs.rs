@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::place::Place;
 
-/// Whether `target` can run here. If it can't, the reason is printed, and the test has to do without.
+/// Whether `target` can run here. If it can't, the reason is printed, and the test has to do
+/// without.
 pub fn can_run(target: &'static str) -> bool {
     let targets = diagnosis()["targets"].as_array().unwrap();
     let found = targets.iter().find(|known| known["name"] == target);
@@ -20,8 +21,8 @@ pub fn can_run(target: &'static str) -> bool {
     is_available
 }
 
-/// What `isobench doctor` finds. One look at the host serves all tests, for isobench asks every peer
-/// for its version.
+/// What `isobench doctor` finds. One look at the host serves all tests, for isobench asks every
+/// peer for its version.
 fn diagnosis() -> &'static Value {
     static DIAGNOSIS: OnceLock<Value> = OnceLock::new();
     DIAGNOSIS.get_or_init(|| {
@@ -44,8 +45,8 @@ fn missing(target: &'static str, reason: &str) -> Need {
     }
 }
 
-/// What `target` finds missing although all of the host's facilities are there. A peer is named as its
-/// program is, as a rule.
+/// What `target` finds missing although all of the host's facilities are there. A peer is named as
+/// its program is, as a rule.
 fn missing_from_target(target: &'static str) -> Need {
     let program = match target {
         "microvm-linux" => return Need::GuestKernel,

@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use tempfile::TempDir;
 
-/// A directory of a test's own. Its clones are the same directory, which goes with the last of them.
+/// A directory of a test's own. Its clones are the same directory, which goes with the last of
+/// them.
 #[derive(Debug, Clone)]
 pub struct Place {
     directory: Rc<TempDir>,

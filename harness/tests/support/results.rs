@@ -42,7 +42,8 @@ impl Finished {
         values(self.results(), target, metric)
     }
 
-    /// Whether memory was charged to the instances' cgroups. If it wasn't, the reason to skip is printed.
+    /// Whether memory was charged to the instances' cgroups. If it wasn't, the reason to skip is
+    /// printed.
     #[track_caller]
     pub fn accounts_memory(&self) -> bool {
         let mut warnings = self.results().warnings.iter();

@@ -1,4 +1,5 @@
-//! Runs one step as the machine's first process does: orphans are reaped, a time limit holds, what is left is counted.
+//! Runs one step as the machine's first process does: orphans are reaped, a time limit holds, what
+//! is left is counted.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -17,9 +18,10 @@ use crate::plan::{Outcome, Step};
 
 /// Time between two looks at the children.
 const LOOK: Duration = Duration::from_millis(20);
-/// What a step that was killed for its time gets as its code, as `timeout` has it.
+/// The exit code of a step that was killed because its time was up, as `timeout(1)` has it.
 const TIMED_OUT: i32 = 124;
-/// How long a killed program may take to be gone: one that hangs in the kernel must not hold up the rest of the plan.
+/// How long a killed program may take to be gone: one that hangs in the kernel must not hold up the
+/// rest of the plan.
 const GRACE: Duration = Duration::from_secs(15);
 /// What is taken down by the kernel may take a moment.
 const SETTLE: Duration = Duration::from_secs(3);
@@ -86,7 +88,7 @@ fn wait_for(pid: Pid, deadline: Instant) -> i32 {
     }
 }
 
-/// What is there and was not before, once it no longer changes.
+/// What is there and was not before the step, once that no longer changes.
 fn settled(before: &Traces) -> Vec<String> {
     let deadline = Instant::now() + SETTLE;
     loop {

@@ -1,6 +1,8 @@
-//! The machine's disk: an ext4 file system in a file, written and read by e2fsprogs without a mount.
+//! The machine's disk: an ext4 file system in a file, written and read by e2fsprogs without a
+//! mount.
 //!
-//! The file loses its name before the machine starts, so a lab that is killed leaves no gigabytes behind.
+//! The file loses its name before the machine starts, so a lab that is killed leaves no gigabytes
+//! behind.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::AsRawFd as _;
@@ -48,7 +50,8 @@ pub fn make(directory: &Path, tree: &Tree) -> anyhow::Result<Image> {
         .create_new(true)
         .open(&path)?;
     file.set_len(SIZE)?;
-    // No journal: nothing survives the machine but what it wrote before it ended. Tables are written when first used.
+    // No journal: nothing survives the machine but what it wrote before it ended. Tables are
+    // written when first used.
     let mut command = Command::new("mkfs.ext4");
     command
         .args([

@@ -30,7 +30,7 @@ pub struct System {
     pub modules: Vec<PathBuf>,
 }
 
-/// Gets the kernel, from the cache if it's there.
+/// Gets the kernel, from the cache if the cache has the kernel.
 pub fn prepare(cache: &Path) -> anyhow::Result<System> {
     let package = newest()?;
     let directory = cache.join(&package);
@@ -100,7 +100,8 @@ fn all_modules(directory: &Path) -> anyhow::Result<BTreeMap<String, PathBuf>> {
     Ok(found)
 }
 
-/// The wanted modules, each behind those that it depends on. One that isn't there is built in.
+/// The wanted modules, each behind those that the module depends on. A module that has no file is
+/// built in.
 fn in_order(all: &BTreeMap<String, PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
     let mut order = Vec::new();
     for name in WANTED {
@@ -124,7 +125,8 @@ fn add(
     Ok(())
 }
 
-/// What the module says that it depends on: `depends=a,b`, a string of its own in the section `.modinfo`.
+/// What the module says that it depends on: `depends=a,b`, a string of its own in the section
+/// `.modinfo`.
 fn dependencies(module: &[u8]) -> Vec<String> {
     let mut strings = module.split(|&byte| byte == 0);
     let list = strings.find_map(|string| string.strip_prefix(b"depends="));

@@ -1,9 +1,10 @@
-//! The QEMU that emulates the lab's machine: the host's if it's new enough, else that of Debian's backports, unpacked into a
-//! cache and never installed.
+//! The QEMU that emulates the lab's machine: the host's if it's new enough, else that of Debian's
+//! backports, unpacked into a cache and never installed.
 //!
-//! Before 8.1 QEMU could keep its translation of code that another processor was just patching ("accel/tcg: Always lock pages
-//! before translation"), and Linux patches its own code each time a VM begins or ends: the machine hung within minutes. One
-//! thread for all processors instead of one each loses guests of the machine as well.
+//! Before 8.1 QEMU could keep its translation of code that another processor was just patching
+//! ("accel/tcg: Always lock pages before translation"), and Linux patches its own code each time a
+//! VM begins or ends: the machine hung within minutes. One thread for all processors instead of one
+//! each loses guests of the machine as well.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ const PROGRAM: &str = "qemu-system-x86_64";
 const LEAST: (u32, u32) = (8, 1);
 /// Debian's packages that hold QEMU; what these depend on comes with the host's older ones.
 const PACKAGES: [&str; 3] = ["qemu-system-x86", "qemu-system-common", "qemu-system-data"];
-/// Where an unpacked QEMU has its program and its firmware; `SeaBIOS` has a package of its own, which the host's QEMU needs too.
+/// Where an unpacked QEMU has its program and its firmware; `SeaBIOS` has a package of its own,
+/// which the host's QEMU needs too.
 const UNPACKED_PROGRAM: &str = "usr/bin/qemu-system-x86_64";
 const UNPACKED_FIRMWARE: &str = "usr/share/qemu";
 const SEABIOS: &str = "/usr/share/seabios";
@@ -30,11 +32,11 @@ const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 #[derive(Debug)]
 pub struct Emulator {
     pub program: PathBuf,
-    /// Where it finds its firmware, if not by itself.
+    /// Where QEMU finds its firmware, if not in the place that it was built for.
     pub firmware: Vec<PathBuf>,
 }
 
-/// Finds or gets one.
+/// Finds a QEMU, or gets one from Debian's backports.
 pub fn prepare(cache: &Path) -> anyhow::Result<Emulator> {
     let text = run_tool(Command::new(PROGRAM).arg("--version"))?;
     let version = version(&text).with_context(|| {
@@ -114,7 +116,7 @@ impl Apt {
         })
     }
 
-    /// `apt-get` with what makes it this one.
+    /// `apt-get` with the options that lead to this apt's directory.
     fn command(&self) -> Command {
         let option =
             |name: &str, file: &str| format!("{name}={}", self.directory.join(file).display());
@@ -130,7 +132,8 @@ impl Apt {
     }
 }
 
-/// The line for `sources.list`: the archive that the release itself comes from has its backports beside it.
+/// The line for `sources.list`: the archive that the release itself comes from has its backports
+/// beside it.
 fn backports(indexes: &str, os_release: &str) -> Option<String> {
     let codename = os_release
         .lines()

@@ -20,16 +20,18 @@ use super::emulator::Emulator;
 use crate::init::MODULES;
 use crate::plan::PREFIX;
 
-/// All that can be emulated, but for fast string instructions, of which an emulator does a byte at a time, and a fifth level of
-/// page tables, which most hosts don't use and every miss of the TLB walks.
+/// All that can be emulated, but for fast string instructions, of which an emulator does a byte at
+/// a time, and a fifth level of page tables, which most hosts don't use and every miss of the TLB
+/// walks.
 const PROCESSOR: &str = "max,+svm,+npt,-erms,-fsrm,-la57";
 /// What Debian's kernel is told.
 ///
-/// Pages are cleared as they are freed and not as they are taken. To overwrite code that has run, as that of a guest's kernel
-/// has, takes the emulator thirty times as long as other memory; so that falls to the guest whose code it was, not to the next.
+/// Pages are cleared as they are freed and not as they are taken. To overwrite code that has run,
+/// as that of a guest's kernel has, takes the emulator thirty times as long as other memory; so
+/// that falls to the guest whose code it was, not to the next.
 const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 mitigations=off nokaslr random.trust_cpu=on tsc=reliable \
      init_on_alloc=0 init_on_free=1";
-/// Memory of the machine; the host gives it as it's touched.
+/// Memory of the machine; the host gives each page when the machine touches the page.
 const MEMORY: &str = "3G";
 /// Time between two looks at signals and the clock.
 const LOOK: Duration = Duration::from_millis(100);
@@ -169,7 +171,8 @@ fn command(emulator: &Emulator, kernel: &Path, initramfs: &File, image: &Image) 
     command
 }
 
-/// Reads the console in a thread of its own, so that signals and the clock are looked at also while it's silent.
+/// Reads the console in a thread of its own, so that signals and the clock are looked at also while
+/// it's silent.
 fn lines_of(console: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -193,7 +196,8 @@ fn lines_of(console: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     receiver
 }
 
-/// What the firmware and the kernel say is in the log; what the first process and its steps say is for the user.
+/// What the firmware and the kernel say is in the log; what the first process and its steps say is
+/// for the user.
 struct Screen {
     plan_begun: bool,
 }

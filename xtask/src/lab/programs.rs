@@ -1,4 +1,5 @@
-//! What runs in the lab: the workspace's programs and tests, and a few of the host's programs that those use.
+//! What runs in the lab: the workspace's programs and tests, and a few of the host's programs that
+//! those use.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -60,10 +61,10 @@ const FIRMWARE_FILES: [&str; 7] = [
 /// A test program.
 #[derive(Debug, Clone)]
 pub struct TestProgram {
-    /// A name for its log.
+    /// A name for the program's log.
     pub name: String,
     pub program: PathBuf,
-    /// Where cargo runs it.
+    /// The directory in which cargo runs the program.
     pub directory: PathBuf,
 }
 
@@ -142,7 +143,8 @@ pub fn build(workspace: &Path, words: &[String]) -> anyhow::Result<Built> {
     Ok(built)
 }
 
-/// Whether the first word after `--` is to be run; otherwise it's a part of tests' names.
+/// Whether the first word after `--` names a program to run; otherwise the word is a part of tests'
+/// names.
 pub fn is_program(word: &str, programs: &BTreeMap<String, PathBuf>) -> bool {
     programs.contains_key(word) || HELPERS.contains(&word) || word.contains('/')
 }
@@ -222,7 +224,8 @@ fn guest_kernel(programs: &BTreeMap<String, PathBuf>) -> Option<PathBuf> {
     output.status.success().then(|| PathBuf::from(text.trim()))
 }
 
-/// Copies everything that was built and what it needs into `tree`, each to the path that it has on the host.
+/// Copies everything that was built and what it needs into `tree`, each to the path that it has on
+/// the host.
 pub fn place(tree: &Tree, built: &Built) -> anyhow::Result<()> {
     let tests = built.tests.iter().map(|test| &test.program);
     for program in tests
@@ -258,7 +261,7 @@ pub fn place(tree: &Tree, built: &Built) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The guest kernel in both formats, and what is known of it.
+/// The guest kernel in both formats, and the record of how the kernel was made.
 fn guest_kernels(built: &Built) -> Vec<PathBuf> {
     let directory = built.guest_kernel.as_deref().and_then(Path::parent);
     let entries = directory.and_then(|directory| fs::read_dir(directory).ok());

@@ -9,8 +9,8 @@ use isobench_testing::{Need, Skip, again_in};
 
 use crate::plan::Outcome;
 
-/// What QEMU's processor, Debian's kernel and the lab's shell don't have. The lab doesn't have every
-/// program either.
+/// What QEMU's processor, Debian's kernel and the lab's shell don't have. The lab doesn't have
+/// every program either.
 const LACKED: [Need; 3] = [
     Need::ConstantCounter,
     Need::TmpfsAttributes,

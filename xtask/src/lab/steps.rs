@@ -10,8 +10,9 @@ use crate::plan::{OUT, Plan, Step};
 
 /// Seconds that a test program may take.
 const TEST_LIMIT: u64 = 300;
-/// The test program whose guests are made by hand, and leave to the host hundreds of thousands of times. Once in some million
-/// the emulator goes on with the host's own registers after that, as if they were the guest's, which then faults for ever.
+/// The test program whose guests are made by hand, and leave to the host hundreds of thousands of
+/// times. Once in some million the emulator goes on with the host's own registers after that, as if
+/// they were the guest's, which then faults for ever.
 const OF_MANY_EXITS: &str = "vmm-unit";
 /// Seconds that it may take: it's done in ten.
 const MANY_EXITS_LIMIT: u64 = 120;
@@ -20,8 +21,8 @@ const MANY_EXITS_TRIES: u32 = 3;
 /// Seconds that a run may take.
 const RUN_LIMIT: u64 = 600;
 
-/// The runs of a whole lab: the ladder without what starts many guests at once, which takes minutes when emulated; then the
-/// VMMs beside each other, which boot a kernel for each sample.
+/// The runs of a whole lab: the ladder without what starts many guests at once, which takes minutes
+/// when emulated; then the VMMs beside each other, which boot a kernel for each sample.
 const RUNS: [(&str, &[&str]); 2] = [
     (
         "quick",
@@ -47,8 +48,9 @@ const RUNS: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// The tests of a whole lab: programs, and parts of tests' names, or all of a program's. They are those that look at the
-/// machine; what comes out the same on any is left to the host, which is twenty times as fast.
+/// The tests of a whole lab: programs, and parts of tests' names, or all of a program's. They are
+/// those that look at the machine; what comes out the same on any is left to the host, which is
+/// twenty times as fast.
 const TESTS: [(&str, &[&str]); 7] = [
     ("harness-container", &[]),
     ("harness-vmm", &[]),
@@ -74,7 +76,8 @@ const TESTS: [(&str, &[&str]); 7] = [
     ),
 ];
 
-/// The plan for `words`: the runs and the tests of a whole lab if there are none. A command may take as long as the machine.
+/// The plan for `words`: the runs and the tests of a whole lab if there are none. A command may
+/// take as long as the machine.
 pub fn plan(built: &Built, words: &[String], limit: Duration) -> anyhow::Result<Plan> {
     let mut steps: Vec<Step> = Vec::new();
     match words.first() {

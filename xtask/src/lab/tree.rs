@@ -1,4 +1,5 @@
-//! The machine's files, put together in a directory: programs of the workspace, and some of the host's with their libraries.
+//! The machine's files, put together in a directory: programs of the workspace, and some of the
+//! host's with their libraries.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -88,7 +89,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Copies a static program without its symbols, which are most of its bytes, and says where it's for now.
+    /// Copies a static program without its symbols, which are most of its bytes, and says where
+    /// it's for now.
     pub fn copy_stripped(&self, program: &Path) -> anyhow::Result<PathBuf> {
         let place = self.place(program);
         fs::create_dir_all(place.parent().unwrap_or(&self.root))?;

@@ -7,9 +7,10 @@ use nix::libc::{self, c_long};
 
 use super::say;
 
-/// Refused with `EPERM`: what docker's default profile blocks for a container without capabilities, and `io_uring` and
-/// the mount calls that are newer than its documentation. `ptrace` and `process_vm_readv` aren't among them, there or
-/// here: since Linux 4.8 they reach no further than the caller's own processes.
+/// Refused with `EPERM`: what docker's default profile blocks for a container without capabilities,
+/// and `io_uring` and the mount calls that are newer than its documentation. `ptrace` and
+/// `process_vm_readv` aren't among them, there or here: since Linux 4.8 they reach no further than
+/// the caller's own processes.
 pub const REFUSED: &[(&str, c_long)] = &[
     ("acct", libc::SYS_acct),
     ("add_key", libc::SYS_add_key),
@@ -70,8 +71,8 @@ pub const REFUSED: &[(&str, c_long)] = &[
 /// Bit of the calls of the x32 ABI (asm/unistd.h).
 const X32: c_long = 0x4000_0000;
 
-/// Fail with `ENOSYS`, as if the kernel didn't have them: clone3, whose flags no filter sees, the calls of the x32 ABI,
-/// which docker allows, and what is newer than the filter.
+/// Fail with `ENOSYS`, as if the kernel didn't have them: clone3, whose flags no filter sees, the
+/// calls of the x32 ABI, which docker allows, and what is newer than the filter.
 pub const UNKNOWN: &[(&str, c_long)] = &[
     ("clone3", libc::SYS_clone3),
     ("x32 getpid", X32 | libc::SYS_getpid),
@@ -83,7 +84,8 @@ pub const UNKNOWN: &[(&str, c_long)] = &[
 /// A call with these arguments; its error number, or 0.
 fn tried(number: c_long, arguments: [c_long; 3]) -> i32 {
     let null = std::ptr::null::<u8>();
-    // SAFETY: each call is refused by the filter, fails with a null argument, or is harmless with what it is given.
+    // SAFETY: each call is refused by the filter, fails with a null argument, or is harmless with
+    // what it is given.
     let result =
         unsafe { libc::syscall(number, arguments[0], arguments[1], arguments[2], null, null) };
     if result < 0 {
@@ -100,7 +102,8 @@ pub fn try_all() {
     }
 }
 
-/// Reports the error numbers of calls that are refused for their arguments, each with arguments that are refused.
+/// Reports the error numbers of calls that are refused for their arguments, each with arguments
+/// that are refused.
 pub fn try_arguments() {
     for flag in [
         libc::CLONE_NEWUSER,
@@ -148,7 +151,8 @@ pub fn try_harmless() {
 /// Makes one system call by the gate of 32-bit programs: getpid, number 20 there.
 pub fn enter_by_the_32_bit_gate() {
     let mut result: c_long = 20;
-    // SAFETY: the call takes no argument and writes no memory; the gate leaves all registers but RAX and R8 to R11.
+    // SAFETY: the call takes no argument and writes no memory; the gate leaves all registers but
+    // RAX and R8 to R11.
     unsafe {
         asm!("int 0x80", inout("rax") result, out("r8") _, out("r9") _, out("r10") _, out("r11") _);
     }

@@ -21,7 +21,8 @@ pub const MASKED: [&str; 11] = [
     "/sys/devices/virtual/powercap",
 ];
 
-/// Reports what of [`MASKED`] can be read and isn't empty, and what else tells of the kernel's inside.
+/// Reports what of [`MASKED`] can be read and isn't empty, and what else tells of the kernel's
+/// inside.
 pub fn tell() {
     let telling = MASKED.iter().filter(|path| tells(Path::new(path)));
     telling.for_each(say);

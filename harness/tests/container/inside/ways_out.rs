@@ -1,4 +1,5 @@
-//! Looks for ways out of a container: to its PID 1, which is the launcher's program, and to the host.
+//! Looks for ways out of a container: to its PID 1, which is the launcher's program, and to the
+//! host.
 
 use std::ffi::CString;
 use std::fs;
@@ -75,7 +76,8 @@ pub fn follow_every_link() {
     targets.for_each(|target: PathBuf| say(target.display()));
 }
 
-/// Looks for a host's System V memory, message queue, abstract socket and TCP port, and reports the error number of each.
+/// Looks for a host's System V memory, message queue, abstract socket and TCP port, and reports the
+/// error number of each.
 pub fn look_for_the_hosts_ipc(argument: &str) {
     let words: Vec<_> = argument.split(' ').collect();
     let [key, name, port] = words[..] else {
