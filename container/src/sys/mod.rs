@@ -1,9 +1,9 @@
 //! The system calls that neither the standard library nor nix offers in a form fit for the child
 //! of a clone. Where rustix has a call, the function here is a wrapper without `unsafe`.
 //!
-//! This folder holds the crate's only unsafe code. The functions that the child calls allocate
-//! nothing, take no lock and do not panic: callers hand in every buffer, and errors are bare
-//! [`Errno`]s.
+//! Unsafe code elsewhere in the crate only calls the unsafe functions of this folder, and says why
+//! that is sound. The functions that the child calls allocate nothing, take no lock and do not panic:
+//! callers hand in every buffer, and errors are bare [`Errno`]s.
 
 pub mod mount;
 pub mod process;
