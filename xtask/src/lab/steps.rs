@@ -72,7 +72,7 @@ const TESTS: [(&str, &[&str]); 7] = [
     ),
     (
         "harness-unit",
-        &["accounting::", "host::", "probe::", "target::"],
+        &["accounting::", "host::", "probe::", "targets::"],
     ),
 ];
 
