@@ -12,7 +12,7 @@ use isobench_reports::{Format, FormatError, Language, render_figures, render_tab
 use crate::commands::output::terminal_options;
 use crate::suite::options::Options;
 use crate::suite::values::parse_percent;
-use crate::targets::bounds::Bounds;
+use crate::targets::resource_limits::ResourceLimits;
 
 /// What isolation costs, with numbers from your own machine.
 ///
@@ -78,7 +78,7 @@ pub struct ExecArguments {
     pub memory: Option<ByteSize>,
     /// Further limits
     #[command(flatten)]
-    pub bounds: Bounds,
+    pub resource_limits: ResourceLimits,
     /// The program's network: none, loopback, veth (a link to the host, which has the address
     /// 198.18.0.1) or host
     #[arg(long, value_name = "NETWORK")]

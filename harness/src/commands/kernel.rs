@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use crate::commands::arguments::{KernelArguments, KernelCommand};
 use crate::commands::output::say;
 use crate::host::interrupt::Interrupt;
-use crate::targets::guest::kernel::{self, Kernel, build};
+use crate::targets::guest::kernel::build::{self, Built};
+use crate::targets::guest::kernel::{self, Kernel};
 
 /// Builds the guest kernel, or prints its path.
 ///
@@ -18,24 +19,21 @@ pub fn kernel(arguments: &KernelArguments) -> anyhow::Result<ExitCode> {
         KernelCommand::Build { source } => {
             let interrupt = Interrupt::install().context("cannot catch signals")?;
             let built = build::build(source.as_deref(), &interrupt)?;
-            eprintln!("kernel: {}", describe(&built.kernel, built.reused));
-            say(built.kernel.image.display());
+            let (kernel, when) = match &built {
+                Built::New(kernel) => (kernel, "built now"),
+                Built::Reused(kernel) => (kernel, "built earlier"),
+            };
+            eprintln!("kernel: {}, {when}", describe(kernel));
+            say(kernel.image.display());
         }
         KernelCommand::Path => say(kernel::locate(None)?.image.display()),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(kernel: &Kernel, reused: bool) -> String {
-    let what = kernel.record.as_ref().map_or(String::new(), |record| {
+/// The kernel's version and source; empty if they are unknown.
+fn describe(kernel: &Kernel) -> String {
+    kernel.record.as_ref().map_or(String::new(), |record| {
         format!("Linux {} from {}", record.version, record.source)
-    });
-    format!(
-        "{what}{}",
-        if reused {
-            ", built earlier"
-        } else {
-            ", built now"
-        }
-    )
+    })
 }

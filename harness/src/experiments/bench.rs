@@ -33,7 +33,7 @@ impl Subject {
         mut launch: Launch,
         stdin: Stdin,
     ) -> Result<CommandLine, MeasureError> {
-        launch.holds_input = matches!(stdin, Stdin::HeldOpen);
+        launch.keeps_stdin_open = matches!(stdin, Stdin::HeldOpen);
         self.prepared
             .command(&launch)
             .map_err(MeasureError::Command)
@@ -45,7 +45,7 @@ impl Subject {
         &self,
         mut instances: Vec<Instance>,
     ) -> Result<MonotonicTime, MeasureError> {
-        if !self.info.can(Capability::TellEndOfInput) {
+        if !self.info.can(Capability::PassEndOfInput) {
             drop(instances);
             return Ok(MonotonicTime::now());
         }
@@ -133,7 +133,7 @@ impl Bench<'_> {
     ) -> Result<(Option<InstanceGroup>, CommandLine), MeasureError> {
         let group = self.accounting.map(Accounting::new_group).transpose()?;
         if let Some(group) = &group {
-            launch.limits = group.limit_directories();
+            launch.cgroups = group.limit_directories();
         }
         let command = subject.command(launch, stdin)?;
         Ok((group, command))

@@ -103,7 +103,7 @@ impl Experiment for Cpu {
         match (reason, operation) {
             (Some(reason), _) => Applicability::Impossible(reason),
             (None, PriceOperation::Exit) => {
-                Applicability::measured_if(target.can(Capability::PriceExits))
+                Applicability::measured_if(target.can(Capability::ExitOnPurpose))
             }
             (None, PriceOperation::PageFaultFile) => {
                 Applicability::measured_if(runs_programs && target.takes_part_in(disk::NAME))

@@ -86,7 +86,7 @@ impl Experiment for Parallel {
         let command = |limits| {
             let mut launch = bench.launch(&["ready"]);
             launch.marks = Marks::None;
-            launch.limits = limits;
+            launch.cgroups = limits;
             subject.command(launch, Stdin::Null)
         };
         let commands = limits.into_iter().map(command);

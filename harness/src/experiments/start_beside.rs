@@ -128,7 +128,7 @@ impl<'r> Crowd<'r> {
             check_memory(number)?;
             let mut launch = bench.launch(&["idle", "--touch", "4KiB"]);
             launch.marks = Marks::None;
-            launch.limits = limits;
+            launch.cgroups = limits;
             let command = subject.command(launch, Stdin::HeldOpen)?;
             if let Some(group) = &crowd.group {
                 group.enter()?;

@@ -15,7 +15,7 @@ use crate::host::clock::wall_clock_offset;
 use crate::host::cpu_time;
 use crate::host::facts::{HostReport, Interference, Severity};
 use crate::host::tune::TunedHost;
-use crate::targets::{Presence, TargetInfo};
+use crate::targets::{Availability, TargetInfo};
 
 /// What is known of a run before its samples are taken.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Record {
             host: host.describe(),
             targets: candidates
                 .iter()
-                .map(|candidate| describe(candidate.target.info(), &candidate.presence))
+                .map(|candidate| describe(candidate.target.info(), &candidate.availability))
                 .collect(),
             experiments: experiments
                 .iter()
@@ -230,15 +230,15 @@ impl Sampling {
 }
 
 /// A target as results files have it.
-fn describe(info: &TargetInfo, presence: &Presence) -> Target {
+fn describe(info: &TargetInfo, availability: &Availability) -> Target {
     Target {
         name: info.name.to_owned(),
         description: info.description.to_owned(),
         kind: info.kind,
         family: info.family,
-        version: presence.version.clone(),
+        version: availability.version.clone(),
         floor: info.floor.map(str::to_owned),
         differences: info.differences.iter().map(|&s| s.to_owned()).collect(),
-        unavailable: presence.unavailable.clone(),
+        unavailable: availability.unavailable.clone(),
     }
 }

@@ -18,7 +18,9 @@ use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
 use crate::host::session::Session;
-use crate::targets::{Contents, PrepareError, Prepared, Presence, Setup, Target, TargetInfo};
+use crate::targets::{
+    Availability, Contents, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
+};
 
 /// How long one instance may take before its sample counts as failed, unless told otherwise.
 const SAMPLE_LIMIT: Duration = Duration::from_secs(20);
@@ -29,14 +31,14 @@ pub struct Candidate {
     /// The target.
     pub target: Box<dyn Target>,
     /// What this host has of the target.
-    pub presence: Presence,
+    pub availability: Availability,
 }
 
 impl Candidate {
     /// Asks each of `targets` what `host` has of it.
     pub fn inspect(targets: Vec<Box<dyn Target>>, host: &HostReport) -> Vec<Self> {
         let inspected = targets.into_iter().map(|target| Self {
-            presence: target.presence(host),
+            availability: target.availability(host),
             target,
         });
         inspected.collect()
@@ -91,13 +93,13 @@ impl Rig {
         for candidate in candidates {
             let info = candidate.target.info().clone();
             let directory = scratch.join(info.name);
-            let setup = Setup {
+            let context = PrepareContext {
                 contents: Contents::Program(&programs.workload),
                 directory: &directory,
                 session: session.name(),
                 accounting: accounting.as_ref().ok(),
             };
-            match prepare(&candidate, &setup) {
+            match prepare(&candidate, &context) {
                 Ok(prepared) => subjects.push(Subject {
                     info,
                     prepared,
@@ -150,13 +152,16 @@ impl Rig {
 }
 
 /// Prepares a target, unless the host can't run it.
-fn prepare(candidate: &Candidate, setup: &Setup) -> Result<Box<dyn Prepared>, Unavailable> {
-    if let Some(why) = &candidate.presence.unavailable {
+fn prepare(
+    candidate: &Candidate,
+    context: &PrepareContext,
+) -> Result<Box<dyn Prepared>, Unavailable> {
+    if let Some(why) = &candidate.availability.unavailable {
         return Err(why.clone());
     }
-    setup
+    context
         .files(|directory| fs::create_dir(directory))
-        .and_then(|()| candidate.target.prepare(setup))
+        .and_then(|()| candidate.target.prepare(context))
         .map_err(PrepareError::into_unavailable)
 }
 

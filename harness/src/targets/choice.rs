@@ -1,20 +1,21 @@
-//! Which targets a run measures: by name, by group, or those that start quickly.
+//! Which targets a run measures: targets by name, groups of targets, or all quick targets.
 
 use isobench_reports::model::TargetKind;
 
 use super::{Pace, Target, TargetInfo, names};
 
-/// A word that stands for several targets, and which targets these are.
-type Group = (&'static str, fn(&TargetInfo) -> bool);
+/// The name of a group of targets, and the function that tells whether a target belongs to the
+/// group.
+type TargetGroup = (&'static str, fn(&TargetInfo) -> bool);
 
-const GROUPS: [Group; 4] = [
+const GROUPS: [TargetGroup; 4] = [
     ("all", |_| true),
     ("rungs", |info| matches!(info.kind, TargetKind::Rung(_))),
     ("floors", |info| info.kind == TargetKind::Floor),
     ("peers", |info| info.kind == TargetKind::Peer),
 ];
 
-/// A name is neither a target's nor a group's.
+/// A name that the user gave is neither a target's nor a group's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown target `{name}`; choose among {known}, or {groups}")]
 pub struct UnknownTarget {
@@ -23,11 +24,11 @@ pub struct UnknownTarget {
     groups: String,
 }
 
-/// Picks the targets that `wanted` names, in the order of the report; without names those that start
-/// quickly.
+/// Picks the targets that `wanted` names, in the order of the report. Without names, all quick
+/// targets are picked.
 ///
 /// # Errors
-/// [`UnknownTarget`] with the names that there are.
+/// [`UnknownTarget`] with the names that exist.
 pub fn choose(
     all: Vec<Box<dyn Target>>,
     wanted: Option<&[String]>,
@@ -38,13 +39,13 @@ pub fn choose(
             .filter(|target| target.info().pace == Pace::Quick);
         return Ok(quick.collect());
     };
-    let matches = |info: &TargetInfo, word: &str| {
-        let group = GROUPS.iter().find(|(name, _)| *name == word);
-        info.name == word || group.is_some_and(|(_, holds)| holds(info))
+    let matches = |info: &TargetInfo, name: &str| {
+        let group = GROUPS.iter().find(|(group, _)| *group == name);
+        info.name == name || group.is_some_and(|(_, contains)| contains(info))
     };
     let unknown = wanted
         .iter()
-        .find(|word| !all.iter().any(|target| matches(target.info(), word)));
+        .find(|name| !all.iter().any(|target| matches(target.info(), name)));
     if let Some(unknown) = unknown {
         return Err(UnknownTarget {
             name: unknown.clone(),
@@ -54,7 +55,7 @@ pub fn choose(
     }
     let chosen = all
         .into_iter()
-        .filter(|target| wanted.iter().any(|word| matches(target.info(), word)));
+        .filter(|target| wanted.iter().any(|name| matches(target.info(), name)));
     Ok(chosen.collect())
 }
 
@@ -96,14 +97,15 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_run_leaves_slow_peers_out() {
-        let usual = chosen(&[]).unwrap();
-        assert!(usual.contains(&"process") && usual.contains(&"runc"));
-        assert!(!usual.contains(&"runsc"));
+    fn without_names_slow_peers_are_left_out() {
+        let default = chosen(&[]).unwrap();
+        assert!(default.contains(&"process"));
+        assert!(default.contains(&"runc"));
+        assert!(!default.contains(&"runsc"));
     }
 
     #[test]
-    fn an_unknown_name_is_refused_with_the_known_ones() {
+    fn the_error_for_an_unknown_name_lists_the_known_names() {
         let error = chosen(&["process", "runk"]).unwrap_err();
         assert!(error.starts_with("unknown target `runk`; choose among process, container"));
         assert!(error.ends_with("or all, rungs, floors, peers"), "{error}");

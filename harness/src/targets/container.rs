@@ -9,18 +9,18 @@ use isobench_reports::model::{TargetFamily, TargetKind};
 
 use super::prepare::{file_name, inside_path, place_program};
 use super::{
-    Capability, Contents, Launch, Marks, MemoryLimit, Place, PrepareError, Prepared, Presence,
-    Setup, Target, TargetInfo, phase,
+    Availability, Capability, Contents, InsidePath, Launch, Marks, MemoryLimit, PrepareContext,
+    PrepareError, Prepared, Target, TargetInfo, phase,
 };
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::{CommandLine, MARKS_DESCRIPTOR};
 
-/// Where the disk file is bound to.
+/// The path inside at which the disk file is bound.
 const DISK: &str = "/disk";
-/// Where the directory for files is bound to.
+/// The path inside at which the directory for files is bound.
 const FILES: &str = "/files";
 
-/// Rung 1.
+/// The target `container`, rung 1.
 #[derive(Debug)]
 pub struct Container {
     info: TargetInfo,
@@ -28,7 +28,7 @@ pub struct Container {
 }
 
 impl Container {
-    /// The target with this launcher.
+    /// The target whose launcher has this path.
     pub fn new(launcher: &Path) -> Self {
         let description = "Seven namespaces, a cgroup, an overlayfs root, pivot_root, seccomp, no \
                            capabilities; the host's kernel.";
@@ -37,22 +37,22 @@ impl Container {
             info: TargetInfo {
                 floor: Some("floor-namespaces"),
                 phases: phases
-                    .map(|one| phase(one.name(), one.explanation()))
+                    .map(|step| phase(step.name(), step.explanation()))
                     .collect(),
                 capabilities: &[
                     Capability::RunPrograms,
                     Capability::RunImages,
                     Capability::KernelServices,
-                    Capability::TellEndOfInput,
-                    Capability::KeepBounds,
+                    Capability::PassEndOfInput,
+                    Capability::LimitResources,
                     Capability::LeaveOutMechanisms,
                     Capability::StackLayers,
-                    Capability::ShowFiles,
+                    Capability::ExposeFiles,
                 ],
                 networks: Network::ALL,
                 memory_limit: Some(MemoryLimit::Cgroup),
-                disk: Place::At(DISK),
-                files: Some(Place::At(FILES)),
+                disk: InsidePath::At(DISK),
+                files: Some(InsidePath::At(FILES)),
                 ..TargetInfo::new(
                     TargetKind::Rung(1),
                     TargetFamily::Container,
@@ -70,15 +70,15 @@ impl Target for Container {
         &self.info
     }
 
-    fn presence(&self, host: &HostReport) -> Presence {
-        Presence::built_in(host.lacks(Need::UserNamespaces))
+    fn availability(&self, host: &HostReport) -> Availability {
+        Availability::built_in(host.lacks(Need::UserNamespaces))
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        let root = match setup.contents {
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        let root = match context.contents {
             Contents::Program(program) => {
-                let layer = setup.directory.join("layer");
-                setup.files(|_| place_program(program, &layer))?;
+                let layer = context.directory.join("layer");
+                context.files(|_| place_program(program, &layer))?;
                 Root::Program { layer }
             }
             Contents::Image(image) => Root::Image {
@@ -94,14 +94,14 @@ impl Target for Container {
     }
 }
 
-/// The launcher, with what every instance finds at its root.
+/// The launcher, and the root of all instances.
 #[derive(Debug)]
 struct ContainerLauncher {
     program: PathBuf,
     root: Root,
 }
 
-/// What every instance finds at its root.
+/// The root of all instances.
 #[derive(Debug)]
 enum Root {
     /// A directory with one static program.
@@ -122,7 +122,7 @@ impl Root {
         }
     }
 
-    /// The options that say how a program of the root is started, and its path inside.
+    /// The options for the start of the launch's program, and the program's path inside.
     fn start(&self, launch: &Launch) -> (Vec<OsString>, PathBuf) {
         match self {
             Self::Program { layer } => {
@@ -139,7 +139,7 @@ impl Root {
                 user,
                 ..
             } => {
-                // Only overlayfs knows what a whiteout is.
+                // Only overlayfs understands the whiteouts of an image.
                 let mut options: Vec<OsString> = vec!["--root".into(), "overlay".into()];
                 options.extend(["--workdir".into(), working_directory.into()]);
                 if *user != User::default() {
@@ -166,7 +166,7 @@ impl Prepared for ContainerLauncher {
     }
 }
 
-/// Options for the marks, the mechanisms and the root.
+/// The options for the marks, the mechanisms and the root.
 fn isolation(launch: &Launch, layers: &[PathBuf]) -> Vec<OsString> {
     let mut options = Vec::new();
     if launch.marks != Marks::None {
@@ -187,14 +187,14 @@ fn isolation(launch: &Launch, layers: &[PathBuf]) -> Vec<OsString> {
         }
     }
     if has(Mechanism::Cgroup) {
-        for directory in &launch.limits {
+        for directory in &launch.cgroups {
             options.extend(["--cgroup".into(), directory.into()]);
         }
     }
     options
 }
 
-/// Options for what is bound into the container, its limits, network and environment.
+/// The options for bound files, limits, network and environment.
 fn surroundings(launch: &Launch) -> Vec<OsString> {
     let mut options = Vec::new();
     for (source, place) in [(launch.disk, DISK), (launch.files, FILES)] {
@@ -207,7 +207,7 @@ fn surroundings(launch: &Launch) -> Vec<OsString> {
     if let Some(memory) = launch.memory {
         options.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
     }
-    options.extend(launch.bounds.launcher_options());
+    options.extend(launch.resource_limits.launcher_options());
     if let Some(network) = launch.network {
         options.extend(["--net".into(), network.name().into()]);
     }

@@ -1,5 +1,5 @@
-//! Floors: the least work that a mechanism needs. A rung is held against its floor, so that a
-//! reader sees what is the mechanism's and what is isobench's.
+//! Floors: programs that do the least work that a mechanism needs. The difference between a rung
+//! and its floor is the work of isobench's own launcher.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,16 @@ use isobench_reports::model::{TargetFamily, TargetKind};
 use isobench_reports::schema::{cpu, startup};
 
 use super::{
-    Capability, Launch, Participation, PrepareError, Prepared, Presence, Setup, Target, TargetInfo,
+    Availability, Capability, Launch, Participation, PrepareContext, PrepareError, Prepared,
+    Target, TargetInfo,
 };
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::CommandLine;
 
-/// Why a floor takes part in little.
+/// Why a floor takes part in few experiments.
 const ONLY_A_START: &str = "a floor is the least work of a start, and does nothing else";
 
-/// Rung 1's floor.
+/// The target `floor-namespaces`, the floor of rung 1.
 #[derive(Debug)]
 pub struct NamespaceFloor {
     info: TargetInfo,
@@ -31,7 +32,7 @@ impl NamespaceFloor {
             info: TargetInfo {
                 participation: Participation::OnlyIn {
                     experiments: &[startup::NAME],
-                    why: ONLY_A_START,
+                    reason: ONLY_A_START,
                 },
                 ..TargetInfo::new(
                     TargetKind::Floor,
@@ -50,17 +51,17 @@ impl Target for NamespaceFloor {
         &self.info
     }
 
-    fn presence(&self, host: &HostReport) -> Presence {
-        Presence::built_in(host.lacks(Need::UserNamespaces))
+    fn availability(&self, host: &HostReport) -> Availability {
+        Availability::built_in(host.lacks(Need::UserNamespaces))
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        setup.program(self.info.name)?;
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        context.program(self.info.name)?;
         Ok(Box::new(NamespaceLauncher(self.launcher.clone())))
     }
 }
 
-/// The launcher of the floor of namespaces.
+/// The launcher of `floor-namespaces`.
 #[derive(Debug)]
 struct NamespaceLauncher(PathBuf);
 
@@ -73,7 +74,7 @@ impl Prepared for NamespaceLauncher {
     }
 }
 
-/// Rung 2's floor.
+/// The target `floor-kvm`, the floor of rung 2.
 #[derive(Debug)]
 pub struct KvmFloor {
     info: TargetInfo,
@@ -88,12 +89,12 @@ impl KvmFloor {
             info: TargetInfo {
                 participation: Participation::OnlyIn {
                     experiments: &[startup::NAME, cpu::NAME],
-                    why: ONLY_A_START,
+                    reason: ONLY_A_START,
                 },
                 capabilities: &[
                     Capability::KernelServices,
-                    Capability::TellEndOfInput,
-                    Capability::PriceExits,
+                    Capability::PassEndOfInput,
+                    Capability::ExitOnPurpose,
                 ],
                 ..TargetInfo::new(
                     TargetKind::Floor,
@@ -112,23 +113,23 @@ impl Target for KvmFloor {
         &self.info
     }
 
-    fn presence(&self, host: &HostReport) -> Presence {
-        Presence::built_in(host.lacks(Need::Kvm))
+    fn availability(&self, host: &HostReport) -> Availability {
+        Availability::built_in(host.lacks(Need::Kvm))
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        setup.program(self.info.name)?;
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        context.program(self.info.name)?;
         Ok(Box::new(KvmLauncher(self.launcher.clone())))
     }
 }
 
-/// The launcher of the floor of KVM.
+/// The launcher of `floor-kvm`.
 #[derive(Debug)]
 struct KvmLauncher(PathBuf);
 
 impl Prepared for KvmLauncher {
-    /// Of a program's arguments the floor knows those of `workload price --op exit`; without them
-    /// the floor is ready at the first exit.
+    /// The floor understands the arguments of `workload price --op exit`. With any other arguments,
+    /// the floor prints the ready line at the first exit.
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let command = CommandLine::new(&self.0).args(["kvm"]);
         Ok(match &launch.arguments[..] {

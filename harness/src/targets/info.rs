@@ -1,45 +1,47 @@
-//! A target described as plain data: its name, its place on the ladder, what it can do and what it can't.
+//! The description of a target as plain data: its name, its place on the ladder, what the target
+//! can do and what it can't.
 
 use std::path::{Path, PathBuf};
 
 use isobench_container::Network;
 use isobench_reports::model::{Part, TargetFamily, TargetKind};
 
-/// A target, described. Nothing in here depends on the host.
+/// The description of a target. No part of the description depends on the host.
 #[derive(Debug, Clone)]
 pub struct TargetInfo {
-    /// Stable name, as in results files.
+    /// The target's name, as in results files. The name doesn't change between versions.
     pub name: &'static str,
-    /// One sentence: what the target adds to a bare process.
+    /// A sentence that says what the target adds to a bare process.
     pub description: &'static str,
     /// The target's place on the ladder.
     pub kind: TargetKind,
-    /// What kind of isolation the target is.
+    /// The target's kind of isolation.
     pub family: TargetFamily,
-    /// Whether a run that names no targets measures this one.
+    /// How soon an instance is ready. A run that names no targets measures quick targets alone.
     pub pace: Pace,
-    /// The phases that the launcher marks, in order; empty if the launcher marks none.
+    /// The phases that the launcher marks, in order. Empty if the launcher marks none.
     pub phases: Vec<Part>,
-    /// Name of the target that does a part of what this one does, beside the bare process.
+    /// The name of the floor that this target is compared with, beside the bare process.
     pub floor: Option<&'static str>,
-    /// What a peer does otherwise than isobench's container, a short sentence each.
+    /// The differences between a peer and isobench's container, a short sentence each.
     pub differences: &'static [&'static str],
-    /// The experiments that can be asked of the target.
+    /// The experiments that make sense for the target.
     pub participation: Participation,
     /// What the target can do beyond starting.
     pub capabilities: &'static [Capability],
-    /// The networks that an instance can have; the first is the usual one.
+    /// The networks that an instance can have. The first is the default.
     pub networks: &'static [Network],
-    /// How the target holds a program to a limit of memory, if it can.
+    /// How the target limits a program's memory; `None` if the target can't.
     pub memory_limit: Option<MemoryLimit>,
-    /// Where a program finds the disk file of its launch.
-    pub disk: Place,
-    /// Where a program finds the directory of its launch; none if the target can't give it one.
-    pub files: Option<Place>,
+    /// The path inside of the launch's disk file.
+    pub disk: InsidePath,
+    /// The path inside of the launch's directory for files; `None` if the target can't give a
+    /// program a directory.
+    pub files: Option<InsidePath>,
 }
 
 impl TargetInfo {
-    /// A target that runs programs with the services of a kernel, and has nothing else to offer.
+    /// A target that runs programs with the services of a kernel. All else has the least value.
     pub fn new(
         kind: TargetKind,
         family: TargetFamily,
@@ -56,44 +58,46 @@ impl TargetInfo {
             floor: None,
             differences: &[],
             participation: Participation::InAll,
-            capabilities: Capability::OF_A_PEER,
+            capabilities: Capability::OF_MOST_PEERS,
             networks: &[Network::None],
             memory_limit: None,
-            disk: Place::AsOnHost,
+            disk: InsidePath::SameAsOnHost,
             files: None,
         }
     }
 
-    /// A runtime that people use.
+    /// A target that is a runtime of other people.
     pub fn peer(family: TargetFamily, name: &'static str, description: &'static str) -> Self {
         Self::new(TargetKind::Peer, family, name, description)
     }
 
-    /// Whether the target can do this.
+    /// Whether the target has `capability`.
     pub fn can(&self, capability: Capability) -> bool {
         self.capabilities.contains(&capability)
     }
 
-    /// Why the target can't do this, if so.
+    /// Why the target lacks `capability`; `None` if the target has it.
     pub fn why_not(&self, capability: Capability) -> Option<&'static str> {
-        (!self.can(capability)).then(|| capability.absence())
+        (!self.can(capability)).then(|| capability.reason_for_absence())
     }
 
-    /// Whether `experiment` can be asked of the target.
+    /// Whether `experiment` makes sense for the target.
     pub fn takes_part_in(&self, experiment: &str) -> bool {
         self.why_not_in(experiment).is_none()
     }
 
-    /// Why `experiment` can't be asked of the target, if so.
+    /// Why `experiment` makes no sense for the target; `None` if the experiment makes sense.
     pub fn why_not_in(&self, experiment: &str) -> Option<&'static str> {
         match &self.participation {
             Participation::InAll => None,
-            Participation::OnlyIn { experiments, why } => {
-                (!experiments.contains(&experiment)).then_some(*why)
-            }
-            Participation::NotIn { experiments, why } => {
-                experiments.contains(&experiment).then_some(*why)
-            }
+            Participation::OnlyIn {
+                experiments,
+                reason,
+            } => (!experiments.contains(&experiment)).then_some(*reason),
+            Participation::NotIn {
+                experiments,
+                reason,
+            } => experiments.contains(&experiment).then_some(*reason),
         }
     }
 }
@@ -101,68 +105,69 @@ impl TargetInfo {
 /// How soon an instance of a target is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// Within some 50 ms: a run that names no targets measures the target.
+    /// An instance is ready within some 50 ms. A run that names no targets measures the target.
     Quick,
-    /// Later: a run measures the target only if it is named.
+    /// An instance takes longer. A run measures the target only if the run names the target.
     Slow,
 }
 
-/// The experiments that can be asked of a target.
+/// The experiments that make sense for a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Participation {
-    /// Every experiment.
+    /// All experiments make sense.
     InAll,
-    /// These experiments alone.
+    /// These experiments alone make sense.
     OnlyIn {
-        /// Names of the experiments.
+        /// The names of the experiments.
         experiments: &'static [&'static str],
-        /// Why no others.
-        why: &'static str,
+        /// Why all other experiments make no sense.
+        reason: &'static str,
     },
-    /// Every experiment but these.
+    /// All experiments but these make sense.
     NotIn {
-        /// Names of the experiments.
+        /// The names of the experiments.
         experiments: &'static [&'static str],
-        /// Why not these.
-        why: &'static str,
+        /// Why these experiments make no sense.
+        reason: &'static str,
     },
 }
 
 /// Something that some targets can do and others can't.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
-    /// Runs the program that a launch names.
+    /// The target runs the program that a launch names.
     RunPrograms,
-    /// Runs programs of images.
+    /// The target runs programs of images.
     RunImages,
-    /// Gives a program what a kernel gives: threads, mapped files.
+    /// The target gives a program what a kernel gives: threads, mapped files.
     KernelServices,
-    /// Tells a program that the launcher's standard input has ended.
-    TellEndOfInput,
-    /// Holds a program to the limits of a [`Bounds`](super::bounds::Bounds).
-    KeepBounds,
-    /// Starts with less than all of a container's mechanisms.
+    /// The end of the launcher's standard input reaches the program.
+    PassEndOfInput,
+    /// The target enforces [`ResourceLimits`](super::resource_limits::ResourceLimits).
+    LimitResources,
+    /// The target can start an instance with less than all of a container's mechanisms.
     LeaveOutMechanisms,
-    /// Makes its root of layers, so that a launch can add a layer and a scratch directory.
+    /// The target makes its root of layers, so a launch can add a layer and a scratch directory.
     StackLayers,
-    /// Keeps every file of its instances where the harness can add the files up.
-    ShowFiles,
-    /// Tells how often its guest left the virtual machine, and why.
+    /// All files of the target's instances lie where the harness can add up their sizes.
+    ExposeFiles,
+    /// The target reports how often its guest left the virtual machine, and why.
     CountExits,
-    /// Runs a program that leaves the virtual machine on purpose, so that an exit has a price.
-    PriceExits,
+    /// A program can leave the target's virtual machine on purpose, so the cost of an exit can be
+    /// measured.
+    ExitOnPurpose,
 }
 
 impl Capability {
-    /// What nearly every peer can do.
-    const OF_A_PEER: &[Self] = &[
+    /// The capabilities of nearly every peer.
+    const OF_MOST_PEERS: &[Self] = &[
         Self::RunPrograms,
         Self::KernelServices,
-        Self::TellEndOfInput,
+        Self::PassEndOfInput,
     ];
 
-    /// What is missing in a target without this capability.
-    const fn absence(self) -> &'static str {
+    /// Why a target lacks this capability. The subject of the sentence is the target.
+    const fn reason_for_absence(self) -> &'static str {
         match self {
             Self::RunPrograms => {
                 "it runs no program: it is ready at the virtual machine's first exit"
@@ -171,40 +176,42 @@ impl Capability {
             Self::KernelServices => {
                 "it has no kernel that could give a program threads or mapped files"
             }
-            Self::TellEndOfInput => "its guest's standard input never ends",
-            Self::KeepBounds => "its interface has no such limit",
+            Self::PassEndOfInput => "its guest's standard input never ends",
+            Self::LimitResources => "its interface has no such limit",
             Self::LeaveOutMechanisms => "its interface has all mechanisms or none",
             Self::StackLayers => "its root is one directory or one disk, without layers",
-            Self::ShowFiles => "a daemon or a store of its own keeps files that can't be added up",
-            Self::CountExits => "it doesn't tell the exits of a virtual machine",
-            Self::PriceExits => "no program in it can leave a virtual machine on purpose",
+            Self::ExposeFiles => {
+                "a daemon or a store of its own keeps files whose sizes can't be added up"
+            }
+            Self::CountExits => "it doesn't report the exits of a virtual machine",
+            Self::ExitOnPurpose => "no program in it can leave a virtual machine on purpose",
         }
     }
 }
 
-/// How a target holds a program to a limit of memory.
+/// How a target limits a program's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemoryLimit {
-    /// By a cgroup's limit.
+    /// A cgroup has the limit.
     Cgroup,
-    /// By the size of the guest's memory.
+    /// The guest's memory has the size of the limit.
     GuestMemory,
 }
 
-/// Where a program finds a file or directory of the host's.
+/// The path inside an instance of a file or directory of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// At the path that it has on the host.
-    AsOnHost,
-    /// At this path.
+pub enum InsidePath {
+    /// The path inside is the path on the host.
+    SameAsOnHost,
+    /// The path inside is this one.
     At(&'static str),
 }
 
-impl Place {
-    /// The path inside of what is at `on_host` outside.
+impl InsidePath {
+    /// The path inside of the file whose path on the host is `on_host`.
     pub fn path(self, on_host: &Path) -> PathBuf {
         match self {
-            Self::AsOnHost => on_host.to_owned(),
+            Self::SameAsOnHost => on_host.to_owned(),
             Self::At(inside) => inside.into(),
         }
     }
@@ -215,18 +222,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_takes_part_in_what_it_names() {
+    fn participation_tells_which_experiments_make_sense() {
         let mut info = TargetInfo::peer(TargetFamily::Container, "fake", "A fake.");
         assert!(info.takes_part_in("memory"));
         info.participation = Participation::NotIn {
             experiments: &["memory"],
-            why: "it has none",
+            reason: "it has none",
         };
         assert_eq!(info.why_not_in("memory"), Some("it has none"));
         assert!(info.takes_part_in("startup"));
         info.participation = Participation::OnlyIn {
             experiments: &["startup"],
-            why: "it only starts",
+            reason: "it only starts",
         };
         assert_eq!(info.why_not_in("memory"), Some("it only starts"));
         assert!(info.takes_part_in("startup"));

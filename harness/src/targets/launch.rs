@@ -1,4 +1,4 @@
-//! One instance to be started: its program, and all that the program gets.
+//! The description of one instance to be started: its program, and all that the program gets.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,49 +6,56 @@ use std::path::{Path, PathBuf};
 use bytesize::ByteSize;
 use isobench_container::{Mechanisms, Network};
 
-use super::bounds::Bounds;
+use super::resource_limits::ResourceLimits;
 
-/// What one instance runs, and with what.
+/// The program of one instance, and all that the program gets.
 #[derive(Debug, Clone)]
 pub struct Launch<'a> {
-    /// The program's path: on the host, or inside of the image that the target was prepared with.
+    /// The program's path on the host, or inside the image if the target was prepared with an
+    /// image.
     pub program: &'a Path,
     /// The program's arguments.
     pub arguments: Vec<OsString>,
     /// The program's environment, as `KEY=VALUE`.
     pub environment: Vec<OsString>,
-    /// A file that the program finds at the target's place for a disk.
+    /// A file on the host that is the program's disk. Its path inside is [`TargetInfo::disk`].
+    ///
+    /// [`TargetInfo::disk`]: super::TargetInfo::disk
     pub disk: Option<&'a Path>,
-    /// A directory that the program finds at the target's place for files, to make files in.
+    /// A directory on the host in which the program can make files. Its path inside is
+    /// [`TargetInfo::files`].
+    ///
+    /// [`TargetInfo::files`]: super::TargetInfo::files
     pub files: Option<&'a Path>,
-    /// What the program does with its disk, as far as a VMM has to know.
+    /// How the program accesses its disk.
     pub access: DiskAccess,
-    /// A directory whose files the program finds at its root, where the target stacks layers.
+    /// A directory on the host whose files are added to the program's root. Only a target with
+    /// [`Capability::StackLayers`](super::Capability::StackLayers) uses the field.
     pub layer: Option<&'a Path>,
-    /// A directory on a disk for what the program writes to its root, where the target stacks
-    /// layers; without it the target keeps those writes in memory.
+    /// A directory on a disk of the host that takes what the program writes to its root. Without
+    /// the directory, a target that stacks layers keeps these writes in memory.
     pub scratch: Option<&'a Path>,
-    /// Memory that the program may use, where the target can limit memory.
+    /// The memory that the program may use, if the target can limit memory.
     pub memory: Option<ByteSize>,
-    /// The program's network, one of the target's; the target's usual one if `None`.
+    /// The program's network, one of the target's networks; `None` for the target's default.
     pub network: Option<Network>,
-    /// Further limits, where the target keeps them.
-    pub bounds: Bounds,
-    /// cgroup directories that the launcher makes for its limits, one a hierarchy; empty without
-    /// cgroups.
-    pub limits: Vec<PathBuf>,
-    /// The mechanisms that isolate the program, where the target can leave some out.
+    /// Further limits, if the target can enforce them.
+    pub resource_limits: ResourceLimits,
+    /// The cgroup directories that the launcher makes for its limits, one for each hierarchy. Empty
+    /// without cgroups.
+    pub cgroups: Vec<PathBuf>,
+    /// The mechanisms that isolate the program, if the target can leave some out.
     pub mechanisms: Mechanisms,
-    /// Whether the program's standard input stays open, for a target that can't pass the real one
-    /// on.
-    pub holds_input: bool,
+    /// Whether the program's standard input stays open. A target that can't pass the real standard
+    /// input on needs to know.
+    pub keeps_stdin_open: bool,
     /// What the launcher reports.
     pub marks: Marks,
 }
 
 impl<'a> Launch<'a> {
-    /// `program` with `arguments` and nothing else, isolated by all that its target has, and
-    /// nothing reported.
+    /// A launch of `program` with `arguments` and nothing else. All mechanisms of the target
+    /// isolate the program, and the launcher reports nothing.
     pub fn of(program: &'a Path, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Self {
             program,
@@ -61,10 +68,10 @@ impl<'a> Launch<'a> {
             scratch: None,
             memory: None,
             network: None,
-            bounds: Bounds::default(),
-            limits: Vec::new(),
+            resource_limits: ResourceLimits::default(),
+            cgroups: Vec::new(),
             mechanisms: Mechanisms::ALL,
-            holds_input: false,
+            keeps_stdin_open: false,
             marks: Marks::None,
         }
     }
@@ -73,22 +80,23 @@ impl<'a> Launch<'a> {
 /// What a launcher reports beside the program's own output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Marks {
-    /// Nothing.
+    /// The launcher reports nothing.
     None,
-    /// The ends of its phases.
+    /// The launcher reports the end of each phase.
     Phases,
-    /// The ends of its phases, and how often its guest left the virtual machine.
+    /// The launcher reports the end of each phase, and how often its guest left the virtual
+    /// machine.
     PhasesAndExits,
 }
 
-/// How a program gets at its disk file.
+/// How a program accesses its disk file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskAccess {
-    /// Through the page cache.
+    /// The program's reads and writes go through the page cache.
     Buffered,
-    /// Past the page cache of the program's own kernel, so that a VMM has to go past the host's as
-    /// well.
+    /// The program's reads and writes bypass the page cache of its own kernel. A VMM then has to
+    /// bypass the host's page cache as well.
     Direct,
-    /// Through the page cache, and only to read: others may read at the same time.
+    /// The program only reads, through the page cache. Several instances may read the file at once.
     ReadOnly,
 }

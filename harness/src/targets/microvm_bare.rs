@@ -8,17 +8,17 @@ use isobench_reports::model::{TargetFamily, TargetKind};
 use isobench_vmm::bare::Phase;
 
 use super::{
-    Capability, DiskAccess, Launch, Marks, MemoryLimit, Place, PrepareError, Prepared, Presence,
-    Setup, Target, TargetInfo, phase,
+    Availability, Capability, DiskAccess, InsidePath, Launch, Marks, MemoryLimit, PrepareContext,
+    PrepareError, Prepared, Target, TargetInfo, phase,
 };
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::{CommandLine, MARKS_DESCRIPTOR};
 
-/// Guest memory unless asked otherwise; the host pages it in on demand, so that it costs nothing
-/// until it is touched.
+/// The default size of guest memory. The host allocates a page when the guest first touches the
+/// page, so untouched memory costs nothing.
 const MEMORY: ByteSize = ByteSize::mib(128);
 
-/// Rung 2.
+/// The target `microvm-bare`, rung 2.
 #[derive(Debug)]
 pub struct BareMicrovm {
     info: TargetInfo,
@@ -34,16 +34,16 @@ impl BareMicrovm {
             info: TargetInfo {
                 floor: Some("floor-kvm"),
                 phases: phases
-                    .map(|one| phase(one.name(), one.explanation()))
+                    .map(|step| phase(step.name(), step.explanation()))
                     .collect(),
                 capabilities: &[
                     Capability::RunPrograms,
-                    Capability::TellEndOfInput,
-                    Capability::ShowFiles,
+                    Capability::PassEndOfInput,
+                    Capability::ExposeFiles,
                     Capability::CountExits,
                 ],
                 memory_limit: Some(MemoryLimit::GuestMemory),
-                disk: Place::At("/dev/vda"),
+                disk: InsidePath::At("/dev/vda"),
                 ..TargetInfo::new(
                     TargetKind::Rung(2),
                     TargetFamily::MicroVm,
@@ -61,12 +61,12 @@ impl Target for BareMicrovm {
         &self.info
     }
 
-    fn presence(&self, host: &HostReport) -> Presence {
-        Presence::built_in(host.lacks(Need::Kvm))
+    fn availability(&self, host: &HostReport) -> Availability {
+        Availability::built_in(host.lacks(Need::Kvm))
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        setup.program(self.info.name)?;
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        context.program(self.info.name)?;
         Ok(Box::new(BareLauncher(self.launcher.clone())))
     }
 }

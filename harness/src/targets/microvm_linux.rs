@@ -12,17 +12,17 @@ use isobench_vmm::linux::Phase;
 
 use super::guest::availability::GuestKernel;
 use super::{
-    Capability, Contents, DiskAccess, Launch, Marks, MemoryLimit, Place, PrepareError, Prepared,
-    Presence, Setup, Target, TargetInfo, phase,
+    Availability, Capability, Contents, DiskAccess, InsidePath, Launch, Marks, MemoryLimit,
+    PrepareContext, PrepareError, Prepared, Target, TargetInfo, phase,
 };
 use crate::host::facts::HostReport;
 use crate::instance::command_line::{CommandLine, MARKS_DESCRIPTOR};
 
-/// Guest memory unless asked otherwise; the host pages it in on demand, so that it costs nothing
-/// until it is touched.
+/// The default size of guest memory. The host allocates a page when the guest first touches the
+/// page, so untouched memory costs nothing.
 const MEMORY: ByteSize = ByteSize::mib(128);
 
-/// Rung 3.
+/// The target `microvm-linux`, rung 3.
 #[derive(Debug)]
 pub struct LinuxMicrovm {
     info: TargetInfo,
@@ -38,21 +38,21 @@ impl LinuxMicrovm {
         Self {
             info: TargetInfo {
                 phases: phases
-                    .map(|one| phase(one.name(), one.explanation()))
+                    .map(|step| phase(step.name(), step.explanation()))
                     .collect(),
                 capabilities: &[
                     Capability::RunPrograms,
                     Capability::RunImages,
                     Capability::KernelServices,
-                    Capability::TellEndOfInput,
-                    Capability::ShowFiles,
+                    Capability::PassEndOfInput,
+                    Capability::ExposeFiles,
                     Capability::CountExits,
-                    Capability::PriceExits,
+                    Capability::ExitOnPurpose,
                 ],
-                // A TAP device makes a link to the host as a veth pair does.
+                // A TAP device gives a link to the host, as a veth pair does.
                 networks: &[Network::None, Network::Veth],
                 memory_limit: Some(MemoryLimit::GuestMemory),
-                disk: Place::At("/dev/vda"),
+                disk: InsidePath::At("/dev/vda"),
                 ..TargetInfo::new(
                     TargetKind::Rung(3),
                     TargetFamily::MicroVm,
@@ -71,19 +71,19 @@ impl Target for LinuxMicrovm {
         &self.info
     }
 
-    fn presence(&self, host: &HostReport) -> Presence {
-        Presence {
+    fn availability(&self, host: &HostReport) -> Availability {
+        Availability {
             version: self.kernel.version(),
             unavailable: self.kernel.unavailable(host),
         }
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
         let mut image_options = Vec::new();
-        // The files of an image decide how much memory the guest needs, unless the user does.
-        let mut usual_memory = None;
-        match setup.contents {
-            Contents::Program(_) => usual_memory = Some(MEMORY),
+        // The launcher gives a guest with an image as much memory as the image needs.
+        let mut default_memory = None;
+        match context.contents {
+            Contents::Program(_) => default_memory = Some(MEMORY),
             Contents::Image(image) => {
                 for layer in image.layers {
                     image_options.extend(["--layer".into(), layer.into()]);
@@ -96,20 +96,20 @@ impl Target for LinuxMicrovm {
             program: self.launcher.clone(),
             kernel: self.kernel.get()?.image.clone(),
             image_options,
-            usual_memory,
+            default_memory,
         }))
     }
 }
 
-/// The launcher of Linux guests, with the kernel that they boot.
+/// The launcher of Linux guests, and the kernel that the guests boot.
 #[derive(Debug)]
 struct LinuxLauncher {
     program: PathBuf,
     kernel: PathBuf,
-    /// Options for the image whose files the guest has, if it has an image's.
+    /// The options for the guest's image. Empty without an image.
     image_options: Vec<OsString>,
-    /// Guest memory unless the launch says otherwise; decided by the launcher if `None`.
-    usual_memory: Option<ByteSize>,
+    /// The default size of guest memory; `None` if the launcher chooses the size.
+    default_memory: Option<ByteSize>,
 }
 
 impl Prepared for LinuxLauncher {
@@ -124,7 +124,7 @@ impl Prepared for LinuxLauncher {
         if launch.marks == Marks::PhasesAndExits {
             arguments.push("--count-exits".into());
         }
-        if let Some(memory) = launch.memory.or(self.usual_memory) {
+        if let Some(memory) = launch.memory.or(self.default_memory) {
             arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
         }
         if let Some(disk) = launch.disk {

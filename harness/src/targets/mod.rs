@@ -4,11 +4,11 @@
 //! experiments know nothing else about a target, so isobench's own rungs and the peers are measured
 //! by the same code.
 //!
-//! A target has two lives. A [`Target`] is described by its [`TargetInfo`] and can say whether this
-//! host has it. [`Target::prepare`] turns it into a [`Prepared`] one: mounts, daemons and images are
-//! there, instances can be started, and dropping the prepared target takes everything down.
+//! A target has two lives. A [`Target`] has a description, its [`TargetInfo`], and tells whether
+//! this host can run the target. [`Target::prepare`] makes mounts, daemons and images, and returns
+//! a [`Prepared`] target, whose instances can be started. Dropping the prepared target removes all
+//! that was made.
 
-pub mod bounds;
 mod choice;
 mod container;
 mod floors;
@@ -20,6 +20,7 @@ mod microvm_linux;
 mod peers;
 mod prepare;
 mod process;
+pub mod resource_limits;
 mod twin;
 
 use std::fmt::Debug;
@@ -32,57 +33,57 @@ use crate::host::programs::Programs;
 use crate::instance::command_line::CommandLine;
 
 pub use choice::{UnknownTarget, choose};
-pub use info::{Capability, MemoryLimit, Pace, Participation, Place, TargetInfo};
+pub use info::{Capability, InsidePath, MemoryLimit, Pace, Participation, TargetInfo};
 pub use launch::{DiskAccess, Launch, Marks};
 pub use peers::Daemons;
-pub use prepare::{Contents, Image, PrepareError, Setup};
+pub use prepare::{Contents, Image, PrepareContext, PrepareError};
 
-/// A way to isolate, which can say whether this host has it.
+/// A way to isolate programs.
 pub trait Target: Debug {
-    /// The target, described.
+    /// The target's description.
     fn info(&self) -> &TargetInfo;
 
-    /// What this host has of the target.
-    fn presence(&self, host: &HostReport) -> Presence;
+    /// Whether the host can run the target, and with which version of the runtime.
+    fn availability(&self, host: &HostReport) -> Availability;
 
-    /// Makes everything that instances need: files, mounts, a daemon, an image. Nothing of that is
-    /// timed.
+    /// Makes everything that instances need: files, mounts, a daemon, an image. None of this work
+    /// is timed.
     ///
     /// # Errors
-    /// [`PrepareError`]; nothing is left behind.
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError>;
+    /// [`PrepareError`]. A failed preparation leaves nothing behind.
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError>;
 }
 
-/// A target whose instances can be started. Dropping it takes down what was prepared.
+/// A target whose instances can be started. Dropping the value removes all that was prepared.
 pub trait Prepared: Debug {
-    /// The command line of one instance, with the files that this instance needs made.
+    /// Makes the files that one instance needs, and returns the instance's command line.
     ///
     /// # Errors
-    /// A file could not be made, or the launch holds what the target can't be told.
+    /// A file could not be made, or the target's interface can't express the launch.
     fn command(&self, launch: &Launch) -> io::Result<CommandLine>;
 }
 
-/// What a host has of a target.
+/// Whether a host can run a target, and with which version of the runtime.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Presence {
-    /// Version of the runtime behind the target, where that isn't isobench itself.
+pub struct Availability {
+    /// The version of the target's runtime; `None` if the runtime is isobench itself.
     pub version: Option<String>,
-    /// Why this host can't run the target, if so.
+    /// Why this host can't run the target; `None` if the host can run it.
     pub unavailable: Option<Unavailable>,
 }
 
-impl Presence {
-    /// A target that is a part of isobench, and runs unless the host lacks something.
-    pub fn built_in(lacking: Option<Unavailable>) -> Self {
+impl Availability {
+    /// The availability of a target that is a part of isobench. `unavailable` is what the host
+    /// lacks.
+    pub fn built_in(unavailable: Option<Unavailable>) -> Self {
         Self {
             version: None,
-            unavailable: lacking,
+            unavailable,
         }
     }
 }
 
-/// Every target that this build knows, in the order of the report: the ladder, its floors, the
-/// peers.
+/// All targets of this build in the order of the report: the ladder, its floors, the peers.
 pub fn all(programs: &Programs, daemons: Daemons) -> Vec<Box<dyn Target>> {
     let own: Vec<Box<dyn Target>> = vec![
         Box::new(process::Process::new()),
@@ -96,18 +97,18 @@ pub fn all(programs: &Programs, daemons: Daemons) -> Vec<Box<dyn Target>> {
     own.into_iter().chain(peers).collect()
 }
 
-/// The bare process once more, under the name of `process-twin`.
+/// The bare process once more, under the name `process-twin`.
 pub fn twin() -> Box<dyn Target> {
     Box::new(twin::Twin::new())
 }
 
-/// The names of `targets`, joined for a message.
+/// The names of `targets` in one text, for a message.
 pub fn names(targets: &[Box<dyn Target>]) -> String {
     let names: Vec<_> = targets.iter().map(|target| target.info().name).collect();
     names.join(", ")
 }
 
-/// A phase of a launcher's start.
+/// The description of a phase of a launcher's start.
 fn phase(name: &str, explanation: &str) -> Part {
     Part {
         name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! What a target is prepared with, and what can stand in the way.
+//! What a target is prepared with, and why a preparation can fail.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,34 +14,34 @@ use crate::host::session::SessionName;
 
 /// What a target is prepared with.
 #[derive(Debug, Clone, Copy)]
-pub struct Setup<'a> {
-    /// What instances find at their root.
+pub struct PrepareContext<'a> {
+    /// The content of the instances' root.
     pub contents: Contents<'a>,
-    /// A directory of the target's own, which is empty; the run removes the directory at its end.
+    /// An empty directory for the target alone. The run removes the directory at its end.
     pub directory: &'a Path,
-    /// The run's name, for what a daemon keeps outside of the directory.
+    /// The run's name, for things that a daemon keeps outside of the directory.
     pub session: &'a SessionName,
-    /// Where a daemon of the run's own is accounted, if this host's cgroups can be used.
+    /// The cgroup for a daemon of the run; `None` if this host's cgroups can't be used.
     pub accounting: Option<&'a Accounting>,
 }
 
-/// What instances find at their root.
+/// The content of the instances' root.
 #[derive(Debug, Clone, Copy)]
 pub enum Contents<'a> {
-    /// One static program, at this path on the host.
+    /// One static program, whose path on the host is this one.
     Program(&'a Path),
     /// The files of an image.
     Image(Image<'a>),
 }
 
-/// The files of an image, and how the image wants its programs started.
+/// The files of an image, and how the image's programs are started.
 #[derive(Debug, Clone, Copy)]
 pub struct Image<'a> {
-    /// Directories with the image's layers, the lowest first.
+    /// The directories with the image's layers, the lowest first.
     pub layers: &'a [PathBuf],
-    /// The directory inside in which programs start.
+    /// The directory in which programs start, as a path inside.
     pub working_directory: &'a Path,
-    /// The user that programs run as.
+    /// The user of the programs.
     pub user: &'a User,
 }
 
@@ -53,33 +53,33 @@ pub enum PrepareError {
     Files {
         /// The target's directory.
         directory: PathBuf,
-        /// Why not.
+        /// The kernel's reason.
         source: io::Error,
     },
-    /// The host lacks something, or a daemon refused.
+    /// The host lacks something, or a daemon refused a request.
     #[error("{}; {}", .0.reason, .0.fix)]
     Unavailable(Unavailable),
     /// The target runs no programs of images.
     #[error("{target} runs no programs of images")]
     NoImages {
-        /// Name of the target.
+        /// The target's name.
         target: &'static str,
     },
 }
 
 impl PrepareError {
-    /// The reason as a row of the results has it.
+    /// The error in the form that a results file holds.
     pub fn into_unavailable(self) -> Unavailable {
         match self {
             Self::Unavailable(unavailable) => unavailable,
             Self::Files { source, .. } => Unavailable {
                 reason: format!("cannot make the target's files: {source}"),
-                fix: "see that TMPDIR is on a disk with room".to_owned(),
+                fix: "check that TMPDIR is on a disk with free space".to_owned(),
                 command: None,
             },
             Self::NoImages { .. } => Unavailable {
                 reason: self.to_string(),
-                fix: "leave the image out".to_owned(),
+                fix: "run a static program instead of an image".to_owned(),
                 command: None,
             },
         }
@@ -92,11 +92,11 @@ impl From<Unavailable> for PrepareError {
     }
 }
 
-impl<'a> Setup<'a> {
-    /// The static program, for a `target` that runs no programs of images.
+impl<'a> PrepareContext<'a> {
+    /// The static program to run, for a `target` that runs no programs of images.
     ///
     /// # Errors
-    /// The contents are an image.
+    /// [`PrepareError::NoImages`] if the contents are an image.
     pub fn program(&self, target: &'static str) -> Result<&'a Path, PrepareError> {
         match self.contents {
             Contents::Program(program) => Ok(program),
@@ -104,7 +104,7 @@ impl<'a> Setup<'a> {
         }
     }
 
-    /// Makes files below the directory by `make`.
+    /// Calls `make` with the target's directory, in which `make` makes files.
     ///
     /// # Errors
     /// [`PrepareError::Files`] with the error of `make`.
@@ -116,14 +116,14 @@ impl<'a> Setup<'a> {
     }
 }
 
-/// Puts `program` into `directory` under its own name: a hard link, so that the page cache is shared
-/// with the other targets. It is a copy where the file systems differ, or where others may not run
-/// the program, since root inside is another user.
+/// Puts `program` into `directory` under its own name, as a hard link: all targets then share its
+/// pages in the page cache. `program` is copied if the file systems differ, or if other users may
+/// not run the program: root inside is another user.
 pub(super) fn place_program(program: &Path, directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let place = directory.join(file_name(program));
-    let for_all = fs::metadata(program)?.permissions().mode() & 0o005 == 0o005;
-    if for_all && fs::hard_link(program, &place).is_ok() {
+    let may_all_run = fs::metadata(program)?.permissions().mode() & 0o005 == 0o005;
+    if may_all_run && fs::hard_link(program, &place).is_ok() {
         return Ok(());
     }
     fs::copy(program, &place)?;
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_of_one_s_own_is_placed_for_all_to_run() {
+    fn all_users_may_run_a_placed_program() {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("program");
         fs::write(&program, "x").unwrap();

@@ -1,4 +1,4 @@
-//! Rung 0: a bare process. Nothing is added; its figures are the floor of every other row.
+//! Rung 0: a bare process, without isolation. Its figures are the baseline of all other targets.
 
 use std::io;
 
@@ -6,12 +6,13 @@ use isobench_container::Network;
 use isobench_reports::model::{TargetFamily, TargetKind};
 
 use super::{
-    Capability, Launch, Place, PrepareError, Prepared, Presence, Setup, Target, TargetInfo,
+    Availability, Capability, InsidePath, Launch, PrepareContext, PrepareError, Prepared, Target,
+    TargetInfo,
 };
 use crate::host::facts::HostReport;
 use crate::instance::command_line::CommandLine;
 
-/// Rung 0.
+/// The target `process`, rung 0.
 #[derive(Debug)]
 pub struct Process {
     info: TargetInfo,
@@ -26,17 +27,17 @@ impl Process {
     }
 }
 
-/// A bare process under another name.
+/// The description of a bare process, with this name.
 pub(super) fn info(kind: TargetKind, name: &'static str, description: &'static str) -> TargetInfo {
     TargetInfo {
         capabilities: &[
             Capability::RunPrograms,
             Capability::KernelServices,
-            Capability::TellEndOfInput,
-            Capability::ShowFiles,
+            Capability::PassEndOfInput,
+            Capability::ExposeFiles,
         ],
         networks: &[Network::Host],
-        files: Some(Place::AsOnHost),
+        files: Some(InsidePath::SameAsOnHost),
         ..TargetInfo::new(kind, TargetFamily::Process, name, description)
     }
 }
@@ -46,17 +47,17 @@ impl Target for Process {
         &self.info
     }
 
-    fn presence(&self, _: &HostReport) -> Presence {
-        Presence::default()
+    fn availability(&self, _: &HostReport) -> Availability {
+        Availability::default()
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        setup.program(self.info.name)?;
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        context.program(self.info.name)?;
         Ok(Box::new(BareProcess))
     }
 }
 
-/// Needs nothing but the program.
+/// A prepared bare process: there is nothing to prepare.
 #[derive(Debug)]
 pub(super) struct BareProcess;
 

@@ -1,14 +1,14 @@
-//! The bare process entered twice, as if it were another target: whatever differs between the two
-//! is the suite's own error.
+//! The bare process a second time, as if it were another target. Any difference between the two is
+//! an error of the measurement.
 
 use isobench_container::Network;
 use isobench_reports::model::TargetKind;
 
 use super::process::{self, BareProcess};
-use super::{PrepareError, Prepared, Presence, Setup, Target, TargetInfo};
+use super::{Availability, PrepareContext, PrepareError, Prepared, Target, TargetInfo};
 use crate::host::facts::HostReport;
 
-/// The bare process as `process-twin`.
+/// The target `process-twin`.
 #[derive(Debug)]
 pub struct Twin {
     info: TargetInfo,
@@ -32,12 +32,12 @@ impl Target for Twin {
         &self.info
     }
 
-    fn presence(&self, _: &HostReport) -> Presence {
-        Presence::default()
+    fn availability(&self, _: &HostReport) -> Availability {
+        Availability::default()
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        setup.program(self.info.name)?;
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        context.program(self.info.name)?;
         Ok(Box::new(BareProcess))
     }
 }

@@ -174,7 +174,7 @@ fn a_peer_that_tells_no_version_is_a_row_with_that_reason() {
     let targets = diagnosis["targets"].as_array().unwrap();
     for (name, reason) in [
         ("crun", "took more than 5s"),
-        ("runc", "names no version"),
+        ("runc", "prints no version"),
         ("bwrap", "can't be run"),
         ("youki", "youki is not installed"),
     ] {

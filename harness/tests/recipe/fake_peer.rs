@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use isobench::host::facts::HostReport;
 use isobench::instance::command_line::CommandLine;
-use isobench::targets::{Launch, PrepareError, Prepared, Presence, Setup, Target, TargetInfo};
+use isobench::targets::{
+    Availability, Launch, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
+};
 use isobench_reports::model::{TargetFamily, Unavailable};
 
 /// The target `env`.
@@ -31,16 +33,16 @@ impl Target for Env {
         &self.0
     }
 
-    fn presence(&self, _: &HostReport) -> Presence {
-        Presence::built_in((!Path::new("/usr/bin/env").exists()).then(|| Unavailable {
+    fn availability(&self, _: &HostReport) -> Availability {
+        Availability::built_in((!Path::new("/usr/bin/env").exists()).then(|| Unavailable {
             reason: "env is not installed".to_owned(),
             fix: "install Debian's package `coreutils`".to_owned(),
             command: None,
         }))
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        setup.program(self.0.name)?;
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        context.program(self.0.name)?;
         Ok(Box::new(Started(PathBuf::from("/usr/bin/env"))))
     }
 }

@@ -12,7 +12,7 @@ use crate::commands::failure::BadInput;
 use crate::commands::output::say;
 use crate::host::facts::{Finding, HostReport, Severity};
 use crate::host::programs::Programs;
-use crate::targets::{self, Daemons, Presence, Target};
+use crate::targets::{self, Availability, Daemons, Target};
 
 /// Widest line printed.
 const WIDTH: usize = 80;
@@ -91,10 +91,10 @@ fn print<T: Serialize>(
 
 fn diagnose(target: &dyn Target, host: &HostReport) -> TargetDiagnosis {
     let info = target.info();
-    let Presence {
+    let Availability {
         version,
         unavailable,
-    } = target.presence(host);
+    } = target.availability(host);
     TargetDiagnosis {
         name: info.name,
         available: unavailable.is_none(),

@@ -24,7 +24,7 @@ use crate::host::session::{Session, SessionName};
 use crate::instance::command_line::{CommandLine, CommandResult};
 use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
 use crate::targets::{
-    self, Capability, Contents, Daemons, Launch, MemoryLimit, PrepareError, Setup, Target,
+    self, Capability, Contents, Daemons, Launch, MemoryLimit, PrepareContext, PrepareError, Target,
     TargetInfo,
 };
 
@@ -40,7 +40,7 @@ pub(super) fn run_in(
     let directory = session.scratch().join("root");
     fs::create_dir(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let accounting = accounting(arguments, session.name(), info.memory_limit)?;
-    let setup = Setup {
+    let setup = PrepareContext {
         contents,
         directory: &directory,
         session: session.name(),
@@ -56,8 +56,8 @@ pub(super) fn run_in(
     let launch = Launch {
         memory: arguments.memory,
         network: arguments.net,
-        bounds: arguments.bounds.clone(),
-        limits: group
+        resource_limits: arguments.resource_limits.clone(),
+        cgroups: group
             .as_ref()
             .map_or_else(Vec::new, InstanceGroup::limit_directories),
         ..launch
@@ -89,12 +89,15 @@ pub(super) fn check_target(
     if let Some(network) = arguments.net {
         check_network(network, info)?;
     }
-    if let Some(option) = arguments.bounds.given()
-        && !info.can(Capability::KeepBounds)
+    if let Some(option) = arguments.resource_limits.given()
+        && !info.can(Capability::LimitResources)
     {
         return Err(BadInput(format!("{name} has no {option}; leave it out")));
     }
-    if let Some(unavailable) = target.presence(&HostReport::inspect(programs)).unavailable {
+    if let Some(unavailable) = target
+        .availability(&HostReport::inspect(programs))
+        .unavailable
+    {
         let (reason, fix) = (unavailable.reason, unavailable.fix);
         return Err(BadInput(format!("{name} can't run here: {reason}; {fix}")));
     }
@@ -112,13 +115,13 @@ fn accounting(
         .memory
         .filter(|_| memory_limit == Some(MemoryLimit::Cgroup))
         .map(|_| "--memory");
-    let needs = memory.or(arguments.bounds.given());
-    let hierarchies = Hierarchies::detect_for(&arguments.bounds.controllers())?;
+    let needs = memory.or(arguments.resource_limits.given());
+    let hierarchies = Hierarchies::detect_for(&arguments.resource_limits.controllers())?;
     let refuse = |option: &str, reason: &dyn std::error::Error| {
         BadInput(format!("{option} needs a cgroup: {reason}"))
     };
     arguments
-        .bounds
+        .resource_limits
         .check(&hierarchies)
         .map_err(|(option, reason)| refuse(option, &reason))?;
     match (Accounting::open_in(&hierarchies, session), needs) {

@@ -172,7 +172,7 @@ impl<'b> Series<'b> {
         let command = |place: usize| {
             let mut launch = bench.launch(&["idle", "--touch", "4KiB"]);
             launch.marks = Marks::None;
-            launch.limits.clone_from(&self.limits[place]);
+            launch.cgroups.clone_from(&self.limits[place]);
             subject.command(launch, Stdin::HeldOpen)
         };
         let commands = missing.map(command).collect::<Result<Vec<_>, _>>()?;

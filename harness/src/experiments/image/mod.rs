@@ -127,7 +127,7 @@ impl Experiment for Image {
     }
 
     fn applicability(&self, _: usize, target: &TargetInfo) -> Applicability {
-        let shows = target.can(Capability::ShowFiles) && target.takes_part_in(disk::NAME);
+        let shows = target.can(Capability::ExposeFiles) && target.takes_part_in(disk::NAME);
         Applicability::measured_if(shows)
     }
 

@@ -1,6 +1,8 @@
-//! The files of a Linux guest: `/init`, the program, what else was asked for, and the orders for `/init`.
+//! The files of a Linux guest: `/init`, the program, further files and modules, and the orders for
+//! `/init`.
 //!
-//! isobench's own VMM and the other VMMs beside it boot the same archive; only how the guest's output gets out differs.
+//! isobench's own VMM and all other VMMs boot the same archive. Only the orders differ: how the
+//! guest writes its output.
 
 mod image;
 
@@ -14,24 +16,24 @@ use isobench_workloads::guest_init::{ORDERS, Orders};
 
 pub use image::GuestImage;
 
-/// Where kernel modules lie in the guest.
+/// The directory of kernel modules in the guest.
 const MODULES: &str = "/modules";
-/// Directories that every guest has.
+/// The directories that every guest has.
 const DIRECTORIES: [&str; 4] = ["/dev", "/proc", "/sys", "/tmp"];
-/// Names in the guest's root that are not for programs.
+/// The paths in the guest that a program can't have.
 const RESERVED: [&str; 7] = ["/", "/init", "/dev", "/proc", "/sys", "/tmp", MODULES];
 
 /// A guest can't have these files.
 #[derive(Debug, thiserror::Error)]
 pub enum GuestFilesError {
-    /// The program's name is the guest's own.
-    #[error("a program can't have the guest's own name {0}: rename it")]
+    /// The program would have the path of a file of the guest itself.
+    #[error("a program can't have the guest's own name {0}: rename the program")]
     Reserved(String),
     /// A name isn't UTF-8.
     #[error("{} can't be in the guest: its name is not UTF-8", .0.display())]
     NotUtf8(PathBuf),
-    /// A zero byte in what is for the program.
-    #[error("the program's name holds a zero byte")]
+    /// The program's name contains a zero byte.
+    #[error("the program's name contains a zero byte")]
     Nul(#[from] NulError),
     /// The image can't be read.
     #[error(transparent)]
@@ -41,26 +43,27 @@ pub enum GuestFilesError {
     Archive(#[from] InitramfsError),
 }
 
-/// What a guest is to have.
+/// The files that a guest gets.
 #[derive(Debug)]
 pub struct GuestFiles<'f> {
-    /// The workload on the host, which is `/init` as well.
+    /// The workload's path on the host. The workload is also the guest's `/init`.
     pub init: &'f Path,
-    /// The program on the host, or in the image.
+    /// The program's path on the host, or in the image if there is an image.
     pub program: &'f Path,
-    /// The image whose root is the program's, if any.
+    /// The image that is the program's root, if any.
     pub image: Option<GuestImage<'f>>,
-    /// More files: their names in the guest and on the host.
+    /// Further files: each path in the guest and on the host.
     pub files: &'f [(PathBuf, PathBuf)],
-    /// Kernel modules on the host, in the order of loading.
+    /// The paths of kernel modules on the host, in the order in which the guest loads them.
     pub modules: &'f [PathBuf],
 }
 
 impl GuestFiles<'_> {
-    /// The archive, with `orders`, to which the names of the program and the modules are added.
+    /// Makes the archive. The paths of the program and of the modules are added to `orders`, which
+    /// the archive contains as well.
     ///
     /// # Errors
-    /// See [`GuestFilesError`].
+    /// [`GuestFilesError`]
     pub fn archive(&self, mut orders: Orders) -> Result<Initramfs, GuestFilesError> {
         let mut files = Initramfs::default();
         for directory in DIRECTORIES {
@@ -86,7 +89,7 @@ impl GuestFiles<'_> {
         Ok(files)
     }
 
-    /// Adds the program beside `/init`, and gives its path.
+    /// Adds the program beside `/init`, and returns its path in the guest.
     fn add_program(&self, files: &mut Initramfs) -> Result<CString, GuestFilesError> {
         let name = self.program.file_name().unwrap_or_default();
         let path = Path::new("/").join(name);
@@ -109,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_with_a_name_of_the_guest_s_own_is_refused() {
+    fn a_program_with_the_name_of_a_guest_s_own_file_is_refused() {
         let own = std::env::current_exe().unwrap();
         let archive = |program: &str| {
             let files = GuestFiles {

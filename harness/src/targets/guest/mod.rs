@@ -1,4 +1,5 @@
-//! What targets with a Linux guest share: its kernel, its files, and whether this host can boot one.
+//! What targets with a Linux guest share: the guest's kernel and files, and whether this host can
+//! boot a guest.
 
 pub(super) mod availability;
 pub mod files;

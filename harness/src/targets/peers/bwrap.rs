@@ -1,4 +1,4 @@
-//! Bubblewrap, the sandbox under Flatpak: the leanest peer that does nearly what rung 1 does.
+//! Bubblewrap, the sandbox under Flatpak: the fastest peer that does nearly all that rung 1 does.
 
 use std::fs;
 use std::io;
@@ -6,12 +6,14 @@ use std::path::PathBuf;
 
 use isobench_container::seccomp;
 
-use super::instance::{binding_peer, binds, make_layer};
+use super::instance::{binds, container_peer, make_layer};
 use super::program::{Program, Source};
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::{CommandLine, INPUT_DESCRIPTOR};
 use crate::targets::prepare::inside_path;
-use crate::targets::{Launch, PrepareError, Prepared, Presence, Setup, Target, TargetInfo};
+use crate::targets::{
+    Availability, Launch, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
+};
 
 const PROGRAM: Program = Program {
     name: "bwrap",
@@ -29,12 +31,12 @@ impl Bubblewrap {
         Self(TargetInfo {
             differences: &[
                 "a directory bound read-only as root: no overlayfs",
-                "/dev has a devpts of its own in addition",
+                "/dev also has a devpts",
                 "no cgroup of its own",
                 "the loopback interface is up",
-                "root inside is the user who starts it",
+                "root inside is the user who starts bwrap",
             ],
-            ..binding_peer("bwrap", description)
+            ..container_peer("bwrap", description)
         })
     }
 }
@@ -44,15 +46,15 @@ impl Target for Bubblewrap {
         &self.0
     }
 
-    fn presence(&self, host: &HostReport) -> Presence {
-        PROGRAM.presence(|_| host.lacks(Need::UserNamespaces))
+    fn availability(&self, host: &HostReport) -> Availability {
+        PROGRAM.availability(|_| host.lacks(Need::UserNamespaces))
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = setup.program(self.0.name)?;
-        let layer = setup.files(|directory| make_layer(program, directory, &["proc", "dev"]))?;
-        let filter = setup.directory.join("seccomp.bpf");
-        setup.files(|_| fs::write(&filter, seccomp::compiled()))?;
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        let program = context.program(self.0.name)?;
+        let layer = context.files(|directory| make_layer(program, directory, &["proc", "dev"]))?;
+        let filter = context.directory.join("seccomp.bpf");
+        context.files(|_| fs::write(&filter, seccomp::compiled()))?;
         Ok(Box::new(Sandbox {
             bwrap: PROGRAM.path()?,
             layer,
@@ -61,7 +63,7 @@ impl Target for Bubblewrap {
     }
 }
 
-/// Starts instances in the layer.
+/// A prepared bwrap, whose instances have the directory `layer` as root.
 #[derive(Debug)]
 struct Sandbox {
     bwrap: PathBuf,

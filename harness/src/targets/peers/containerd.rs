@@ -1,4 +1,5 @@
-//! containerd by its own client, `ctr`: a shim and runc, on the `config.json` of the OCI runtimes.
+//! containerd with its own client, `ctr`: a shim and runc, which read the `config.json` of the OCI
+//! runtimes.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,8 +11,11 @@ use std::time::Duration;
 
 use isobench_reports::schema::memory;
 
-use super::daemon::{Client, Daemon, Daemons, answers, not_running};
-use super::instance::{Counter, binding_peer, make_layer, runtime_mounts, stray_cgroups};
+use super::daemon::{Client, Daemon, Daemons, not_running, succeeds};
+use super::instance::{
+    InstanceCounter, LIBSECCOMP_DIFFERENCE, container_peer, make_layer, peer_cgroups,
+    runtime_mounts,
+};
 use super::oci_config::{self, PathVariable};
 use super::program::{Program, Source, client_environment, needs_root};
 use crate::host::facts::HostReport;
@@ -20,8 +24,8 @@ use crate::host::session::SessionName;
 use crate::instance::bounded_command;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::{
-    Launch, MemoryLimit, Pace, Participation, PrepareError, Prepared, Presence, Setup, Target,
-    TargetInfo,
+    Availability, Launch, MemoryLimit, Pace, Participation, PrepareContext, PrepareError, Prepared,
+    Target, TargetInfo,
 };
 
 const CLIENT: Program = Program {
@@ -32,13 +36,14 @@ const DAEMON: Program = Program {
     name: "containerd",
     source: Source::Debian("containerd"),
 };
-/// The daemon's socket; that of a daemon of the run's own is in its mount namespace.
+/// The daemon's socket. The socket of a daemon that the run has started is in the daemon's mount
+/// namespace.
 const SOCKET: &str = "/run/containerd/containerd.sock";
-/// The own daemon's configuration: its plugin for Kubernetes looks for networks. All paths are given
-/// as flags.
+/// The configuration of a daemon that the run has started. The disabled plugin is for Kubernetes
+/// and would look for networks. All paths are given as flags.
 const CONFIGURATION: &str = "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n";
-/// How long listing and removing may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one command of the client may take.
+const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
 /// The target `containerd`.
 #[derive(Debug)]
@@ -54,19 +59,21 @@ impl Containerd {
         let info = TargetInfo {
             pace: Pace::Slow,
             differences: &[
-                "a daemon and a shim beside the runtime; runc reads the same config.json as the target runc does",
+                "a daemon and a shim beside the runtime; runc reads the same config.json as under \
+                 the target runc",
                 "a read-only directory as root: no image, no overlayfs",
-                "the program is PID 1: nobody in the container forwards signals and reaps orphans",
+                "the program is PID 1: no process in the container forwards signals and reaps \
+                 orphans",
                 "a cgroup in every hierarchy of cgroups v1; the loopback interface is up",
-                "the seccomp filter is compiled from the same policy at each start, by libseccomp, which compares 64 bits of an argument",
+                LIBSECCOMP_DIFFERENCE,
                 "no memory experiment: daemon and shim are no part of an instance",
             ],
             participation: Participation::NotIn {
                 experiments: &[memory::NAME],
-                why: "daemon and shim are no part of an instance",
+                reason: "daemon and shim are no part of an instance",
             },
             memory_limit: Some(MemoryLimit::Cgroup),
-            ..binding_peer("containerd", description)
+            ..container_peer("containerd", description)
         };
         Self { info, daemons }
     }
@@ -77,28 +84,28 @@ impl Target for Containerd {
         &self.info
     }
 
-    fn presence(&self, host: &HostReport) -> Presence {
-        CLIENT.presence(|path| {
+    fn availability(&self, host: &HostReport) -> Availability {
+        CLIENT.availability(|path| {
             needs_root("containerd", host).or_else(|| match self.daemons {
                 Daemons::StartOwn => DAEMON.path().err(),
                 Daemons::UseRunning => {
                     let client = Client::of_running(path.to_owned());
-                    let reachable = listens() && answers(&version(&client));
+                    let reachable = accepts_connections() && succeeds(&version(&client));
                     (!reachable).then(|| not_running("containerd", "containerd"))
                 }
             })
         })
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = setup.program(self.info.name)?;
-        let layer = setup.files(|directory| make_layer(program, directory, &["proc", "dev"]))?;
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        let program = context.program(self.info.name)?;
+        let layer = context.files(|directory| make_layer(program, directory, &["proc", "dev"]))?;
         let path = CLIENT.path()?;
         let (client, daemon) = match self.daemons {
             Daemons::StartOwn => {
-                let mounts = setup.files(|_| runtime_mounts())?;
+                let mounts = context.files(|_| runtime_mounts())?;
                 let client = Client::of_own(path, ["--address", SOCKET], mounts.clone());
-                let daemon = start_daemon(&client, mounts, setup)?;
+                let daemon = start_daemon(&client, mounts, context)?;
                 (client, Some(daemon))
             }
             Daemons::UseRunning => {
@@ -109,31 +116,31 @@ impl Target for Containerd {
         };
         Ok(Box::new(Tasks {
             client,
-            namespace: setup.session.to_string(),
-            directory: setup.directory.to_owned(),
+            namespace: context.session.to_string(),
+            directory: context.directory.to_owned(),
             layer,
-            instances: Counter::default(),
+            instances: InstanceCounter::default(),
             daemon,
         }))
     }
 }
 
-/// Starts instances in a namespace of containerd's.
+/// A prepared containerd, whose instances are in a containerd namespace of their own.
 #[derive(Debug)]
 struct Tasks {
     client: Client,
-    /// containerd's namespace for the run, which is named as the run is.
+    /// The containerd namespace, which has the run's name.
     namespace: String,
     directory: PathBuf,
     layer: PathBuf,
-    instances: Counter,
-    /// The daemon, if it is the run's own.
+    instances: InstanceCounter,
+    /// The daemon, if the run has started it.
     daemon: Option<Daemon>,
 }
 
 impl Drop for Tasks {
     fn drop(&mut self) {
-        // A daemon of the run's own goes with all that it has.
+        // A daemon that the run has started takes its namespaces with it.
         if self.daemon.is_none() {
             remove(&self.client, &self.namespace);
         }
@@ -159,28 +166,28 @@ impl Prepared for Tasks {
         command.leftovers = Leftovers {
             deletion: Some(Box::new(deletion(&self.client, &self.namespace, &id))),
             directory: Some(directory),
-            cgroups: stray_cgroups(&launch.limits),
+            cgroups: peer_cgroups(&launch.cgroups),
         };
         Ok(command)
     }
 }
 
-/// The command by which the client tells whether its daemon can be reached.
+/// A command of the client that succeeds if the client can reach its daemon.
 fn version(client: &Client) -> CommandLine {
     client.command().args(["version"])
 }
 
-/// Starts a daemon of the run's own in `mounts`.
+/// Starts a daemon for the run, in the mount namespace `mounts`.
 fn start_daemon(
     client: &Client,
     mounts: MountNamespace,
-    setup: &Setup,
+    context: &PrepareContext,
 ) -> Result<Daemon, PrepareError> {
-    let config = setup.directory.join("containerd.toml");
-    setup.files(|_| fs::write(&config, CONFIGURATION))?;
+    let config = context.directory.join("containerd.toml");
+    context.files(|_| fs::write(&config, CONFIGURATION))?;
     let mut command = CommandLine::new(DAEMON.path()?)
         .args(["--address", SOCKET, "--state", "/run/containerd", "--root"])
-        .args([setup.directory.join("data")])
+        .args([context.directory.join("data")])
         .args(["--config".as_ref(), config.as_os_str()]);
     command.environment = client_environment();
     command.mounts = Some(mounts);
@@ -188,19 +195,19 @@ fn start_daemon(
         "containerd",
         &command,
         &version(client),
-        setup,
+        context,
     )?)
 }
 
-/// The lines that the client answers; none if it fails.
+/// The lines that a command of the client prints. Empty if the command fails.
 fn list(client: &Client, arguments: &[&str]) -> Vec<String> {
-    let answer = bounded_command::run(&client.command().args(arguments), PATIENCE);
-    let output = answer.map_or_else(|_| String::new(), |answer| answer.stdout);
-    output.lines().map(str::to_owned).collect()
+    let output = bounded_command::run(&client.command().args(arguments), COMMAND_LIMIT);
+    let text = output.map_or_else(|_| String::new(), |output| output.stdout);
+    text.lines().map(str::to_owned).collect()
 }
 
-/// What kills the container `id` of `namespace` and has the daemon forget it. Each step may find
-/// nothing.
+/// The command that kills the container `id` of `namespace` and deletes it from the daemon's
+/// records. Either step fails if there is nothing to do.
 fn deletion(client: &Client, namespace: &str, id: &str) -> CommandLine {
     let client = client.command();
     let mut script = CommandLine::new("/bin/sh")
@@ -219,29 +226,30 @@ fn deletion(client: &Client, namespace: &str, id: &str) -> CommandLine {
     script
 }
 
-/// Empties and removes a namespace of a daemon that outlives the run.
+/// Deletes the containers of a namespace, and the namespace. The daemon outlives the run.
 fn remove(client: &Client, namespace: &str) {
     for id in list(
         client,
         &["--namespace", namespace, "containers", "ls", "--quiet"],
     ) {
-        let _ = bounded_command::run(&deletion(client, namespace, &id), PATIENCE);
+        let _ = bounded_command::run(&deletion(client, namespace, &id), COMMAND_LIMIT);
     }
     list(client, &["namespaces", "rm", namespace]);
 }
 
-/// Removes the namespaces of runs that were killed.
+/// Removes the namespaces of killed runs.
 fn sweep(client: &Client) {
-    let dead = |name: &&String| SessionName::parse(name).is_some_and(|session| !session.is_alive());
+    let is_left_over =
+        |name: &&String| SessionName::parse(name).is_some_and(|session| !session.is_alive());
     let namespaces = list(client, &["namespaces", "ls", "--quiet"]);
-    for name in namespaces.iter().filter(dead) {
+    for name in namespaces.iter().filter(is_left_over) {
         remove(client, name);
     }
 }
 
-/// Whether anybody listens where the client looks: by itself, `ctr` goes on trying for as long as it
-/// is let.
-fn listens() -> bool {
+/// Whether a daemon accepts connections at the client's address. Without a daemon, `ctr` retries
+/// until it is killed, so this check comes first.
+fn accepts_connections() -> bool {
     let address = std::env::var_os("CONTAINERD_ADDRESS").unwrap_or_else(|| SOCKET.into());
     let path = address.as_bytes();
     let path = path.strip_prefix(b"unix://").unwrap_or(path);

@@ -1,8 +1,11 @@
-//! A daemon that a run starts for itself, because the user said that it may, and ends again.
+//! A daemon that a run starts for itself and ends again. The user allows that with
+//! `--start-daemons`.
 //!
-//! It lives in a mount namespace whose `/run` is its own, so that its socket is known to nobody else and its mounts go
-//! with it, and in a cgroup of the run's, which takes in all that it starts: also what leaves its process tree, as the
-//! shims of containers do. Ending the run kills that cgroup; of a run that was killed the next one does.
+//! The daemon runs in a mount namespace with a `/run` of its own. So no other program finds the
+//! daemon's socket, and the daemon's mounts end with the daemon. The daemon also runs in a cgroup
+//! of the run. All processes that the daemon starts stay in that cgroup, even those that leave its
+//! process tree, as containers' shims do. The end of the run kills the cgroup. If the run was
+//! killed, the next run does that.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -22,23 +25,23 @@ use crate::host::mounts::MountNamespace;
 use crate::instance::bounded_command;
 use crate::instance::command_line::CommandLine;
 use crate::instance::spawn::{Child, Descriptors, ProcessGroup, spawn};
-use crate::targets::Setup;
+use crate::targets::PrepareContext;
 
-/// How long a daemon may take until it answers.
-const PATIENCE_FOR_START: Duration = Duration::from_secs(30);
-/// How long it may take to end when asked to; what is left of it then is killed.
-const PATIENCE_FOR_END: Duration = Duration::from_secs(10);
-/// How long its client may take to ask it.
-const PATIENCE_FOR_CLIENT: Duration = Duration::from_secs(5);
-/// Time between two questions.
-const INTERVAL: Duration = Duration::from_millis(50);
+/// How long a daemon may take until it answers its client.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// How long a daemon may take to end after SIGTERM. Then the daemon is killed.
+const END_LIMIT: Duration = Duration::from_secs(10);
+/// How long a client may take for one request to its daemon.
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+/// The time between two requests.
+const REQUEST_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Whose daemon a peer talks to.
+/// Which daemon a peer uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Daemons {
     /// The daemon that runs on the host already.
     UseRunning,
-    /// A daemon of the run's own, which ends with the run.
+    /// A daemon that the run starts, and that ends with the run.
     StartOwn,
 }
 
@@ -46,14 +49,14 @@ pub enum Daemons {
 #[derive(Debug, Clone)]
 pub struct Client {
     program: PathBuf,
-    /// Options that lead to a daemon of the run's own.
+    /// The options with the daemon's address. Empty for the daemon that runs on the host.
     address: Vec<&'static str>,
-    /// The mount namespace of a daemon of the run's own.
+    /// The mount namespace of a daemon that the run has started.
     mounts: Option<MountNamespace>,
 }
 
 impl Client {
-    /// The client at `program`, of the daemon that runs on the host.
+    /// The client `program` of the daemon that runs on the host.
     pub fn of_running(program: PathBuf) -> Self {
         Self {
             program,
@@ -62,7 +65,8 @@ impl Client {
         }
     }
 
-    /// The client at `program`, of a daemon that listens at `address` in `mounts`.
+    /// The client `program` of a daemon that the run has started. The daemon listens at `address`
+    /// in the mount namespace `mounts`.
     pub fn of_own(program: PathBuf, address: [&'static str; 2], mounts: MountNamespace) -> Self {
         Self {
             program,
@@ -71,7 +75,7 @@ impl Client {
         }
     }
 
-    /// The client, up to its command.
+    /// The client's command line without a subcommand.
     pub fn command(&self) -> CommandLine {
         let mut command = CommandLine::new(&self.program).args(&self.address);
         command.environment = client_environment();
@@ -80,45 +84,45 @@ impl Client {
     }
 }
 
-/// A running daemon; dropping it ends it and everything that it started.
+/// A running daemon. Dropping the value ends the daemon and all processes that it started.
 #[derive(Debug)]
 pub struct Daemon {
     child: Child,
-    // Dropped after the daemon has been asked to end: kills what is left.
+    // Dropped after the daemon had time to end: the drop kills all processes that are left.
     _group: InstanceGroup,
 }
 
 impl Daemon {
-    /// Starts `command`, the daemon `name`, and waits until the command `question` of its client
-    /// succeeds. What the daemon says goes to a file in the target's directory, and the last line of
-    /// that file into the reason of a failure.
+    /// Starts `command`, the daemon `name`, and waits until the client's command `request`
+    /// succeeds. The daemon's output goes to a file in the target's directory. The last line of
+    /// that file is the reason of a failure.
     pub fn start(
         name: &str,
         command: &CommandLine,
-        question: &CommandLine,
-        setup: &Setup,
+        request: &CommandLine,
+        context: &PrepareContext,
     ) -> Result<Self, Unavailable> {
-        let log = setup.directory.join("daemon.log");
+        let log = context.directory.join("daemon.log");
         let failed = |what: String| Unavailable {
             reason: format!("{name} did not start: {what}"),
-            fix: format!("see why `{name}` fails by itself, or leave the target out"),
+            fix: format!("run `{name}` alone to see why it fails, or leave the target out"),
             command: None,
         };
-        let accounting = setup.accounting.ok_or_else(|| Unavailable {
-            reason: format!("{name} needs a cgroup of the run's, and this host has none for it"),
-            fix: "see `isobench doctor` for what the cgroups lack".to_owned(),
+        let accounting = context.accounting.ok_or_else(|| Unavailable {
+            reason: format!("{name} needs a cgroup, and isobench can make none on this host"),
+            fix: "run `isobench doctor` to see what the cgroups lack".to_owned(),
             command: None,
         })?;
         let daemon =
             Self::spawn(command, &log, accounting).map_err(|error| failed(error.to_string()))?;
-        let deadline = Instant::now() + PATIENCE_FOR_START;
-        while !answers(question) {
-            if daemon.has_ended(Duration::ZERO) || Instant::now() > deadline {
-                let said = fs::read_to_string(&log).unwrap_or_default();
-                let last = said.trim().lines().last().unwrap_or("it said nothing");
+        let deadline = Instant::now() + START_LIMIT;
+        while !succeeds(request) {
+            if daemon.ends_within(Duration::ZERO) || Instant::now() > deadline {
+                let output = fs::read_to_string(&log).unwrap_or_default();
+                let last = output.trim().lines().last().unwrap_or("it gave no reason");
                 return Err(failed(last.chars().take(300).collect()));
             }
-            std::thread::sleep(INTERVAL);
+            std::thread::sleep(REQUEST_INTERVAL);
         }
         Ok(daemon)
     }
@@ -142,9 +146,9 @@ impl Daemon {
         })
     }
 
-    /// Whether it has ended, or does within `patience`.
-    fn has_ended(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
+    /// Waits for at most `limit` until the daemon ends, and returns whether the daemon has ended.
+    fn ends_within(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
@@ -159,25 +163,26 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Its number isn't free before it is reaped.
+        // The process id can't belong to another process before the daemon is reaped.
         let _ = kill(self.child.pid, Signal::SIGTERM);
-        if !self.has_ended(PATIENCE_FOR_END) {
+        if !self.ends_within(END_LIMIT) {
             let _ = kill(self.child.pid, Signal::SIGKILL);
         }
         while waitpid(self.child.pid, None) == Err(Errno::EINTR) {}
     }
 }
 
-/// Whether a client's command succeeds, so that its daemon runs and can be reached.
-pub fn answers(question: &CommandLine) -> bool {
-    bounded_command::run(question, PATIENCE_FOR_CLIENT).is_ok_and(|answer| answer.succeeded())
+/// Whether a client's command succeeds: the daemon then runs, and the client can reach the daemon.
+pub fn succeeds(request: &CommandLine) -> bool {
+    bounded_command::run(request, REQUEST_LIMIT).is_ok_and(|output| output.succeeded())
 }
 
-/// Why a daemon that doesn't run can't be had.
+/// The reason and the fix for a daemon that doesn't run.
 pub fn not_running(name: &str, target: &str) -> Unavailable {
+    let command = format!("isobench run --targets {target} --start-daemons");
     Unavailable {
-        reason: format!("{name} isn't running, or can't be reached by this user"),
-        fix: format!("isobench run --targets {target} --start-daemons starts one for the run"),
-        command: Some(format!("isobench run --targets {target} --start-daemons")),
+        reason: format!("{name} isn't running, or this user can't reach it"),
+        fix: format!("{command} starts {name} for the run alone"),
+        command: Some(command),
     }
 }

@@ -1,5 +1,5 @@
-//! Docker: a client, a daemon, containerd and runc. Either the daemon that runs already, or a daemon
-//! of the run's own.
+//! Docker: a client, a daemon, containerd and runc. The daemon is the one that runs already, or one
+//! that the run starts.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::time::Duration;
 use isobench_reports::model::Unavailable;
 use isobench_reports::schema::memory;
 
-use super::daemon::{Client, Daemon, Daemons, answers, not_running};
+use super::daemon::{Client, Daemon, Daemons, not_running, succeeds};
 use super::instance::{
-    Counter, bind_option, binding_peer, binds, instance_cgroup, make_layer, runtime_mounts,
-    stray_cgroups,
+    InstanceCounter, LIBSECCOMP_DIFFERENCE, bind_option, binds, container_peer, instance_cgroup,
+    make_layer, peer_cgroups, runtime_mounts,
 };
 use super::oci_config;
 use super::program::{Program, Source, client_environment, needs_root};
@@ -22,8 +22,8 @@ use crate::instance::bounded_command;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::prepare::inside_path;
 use crate::targets::{
-    Launch, MemoryLimit, Pace, Participation, PrepareError, Prepared, Presence, Setup, Target,
-    TargetInfo,
+    Availability, Launch, MemoryLimit, Pace, Participation, PrepareContext, PrepareError, Prepared,
+    Target, TargetInfo,
 };
 
 const CLIENT: Program = Program {
@@ -34,10 +34,10 @@ const DAEMON: Program = Program {
     name: "dockerd",
     source: Source::Debian("docker.io"),
 };
-/// The own daemon's address, in its mount namespace.
+/// The address of a daemon that the run has started, in the daemon's mount namespace.
 const ADDRESS: [&str; 2] = ["--host", "unix:///run/docker.sock"];
-/// How long making and removing an image may take.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long making or removing an image may take.
+const IMAGE_LIMIT: Duration = Duration::from_mins(1);
 
 /// The target `docker`.
 #[derive(Debug)]
@@ -53,20 +53,23 @@ impl Docker {
         let info = TargetInfo {
             pace: Pace::Slow,
             differences: &[
-                "a daemon, containerd and a shim beside the runtime; the image holds the workload alone, and its overlayfs is read-only",
-                "no user namespace, which docker gives to all containers of a daemon or to none: root inside is the host's, without capabilities",
+                "a daemon, containerd and a shim beside the runtime; the image holds the workload \
+                 alone, and its overlayfs is read-only",
+                "no user namespace, which docker gives to all containers of a daemon or to none: \
+                 root inside is the host's root, without capabilities",
                 "/sys, /etc/hosts and more are mounted; the loopback interface is up",
-                "a cgroup in every hierarchy of cgroups v1; where the daemon ran before, outside of the run's",
-                "the seccomp filter is compiled from the same policy at each start, by libseccomp, which compares 64 bits of an argument",
-                "its environment has what docker adds, PATH among it",
+                "a cgroup in every hierarchy of cgroups v1; under a daemon that ran before, the \
+                 cgroup lies outside of the run's",
+                LIBSECCOMP_DIFFERENCE,
+                "docker adds variables to the program's environment, such as PATH",
                 "no memory experiment: daemon and shim are no part of an instance",
             ],
             participation: Participation::NotIn {
                 experiments: &[memory::NAME],
-                why: "daemon and shim are no part of an instance",
+                reason: "daemon and shim are no part of an instance",
             },
             memory_limit: Some(MemoryLimit::Cgroup),
-            ..binding_peer("docker", description)
+            ..container_peer("docker", description)
         };
         Self { info, daemons }
     }
@@ -77,31 +80,31 @@ impl Target for Docker {
         &self.info
     }
 
-    fn presence(&self, host: &HostReport) -> Presence {
-        CLIENT.presence(|path| match self.daemons {
+    fn availability(&self, host: &HostReport) -> Availability {
+        CLIENT.availability(|path| match self.daemons {
             Daemons::StartOwn => DAEMON.path().err().or_else(|| needs_root("dockerd", host)),
             Daemons::UseRunning => {
                 let client = Client::of_running(path.to_owned());
-                (!answers(&daemon_version(&client)))
+                (!succeeds(&daemon_version(&client)))
                     .then(|| not_running("dockerd", "docker"))
                     .or_else(|| host.lacks(Need::MemoryCgroup))
             }
         })
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = setup.program(self.info.name)?;
-        let policy = setup.directory.join("seccomp.json");
-        let layer = setup.files(|directory| {
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        let program = context.program(self.info.name)?;
+        let policy = context.directory.join("seccomp.json");
+        let layer = context.files(|directory| {
             oci_config::save_policy(&policy)?;
             make_layer(program, directory, &["proc", "dev", "sys", "etc"])
         })?;
         let path = CLIENT.path()?;
         let (client, daemon) = match self.daemons {
             Daemons::StartOwn => {
-                let mounts = setup.files(|_| runtime_mounts())?;
+                let mounts = context.files(|_| runtime_mounts())?;
                 let client = Client::of_own(path, ADDRESS, mounts.clone());
-                let daemon = start_daemon(&client, mounts, setup)?;
+                let daemon = start_daemon(&client, mounts, context)?;
                 (client, Some(daemon))
             }
             Daemons::UseRunning => {
@@ -110,39 +113,39 @@ impl Target for Docker {
                 (client, None)
             }
         };
-        // A daemon that outlives the run is given the image last, so that a failure leaves none.
-        let image = setup.session.to_string();
+        // The image comes last: a failure before leaves no image in a daemon that outlives the run.
+        let image = context.session.to_string();
         make_image(&client, &layer, &image).map_err(|reason| Unavailable {
             reason,
-            fix: "see that the daemon has room and may import images".to_owned(),
+            fix: "check that the daemon has free disk space and may import images".to_owned(),
             command: None,
         })?;
         Ok(Box::new(Images {
             client,
             image,
             policy,
-            instances: Counter::default(),
+            instances: InstanceCounter::default(),
             daemon,
         }))
     }
 }
 
-/// Starts instances of an image with the workload alone.
+/// A prepared docker, whose instances run an image with the workload alone.
 #[derive(Debug)]
 struct Images {
     client: Client,
-    /// Name of the image, which is the run's.
+    /// The image's name, which is the run's name.
     image: String,
-    /// The system-call policy.
+    /// The file with the seccomp policy.
     policy: PathBuf,
-    instances: Counter,
-    /// The daemon, if it is the run's own.
+    instances: InstanceCounter,
+    /// The daemon, if the run has started it.
     daemon: Option<Daemon>,
 }
 
 impl Drop for Images {
     fn drop(&mut self) {
-        // A daemon of the run's own goes with all that it has.
+        // A daemon that the run has started takes its images with it.
         if self.daemon.is_none() {
             let _ = ask(&self.client, &["rmi", "--force", &self.image]);
         }
@@ -160,9 +163,9 @@ impl Prepared for Images {
             .args(["--cap-drop=ALL", "--security-opt=no-new-privileges"])
             .args([format!("--security-opt=seccomp={}", self.policy.display())])
             .args(["--read-only", "--pull=never", "--name", &name]);
-        // A daemon that ran before may be systemd's, and take no other's cgroups.
-        let own = self.daemon.is_some();
-        if let Some(cgroup) = instance_cgroup(&launch.limits).filter(|_| own) {
+        // A daemon that ran before may use systemd's cgroups, and then accepts no other cgroup.
+        let is_own_daemon = self.daemon.is_some();
+        if let Some(cgroup) = instance_cgroup(&launch.cgroups).filter(|_| is_own_daemon) {
             command = command.args(["--cgroup-parent".as_ref(), cgroup.as_os_str()]);
         }
         if let Some(memory) = launch.memory {
@@ -178,7 +181,7 @@ impl Prepared for Images {
         command.leftovers = Leftovers {
             deletion: Some(Box::new(delete)),
             directory: None,
-            cgroups: stray_cgroups(&launch.limits),
+            cgroups: peer_cgroups(&launch.cgroups),
         };
         Ok(command
             .args([&self.image])
@@ -187,43 +190,43 @@ impl Prepared for Images {
     }
 }
 
-/// The command by which the client tells whether its daemon can be reached.
+/// A command of the client that succeeds if the client can reach its daemon.
 fn daemon_version(client: &Client) -> CommandLine {
     client
         .command()
         .args(["version", "--format", "{{.Server.Version}}"])
 }
 
-/// Starts a daemon of the run's own in `mounts`.
+/// Starts a daemon for the run, in the mount namespace `mounts`.
 fn start_daemon(
     client: &Client,
     mounts: MountNamespace,
-    setup: &Setup,
+    context: &PrepareContext,
 ) -> Result<Daemon, Unavailable> {
     let mut command = CommandLine::new(DAEMON.path()?)
         .args(ADDRESS)
         .args(["--exec-root", "/run/docker"])
         .args(["--pidfile", "/run/docker.pid", "--data-root"])
-        .args([setup.directory.join("data")])
+        .args([context.directory.join("data")])
         .args(["--bridge=none", "--iptables=false", "--ip6tables=false"])
         .args(["--ip-masq=false", "--storage-driver=overlay2"])
         .args(["--exec-opt", "native.cgroupdriver=cgroupfs"]);
     command.environment = client_environment();
     command.mounts = Some(mounts);
-    Daemon::start("dockerd", &command, &daemon_version(client), setup)
+    Daemon::start("dockerd", &command, &daemon_version(client), context)
 }
 
-/// Runs a command of the client's: its output, or what it complained about.
+/// Runs a command of the client, and returns the client's output or its last error line.
 fn ask(client: &Client, arguments: &[&str]) -> Result<String, String> {
-    let answer = bounded_command::run(&client.command().args(arguments), PATIENCE)
+    let output = bounded_command::run(&client.command().args(arguments), IMAGE_LIMIT)
         .map_err(|error| error.to_string())?;
-    if answer.succeeded() {
-        Ok(answer.stdout)
+    if output.succeeded() {
+        Ok(output.stdout)
     } else {
         let command = arguments.first().unwrap_or(&"");
         Err(format!(
             "docker {command} failed: {}",
-            answer.last_error_line()
+            output.last_error_line()
         ))
     }
 }
@@ -236,7 +239,7 @@ fn make_image(client: &Client, layer: &Path, name: &str) -> Result<(), String> {
         .args(["--directory".as_ref(), layer.as_os_str()])
         .args(["."]);
     pack.environment = client_environment();
-    let packed = bounded_command::run(&pack, PATIENCE).map_err(|error| error.to_string())?;
+    let packed = bounded_command::run(&pack, IMAGE_LIMIT).map_err(|error| error.to_string())?;
     if !packed.succeeded() {
         return Err(format!(
             "cannot pack the image: {}",
@@ -247,9 +250,9 @@ fn make_image(client: &Client, layer: &Path, name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Removes the containers and images of runs that were killed from a daemon that outlived them.
+/// Removes the containers and images of killed runs from a daemon that outlived these runs.
 fn sweep(client: &Client) {
-    let dead = |name: &str| {
+    let is_left_over = |name: &str| {
         let session = name.rsplit_once('.').map_or(name, |(session, _)| session);
         SessionName::parse(session).is_some_and(|session| !session.is_alive())
     };
@@ -259,8 +262,8 @@ fn sweep(client: &Client) {
     ];
     for (list, remove) in lists {
         let names = ask(client, list).unwrap_or_default();
-        for name in names.lines().filter(|name| dead(name)) {
-            // What can't be removed is in use, and nothing that this run needs.
+        for name in names.lines().filter(|name| is_left_over(name)) {
+            // A name that can't be removed is in use. This run doesn't need the name.
             let _ = ask(client, &[remove, "--force", name]);
         }
     }

@@ -1,5 +1,5 @@
-//! What the adapters of container runtimes share: the directory that is the root, what is bound
-//! into it, and the cgroups and mounts around an instance.
+//! What the adapters of container runtimes share: the directory that becomes the root, the files
+//! that are bound into the root, and the cgroups and mounts around an instance.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -13,28 +13,34 @@ use isobench_reports::model::TargetFamily;
 use crate::host::accounting::{counterparts, path_in_hierarchy};
 use crate::host::mounts::MountNamespace;
 use crate::targets::prepare::place_program;
-use crate::targets::{Launch, Place, TargetInfo};
+use crate::targets::{InsidePath, Launch, TargetInfo};
 
-/// Where the disk file is bound to.
+/// The path inside at which the disk file is bound.
 pub const DISK: &str = "/disk";
-/// Where the directory for files is bound to.
+/// The path inside at which the directory for files is bound.
 pub const FILES: &str = "/files";
 
-/// A container runtime that binds the disk file and the directory for files into its root.
-pub fn binding_peer(name: &'static str, description: &'static str) -> TargetInfo {
+/// What differs with every peer whose seccomp filter libseccomp compiles.
+pub const LIBSECCOMP_DIFFERENCE: &str = "libseccomp compiles the seccomp filter at each start, \
+    from \
+    the same policy; the filter compares 64 bits of an argument";
+
+/// The description of a container runtime that binds the disk file and the directory for files into
+/// its root.
+pub fn container_peer(name: &'static str, description: &'static str) -> TargetInfo {
     TargetInfo {
-        disk: Place::At(DISK),
-        files: Some(Place::At(FILES)),
+        disk: InsidePath::At(DISK),
+        files: Some(InsidePath::At(FILES)),
         ..TargetInfo::peer(TargetFamily::Container, name, description)
     }
 }
 
-/// Numbers the instances of one prepared peer.
+/// Gives numbers to the instances of one prepared peer.
 #[derive(Debug, Default)]
-pub struct Counter(Cell<u64>);
+pub struct InstanceCounter(Cell<u64>);
 
-impl Counter {
-    /// A number that no earlier call gave.
+impl InstanceCounter {
+    /// The next number, which no earlier call returned.
     pub fn next(&self) -> u64 {
         let number = self.0.get();
         self.0.set(number + 1);
@@ -42,8 +48,8 @@ impl Counter {
     }
 }
 
-/// Puts `program` into the directory `layer` below `directory`, with mount points, and lets the
-/// container's root, another user, get there.
+/// Makes the directory `layer` in `directory`, with `program` and mount points inside. The
+/// container's root, which is another user on the host, may enter both directories.
 pub fn make_layer(program: &Path, directory: &Path, mount_points: &[&str]) -> io::Result<PathBuf> {
     let layer = directory.join("layer");
     place_program(program, &layer)?;
@@ -57,50 +63,52 @@ pub fn make_layer(program: &Path, directory: &Path, mount_points: &[&str]) -> io
     Ok(layer)
 }
 
-/// A mount namespace for runtimes, without what [`hidden_places`] names.
+/// A mount namespace for runtimes, in which [`hidden_directories`] are covered.
 pub fn runtime_mounts() -> io::Result<MountNamespace> {
-    MountNamespace::new(hidden_places())
+    MountNamespace::new(hidden_directories())
 }
 
-/// `/run`, so that nothing of the host's is found or left there; and the second cgroup hierarchy of a
-/// hybrid host, which crun 1.8 refuses and which holds nothing that is measured.
-pub fn hidden_places() -> Vec<PathBuf> {
+/// The directories that runtimes must not see. A runtime must neither find the host's files in
+/// `/run` nor leave files there. On a hybrid host, crun 1.8 refuses the second cgroup hierarchy, in
+/// which nothing is measured.
+pub fn hidden_directories() -> Vec<PathBuf> {
     let unified = Path::new("/sys/fs/cgroup/unified");
     let mut hidden = vec![PathBuf::from("/run")];
     hidden.extend(unified.is_dir().then(|| unified.to_owned()));
     hidden
 }
 
-/// The instance's cgroup, in which a runtime makes its own: its place in the hierarchies.
-pub fn instance_cgroup(limits: &[PathBuf]) -> Option<PathBuf> {
-    path_in_hierarchy(limits.first()?.parent()?)
+/// The path in its hierarchy of the instance's cgroup, in which a runtime makes cgroups of its own.
+/// `cgroups` are those of the launch.
+pub fn instance_cgroup(cgroups: &[PathBuf]) -> Option<PathBuf> {
+    path_in_hierarchy(cgroups.first()?.parent()?)
 }
 
-/// The cgroups that a runtime makes for an instance outside of its accounting group, which holds
-/// `limits`.
-pub fn stray_cgroups(limits: &[PathBuf]) -> Vec<PathBuf> {
-    let instance = limits.first().and_then(|limits| limits.parent());
+/// The cgroups that a runtime makes for an instance outside of the instance's own cgroup. `cgroups`
+/// are those of the launch.
+pub fn peer_cgroups(cgroups: &[PathBuf]) -> Vec<PathBuf> {
+    let instance = cgroups.first().and_then(|directory| directory.parent());
     instance.map_or_else(Vec::new, counterparts)
 }
 
-/// What is bound into an instance, with the place inside: the disk file, the directory for files.
+/// The disk file and the directory for files of a launch, each with its path inside.
 pub fn binds<'a>(launch: &Launch<'a>) -> impl Iterator<Item = (&'a Path, &'static str)> {
     let binds = [(launch.disk, DISK), (launch.files, FILES)];
     binds
         .into_iter()
-        .filter_map(|(source, place)| Some((source?, place)))
+        .filter_map(|(source, inside)| Some((source?, inside)))
 }
 
-/// What is bound and its place inside, as options of several runtimes have it. Neither path holds a
-/// colon: the command checks the user's, and the run's own has none.
-pub fn bind_option((source, place): (&Path, &str)) -> PathBuf {
+/// A bind as an option of several runtimes, `SOURCE:INSIDE`. Neither path contains a colon: the
+/// command checks the user's path, and the run's own paths have none.
+pub fn bind_option((source, inside): (&Path, &str)) -> PathBuf {
     let mut option = source.as_os_str().to_owned();
     option.push(":");
-    option.push(place);
+    option.push(inside);
     option.into()
 }
 
-/// `text` for an interface that takes nothing but UTF-8.
+/// Converts `text` for an interface that takes only UTF-8.
 pub fn utf8(text: &OsStr) -> io::Result<String> {
     text.to_str().map(str::to_owned).ok_or_else(|| {
         let what = format!("{} is not UTF-8", text.display());

@@ -1,4 +1,4 @@
-//! LXC's `lxc-execute`: one program in a container described by a file of its own language.
+//! LXC's `lxc-execute`: one program in a container, which a file in LXC's own language describes.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use isobench_container::{FIRST_HOST_ID, ID_COUNT};
 
 use super::instance::{
-    Counter, binding_peer, binds, hidden_places, instance_cgroup, make_layer, stray_cgroups, utf8,
+    InstanceCounter, LIBSECCOMP_DIFFERENCE, binds, container_peer, hidden_directories,
+    instance_cgroup, make_layer, peer_cgroups, utf8,
 };
 use super::oci_config;
 use super::program::{Program, Source, needs_root};
@@ -17,14 +18,17 @@ use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::prepare::inside_path;
-use crate::targets::{Launch, PrepareError, Prepared, Presence, Setup, Target, TargetInfo};
+use crate::targets::{
+    Availability, Launch, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
+};
 
 const PROGRAM: Program = Program {
     name: "lxc-execute",
     source: Source::Debian("lxc"),
 };
-/// Hierarchies of cgroups v1 that LXC finds. In the others, cpuset above all, a new group must be
-/// filled in before a process may join, and LXC does that only where it chooses the place.
+/// The hierarchies of cgroups v1 that LXC may see. In some of the others, such as cpuset, a new
+/// group needs values before a process may join. LXC sets these values only in directories of its
+/// own choice.
 const HIERARCHIES: [&str; 3] = ["memory", "pids", "devices"];
 
 /// The target `lxc`.
@@ -37,12 +41,15 @@ impl Lxc {
                            namespaces and seccomp policy.";
         Self(TargetInfo {
             differences: &[
-                "a directory as root, which its root, another user, can't write to: no overlayfs",
-                "a cgroup for its monitor in addition; of cgroups v1 it finds memory, pids and devices alone, as it can't fill in a cpuset",
-                "the seccomp filter is compiled from the same policy at each start, by libseccomp, which compares 64 bits of an argument",
-                "the program's environment has what LXC adds",
+                "a directory as root, to which root inside, another user, can't write: no \
+                 overlayfs",
+                "a second cgroup for LXC's monitor; of cgroups v1 LXC uses memory, pids and \
+                 devices \
+                 alone, because it can't set up a cpuset",
+                LIBSECCOMP_DIFFERENCE,
+                "LXC adds variables to the program's environment",
             ],
-            ..binding_peer("lxc", description)
+            ..container_peer("lxc", description)
         })
     }
 }
@@ -52,14 +59,14 @@ impl Target for Lxc {
         &self.0
     }
 
-    fn presence(&self, host: &HostReport) -> Presence {
-        PROGRAM.presence(|_| needs_root(self.0.name, host))
+    fn availability(&self, host: &HostReport) -> Availability {
+        PROGRAM.availability(|_| needs_root(self.0.name, host))
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = setup.program(self.0.name)?;
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        let program = context.program(self.0.name)?;
         let lxc_execute = PROGRAM.path()?;
-        let containers = setup.files(|directory| {
+        let containers = context.files(|directory| {
             let (state, profile) = (directory.join("state"), directory.join("seccomp.policy"));
             fs::create_dir(&state)?;
             fs::write(&profile, policy()?)?;
@@ -70,38 +77,38 @@ impl Target for Lxc {
                 state,
                 profile,
                 mounts: mounts()?,
-                instances: Counter::default(),
+                instances: InstanceCounter::default(),
             })
         })?;
         Ok(Box::new(containers))
     }
 }
 
-/// A mount namespace with those hierarchies of cgroups v1 that LXC can use.
+/// A mount namespace that has only those hierarchies of cgroups v1 that LXC can use.
 fn mounts() -> io::Result<MountNamespace> {
-    let is_other = |mount: &PathBuf| {
+    let is_unusable = |mount: &PathBuf| {
         let name = mount.file_name().unwrap_or_default();
-        // cgroups v2 alone are mounted on the directory itself.
-        name != "cgroup" && HIERARCHIES.iter().all(|kept| name != *kept)
+        // Only cgroups v2 are mounted at /sys/fs/cgroup itself.
+        name != "cgroup" && HIERARCHIES.iter().all(|usable| name != *usable)
     };
-    let mut hidden = hidden_places();
-    hidden.extend(hierarchies().into_iter().filter(is_other));
+    let mut hidden = hidden_directories();
+    hidden.extend(hierarchies().into_iter().filter(is_unusable));
     hidden.sort();
     hidden.dedup();
     MountNamespace::new(hidden)
 }
 
-/// Starts instances in the layer.
+/// A prepared LXC, whose instances have the directory `layer` as root.
 #[derive(Debug)]
 struct Containers {
     lxc_execute: PathBuf,
     directory: PathBuf,
     layer: PathBuf,
     state: PathBuf,
-    /// The system-call policy in LXC's language.
+    /// The file with the seccomp policy in LXC's language.
     profile: PathBuf,
     mounts: MountNamespace,
-    instances: Counter,
+    instances: InstanceCounter,
 }
 
 impl Prepared for Containers {
@@ -116,14 +123,14 @@ impl Prepared for Containers {
             .args(["--name", &name, "--lxcpath"])
             .args([&self.state])
             .args(["--rcfile".as_ref(), file.as_os_str()]);
-        // Where LXC finds newuidmap it asks that for ids, which gives root none; without newuidmap
-        // LXC writes the map itself.
+        // If LXC finds newuidmap, it asks that program for ids, and root gets none. This PATH hides
+        // newuidmap, so LXC writes the map itself.
         command.environment = vec!["PATH=/".into()];
         command.mounts = Some(self.mounts.clone());
         command.leftovers = Leftovers {
             deletion: None,
             directory: Some(directory),
-            cgroups: stray_cgroups(&launch.limits),
+            cgroups: peer_cgroups(&launch.cgroups),
         };
         Ok(command
             .args(["--"])
@@ -132,7 +139,7 @@ impl Prepared for Containers {
     }
 }
 
-/// lxc.container.conf(5)
+/// The configuration of one instance (lxc.container.conf(5)).
 fn config(launch: &Launch, layer: &Path, policy: &Path) -> io::Result<String> {
     let path = |path: &Path| utf8(path.as_os_str());
     let mut lines = vec![
@@ -153,7 +160,7 @@ fn config(launch: &Launch, layer: &Path, policy: &Path) -> io::Result<String> {
         "console.path = none",
     ];
     lines.extend(fixed.map(str::to_owned));
-    if let Some(cgroup) = instance_cgroup(&launch.limits) {
+    if let Some(cgroup) = instance_cgroup(&launch.cgroups) {
         let cgroup = path(&cgroup)?;
         let cgroup = cgroup.trim_start_matches('/');
         for (key, child) in [
@@ -168,7 +175,7 @@ fn config(launch: &Launch, layer: &Path, policy: &Path) -> io::Result<String> {
         lines.push(format!("environment = {}", utf8(variable)?));
     }
     for (source, place) in binds(launch) {
-        // As in fstab(5).
+        // A space is written as in fstab(5).
         let source = path(source)?.replace(' ', "\\040");
         let point = place.trim_start_matches('/');
         lines.push(format!("mount.entry = {source} {point} none bind 0 0"));
@@ -180,7 +187,8 @@ fn config(launch: &Launch, layer: &Path, policy: &Path) -> io::Result<String> {
     }))
 }
 
-/// The container's policy in LXC's language, version 2: a rule a line, of which one must hold.
+/// The container's seccomp policy in LXC's language, version 2. Each line is a rule, and a call
+/// runs if one rule allows the call.
 fn policy() -> io::Result<String> {
     let mut text = format!("2\nallowlist errno {}\n[x86_64]\n", libc::EPERM);
     for rule in oci_config::rules().map_err(io::Error::other)? {

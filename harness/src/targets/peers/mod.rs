@@ -1,8 +1,8 @@
 //! Peers: runtimes that people use, as reference points beside isobench's own rungs.
 //!
-//! Each peer gets what isobench's container gets as far as the peer's interface allows; what differs
-//! is listed in [`TargetInfo::differences`](super::TargetInfo::differences). A peer is one file with
-//! a [`Target`] and a [`Prepared`](super::Prepared), and one line in [`all`].
+//! Each peer gets what isobench's container gets, as far as the peer's interface allows.
+//! [`TargetInfo::differences`](super::TargetInfo::differences) lists what differs. A peer is one
+//! file with a [`Target`] and a [`Prepared`](super::Prepared), and one line in [`all`].
 
 mod bwrap;
 mod containerd;
@@ -23,7 +23,7 @@ use crate::host::programs::Programs;
 
 pub use daemon::Daemons;
 
-/// All peers, those that start fast first.
+/// All peers, the fast ones first.
 pub(super) fn all(programs: &Programs, daemons: Daemons) -> Vec<Box<dyn Target>> {
     let init = &programs.workload;
     vec![

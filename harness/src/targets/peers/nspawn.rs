@@ -1,5 +1,5 @@
-//! systemd-nspawn: systemd's containers, made for whole operating systems; here without systemd's
-//! services.
+//! systemd-nspawn: systemd's containers, which are made for whole operating systems. isobench uses
+//! them without systemd's services.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,20 +7,22 @@ use std::path::PathBuf;
 use isobench_container::{FIRST_HOST_ID, ID_COUNT};
 
 use super::instance::{
-    Counter, bind_option, binding_peer, binds, make_layer, runtime_mounts, stray_cgroups,
+    InstanceCounter, bind_option, binds, container_peer, make_layer, peer_cgroups, runtime_mounts,
 };
 use super::program::{Program, Source, needs_root, path_variable};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::prepare::inside_path;
-use crate::targets::{Launch, Pace, PrepareError, Prepared, Presence, Setup, Target, TargetInfo};
+use crate::targets::{
+    Availability, Launch, Pace, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
+};
 
 const PROGRAM: Program = Program {
     name: "systemd-nspawn",
     source: Source::Debian("systemd-container"),
 };
-/// The directories of an operating system, which nspawn insists on.
+/// The directories of an operating system, without which nspawn refuses to start.
 const DIRECTORIES: [&str; 9] = [
     "proc", "dev", "sys", "usr", "etc", "run", "tmp", "var", "root",
 ];
@@ -36,13 +38,14 @@ impl Nspawn {
         Self(TargetInfo {
             pace: Pace::Slow,
             differences: &[
-                "a read-only directory as root, with the empty directories of an operating system, /usr among them: no overlayfs",
+                "a read-only directory as root, with the empty directories of an operating \
+                 system: no overlayfs",
                 "/sys, /run and more are mounted; the loopback interface is up",
-                "no cgroup of its own (--keep-unit, --register=no: systemd is not asked)",
-                "its own list of system calls",
-                "the program's environment has what nspawn adds, PATH among it",
+                "no cgroup of its own (--keep-unit, --register=no: systemd is not involved)",
+                "nspawn's own list of allowed system calls",
+                "nspawn adds variables to the program's environment, such as PATH",
             ],
-            ..binding_peer("systemd-nspawn", description)
+            ..container_peer("systemd-nspawn", description)
         })
     }
 }
@@ -52,28 +55,28 @@ impl Target for Nspawn {
         &self.0
     }
 
-    fn presence(&self, host: &HostReport) -> Presence {
-        PROGRAM.presence(|_| needs_root(self.0.name, host))
+    fn availability(&self, host: &HostReport) -> Availability {
+        PROGRAM.availability(|_| needs_root(self.0.name, host))
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = setup.program(self.0.name)?;
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        let program = context.program(self.0.name)?;
         Ok(Box::new(Machine {
             nspawn: PROGRAM.path()?,
-            layer: setup.files(|directory| make_layer(program, directory, &DIRECTORIES))?,
-            mounts: setup.files(|_| runtime_mounts())?,
-            instances: Counter::default(),
+            layer: context.files(|directory| make_layer(program, directory, &DIRECTORIES))?,
+            mounts: context.files(|_| runtime_mounts())?,
+            instances: InstanceCounter::default(),
         }))
     }
 }
 
-/// Starts instances in the layer.
+/// A prepared nspawn, whose instances have the directory `layer` as root.
 #[derive(Debug)]
 struct Machine {
     nspawn: PathBuf,
     layer: PathBuf,
     mounts: MountNamespace,
-    instances: Counter,
+    instances: InstanceCounter,
 }
 
 impl Prepared for Machine {
@@ -92,7 +95,7 @@ impl Prepared for Machine {
         command.environment = path_variable();
         command.mounts = Some(self.mounts.clone());
         command.leftovers = Leftovers {
-            cgroups: stray_cgroups(&launch.limits),
+            cgroups: peer_cgroups(&launch.cgroups),
             ..Leftovers::default()
         };
         for variable in &launch.environment {

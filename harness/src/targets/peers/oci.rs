@@ -1,8 +1,8 @@
-//! The OCI runtimes: one adapter, since they share a command line and a `config.json`.
+//! The OCI runtimes. They have one adapter, because they share a command line and a `config.json`.
 //!
-//! Each instance is a *bundle* of its own, a directory with its `config.json`, written ahead of any
-//! timing; the root file system is one for all. The runtime's state is kept in the target's
-//! directory, and goes with it.
+//! Each instance has a *bundle* of its own, a directory with a `config.json` that is written before
+//! the clock starts. All instances share one root file system. The runtime keeps its state in the
+//! target's directory, which the run removes.
 
 use std::fs;
 use std::io;
@@ -10,30 +10,35 @@ use std::path::PathBuf;
 
 use isobench_reports::model::TargetFamily;
 
-use super::instance::{Counter, binding_peer, make_layer, runtime_mounts, stray_cgroups};
+use super::instance::{
+    InstanceCounter, LIBSECCOMP_DIFFERENCE, container_peer, make_layer, peer_cgroups,
+    runtime_mounts,
+};
 use super::oci_config::{self, PathVariable};
 use super::program::{Program, Source, needs_root, path_variable};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::{
-    Launch, MemoryLimit, Pace, PrepareError, Prepared, Presence, Setup, Target, TargetInfo,
+    Availability, Launch, MemoryLimit, Pace, PrepareContext, PrepareError, Prepared, Target,
+    TargetInfo,
 };
 
-/// What differs with every runtime that keeps to the `config.json`.
+/// The differences of every runtime that follows the `config.json`.
 macro_rules! differences {
     ($($own:literal),* $(,)?) => {
         &[
             "a read-only directory as root: no overlayfs",
-            "the program is PID 1: nobody in the container forwards signals and reaps orphans",
-            "a cgroup in every hierarchy of cgroups v1, where isobench has memory and pids; the second hierarchy of a hybrid host is hidden from it",
-            "the seccomp filter is compiled from the same policy at each start, by libseccomp, which compares 64 bits of an argument",
+            "the program is PID 1: no process in the container forwards signals and reaps orphans",
+            "a cgroup in every hierarchy of cgroups v1, while isobench uses memory and pids alone; \
+             the second hierarchy of a hybrid host is hidden from the runtime",
+            LIBSECCOMP_DIFFERENCE,
             $($own),*
         ]
     };
 }
 
-/// What brings a youki that can be compared; Debian has no package of it.
+/// How the user gets a youki that can be compared. Debian has no package of youki.
 const YOUKI: &str =
     "install Debian's package `libseccomp-dev`, then: cargo install youki --features v1,seccomp";
 
@@ -42,91 +47,98 @@ const YOUKI: &str =
 pub struct Runtime {
     info: TargetInfo,
     program: Program,
-    manner: Manner,
+    options: RuntimeOptions,
 }
 
 /// How a runtime is called.
 #[derive(Debug, Clone, Copy)]
-struct Manner {
-    /// Flags before the command.
+struct RuntimeOptions {
+    /// The flags before the subcommand.
     flags: &'static [&'static str],
-    /// What the program's environment must have.
+    /// Whether the program's environment needs a `PATH`.
     path: PathVariable,
     /// Whether the runtime starts with `SIGCHLD` blocked.
     sigchld: Sigchld,
 }
 
-/// How a runtime finds `SIGCHLD` when it starts.
+/// The state of `SIGCHLD` when a runtime starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sigchld {
-    /// As every program does.
-    Usual,
-    /// Blocked, so that a signal which comes before the runtime listens is kept.
+    /// The signal isn't blocked.
+    Unblocked,
+    /// The signal is blocked: the kernel keeps a signal that comes before the runtime waits for it.
     Blocked,
 }
 
-impl Manner {
-    const USUAL: Self = Self {
+impl RuntimeOptions {
+    const DEFAULT: Self = Self {
         flags: &[],
         path: PathVariable::AsGiven,
-        sigchld: Sigchld::Usual,
+        sigchld: Sigchld::Unblocked,
     };
 }
 
-/// The runtime under podman, in C.
+/// podman's runtime, written in C.
 pub fn crun() -> Runtime {
     Runtime::new(
         "crun",
         Source::Debian("crun"),
-        "crun, podman's runtime: an OCI bundle with the container's namespaces, mounts and seccomp policy.",
+        "crun, podman's runtime: an OCI bundle with the container's namespaces, mounts and \
+         seccomp policy.",
         differences!["the loopback interface is up"],
     )
 }
 
-/// The runtime under docker and containerd, in Go.
+/// The runtime of docker and containerd, written in Go.
 pub fn runc() -> Runtime {
     Runtime::new(
         "runc",
         Source::Debian("runc"),
-        "runc, docker's runtime: an OCI bundle with the container's namespaces, mounts and seccomp policy.",
+        "runc, docker's runtime: an OCI bundle with the container's namespaces, mounts and \
+         seccomp policy.",
         differences!["the loopback interface is up"],
     )
 }
 
-/// A runtime in Rust. It misses the end of a program that is over before youki listens for `SIGCHLD`:
-/// 10 starts of 25 hung.
+/// A runtime written in Rust. youki 0.7 misses the end of a program that ends before youki waits
+/// for `SIGCHLD`: 10 starts of 25 hung.
 pub fn youki() -> Runtime {
-    let usual = Runtime::new(
+    let runtime = Runtime::new(
         "youki",
         Source::Elsewhere(YOUKI),
-        "youki, a runtime in Rust: an OCI bundle with the container's namespaces, mounts and seccomp policy.",
+        "youki, a runtime in Rust: an OCI bundle with the container's namespaces, mounts and \
+         seccomp policy.",
         differences![
-            "the program's environment has a PATH, which youki insists on",
-            "built without its feature `seccomp`, which it doesn't tell, it filters no system calls",
-            "started with SIGCHLD blocked: youki 0.7 misses the end of a program that is over too soon, and hangs",
+            "the program's environment has a PATH, without which youki refuses to start",
+            "a youki that was built without its feature `seccomp` filters no system calls, and \
+             doesn't say so",
+            "youki starts with SIGCHLD blocked: youki 0.7 misses the end of a program that ends \
+             too soon, and hangs",
         ],
     );
     Runtime {
-        manner: Manner {
+        options: RuntimeOptions {
             path: PathVariable::Added,
             sigchld: Sigchld::Blocked,
-            ..Manner::USUAL
+            ..RuntimeOptions::DEFAULT
         },
-        ..usual
+        ..runtime
     }
 }
 
-/// gVisor. Told to ignore cgroups, it ignores a limit of memory too.
+/// gVisor's runtime. With `--ignore-cgroups`, runsc also ignores a memory limit.
 pub fn runsc() -> Runtime {
-    let usual = Runtime::new(
+    let runtime = Runtime::new(
         "runsc",
         Source::Debian("runsc"),
         "gVisor's runsc: a kernel in user space serves every system call of the program.",
         &[
-            "a kernel of its own in user space; system calls reach it by ptrace, its slowest platform, which runs everywhere",
-            "no system-call policy: gVisor 2022 reads one only if told to, and then refuses threads",
-            "no cgroup of its own (--ignore-cgroups: its Debian build fails on a hybrid host)",
-            "a read-only directory as root, served by a second process: no overlayfs",
+            "a kernel of its own in user space; system calls reach that kernel by ptrace, the \
+             slowest platform of gVisor, which runs everywhere",
+            "no system-call policy: gVisor 2022 reads a policy only with a flag, and then refuses \
+             threads",
+            "no cgroup of its own (--ignore-cgroups: Debian's build fails on a hybrid host)",
+            "a read-only directory as root, which a second process serves: no overlayfs",
         ],
     );
     Runtime {
@@ -134,13 +146,13 @@ pub fn runsc() -> Runtime {
             family: TargetFamily::UserSpaceKernel,
             pace: Pace::Slow,
             memory_limit: None,
-            ..usual.info
+            ..runtime.info
         },
-        manner: Manner {
+        options: RuntimeOptions {
             flags: &["--ignore-cgroups", "--network=none", "--platform=ptrace"],
-            ..Manner::USUAL
+            ..RuntimeOptions::DEFAULT
         },
-        ..usual
+        ..runtime
     }
 }
 
@@ -155,10 +167,10 @@ impl Runtime {
             info: TargetInfo {
                 differences,
                 memory_limit: Some(MemoryLimit::Cgroup),
-                ..binding_peer(name, description)
+                ..container_peer(name, description)
             },
             program: Program { name, source },
-            manner: Manner::USUAL,
+            options: RuntimeOptions::DEFAULT,
         }
     }
 }
@@ -168,48 +180,49 @@ impl Target for Runtime {
         &self.info
     }
 
-    fn presence(&self, host: &HostReport) -> Presence {
-        self.program.presence(|_| needs_root(self.info.name, host))
+    fn availability(&self, host: &HostReport) -> Availability {
+        self.program
+            .availability(|_| needs_root(self.info.name, host))
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = setup.program(self.info.name)?;
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        let program = context.program(self.info.name)?;
         let runtime = self.program.path()?;
-        let bundles = setup.files(|directory| {
+        let bundles = context.files(|directory| {
             let state = directory.join("state");
             fs::create_dir(&state)?;
             Ok(Bundles {
                 runtime,
-                manner: self.manner,
+                options: self.options,
                 layer: make_layer(program, directory, &["proc", "dev"])?,
                 directory: directory.to_owned(),
                 state,
                 mounts: runtime_mounts()?,
-                instances: Counter::default(),
+                instances: InstanceCounter::default(),
             })
         })?;
         Ok(Box::new(bundles))
     }
 }
 
-/// Starts instances, each of a bundle of its own.
+/// A prepared runtime, which starts each instance from a bundle of its own.
 #[derive(Debug)]
 struct Bundles {
     runtime: PathBuf,
-    manner: Manner,
+    options: RuntimeOptions,
     directory: PathBuf,
     layer: PathBuf,
     state: PathBuf,
     mounts: MountNamespace,
-    instances: Counter,
+    instances: InstanceCounter,
 }
 
 impl Bundles {
-    /// The runtime with its state, up to its command.
+    /// The runtime's command line without a subcommand.
     fn base(&self) -> CommandLine {
         let mut command = CommandLine::new(&self.runtime)
             .args(["--root".as_ref(), self.state.as_os_str()])
-            .args(self.manner.flags);
+            .args(self.options.flags);
         command.environment = path_variable();
         command.mounts = Some(self.mounts.clone());
         command
@@ -222,7 +235,7 @@ impl Prepared for Bundles {
         let id = format!("isobench-{number}");
         let bundle = self.directory.join(format!("bundle-{number}"));
         fs::create_dir(&bundle)?;
-        oci_config::config(launch, &self.layer, self.manner.path)?
+        oci_config::config(launch, &self.layer, self.options.path)?
             .save(bundle.join("config.json"))
             .map_err(io::Error::other)?;
         let delete = self.base().args(["delete", "--force", &id]);
@@ -231,11 +244,11 @@ impl Prepared for Bundles {
             .args(["run", "--bundle"])
             .args([&bundle])
             .args([&id]);
-        command.blocks_sigchld = self.manner.sigchld == Sigchld::Blocked;
+        command.blocks_sigchld = self.options.sigchld == Sigchld::Blocked;
         command.leftovers = Leftovers {
             deletion: Some(Box::new(delete)),
             directory: Some(bundle),
-            cgroups: stray_cgroups(&launch.limits),
+            cgroups: peer_cgroups(&launch.cgroups),
         };
         Ok(command)
     }

@@ -1,5 +1,6 @@
-//! The `config.json` that gives an OCI runtime what isobench's container has: the same namespaces and ids, /proc and /dev,
-//! no capabilities, no new privileges, the same system calls, and a cgroup in the instance's group.
+//! The `config.json` that gives a container of an OCI runtime what isobench's container has: the
+//! same namespaces and ids, /proc and /dev, no capabilities, no new privileges, the same system
+//! calls, and a cgroup in the instance's group.
 
 use std::collections::HashSet;
 use std::fs;
@@ -34,12 +35,12 @@ const NAMESPACES: [LinuxNamespaceType; 7] = [
     LinuxNamespaceType::Network,
 ];
 
-/// What the program's environment holds beside the variables of its launch.
+/// Whether the program's environment gets a `PATH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathVariable {
-    /// Nothing.
+    /// The environment is the launch's, with or without a `PATH`.
     AsGiven,
-    /// A `PATH`, unless the launch has one.
+    /// A `PATH` is added if the launch's environment has none.
     Added,
 }
 
@@ -68,7 +69,7 @@ fn linux(launch: &Launch) -> Result<Linux, OciSpecError> {
         .seccomp(seccomp()?)
         .masked_paths(Vec::new())
         .readonly_paths(Vec::new());
-    if let Some(cgroup) = launch.limits.first().and_then(|l| path_in_hierarchy(l)) {
+    if let Some(cgroup) = launch.cgroups.first().and_then(|l| path_in_hierarchy(l)) {
         linux = linux.cgroups_path(cgroup);
     }
     let mut resources = LinuxResourcesBuilder::default();
@@ -127,7 +128,8 @@ fn ids() -> Result<LinuxIdMapping, OciSpecError> {
         .build()
 }
 
-/// /proc and /dev, whose few devices every runtime adds by itself, and what is bound.
+/// The mounts of /proc and /dev, and the binds of the launch. Every runtime itself adds the devices
+/// of /dev.
 fn mounts(launch: &Launch) -> Result<Vec<Mount>, OciSpecError> {
     let mount = |destination: &str, kind: &str, source: PathBuf, options: &[&str]| {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
@@ -149,13 +151,13 @@ fn mounts(launch: &Launch) -> Result<Vec<Mount>, OciSpecError> {
     Ok(mounts)
 }
 
-/// Writes the container's policy to `path`, in the form that engines take it.
+/// Writes the container's seccomp policy to `path`, in the form that engines read.
 pub fn save_policy(path: &Path) -> io::Result<()> {
     let policy = seccomp().map_err(io::Error::other)?;
     fs::write(path, serde_json::to_vec(&policy)?)
 }
 
-/// The container's policy, for libseccomp to compile.
+/// The container's seccomp policy, which libseccomp compiles.
 fn seccomp() -> Result<LinuxSeccomp, OciSpecError> {
     LinuxSeccompBuilder::default()
         .default_action(LinuxSeccompAction::ScmpActErrno)
@@ -165,7 +167,8 @@ fn seccomp() -> Result<LinuxSeccomp, OciSpecError> {
         .build()
 }
 
-/// The policy's rules; what none of them allows fails with `EPERM`. Each has one condition at most.
+/// The policy's rules. A call that no rule allows fails with `EPERM`. A rule has at most one
+/// condition.
 pub fn rules() -> Result<Vec<LinuxSyscall>, OciSpecError> {
     let mut rules = vec![
         rule(names(ALLOWED), None)?,
@@ -183,7 +186,7 @@ pub fn rules() -> Result<Vec<LinuxSyscall>, OciSpecError> {
     Ok(rules)
 }
 
-/// Allows the calls `names`, under a condition if there is one.
+/// A rule that allows the calls `names`, under `condition` if there is one.
 fn rule(
     names: Vec<String>,
     condition: Option<LinuxSeccompArg>,
@@ -204,8 +207,9 @@ fn names(calls: &[libc::c_long]) -> Vec<String> {
     known.map(|call| call.name().to_owned()).collect()
 }
 
-/// The conditions of which one must hold for the call to run. libseccomp takes one condition on an argument in a rule, so
-/// "neither of two values" is said as below, above, or one of those between.
+/// The conditions for a call. The call runs if one of them holds. A rule of libseccomp has at most
+/// one condition on an argument. So the condition "neither of two values" becomes several: below
+/// both values, above both, or equal to a value between the two.
 fn conditions(rule: ArgumentRule) -> Vec<Result<LinuxSeccompArg, OciSpecError>> {
     use LinuxSeccompOperator::{ScmpCmpEq, ScmpCmpGt, ScmpCmpLt, ScmpCmpMaskedEq, ScmpCmpNe};
     let condition = |argument: u32, operator, value: u32| {

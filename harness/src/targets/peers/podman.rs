@@ -1,5 +1,5 @@
-//! podman: an engine without a daemon, on its own storage in the run's scratch directory, with the
-//! workload's directory as root (`--rootfs`): no image is pulled or made.
+//! podman: an engine without a daemon. Its storage lies in the run's scratch directory. Its
+//! containers have the workload's directory as root (`--rootfs`), so no image is pulled or made.
 
 use std::fs;
 use std::io;
@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use isobench_container::{FIRST_HOST_ID, ID_COUNT};
 
 use super::instance::{
-    Counter, bind_option, binding_peer, binds, instance_cgroup, make_layer, runtime_mounts,
-    stray_cgroups,
+    InstanceCounter, LIBSECCOMP_DIFFERENCE, bind_option, binds, container_peer, instance_cgroup,
+    make_layer, peer_cgroups, runtime_mounts,
 };
 use super::oci_config;
 use super::program::{Program, Source, needs_root, path_variable};
@@ -18,24 +18,26 @@ use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::prepare::inside_path;
 use crate::targets::{
-    Launch, MemoryLimit, Pace, PrepareError, Prepared, Presence, Setup, Target, TargetInfo,
+    Availability, Launch, MemoryLimit, Pace, PrepareContext, PrepareError, Prepared, Target,
+    TargetInfo,
 };
 
 const PROGRAM: Program = Program {
     name: "podman",
     source: Source::Debian("podman"),
 };
-/// Directories of the root: mount points, and homes of the files below.
+/// The directories of the root: mount points, and the directories of [`BOUND_FILES`].
 const DIRECTORIES: [&str; 6] = ["proc", "dev", "sys", "etc", "run", "tmp"];
-/// Files that podman binds its own versions of: its container's root could not make them.
+/// The files over which podman binds files of its own. The container's root could not make these
+/// files.
 const BOUND_FILES: [&str; 4] = [
     "etc/hosts",
     "etc/hostname",
     "etc/resolv.conf",
     "run/.containerenv",
 ];
-/// Where podman keeps what it knows of running containers, in the mount namespace's own /run: the
-/// path may take 50 characters.
+/// The directory for podman's records of running containers, in the mount namespace's own /run.
+/// podman accepts a path of at most 50 characters.
 const STATE: &str = "/run/containers";
 
 /// The target `podman`.
@@ -50,14 +52,17 @@ impl Podman {
             pace: Pace::Slow,
             differences: &[
                 "a read-only directory as root (--rootfs): no image, no overlayfs",
-                "an engine and a monitor beside the runtime, which its memory includes; /sys, /etc/hosts and more are mounted; the loopback interface is up",
-                "a cgroup in every hierarchy of cgroups v1; the second hierarchy of a hybrid host is hidden from it",
-                "the seccomp filter is compiled from the same policy at each start, by libseccomp, which compares 64 bits of an argument",
-                "limits of 1024 open files and processes by setrlimit, since podman would raise them, which takes CAP_SYS_RESOURCE",
-                "its environment has what podman adds, PATH among it",
+                "an engine and a monitor beside the runtime, which the memory figures include; \
+                 /sys, /etc/hosts and more are mounted; the loopback interface is up",
+                "a cgroup in every hierarchy of cgroups v1; the second hierarchy of a hybrid host \
+                 is hidden from podman",
+                LIBSECCOMP_DIFFERENCE,
+                "limits of 1024 open files and processes by setrlimit: without them podman would \
+                 raise the limits, which needs CAP_SYS_RESOURCE",
+                "podman adds variables to the program's environment, such as PATH",
             ],
             memory_limit: Some(MemoryLimit::Cgroup),
-            ..binding_peer("podman", description)
+            ..container_peer("podman", description)
         })
     }
 }
@@ -67,14 +72,14 @@ impl Target for Podman {
         &self.0
     }
 
-    fn presence(&self, host: &HostReport) -> Presence {
-        PROGRAM.presence(|_| needs_root(self.0.name, host))
+    fn availability(&self, host: &HostReport) -> Availability {
+        PROGRAM.availability(|_| needs_root(self.0.name, host))
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = setup.program(self.0.name)?;
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        let program = context.program(self.0.name)?;
         let podman = PROGRAM.path()?;
-        let engine = setup.files(|directory| {
+        let engine = context.files(|directory| {
             let layer = make_layer(program, directory, &DIRECTORIES)?;
             for file in BOUND_FILES {
                 fs::write(layer.join(file), "")?;
@@ -87,27 +92,27 @@ impl Target for Podman {
                 policy,
                 storage: directory.join("storage"),
                 mounts: runtime_mounts()?,
-                instances: Counter::default(),
+                instances: InstanceCounter::default(),
             })
         })?;
         Ok(Box::new(engine))
     }
 }
 
-/// Starts instances in the layer.
+/// A prepared podman, whose instances have the directory `layer` as root.
 #[derive(Debug)]
 struct Engine {
     podman: PathBuf,
     layer: PathBuf,
-    /// The system-call policy.
+    /// The file with the seccomp policy.
     policy: PathBuf,
     storage: PathBuf,
     mounts: MountNamespace,
-    instances: Counter,
+    instances: InstanceCounter,
 }
 
 impl Engine {
-    /// podman on its storage, up to its command.
+    /// podman's command line without a subcommand.
     fn base(&self) -> CommandLine {
         let mut command = CommandLine::new(&self.podman)
             .args(["--root".as_ref(), self.storage.as_os_str()])
@@ -133,7 +138,7 @@ impl Prepared for Engine {
             .args(["--read-only", "--read-only-tmpfs=false"])
             .args(["--ulimit=nofile=1024", "--ulimit=nproc=1024"])
             .args(["--name", &name]);
-        if let Some(cgroup) = instance_cgroup(&launch.limits) {
+        if let Some(cgroup) = instance_cgroup(&launch.cgroups) {
             command = command.args(["--cgroup-parent".as_ref(), cgroup.as_os_str()]);
         }
         if let Some(memory) = launch.memory {
@@ -149,7 +154,7 @@ impl Prepared for Engine {
         command.leftovers = Leftovers {
             deletion: Some(Box::new(delete)),
             directory: None,
-            cgroups: stray_cgroups(&launch.limits),
+            cgroups: peer_cgroups(&launch.cgroups),
         };
         Ok(command
             .args(["--rootfs".as_ref(), self.layer.as_os_str()])

@@ -1,4 +1,4 @@
-//! A peer's program: where it is, and which version.
+//! A peer's program: its path and its version.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use nix::unistd::geteuid;
 use crate::host::facts::{HostReport, Need};
 use crate::instance::bounded_command;
 use crate::instance::command_line::CommandLine;
-use crate::targets::Presence;
+use crate::targets::Availability;
 
-/// How long a peer may take to tell its version.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Bytes of a version that are kept.
+/// How long a program may take to print its version.
+const VERSION_LIMIT: Duration = Duration::from_secs(5);
+/// Characters of a version that are kept.
 const LONGEST_VERSION: usize = 40;
 
 /// A program that a peer needs on the `PATH`.
@@ -29,9 +29,9 @@ pub struct Program {
 /// Where a program comes from.
 #[derive(Debug, Clone, Copy)]
 pub enum Source {
-    /// Debian's package of that name, which `scripts/install-peers` installs too.
+    /// The package of Debian with this name. `scripts/install-peers` installs the package as well.
     Debian(&'static str),
-    /// Another place; the sentence says how to get the program.
+    /// Another place. The text tells the user how to get the program.
     Elsewhere(&'static str),
 }
 
@@ -39,25 +39,29 @@ pub enum Source {
 const INSTALL_PEERS: &str = "scripts/install-peers";
 
 impl Program {
-    /// The path to start the program by.
+    /// The program's path.
     pub fn path(&self) -> Result<PathBuf, Unavailable> {
         find_on_path(self.name)
             .ok_or_else(|| self.unavailable(format!("{} is not installed", self.name)))
     }
 
-    /// What the host has of the program. Where the program is there, `lacking` says what else is
-    /// missing. A program that hangs or names no version counts as missing.
-    pub fn presence(&self, lacking: impl FnOnce(&Path) -> Option<Unavailable>) -> Presence {
-        let asked = self.path().and_then(|path| {
+    /// Whether the host has the program and all else that the target needs. If the program is
+    /// installed, `other_obstacle` tells what else is missing. A program that hangs or prints no
+    /// version counts as missing.
+    pub fn availability(
+        &self,
+        other_obstacle: impl FnOnce(&Path) -> Option<Unavailable>,
+    ) -> Availability {
+        let found = self.path().and_then(|path| {
             let version = ask_version(&path).map_err(|reason| self.unavailable(reason))?;
             Ok((path, version))
         });
-        match asked {
-            Ok((path, version)) => Presence {
+        match found {
+            Ok((path, version)) => Availability {
                 version: Some(version),
-                unavailable: lacking(&path),
+                unavailable: other_obstacle(&path),
             },
-            Err(unavailable) => Presence {
+            Err(unavailable) => Availability {
                 version: None,
                 unavailable: Some(unavailable),
             },
@@ -80,24 +84,24 @@ impl Program {
     }
 }
 
-/// The version that the program at `path` tells.
+/// The version that the program at `path` prints.
 fn ask_version(path: &Path) -> Result<String, String> {
     let mut command = CommandLine::new(path).args(["--version"]);
     command.environment = path_variable();
-    let answer = bounded_command::run(&command, PATIENCE)
+    let output = bounded_command::run(&command, VERSION_LIMIT)
         .map_err(|error| format!("{} can't be run: {error}", path.display()))?;
-    if !answer.succeeded() {
-        let complaint = answer.last_error_line();
+    if !output.succeeded() {
         return Err(format!(
-            "`{} --version` failed or took more than {PATIENCE:?}: {complaint}",
-            path.display()
+            "`{} --version` failed or took more than {VERSION_LIMIT:?}: {}",
+            path.display(),
+            output.last_error_line()
         ));
     }
-    version_in(&answer.stdout)
-        .ok_or_else(|| format!("`{} --version` names no version", path.display()))
+    version_in(&output.stdout)
+        .ok_or_else(|| format!("`{} --version` prints no version", path.display()))
 }
 
-/// The version in what a program says about itself: the first word that begins with a digit.
+/// Finds the version in a program's output: the first word that begins with a digit.
 fn version_in(text: &str) -> Option<String> {
     let first = text.trim().lines().next()?;
     let words = first.split(|c: char| c.is_whitespace() || "(),".contains(c));
@@ -107,18 +111,18 @@ fn version_in(text: &str) -> Option<String> {
     Some(version.chars().take(LONGEST_VERSION).collect())
 }
 
-/// The path of `program` on the `PATH`, or where an administrator's programs are: an ordinary user's
-/// `PATH` leaves those places out.
+/// The path of `program` in the directories of `PATH` or of an administrator's programs, which an
+/// ordinary user's `PATH` leaves out.
 pub fn find_on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    let usual = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let administration = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&path)
-        .chain(usual)
+        .chain(administration)
         .map(|directory| directory.join(program))
         .find(|candidate| candidate.is_file())
 }
 
-/// The one variable of the environment that runtimes need, to find their helpers.
+/// The environment that runtimes need: `PATH` alone, to find their helpers.
 pub fn path_variable() -> Vec<OsString> {
     vec![variable(
         "PATH",
@@ -126,8 +130,8 @@ pub fn path_variable() -> Vec<OsString> {
     )]
 }
 
-/// The environment of a daemon's client: what runtimes need, whose configuration is read, and where
-/// the daemon listens.
+/// The environment of a daemon's client: `PATH`, the variables that lead to the client's
+/// configuration, and those with the daemon's address.
 pub fn client_environment() -> Vec<OsString> {
     let names = ["HOME", "DOCKER_HOST", "DOCKER_CONFIG", "CONTAINERD_ADDRESS"];
     let set = names
@@ -143,11 +147,11 @@ fn variable(name: &str, value: &OsStr) -> OsString {
     variable
 }
 
-/// What is missing for a runtime that isobench runs as root alone, in a cgroup of the instance's.
+/// What the host lacks for a runtime that isobench runs only as root, in a cgroup of the instance.
 pub fn needs_root(name: &str, host: &HostReport) -> Option<Unavailable> {
     if !geteuid().is_root() {
         return Some(Unavailable {
-            reason: format!("isobench runs {name} as root alone"),
+            reason: format!("isobench runs {name} only as root"),
             fix: "run isobench as root".to_owned(),
             command: None,
         });
@@ -161,8 +165,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_found_in_what_programs_say() {
-        for (said, version) in [
+    fn the_version_is_the_first_word_that_begins_with_a_digit() {
+        for (output, version) in [
             ("runc version 1.1.5+ds1\ncommit: 1.1.5", "1.1.5+ds1"),
             ("bubblewrap 0.8.0\n", "0.8.0"),
             ("unshare from util-linux 2.38.1", "2.38.1"),
@@ -171,14 +175,16 @@ mod tests {
             ("ctr v1.7.2", "1.7.2"),
             ("5.0.2\n", "5.0.2"),
         ] {
-            assert_eq!(version_in(said).as_deref(), Some(version));
+            assert_eq!(version_in(output).as_deref(), Some(version));
         }
         for nonsense in ["", "\n\n", "hello", "version: none"] {
             assert_eq!(version_in(nonsense), None, "{nonsense}");
         }
-        assert_eq!(
-            version_in(&"1".repeat(1000)).unwrap().len(),
-            LONGEST_VERSION
-        );
+    }
+
+    #[test]
+    fn a_long_version_is_cut() {
+        let version = version_in(&"1".repeat(1000)).unwrap();
+        assert_eq!(version.len(), LONGEST_VERSION);
     }
 }

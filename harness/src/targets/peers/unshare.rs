@@ -1,4 +1,4 @@
-//! unshare of util-linux: what a shell script can do by itself, the least of the peers.
+//! util-linux's unshare: the means of isolation of a shell script, and the simplest peer.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::CommandLine;
 use crate::targets::prepare::inside_path;
 use crate::targets::{
-    Launch, Participation, PrepareError, Prepared, Presence, Setup, Target, TargetInfo,
+    Availability, Launch, Participation, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
 };
 
 const PROGRAM: Program = Program {
@@ -30,16 +30,18 @@ impl Unshare {
             "util-linux's unshare: seven namespaces, chroot and /proc; what a shell has to offer.";
         Self(TargetInfo {
             differences: &[
-                "root by chroot into a directory: no overlayfs, no pivot_root, no read-only root, and the host's mounts stay below",
+                "the root is made by chroot into a directory: no overlayfs, no pivot_root, no \
+                 read-only root, and the host's mounts are still in the mount namespace",
                 "no /dev",
                 "no cgroup of its own",
-                "all capabilities within its user namespace, no seccomp filter, new privileges allowed",
-                "root inside is the user who starts it",
-                "no disk experiment: it binds nothing",
+                "all capabilities within its user namespace, no seccomp filter, new privileges \
+                 allowed",
+                "root inside is the user who starts unshare",
+                "no disk experiment: unshare binds nothing into its root",
             ],
             participation: Participation::NotIn {
                 experiments: &[disk::NAME],
-                why: "unshare binds nothing into its root",
+                reason: "unshare binds nothing into its root",
             },
             ..TargetInfo::peer(TargetFamily::Container, "unshare", description)
         })
@@ -51,13 +53,13 @@ impl Target for Unshare {
         &self.0
     }
 
-    fn presence(&self, host: &HostReport) -> Presence {
-        PROGRAM.presence(|_| host.lacks(Need::UserNamespaces))
+    fn availability(&self, host: &HostReport) -> Availability {
+        PROGRAM.availability(|_| host.lacks(Need::UserNamespaces))
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = setup.program(self.0.name)?;
-        let layer = setup.files(|directory| make_layer(program, directory, &["proc"]))?;
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        let program = context.program(self.0.name)?;
+        let layer = context.files(|directory| make_layer(program, directory, &["proc"]))?;
         Ok(Box::new(InChroot {
             unshare: PROGRAM.path()?,
             layer,
@@ -65,7 +67,7 @@ impl Target for Unshare {
     }
 }
 
-/// Starts instances in the layer.
+/// A prepared unshare, whose instances have the directory `layer` as root.
 #[derive(Debug)]
 struct InChroot {
     unshare: PathBuf,

@@ -27,8 +27,8 @@ use crate::host::programs::Programs;
 use crate::host::session::Session;
 use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
 use crate::instance::stream::Stream;
-use crate::targets::bounds::Bounds;
-use crate::targets::{Contents, Launch, Setup, Target};
+use crate::targets::resource_limits::ResourceLimits;
+use crate::targets::{Contents, Launch, PrepareContext, Target};
 
 use sight::Sight;
 
@@ -51,7 +51,7 @@ pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<F
     fs::create_dir(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     // Without cgroups there are no limits to look at, which is one of the findings.
     let accounting = Accounting::open(session.name()).ok();
-    let prepared = target.prepare(&Setup {
+    let prepared = target.prepare(&PrepareContext {
         contents: Contents::Program(&programs.workload),
         directory: &directory,
         session: session.name(),
@@ -63,11 +63,11 @@ pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<F
         .map_or_else(Vec::new, InstanceGroup::limit_directories);
     let launch = Launch {
         memory: group.as_ref().map(|_| MEMORY),
-        bounds: Bounds {
+        resource_limits: ResourceLimits {
             pids: group.as_ref().map(|_| PIDS),
-            ..Bounds::default()
+            ..ResourceLimits::default()
         },
-        limits: limits.clone(),
+        cgroups: limits.clone(),
         ..Launch::of(&programs.workload, ["inspect"])
     };
     let command = prepared.command(&launch)?;

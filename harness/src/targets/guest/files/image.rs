@@ -1,8 +1,10 @@
-//! An image in a guest: its merged layers become a directory beside `/init`, which makes that the root.
+//! An image in a guest: its merged layers become a directory beside `/init`, and `/init` makes that
+//! directory the root.
 //!
-//! All files come along, in the guest's first file system, so no disk, no file system driver and no tool of the host's is
-//! needed. Of what an image says of a file, times and extended attributes stay behind: the format has no place for the
-//! second, and isobench's kernel doesn't read the first.
+//! All files are in the guest's first file system, so the guest needs no disk and no file system
+//! driver, and isobench needs no other tool on the host. A file's times and extended attributes are
+//! left out: isobench's kernel doesn't read the times, and the archive's format can't hold extended
+//! attributes.
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -15,25 +17,26 @@ use isobench_workloads::guest_init::{self, Orders};
 
 use super::GuestFilesError;
 
-/// Where the image is in the guest, until it is the root.
+/// The image's directory in the guest, before the directory becomes the root.
 const ROOT: &str = "/image";
-/// Directories that the guest mounts something on: nothing that the image has in their place, a link say, comes before them,
-/// and nothing in them would be seen. As in a container.
+/// The directories over which the guest mounts file systems. As in a container, these directories
+/// replace whatever the image has at their paths, such as a link, and the image's files below them
+/// are left out.
 const MOUNTED: [&str; 3] = ["/dev", "/proc", "/sys"];
 
-/// An image, and what its configuration says of its programs.
+/// An image, and how its programs are started.
 #[derive(Debug)]
 pub struct GuestImage<'f> {
-    /// Its layers, the lowest first.
+    /// The image's layers, the lowest first.
     pub layers: &'f [PathBuf],
-    /// Where the program starts.
+    /// The directory in which the program starts.
     pub working_directory: &'f Path,
-    /// Who it runs as.
+    /// The user of the program.
     pub user: &'f User,
 }
 
 impl GuestImage<'_> {
-    /// Adds all that is in it, and what `/init` has to know.
+    /// Adds the image's files to `files`, and the image's properties to the orders for `/init`.
     pub(super) fn add_to(
         &self,
         files: &mut Initramfs,
@@ -82,7 +85,7 @@ fn add(files: &mut Initramfs, entry: &Entry) -> Result<(), InitramfsError> {
             size: *size,
             identity: *identity,
         },
-        EntryKind::SymbolicLink(says) => Node::SymbolicLink(says),
+        EntryKind::SymbolicLink(target) => Node::SymbolicLink(target),
         EntryKind::Fifo => Node::Fifo,
     };
     files.node(&Path::new(ROOT).join(relative), attributes, &node)

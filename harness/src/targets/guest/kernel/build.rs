@@ -1,8 +1,9 @@
-//! `isobench kernel build`: from source to a kernel in the cache.
+//! `isobench kernel build`: builds a kernel from source, into the cache.
 //!
-//! A build works in a directory of its own beside the kernel's place, named by what goes into it: source,
-//! configuration, toolchain. Stopped at any time, the same command goes on with it, as make does; at the end the
-//! result is renamed into its place and the directory removed.
+//! A build works in a directory of its own beside the kernel's directory. Both names depend on
+//! source, configuration and toolchain. After a build was stopped, the same command continues it,
+//! as make does. At the end, the finished kernel is renamed into place, and the build's directory
+//! is removed.
 
 mod tools;
 
@@ -13,26 +14,27 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::source::{self, Source};
 use super::{
-    BZIMAGE, Configuration, Kernel, KernelError, RECORD, Record, VMLINUX, at, cache, toolchain,
+    BZIMAGE, BuildRecord, Configuration, Kernel, KernelError, RECORD, VMLINUX, at, cache, toolchain,
 };
 use crate::host::interrupt::Interrupt;
 use tools::Tools;
 
-/// Letters of the hash in a directory's name.
-const NAME: usize = 16;
-/// The configuration as Kconfig completed it, kept beside the kernel.
+/// The number of letters of the hash in a directory's name.
+const HASH_LETTERS: usize = 16;
+/// The file name of the configuration that Kconfig has completed, beside the kernel.
 const CONFIG: &str = "config";
 
-/// What a build ends with.
+/// The result of [`build`].
 #[derive(Debug)]
-pub struct Built {
-    /// The kernel.
-    pub kernel: Kernel,
-    /// Whether it was there before.
-    pub reused: bool,
+pub enum Built {
+    /// The kernel has been built now.
+    New(Kernel),
+    /// The kernel had been built before, from the same source, configuration and toolchain.
+    Reused(Kernel),
 }
 
-/// Builds the guest kernel from the source `named` or the newest of Debian's, or finds that it's there.
+/// Builds the guest kernel from the source `named` by the user, or from the newest source of
+/// Debian's packages. If the same kernel exists already, nothing is built.
 ///
 /// # Errors
 /// [`KernelError`]
@@ -40,7 +42,7 @@ pub fn build(named: Option<&Path>, interrupt: &Interrupt) -> Result<Built, Kerne
     let configuration = Configuration::own();
     toolchain::check()?;
     let source = Source::find(named)?;
-    let mut record = Record {
+    let mut record = BuildRecord {
         version: String::new(),
         source: source.label(),
         configuration: configuration.hash(),
@@ -48,12 +50,9 @@ pub fn build(named: Option<&Path>, interrupt: &Interrupt) -> Result<Built, Kerne
     };
     let place = cache()?.join(directory_name(&record));
     if let (Source::Archive { .. }, Ok(kernel)) = (&source, at(&place.join(VMLINUX))) {
-        return Ok(Built {
-            kernel,
-            reused: true,
-        });
+        return Ok(Built::Reused(kernel));
     }
-    let work = Work::begin(&place)?;
+    let work = BuildDirectory::open(&place)?;
     let mut tools = Tools::new(work.path("log"), interrupt);
     let tree = match &source {
         Source::Tree(tree) => tree.clone(),
@@ -63,33 +62,29 @@ pub fn build(named: Option<&Path>, interrupt: &Interrupt) -> Result<Built, Kerne
     tools.compile(&tree, &work.path("objects"))?;
     record.version = work.version()?;
     work.collect(&record, &mut tools)?;
-    work.finish(&place, matches!(source, Source::Tree(_)))?;
-    let kernel = at(&place.join(VMLINUX))?;
-    Ok(Built {
-        kernel,
-        reused: false,
-    })
+    work.finish(&place, &source)?;
+    Ok(Built::New(at(&place.join(VMLINUX))?))
 }
 
-/// What goes into a kernel, in a name: another source, option or compiler makes another kernel.
-fn directory_name(record: &Record) -> String {
+/// The name of a kernel's directory. Another source, configuration or toolchain gives another name.
+fn directory_name(record: &BuildRecord) -> String {
     let all = format!(
         "{}\n{}\n{}\n",
         record.source, record.configuration, record.toolchain
     );
     let hash = Configuration::hash_of(&all);
-    format!("guest-{}", &hash[..NAME])
+    format!("guest-{}", &hash[..HASH_LETTERS])
 }
 
 /// The directory in which a build works.
-struct Work {
+struct BuildDirectory {
     directory: PathBuf,
     _lock: Flock<File>,
 }
 
-impl Work {
-    /// Goes on with a build that was stopped, or begins one.
-    fn begin(place: &Path) -> Result<Self, KernelError> {
+impl BuildDirectory {
+    /// Opens the directory of a stopped build of the kernel `place`, or makes a new one.
+    fn open(place: &Path) -> Result<Self, KernelError> {
         let directory = place.with_extension("build");
         fs::create_dir_all(&directory).map_err(KernelError::cache(&directory))?;
         let lock_path = directory.join("lock");
@@ -106,27 +101,28 @@ impl Work {
         self.directory.join(name)
     }
 
-    /// Unpacks an archive, all of it or nothing.
+    /// Unpacks an archive. The tree appears under its name only when it is complete.
     fn unpack(&self, archive: &Path, tools: &mut Tools) -> Result<PathBuf, KernelError> {
         let tree = self.path("source");
         if !tree.exists() {
-            let aside = self.path("source.new");
-            remove(&aside)?;
-            fs::create_dir(&aside).map_err(KernelError::cache(&aside))?;
+            let unfinished = self.path("source.new");
+            remove(&unfinished)?;
+            fs::create_dir(&unfinished).map_err(KernelError::cache(&unfinished))?;
             tools.run("unpacking", |command| {
                 command
                     .args(["tar", "--strip-components=1", "-C"])
-                    .arg(&aside)
+                    .arg(&unfinished)
                     .arg("-xf")
                     .arg(archive);
             })?;
-            source::check_tree(&aside)?;
-            fs::rename(&aside, &tree).map_err(KernelError::cache(&tree))?;
+            source::check_tree(&unfinished)?;
+            fs::rename(&unfinished, &tree).map_err(KernelError::cache(&tree))?;
         }
         Ok(tree)
     }
 
-    /// Turns the fragment into a whole configuration. One that is there is left, so that make sees nothing new.
+    /// Has Kconfig complete the fragment to a whole configuration. An existing configuration with
+    /// all options isn't touched, so that make compiles nothing a second time.
     fn configure(
         &self,
         tree: &Path,
@@ -148,7 +144,7 @@ impl Work {
         wanted.check(&fs::read_to_string(&resolved).map_err(KernelError::cache(&resolved))?)
     }
 
-    /// The version that the built kernel calls itself.
+    /// The version of the built kernel.
     fn version(&self) -> Result<String, KernelError> {
         let path = self.path("objects/include/config/kernel.release");
         Ok(fs::read_to_string(&path)
@@ -157,8 +153,9 @@ impl Work {
             .to_owned())
     }
 
-    /// Puts what is to be kept into a directory: the kernel without symbols, which no start needs to load.
-    fn collect(&self, record: &Record, tools: &mut Tools) -> Result<(), KernelError> {
+    /// Puts all files to keep into the directory `result`. The symbols are removed from the kernel,
+    /// because a start would have to load them.
+    fn collect(&self, record: &BuildRecord, tools: &mut Tools) -> Result<(), KernelError> {
         let result = self.path("result");
         remove(&result)?;
         fs::create_dir(&result).map_err(KernelError::cache(&result))?;
@@ -178,19 +175,19 @@ impl Work {
         fs::write(&path, text).map_err(KernelError::cache(&path))
     }
 
-    /// Renames the result to its place. A tree's objects stay: it's built again after each of its changes.
-    fn finish(self, place: &Path, keep_objects: bool) -> Result<(), KernelError> {
+    /// Renames the result to `place`. The object files of a tree stay, because the user may change
+    /// the tree and build again. Those of an archive are removed.
+    fn finish(self, place: &Path, source: &Source) -> Result<(), KernelError> {
         remove(place)?;
         fs::rename(self.path("result"), place).map_err(KernelError::cache(place))?;
-        if keep_objects {
-            Ok(())
-        } else {
-            remove(&self.directory)
+        match source {
+            Source::Tree(_) => Ok(()),
+            Source::Archive { .. } => remove(&self.directory),
         }
     }
 }
 
-/// Removes a directory that may not be there.
+/// Removes a directory, if it exists.
 fn remove(directory: &Path) -> Result<(), KernelError> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -205,8 +202,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_directory_is_named_by_source_configuration_and_toolchain() {
-        let record = Record {
+    fn the_directory_s_name_depends_on_source_configuration_and_toolchain() {
+        let record = BuildRecord {
             version: "6.1.1".into(),
             source: "linux-source-6.1 6.1.1-1".into(),
             configuration: "ab".into(),
@@ -214,15 +211,15 @@ mod tests {
         };
         let name = directory_name(&record);
         let changed = [
-            Record {
+            BuildRecord {
                 source: "linux-source-6.1 6.1.2-1".into(),
                 ..record.clone()
             },
-            Record {
+            BuildRecord {
                 configuration: "cd".into(),
                 ..record.clone()
             },
-            Record {
+            BuildRecord {
                 toolchain: "gcc 13".into(),
                 ..record.clone()
             },
@@ -230,22 +227,21 @@ mod tests {
         for other in changed {
             assert_ne!(directory_name(&other), name);
         }
-        assert_eq!(
-            directory_name(&Record {
-                version: "6.1.2".into(),
-                ..record
-            }),
-            name
-        );
+        let other_version = BuildRecord {
+            version: "6.1.2".into(),
+            ..record
+        };
+        assert_eq!(directory_name(&other_version), name);
     }
 
     #[test]
     fn only_one_build_works_in_a_directory() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("guest-0");
-        let first = Work::begin(&place).unwrap();
-        assert!(matches!(Work::begin(&place), Err(KernelError::Locked(_))));
+        let first = BuildDirectory::open(&place).unwrap();
+        let second = BuildDirectory::open(&place);
+        assert!(matches!(second, Err(KernelError::Locked(_))));
         drop(first);
-        assert!(Work::begin(&place).is_ok());
+        assert!(BuildDirectory::open(&place).is_ok());
     }
 }

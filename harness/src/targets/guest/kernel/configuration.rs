@@ -1,26 +1,27 @@
-//! The kernel's configuration: the fragment in `harness/kernel/guest.config`, each line with its reason.
+//! The kernel's configuration: the fragment in `harness/kernel/guest.config`, in which each line
+//! has its reason.
 
 use isobench_container::image::Digest;
 
 use super::KernelError;
 
-/// The fragment, which comes with the program.
+/// The fragment, which is compiled into the program.
 const FRAGMENT: &str = include_str!("../../../../kernel/guest.config");
 
-/// Options to be set; everything else is off.
+/// The options that are set. All others are off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
-    /// `CONFIG_NAME=VALUE`, in order.
+    /// The options as `CONFIG_NAME=VALUE`, in the order of the fragment.
     options: Vec<String>,
 }
 
 impl Configuration {
-    /// The one that isobench's guests use.
+    /// The configuration of isobench's guests.
     pub fn own() -> Self {
         Self::parse(FRAGMENT)
     }
 
-    /// Reads a fragment: what stands behind `#` is the reason.
+    /// Parses a fragment. The text after `#` is the reason, which is left out.
     fn parse(fragment: &str) -> Self {
         let options = fragment
             .lines()
@@ -35,28 +36,29 @@ impl Configuration {
         Self { options }
     }
 
-    /// As the kernel's Kconfig reads it.
+    /// The options in the form that the kernel's Kconfig reads.
     pub fn text(&self) -> String {
         let mut text = self.options.join("\n");
         text.push('\n');
         text
     }
 
-    /// SHA-256 of the options in hexadecimal: a change of a reason alone builds nothing anew.
+    /// SHA-256 of the options, in hexadecimal. The reasons don't count: a changed reason causes no
+    /// new build.
     pub fn hash(&self) -> String {
         Self::hash_of(&self.text())
     }
 
-    /// SHA-256 of any text in hexadecimal.
+    /// SHA-256 of `text`, in hexadecimal.
     pub(super) fn hash_of(text: &str) -> String {
         Digest::of(text.as_bytes()).hex().to_owned()
     }
 
-    /// Whether all options are in `resolved`, the `.config` that Kconfig made: it drops silently what the
-    /// source doesn't know or what depends on something that is off.
+    /// Checks that all options are in `resolved`, the `.config` that Kconfig has made. Kconfig
+    /// silently drops options that the source doesn't know or that depend on an option that is off.
     ///
     /// # Errors
-    /// [`KernelError::Dropped`], naming those that aren't.
+    /// [`KernelError::Dropped`], with the dropped options.
     pub fn check(&self, resolved: &str) -> Result<(), KernelError> {
         let kept: std::collections::HashSet<_> = resolved.lines().collect();
         let dropped: Vec<_> = self
@@ -80,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_option_has_its_reason_and_stands_once() {
+    fn every_option_has_a_reason_and_occurs_once() {
         let mut seen = HashSet::new();
         for line in FRAGMENT
             .lines()
@@ -92,13 +94,13 @@ mod tests {
             assert!(reason.len() >= 5, "{line}");
             let (name, value) = option.split_once('=').unwrap();
             assert!(name.starts_with("CONFIG_") && !value.is_empty(), "{line}");
-            assert!(seen.insert(name), "{name} stands twice");
+            assert!(seen.insert(name), "{name} occurs twice");
         }
         assert_eq!(seen.len(), Configuration::own().options.len());
     }
 
     #[test]
-    fn the_hash_is_of_the_options_and_not_of_their_reasons() {
+    fn the_hash_depends_on_the_options_and_not_on_their_reasons() {
         let hash = |text| Configuration::parse(text).hash();
         assert_eq!(
             hash("# Why\nCONFIG_A=y # because\n"),
@@ -109,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_option_is_named() {
+    fn the_error_names_a_dropped_option() {
         let wanted = Configuration::parse("CONFIG_A=y # a\nCONFIG_B=3 # b\n");
         assert!(wanted.check("CONFIG_A=y\nCONFIG_B=3\nCONFIG_C=y\n").is_ok());
         let error = wanted

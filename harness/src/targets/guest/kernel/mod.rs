@@ -1,7 +1,8 @@
-//! The guest kernel that Linux guests boot: where it is, and how it's built.
+//! The kernel that Linux guests boot: where the kernel is found, and how it is built.
 //!
-//! `isobench kernel build` puts it into a cache outside of the source tree. What is there is whole: a build works
-//! beside its place and is renamed into it at the end.
+//! `isobench kernel build` puts the kernel into a cache outside of the source tree. The cache never
+//! holds an unfinished kernel: a build works in a directory of its own, and moves the finished
+//! kernel into place by renaming.
 
 pub mod build;
 mod configuration;
@@ -16,25 +17,25 @@ use serde::{Deserialize, Serialize};
 
 pub use configuration::Configuration;
 
-/// The variable that names a kernel to use.
+/// The environment variable with the path of a kernel to use.
 pub const VARIABLE: &str = "ISOBENCH_KERNEL";
-/// The uncompressed kernel, an ELF file: what starts soonest.
+/// The file name of the uncompressed kernel, an ELF file, which starts soonest.
 const VMLINUX: &str = "vmlinux";
-/// The compressed one, for VMMs that take nothing else.
+/// The file name of the compressed kernel, for VMMs that boot no ELF file.
 const BZIMAGE: &str = "bzImage";
-/// What is known of both.
+/// The file name of the record about both.
 const RECORD: &str = "kernel.json";
 
-/// How a kernel was made.
+/// How a kernel was built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// Its version, as `uname -r` has it.
+pub struct BuildRecord {
+    /// The kernel's version, as `uname -r` prints it.
     pub version: String,
-    /// The source that it was built from, with its version.
+    /// The kernel's source, with the source's version.
     pub source: String,
-    /// SHA-256 of its configuration, in hexadecimal.
+    /// SHA-256 of the kernel's configuration, in hexadecimal.
     pub configuration: String,
-    /// What compiled and linked it.
+    /// The compiler and the linker, with their versions.
     pub toolchain: String,
 }
 
@@ -43,70 +44,82 @@ pub struct Record {
 pub struct Kernel {
     /// The file to boot.
     pub image: PathBuf,
-    /// The same in the other format, where there is one.
+    /// The same kernel in compressed format, if there is one.
     pub bzimage: Option<PathBuf>,
-    /// How it was made, where that is known.
-    pub record: Option<Record>,
+    /// How the kernel was built, if that is known.
+    pub record: Option<BuildRecord>,
 }
 
 /// There is no kernel to boot, or none could be built.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
-    /// None was built so far.
+    /// No kernel has been built.
     #[error(
-        "there is no guest kernel; build one with `isobench kernel build`, in some minutes, or name one with --kernel FILE"
+        "there is no guest kernel; build one with `isobench kernel build`, which takes some \
+         minutes, or name one with --kernel FILE"
     )]
     Absent,
-    /// One was named that isn't there.
+    /// The file that the user named doesn't exist.
     #[error("the kernel {} is no file; correct --kernel or {VARIABLE}", .0.display())]
     NoFile(PathBuf),
-    /// No directory to keep it in.
-    #[error("neither XDG_CACHE_HOME nor HOME is set; set one to say where the kernel is kept")]
+    /// There is no directory for the cache.
+    #[error(
+        "neither XDG_CACHE_HOME nor HOME is set; set one of them to a directory for the kernel"
+    )]
     NoCache,
-    /// Programs or headers are missing.
-    #[error("a kernel's build needs {}; install with: apt-get install --no-install-recommends {}", .missing.join(", "), .packages.join(" "))]
+    /// Programs or headers for the build are missing.
+    #[error(
+        "a kernel's build needs {}; install with: apt-get install --no-install-recommends {}",
+        .missing.join(", "),
+        .packages.join(" ")
+    )]
     Tools {
-        /// What is missing.
+        /// The missing programs and headers.
         missing: Vec<String>,
-        /// Debian's packages that have it.
+        /// The packages of Debian that contain them.
         packages: Vec<String>,
     },
     /// There is no source.
-    #[error("there is no kernel source in {}; install with: apt-get install --no-install-recommends linux-source-6.1, or name a tree or an archive with --source", .0.display())]
+    #[error(
+        "there is no kernel source in {}; install with: apt-get install --no-install-recommends \
+         linux-source-6.1, or name a tree or an archive with --source",
+        .0.display()
+    )]
     NoSource(PathBuf),
-    /// The source given isn't one.
+    /// The file or directory that the user named is no kernel source.
     #[error("{} is no kernel source: {reason}", .path.display())]
     BadSource {
-        /// What was given.
+        /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// Why it is no kernel source.
         reason: String,
     },
     /// The source's Kconfig left options out.
     #[error(
-        "this source has no {0}; its configuration differs from the one that isobench's fragment is written for (6.1)"
+        "this source has no {0}; isobench's configuration is written for Linux 6.1, and this \
+         source knows other options"
     )]
     Dropped(String),
     /// Another build is running.
-    #[error("another build works in {}; wait for it", .0.display())]
+    #[error("another build works in {}; wait until it has ended", .0.display())]
     Locked(PathBuf),
     /// A tool failed.
     #[error("the build failed: {what}; see {}", .log.display())]
     Failed {
-        /// Which step.
+        /// The step that failed.
         what: String,
-        /// What the tools said.
+        /// The file with the tools' output.
         log: PathBuf,
     },
-    /// The user stopped it.
-    #[error("interrupted; the same command goes on with it")]
+    /// The user stopped the build.
+    #[error("interrupted; the same command continues the build")]
     Interrupted,
-    /// A file of the cache.
+    /// A file of the cache can't be read or written.
     #[error("cannot use {}", .path.display())]
     Cache {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The kernel's reason.
         #[source]
         source: std::io::Error,
     },
@@ -118,7 +131,7 @@ impl KernelError {
         move |source| Self::Cache { path, source }
     }
 
-    /// Whether the user has to change something first.
+    /// Whether the user must change something before the same command can succeed.
     pub fn is_bad_input(&self) -> bool {
         !matches!(
             self,
@@ -127,10 +140,11 @@ impl KernelError {
     }
 }
 
-/// Finds the kernel to boot: the one `named` by the user, else the one that [`VARIABLE`] names, else the built one.
+/// Finds the kernel to boot: the kernel `named` by the user, otherwise the kernel that [`VARIABLE`]
+/// names, otherwise the latest built kernel.
 ///
 /// # Errors
-/// [`KernelError::Absent`], or [`KernelError::NoFile`] for a named one that isn't there.
+/// [`KernelError::Absent`], or [`KernelError::NoFile`] for a named kernel that doesn't exist.
 pub fn locate(named: Option<&Path>) -> Result<Kernel, KernelError> {
     let variable = env::var_os(VARIABLE)
         .filter(|value| !value.is_empty())
@@ -157,7 +171,7 @@ pub fn locate(named: Option<&Path>) -> Result<Kernel, KernelError> {
         .ok_or(KernelError::Absent)
 }
 
-/// The kernel whose file is `path`, with what stands beside it.
+/// The kernel in the file `path`, with the other files in the same directory.
 fn at(path: &Path) -> Result<Kernel, KernelError> {
     let image = path.canonicalize().ok().filter(|path| path.is_file());
     let image = image.ok_or_else(|| KernelError::NoFile(path.to_owned()))?;
@@ -169,7 +183,7 @@ fn at(path: &Path) -> Result<Kernel, KernelError> {
     })
 }
 
-/// The directory that holds the kernels.
+/// The directory of the built kernels.
 fn cache() -> Result<PathBuf, KernelError> {
     let absolute = |name: &str| {
         env::var_os(name)
@@ -185,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_named_kernel_comes_with_what_stands_beside_it() {
+    fn a_named_kernel_comes_with_the_files_beside_it() {
         let directory = tempfile::tempdir().unwrap();
         let image = directory.path().join(VMLINUX);
         assert!(matches!(locate(Some(&image)), Err(KernelError::NoFile(_))));
@@ -193,7 +207,7 @@ mod tests {
         let alone = locate(Some(&image)).unwrap();
         assert_eq!((alone.bzimage, alone.record), (None, None));
 
-        let record = Record {
+        let record = BuildRecord {
             version: "6.1.1".into(),
             source: "a tree".into(),
             configuration: "00".into(),

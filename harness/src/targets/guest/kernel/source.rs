@@ -1,4 +1,4 @@
-//! Where the kernel's source comes from: Debian's package, an archive, or a tree.
+//! The kernel's source: Debian's package, another archive, or a tree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,36 +6,35 @@ use std::process::Command;
 
 use super::KernelError;
 
-/// Where Debian's package puts its archive.
-const DEBIAN: &str = "/usr/src";
-/// The archive's name begins so and goes on with the version.
-const DEBIAN_START: &str = "linux-source-";
+/// The directory into which Debian's package puts its archive.
+const DEBIAN_DIRECTORY: &str = "/usr/src";
+/// The first part of the archive's name. The version follows.
+const DEBIAN_PREFIX: &str = "linux-source-";
 
 /// A source to build from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// An archive, to be unpacked.
+    /// An archive that has to be unpacked.
     Archive {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What it is: the package and its version, or the file's name, size and date.
+        /// The package and its version, or the file's name, size and date.
         label: String,
     },
-    /// A tree; it may change between two builds.
+    /// A tree, which may change between two builds.
     Tree(PathBuf),
 }
 
 impl Source {
-    /// The one `named` by the user, else the newest that Debian's packages have put on this host.
+    /// Finds the source `named` by the user, otherwise the newest archive of Debian's packages.
     ///
     /// # Errors
-    /// There is none, or what was named isn't one.
+    /// [`KernelError::NoSource`], or [`KernelError::BadSource`] for the named file or directory.
     pub fn find(named: Option<&Path>) -> Result<Self, KernelError> {
         let path = match named {
             Some(path) => path.to_owned(),
-            None => {
-                newest(Path::new(DEBIAN)).ok_or_else(|| KernelError::NoSource(DEBIAN.into()))?
-            }
+            None => newest(Path::new(DEBIAN_DIRECTORY))
+                .ok_or_else(|| KernelError::NoSource(DEBIAN_DIRECTORY.into()))?,
         };
         let bad = |reason: &str| KernelError::BadSource {
             path: path.clone(),
@@ -51,7 +50,7 @@ impl Source {
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if !name.contains(".tar") {
-            return Err(bad("neither a directory nor a tar archive"));
+            return Err(bad("it is neither a directory nor a tar archive"));
         }
         let label = package_version(&path).unwrap_or_else(|| {
             let date = metadata
@@ -67,7 +66,7 @@ impl Source {
         Ok(Self::Archive { path, label })
     }
 
-    /// What it is, with its version.
+    /// The source's name and version, for the record of a build.
     pub fn label(&self) -> String {
         match self {
             Self::Archive { label, .. } => label.clone(),
@@ -76,7 +75,10 @@ impl Source {
     }
 }
 
-/// Whether `tree` looks like the kernel's.
+/// Checks that `tree` looks like a kernel's source, and holds no build.
+///
+/// # Errors
+/// [`KernelError::BadSource`]
 pub fn check_tree(tree: &Path) -> Result<(), KernelError> {
     let bad = |reason: String| KernelError::BadSource {
         path: tree.to_owned(),
@@ -89,32 +91,32 @@ pub fn check_tree(tree: &Path) -> Result<(), KernelError> {
     }
     if tree.join(".config").exists() {
         return Err(bad(
-            "it holds a build of its own; run `make mrproper` in it".to_owned(),
+            "it contains a build; run `make mrproper` in this directory".to_owned(),
         ));
     }
     Ok(())
 }
 
-/// The archive with the highest version.
+/// The path of the archive with the highest version in `directory`.
 fn newest(directory: &Path) -> Option<PathBuf> {
     let names = fs::read_dir(directory)
         .ok()?
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok());
     names
-        .filter(|name| name.starts_with(DEBIAN_START) && name.contains(".tar"))
+        .filter(|name| name.starts_with(DEBIAN_PREFIX) && name.contains(".tar"))
         .max_by_key(|name| numbers(name))
         .map(|name| directory.join(name))
 }
 
-/// The numbers in a name, to compare versions by.
+/// The numbers in a name. Their order is that of the versions.
 fn numbers(name: &str) -> Vec<u32> {
     name.split(|letter: char| !letter.is_ascii_digit())
         .filter_map(|number| number.parse().ok())
         .collect()
 }
 
-/// Package and version of a file that Debian's package manager has installed.
+/// The package and the version of a file that Debian's package manager has installed.
 fn package_version(path: &Path) -> Option<String> {
     let owner = output(Command::new("dpkg-query").arg("--search").arg(path))?;
     let package = owner.split_once(':')?.0.to_owned();
@@ -154,20 +156,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_source_is_refused_with_the_reason() {
+    fn the_error_for_a_bad_source_has_its_reason() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, "x").unwrap();
         for (path, reason) in [
             (directory.path().join("missing"), "No such file"),
-            (file, "neither a directory"),
+            (file, "it is neither a directory"),
             (directory.path().to_owned(), "it has no Kconfig"),
         ] {
             let error = Source::find(Some(&path)).unwrap_err();
-            assert!(
-                error.is_bad_input() && error.to_string().contains(reason),
-                "{error}"
-            );
+            assert!(error.is_bad_input(), "{error}");
+            assert!(error.to_string().contains(reason), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a kernel's build needs of the host, and which versions of it are there.
+//! The programs and headers that a kernel's build needs, and their versions on this host.
 
 use std::env;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::KernelError;
 
-/// Programs, and the packages of Debian that have them.
+/// Each program, and the package of Debian that contains it.
 const PROGRAMS: [(&str, &str); 10] = [
     ("make", "make"),
     ("gcc", "gcc"),
@@ -19,16 +19,16 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("lz4", "lz4"),
     ("setpriv", "util-linux"),
 ];
-/// Header files, likewise.
+/// Each header file, and the package of Debian that contains it.
 const HEADERS: [(&str, &str); 2] = [
     ("libelf.h", "libelf-dev"),
     ("openssl/opensslv.h", "libssl-dev"),
 ];
 
-/// Looks for all of them.
+/// Checks that all programs and headers are installed.
 ///
 /// # Errors
-/// [`KernelError::Tools`], with the one line that brings what is missing.
+/// [`KernelError::Tools`], with the command that installs what is missing.
 pub fn check() -> Result<(), KernelError> {
     let path = env::var_os("PATH").unwrap_or_default();
     let has_program =
@@ -47,6 +47,7 @@ pub fn check() -> Result<(), KernelError> {
     missing(programs.chain(headers).copied().collect())
 }
 
+/// The error for missing programs and headers, each with its package.
 fn missing(needs: Vec<(&str, &str)>) -> Result<(), KernelError> {
     if needs.is_empty() {
         return Ok(());
@@ -81,11 +82,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_named_with_the_line_that_brings_it() {
+    fn the_error_for_missing_tools_has_the_command_that_installs_them() {
         let error = missing(vec![("flex", "flex"), ("libelf.h", "libelf-dev")]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "a kernel's build needs flex, libelf.h; install with: apt-get install --no-install-recommends flex libelf-dev"
+            "a kernel's build needs flex, libelf.h; install with: \
+             apt-get install --no-install-recommends flex libelf-dev"
         );
         assert!(error.is_bad_input());
         assert!(missing(Vec::new()).is_ok());

@@ -1,7 +1,7 @@
-//! Cloud Hypervisor, by its documented command line (docs/README, `--help`).
+//! Cloud Hypervisor, started with its documented command line (docs/README, `--help`).
 //!
-//! Its guests' serial port is the way out, and its power-management port ends them: a reset would
-//! start them again.
+//! Output leaves a guest by the serial port. A guest ends by the power-management port, because a
+//! reset would start the guest again.
 
 use std::ffi::OsString;
 use std::io;
@@ -11,47 +11,53 @@ use isobench_reports::model::TargetFamily;
 use isobench_vmm::linux::layout::SERIAL;
 use isobench_workloads::guest_init::{Orders, PowerOff, Wire};
 
-use super::{Boot, COMMAND_LINE, Machine, Vmm, refused, vmm_info};
+use super::{
+    COMMAND_LINE, Guest, NO_EXIT_CODE, PREPARED_ARCHIVE, SERIAL_OUTPUT, UNTESTED, Vmm, VmmAdapter,
+    unsupported, vmm_info,
+};
 use crate::instance::command_line::CommandLine;
 use crate::targets::peers::program::{Program, Source};
 use crate::targets::{DiskAccess, Launch, TargetInfo};
 
-/// Sleep state 5 and "sleep enable", as its ACPI tables have them (devices/src/acpi.rs).
+/// Sleep state 5 and "sleep enable", with the values of Cloud Hypervisor's ACPI tables
+/// (devices/src/acpi.rs).
 const POWER_OFF: PowerOff = PowerOff {
     port: 0x600,
     value: 5 << 2 | 1 << 5,
 };
 
-/// The target `cloud-hypervisor`, with the workload at `init`.
+/// The target `cloud-hypervisor`. `init` is the path of the workload.
 pub fn target(init: &Path) -> Vmm {
     let info = TargetInfo {
         differences: &[
-            "the adapter follows the documented interface and is untested on the real program",
-            "output leaves the guest a byte an exit, by the serial port, standard error with it",
-            "the guest's files are in an archive that was written ahead of the start, not made in it",
-            "standard input never ends, and there is no exit code: one other than 0 is a line on the output",
+            UNTESTED,
+            SERIAL_OUTPUT,
+            PREPARED_ARCHIVE,
+            NO_EXIT_CODE,
             "the disk is on PCI",
         ],
         ..vmm_info(
             TargetFamily::MicroVm,
             "cloud-hypervisor",
-            "Cloud Hypervisor with the kernel and the files of microvm-linux; untested on the real program, only against its documentation.",
+            "Cloud Hypervisor with the kernel and the files of microvm-linux; untested on the \
+             real program, only against its documentation.",
         )
     };
     let program = Program {
         name: "cloud-hypervisor",
         source: Source::Elsewhere(
-            "Debian has no package of it: put `cloud-hypervisor` of a release of its project on the PATH",
+            "Debian has no package of Cloud Hypervisor: put `cloud-hypervisor` of a release of \
+             its project on the PATH",
         ),
     };
     Vmm::new(info, program, &CloudHypervisor, init)
 }
 
-/// Cloud Hypervisor without its API.
+/// The adapter for Cloud Hypervisor. The VMM's API isn't used.
 #[derive(Debug)]
 pub(super) struct CloudHypervisor;
 
-impl Machine for CloudHypervisor {
+impl VmmAdapter for CloudHypervisor {
     fn orders(&self) -> Orders {
         Orders {
             ports: SERIAL.start,
@@ -64,20 +70,20 @@ impl Machine for CloudHypervisor {
     fn check(&self, launch: &Launch) -> io::Result<()> {
         let has_comma = |disk: &&Path| disk.as_os_str().as_encoded_bytes().contains(&b',');
         match launch.disk.filter(has_comma) {
-            Some(disk) => Err(refused(format!(
-                "Cloud Hypervisor takes no path with a comma: {}",
+            Some(disk) => Err(unsupported(format!(
+                "Cloud Hypervisor accepts no path with a comma: {}",
                 disk.display()
             ))),
             None => Ok(()),
         }
     }
 
-    fn command(&self, vmm: &Path, launch: &Launch, boot: &Boot) -> io::Result<CommandLine> {
+    fn command(&self, vmm: &Path, launch: &Launch, guest: &Guest) -> io::Result<CommandLine> {
         let command = CommandLine::new(vmm)
-            .args(["--kernel".as_ref(), boot.kernel.image.as_os_str()])
-            .args(["--initramfs".as_ref(), boot.initramfs.as_os_str()])
+            .args(["--kernel".as_ref(), guest.kernel.image.as_os_str()])
+            .args(["--initramfs".as_ref(), guest.initramfs.as_os_str()])
             .args(["--cmdline", COMMAND_LINE, "--cpus", "boot=1", "--memory"])
-            .args([format!("size={}", boot.memory.as_u64())])
+            .args([format!("size={}", guest.memory.as_u64())])
             .args(["--serial", "tty", "--console", "off"]);
         Ok(match launch.disk {
             Some(disk) => command.args(["--disk".into(), disk_option(disk, launch.access)]),
@@ -100,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_that_would_be_two_options_is_refused() {
+    fn a_disk_s_path_with_a_comma_is_refused() {
         let option = disk_option(Path::new("/a b"), DiskAccess::Direct);
         assert_eq!(option, "path=/a b,direct=on");
         let launch = |disk| Launch {

@@ -1,8 +1,8 @@
-//! Firecracker, by its documented configuration file (docs/getting-started.md, the API's
+//! Firecracker, started with its documented configuration file (docs/getting-started.md, the API's
 //! specification).
 //!
-//! The serial port is the only way out of its guests that needs no driver: standard output and error
-//! share it.
+//! The serial port is the only device for output that needs no driver in the guest. So standard
+//! output and standard error share the serial port.
 
 use std::fs;
 use std::io;
@@ -14,42 +14,47 @@ use isobench_vmm::linux::layout::SERIAL;
 use isobench_workloads::guest_init::{Orders, Wire};
 use serde_json::{Value, json};
 
-use super::{Boot, COMMAND_LINE, Machine, Vmm, refused, vmm_info};
+use super::{
+    COMMAND_LINE, Guest, NO_EXIT_CODE, PREPARED_ARCHIVE, SERIAL_OUTPUT, UNTESTED, Vmm, VmmAdapter,
+    unsupported, vmm_info,
+};
 use crate::instance::command_line::CommandLine;
 use crate::targets::peers::instance::utf8;
 use crate::targets::peers::program::{Program, Source};
 use crate::targets::{DiskAccess, Launch, TargetInfo};
 
-/// The target `firecracker`, with the workload at `init`.
+/// The target `firecracker`. `init` is the path of the workload.
 pub fn target(init: &Path) -> Vmm {
     let info = TargetInfo {
         differences: &[
-            "the adapter follows the documented interface and is untested on the real program",
-            "output leaves the guest a byte an exit, by the serial port, standard error with it",
-            "the guest's files are in an archive that was written ahead of the start, not made in it",
-            "standard input never ends, and there is no exit code: one other than 0 is a line on the output",
-            "no disk past the host's page cache",
+            UNTESTED,
+            SERIAL_OUTPUT,
+            PREPARED_ARCHIVE,
+            NO_EXIT_CODE,
+            "no disk that bypasses the host's page cache",
         ],
         ..vmm_info(
             TargetFamily::MicroVm,
             "firecracker",
-            "Firecracker with the kernel and the files of microvm-linux; untested on the real program, only against its documentation.",
+            "Firecracker with the kernel and the files of microvm-linux; untested on the real \
+             program, only against its documentation.",
         )
     };
     let program = Program {
         name: "firecracker",
         source: Source::Elsewhere(
-            "Debian has no package of it: put `firecracker` of a release of its project on the PATH",
+            "Debian has no package of Firecracker: put `firecracker` of a release of its project \
+             on the PATH",
         ),
     };
     Vmm::new(info, program, &Firecracker, init)
 }
 
-/// Firecracker without its API.
+/// The adapter for Firecracker. The VMM's API isn't used.
 #[derive(Debug)]
 pub(super) struct Firecracker;
 
-impl Machine for Firecracker {
+impl VmmAdapter for Firecracker {
     fn orders(&self) -> Orders {
         Orders {
             ports: SERIAL.start,
@@ -60,17 +65,18 @@ impl Machine for Firecracker {
 
     fn check(&self, launch: &Launch) -> io::Result<()> {
         if launch.access == DiskAccess::Direct {
-            let what = "Firecracker has no disk that goes past the host's page cache";
-            return Err(refused(what.to_owned()));
+            let what = "Firecracker has no disk that bypasses the host's page cache";
+            return Err(unsupported(what.to_owned()));
         }
         Ok(())
     }
 
-    fn command(&self, vmm: &Path, launch: &Launch, boot: &Boot) -> io::Result<CommandLine> {
-        let file = boot.directory.join("configuration.json");
-        fs::write(&file, configuration(launch, boot)?.to_string())?;
-        // Firecracker logs to its standard output, the guest's own, unless it is given a file.
-        let log = boot.directory.join("log");
+    fn command(&self, vmm: &Path, launch: &Launch, guest: &Guest) -> io::Result<CommandLine> {
+        let file = guest.directory.join("configuration.json");
+        fs::write(&file, configuration(launch, guest)?.to_string())?;
+        // Without a log file, Firecracker would log to its standard output, which is the guest's
+        // output.
+        let log = guest.directory.join("log");
         fs::write(&log, "")?;
         Ok(CommandLine::new(vmm)
             .args(["--no-api", "--id", "isobench", "--level", "Error"])
@@ -80,7 +86,7 @@ impl Machine for Firecracker {
 }
 
 /// The configuration file of one instance.
-fn configuration(launch: &Launch, boot: &Boot) -> io::Result<Value> {
+fn configuration(launch: &Launch, guest: &Guest) -> io::Result<Value> {
     let path = |path: &Path| utf8(path.as_os_str());
     let mut drives = Vec::new();
     if let Some(disk) = launch.disk {
@@ -89,17 +95,17 @@ fn configuration(launch: &Launch, boot: &Boot) -> io::Result<Value> {
             "path_on_host": path(disk)?,
             "is_root_device": false,
             "is_read_only": false,
-            // Without a cache, a flush of the guest's does nothing.
+            // Without a cache, Firecracker ignores the guest's flushes.
             "cache_type": "Writeback",
         }));
     }
     Ok(json!({
         "boot-source": {
-            "kernel_image_path": path(&boot.kernel.image)?,
-            "initrd_path": path(&boot.initramfs)?,
+            "kernel_image_path": path(&guest.kernel.image)?,
+            "initrd_path": path(&guest.initramfs)?,
             "boot_args": format!("{COMMAND_LINE} pci=off"),
         },
-        "machine-config": { "vcpu_count": 1, "mem_size_mib": mebibytes(boot.memory)? },
+        "machine-config": { "vcpu_count": 1, "mem_size_mib": mebibytes(guest.memory)? },
         "drives": drives,
     }))
 }
@@ -108,8 +114,8 @@ fn mebibytes(memory: ByteSize) -> io::Result<u64> {
     let unit = ByteSize::mib(1).as_u64();
     let bytes = memory.as_u64();
     if !bytes.is_multiple_of(unit) {
-        return Err(refused(format!(
-            "Firecracker takes whole mebibytes of memory, not {bytes} bytes"
+        return Err(unsupported(format!(
+            "Firecracker accepts only whole mebibytes of memory, not {bytes} bytes"
         )));
     }
     Ok(bytes / unit)
@@ -120,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_whole_mebibytes() {
+    fn only_whole_mebibytes_of_memory_are_accepted() {
         assert_eq!(mebibytes(ByteSize::mib(128)).unwrap(), 128);
         assert!(mebibytes(ByteSize(1)).is_err());
     }

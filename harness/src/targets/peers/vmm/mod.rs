@@ -1,7 +1,7 @@
-//! The peers that are VMMs. They boot the kernel and the files of `microvm-linux`, written out for
-//! each instance ahead of any timing, since they take an initramfs from a file only.
+//! The peers that are VMMs. They boot the kernel and the files of `microvm-linux`. A VMM reads the
+//! initramfs from a file, so the files of each instance are written before the clock starts.
 //!
-//! A VMM is one file with a [`Machine`]; everything else is shared.
+//! Each VMM has one file with its [`VmmAdapter`]. All VMMs share everything else.
 
 pub mod cloud_hypervisor;
 pub mod firecracker;
@@ -20,7 +20,7 @@ use bytesize::ByteSize;
 use isobench_reports::model::TargetFamily;
 use isobench_workloads::guest_init::Orders;
 
-use super::instance::Counter;
+use super::instance::InstanceCounter;
 use super::program::{Program, path_variable};
 use crate::host::facts::HostReport;
 use crate::instance::command_line::{CommandLine, Leftovers};
@@ -28,70 +28,88 @@ use crate::targets::guest::availability::GuestKernel;
 use crate::targets::guest::files::GuestFiles;
 use crate::targets::guest::kernel::Kernel;
 use crate::targets::{
-    Capability, Launch, MemoryLimit, Pace, Place, PrepareError, Prepared, Presence, Setup, Target,
-    TargetInfo,
+    Availability, Capability, InsidePath, Launch, MemoryLimit, Pace, PrepareContext, PrepareError,
+    Prepared, Target, TargetInfo,
 };
 
-/// Guest memory unless asked otherwise: as much as isobench's own microVMs have.
+/// The default size of guest memory, as in isobench's own microVMs.
 const MEMORY: ByteSize = ByteSize::mib(128);
-/// What every guest's kernel is told, as isobench's own VMM tells it; a triple fault resets each of
-/// these machines at once, whether or not it has a keyboard controller.
+/// The kernel's command line, as isobench's own VMM gives it. `reboot=t` resets by a triple fault,
+/// which works in each of these machines, with or without a keyboard controller.
 const COMMAND_LINE: &str =
     "panic=-1 reboot=t console=ttyS0 quiet 8250.nr_uarts=1 acpi=off no_timer_check";
 
-/// How a VMM is called.
-pub trait Machine: Debug + Sync {
-    /// How the output of a guest gets out.
+/// The difference of a VMM that isobench's tests never start.
+const UNTESTED: &str =
+    "the adapter follows the documented interface and is untested on the real program";
+/// The difference of a VMM whose guests write to the serial port.
+const SERIAL_OUTPUT: &str = "output leaves the guest by the serial port, with one VM exit for each \
+    byte; standard error shares the port";
+/// The difference of every VMM that reads the initramfs from a file.
+const PREPARED_ARCHIVE: &str =
+    "the guest's files are in an archive that is written before the start, not during the start";
+/// The difference of a VMM that passes neither the end of its input nor an exit code on.
+const NO_EXIT_CODE: &str = "standard input never ends, and there is no exit code: an exit code \
+    other \
+    than 0 is a line of the output";
+
+/// How isobench calls a VMM.
+pub trait VmmAdapter: Debug + Sync {
+    /// How a guest writes its output, and how it ends.
     fn orders(&self) -> Orders;
 
-    /// Refuses a launch that the VMM's interface has no words for.
+    /// Refuses a launch that the VMM's interface can't express.
     ///
     /// # Errors
-    /// What the interface lacks.
+    /// The error says what the interface lacks.
     fn check(&self, launch: &Launch) -> io::Result<()> {
         let _ = launch;
         Ok(())
     }
 
-    /// The command line of one instance, with `vmm` as the VMM's program.
+    /// The command line of one instance. `vmm` is the path of the VMM's program.
     ///
     /// # Errors
     /// A file could not be made in the instance's directory.
-    fn command(&self, vmm: &Path, launch: &Launch, boot: &Boot) -> io::Result<CommandLine>;
+    fn command(&self, vmm: &Path, launch: &Launch, guest: &Guest) -> io::Result<CommandLine>;
 }
 
-/// A VMM as a target.
+/// A target that is a VMM.
 #[derive(Debug)]
 pub struct Vmm {
     info: TargetInfo,
     program: Program,
-    machine: &'static dyn Machine,
-    /// What is `/init` in a guest: the workload.
+    adapter: &'static dyn VmmAdapter,
+    /// The path of the workload, which is a guest's `/init`.
     init: PathBuf,
     kernel: GuestKernel,
 }
 
 impl Vmm {
-    /// The target `info`, with the workload at `init`.
-    fn new(info: TargetInfo, program: Program, machine: &'static dyn Machine, init: &Path) -> Self {
+    fn new(
+        info: TargetInfo,
+        program: Program,
+        adapter: &'static dyn VmmAdapter,
+        init: &Path,
+    ) -> Self {
         Self {
             info,
             program,
-            machine,
+            adapter,
             init: init.to_owned(),
             kernel: GuestKernel::find(),
         }
     }
 }
 
-/// What is the same for every VMM that boots the files of `microvm-linux`.
+/// The parts of a description that are the same for all VMMs.
 fn vmm_info(family: TargetFamily, name: &'static str, description: &'static str) -> TargetInfo {
     TargetInfo {
         pace: Pace::Slow,
         capabilities: &[Capability::RunPrograms, Capability::KernelServices],
         memory_limit: Some(MemoryLimit::GuestMemory),
-        // The first disk of a guest with virtio.
-        disk: Place::At("/dev/vda"),
+        // The name of the first virtio disk in a Linux guest.
+        disk: InsidePath::At("/dev/vda"),
         ..TargetInfo::peer(family, name, description)
     }
 }
@@ -101,55 +119,56 @@ impl Target for Vmm {
         &self.info
     }
 
-    fn presence(&self, host: &HostReport) -> Presence {
-        let presence = self.program.presence(|_| self.kernel.unavailable(host));
-        let version = match (presence.version, self.kernel.version()) {
+    fn availability(&self, host: &HostReport) -> Availability {
+        let availability = self.program.availability(|_| self.kernel.unavailable(host));
+        let version = match (availability.version, self.kernel.version()) {
             (Some(vmm), Some(kernel)) => Some(format!("{vmm}, guest {kernel}")),
             (vmm, _) => vmm,
         };
-        Presence {
+        Availability {
             version,
-            ..presence
+            ..availability
         }
     }
 
-    fn prepare(&self, setup: &Setup) -> Result<Box<dyn Prepared>, PrepareError> {
-        setup.program(self.info.name)?;
+    fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+        context.program(self.info.name)?;
         Ok(Box::new(Guests {
             vmm: self.program.path()?,
-            machine: self.machine,
+            adapter: self.adapter,
             init: self.init.clone(),
             kernel: self.kernel.get()?.clone(),
-            directory: setup.directory.to_owned(),
-            instances: Counter::default(),
+            directory: context.directory.to_owned(),
+            instances: InstanceCounter::default(),
         }))
     }
 }
 
-/// Starts guests.
+/// A prepared VMM.
 #[derive(Debug)]
 struct Guests {
     vmm: PathBuf,
-    machine: &'static dyn Machine,
+    adapter: &'static dyn VmmAdapter,
     init: PathBuf,
     kernel: Kernel,
     directory: PathBuf,
-    instances: Counter,
+    instances: InstanceCounter,
 }
 
 /// The guest of one instance.
 #[derive(Debug)]
-pub struct Boot<'g> {
+pub struct Guest<'g> {
     kernel: &'g Kernel,
+    /// The path of the archive with the guest's files.
     initramfs: PathBuf,
     memory: ByteSize,
-    /// The instance's own directory.
+    /// The directory for the instance's files on the host.
     directory: PathBuf,
 }
 
 impl Guests {
     /// Writes the files of an instance.
-    fn boot(&self, launch: &Launch) -> io::Result<Boot<'_>> {
+    fn new_guest(&self, launch: &Launch) -> io::Result<Guest<'_>> {
         let number = self.instances.next();
         let directory = self.directory.join(format!("instance-{number}"));
         fs::create_dir(&directory)?;
@@ -162,12 +181,12 @@ impl Guests {
             modules: &[],
         };
         let archive = files
-            .archive(orders(self.machine.orders(), launch)?)
+            .archive(orders(self.adapter.orders(), launch)?)
             .map_err(io::Error::other)?;
         archive
             .save(&File::create_new(&initramfs)?)
             .map_err(io::Error::other)?;
-        Ok(Boot {
+        Ok(Guest {
             kernel: &self.kernel,
             initramfs,
             memory: launch.memory.unwrap_or(MEMORY),
@@ -176,37 +195,37 @@ impl Guests {
     }
 }
 
-/// The orders for a guest's `/init`: the machine's, with the program of the launch.
-fn orders(machine: Orders, launch: &Launch) -> io::Result<Orders> {
+/// The orders for a guest's `/init`: those of the VMM, and the program of the launch.
+fn orders(of_vmm: Orders, launch: &Launch) -> io::Result<Orders> {
     let word = |word: &OsStr| CString::new(word.as_bytes());
     let program = launch.program.as_os_str();
     let arguments = std::iter::once(program).chain(launch.arguments.iter().map(AsRef::as_ref));
     let environment = launch.environment.iter();
     Ok(Orders {
-        input: launch.holds_input,
+        input: launch.keeps_stdin_open,
         arguments: arguments.map(word).collect::<Result<_, _>>()?,
         environment: environment
             .map(|variable| word(variable))
             .collect::<Result<_, _>>()?,
-        ..machine
+        ..of_vmm
     })
 }
 
 impl Prepared for Guests {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        self.machine.check(launch)?;
-        let boot = self.boot(launch)?;
-        let mut command = self.machine.command(&self.vmm, launch, &boot)?;
+        self.adapter.check(launch)?;
+        let guest = self.new_guest(launch)?;
+        let mut command = self.adapter.command(&self.vmm, launch, &guest)?;
         command.environment = path_variable();
         command.leftovers = Leftovers {
-            directory: Some(boot.directory),
+            directory: Some(guest.directory),
             ..Leftovers::default()
         };
         Ok(command)
     }
 }
 
-/// The error for what a VMM's interface has no words for.
-fn refused(what: String) -> io::Error {
+/// The error for a launch that a VMM's interface can't express.
+fn unsupported(what: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, what)
 }

@@ -1,7 +1,7 @@
-//! Runs the build's tools: what they say goes to a log, how far they are to the terminal.
+//! Runs the build's tools. Their output goes to a log, and their progress to the terminal.
 
-use std::fs::OpenOptions;
-use std::io::{IsTerminal as _, Read as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -14,31 +14,53 @@ use nix::unistd::Pid;
 use super::super::KernelError;
 use crate::host::interrupt::Interrupt;
 
-/// Time between two looks at a tool.
-const LOOK: Duration = Duration::from_millis(50);
-/// Time between two lines where there is no terminal.
-const LINES: Duration = Duration::from_secs(20);
-/// Lines that make prints for isobench's configuration of Linux 6.1: an estimate, for the bar alone.
+/// The time between two looks at a tool.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// The time between two lines about the progress, if standard error is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(20);
+/// The number of lines that make prints for isobench's configuration of Linux 6.1. Only the
+/// progress bar uses this estimate.
 const EXPECTED_LINES: u64 = 1430;
+
+/// Where the progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Display {
+    /// A progress bar on a terminal.
+    Bar,
+    /// Lines of text.
+    Lines,
+}
+
+/// How a tool ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ToolResult {
+    Success,
+    Failure,
+}
 
 /// Runs one tool after the other.
 pub struct Tools<'a> {
     log: PathBuf,
     interrupt: &'a Interrupt,
-    terminal: bool,
+    display: Display,
 }
 
 impl<'a> Tools<'a> {
     pub fn new(log: PathBuf, interrupt: &'a Interrupt) -> Self {
-        let terminal = std::io::stderr().is_terminal();
+        let display = if io::stderr().is_terminal() {
+            Display::Bar
+        } else {
+            Display::Lines
+        };
         Self {
             log,
             interrupt,
-            terminal,
+            display,
         }
     }
 
-    /// Runs the tool that `set_up` describes: a command line behind `setpriv`'s, which has it die with this process.
+    /// Runs a tool. `set_up` appends the tool and its arguments to the arguments of `setpriv`,
+    /// which has the kernel end the tool together with this process.
     pub fn run(
         &mut self,
         what: &str,
@@ -47,11 +69,11 @@ impl<'a> Tools<'a> {
         self.run_counted(what, None, set_up)
     }
 
-    /// Compiles; make goes on where an earlier one was stopped.
+    /// Compiles the kernel. make continues a compilation that was stopped before.
     pub fn compile(&mut self, tree: &Path, objects: &Path) -> Result<(), KernelError> {
         let jobs = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.run_counted("compiling", Some(EXPECTED_LINES), |command| {
-            // The same source gives the same bytes.
+            // With these variables, the same source gives the same bytes.
             for (name, value) in [
                 ("TIMESTAMP", "1970-01-01"),
                 ("USER", "isobench"),
@@ -65,20 +87,14 @@ impl<'a> Tools<'a> {
         })
     }
 
+    /// Runs a tool whose output has about `expected_lines` lines.
     fn run_counted(
         &mut self,
         what: &str,
-        lines: Option<u64>,
+        expected_lines: Option<u64>,
         set_up: impl FnOnce(&mut Command),
     ) -> Result<(), KernelError> {
-        let log = OpenOptions::new().create(true).append(true).open(&self.log);
-        let log = log.map_err(KernelError::cache(&self.log))?;
-        let mut said = OpenOptions::new()
-            .read(true)
-            .open(&self.log)
-            .map_err(KernelError::cache(&self.log))?;
-        std::io::Seek::seek(&mut said, std::io::SeekFrom::End(0))
-            .map_err(KernelError::cache(&self.log))?;
+        let (log, mut new_lines) = self.open_log().map_err(KernelError::cache(&self.log))?;
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "TERM", "--"])
@@ -93,47 +109,61 @@ impl<'a> Tools<'a> {
         };
         let child = command.stdout(log).stderr(errors).spawn();
         let child = child.map_err(|error| failed(format!("{what}: {error}")))?;
-        let mut meter = Meter::new(what, lines, self.terminal);
-        let ended = self.watch(child, &mut said, &mut meter);
+        let mut meter = ProgressMeter::new(what, expected_lines, self.display);
+        let result = self.watch(child, &mut new_lines, &mut meter);
         meter.bar.finish_and_clear();
-        if ended? {
-            Ok(())
-        } else {
-            Err(failed(what.to_owned()))
+        match result? {
+            ToolResult::Success => Ok(()),
+            ToolResult::Failure => Err(failed(what.to_owned())),
         }
     }
 
-    /// Waits for `child`; whether it succeeded.
+    /// Opens the log twice: to append to, and to read what is appended from now on.
+    fn open_log(&self) -> io::Result<(File, File)> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)?;
+        let mut reader = File::open(&self.log)?;
+        reader.seek(SeekFrom::End(0))?;
+        Ok((log, reader))
+    }
+
+    /// Waits for the end of `child`, and meanwhile counts the lines that are added to the log.
     fn watch(
         &self,
         mut child: Child,
-        said: &mut std::fs::File,
-        meter: &mut Meter,
-    ) -> Result<bool, KernelError> {
+        new_lines: &mut File,
+        meter: &mut ProgressMeter,
+    ) -> Result<ToolResult, KernelError> {
         loop {
             let mut new = Vec::new();
-            said.read_to_end(&mut new)
+            new_lines
+                .read_to_end(&mut new)
                 .map_err(KernelError::cache(&self.log))?;
             meter.advance(String::from_utf8_lossy(&new).lines().count() as u64);
             if let Some(status) = child.try_wait().map_err(KernelError::cache(&self.log))? {
-                return if self.interrupt.stop_requested() {
-                    Err(KernelError::Interrupted)
+                if self.interrupt.stop_requested() {
+                    return Err(KernelError::Interrupted);
+                }
+                return Ok(if status.success() {
+                    ToolResult::Success
                 } else {
-                    Ok(status.success())
-                };
+                    ToolResult::Failure
+                });
             }
             if self.interrupt.stop_requested() {
-                // make hands it on to its jobs and removes what they left half done.
+                // make passes the signal on to its jobs, and removes their unfinished files.
                 let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
                 let _ = child.wait();
                 return Err(KernelError::Interrupted);
             }
-            thread::sleep(LOOK);
+            thread::sleep(LOOK_INTERVAL);
         }
     }
 }
 
-/// Adds make's own arguments: the tree is only read, and what is made goes to `objects`.
+/// Adds make and its arguments to `command`. make only reads `tree`, and writes to `objects`.
 pub fn make<'c>(command: &'c mut Command, tree: &Path, objects: &Path) -> &'c mut Command {
     let mut output = std::ffi::OsString::from("O=");
     output.push(objects);
@@ -144,23 +174,23 @@ pub fn make<'c>(command: &'c mut Command, tree: &Path, objects: &Path) -> &'c mu
         .arg("ARCH=x86_64")
 }
 
-/// Shows how far a tool is.
-struct Meter {
+/// Shows the progress of a tool.
+struct ProgressMeter {
     bar: ProgressBar,
     what: String,
-    lines: bool,
-    last: Instant,
+    display: Display,
+    /// When the last line was printed.
+    last_line: Instant,
 }
 
-impl Meter {
-    fn new(what: &str, expected: Option<u64>, terminal: bool) -> Self {
-        let target = if terminal {
-            ProgressDrawTarget::stderr_with_hz(5)
-        } else {
-            ProgressDrawTarget::hidden()
+impl ProgressMeter {
+    fn new(what: &str, expected_lines: Option<u64>, display: Display) -> Self {
+        let target = match display {
+            Display::Bar => ProgressDrawTarget::stderr_with_hz(5),
+            Display::Lines => ProgressDrawTarget::hidden(),
         };
-        let bar = ProgressBar::with_draw_target(expected, target);
-        let template = if expected.is_some() {
+        let bar = ProgressBar::with_draw_target(expected_lines, target);
+        let template = if expected_lines.is_some() {
             "{bar:24} {percent:>3} %  {msg:12} {elapsed}, {eta} left"
         } else {
             "{spinner} {msg} {elapsed}"
@@ -169,32 +199,32 @@ impl Meter {
             bar.set_style(style);
         }
         bar.set_message(what.to_owned());
-        if !terminal {
+        if display == Display::Lines {
             eprintln!("kernel: {what}");
         }
         Self {
             bar,
             what: what.to_owned(),
-            lines: !terminal,
-            last: Instant::now(),
+            display,
+            last_line: Instant::now(),
         }
     }
 
     fn advance(&mut self, lines: u64) {
-        // The estimate may be short: a bar that is full before the end would mislead.
+        // The estimate may be too small, and a bar that is full before the end would mislead.
         let limit = self
             .bar
             .length()
             .map_or(u64::MAX, |length| length.saturating_sub(1));
         self.bar
             .set_position((self.bar.position() + lines).min(limit));
-        if self.lines && self.last.elapsed() >= LINES {
-            let of = self
+        if self.display == Display::Lines && self.last_line.elapsed() >= LINE_INTERVAL {
+            let total = self
                 .bar
                 .length()
                 .map_or(String::new(), |length| format!(" of about {length}"));
-            eprintln!("kernel: {}: step {}{of}", self.what, self.bar.position());
-            self.last = Instant::now();
+            eprintln!("kernel: {}: step {}{total}", self.what, self.bar.position());
+            self.last_line = Instant::now();
         }
     }
 }

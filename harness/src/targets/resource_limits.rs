@@ -1,4 +1,5 @@
-//! What a user of `isobench exec` limits besides memory, and the cgroup controllers that it takes.
+//! The limits that a user of `isobench exec` can set besides memory, and the cgroup controllers
+//! that the limits need.
 
 use std::ffi::OsString;
 use std::num::NonZeroU32;
@@ -6,35 +7,35 @@ use std::num::NonZeroU32;
 use clap::Args;
 use isobench_container::cgroup::{Controller, Cpus, Hierarchies, IoRate, Unusable};
 
-/// Limits on an instance, and whether its use is told.
+/// Limits on an instance, and whether the launcher prints what the instance used.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Bounds {
-    /// Processes and threads that the container may have, PID 1 included
+pub struct ResourceLimits {
+    /// Number of processes and threads that the container may have, PID 1 included
     #[arg(long, value_name = "N")]
     pub pids: Option<NonZeroU32>,
-    /// Processors' worth of time that the program may use, such as 0.5
+    /// Processor time that the program may use, in processors, such as 0.5
     #[arg(long, value_name = "N")]
     pub cpus: Option<Cpus>,
-    /// Bytes a second that may be read from the device behind PATH; may be repeated
+    /// Bytes a second that the program may read from the device of PATH; may be repeated
     #[arg(long, value_name = "PATH:RATE")]
     pub io_read_bps: Vec<IoRate>,
-    /// Bytes a second that may be written to the device behind PATH; may be repeated
+    /// Bytes a second that the program may write to the device of PATH; may be repeated
     #[arg(long, value_name = "PATH:RATE")]
     pub io_write_bps: Vec<IoRate>,
-    /// Say on standard error, at the end, what the cgroups have counted
+    /// Print at the end, on standard error, what the program used
     #[arg(long)]
     pub usage: bool,
 }
 
-impl Bounds {
-    /// The first option that was given, if any was.
+impl ResourceLimits {
+    /// The first option that the user gave; `None` without options.
     pub fn given(&self) -> Option<&'static str> {
         let given = self.limits().into_iter().find(|(_, given, _)| *given);
         let usage = self.usage.then_some("--usage");
         given.map(|(option, _, _)| option).or(usage)
     }
 
-    /// The controllers to look for: those of a run, and what the options take besides.
+    /// The controllers to look for: those that every run needs, and those that the options need.
     pub fn controllers(&self) -> Vec<Controller> {
         let limited = self.limits().into_iter().filter(|(_, given, _)| *given);
         let mut wanted = vec![Controller::Memory, Controller::Pids];
@@ -47,10 +48,10 @@ impl Bounds {
             .collect()
     }
 
-    /// Checks that `hierarchies` can hold every limit.
+    /// Checks that every limit can be set in `hierarchies`.
     ///
     /// # Errors
-    /// The option, and why its controller can't be used.
+    /// The first option whose controller can't be used, and the reason.
     pub fn check(&self, hierarchies: &Hierarchies) -> Result<(), (&'static str, Unusable)> {
         let limited = self.limits().into_iter().filter(|(_, given, _)| *given);
         for (option, _, controller) in limited {
@@ -61,7 +62,7 @@ impl Bounds {
         Ok(())
     }
 
-    /// The options of `isobench-container` that say the same.
+    /// The limits as options of `isobench-container`.
     pub fn launcher_options(&self) -> Vec<OsString> {
         let mut options: Vec<OsString> = Vec::new();
         let mut push = |option: &str, value: OsString| options.extend([option.into(), value]);
@@ -85,7 +86,7 @@ impl Bounds {
         options
     }
 
-    /// Each limit's option, whether it was given, and its controller.
+    /// The option of each limit, whether the user gave the option, and the limit's controller.
     fn limits(&self) -> [(&'static str, bool, Controller); 4] {
         [
             ("--pids", self.pids.is_some(), Controller::Pids),
@@ -109,15 +110,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_asked_for_takes_a_controller() {
-        let none = Bounds::default();
+    fn only_a_given_option_needs_its_controller() {
+        let none = ResourceLimits::default();
         assert_eq!(none.given(), None);
         assert_eq!(none.controllers(), [Controller::Memory, Controller::Pids]);
         assert!(none.launcher_options().is_empty());
-        let some = Bounds {
+        let some = ResourceLimits {
             cpus: "0.5".parse().ok(),
             io_write_bps: vec!["/dev/sda:1MiB".parse().unwrap()],
-            ..Bounds::default()
+            ..ResourceLimits::default()
         };
         assert_eq!(some.given(), Some("--cpus"));
         assert_eq!(
