@@ -18,7 +18,15 @@ use crate::support::traces;
 
 /// Peers that are to give a program what isobench's container gives it; whether youki does is up to
 /// its build.
-const ALIKE: [&str; 6] = ["container", "bwrap", "crun", "lxc", "runc", "podman"];
+const ALIKE: [&str; 7] = [
+    "container",
+    "bwrap",
+    "crun",
+    "lxc",
+    "runc",
+    "firejail",
+    "podman",
+];
 
 /// Stands before what [`inside`] says, which the test framework's own output surrounds.
 const MARK: &str = "inside: ";

@@ -8,6 +8,7 @@ mod bwrap;
 mod containerd;
 mod daemon;
 mod docker;
+mod firejail;
 mod instance;
 mod lxc;
 mod nspawn;
@@ -34,6 +35,7 @@ pub(super) fn all(programs: &Programs, daemons: Daemons) -> Vec<Box<dyn Target>>
         Box::new(oci::runc()),
         Box::new(oci::youki()),
         Box::new(nspawn::Nspawn::new()),
+        Box::new(firejail::Firejail::new()),
         Box::new(oci::runsc()),
         Box::new(containerd::Containerd::new(daemons)),
         Box::new(podman::Podman::new()),

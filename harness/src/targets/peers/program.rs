@@ -1,6 +1,7 @@
 //! A peer's program: its path and its version.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use isobench_reports::model::Unavailable;
 use nix::unistd::geteuid;
 
 use crate::host::facts::{HostReport, Need};
+use crate::host::mounts::MountNamespace;
 use crate::instance::bounded_command;
 use crate::instance::command_line::CommandLine;
 use crate::targets::Availability;
@@ -53,7 +55,7 @@ impl Program {
         other_obstacle: impl FnOnce(&Path) -> Option<Unavailable>,
     ) -> Availability {
         let found = self.path().and_then(|path| {
-            let version = ask_version(&path).map_err(|reason| self.unavailable(reason))?;
+            let version = ask_version(&path, None).map_err(|reason| self.unavailable(reason))?;
             Ok((path, version))
         });
         match found {
@@ -61,10 +63,31 @@ impl Program {
                 version: Some(version),
                 unavailable: other_obstacle(&path),
             },
-            Err(unavailable) => Availability {
-                version: None,
-                unavailable: Some(unavailable),
+            Err(unavailable) => Availability::built_in(Some(unavailable)),
+        }
+    }
+
+    /// As [`Program::availability`], for a program that leaves files and mounts behind when it prints
+    /// its version. The program is asked inside a mount namespace that `make_mounts` makes, and only
+    /// if `obstacle` is `None`.
+    pub fn availability_inside(
+        &self,
+        make_mounts: impl FnOnce() -> io::Result<MountNamespace>,
+        obstacle: Option<Unavailable>,
+    ) -> Availability {
+        let version = self.path().and_then(|path| {
+            obstacle.map_or(Ok(()), Err)?;
+            let mounts = make_mounts().map_err(|error| {
+                self.unavailable(format!("cannot make a mount namespace: {error}"))
+            })?;
+            ask_version(&path, Some(mounts)).map_err(|reason| self.unavailable(reason))
+        });
+        match version {
+            Ok(version) => Availability {
+                version: Some(version),
+                unavailable: None,
             },
+            Err(unavailable) => Availability::built_in(Some(unavailable)),
         }
     }
 
@@ -84,10 +107,12 @@ impl Program {
     }
 }
 
-/// The version that the program at `path` prints.
-fn ask_version(path: &Path) -> Result<String, String> {
+/// The version that the program at `path` prints. The program runs in `mounts`, or among the
+/// harness's own mounts.
+fn ask_version(path: &Path, mounts: Option<MountNamespace>) -> Result<String, String> {
     let mut command = CommandLine::new(path).args(["--version"]);
     command.environment = path_variable();
+    command.mounts = mounts;
     let output = bounded_command::run(&command, VERSION_LIMIT)
         .map_err(|error| format!("{} can't be run: {error}", path.display()))?;
     if !output.succeeded() {
@@ -149,15 +174,18 @@ fn variable(name: &str, value: &OsStr) -> OsString {
 
 /// What the host lacks for a runtime that isobench runs only as root, in a cgroup of the instance.
 pub fn needs_root(name: &str, host: &HostReport) -> Option<Unavailable> {
-    if !geteuid().is_root() {
-        return Some(Unavailable {
-            reason: format!("isobench runs {name} only as root"),
-            fix: "run isobench as root".to_owned(),
-            command: None,
-        });
-    }
-    host.lacks(Need::UserNamespaces)
+    needs_to_be_root(name)
+        .or_else(|| host.lacks(Need::UserNamespaces))
         .or_else(|| host.lacks(Need::MemoryCgroup))
+}
+
+/// What an ordinary user lacks for a runtime that isobench runs only as root.
+pub fn needs_to_be_root(name: &str) -> Option<Unavailable> {
+    (!geteuid().is_root()).then(|| Unavailable {
+        reason: format!("isobench runs {name} only as root"),
+        fix: "run isobench as root".to_owned(),
+        command: None,
+    })
 }
 
 #[cfg(test)]
@@ -174,6 +202,7 @@ mod tests {
             ("Docker version 28.2.2, build e6534b4", "28.2.2"),
             ("ctr v1.7.2", "1.7.2"),
             ("5.0.2\n", "5.0.2"),
+            ("firejail version 0.9.72\n\nCompile time support:", "0.9.72"),
         ] {
             assert_eq!(version_in(output).as_deref(), Some(version));
         }
