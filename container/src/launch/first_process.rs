@@ -110,7 +110,7 @@ unsafe fn set_up(
     unsafe { process::close_from(FIRST_INHERITED, CloseRange::OnExec) }
         .map_err(SetupFailure::at(SetupStep::Descriptors))?;
     await_order(launcher, Order::IdsMapped)?;
-    become_container_root(plan.changes_user)?;
+    become_container_root(plan)?;
     check_launcher(launcher)?;
     take(ASSEMBLE_ROOT, plan)?;
     observer.phase_ended(Phase::Mounts);
@@ -186,8 +186,8 @@ fn set_up_network(launcher: BorrowedFd<'_>) -> Result<(), SetupFailure> {
 
 /// Becomes root of the user namespace, and asks to die with the launcher. The order matters: a
 /// change of user would undo the request.
-fn become_container_root(changes_user: bool) -> Result<(), SetupFailure> {
-    if changes_user {
+fn become_container_root(plan: &LaunchPlan<'_>) -> Result<(), SetupFailure> {
+    if plan.changes_user {
         process::become_user(&Identity::ROOT).map_err(SetupFailure::at(SetupStep::Identity))?;
     }
     set_pdeathsig(Signal::SIGKILL).map_err(SetupFailure::at(SetupStep::DieWithLauncher))?;

@@ -2,8 +2,8 @@
 //! of a clone. Where rustix has a call, the function here is a wrapper without `unsafe`.
 //!
 //! Unsafe code elsewhere in the crate only calls the unsafe functions of this folder, and says why
-//! that is sound. The functions that the child calls allocate nothing, take no lock and do not panic:
-//! callers hand in every buffer, and errors are bare [`Errno`]s.
+//! that is sound. The functions that the child calls allocate nothing, take no lock and do not
+//! panic: callers hand in every buffer, and errors are bare [`Errno`]s.
 
 pub mod mount;
 pub mod process;

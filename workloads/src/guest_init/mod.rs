@@ -1,7 +1,7 @@
 //! `/init`: the first process of a guest with a Linux kernel.
 //!
 //! The kernel starts `/init` with no file systems, and often without a console. `/init` mounts what
-//! programs expect, starts the one program that its [`orders`] name, carries the program's streams
+//! programs expect, starts the one program that its [`Orders`] name, carries the program's streams
 //! to the VMM's ports and back, and hands over the program's exit code. `/init` is the workload's
 //! own binary, so that a guest needs no other file. The program is executed all the same, as in
 //! every other target.

@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 256;
 /// The longest component, in bytes (`NAME_MAX`).
 const MAX_COMPONENT: usize = 255;
 
-/// Why a name is no [`SafePath`].
+/// Why a name is no safe path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathFault {
     /// The name begins with a slash.

@@ -26,7 +26,7 @@ pub struct Image {
     pub bytes: u64,
     /// The layers that are stacked, the lowest first. Layers are left out that a higher layer hides
     /// wholly, or that come again higher up. Where directories need their attributes back, a layer
-    /// of isobench's own is on top ([`implied`](crate::image::view::implied)).
+    /// of isobench's own is on top (`view/implied.rs`).
     pub stacked: Vec<Digest>,
     /// How programs of the image are to be run.
     pub config: Option<Config>,

@@ -81,7 +81,7 @@ impl View {
             {
                 return Ok(None);
             }
-            let Step::Into(name) = step else {
+            let PathStep::Into(name) = step else {
                 take_back(&mut way, &step);
                 found = None;
                 continue;
@@ -222,7 +222,7 @@ impl View {
 }
 
 /// A step along a path.
-enum Step {
+enum PathStep {
     /// To the root.
     Root,
     /// To the parent directory.
@@ -231,21 +231,21 @@ enum Step {
     Into(OsString),
 }
 
-fn steps(path: &Path) -> VecDeque<Step> {
+fn steps(path: &Path) -> VecDeque<PathStep> {
     path.components()
         .filter_map(|component| match component {
-            Component::RootDir => Some(Step::Root),
-            Component::ParentDir => Some(Step::Up),
-            Component::Normal(name) => Some(Step::Into(name.to_owned())),
+            Component::RootDir => Some(PathStep::Root),
+            Component::ParentDir => Some(PathStep::Up),
+            Component::Normal(name) => Some(PathStep::Into(name.to_owned())),
             Component::CurDir | Component::Prefix(_) => None,
         })
         .collect()
 }
 
 /// Goes back along `way`: to the root, or to the parent. The root's parent is the root.
-fn take_back(way: &mut Vec<Parts>, step: &Step) {
+fn take_back(way: &mut Vec<Parts>, step: &PathStep) {
     let left = match step {
-        Step::Root => 1,
+        PathStep::Root => 1,
         _ => way.len().saturating_sub(1).max(1),
     };
     way.truncate(left);
