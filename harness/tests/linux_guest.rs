@@ -1,4 +1,4 @@
-//! The launcher with a Linux guest, end to end. What boots needs hardware KVM and a kernel
+//! The launcher with a Linux guest, end to end. A guest that boots needs hardware KVM and a kernel
 //! (`ISOBENCH_KERNEL`): the lab has both.
 
 #[expect(dead_code, reason = "the tests of isobench itself use the rest")]
@@ -21,10 +21,10 @@ use tempfile::{NamedTempFile, TempDir};
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-vmm");
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
-/// A guest that takes longer than this, even on an emulated processor, hangs.
+/// A guest that runs longer than this hangs, even on an emulated processor.
 const LIMIT: [&str; 2] = ["--time-limit", "120"];
 
-/// A kernel that can boot here, if there is one.
+/// The kernel to boot. `None` if there is none, or if it can't boot on this host.
 fn kernel() -> Option<PathBuf> {
     if lacks(Need::GuestKernel) {
         return None;
@@ -51,9 +51,9 @@ fn launcher(kernel: &PathBuf, options: &[&str]) -> Command {
 
 /// Runs the workload in a guest.
 ///
-/// On emulated processors a guest has been lost for no known reason, once among hundreds of starts
-/// (docs/lab.md): one that triple-faults there is started again, and that is told. On real
-/// processors it is a failure at once.
+/// On emulated processors one guest among hundreds was lost for no known reason (docs/lab.md). So a
+/// guest that triple-faults there is started again, and the log says so. On real processors a
+/// triple fault is a failure at once.
 fn run(options: &[&str], workload: &[&str]) -> Option<Ended> {
     let mut command = launcher(&kernel()?, options);
     command.args(["--", WORKLOAD]).args(workload);
@@ -65,7 +65,7 @@ fn run(options: &[&str], workload: &[&str]) -> Option<Ended> {
     Some(ended)
 }
 
-/// Whether this host's processors are a program, as reports are stamped with.
+/// Whether this host's processors are emulated, as far as `isobench doctor` can tell.
 fn is_emulated() -> bool {
     let programs = Programs::in_directory(Path::new(LAUNCHER).parent().unwrap()).unwrap();
     HostReport::inspect(&programs).describe().is_emulated()
@@ -162,8 +162,7 @@ fn the_disk_is_the_host_s_file() {
     writer.has_code(1);
 }
 
-/// Takes the guest's connection, for which even an emulated processor need not take longer than a
-/// guest may.
+/// Waits for the guest's connection, for as long as a guest may run.
 fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     let start = Instant::now();
     listener.set_nonblocking(true).unwrap();
@@ -180,7 +179,7 @@ fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// Sends each of these to a guest that echoes them.
+/// Sends each of these bytes to the guest, which echoes them.
 fn expect_echoes(stream: &mut TcpStream, bytes: Range<u8>) {
     for sent in bytes {
         stream.write_all(&[sent]).unwrap();
@@ -323,7 +322,7 @@ fn a_machine_that_cannot_be_is_refused_with_what_it_lacks() {
         fs::write(&path, content).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    // As much of an ELF header as is looked at before KVM is.
+    // The launcher reads this much of an ELF header before it opens KVM.
     let mut header = vec![0; 64];
     header[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
     header[18] = 62;

@@ -207,8 +207,8 @@ fn a_program_that_never_ends_ends_with_its_launcher() {
     };
     let program = program.to_str().unwrap();
     for signal in ["TERM", "INT", "KILL"] {
-        // Whoever runs the tests in the background has them ignore an interrupt, and all that they
-        // start.
+        // A shell lets programs that it starts in the background ignore interrupts, and their
+        // children inherit that.
         let mut child = Command::new("env")
             .args(["--default-signal", LAUNCHER, "run", "--"])
             .arg(program)

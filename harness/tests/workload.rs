@@ -43,8 +43,8 @@ fn failure(arguments: &str, code: i32) -> Ended {
     ended
 }
 
-/// A file of `length` bytes on the file system of the build, which has `O_DIRECT` where `/tmp` may
-/// not.
+/// A file of `length` bytes on the file system of the build. It has `O_DIRECT`, which /tmp may
+/// lack.
 fn file_of(length: usize) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     file.write_all(&vec![7; length]).unwrap();

@@ -1,5 +1,5 @@
-//! Results files that somebody edited, cut short, made up or blew up: one clear line, exit code 2,
-//! and memory that is bounded.
+//! Results files that somebody edited, cut short, made up or blew up get one clear line, exit code
+//! 2, and bounded memory.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use crate::support::ended::Ended;
 use crate::support::isobench::{ISOBENCH, Isobench};
 use crate::support::place::Place;
 
-/// A small, good run, whose results are in the directory `out`, and their text.
+/// A place with a small, good run in the directory `out`, and the text of its results.
 fn good_run() -> (Place, String) {
     let run = Isobench::run().quick().targets("process");
     let finished = run.experiments("startup").succeeds();
@@ -104,7 +104,7 @@ fn each_kind_of_bad_results_is_refused_by_its_reason() {
 fn a_file_of_a_gigabyte_is_refused_within_bounded_memory() {
     const MOST_MEMORY: u64 = 128 << 20;
     let (place, good) = good_run();
-    // One is a hole, the other begins as results do and goes on for ever.
+    // The first file is a hole. The second begins as results do and goes on as a hole.
     let hole = File::create(place.path("hole.json")).unwrap();
     hole.set_len(1 << 30).unwrap();
     let mut endless = File::create(place.path("endless.json")).unwrap();

@@ -15,7 +15,7 @@ fn compare(place: &Place, arguments: &[&str]) -> Isobench {
     place.isobench(&["compare"]).options(arguments)
 }
 
-/// Writes the results in the directory `from` to the file `to`, changed.
+/// Changes the results in the directory `from` and writes them to the file `to`.
 fn edit(place: &Place, from: &str, to: &str, change: impl Fn(&mut serde_json::Value)) {
     let json = fs::read(place.path(from).join("results.json")).unwrap();
     let mut value = serde_json::from_slice(&json).unwrap();
@@ -23,8 +23,8 @@ fn edit(place: &Place, from: &str, to: &str, change: impl Fn(&mut serde_json::Va
     place.write(to, serde_json::to_vec(&value).unwrap());
 }
 
-/// Writes the results in the directory `base` to the file `to`, with values from `level` to a tenth
-/// more: a busy host's own may be too far apart to tell a change.
+/// Writes the results in the directory `base` to the file `to`, with values from `level` to 9 %
+/// more. On a busy host the measured values may spread too far to show a change.
 fn level(place: &Place, to: &str, level: f64) {
     edit(place, "base", to, |run| {
         let samples = run["samples"].as_array_mut().unwrap();
@@ -86,7 +86,7 @@ fn figures_come_in_formats_that_programs_read() {
         csv.starts_with("host,started,target,experiment,metric,unit,"),
         "{csv}"
     );
-    // On an emulated host its stamp comes first.
+    // On an emulated host, the first lines say that it is one.
     let markdown = saved("markdown");
     let mut lines = markdown.stdout.lines();
     assert!(

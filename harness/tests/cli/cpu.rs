@@ -1,4 +1,4 @@
-//! The prices of running, from real instances.
+//! The prices of system calls, faults and more, from real instances.
 
 use isobench_reports::model::Status;
 

@@ -1,4 +1,4 @@
-//! Instances that stay, from real ones.
+//! The memory of many real instances at once.
 
 use isobench_reports::statistics::median;
 
@@ -24,8 +24,8 @@ fn more_instances_take_more_memory_and_none_is_left() {
         let mut price = charges("per-instance");
         assert_eq!(one.len(), 3, "{target}: {one:?}");
         assert_eq!(price.len(), 3, "{target}: {price:?}");
-        // Not in each round, for another test that starts cold may take a program's pages out of
-        // the page cache between two rounds.
+        // Medians, and not each round: another test may take a program's pages out of the page
+        // cache between two rounds.
         assert!(
             median(&mut two) > median(&mut one),
             "{target}: {one:?}, {two:?}"

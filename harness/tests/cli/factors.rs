@@ -1,4 +1,4 @@
-//! Start-up and what changes it: cold files, idle gaps, instances that run already.
+//! Start-up, and what makes it slower: cold files, idle gaps, instances that run already.
 
 use isobench_reports::model::{Sample, Status};
 
@@ -6,7 +6,7 @@ use crate::support::isobench::{Finished, Isobench};
 use crate::support::needs::can_run;
 use crate::support::results::rows;
 
-/// A quick run of `experiment`, of which nothing may be left.
+/// A quick run of `experiment`, which leaves nothing.
 fn run(experiment: &str, targets: &str) -> Finished {
     let run = Isobench::run().quick().experiments(experiment);
     let finished = run.targets(targets).succeeds();
@@ -14,8 +14,7 @@ fn run(experiment: &str, targets: &str) -> Finished {
     finished
 }
 
-/// The samples of a metric that count. None of them may have failed, but for the tests that run
-/// beside this one.
+/// The samples of a metric that count. They must be good, unless another test was in the way.
 fn counted<'a>(finished: &'a Finished, target: &str, metric: &str) -> Vec<&'a Sample> {
     let mut rows = rows(finished.results(), target, metric);
     rows.retain(|row| row.status != Status::Warmup && !is_in_use(row));
@@ -25,7 +24,7 @@ fn counted<'a>(finished: &'a Finished, target: &str, metric: &str) -> Vec<&'a Sa
     rows
 }
 
-/// Whether a sample failed because the tests beside this one ran the same programs just then.
+/// Whether a sample failed because another test ran the same programs at that moment.
 fn is_in_use(sample: &Sample) -> bool {
     let reason = sample.reason.as_deref().unwrap_or_default();
     sample.status == Status::Failed && reason.contains("stay in memory")
@@ -47,7 +46,7 @@ fn a_cold_start_reads_its_files_and_a_warm_one_finds_them() {
         // A round that warms up may have failed as well.
         assert!((10..=11).contains(&all), "{target}: {all}");
         for sample in read {
-            // At the least the page that the program begins in.
+            // The program's first page is read, at the least.
             assert!(sample.value >= Some(4096.0), "{sample:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Whether a run is honest about itself: delays that were added, what stopped it, what the
+//! A run tells what it did to its figures: the delays that it added, why it stopped, what its
 //! instrument costs.
 
 use std::fs;
@@ -72,7 +72,8 @@ fn a_run_goes_on_until_it_is_precise_or_its_time_is_up_and_says_which() {
     let html = place.read("again.html");
     assert!(html.contains("the time, 1.00 s, was up"), "no word of it");
     fs::remove_dir_all(place.path("out")).unwrap();
-    // `cpu` takes fewer rounds than an interval needs, if only its profile asks.
+    // The quick profile takes fewer rounds of `cpu` than an interval needs; precision asks for
+    // more.
     let patient = run(&place, &["--precision", "900%", "--experiments", "cpu"]);
     let results = patient.results();
     let experiments = results.experiments.iter().map(|one| one.name.as_str());

@@ -1,5 +1,5 @@
 #![expect(clippy::float_cmp, reason = "bytes are counted, and exactly")]
-//! What instances take on the disk and in the page cache, of real ones.
+//! The space that real instances take on the disk and in the page cache.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -12,15 +12,15 @@ use crate::support::isobench::{Finished, ISOBENCH};
 use crate::support::needs::can_run;
 use crate::support::place::Place;
 
-/// What each instance reads.
+/// Bytes of the base that each instance reads.
 const BASE: f64 = 1024.0 * 1024.0;
 /// The programs whose pages are counted.
 const COUNTED: [&str; 3] = ["workload", "isobench-container", "isobench-vmm"];
-/// The others that isobench wants beside itself.
+/// The other programs that `isobench` looks for in its directory.
 const OTHERS: [&str; 3] = ["isobench", "isobench-floor", "isobench-tracer"];
 
-/// Programs of this test's own: other tests, which run beside it, take theirs out of the page
-/// cache.
+/// Copies the programs for this test. Other tests, which run at the same time, take the built ones
+/// out of the page cache.
 fn own_programs(place: &Place) -> PathBuf {
     let (built, own) = (Path::new(ISOBENCH).parent().unwrap(), place.path("bin"));
     fs::create_dir(&own).unwrap();
@@ -43,9 +43,8 @@ fn launcher_of(target: &str) -> Option<&'static str> {
     }
 }
 
-/// The values of a target's metrics and parts, of which there are as many as rounds. What is on the
-/// disk is always the same; of the page cache it is the most, since the host may take pages back at
-/// any time.
+/// The value of each metric and part of a target. On the disk it is the same in all rounds. In the
+/// page cache it is the highest of the rounds, since the host may take pages back at any time.
 fn values(finished: &Finished, target: &str) -> HashMap<(String, String), f64> {
     let mut values = HashMap::new();
     let samples = finished.results().samples.iter();
@@ -62,7 +61,7 @@ fn values(finished: &Finished, target: &str) -> HashMap<(String, String), f64> {
     values
 }
 
-/// Asserts that pages of `whole` bytes were found in memory: no more, and nearly all.
+/// Asserts that nearly all of `whole` bytes were found in the page cache, and no more.
 fn assert_cached(found: f64, whole: f64, what: &str) {
     let least = whole - BASE / 4.0;
     assert!(
@@ -71,13 +70,13 @@ fn assert_cached(found: f64, whole: f64, what: &str) {
     );
 }
 
-/// What the file system has given a file.
+/// Bytes that the file system has allocated to a file.
 fn allocated(path: &Path) -> f64 {
     let found = fs::metadata(path).unwrap();
     (found.blocks() * 512) as f64
 }
 
-/// Bytes of the pages that a file fills when all of it is in memory.
+/// Bytes of the pages that hold all of a file.
 fn pages(path: &Path) -> f64 {
     let length = fs::metadata(path).unwrap().len();
     (length.div_ceil(4096) * 4096) as f64
@@ -113,8 +112,7 @@ fn what_is_shared_is_there_once_and_a_copy_each_ten_times() {
         assert_eq!(of("one"), parts.iter().sum::<f64>(), "{target}");
         assert_eq!(of("one"), of("disk-shared-1"), "{target}");
 
-        // Instances of virtual machines and processes write nothing; the upper layers of containers
-        // are a few blocks.
+        // Only containers write: the upper layer of each takes a few blocks.
         assert_eq!(part("written") > 0.0, target == "container", "{target}");
         let more = of("disk-shared-10") - of("disk-shared-1");
         assert_eq!(more, 9.0 * part("written"), "{target}");
@@ -122,7 +120,7 @@ fn what_is_shared_is_there_once_and_a_copy_each_ten_times() {
         assert_eq!(more, 9.0 * (part("base") + part("written")), "{target}");
         assert!((BASE..1.1 * BASE).contains(&part("base")), "{target}");
 
-        // One base for all is in memory once, and a copy each as often as there are instances.
+        // A shared base is in the page cache once. Each copy is there as well.
         let whole = pages(&workload) + launcher.map_or(0.0, pages);
         for (metric, bases) in [
             ("cache-shared-1", 1.0),
@@ -137,7 +135,7 @@ fn what_is_shared_is_there_once_and_a_copy_each_ten_times() {
 
 #[test]
 fn a_base_that_can_t_be_written_fails_its_samples_and_leaves_nothing() {
-    // No file may become as large as a base; the results are smaller.
+    // This limit of a file's size is below that of a base and above that of the results.
     let script = "trap '' XFSZ; ulimit -f 1000; exec \"$@\"";
     let shell = ["-c", script, "sh", ISOBENCH, "run", "--out", "out"];
     let run = Place::new().isobench_at("/bin/sh", &shell).quick();

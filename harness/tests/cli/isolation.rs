@@ -1,5 +1,5 @@
-//! What can be reached from inside, held against what ought to be: the kernel, the container's
-//! policy, the VMM's own dispatcher.
+//! The system calls that programs can reach from inside, compared with those that they should
+//! reach: the kernel's, those of the container's policy, those of the VMM's dispatcher.
 
 use std::fs;
 
@@ -15,12 +15,11 @@ use nix::libc::{self, c_long};
 use crate::support::isobench::{Isobench, WORKLOAD};
 use crate::support::needs::can_run;
 
-/// Calls of Linux 6.14 and later that no filter is asked about (uretprobe and uprobe); who makes
-/// them outside of a probe is killed. And in a user namespace that may not, the kernel refuses
-/// `setgroups`, which the policy allows.
+/// Calls of Linux 6.14 and later that pass by all filters: uretprobe and uprobe. The kernel kills a
+/// program that makes them outside of a probe.
 const PAST_FILTERS: [c_long; 2] = [335, 336];
 
-/// What a program in `target` says of all system calls.
+/// Tries all system calls in `target`.
 fn tried_in(target: &str) -> Calls {
     let exec = Isobench::exec(target).program(&[WORKLOAD, "calls"]);
     let finished = exec.succeeds();
@@ -56,6 +55,7 @@ fn the_container_refuses_what_its_policy_does_not_allow_and_nothing_else() {
     for number in 0..CALLS {
         let call = c_long::from(number);
         let expected = call <= NEWEST && !allowed(call) && !UNKNOWN_CALLS.contains(&call);
+        // In a user namespace that may not set groups, the kernel refuses `setgroups` itself.
         let is_decided_elsewhere = PAST_FILTERS.contains(&call) || call == libc::SYS_setgroups;
         if !is_decided_elsewhere {
             let is_refused = calls.refused.contains(number);
@@ -69,7 +69,7 @@ fn the_container_refuses_what_its_policy_does_not_allow_and_nothing_else() {
     assert_eq!(calls.kernel.boot, free.kernel.boot);
 }
 
-/// What the VMM itself says to the same calls, without a VM.
+/// The calls that the VMM's dispatcher knows, asked without a VM.
 fn known_to_the_vmm() -> CallSet {
     let null = || {
         fs::File::options()
@@ -81,7 +81,7 @@ fn known_to_the_vmm() -> CallSet {
     };
     let program = fs::File::open("/dev/null").unwrap();
     let known = |number: c_long| {
-        // A fresh one for each: some change what is mapped, some end the program.
+        // Each call gets a fresh guest: some calls change the guest's memory, some end its program.
         let tree = FileTree::new("/program".as_ref(), program.try_clone().unwrap()).unwrap();
         let mut personality = Personality::new(Settings {
             tree,
@@ -97,12 +97,12 @@ fn known_to_the_vmm() -> CallSet {
             number: number.unsigned_abs(),
             arguments: [u64::MAX; 6],
         };
-        // A futex of an unknown kind is an unknown call.
+        // To the dispatcher a futex of an unknown kind is an unknown call.
         let known_futex = number == libc::SYS_futex;
         let answer = personality.call(&call, &mut memory);
         known_futex || answer != CallEffect::Return(-i64::from(libc::ENOSYS))
     };
-    // It would wait for good.
+    // `pause` would never return.
     all(|number| number == libc::SYS_pause || known(number))
 }
 
@@ -139,7 +139,7 @@ fn each_rung_takes_less_of_the_host_s_kernel_and_nothing_is_left() {
     let calls = |target| first(target, "host-calls").unwrap();
     assert!(calls("process") > 300.0);
     assert_eq!(first("process", "host-kernel"), Some(1.0));
-    // Seen from both sides it is the same, but for a call or two that kill the caller.
+    // The host and the program count the same calls, but for a few that kill the caller.
     let apart = |target| (calls(target) - first(target, "answered").unwrap()).abs();
     assert!(apart("process") <= 4.0, "{}", apart("process"));
     if can_run("container") {

@@ -9,7 +9,7 @@ use isobench_testing::{Need, lacks};
 use crate::support::isobench::{Finished, Isobench, WORKLOAD};
 use crate::support::needs::can_run;
 
-/// Whether a container can have a link to the host. It takes `CAP_NET_ADMIN`.
+/// Whether a container can have a link to the host, which takes `CAP_NET_ADMIN`.
 fn can_make_links() -> bool {
     !lacks(Need::Root) && can_run("container")
 }

@@ -1,5 +1,5 @@
-//! Peers: what they give a program, that one which misbehaves costs only its own row, and that
-//! nothing of one stays.
+//! Peers give a program what the container gives it, a peer that misbehaves costs only its own
+//! rows, and nothing of a peer stays.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,8 +16,8 @@ use crate::support::needs::can_run;
 use crate::support::place::Place;
 use crate::support::traces;
 
-/// Peers that are to give a program what isobench's container gives it; whether youki does is up to
-/// its build.
+/// Peers that must give a program what isobench's container gives it. Whether youki does depends on
+/// how it was built.
 const ALIKE: [&str; 7] = [
     "container",
     "bwrap",
@@ -28,10 +28,11 @@ const ALIKE: [&str; 7] = [
     "podman",
 ];
 
-/// Stands before what [`inside`] says, which the test framework's own output surrounds.
+/// Begins each line of [`inside`], to tell it from the test framework's own lines.
 const MARK: &str = "inside: ";
 
-/// Tells where it runs; the others run this very program, which is static, in their targets.
+/// Tells what a program finds in a target. The other tests start this test program, which is
+/// static, in their targets, with this test alone.
 #[test]
 #[ignore = "runs inside a peer"]
 fn inside() {
@@ -83,7 +84,7 @@ fn peers_give_a_program_what_the_container_gives_it() {
     }
 }
 
-/// A directory for the `PATH` with programs of these contents.
+/// A directory for the `PATH`. It has programs of these names and contents.
 fn programs(place: &Place, programs: &[(&str, &str)]) -> PathBuf {
     let directory = place.path("bin");
     fs::create_dir(&directory).unwrap();
@@ -95,8 +96,8 @@ fn programs(place: &Place, programs: &[(&str, &str)]) -> PathBuf {
     directory
 }
 
-/// A script that passes for a peer: asked for a version it has one, asked to delete a container it
-/// does; else it does what is written here.
+/// A script in place of a peer. It answers `--version`, succeeds at `delete`, and else runs
+/// `script`.
 fn fake(script: &str) -> String {
     let good = "case \"$*\" in *--version*) echo fake 1.0; exit;; *delete*) exit;; esac";
     format!("#!/bin/sh\n{good}\n{script}\n")
@@ -137,7 +138,7 @@ fn a_peer_that_misbehaves_costs_its_own_row_alone() {
         .options(&["--sample-limit", "3s"])
         .environment("PATH", path_with(&bin))
         .succeeds();
-    // Two samples of 3 s hang, and no more are taken.
+    // Two samples hang for 3 s each, and no more are taken.
     assert!(begun.elapsed() < Duration::from_mins(1));
     finished.leaves_nothing();
     assert!(good(&finished, "process") >= 25 * 4);
@@ -193,8 +194,8 @@ fn a_peer_that_tells_no_version_is_a_row_with_that_reason() {
     }
 }
 
-/// Ends a run by `signal` at several moments of its samples of `target`, and looks for what is left
-/// of them; after SIGKILL, once another run has begun.
+/// Ends a run by `signal` at several moments of its samples of `target`, and asserts that nothing
+/// is left. After SIGKILL, another run clears up first.
 fn ends_without_a_trace(target: &str, signal: Signal) {
     for moment in [3, 40] {
         let place = Place::new();
@@ -212,8 +213,8 @@ fn ends_without_a_trace(target: &str, signal: Signal) {
     }
 }
 
-/// Starts a run that takes samples. A daemon that a busy host didn't let start in time is tried
-/// again.
+/// Starts a run and waits for its first sample. On a busy host a daemon may start too late, so the
+/// run is started up to three times.
 fn start_sampling(place: &Place, target: &str) -> Running {
     let mut said = String::new();
     for out in ["ended-1", "ended-2", "ended-3"] {
@@ -248,7 +249,7 @@ fn nothing_of_a_daemon_stays_when_a_run_ends_in_the_middle_of_a_sample() {
     }
 }
 
-/// Whether a daemon of a run's own can be started for `target`.
+/// Whether a run can start a daemon of its own for `target`.
 fn can_start(target: &str) -> bool {
     let programs: &[&str] = match target {
         "docker" => &["docker", "dockerd", "containerd", "runc"],
@@ -257,7 +258,7 @@ fn can_start(target: &str) -> bool {
     if programs.iter().any(|program| lacks(Need::Program(program))) {
         return false;
     }
-    // What else they need, runc needs as well.
+    // All else that they need is what runc needs.
     can_run("runc")
 }
 

@@ -1,4 +1,4 @@
-//! `isobench report` on the gallery's run: plots, exercise, language.
+//! `isobench report` on the gallery's run: its plots, the exercise, other languages.
 
 use std::fs;
 use std::path::Path;
@@ -10,13 +10,13 @@ use crate::support::isobench::Isobench;
 use crate::support::place::Place;
 use crate::support::traces::entries;
 
-/// Results that another machine may have measured.
+/// Results in the gallery. They may be of another machine.
 const RESULTS: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../docs/gallery/host/results.json"
 );
 
-/// A place with the starts of three targets among those results, which are drawn sooner.
+/// A place with a few of those results, `some.json`: a report of all takes longer.
 fn some_results() -> Place {
     let place = Place::new();
     let mut run: Run = serde_json::from_slice(&fs::read(RESULTS).unwrap()).unwrap();

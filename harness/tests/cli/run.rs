@@ -1,5 +1,5 @@
-//! Whole runs: real samples of every target that this host can run, and nothing left behind however
-//! a run ends.
+//! Whole runs have samples of every target that this host can run, and leave nothing, however they
+//! end.
 
 use std::time::{Duration, Instant};
 
@@ -80,15 +80,15 @@ fn prices_of_mechanisms_come_from_real_starts() {
         if part.name == "cgroup" && good == 0 {
             skip(Need::Cgroup, "the price of a cgroup can't be had");
         } else {
-            // Four figures of each of the fifteen rounds.
+            // Each of fifteen rounds gives four figures.
             assert_eq!(good, 60, "{part:?}");
         }
     }
     check_lives(run);
 }
 
-/// Checks that the life of each instance is made of its time on a processor and its time without
-/// one.
+/// Checks that the life of each instance is the sum of its time on a processor and its time
+/// waiting.
 fn check_lives(run: &Run) {
     let mut lives = 0;
     for parts in run
@@ -153,7 +153,7 @@ fn an_interrupted_run_keeps_its_samples_and_leaves_nothing() {
 #[test]
 fn instances_die_with_a_killed_run_and_the_next_run_clears_the_rest() {
     let place = Place::new();
-    // Instances of `memory` idle, so that one is running at almost any moment.
+    // Instances of `memory` idle, so that one runs at almost any moment.
     let run = place
         .run_into("killed")
         .profile("standard")
@@ -191,12 +191,12 @@ fn instances_die_with_a_killed_run_and_the_next_run_clears_the_rest() {
 #[test]
 fn a_killed_run_keeps_what_it_had_saved() {
     let place = Place::new();
-    // Peers are slow: the first results to be saved would hold nothing but rounds that warm up.
+    // Peers are slow: with them, the first results to be saved would have no sample that counts.
     let run = place.run().profile("thorough").targets("process,container");
     let mut running = run.experiments("startup").starts();
     running.takes_samples();
     let deadline = Instant::now() + Duration::from_mins(1);
-    // On a busy host, too, the first results may hold nothing but those.
+    // On a busy host, the first results may have none even so.
     let has_figures = || {
         place.path("out/results.json").exists()
             && !values(&results(&place, "out"), "process", "ready").is_empty()
@@ -251,8 +251,8 @@ fn disk_figures_come_from_every_rung() {
     }
 }
 
-/// Checks that each of three samples is good, or was too short to time beside the other tests. What
-/// needs a kernel of the guest's says so.
+/// Checks that each of three samples is good, or was too short to time on a busy host. Figures that
+/// need a guest kernel are unavailable without one.
 fn check_disk_figure(run: &Run, target: &str, metric: &str) {
     let samples = run.samples.iter();
     let samples = samples.filter(|s| s.target == target && s.metric == metric);
@@ -264,7 +264,7 @@ fn check_disk_figure(run: &Run, target: &str, metric: &str) {
         return;
     }
     let reasons: Vec<_> = samples.filter_map(|s| s.reason.as_deref()).collect();
-    // Reading 64 MiB from memory is soon over.
+    // Reading 64 MiB from the page cache takes a few milliseconds.
     for reason in &reasons {
         assert!(
             reason.contains("too busy to time"),

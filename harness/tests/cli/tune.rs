@@ -1,5 +1,5 @@
-//! `isobench run --tune`, on files that pass for the kernel's: whatever ends a run, they are as
-//! they were.
+//! `isobench run --tune`, with files in place of the kernel's. However a run ends, the settings are
+//! put back.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use crate::support::isobench::{Isobench, Running};
 use crate::support::place::Place;
 
-/// A setting, what it is before and after, and what it is during a run.
+/// The path of each setting, its value before and after a run, and its value during the run.
 const SETTINGS: [(&str, &str, &str); 5] = [
     (
         "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
@@ -39,7 +39,7 @@ fn tuned(place: &Place) -> Isobench {
     run.options(&["--tune", "--tune-root", "root"])
 }
 
-/// Such a run that takes samples, beside the test.
+/// Starts a run that changes the settings, and waits until it takes samples.
 fn sampling(place: &Place) -> Running {
     let mut running = tuned(place).profile("thorough").starts();
     running.takes_samples();
@@ -79,7 +79,7 @@ fn during() -> Vec<&'static str> {
     SETTINGS.iter().map(|(_, _, during)| *during).collect()
 }
 
-/// The process beside a run that puts its settings back.
+/// The process that puts the settings back when the run has died.
 fn guardian_of(run: Pid) -> Pid {
     let tree = process_tree(run).unwrap();
     let is_guardian = |process: &procfs::process::Process| {
@@ -90,7 +90,7 @@ fn guardian_of(run: Pid) -> Pid {
     Pid::from_raw(guardian.pid())
 }
 
-/// Whether the settings come to be as they were, in a moment.
+/// Whether the settings are put back within 20 s.
 fn come_back(place: &Place) -> bool {
     let deadline = Instant::now() + Duration::from_secs(20);
     while now(place) != before() {

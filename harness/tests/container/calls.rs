@@ -1,5 +1,4 @@
-//! What the system-call filter does to a program: kills it, refuses with `EPERM`, or knows nothing
-//! of the call.
+//! The system-call filter kills a program, refuses a call with `EPERM`, or says that there is none.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
@@ -43,12 +42,12 @@ fn it_is_the_filter_that_refuses() {
         "user,mount,uts,ipc,pid,cgroup-namespace,net,overlay,proc-dev,pivot,capabilities",
     ];
     let tried = fixture.report(&everything_else, "calls");
-    // The kernel knows clone3, and refuses what it's given.
+    // The kernel has clone3, and refuses these arguments.
     assert!(
         tried.contains(&format!("clone3 {}", libc::EINVAL)),
         "{tried:?}"
     );
-    // And to many it says something else than EPERM.
+    // The kernel gives many calls another error than EPERM.
     let others = tried.iter().filter(|call| !call.ends_with(" 1")).count();
     assert!(others > calls::UNKNOWN.len(), "{tried:?}");
 }

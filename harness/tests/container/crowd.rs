@@ -19,9 +19,9 @@ use super::launcher::send;
 use super::limits::Limits;
 use super::{Fixture, fixture, text};
 
-/// As many as are started at once.
+/// The number of containers that are started at once.
 const CROWD: usize = 200;
-/// As many launchers as are killed.
+/// The number of launchers that are killed.
 const VICTIMS: usize = 100;
 /// Longer than a start takes on a busy host: a kill comes before, during and after it.
 const LONGEST_START: Duration = Duration::from_millis(12);
@@ -41,8 +41,7 @@ fn crowd() -> Option<Fixture> {
     Some(fixture)
 }
 
-/// The flags of number `number` of a crowd: cgroups of its own in the group of `limits`, if there
-/// is one.
+/// The flags of container `number`: its own cgroups in the group of `limits`, if there is one.
 fn flags(limits: Option<&Limits>, number: usize) -> Vec<String> {
     let Some(limits) = limits else {
         return Vec::new();
@@ -55,7 +54,7 @@ fn flags(limits: Option<&Limits>, number: usize) -> Vec<String> {
     cgroups.chain(limit).collect()
 }
 
-/// Checks that nothing of the fixture's is mounted, and no file in it but what was there.
+/// Checks that nothing is mounted in the fixture, and that it has no new files.
 fn nothing_is_left(fixture: &Fixture, limits: Option<Limits>) {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(text(&fixture.path(""))), "{mounts}");
@@ -103,7 +102,7 @@ fn two_hundred_at_once_all_run_and_leave_nothing() {
             .unwrap();
         assert_eq!(line, "isobench/1 ready\n");
     }
-    // All of them run at this moment: launcher, PID 1, program.
+    // All containers run at this moment, each with launcher, PID 1 and program.
     for child in &children {
         let launcher = Pid::from_raw(child.id().try_into().unwrap());
         assert_eq!(process_tree(launcher).unwrap().len(), 3);
@@ -115,7 +114,7 @@ fn two_hundred_at_once_all_run_and_leave_nothing() {
     nothing_is_left(&fixture, limits);
 }
 
-/// Whether every other holder of `pipe`'s writing end closes it in time.
+/// Whether all processes that hold the writing end of `pipe` close it in time.
 fn is_let_go(pipe: &OwnedFd, patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
     let mut file = fs::File::from(pipe.try_clone().unwrap());
@@ -136,7 +135,7 @@ fn launchers_killed_at_any_moment_leave_no_process_and_no_mount() {
     let seed: u64 = rand::random();
     println!("seed {seed}");
     let mut random = rand::rngs::ChaCha8Rng::seed_from_u64(seed);
-    // Everything that a launcher starts holds the writing end.
+    // All processes that a launcher starts hold the writing end.
     let (reader, writer) = nix::unistd::pipe().unwrap();
     for number in 0..VICTIMS {
         let flags = flags(limits.as_ref(), number);
@@ -153,7 +152,7 @@ fn launchers_killed_at_any_moment_leave_no_process_and_no_mount() {
         is_let_go(&reader, Duration::from_secs(30)),
         "a process is left"
     );
-    // Cgroups outlive a killed launcher, empty: whoever gave it the place removes them.
+    // A killed launcher leaves empty cgroups, which its starter has to remove.
     if let Some(limits) = &limits {
         // A process closes its files a moment before it leaves its cgroup.
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -163,7 +162,7 @@ fn launchers_killed_at_any_moment_leave_no_process_and_no_mount() {
         assert_eq!(limits.group.processes().unwrap(), []);
         for number in 0..VICTIMS {
             for path in limits.group.below(&format!("limits-{number}")) {
-                // A launcher that was killed early hasn't made it.
+                // A launcher that was killed early hasn't made the cgroup.
                 let _ = fs::remove_dir(&path);
                 assert!(!path.exists(), "{}", path.display());
             }

@@ -1,4 +1,4 @@
-//! What runs inside: one test of this program, ignored but by the containers that name it.
+//! The test that runs inside. It is ignored, and the containers ask for it by its name.
 
 pub mod calls;
 pub mod proc_files;
@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use nix::libc;
 
-/// The variable that says what to do.
+/// The variable that names the task.
 pub const TASK: &str = "ISOBENCH_TEST_TASK";
-/// Stands before each line of a report, which the test framework's own output surrounds.
+/// Begins each line of a report, to tell it from the test framework's own lines.
 pub const MARK: &str = "inside: ";
 
 /// The kinds of namespaces, as /proc names them.
@@ -72,7 +72,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap()
 }
 
-/// Writes a setting; whether it may is another test's matter.
+/// Writes a setting, if that is allowed. Another test looks at which settings are.
 fn set(argument: &str) {
     let (path, value) = argument.split_once(' ').unwrap();
     say(fs::write(path, value).is_ok());
@@ -122,7 +122,7 @@ pub fn interfaces() -> Vec<String> {
     names
 }
 
-/// Whether a connection over the loopback comes about.
+/// Reports whether a connection over the loopback interface succeeds.
 fn reaches_itself() -> bool {
     let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| {
         let address = listener.local_addr()?;
@@ -131,7 +131,7 @@ fn reaches_itself() -> bool {
     address.is_ok()
 }
 
-/// Connects to `address`, and reports what it is told or why it got nowhere.
+/// Connects to `address`, and reports the greeting, or why there was none.
 fn reach(address: &str) {
     match TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_secs(10)) {
         Ok(mut stream) => {
@@ -160,7 +160,7 @@ fn devices() {
         .unwrap());
 }
 
-/// Leaves a grandchild to PID 1 and sees it reaped.
+/// Leaves a grandchild to PID 1, and reports that it is there and that it is reaped.
 fn orphan() {
     // SAFETY: the children only make system calls before they end.
     let child = unsafe { libc::fork() };
@@ -198,7 +198,7 @@ fn die(signal: i32) {
     }
 }
 
-/// Starts threads until it can't.
+/// Starts as many threads as the limit allows, and reports their number.
 fn threads() {
     let started = (0..1000).take_while(|_| {
         let thread =
@@ -209,13 +209,13 @@ fn threads() {
     std::process::exit(0);
 }
 
-/// Touches `mebibytes`.
+/// Touches as many mebibytes of memory, and reports the bytes.
 fn eat(mebibytes: usize) {
     let eaten = vec![1_u8; mebibytes << 20];
     say(std::hint::black_box(eaten).len());
 }
 
-/// Keeps a processor busy until this thread has had `time` of it.
+/// Uses `time` of a processor.
 fn burn(time: Duration) {
     let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
     let used = || Duration::from(nix::time::clock_gettime(clock).unwrap());
@@ -245,7 +245,7 @@ fn read_direct(path: &Path) {
     say(total);
 }
 
-/// Says that it is there, then sleeps for longer than any test.
+/// Reports that it waits, and then sleeps for longer than any test runs.
 fn wait() {
     say("waiting");
     std::thread::sleep(Duration::from_mins(1));

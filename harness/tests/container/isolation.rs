@@ -61,7 +61,7 @@ fn no_mount_of_the_hosts_is_left() {
         "/dev/zero",
         "/proc",
     ];
-    // What of /proc is covered depends on the host.
+    // Which files of /proc are covered depends on the host.
     let others = mounts.iter().filter(|point| !point.starts_with("/proc/"));
     assert_eq!(others.collect::<Vec<_>>(), expected);
 }
@@ -179,7 +179,7 @@ fn a_layers_links_lead_nowhere_else() {
     fs::create_dir(&outside).unwrap();
     fs::set_permissions(&outside, fs::Permissions::from_mode(0o777)).unwrap();
     symlink(&outside, fixture.path("layer/link")).unwrap();
-    // Where /proc and /dev belong, too.
+    // The links stand where /proc and /dev belong, too.
     symlink(&outside, fixture.path("layer/proc")).unwrap();
     symlink(&outside, fixture.path("layer/dev")).unwrap();
     let bind = format!("{}:/link/made", text(&fixture.path("scratch")));

@@ -135,7 +135,7 @@ fn a_killed_launcher_takes_its_container_along() {
     let (mut child, mut reader) = started(&mut fixture.command(&[], "wait"));
     send(&child, Signal::SIGKILL);
     child.wait().unwrap();
-    // PID 1 and the program hold the other end of this pipe: its end is theirs.
+    // PID 1 and the program hold the other end of this pipe, which ends when both have died.
     let mut rest = String::new();
     reader.read_to_string(&mut rest).unwrap();
     assert!(!rest.contains("panicked"), "{rest}");
@@ -172,7 +172,7 @@ fn marks_name_the_phases_in_order() {
     let names: Vec<_> = marks.iter().map(|mark| mark.phase.as_str()).collect();
     assert_eq!(names, expected);
     assert!(marks.is_sorted_by_key(|mark| mark.at));
-    // The fourth is the directory being listed: the marks' pipe isn't there.
+    // The fourth is the directory that is listed. The marks' pipe isn't there.
     assert_eq!(open, ["0", "1", "2", "3"]);
 }
 

@@ -1,4 +1,4 @@
-//! Limits, and that no cgroup outlives its container.
+//! Limits are kept, and no cgroup outlives its container.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +13,7 @@ use super::launcher::{send, started};
 use super::support::ended::Ended;
 use super::{fixture, lines};
 
-/// A group for one test, in which the launcher makes its own.
+/// A test's group of cgroups, in which the launcher makes its own.
 pub struct Limits {
     pub group: Group,
     pub paths: Vec<PathBuf>,
@@ -49,14 +49,14 @@ impl Limits {
         cgroups.chain(limit.iter().copied()).collect()
     }
 
-    /// Removes what a launcher that was killed has left.
+    /// Removes the cgroups that a killed launcher has left.
     pub fn remove_left(&self) {
         for path in self.paths.iter().filter(|path| path.exists()) {
             Cgroup::adopt(path.clone()).unwrap().remove().unwrap();
         }
     }
 
-    /// Checks that the launcher's cgroups are gone, and removes our own.
+    /// Checks that the launcher's cgroups are gone, and removes the test's.
     pub fn are_gone(self) {
         for path in &self.paths {
             assert!(!path.exists(), "{}", path.display());
@@ -74,7 +74,7 @@ fn threads_stop_at_the_pids_limit() {
     let threads: u32 = fixture.report(&limits.flags(&["--pids", "20"]), "threads")[0]
         .parse()
         .unwrap();
-    // PID 1, the program and its test's thread are in it too.
+    // PID 1, the program and the thread of its test count, too.
     assert_eq!(threads, 17);
     limits.are_gone();
 }
@@ -92,7 +92,7 @@ fn too_much_memory_is_an_end_that_is_told() {
     limits.are_gone();
 }
 
-/// The figure before `what` in what the launcher says about use.
+/// The figure before `what` in the launcher's line about used resources.
 fn used(stderr: &str, what: &str) -> f64 {
     let line = stderr.lines().find(|line| line.contains(" used ")).unwrap();
     let before = line.split(what).next().filter(|before| *before != line);
@@ -111,7 +111,7 @@ fn processor_time_is_held_to_its_limit_and_told() {
     let flags = limits.flags(&["--cpus", "0.05", "--usage"]);
     let ended = fixture.ends(&flags, "burn 60");
     assert_eq!(lines(&ended), ["burnt"], "{ended:?}");
-    // A limit is a least time, which no busy host can undercut: 60 ms at 5 ms in each 100 ms.
+    // 60 ms at 5 ms in each 100 ms take at least this long. A busy host only takes longer.
     assert!(started.elapsed() > Duration::from_millis(600));
     let said = &ended.stderr;
     assert!(used(said, "s of CPU time") >= 0.06, "{said}");
@@ -125,7 +125,7 @@ fn a_device_is_read_no_faster_than_its_limit_and_the_bytes_are_told() {
     let Some(limits) = Limits::of("io", &[Controller::Io]) else {
         return;
     };
-    // Cargo's directory is on a disk; the fixture may be in memory.
+    // Cargo's directory is on a disk. The fixture may be in memory.
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let file = directory.path().join("file");
@@ -162,9 +162,9 @@ fn a_living_containers_use_can_be_read() {
     let adopted = limits.paths.iter().cloned().map(Cgroup::adopt);
     let cgroups: Vec<_> = adopted.collect::<Result<_, _>>().unwrap();
     let usage = Usage::of(&cgroups);
-    // They are the launcher's to remove.
+    // The launcher removes them.
     cgroups.into_iter().for_each(std::mem::forget);
-    // PID 1, the program and its test's thread.
+    // PID 1, the program and the thread of its test.
     assert_eq!(usage.processes, Some(3));
     assert!(usage.processes_peak.is_none_or(|peak| peak >= 3));
     send(&child, Signal::SIGTERM);

@@ -1,4 +1,4 @@
-//! The container's launcher, end to end: real namespaces, real cgroups, and this very program
+//! The container's launcher, end to end: real namespaces, real cgroups, and this test program
 //! inside.
 //!
 //! The test program is static, so it is also the program that runs in the containers: see
@@ -37,8 +37,8 @@ use tempfile::TempDir;
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-container");
 
-/// A directory with a layer, a scratch directory and a copy of the launcher, all of which any user
-/// may reach.
+/// A directory with a layer, a scratch directory and a copy of the launcher. Any user may reach
+/// them.
 struct Fixture {
     directory: TempDir,
 }
@@ -76,7 +76,7 @@ impl Fixture {
         names
     }
 
-    /// The launcher with our layer and `flags`, and [`inside`] doing `task` in the container.
+    /// The launcher with the layer and `flags`. In the container, [`inside`] does `task`.
     fn command(&self, flags: &[&str], task: &str) -> Command {
         let mut command = self.launcher(flags);
         command.arg("--env").arg(format!("{}={task}", inside::TASK));
@@ -91,7 +91,7 @@ impl Fixture {
         command
     }
 
-    /// The launcher with our layer and `flags`; the program is still to be added.
+    /// The launcher with the layer and `flags`. The caller adds the program.
     fn launcher(&self, flags: &[&str]) -> Command {
         let mut command = Command::new(self.path("launcher"));
         command
@@ -102,7 +102,7 @@ impl Fixture {
         command
     }
 
-    /// Does `task` in a container to the end, however that is.
+    /// Does `task` in a container, whatever the exit code is.
     fn ends(&self, flags: &[&str], task: &str) -> Ended {
         Ended::of(&mut self.command(flags, task))
     }
@@ -116,7 +116,7 @@ impl Fixture {
     }
 }
 
-/// What the program inside reported.
+/// The lines that the program inside reported.
 fn lines(ended: &Ended) -> Vec<String> {
     let lines = ended.stdout.lines();
     lines
@@ -125,7 +125,7 @@ fn lines(ended: &Ended) -> Vec<String> {
         .collect()
 }
 
-/// A fixture, unless containers can't be made here.
+/// A fixture. `None` if containers can't be made here.
 fn fixture() -> Option<Fixture> {
     let fixture = Fixture::new();
     let trial = fixture.ends(&[], "nothing");
@@ -136,14 +136,13 @@ fn fixture() -> Option<Fixture> {
     None
 }
 
-/// Makes `command` run as an ordinary user. False if we aren't root, who alone can become another
-/// user.
+/// Makes `command` run as an ordinary user. False if the test isn't root, who alone can do that.
 fn as_nobody(command: &mut Command) -> bool {
     const NOBODY: u32 = 65534;
     if lacks(Need::Root) {
         return false;
     }
-    // As we are root, std drops our other groups too.
+    // The standard library drops root's other groups, too.
     command.uid(NOBODY).gid(NOBODY);
     true
 }

@@ -1,4 +1,4 @@
-//! A container with less than everything: each mechanism alone is there, and nothing else is.
+//! A container with one mechanism has that mechanism, what it needs, and no other.
 
 use std::fs;
 use std::io::Read as _;
@@ -15,7 +15,7 @@ use super::limits::Limits;
 use super::support::ended::Ended;
 use super::{Fixture, LAUNCHER, as_nobody, fixture, inside, text};
 
-/// The launcher with `mechanisms`, and [`inside`] doing `task` there.
+/// The launcher with `mechanisms`. In the container, [`inside`] does `task`.
 fn command(fixture: &Fixture, mechanisms: Mechanisms, task: &str, cgroups: &[&str]) -> Command {
     let mut command = Command::new(fixture.path("launcher"));
     command.args(["--mechanisms", &mechanisms.to_string()]);
@@ -40,8 +40,8 @@ fn read(pid: i32, file: &str) -> String {
     fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap()
 }
 
-/// Starts a program with `mechanisms`, looks at what it has from outside, and kills its launcher:
-/// the program goes with it.
+/// Starts a program with `mechanisms`, finds out from outside which ones it has, and kills its
+/// launcher. The program dies with the launcher.
 fn look(fixture: &Fixture, mechanisms: Mechanisms, cgroups: &[&str]) -> Mechanisms {
     let mut command = command(fixture, mechanisms, "wait", cgroups);
     let (mut child, mut reader) = started(&mut command);
@@ -54,13 +54,13 @@ fn look(fixture: &Fixture, mechanisms: Mechanisms, cgroups: &[&str]) -> Mechanis
     let found = Mechanisms::of(&found.collect::<Vec<_>>());
     send(&child, Signal::SIGKILL);
     child.wait().unwrap();
-    // The program holds the other end of this pipe: its end is the program's.
+    // The program holds the other end of this pipe, which ends when the program has died.
     let mut rest = String::new();
     reader.read_to_string(&mut rest).unwrap();
     found
 }
 
-/// Whether the process `pid` has `mechanism`, as far as /proc of the host tells.
+/// Whether the process `pid` has `mechanism`, by the host's /proc.
 fn has(pid: i32, mechanism: Mechanism) -> bool {
     let differs = |kind: &str| {
         let of = |process: &str| fs::read_link(format!("/proc/{process}/ns/{kind}")).unwrap();

@@ -45,7 +45,8 @@ fn the_host_name_is_the_containers() {
     assert_eq!(fixture.report(&["--hostname", "rung-1"], name), ["rung-1"]);
 }
 
-/// Things of the host's that namespaces hide, open to every user so that nothing else does.
+/// Things of the host that namespaces hide. Every user may open them, so that nothing else hides
+/// them.
 struct HostIpc {
     key: libc::key_t,
     segment: libc::c_int,
@@ -106,7 +107,7 @@ fn the_hosts_ipc_and_its_loopback_are_not_there() {
     let Some(fixture) = fixture() else { return };
     let host = HostIpc::new();
     let all = "user,mount,uts,pid,cgroup-namespace,overlay,proc-dev,pivot,capabilities,seccomp";
-    // With the host's IPC and network, everything is found: so it's the namespaces that hide it.
+    // With the host's IPC and network, all are found, so it is the namespaces that hide them.
     let found = fixture.report(&["--mechanisms", all], &host.task());
     let hidden = fixture.report(&[], &host.task());
     let refused = libc::ECONNREFUSED;

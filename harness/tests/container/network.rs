@@ -1,4 +1,4 @@
-//! Networks: what each lets the program reach, and that no link outlives its container.
+//! Each network lets the program reach what it should, and no link outlives its container.
 
 use std::collections::HashSet;
 use std::fs;
@@ -16,7 +16,7 @@ use super::launcher::{send, started};
 use super::support::ended::Ended;
 use super::{Fixture, as_nobody, fixture, inside, lines};
 
-/// A fixture, unless veth pairs can't be made here: they take `CAP_NET_ADMIN`.
+/// A fixture. `None` if veth pairs can't be made here, which takes `CAP_NET_ADMIN`.
 fn root_fixture() -> Option<Fixture> {
     if lacks(Need::Root) {
         return None;
@@ -24,27 +24,28 @@ fn root_fixture() -> Option<Fixture> {
     fixture()
 }
 
-/// Listens on every address of the host, for a single test's moment.
+/// Listens on every address of the host, and gives the port.
 fn listen() -> (TcpListener, u16) {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     (listener, port)
 }
 
-/// Takes one connection, greets it, and says from where it came.
+/// Accepts one connection, sends a greeting, and gives the address of the other end.
 fn greet(listener: &TcpListener) -> SocketAddr {
     let (mut stream, peer) = listener.accept().unwrap();
     stream.write_all(b"hello").unwrap();
     peer
 }
 
-/// Whether the first link that the launcher `pid` tries is on the host.
+/// Whether the host has a link of the name that the launcher `pid` tries first.
 fn has_link(pid: u32) -> bool {
     let name = format!("isobench-{:04x}", pid & 0xffff);
     Path::new("/sys/class/net").join(name).exists()
 }
 
-/// The kernel takes a namespace down some moments after its last process.
+/// Waits until the link is gone. The kernel removes it some moments after the last process has
+/// ended.
 fn assert_link_goes(pid: u32, when: &str) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while has_link(pid) {
@@ -124,7 +125,7 @@ fn a_link_leads_to_the_host_and_nowhere_else() {
         assert!(!line.contains("eth0"), "{line}");
     }
     assert_eq!(inside("loopback"), ["true"]);
-    // ENETUNREACH: no route, so that the kernel doesn't even ask.
+    // ENETUNREACH: there is no route.
     assert_eq!(inside("reach 192.0.2.1:9"), ["error 101"]);
 }
 
@@ -150,8 +151,8 @@ fn a_first_process_that_fails_is_quoted_rather_than_its_missing_namespace() {
     let Some(fixture) = root_fixture() else {
         return;
     };
-    // /proc can't be a bind's parent, which the first process finds out while the pair is made, or
-    // before.
+    // The first process fails, since a bind can't be made in /proc, before or while the pair is
+    // made.
     let flags = ["--net", "veth", "--bind", "/etc:/proc/1/no/such"];
     for _ in 0..10 {
         let ended = fixture.ends(&flags, "nothing");
@@ -180,7 +181,7 @@ fn nothing_is_left_of_a_launcher_killed_at_any_moment() {
     assert_link_goes(child.id(), "killed while it ran");
 }
 
-/// One process launches all: each wants the same link first.
+/// One process launches all containers, so that each tries the same name of a link first.
 #[test]
 fn launchers_that_want_the_same_link_get_different_ones() {
     let Some(fixture) = root_fixture() else {
@@ -204,7 +205,7 @@ fn launchers_that_want_the_same_link_get_different_ones() {
             .unwrap()
     };
     let running: Vec<_> = (0..5).map(|_| launch()).collect();
-    // All stay connected until the last one is, so none can have had another's address.
+    // All containers are connected at once, so no two have the same address.
     let connections: Vec<_> = running.iter().map(|_| listener.accept().unwrap()).collect();
     let peers: HashSet<IpAddr> = connections.iter().map(|(_, peer)| peer.ip()).collect();
     assert_eq!(peers.len(), running.len());

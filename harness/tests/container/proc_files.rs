@@ -1,4 +1,4 @@
-//! /proc and /sys tell nothing that the OCI runtimes cover, and nothing of the host's can be
+//! /proc and /sys show nothing that the OCI runtimes cover, and no setting of the host can be
 //! written there.
 
 use std::fs;
@@ -11,7 +11,8 @@ use nix::libc;
 use super::support::ended::Ended;
 use super::{Fixture, as_nobody, fixture, lines};
 
-/// Takes `CAP_SETUID` from what `command` starts: then user 0 of the container is the host's.
+/// Takes `CAP_SETUID` from the program that `command` starts. Then user 0 of the container is the
+/// host's.
 fn without_ids(command: &mut Command) {
     const SETUID: libc::c_ulong = 7;
     let drop = || {
@@ -25,7 +26,7 @@ fn without_ids(command: &mut Command) {
     unsafe { command.pre_exec(drop) };
 }
 
-/// Does `task` in a container of a root that may map no ids.
+/// Does `task` in a container of a root that may not map ids.
 fn as_the_hosts_root(fixture: &Fixture, task: &str) -> Option<Vec<String>> {
     if lacks(Need::Root) {
         return None;
@@ -56,7 +57,7 @@ fn a_root_that_may_not_map_ids_gives_nothing_of_proc_away() {
     let Some(told) = as_the_hosts_root(&fixture, "tell") else {
         return;
     };
-    // User 0 of this container is the host's: there is more that only file modes keep from others.
+    // User 0 of this container is the host's, whom the modes of these files let in.
     let of_root = ["/proc/vmallocinfo", "/proc/slabinfo"];
     let others = told.iter().filter(|path| !of_root.contains(&path.as_str()));
     assert_eq!(others.collect::<Vec<_>>(), [""; 0]);
@@ -69,7 +70,7 @@ fn a_root_that_may_not_map_ids_gives_nothing_of_proc_away() {
 
 #[test]
 fn only_settings_of_its_own_namespaces_can_be_written() {
-    // Those of System V IPC and message queues, of the PID namespace, and of the network.
+    // Settings of System V IPC, of message queues, of the PID namespace and of the network.
     const OWN: [&str; 9] = [
         "fs/mqueue/",
         "kernel/auto_msgmni",
@@ -85,7 +86,7 @@ fn only_settings_of_its_own_namespaces_can_be_written() {
     let setting = |name: &str| fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap();
     let before = ["shmmni", "msgmax", "pid_max"].map(setting);
     let mut paths = fixture.report(&[], "writable");
-    // What is written there is a wish of the writer's, to be woken, and ends with the descriptor.
+    // A write there only asks that the writer be woken, and ends with the descriptor.
     paths.retain(|path| !path.starts_with("/proc/pressure/"));
     for path in paths {
         let name = path.strip_prefix("/proc/sys/").unwrap_or(&path);

@@ -1,4 +1,4 @@
-//! The host can't be reached: not through descriptors, links or PID 1, and no privilege can be had.
+//! A program can't reach the host by descriptors, links or PID 1, and can't get privileges.
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use super::inside::{self, ways_out};
 use super::support::ended::Ended;
 use super::{Fixture, LAUNCHER, as_nobody, fixture, lines, text};
 
-/// A number far above those that a launcher opens.
+/// A descriptor far above those that a launcher opens.
 const LEAKED: libc::c_int = 77;
 
 /// Has `command` inherit the host's root directory as descriptor [`LEAKED`].
@@ -41,7 +41,7 @@ fn only_the_standard_descriptors_get_in() {
     let Some(fixture) = fixture() else { return };
     let mut command = fixture.command(&[], "list /proc/self/fd");
     leak_the_root(&mut command);
-    // The fourth is the directory being listed.
+    // The fourth is the directory that is listed.
     assert_eq!(lines(&Ended::of(&mut command)), ["0", "1", "2", "3"]);
 }
 
@@ -66,8 +66,7 @@ fn an_inherited_directory_is_no_place_to_start_in() {
 #[test]
 fn a_working_directory_that_leads_out_is_refused() {
     let Some(fixture) = fixture() else { return };
-    // By the library: this program's own descriptors are there until the container's program is
-    // executed.
+    // The library leaves this test's descriptors open until the container's program is executed.
     let root = File::open("/").unwrap();
     let spec = Spec {
         layers: vec![fixture.path("layer")],
@@ -133,7 +132,7 @@ fn pid_1_is_out_of_reach() {
 #[test]
 fn the_launcher_is_not_the_programs_to_change() {
     let Some(fixture) = fixture() else { return };
-    // A program that has the launcher itself run in the container, where it could be written to
+    // This script runs the launcher in the container, where a program could write to it
     // (CVE-2019-5736).
     let script = fixture.path("layer/script");
     fs::write(&script, "#!/proc/self/exe\n").unwrap();
@@ -144,8 +143,8 @@ fn the_launcher_is_not_the_programs_to_change() {
     assert!(fs::read(LAUNCHER).unwrap() == before);
 }
 
-/// Gives `path` a file capability, `CAP_SYS_ADMIN`, as setcap(8) does; false if this user or file
-/// system can't.
+/// Gives the file `path` the capability `CAP_SYS_ADMIN`, as setcap(8) does. False if this user
+/// can't, or the file system has none.
 fn give_capability(path: &Path) -> bool {
     // struct vfs_cap_data, version 2, effective: permitted and inheritable, low and high.
     let words: [u32; 5] = [0x0200_0001, 1 << 21, 0, 0, 0];
@@ -219,7 +218,7 @@ fn a_bind_on_a_link_is_nowhere_else() {
     ] {
         symlink(target, fixture.path("layer").join(name)).unwrap();
         let bind = format!("{}:/{name}", text(&shared));
-        // Refused, or mounted inside: the host sees neither.
+        // The bind is refused or mounted inside. The host sees nothing of it.
         fixture.ends(&["--bind", &bind], "nothing");
         assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
     }

@@ -12,7 +12,7 @@ use crate::support::ended::Ended;
 use crate::support::isobench::{ISOBENCH, WORKLOAD};
 use crate::support::place::Place;
 
-/// A place whose store holds an image that must stay.
+/// A place whose store holds an image, which must stay as it is.
 fn place() -> Place {
     let place = Place::new();
     Image::with_workload().write(&place.path("good"));
@@ -44,8 +44,7 @@ fn what_is_corrupt_is_refused() {
     fs::remove_file(&file).unwrap();
     place.refuses(&import, "the image has no \"blobs/sha256/");
 
-    // The file is what the manifest says, but no archive, or another one than the configuration
-    // says.
+    // The file has the manifest's digest, but is no archive, or not the configuration's.
     let cut = Layer::new().file("f", &[7; 5000]).bytes();
     Image::new()
         .blob(gzip(&cut[..2000]), "+gzip", &cut)
@@ -307,7 +306,7 @@ fn a_full_disk_and_a_bomb_leave_the_store_as_it_is() {
     let zeros = Layer::new().file("zeros", &vec![0; 64 << 20]);
     Image::new().gzip(zeros).write(&place.path("bomb"));
     fs::create_dir(place.path("disk")).unwrap();
-    // The mount is gone with its namespace.
+    // The kernel unmounts the file system with the namespace that `unshare` made.
     let script = "mount -t tmpfs -o size=32m,nr_inodes=100 none disk; ISOBENCH_STORE=$PWD/disk/store; \
                   export ISOBENCH_STORE; $0 image import good; find disk | sort >before; $0 image import \"$1\"; \
                   code=$?; find disk | sort | diff before - >&2; exit $code";

@@ -1,4 +1,4 @@
-//! What these tests ask of `isobench`, in a place whose image store is its own.
+//! The commands that these tests give to `isobench`. Each test has an image store of its own.
 
 use std::fs;
 use std::path::Path;
@@ -9,13 +9,13 @@ use crate::support::needs::can_run;
 use crate::support::place::Place;
 
 impl Place {
-    /// What `isobench` prints to these arguments, with which it has to succeed.
+    /// Runs `isobench`, which must succeed, and gives what it prints.
     #[track_caller]
     pub fn succeeds(&self, arguments: &[&str]) -> String {
         self.isobench(arguments).succeeds().ended.stdout
     }
 
-    /// What `command` of the image prints in a container.
+    /// Runs `command` of an image in a container, and gives what it prints.
     #[track_caller]
     pub fn prints(&self, image: &str, command: &[&str]) -> String {
         let start = ["exec", "--target", "container", "--image", image, "--"];
@@ -31,7 +31,7 @@ impl Place {
         assert_eq!(self.stored(), before, "{words}");
     }
 
-    /// Everything in the store: path and, of files, time of last change.
+    /// The path of everything in the store, and of files the time of their last change.
     fn stored(&self) -> Vec<String> {
         let mut found = Vec::new();
         list(&self.path("store"), &mut found);
@@ -44,7 +44,7 @@ impl Place {
 fn list(directory: &Path, found: &mut Vec<String>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let metadata = entry.metadata().unwrap();
-        // A directory's time tells what was made in it for a moment.
+        // A directory's time also changes by files that are there only for a moment.
         let is_file = metadata.is_file();
         let time = is_file.then(|| metadata.modified().unwrap());
         found.push(format!("{time:?} {}", entry.path().display()));

@@ -1,6 +1,6 @@
-//! Programs of images in a virtual machine with a Linux kernel, which needs hardware KVM and a
-//! kernel for the guest: the lab has both. What the guest is given is held against what a container
-//! shows anywhere.
+//! Programs of images in a virtual machine with a Linux kernel. That needs hardware KVM and a
+//! kernel for the guest: the lab has both. Any host can compare the files that a guest gets with
+//! those that a container shows.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -22,15 +22,15 @@ use crate::support::needs::can_run;
 use crate::support::place::Place;
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-vmm");
-/// Prints what there is below `/`, but for what is mounted there: each name with mode, owners and,
-/// but of directories, whose are their file system's own, names, size and what it links to.
+/// Lists the files below `/`, without other mounts: name, mode and owners, and of all but
+/// directories also the number of names, the size and the target of a link.
 const LIST: &str = "cd /; list() { busybox find . ! -path ./dev ! -path './dev/*' ! -path ./proc ! -path './proc/*' ! -path ./sys \
                     ! -path './sys/*' ! -path . \"$@\" '{}' ';'; }
                     { list -type d -exec busybox stat -c '%n %f %u %g'; list ! -type d -exec busybox stat -c '%n %f %h %u %g %s %N'; } \
                     2>/dev/null | busybox sort";
 
-/// Two layers: what the second hides of the first, links, owners and modes; names that an archive's
-/// end has, too.
+/// Two layers. The second hides files of the first, and there are links, owners, modes, and the
+/// name that ends an archive.
 fn stacked() -> Image {
     let busybox = find_program("busybox").unwrap();
     let below = Layer::new()
@@ -58,7 +58,7 @@ fn stacked() -> Image {
     Image::new().plain(below).plain(above)
 }
 
-/// Unpacks the archive that a guest of `image` gets, and gives the directory of the image's root.
+/// Unpacks the archive that a guest of `image` gets, and gives the directory with the image's root.
 fn unpacked(place: &Place, image: &str) -> PathBuf {
     let store = Store::open(&place.path("store")).unwrap();
     let found = store.image(&image.parse().unwrap()).unwrap();
@@ -148,8 +148,8 @@ fn too_little_memory_for_an_image_is_said_with_how_much_it_takes() {
         .says(": --memory ");
 }
 
-/// A layer with the host's shell, which is linked dynamically, as `/bin/dynamic`, and its
-/// libraries; if it is such a one.
+/// A layer with the host's shell as `/bin/dynamic`, and the shell's libraries. `None` if it has
+/// none.
 fn dynamic(layer: Layer) -> Option<Layer> {
     let shell = fs::canonicalize("/bin/sh").ok()?;
     let loader = "/lib64/ld-linux-x86-64.so.2";

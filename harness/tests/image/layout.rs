@@ -14,7 +14,7 @@ pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
-/// A layer's archive being written.
+/// A layer's archive, while it is being written.
 pub struct Layer {
     builder: Builder<Vec<u8>>,
 }
@@ -25,7 +25,7 @@ impl Layer {
         Self { builder }
     }
 
-    /// Adds a member of any name.
+    /// Adds a member, even one whose name is forbidden.
     pub fn add(
         mut self,
         name: &str,
@@ -71,17 +71,17 @@ impl Layer {
     }
 }
 
-/// A layer as it lies in a layout.
+/// A layer's file in a layout.
 pub struct Blob {
     pub bytes: Vec<u8>,
     pub media_type: String,
     pub diff_id: String,
 }
 
-/// An image being made.
+/// An image, while it is being made.
 pub struct Image {
     pub layers: Vec<Blob>,
-    /// The `config` of its configuration.
+    /// The member `config` of the image's configuration.
     pub config: Value,
     pub architecture: &'static str,
 }
@@ -105,7 +105,7 @@ impl Image {
         }
     }
 
-    /// An image with the workload as /bin/workload.
+    /// An image with the workload as `/bin/workload`.
     pub fn with_workload() -> Self {
         Self::new().plain(Layer::new().program("bin/workload", crate::support::isobench::WORKLOAD))
     }
@@ -152,7 +152,7 @@ impl Image {
         serde_json::to_vec(&configuration).unwrap()
     }
 
-    /// Writes the image as `tag` into the layout at `path`; gives its manifest's descriptor.
+    /// Writes the image's files into the layout at `path`, and gives its manifest's descriptor.
     pub fn write_blobs(&self, path: &Path) -> Value {
         fs::create_dir_all(path.join("blobs/sha256")).unwrap();
         fs::write(path.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
@@ -180,8 +180,8 @@ impl Image {
         write_index(path, &[manifest]);
     }
 
-    /// The archive that `docker save` wrote before it knew OCI layouts: a layer that is there twice
-    /// is a link.
+    /// The archive that `docker save` wrote before it knew OCI layouts. The second of two equal
+    /// layers is a link to the first.
     pub fn docker_save(&self, tag: &str) -> Vec<u8> {
         let mut archive = Layer::new();
         let mut names: Vec<String> = Vec::new();
@@ -199,7 +199,7 @@ impl Image {
         let configuration = self.configuration();
         let config = format!("{}.json", &digest(&configuration)[7..]);
         let manifest = json!([{"Config": config, "RepoTags": [tag], "Layers": names}]);
-        // Names of 64 digits and more fit into a header still.
+        // A header has 100 bytes for these names of 64 digits.
         archive
             .file(&config, &configuration)
             .file("manifest.json", &serde_json::to_vec(&manifest).unwrap())

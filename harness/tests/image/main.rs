@@ -1,5 +1,5 @@
-//! `isobench image` and `isobench exec --image`: images of our own making, good and bad, and those
-//! of other tools.
+//! `isobench image` and `isobench exec --image`, with images that the tests make, good and bad, and
+//! with images of other tools.
 
 mod bad_input;
 mod commands;

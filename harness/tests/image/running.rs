@@ -81,8 +81,7 @@ fn an_image_may_have_the_same_layer_twice() {
     );
 }
 
-/// The programs and an image where any user may reach them; run as another user than root, if we
-/// are root.
+/// Runs the `isobench` in `directory` as an ordinary user, whoever runs the test.
 fn as_ordinary_user(directory: &Path, arguments: &[&str]) -> Ended {
     let isobench = directory.join("isobench");
     let mut command = if is_root() {
@@ -104,7 +103,7 @@ fn as_ordinary_user(directory: &Path, arguments: &[&str]) -> Ended {
     Ended::of(&mut command)
 }
 
-/// A directory with the programs in it, in which any user may do anything.
+/// A directory with isobench's programs. Any user may write to it.
 fn common_ground() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();

@@ -1,4 +1,4 @@
-//! What the store keeps, shares and gives up.
+//! Which layers the store keeps, shares and removes.
 
 use std::fs;
 use std::io::Read as _;
@@ -19,7 +19,7 @@ use crate::support::traces::entries;
 /// What the workload says when it is ready.
 const READY: &str = "isobench/1 ready\n";
 
-/// The part of the store that this user's images are in.
+/// The part of the store that has this user's images.
 fn own_store(place: &Place) -> PathBuf {
     let part = if is_root() { "shifted" } else { "own" };
     place.path("store").join(part)
@@ -119,7 +119,7 @@ fn every_format_brings_the_same_layers() {
     );
     assert_eq!(layers(&place), 2);
 
-    // An index in an index, with other platforms and without a platform.
+    // An index in an index. Its manifests are for our platform and for an unknown one.
     let manifest = image().write_blobs(&place.path("nested"));
     let mut ours = manifest.clone();
     ours["platform"] = json!({"architecture": "amd64", "os": "linux"});
@@ -199,7 +199,7 @@ fn an_import_killed_at_any_moment_leaves_the_store_as_it_is_or_complete() {
         if images == 1 {
             place.succeeds(&["image", "rm", "one"]);
         }
-        // Whoever changes the store next finds nothing but what images have.
+        // The next change of the store removes all that belongs to no image.
         let removal = place.isobench(&["image", "rm", "one"]);
         removal.refuses("no image one:latest");
         assert_eq!(layers(&place), 0, "killed after {milliseconds} ms");
@@ -246,7 +246,7 @@ fn an_image_in_use_is_not_removed() {
         &["image", "rm", "one"],
         "one:latest is in use by a running container",
     );
-    // Another image takes the name; what the container runs from stays until it has ended.
+    // Another image takes the name. The container's layer stays until the container has ended.
     Image::new()
         .plain(file("other"))
         .write(&place.path("other"));

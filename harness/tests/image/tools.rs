@@ -12,8 +12,7 @@ use crate::layout::{Image, Layer};
 use crate::support::ended::Ended;
 use crate::support::place::Place;
 
-/// Whether these programs are installed and may do what they are asked. They unpack images only as
-/// root.
+/// Whether these programs are installed and may unpack images, which takes root.
 fn has(programs: &[&'static str]) -> bool {
     let are_there = programs
         .iter()
@@ -21,7 +20,7 @@ fn has(programs: &[&'static str]) -> bool {
     are_there && !lacks(Need::Root) && can_run_images()
 }
 
-/// What a tool prints, which has to succeed.
+/// Runs a tool, which must succeed, and gives what it prints.
 fn run(place: &Place, program: &str, arguments: &[&str]) -> String {
     let ended = Ended::of(&mut place.command(program, arguments));
     ended.has_code(0);
@@ -74,7 +73,7 @@ fn fill(root: &Path) {
     }
 }
 
-/// What the second layer does to it.
+/// Changes the root file system to that of the second layer.
 fn change(root: &Path) {
     fs::remove_file(root.join("data/two")).unwrap();
     fs::remove_dir_all(root.join("data/sub")).unwrap();
@@ -84,14 +83,14 @@ fn change(root: &Path) {
     write(root.join("tmp/new"), "new\n", 0o644);
 }
 
-/// And the third.
+/// Changes the root file system to that of the third layer.
 fn change_again(root: &Path) {
     fs::create_dir(root.join("data/sub")).unwrap();
     write(root.join("data/sub/four"), "four\n", 0o644);
     write(root.join("home/user/own"), "again\n", 0o600);
 }
 
-/// An OCI layout `image:v3` of three layers, whose root file system is left in `bundle/rootfs`.
+/// Makes an OCI layout `image:v3` of three layers. Its root file system is left in `bundle/rootfs`.
 fn make(place: &Place) -> PathBuf {
     let root = place.path("bundle/rootfs");
     run(place, "umoci", &["init", "--layout", "image"]);
@@ -132,8 +131,9 @@ fn make(place: &Place) -> PathBuf {
     root
 }
 
-/// Every path with its kind, permissions, owner, size, time and links. Of directories, whose sizes
-/// are the file systems' own affair, and of the root, which is the container's, less.
+/// Lists every path with its kind, permissions, owner, size, time and links. Directories are listed
+/// without sizes, which depend on the file system, and the root, which is the container's, not at
+/// all.
 const LIST: &str = "cd \"$1\"; for p in $(busybox find . -path ./proc -prune -o -path ./dev -prune -o -print); do \
     if [ $p = . ]; then :; elif [ -h $p ]; then busybox stat -c '%n link %u %g %Y' $p; busybox readlink $p; \
     elif [ -d $p ]; then busybox stat -c '%n directory %a %u %g %Y' $p; \
@@ -151,8 +151,7 @@ fn an_image_by_umoci_is_inside_what_umoci_unpacks() {
         said.starts_with("imported image:v3: layers 3 (0 there already)"),
         "{said}"
     );
-    // As user 0, who without capabilities may not enter what is another's: the listing is of what
-    // he owns and may read.
+    // The container's user 0 has no capabilities, so both list only what that user may read.
     let list = ["sh", "-c", LIST, "sh", root.to_str().unwrap()];
     let expected = run(&place, "busybox", &list);
     let inside = place.prints("image:v3", &["busybox", "sh", "-c", LIST, "sh", "/"]);
@@ -188,8 +187,7 @@ fn a_whiteout_of_nothing_is_not_seen() {
     Image::new().gzip(layer).write(&place.path("one"));
     let said = place.succeeds(&["image", "import", "one"]);
     assert!(said.ends_with("\ndevice nodes left out: 1\n"), "{said}");
-    // To remove a directory of a layer, overlayfs marks what covers the directory by an attribute
-    // of a file in memory.
+    // To hide a directory of a layer, overlayfs sets an attribute in the tmpfs that covers it.
     if lacks(Need::TmpfsAttributes) {
         return;
     }
@@ -217,7 +215,7 @@ fn an_image_s_user_directory_environment_and_command_are_its_programs() {
     assert_eq!(place.succeeds(&own), format!("{user}good day /\n"));
     let script = "echo $$; echo x >/data/x || echo no; echo x >/tmp/x && cat /tmp/x; grep Cap /proc/self/status";
     let said = place.prints("image:v3", &["busybox", "sh", "-c", script]);
-    // PID 1 is isobench's; the user may write to /tmp, but not to /data.
+    // PID 1 is isobench's own. The user may write to /tmp, but not to /data.
     assert!(said.starts_with("2\nno\nx\n"), "{said}");
     let capabilities: Vec<_> = said
         .lines()

@@ -1,4 +1,4 @@
-//! A command that has ended, and what may be expected of it.
+//! A command that has ended, and what a test expects of its end.
 
 use std::process::{Command, Output};
 
@@ -47,8 +47,7 @@ impl Ended {
         self
     }
 
-    /// Expects that bad input was refused: exit code 2, and one line, by `program`, that has these
-    /// words.
+    /// Expects that `program` refused bad input: exit code 2, and one line that has these words.
     #[track_caller]
     pub fn is_refused_by(&self, program: &str, words: &str) -> &Self {
         let beginning = format!("{program}: ");

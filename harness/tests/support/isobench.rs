@@ -1,4 +1,4 @@
-//! The command line of `isobench`, put together option by option, and how it must end.
+//! A command line of `isobench`, put together option by option, and how the command must end.
 
 use std::cell::OnceCell;
 use std::ffi::OsStr;
@@ -33,7 +33,7 @@ impl Place {
         self.isobench_at(ISOBENCH, arguments)
     }
 
-    /// Another copy of `isobench`.
+    /// Another copy of `isobench`, or a program that starts it.
     pub fn isobench_at(&self, program: impl AsRef<Path>, arguments: &[&str]) -> Isobench {
         Isobench {
             place: self.clone(),
@@ -62,7 +62,7 @@ impl Isobench {
         Place::new().run()
     }
 
-    /// `isobench exec` in a place of its own; the program follows by [`Isobench::program`].
+    /// `isobench exec` in a place of its own. [`Isobench::program`] adds the program.
     pub fn exec(target: &str) -> Self {
         Place::new().isobench(&["exec", "--target", target])
     }
@@ -99,7 +99,7 @@ impl Isobench {
         self
     }
 
-    /// Runs it to its end, however that is.
+    /// Runs the command to its end, whatever its exit code is.
     pub fn ends(self) -> Finished {
         self.starts().ends()
     }
@@ -120,7 +120,7 @@ impl Isobench {
         finished
     }
 
-    /// Starts it; it goes on beside the test.
+    /// Starts the command, which goes on beside the test.
     pub fn starts(mut self) -> Running {
         self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Running {
@@ -130,7 +130,7 @@ impl Isobench {
         }
     }
 
-    /// Starts it with a standard input that the test writes to.
+    /// Starts the command with a standard input that the test writes to.
     pub fn starts_with_input(mut self) -> Running {
         self.command.stdin(Stdio::piped());
         self.starts()
@@ -162,7 +162,7 @@ impl Running {
         }
     }
 
-    /// Waits until the run has begun to take samples, or gives what it said instead.
+    /// Waits until the run has begun to take samples. The error is what the run said instead.
     pub fn first_sample(&mut self) -> Result<(), String> {
         let stderr = BufReader::new(self.child.stderr.take().unwrap());
         let mut said = String::new();
@@ -175,7 +175,7 @@ impl Running {
         Err(said)
     }
 
-    /// Waits for its end, however that is.
+    /// Waits until the command has ended, whatever its exit code is.
     pub fn ends(self) -> Finished {
         Finished {
             pid: self.child.id(),
@@ -187,7 +187,7 @@ impl Running {
     }
 }
 
-/// An `isobench` that has ended. What it measured is in `results.rs`.
+/// An `isobench` that has ended. `results.rs` adds what a run has measured.
 #[derive(Debug)]
 pub struct Finished {
     pub ended: Ended,
@@ -198,7 +198,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// Expects that no file, mount, process or cgroup of it is left.
+    /// Expects that no temporary file, mount, process or cgroup of the command is left.
     #[track_caller]
     pub fn leaves_nothing(&self) -> &Self {
         traces::assert_none(self.pid, &self.place, "");

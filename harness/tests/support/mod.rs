@@ -1,6 +1,6 @@
 //! What the tests of isobench's programs share.
 //!
-//! A test says what it starts, how that must end, and what must be there then:
+//! A test says what it starts, how that must end, and what must be true then:
 //!
 //! ```ignore
 //! Isobench::run()
@@ -12,7 +12,7 @@
 //!     .leaves_nothing();
 //! ```
 //!
-//! `ended` serves all programs, the rest `isobench` alone.
+//! Tests of all programs use `ended`. The other modules are for tests of `isobench`.
 
 pub mod ended;
 pub mod isobench;

@@ -1,4 +1,4 @@
-//! What the targets need of this host.
+//! Whether this host has what the targets need.
 
 use std::sync::OnceLock;
 
@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use super::place::Place;
 
-/// Whether `target` can run here. If it can't, the reason is printed, and the test has to do
-/// without.
+/// Whether `target` can run here. If it can't, the reason to skip is printed.
 pub fn can_run(target: &'static str) -> bool {
     let targets = diagnosis()["targets"].as_array().unwrap();
     let found = targets.iter().find(|known| known["name"] == target);
@@ -21,8 +20,8 @@ pub fn can_run(target: &'static str) -> bool {
     is_available
 }
 
-/// What `isobench doctor` finds. One look at the host serves all tests, for isobench asks every
-/// peer for its version.
+/// The findings of `isobench doctor`. All tests share one, since it asks every peer for its
+/// version.
 fn diagnosis() -> &'static Value {
     static DIAGNOSIS: OnceLock<Value> = OnceLock::new();
     DIAGNOSIS.get_or_init(|| {
@@ -31,7 +30,7 @@ fn diagnosis() -> &'static Value {
     })
 }
 
-/// What `target` finds missing for this reason.
+/// The need of `target` that this host doesn't meet, by the doctor's reason.
 fn missing(target: &'static str, reason: &str) -> Need {
     let mut findings = diagnosis()["findings"].as_array().unwrap().iter();
     let finding = findings.find(|finding| finding["reason"] == reason);
@@ -45,8 +44,8 @@ fn missing(target: &'static str, reason: &str) -> Need {
     }
 }
 
-/// What `target` finds missing although all of the host's facilities are there. A peer is named as
-/// its program is, as a rule.
+/// The need of `target` that isn't met although the host has all facilities: a kernel, a program,
+/// or root. Most peers have the names of their programs.
 fn missing_from_target(target: &'static str) -> Need {
     let program = match target {
         "microvm-linux" => return Need::GuestKernel,

@@ -1,4 +1,4 @@
-//! A directory of a test's own, in which its commands run and leave their files.
+//! A directory of a test's own, in which the test's commands run and leave their files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use tempfile::TempDir;
 
-/// A directory of a test's own. Its clones are the same directory, which goes with the last of
-/// them.
+/// A directory of a test's own. Clones name the same directory, which is removed with the last
+/// clone.
 #[derive(Debug, Clone)]
 pub struct Place {
     directory: Rc<TempDir>,
@@ -16,7 +16,7 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
-        // Not in memory, for the disk experiment refuses that.
+        // /tmp may be in memory, which the disk experiment refuses.
         let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         fs::create_dir(directory.path().join("tmp")).unwrap();
         Self {
@@ -45,7 +45,7 @@ impl Place {
         fs::write(self.path(name), content).unwrap();
     }
 
-    /// A command that runs in the directory, and whose temporary files and images stay there.
+    /// A command that runs in the directory and keeps its temporary files and images there.
     pub fn command(&self, program: impl AsRef<Path>, arguments: &[&str]) -> Command {
         let mut command = Command::new(program.as_ref());
         command

@@ -1,4 +1,4 @@
-//! What a run measured, and what may be expected of that.
+//! The results of a run, and what a test expects of them.
 
 use isobench_reports::model::{Run, Sample, Status, TOTAL};
 use isobench_testing::{Need, skip};
@@ -20,8 +20,7 @@ pub fn rows<'a>(run: &'a Run, target: &str, metric: &str) -> Vec<&'a Sample> {
         .collect()
 }
 
-/// The values among [`rows`] that count: of samples that failed there is none, and those that warm
-/// up are left out.
+/// The values of a metric as a whole that count: not those of samples that failed or warmed up.
 pub fn values(run: &Run, target: &str, metric: &str) -> Vec<f64> {
     let rows = rows(run, target, metric).into_iter();
     rows.filter(|row| row.status == Status::Ok)
@@ -42,7 +41,7 @@ impl Finished {
         values(self.results(), target, metric)
     }
 
-    /// Whether memory was charged to the instances' cgroups. If it wasn't, the reason to skip is
+    /// Whether the run could charge memory to cgroups. If it couldn't, the reason to skip is
     /// printed.
     #[track_caller]
     pub fn accounts_memory(&self) -> bool {

@@ -1,4 +1,4 @@
-//! What a run may leave behind: temporary files, mounts, processes, cgroups.
+//! Traces that a run may leave: temporary files, mounts, processes, cgroups.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,12 @@ pub fn assert_none(pid: u32, place: &Place, when: &str) {
     assert_eq!(temporary_files(place), nothing, "files are left {when}");
 }
 
-/// What is in the temporary directory of a place.
+/// The files in the temporary directory of a place.
 pub fn temporary_files(place: &Place) -> Vec<PathBuf> {
     entries(&place.path("tmp"))
 }
 
-/// What is in a directory; nothing if the directory can't be read.
+/// The paths in a directory. There are none if the directory can't be read.
 pub fn entries(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
@@ -47,8 +47,8 @@ fn cgroups_of(pid: u32) -> Vec<PathBuf> {
     found
 }
 
-/// Processes that are in a cgroup of the session of process `pid`, or whose command line names the
-/// session's scratch directory, as that of a daemon does.
+/// Processes of the session of process `pid`: they are in a cgroup of the session, or their command
+/// line names its scratch directory, as that of a daemon does.
 fn processes_of(pid: u32) -> Vec<PathBuf> {
     let session = format!("/isobench-{pid}-");
     let names_it = |path: PathBuf| {

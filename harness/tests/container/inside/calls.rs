@@ -7,10 +7,10 @@ use nix::libc::{self, c_long};
 
 use super::say;
 
-/// Refused with `EPERM`: what docker's default profile blocks for a container without capabilities,
-/// and `io_uring` and the mount calls that are newer than its documentation. `ptrace` and
-/// `process_vm_readv` aren't among them, there or here: since Linux 4.8 they reach no further than
-/// the caller's own processes.
+/// Calls that are refused with `EPERM`: those that docker's default profile blocks for a container
+/// without capabilities, `io_uring`, and the mount calls that are newer than docker's
+/// documentation. `ptrace` and `process_vm_readv` are allowed there and here: since Linux 4.8 they
+/// reach only the caller's own processes.
 pub const REFUSED: &[(&str, c_long)] = &[
     ("acct", libc::SYS_acct),
     ("add_key", libc::SYS_add_key),
@@ -71,8 +71,9 @@ pub const REFUSED: &[(&str, c_long)] = &[
 /// Bit of the calls of the x32 ABI (asm/unistd.h).
 const X32: c_long = 0x4000_0000;
 
-/// Fail with `ENOSYS`, as if the kernel didn't have them: clone3, whose flags no filter sees, the
-/// calls of the x32 ABI, which docker allows, and what is newer than the filter.
+/// Calls that fail with `ENOSYS`, as if the kernel didn't have them: clone3, whose flags no filter
+/// can see, the calls of the x32 ABI, which docker allows, and calls that are newer than the
+/// filter.
 pub const UNKNOWN: &[(&str, c_long)] = &[
     ("clone3", libc::SYS_clone3),
     ("x32 getpid", X32 | libc::SYS_getpid),
@@ -81,7 +82,7 @@ pub const UNKNOWN: &[(&str, c_long)] = &[
     ("the highest", 0x3FFF_FFFF),
 ];
 
-/// A call with these arguments; its error number, or 0.
+/// Makes a call with these arguments, and gives its error number, or 0.
 fn tried(number: c_long, arguments: [c_long; 3]) -> i32 {
     let null = std::ptr::null::<u8>();
     // SAFETY: each call is refused by the filter, fails with a null argument, or is harmless with
@@ -95,15 +96,14 @@ fn tried(number: c_long, arguments: [c_long; 3]) -> i32 {
     }
 }
 
-/// Reports the error number of each call, all arguments zero.
+/// Reports the error number of each call with zeros for arguments.
 pub fn try_all() {
     for (name, number) in REFUSED.iter().chain(UNKNOWN) {
         say(format!("{name} {}", tried(*number, [0; 3])));
     }
 }
 
-/// Reports the error numbers of calls that are refused for their arguments, each with arguments
-/// that are refused.
+/// Reports the error numbers of calls that are refused only for some arguments.
 pub fn try_arguments() {
     for flag in [
         libc::CLONE_NEWUSER,
@@ -148,7 +148,7 @@ pub fn try_harmless() {
     ));
 }
 
-/// Makes one system call by the gate of 32-bit programs: getpid, number 20 there.
+/// Makes a system call as 32-bit programs do, by interrupt 0x80: getpid, which has number 20 there.
 pub fn enter_by_the_32_bit_gate() {
     let mut result: c_long = 20;
     // SAFETY: the call takes no argument and writes no memory; the gate leaves all registers but

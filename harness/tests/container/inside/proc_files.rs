@@ -1,4 +1,4 @@
-//! Looks at what /proc and /sys tell.
+//! Reads and opens the files of /proc and /sys.
 
 use std::fs;
 use std::io::Read as _;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::say;
 
-/// What the OCI runtimes' default configuration covers (runc's `maskedPaths`).
+/// The paths that the OCI runtimes' default configuration covers (runc's `maskedPaths`).
 pub const MASKED: [&str; 11] = [
     "/proc/acpi",
     "/proc/asound",
@@ -21,8 +21,8 @@ pub const MASKED: [&str; 11] = [
     "/sys/devices/virtual/powercap",
 ];
 
-/// Reports what of [`MASKED`] can be read and isn't empty, and what else tells of the kernel's
-/// inside.
+/// Reports which paths of [`MASKED`] can be read and aren't empty, and which others tell of the
+/// kernel's inside.
 pub fn tell() {
     let telling = MASKED.iter().filter(|path| tells(Path::new(path)));
     telling.for_each(say);
@@ -36,7 +36,7 @@ pub fn tell() {
             say(path);
         }
     }
-    // Both show zeros for addresses to whom the kernel doesn't trust.
+    // To a reader without privileges, both show zeros for addresses.
     let addresses = |path: &str, position: usize| {
         let text = fs::read_to_string(path).unwrap_or_default();
         let shown = |line: &str| line.split([' ', '-']).nth(position).map(str::to_owned);
@@ -74,7 +74,7 @@ pub fn open_all_for_writing() {
             if kind.is_dir() && !of_a_process {
                 pending.push(entry.path());
             }
-            // Of what is covered only a mount tells that it's no file.
+            // The listing has the kind of a covered file. Its metadata are those of the mount.
             let is_file = fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_file());
             let opened = is_file
                 && fs::OpenOptions::new()

@@ -20,7 +20,8 @@ fn number(result: io::Result<()>) -> i32 {
     result.map_or_else(|error| error.raw_os_error().unwrap_or(-1), |()| 0)
 }
 
-/// What PID 1 must not show: it is the launcher's program, and was the host's user.
+/// The files of PID 1 that must not be readable: it is the launcher's program, and ran as the
+/// host's user.
 pub const OF_PID_1: [&str; 8] = [
     "root", "cwd", "exe", "fd", "mem", "environ", "maps", "ns/mnt",
 ];
@@ -50,7 +51,7 @@ pub fn look_at_pid_1() {
     say(format!("ptrace {}", number(error.map_or(Ok(()), Err))));
 }
 
-/// Reports where every process's and every descriptor's links lead that can be followed.
+/// Reports the targets of all links of processes and descriptors that can be followed.
 pub fn follow_every_link() {
     let mut links = Vec::new();
     for process in fs::read_dir("/proc").unwrap().flatten() {
@@ -104,7 +105,7 @@ pub fn look_for_the_hosts_ipc(argument: &str) {
     ));
 }
 
-/// Reports the error number of a signal to a process of the host's.
+/// Reports the error number of a signal to a process on the host.
 pub fn signal(pid: &str) {
     let sent = kill(Pid::from_raw(pid.parse().unwrap()), None).map_err(io::Error::from);
     say(number(sent));
