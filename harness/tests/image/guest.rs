@@ -145,7 +145,7 @@ fn too_little_memory_for_an_image_is_said_with_how_much_it_takes() {
     let ended = Ended::of(&mut launcher);
     ended
         .is_refused_by("isobench-vmm", words)
-        .says(": --memory ");
+        .says("use at least --memory ");
 }
 
 /// A layer with the host's shell as `/bin/dynamic`, and the shell's libraries. `None` if it has
