@@ -1,13 +1,15 @@
-//! The results schema, its statistics, and everything drawn from it.
+//! The schema of results files, the statistics of their samples, and everything that is drawn from
+//! them.
 //!
-//! A [`Run`](model::Run) is what was measured. [`Summary`](summary::Summary) is what it says: a median with
-//! its interval per target and metric, or the reason for which there is none. The terminal's table
-//! ([`render_table`]) and the report ([`render_html`]) are drawn from the summary, the CSV file
-//! ([`write_csv`]) from the run itself. [`Output`] writes all files of a run, [`read_results`] reads one
-//! back.
+//! A [`Run`](model::Run) is what was measured. A [`Summary`](figures::summary::Summary) has the
+//! figures of a run: for each target and metric a median with its interval, or the reason for which
+//! there is none. The screen that a run ends with ([`render_screen`]), the tables
+//! ([`render_tables`]) and the report ([`render_html`]) are drawn from the summary; the CSV file
+//! ([`write_csv`]) is written from the run itself. [`Output`] writes all files of a run, and
+//! [`read_results`] reads a results file.
 //!
-//! Nothing here knows how a number was made, so a results file can be redrawn on a machine that could not
-//! have measured it.
+//! Nothing here knows how a number was made. So a results file can be redrawn on a machine that
+//! could not have measured it.
 
 mod chart;
 pub mod compare;

@@ -1,4 +1,4 @@
-//! The axis of values: linear from zero or logarithmic, with round ticks that leave each other room.
+//! The axis of values: linear from zero, or logarithmic, with round ticks whose labels don't touch.
 
 use std::ops::Range;
 
@@ -7,7 +7,8 @@ use plotters::coord::types::{RangedCoordf64, RangedCoordi32};
 
 use crate::model::Unit;
 
-/// An axis with ticks of our choosing: the library's logarithmic axis has none between powers of ten.
+/// An axis with its own ticks: the plotting library's logarithmic axis has none between powers of
+/// ten.
 #[derive(Clone)]
 pub struct Axis {
     range: Range<f64>,
@@ -16,8 +17,8 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// From zero, or from `lowest` if that is below, to a little over `highest`; ticks at 1, 2 or 5 times a power of ten
-    /// of `unit`, at most `count` of them.
+    /// A linear axis from zero, or from `lowest` if that is below zero, to a little above
+    /// `highest`. At most `count` ticks stand at 1, 2 or 5 times a power of ten of `unit`.
     pub fn linear(lowest: f64, highest: f64, unit: f64, count: usize) -> Self {
         let end = if highest > 0.0 { highest * 1.02 } else { unit };
         let start = lowest.min(0.0) * 1.02;
@@ -34,7 +35,7 @@ impl Axis {
         }
     }
 
-    /// Around `ticks`, which are positive and ascend, with equal distances for equal ratios.
+    /// A logarithmic axis around `ticks`, which are positive and ascend.
     pub fn at(ticks: Vec<f64>) -> Self {
         let (first, last) = (ticks.first(), ticks.last());
         Self {
@@ -44,8 +45,9 @@ impl Axis {
         }
     }
 
-    /// Around positive values of `unit`: sizes have their ticks at powers of two, as their units are, and all else at 1, 2 and 5
-    /// times powers of ten, if that leaves them room, else at fewer of them.
+    /// A logarithmic axis around positive values of `unit`, with at most about `count` ticks. Sizes
+    /// have their ticks at powers of two, like their units; other values have ticks at 1, 2 and 5
+    /// times powers of ten, or at fewer of these numbers if there is no room.
     pub fn logarithmic(unit: Unit, lowest: f64, highest: f64, count: usize) -> Self {
         if unit == Unit::Bytes {
             Self::binary(lowest, highest, count)
@@ -61,7 +63,7 @@ impl Axis {
             .filter(|tick| *tick >= start)
             .collect();
         let decades = (end / start).log10();
-        // Ticks stand at their distance from each other: beyond these densities labels would touch.
+        // With more ticks in a decade, labels would touch.
         let per_decade = count as f64 / decades.max(0.3);
         let all = if per_decade >= 8.0 {
             dense(&all, start, end)
@@ -103,7 +105,8 @@ impl Axis {
         }
     }
 
-    /// The room between two ticks if the whole axis has `pixels`; only a linear axis has it everywhere.
+    /// The distance between two ticks if the whole axis has `pixels`; only on a linear axis all
+    /// distances are equal.
     pub fn spacing(&self, pixels: f64) -> f64 {
         match self.ticks.as_slice() {
             [first, second, ..] => (second - first) / (self.range.end - self.range.start) * pixels,
@@ -111,7 +114,7 @@ impl Axis {
         }
     }
 
-    /// The longest text that `write` makes of a tick.
+    /// The length of the longest text that `write` makes of a tick, in characters.
     pub fn longest_label(&self, write: impl Fn(&f64) -> String) -> usize {
         self.ticks
             .iter()
@@ -120,7 +123,7 @@ impl Axis {
             .unwrap_or_default()
     }
 
-    /// The value that stands in the middle between two.
+    /// The value in the middle between two values, as the axis shows them.
     pub fn middle(&self, values: Range<f64>) -> f64 {
         if self.logarithmic {
             (values.start * values.end).sqrt()
@@ -129,18 +132,19 @@ impl Axis {
         }
     }
 
-    /// Where the axis begins.
+    /// The value at which the axis begins.
     pub fn start(&self) -> f64 {
         self.range.start
     }
 
-    /// Where the axis ends.
+    /// The value at which the axis ends.
     pub fn end(&self) -> f64 {
         self.range.end
     }
 }
 
-/// Round numbers with 1.5, 3 and 7 times powers of ten between them, for an axis of a decade or less.
+/// Round numbers with 1.5, 3 and 7 times powers of ten between them, for an axis of a decade or
+/// less.
 fn dense(round: &[f64], start: f64, end: f64) -> Vec<f64> {
     let power = 10_f64.powf(start.log10().floor());
     let between = [1.5, 3.0, 7.0, 15.0, 30.0, 70.0].map(|leading| leading * power);
@@ -153,7 +157,7 @@ fn dense(round: &[f64], start: f64, end: f64) -> Vec<f64> {
     all
 }
 
-/// 1, 2 and 5 times the powers of ten from below `start`, upwards.
+/// 1, 2 and 5 times the powers of ten, ascending from below `start`.
 fn round_numbers(start: f64) -> impl Iterator<Item = f64> {
     let first = start.log10().floor();
     (0_u32..60).flat_map(move |power| {
@@ -164,7 +168,7 @@ fn round_numbers(start: f64) -> impl Iterator<Item = f64> {
 fn multiples(step: f64, start: f64, end: f64) -> Vec<f64> {
     let first = (start / step).ceil();
     (0_u32..100)
-        // Zero without a sign.
+        // This makes a negative zero positive.
         .map(|index| (first + f64::from(index)) * step + 0.0)
         .take_while(|tick| *tick <= end)
         .collect()
@@ -188,10 +192,10 @@ impl Ranged for Axis {
     }
 }
 
-/// The way down: pixels from the top, without ticks.
+/// The vertical axis of a chart of rows: pixels from the top, without ticks.
 #[derive(Clone)]
 pub struct Rows {
-    /// Height of all rows.
+    /// The height of all rows, in pixels.
     pub height: i32,
 }
 

@@ -11,7 +11,7 @@ use crate::words::Words;
 ///
 /// # Errors
 ///
-/// When the plotting library refuses.
+/// If the plotting library refuses.
 pub fn render(run: &Run, columns: &[&Column<'_>], words: &Words) -> Result<Chart, ChartError> {
     let values = Values::of(columns);
     let mut rows = Vec::new();

@@ -1,14 +1,16 @@
-//! Drawings without what needn't be said: thousands of dots make most of a long run's document.
+//! Smaller drawings: thousands of dots make up most of the report of a long run.
 
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-/// What the plotting library writes although it's the default.
+/// Attributes that the plotting library writes although they have their default values.
 const DEFAULTS: [&str; 3] = [" opacity=\"1\"", " stroke=\"none\"", " stroke-width=\"1\""];
 
-/// The same drawing with less text: dots in a row are the marks of one path, and defaults are left out.
+/// The same drawing with less text: dots in a row become the marks of one path, and default values
+/// are left out.
 ///
-/// The library writes an element a line and escapes what is text, so no text is taken for either.
+/// The library writes one element a line and escapes text, so no text is taken for an element or an
+/// attribute.
 pub fn compact(svg: &str) -> String {
     let mut compact = String::with_capacity(svg.len() / 2);
     let mut row: Vec<Dot<'_>> = Vec::new();
@@ -37,12 +39,12 @@ pub fn compact(svg: &str) -> String {
 struct Dot<'s> {
     x: &'s str,
     y: &'s str,
-    /// Its radius, and its attributes from the value of its opacity on.
+    /// The circle's radius, and its attributes from the value of its opacity on.
     look: (&'s str, &'s str),
 }
 
 impl<'s> Dot<'s> {
-    /// The circle that a line has, if it has one that lets something through.
+    /// The translucent circle that a line has, if any.
     fn read(line: &'s str) -> Option<Self> {
         let (place, look) = line.strip_suffix("/>")?.split_once(" opacity=\"")?;
         let mut values = place.strip_prefix("<circle ")?.split('"');
@@ -55,8 +57,8 @@ impl<'s> Dot<'s> {
     }
 }
 
-/// Draws dots of one look: each vertex of a path that isn't drawn itself carries a marker (SVG 2, 13.7), which lies over others as a
-/// dot of its own would.
+/// Draws dots of one look. Each vertex of an invisible path carries a marker (SVG 2, 13.7), and
+/// markers lie over each other as dots do.
 fn draw(row: &[Dot<'_>], compact: &mut String) {
     let Some((first, others)) = row.split_first() else {
         return;
@@ -75,7 +77,8 @@ fn draw(row: &[Dot<'_>], compact: &mut String) {
         let _ = write!(path, " {} {}", dot.x, dot.y);
     }
     let diameter = radius.parse::<f64>().unwrap_or_default() * 2.0;
-    // A document has many plots, and a name once: what is alike in places and look may share one.
+    // A name may occur once in a document, which has many plots. Dots that are alike in places and
+    // look share a name.
     let mut name = DefaultHasher::new();
     (&path, first.look).hash(&mut name);
     let name = format!("dot-{:x}", name.finish());
@@ -116,7 +119,7 @@ mod tests {
             </svg>\n"
         );
         assert_eq!(drawn, expected);
-        // The same places in another colour are another mark.
+        // Dots at the same places in another colour have another name.
         let other = compact(&svg.replace("red", "green"));
         assert!(!other.contains(name), "{other}");
     }

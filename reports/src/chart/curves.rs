@@ -1,6 +1,6 @@
-//! A metric against the number of instances started at once: a curve per target through its medians, in a band that
-//! holds the middle half of its samples. Both axes are logarithmic, so a start that takes as many times longer as there
-//! are instances is a straight line.
+//! A metric against the number of instances: for each target a curve through its medians, in a band
+//! that holds the middle half of its samples. Both axes are logarithmic, so a start that takes as
+//! many times longer as there are instances is a straight line.
 
 use plotters::backend::SVGBackend;
 use plotters::chart::{ChartBuilder, LabelAreaPosition};
@@ -20,7 +20,7 @@ use crate::words::Words;
 use crate::words::text::one_line;
 use crate::words::units;
 
-/// One target's samples for one number of instances, or at one place of another kind across.
+/// The samples of one target at one place of the horizontal axis, such as a number of instances.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Point {
     pub across: f64,
@@ -35,17 +35,17 @@ impl Point {
     }
 }
 
-/// A target's points, in the order of their numbers.
+/// The points of a target, from left to right.
 pub(super) struct Curve {
     name: String,
     ink: Ink,
     points: Vec<Point>,
-    /// What is drawn through the points.
+    /// The line that is drawn through the points.
     line: Vec<(f64, f64)>,
 }
 
 impl Curve {
-    /// From point to point; none without one.
+    /// A curve from point to point; nothing without a point.
     pub(super) fn new(run: &Run, target: (usize, &Target), points: Vec<Point>) -> Option<Self> {
         (!points.is_empty()).then(|| Self {
             name: target.1.name.clone(),
@@ -56,18 +56,18 @@ impl Curve {
     }
 }
 
-/// The axis across.
+/// The horizontal axis.
 pub(super) struct Across<'a> {
-    /// What is on it.
+    /// What the axis shows.
     pub is: &'a str,
-    /// Where it has ticks.
+    /// The places of the ticks.
     pub ticks: Vec<f64>,
-    /// What a tick is called.
+    /// The label of a tick.
     pub label: fn(f64) -> String,
 }
 
 impl<'a> Across<'a> {
-    /// Numbers of instances: those that the curves have.
+    /// The axis for numbers of instances, with a tick for each number that the curves have.
     fn numbers(is: &'a str, curves: &[Curve]) -> Self {
         let points = curves.iter().flat_map(|curve| &curve.points);
         let mut ticks: Vec<f64> = points.map(|point| point.across).collect();
@@ -78,13 +78,13 @@ impl<'a> Across<'a> {
     }
 }
 
-/// Extents in pixels of the drawing.
+/// Sizes of the drawing, in pixels.
 struct Layout {
     width: u32,
     height: u32,
-    /// Left of the plot, for the labels of values.
+    /// The room left of the plot, for the labels of values.
     gutter: i32,
-    /// Right of the plot; for names if there is room.
+    /// The room right of the plot, for names if there is enough.
     margin: i32,
     names: bool,
     ticks: usize,
@@ -107,20 +107,21 @@ const NARROW: Layout = Layout {
     ticks: 9,
 };
 
-/// Below the plot: the numbers, and what they are of.
+/// The room below the plot, for the ticks and what they are of, in pixels.
 const FOOT: i32 = 46;
-/// Between two names at the ends of curves.
+/// The distance between two names at the ends of curves, in pixels.
 const LINE: i32 = 15;
-/// Pieces of a bent line from one point to the next.
+/// The number of pieces of a bent line from one point to the next.
 const PIECES: u32 = 8;
-/// The longest name that fits beside the plot.
+/// The longest name that fits beside the plot, in characters.
 const NAME: usize = 17;
 
-/// Draws columns of one unit, each for another number of instances; none if nothing can be drawn.
+/// Draws columns of one unit, each for another number of instances that start at once; nothing if
+/// there is no point.
 ///
 /// # Errors
 ///
-/// When the plotting library refuses.
+/// If the plotting library refuses.
 pub fn render(
     run: &Run,
     columns: &[&Column<'_>],
@@ -131,11 +132,12 @@ pub fn render(
     draw_numbers(columns, &curves, &across)
 }
 
-/// The same for instances that have run.
+/// Draws columns of one unit, each for another number of instances that have run; nothing if there
+/// is no point.
 ///
 /// # Errors
 ///
-/// When the plotting library refuses.
+/// If the plotting library refuses.
 pub fn render_ran(
     run: &Run,
     columns: &[&Column<'_>],
@@ -146,12 +148,13 @@ pub fn render_ran(
     draw_numbers(columns, &curves, &across)
 }
 
-/// The same for instances that stay, with the straight line of each target that has one instead of one from median to
-/// median. On logarithmic axes a straight line is bent.
+/// Draws columns of one unit, each for another number of instances that stay. A target that has a
+/// straight `line` gets it instead of a line from median to median; on logarithmic axes a straight
+/// line is bent. Nothing if there is no point.
 ///
 /// # Errors
 ///
-/// When the plotting library refuses.
+/// If the plotting library refuses.
 pub fn render_lines(
     run: &Run,
     columns: &[&Column<'_>],
@@ -192,11 +195,11 @@ fn bent(line: Line, points: &[Point]) -> Vec<(f64, f64)> {
     places.filter(|(_, value)| *value > 0.0).collect()
 }
 
-/// Draws curves of values above zero; none if there is none.
+/// Draws curves of values above zero; nothing if there is no such value.
 ///
 /// # Errors
 ///
-/// When the plotting library refuses.
+/// If the plotting library refuses.
 pub(super) fn draw_curves(
     unit: Unit,
     curves: &[Curve],
@@ -231,7 +234,7 @@ fn curves(run: &Run, columns: &[&Column<'_>]) -> Vec<Curve> {
                 median: figure.median,
                 upper: quantile(&values, 750)?,
             };
-            // The axes are logarithmic.
+            // A logarithmic axis has no place for zero.
             (point.lower > 0.0 && point.across > 0.0).then_some(point)
         });
         let mut points: Vec<Point> = points.collect();
@@ -303,7 +306,7 @@ fn draw(
     Ok(svg)
 }
 
-/// Moves places down, each as little as is needed for a line of text to fit between it and the one above.
+/// Moves places down, each as little as possible, until a line of text fits between any two.
 fn spread(places: &[(i32, i32)]) -> Vec<(i32, i32)> {
     let mut order: Vec<usize> = (0..places.len()).collect();
     order.sort_by_key(|index| places[*index].1);
@@ -315,7 +318,7 @@ fn spread(places: &[(i32, i32)]) -> Vec<(i32, i32)> {
     moved
 }
 
-/// What the chart shows, in words.
+/// A description of the chart in words.
 fn describe(unit: Unit, curves: &[Curve], across: &Across<'_>) -> String {
     let point = |point: &Point| {
         let value = units::value(unit, point.median);

@@ -10,14 +10,14 @@ use crate::statistics::quantile;
 use crate::words::Words;
 use crate::words::units;
 
-/// Most dots of a strip; more of them only hide each other.
+/// The most dots of a strip; more dots would only hide each other.
 pub const DOTS: usize = 1000;
 
-/// Draws the good samples of a column; none if there is no positive one, for the axis is logarithmic.
+/// Draws the good samples of a column on a logarithmic axis; nothing if no sample is above zero.
 ///
 /// # Errors
 ///
-/// When the plotting library refuses.
+/// If the plotting library refuses.
 pub fn render(run: &Run, column: &Column<'_>, words: &Words) -> Result<Option<Chart>, ChartError> {
     let cells = shown(column);
     let strips: Vec<Vec<f64>> = cells.iter().map(|cell| strip(cell)).collect();
@@ -69,13 +69,15 @@ pub fn render(run: &Run, column: &Column<'_>, words: &Words) -> Result<Option<Ch
     Ok(Some(chart))
 }
 
-/// Whether a target is so much slower than the ladder that an axis with it would squeeze all others together.
+/// Whether a target is so much slower than the ladder that all other targets would be squeezed
+/// together on an axis with it.
 fn beyond(cell: &Cell<'_>, values: &Values) -> bool {
     cell.figure()
         .is_some_and(|figure| values.exceeded_by(figure.median))
 }
 
-/// The samples to draw: all, or if there are too many, as many evenly spaced among the sorted ones.
+/// The samples to draw: all of them, or [`DOTS`] of them, evenly spaced in their order, if there
+/// are more.
 fn strip(cell: &Cell<'_>) -> Vec<f64> {
     let mut values: Vec<f64> = cell
         .figure()

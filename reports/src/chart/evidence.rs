@@ -1,4 +1,5 @@
-//! What decides a claim, for its card: a line for each figure that it quotes, with the interval, on a logarithmic axis.
+//! The plots of a claim's card: a line for each figure that the card quotes, with its interval, on
+//! a logarithmic axis.
 //!
 //! A card is narrow on every page, so there is no wide drawing.
 
@@ -10,14 +11,16 @@ use crate::findings::claims::{Measure, Quote};
 use crate::model::{Run, Unit};
 use crate::words::units;
 
-/// The axis spans at least so many times its beginning: nearer values would look far apart.
+/// The end of the axis is at least this many times its beginning: values closer to each other would
+/// look far apart.
 const LEAST_SPAN: f64 = 3.0;
 
-/// Draws what `quotes` quote, neighbours of one measure together; what stands alone, and is no ratio, has nothing to be beside.
+/// Draws `quotes`, neighbours with the same unit in one plot. A single figure that is no ratio has
+/// no plot, since there is nothing to compare it with.
 ///
 /// # Errors
 ///
-/// When the plotting library refuses.
+/// If the plotting library refuses.
 pub fn render(run: &Run, quotes: &[Quote]) -> Result<Vec<String>, ChartError> {
     let mut plots = Vec::new();
     for quotes in quotes.chunk_by(|one, other| one.measure == other.measure) {

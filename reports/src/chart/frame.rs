@@ -1,7 +1,7 @@
-//! What all charts share: rows with their labels, the axis below, and room for the values.
+//! The frame of all charts with rows: labels, the axis below, and room for values.
 //!
-//! The library has no fonts here and guesses a text's extent, so labels are placed by the layouts below,
-//! which leave room for the widest that [`label`] lets through.
+//! The plotting library has no fonts here and estimates the size of texts. So labels are placed by
+//! the layouts below, which leave room for the widest label that [`label`] draws.
 
 mod layout;
 
@@ -25,48 +25,48 @@ use super::theme::{Ink, escape};
 use super::{ChartError, Size};
 use crate::words::text::one_line;
 
-/// The part of a chart that holds the values: across by [`Axis`], down by pixels.
+/// The part of a chart that holds the values: [`Axis`] horizontally, pixels vertically.
 type Plot<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Axis, Rows>>;
 
-/// A row.
+/// A row of a chart.
 pub enum Row {
-    /// A title over the rows that follow.
+    /// A title above the rows that follow.
     Heading(String),
-    /// A target, and whatever is drawn beside it.
+    /// A target with its value.
     Target {
-        /// Its name.
+        /// The target's name.
         label: String,
-        /// Its value, or why it has none.
+        /// The target's value, or why there is none.
         value: Value,
     },
 }
 
-/// What stands at the end of a row.
+/// The text at the end of a row.
 pub enum Value {
     /// A figure.
     Figure(String),
-    /// The reason for which there is none.
+    /// Why there is no figure.
     Missing(String),
 }
 
-/// Where names begin.
+/// The left edge of names, in pixels.
 const LEFT: i32 = 2;
 
-/// Height of a heading, and of the axis.
+/// The heights of a heading and of the axis, in pixels.
 const HEADING: i32 = 34;
 const AXIS: i32 = 26;
 
-/// A chart in the making.
+/// A chart that is being drawn.
 pub struct Frame<'a> {
     plot: Plot<'a>,
     axis: Axis,
-    /// The extent of each row's bar, from the top of the plot; empty for headings.
+    /// The vertical extent of each row's bar, from the top of the plot; empty for headings.
     bars: Vec<Range<i32>>,
-    /// What a pointer is told, as SVG.
-    told: String,
+    /// The tooltips, as SVG.
+    tooltips: String,
 }
 
-/// Draws a chart: labels, axis and values by itself, and what belongs into the rows by `body`.
+/// Draws a chart: labels, axis and values, and then what `body` draws into the rows.
 pub fn draw(
     size: Size,
     rows: &[Row],
@@ -76,7 +76,7 @@ pub fn draw(
 ) -> Result<String, ChartError> {
     let layout = size.layout();
     let (bars, height) = arrange(rows, layout);
-    // A label in the middle under a tick near the edge would leave the drawing.
+    // A label that is centred under a tick near the edge would leave the drawing.
     let tick = |value: &f64| {
         let label = tick(value);
         let plot = layout.gutter..layout.width - layout.margin;
@@ -86,7 +86,7 @@ pub fn draw(
         if fits { label } else { String::new() }
     };
     let mut svg = String::new();
-    let told = {
+    let tooltips = {
         let extent = (
             layout.width.cast_unsigned(),
             (height + AXIS).cast_unsigned(),
@@ -111,16 +111,16 @@ pub fn draw(
             plot,
             axis,
             bars,
-            told: String::new(),
+            tooltips: String::new(),
         };
         body(&mut frame)?;
         root.present()?;
-        frame.told
+        frame.tooltips
     };
-    Ok(svg.replace("</svg>", &format!("{told}</svg>")))
+    Ok(svg.replace("</svg>", &format!("{tooltips}</svg>")))
 }
 
-/// The extent of each row's bar, and the height of all rows.
+/// The vertical extent of each row's bar, and the height of all rows.
 fn arrange(rows: &[Row], layout: &Layout) -> (Vec<Range<i32>>, i32) {
     let mut top = 4;
     let mut bars = Vec::with_capacity(rows.len());
@@ -140,7 +140,8 @@ fn arrange(rows: &[Row], layout: &Layout) -> (Vec<Range<i32>>, i32) {
     (bars, top)
 }
 
-/// Puts names, and in the narrow layout values, beside or above the bars.
+/// Draws the names and the values: beside the bars in the wide layout, above them in the narrow
+/// layout.
 fn label(
     root: &DrawingArea<SVGBackend<'_>, Shift>,
     rows: &[Row],
@@ -193,7 +194,7 @@ fn label(
     Ok(())
 }
 
-/// Text in the document's own font; the library's sizes are 1.24 times those that it writes.
+/// Text in the document's own font. The library multiplies sizes by 1.24.
 pub(super) fn text(size: i32, ink: Ink, horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
     TextStyle {
         font: FontDesc::new(
@@ -207,7 +208,7 @@ pub(super) fn text(size: i32, ink: Ink, horizontal: HPos, vertical: VPos) -> Tex
 }
 
 impl Frame<'_> {
-    /// Fills a piece of a row's bar; beyond the axis it is cut off.
+    /// Fills a piece of a row's bar, up to the end of the axis.
     pub fn bar(&mut self, row: usize, values: Range<f64>, ink: Ink) -> Result<(), ChartError> {
         let bar = self.bars[row].clone();
         let values = self.within(values);
@@ -217,7 +218,7 @@ impl Frame<'_> {
         Ok(())
     }
 
-    /// Marks a bar as longer than drawn: two gaps near its end.
+    /// Marks a bar as longer than drawn, by two gaps near its end.
     pub fn broken(&mut self, row: usize) -> Result<(), ChartError> {
         let bar = self.bars[row].clone();
         let end = (self.axis.end(), bar.start);
@@ -229,7 +230,7 @@ impl Frame<'_> {
         Ok(())
     }
 
-    /// Writes into a piece of a row's bar if there is room for all of it.
+    /// Writes into a piece of a row's bar if the whole text fits.
     pub fn write_into(
         &mut self,
         row: usize,
@@ -253,17 +254,17 @@ impl Frame<'_> {
         Ok(())
     }
 
-    /// Tells a pointer over a piece of a row's bar what it is.
-    pub fn tell(&mut self, row: usize, values: Range<f64>, words: &str) {
+    /// Adds a tooltip to a piece of a row's bar.
+    pub fn tooltip(&mut self, row: usize, values: Range<f64>, words: &str) {
         let values = self.within(values);
         let bar = self.bars[row].clone();
         let (left, top) = self.plot.backend_coord(&(values.start, bar.start));
         let width = self.pixels(values.end) - left;
         let (height, words) = (bar.end - bar.start, escape(words));
-        // A piece too thin to be pointed at has its words in the legend.
+        // A piece too thin to point at is explained in the legend.
         if width > 0 {
             let _ = writeln!(
-                self.told,
+                self.tooltips,
                 "<rect x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{height}\" fill=\"none\" pointer-events=\"all\"><title>{words}</title></rect>"
             );
         }
@@ -279,7 +280,7 @@ impl Frame<'_> {
         Ok(())
     }
 
-    /// Marks a value beside a row's bar, for that to be seen on one side of it.
+    /// Marks a value across a row, so that the bar is seen on one side of it.
     pub fn mark(&mut self, row: usize, value: f64) -> Result<(), ChartError> {
         let bar = self.bars[row].clone();
         let ends = vec![(value, bar.start - 4), (value, bar.end + 4)];
@@ -288,7 +289,7 @@ impl Frame<'_> {
         Ok(())
     }
 
-    /// Draws an interval through the middle of a row, with the median across it if asked for.
+    /// Draws an interval through the middle of a row, and the median across the interval if given.
     pub fn interval(
         &mut self,
         row: usize,
@@ -301,7 +302,7 @@ impl Frame<'_> {
         let mut strokes = vec![((values.start, middle), (end, middle))];
         strokes.extend([values.start, end].map(|end| ((end, middle - 4), (end, middle + 4))));
         strokes.extend(median.map(|median| ((median, bar.start), (median, bar.end))));
-        // A rim in the page's colour sets the lines off from what they cross.
+        // A rim in the page's colour makes the lines visible on bars and dots.
         let lines = [(Ink::Page, 4), (Ink::Text, 2)]
             .into_iter()
             .flat_map(|(ink, width)| {
@@ -315,7 +316,8 @@ impl Frame<'_> {
         Ok(())
     }
 
-    /// Draws samples as translucent dots, spread over the height of the row so that they show how many they are.
+    /// Draws samples as translucent dots, spread over the height of the row so that dense places
+    /// look dense.
     pub fn dots(
         &mut self,
         row: usize,
@@ -324,7 +326,7 @@ impl Frame<'_> {
     ) -> Result<(), ChartError> {
         let bar = self.bars[row].clone();
         let height = bar.end - bar.start - 4;
-        // Steps of the golden section cover the height evenly, however many there are.
+        // Steps of the golden section cover the height evenly for every number of dots.
         let dots = (0_i32..).zip(values).map(|(index, value)| {
             let place = (value, bar.start + 2 + (index * 618 % 1000) * height / 1000);
             plotters::element::Circle::new(place, 3, ink.stand_in().mix(0.55).filled())
@@ -333,13 +335,13 @@ impl Frame<'_> {
         Ok(())
     }
 
-    /// What the axis shows of a piece of a bar.
+    /// The piece of a bar that the axis shows.
     fn within(&self, values: Range<f64>) -> Range<f64> {
         let (start, end) = (self.axis.start(), self.axis.end());
         values.start.clamp(start, end)..values.end.clamp(start, end)
     }
 
-    /// Where a value stands, in pixels.
+    /// The horizontal place of a value, in pixels.
     fn pixels(&self, value: f64) -> i32 {
         self.plot.backend_coord(&(value, 0)).0
     }

@@ -1,8 +1,8 @@
 //! The charts of a report, as SVG that follows the document's theme.
 //!
-//! All have one shape: a row per target, values to the right, the same order and colours everywhere. Each is
-//! drawn twice, wide and narrow, and the document's style sheet shows the one whose text is readable; scaling
-//! one drawing over that range of widths can't.
+//! All charts of bars have one shape: a row per target, values at the right, and the same order and
+//! colours. Each chart is drawn twice, wide and narrow, and the document's style sheet shows the
+//! drawing whose text is readable. A single drawing can't be scaled that far.
 
 mod axis;
 pub mod bars;
@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use self::axis::Axis;
 use self::frame::{Row, Value};
-use crate::figures::summary::{Cell, Column, Outcome};
+use crate::figures::summary::{Cell, CellContent, Column};
 use crate::model::{TargetKind, Unit};
 use crate::words::Words;
 use crate::words::units::{self, Scale};
@@ -40,16 +40,16 @@ impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for Chart
     }
 }
 
-/// A chart in both sizes.
+/// A chart in two sizes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chart {
-    /// For a page of some 700 pixels and more.
+    /// The drawing for a page of some 700 pixels and more.
     pub wide: String,
-    /// For a telephone.
+    /// The drawing for a telephone.
     pub narrow: String,
 }
 
-/// The size that a chart is drawn for.
+/// The size of a drawing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Size {
     Wide,
@@ -72,14 +72,14 @@ impl Chart {
     }
 }
 
-/// A bar longer than this many times the longest of our own ladder is drawn broken, so that the ladder
-/// remains readable beside a slow peer.
+/// A bar longer than this many times the longest bar of the ladder is drawn broken, so that the
+/// ladder remains readable beside a slow peer.
 const BREAK: f64 = 4.0;
 
-/// The values of a chart of bars, for which its axis is made.
+/// The values of a chart of bars, from which its axis is made.
 struct Values {
     unit: Unit,
-    /// The longest bar that is drawn whole.
+    /// The longest bar that is not broken.
     longest: f64,
 }
 
@@ -112,7 +112,7 @@ impl Values {
         }
     }
 
-    /// The axis with the most ticks whose labels leave each other room.
+    /// The axis with the most ticks whose labels don't touch.
     fn axis(&self, size: Size) -> Axis {
         linear_axis(size, self.unit, 0.0..self.longest)
     }
@@ -127,7 +127,7 @@ impl Values {
     }
 }
 
-/// The axis over `values` with the most ticks whose labels leave each other room.
+/// The axis over `values` with the most ticks whose labels don't touch.
 fn linear_axis(size: Size, unit: Unit, values: Range<f64>) -> Axis {
     let scale = Scale::of(unit, values.end);
     let fits = |axis: &Axis| {
@@ -139,12 +139,12 @@ fn linear_axis(size: Size, unit: Unit, values: Range<f64>) -> Axis {
     axes.clone().find(fits).unwrap_or_else(|| with(2))
 }
 
-/// The longest bar that is drawn whole for a column by itself.
+/// The longest bar of a column that is not broken, if the column has a chart of its own.
 pub fn longest(column: &Column<'_>) -> f64 {
     Values::of(&[column]).longest
 }
 
-/// Whether some bar of these columns is longer than drawn.
+/// Whether some bar of these columns is broken.
 pub fn has_broken_bars(columns: &[&Column<'_>]) -> bool {
     let values = Values::of(columns);
     let figures = columns
@@ -156,8 +156,8 @@ pub fn has_broken_bars(columns: &[&Column<'_>]) -> bool {
         .any(|figure| values.exceeded_by(figure.median))
 }
 
-/// The cells that have a row: those of targets that were tried. Why the others weren't stands once in a
-/// report, not in each chart.
+/// The cells of targets that were tried. The others have no row: a report says once why they
+/// weren't tried.
 fn shown<'a, 'b>(column: &'b Column<'a>) -> Vec<&'b Cell<'a>> {
     column
         .cells
@@ -175,14 +175,14 @@ fn row(unit: Unit, cell: &Cell<'_>, words: &Words) -> Row {
 
 fn value(unit: Unit, cell: &Cell<'_>, words: &Words) -> Value {
     let missing = |name| Value::Missing(words.text(name).to_owned());
-    match &cell.outcome {
-        Outcome::Measured(figure) => Value::Figure(units::value(unit, figure.median)),
-        Outcome::Failed => missing("chart.failed"),
-        Outcome::Unavailable(_) | Outcome::NotTaken => missing("cell.not-measured"),
+    match &cell.content {
+        CellContent::Figure(figure) => Value::Figure(units::value(unit, figure.median)),
+        CellContent::Failed => missing("chart.failed"),
+        CellContent::Unavailable(_) | CellContent::NotTaken => missing("cell.not-measured"),
     }
 }
 
-/// What a chart shows, in words.
+/// A description of a chart in words.
 fn describe(columns: &[&Column<'_>], words: &Words) -> String {
     let column = |column: &&Column<'_>| {
         let cells =

@@ -1,8 +1,9 @@
-//! Latencies against percentiles: a curve per target through the medians of its samples, in a band that holds the middle
-//! half of them.
+//! Latencies against percentiles: for each target a curve through the medians of its samples, in a
+//! band that holds the middle half of the samples.
 //!
-//! Across, percentiles stand as their odds do on a logarithmic axis: 50 in the middle, and 1 as far from it as 99. So both
-//! tails can be read, of which a linear axis shows nothing. The longest of all has no odds, and stands at the end.
+//! On the horizontal axis a percentile stands where its odds stand on a logarithmic axis: 50 in the
+//! middle, and 1 as far away as 99. So both tails can be read, which a linear axis hides. The
+//! longest operation has no odds and stands at the end.
 
 use super::curves::{Across, Curve, Point, draw_curves};
 use super::{Chart, ChartError};
@@ -10,17 +11,18 @@ use crate::figures::latency::Percentile;
 use crate::model::{Run, Unit};
 use crate::words::Words;
 
-/// The ticks; all percentiles have points.
+/// The percentiles that have ticks; all percentiles have points.
 const TICKS: [f64; 7] = [1.0, 10.0, 50.0, 90.0, 99.0, 99.9, 100.0];
 
-/// The odds at which the longest stands.
+/// The odds at which the longest operation stands.
 const END: f64 = 10_000.0;
 
-/// Draws the latencies of one metric, `found` for each target in the run's order; none if nothing was found.
+/// Draws the latencies of one metric; `found` has the percentiles of each target in the run's
+/// order. Nothing if no target has any.
 ///
 /// # Errors
 ///
-/// When the plotting library refuses.
+/// If the plotting library refuses.
 pub fn render(
     run: &Run,
     found: &[Vec<Percentile>],
@@ -30,7 +32,7 @@ pub fn render(
     let curves = targets.filter_map(|(target, found)| {
         let points = found
             .iter()
-            // The axis is logarithmic.
+            // A logarithmic axis has no place for zero.
             .filter(|one| one.lower > 0.0)
             .map(|one| Point {
                 across: odds(one.percent),
@@ -64,7 +66,7 @@ fn label(odds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::latency::{percentiles, told};
+    use crate::figures::latency::{percentiles, timed_samples};
     use crate::fixture;
     use crate::model::PERCENTILES;
     use crate::words::Language;
@@ -83,7 +85,7 @@ mod tests {
         let words = Words::of(Language::English);
         let mut run = fixture::run();
         let drawn = |run: &Run| {
-            let told = told(run, "disk");
+            let told = timed_samples(run, "disk");
             let targets = run.targets.iter();
             let found = targets.map(|target| percentiles(&told, "rand-read-direct", &target.name));
             render(run, &found.collect::<Vec<_>>(), &words).unwrap()

@@ -1,7 +1,8 @@
-//! Wholes cut into parts: for each target its parts, one after the other, on one axis.
+//! Wholes divided into parts: for each target its parts in a row, on one axis.
 //!
-//! On the linear axis lengths can be compared and a target far slower than the ladder is cut off; the logarithmic axis holds
-//! all of them whole, from microseconds to seconds, and what is long there is long by a factor.
+//! On the linear axis lengths can be compared, and a target far slower than the ladder has a broken
+//! bar. The logarithmic axis holds all bars whole, from microseconds to seconds; a length there is
+//! a factor.
 
 use std::ops::Range;
 
@@ -14,7 +15,8 @@ use crate::model::Unit;
 use crate::words::Words;
 use crate::words::units;
 
-/// The names of a column's parts: in the metric's order, then whatever else samples have.
+/// The names of a column's parts: first those of the metric in its order, then others that samples
+/// have.
 pub fn part_names<'a>(column: &Column<'a>) -> Vec<&'a str> {
     let measured: Vec<&str> = column
         .cells
@@ -36,7 +38,7 @@ pub fn part_names<'a>(column: &Column<'a>) -> Vec<&'a str> {
 ///
 /// # Errors
 ///
-/// When the plotting library refuses.
+/// If the plotting library refuses.
 pub fn render(column: &Column<'_>, words: &Words) -> Result<Chart, ChartError> {
     let values = Values::of(&[column]);
     let tick = values.tick();
@@ -49,11 +51,12 @@ pub fn render(column: &Column<'_>, words: &Words) -> Result<Chart, ChartError> {
     )
 }
 
-/// The same on a logarithmic axis; none if nothing is above zero.
+/// Draws a column's figures as bars made of their parts, on a logarithmic axis; nothing if no
+/// figure is above zero.
 ///
 /// # Errors
 ///
-/// When the plotting library refuses.
+/// If the plotting library refuses.
 pub fn render_logarithmic(column: &Column<'_>, words: &Words) -> Result<Option<Chart>, ChartError> {
     let Some(range) = extent(column) else {
         return Ok(None);
@@ -64,9 +67,10 @@ pub fn render_logarithmic(column: &Column<'_>, words: &Words) -> Result<Option<C
     stack(column, words, &tick, axis, |_| false).map(Some)
 }
 
-/// From the end of the shortest first part to the longest whole: what comes before has no length on such an axis.
+/// From the end of the shortest first part to the longest whole. A part before that has no length
+/// on a logarithmic axis.
 fn extent(column: &Column<'_>) -> Option<Range<f64>> {
-    /// Smallest part of the longest whole that the axis begins at.
+    /// The smallest part of the longest whole at which the axis begins.
     const LEAST: f64 = 1e-5;
     let figures = || column.cells.iter().filter_map(Cell::figure);
     let longest = figures().map(|figure| figure.median).reduce(f64::max)?;
@@ -106,7 +110,8 @@ fn stack(
     })
 }
 
-/// One target's parts, each named where there is room, and explained to a pointer.
+/// The parts of one target, each with its name if there is room, and with a tooltip that explains
+/// it.
 fn bar(
     frame: &mut Frame<'_>,
     row: usize,
@@ -125,8 +130,8 @@ fn bar(
         frame.write_into(row, piece.clone(), part.name)?;
         let share = units::part(part.typical / figure.median);
         let value = units::value(unit, part.typical);
-        let told = format!("{}: {} ({value}, {share})", part.name, part.explanation);
-        frame.tell(row, piece.clone(), &told);
+        let text = format!("{}: {} ({value}, {share})", part.name, part.explanation);
+        frame.tooltip(row, piece.clone(), &text);
         start = piece.end;
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::frame::{Row, Value, draw};
 use super::theme::ink_of;
 use super::{Chart, ChartError, linear_axis};
-use crate::figures::prices::{Kind, PriceList};
+use crate::figures::prices::{PriceList, RowKind};
 use crate::model::Run;
 use crate::statistics::Estimate;
 use crate::words::Words;
@@ -15,13 +15,13 @@ use crate::words::units::{self, Scale};
 ///
 /// # Errors
 ///
-/// When the plotting library refuses.
+/// If the plotting library refuses.
 pub fn render(run: &Run, list: &PriceList<'_>, words: &Words) -> Result<Chart, ChartError> {
     let unit = list.metrics[0].unit;
     let shown: Vec<(&str, Option<Estimate>)> = list
         .rows
         .iter()
-        .filter(|row| matches!(row.kind, Kind::Price | Kind::Interaction))
+        .filter(|row| matches!(row.kind, RowKind::Price | RowKind::Interaction))
         .map(|row| (row.name, row.costs.first().copied().flatten()))
         .collect();
     let ends = shown

@@ -1,8 +1,9 @@
 //! Colours by name, so that one drawing serves light and dark pages.
 //!
-//! The plotting library knows only fixed colours. So charts are drawn in colours that stand for names, and
-//! [`apply`] puts the names in their place: `fill="#015003"` becomes `fill="var(--target-3)"`. The library
-//! escapes quotation marks in text, hence no text can be taken for an attribute.
+//! The plotting library knows only fixed colours. So charts are drawn in colours that stand for
+//! names, and [`apply`] replaces them by the names: `fill="#015003"` becomes
+//! `fill="var(--target-3)"`. The library escapes quotation marks in text, so no text can be taken
+//! for an attribute.
 
 use std::fmt::Write as _;
 
@@ -15,39 +16,39 @@ use crate::model::{Run, Target, TargetKind};
 pub enum Ink {
     /// Text.
     Text,
-    /// Text that stands back.
+    /// Text of less importance.
     Muted,
     /// Lines of the grid.
     Grid,
-    /// The page.
+    /// The background of the page.
     Page,
-    /// Bars that aren't cut into parts.
+    /// Bars without parts.
     Plain,
-    /// Text on a part.
+    /// Text on a part of a bar.
     OnPart,
-    /// A target, by its place among [`TARGETS`].
+    /// A target, by its place among [`TARGETS`] colours.
     Target(u8),
-    /// A part, by its place among [`PARTS`].
+    /// A part, by its place among [`PARTS`] colours.
     Part(u8),
 }
 
-/// Colours of targets: four rungs, the floors, six for peers.
+/// The number of colours for targets: four rungs, one for all floors, six for peers.
 pub const TARGETS: u8 = RUNGS + 1 + PEERS;
 
-/// Colours of parts.
+/// The number of colours for parts.
 pub const PARTS: u8 = 20;
 
 const RUNGS: u8 = 4;
 const PEERS: u8 = 6;
 
-/// First byte of every colour that stands for a name.
+/// The first byte of every colour that stands for a name.
 const MARK: u8 = 0x01;
 const GENERAL: u8 = 0x40;
 const TARGET: u8 = 0x50;
 const PART: u8 = 0x60;
 
 impl Ink {
-    /// The colour that stands for this one in a drawing.
+    /// The fixed colour that stands for this colour in a drawing.
     pub fn stand_in(self) -> RGBColor {
         let (class, index) = match self {
             Self::Text => (GENERAL, 0),
@@ -62,7 +63,7 @@ impl Ink {
         RGBColor(MARK, class, index)
     }
 
-    /// Its custom property in the style sheet, without the dashes.
+    /// The name of the colour in the style sheet, without the dashes.
     pub fn name(self) -> String {
         match self {
             Self::Text => "text".to_owned(),
@@ -76,7 +77,8 @@ impl Ink {
         }
     }
 
-    /// The part colour at a place in a list of parts; colours repeat after the last.
+    /// The colour of the part at a place in a list of parts; after the last colour the first is
+    /// used again.
     pub fn of_part(place: usize) -> Self {
         Self::Part(cyclic(place, PARTS))
     }
@@ -122,8 +124,8 @@ fn cyclic(place: usize, colours: u8) -> u8 {
     u8::try_from(place % usize::from(colours)).unwrap_or_default()
 }
 
-/// Makes a drawing part of the document: colours by name, as wide as its container, with a description for
-/// those who can't see it.
+/// Makes a drawing part of the document: colours by name, the width of the page, and a description
+/// for those who can't see the drawing.
 pub fn apply(svg: &str, class: &str, description: &str) -> String {
     let mut themed = svg.to_owned();
     for ink in Ink::all() {
@@ -148,7 +150,7 @@ pub fn apply(svg: &str, class: &str, description: &str) -> String {
     document
 }
 
-/// Text as it has to be written in SVG, in an attribute too.
+/// Escapes text for SVG, for an attribute too.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

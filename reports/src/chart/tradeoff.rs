@@ -1,8 +1,10 @@
-//! Cost against isolation: a dot a target, at how much of the host's kernel is within reach and at what it costs. Both
-//! axes are logarithmic, since targets are orders apart.
+//! Cost against isolation: a dot for each target, at its cost and at the number of system calls of
+//! the host's kernel within its reach. Both axes are logarithmic, since targets are orders of
+//! magnitude apart.
 //!
-//! Names never overlap: they stand in a column at the right, each joined with its dot; if the dots fall apart into two
-//! groups with room between them, the left one has its names in there.
+//! Names never overlap. They stand in a column at the right, and a line joins each with its dot. If
+//! the dots fall into two groups with room between them, the names of the left group stand in that
+//! room.
 
 use plotters::backend::SVGBackend;
 use plotters::chart::{ChartBuilder, LabelAreaPosition};
@@ -20,31 +22,31 @@ use crate::words::Words;
 use crate::words::text::one_line;
 use crate::words::units;
 
-/// A target.
+/// The dot of a target.
 #[derive(Debug, Clone)]
 pub struct Dot {
-    /// Its name.
+    /// The target's name.
     pub name: String,
-    /// Its colour.
+    /// The target's colour.
     pub ink: Ink,
-    /// System calls of the host's kernel within reach.
+    /// The number of system calls of the host's kernel within reach.
     pub calls: f64,
-    /// What it costs, above zero.
+    /// The target's cost, above zero.
     pub cost: f64,
 }
 
-/// Extents in pixels of the drawing.
+/// Sizes of the drawing, in pixels.
 struct Layout {
     width: i32,
     height: i32,
-    /// Left of the plot, for the labels of costs.
+    /// The room left of the plot, for the labels of costs.
     gutter: i32,
-    /// Right of the plot, for names.
+    /// The room right of the plot, for names.
     margin: i32,
     font: i32,
-    /// The longest name that fits.
+    /// The longest name that fits, in characters.
     name: usize,
-    /// Most ticks across, and up.
+    /// The most ticks of the horizontal and of the vertical axis.
     ticks: (usize, usize),
 }
 
@@ -67,19 +69,19 @@ const NARROW: Layout = Layout {
     ticks: (4, 9),
 };
 
-/// Above the plot, and below it.
+/// The room above the plot and below it, in pixels.
 const HEAD: i32 = 10;
 const FOOT: i32 = 46;
-/// Between two names.
+/// The distance between two names, in pixels.
 const LINE: i32 = 16;
-/// Between a column of names and the dots beside it.
+/// The distance between a column of names and the dots beside it, in pixels.
 const APART: i32 = 22;
 
-/// Draws the dots; none if there are none.
+/// Draws the dots; nothing if there are none.
 ///
 /// # Errors
 ///
-/// When the plotting library refuses.
+/// If the plotting library refuses.
 pub fn render(unit: Unit, dots: &[Dot], words: &Words) -> Result<Option<Chart>, ChartError> {
     if dots.is_empty() {
         return Ok(None);
@@ -107,7 +109,7 @@ fn draw(layout: &Layout, unit: Unit, dots: &[Dot], across_is: &str) -> Result<St
         layout.ticks.0,
     );
     let up = axis(unit, dots.iter().map(|dot| dot.cost), layout.ticks.1);
-    // All names may be in one column.
+    // There has to be room for all names in one column.
     let names = i32::try_from(dots.len()).unwrap_or(i32::MAX).min(200) * LINE;
     let height = layout.height.max(names + HEAD + FOOT);
     let mut svg = String::new();
@@ -148,7 +150,7 @@ fn draw(layout: &Layout, unit: Unit, dots: &[Dot], across_is: &str) -> Result<St
     Ok(svg)
 }
 
-/// Where the names of dots at these places begin.
+/// The places at which the names of the dots at `places` begin.
 fn names_at(places: &[(i32, i32)], layout: &Layout, height: i32) -> Vec<(i32, i32)> {
     let right = layout.width - layout.margin + APART;
     let room = layout.margin;
@@ -176,7 +178,8 @@ fn names_at(places: &[(i32, i32)], layout: &Layout, height: i32) -> Vec<(i32, i3
     names
 }
 
-/// Moves heights apart until each has a line for itself, as near as may be and within `top` and `bottom`.
+/// Moves heights apart, each as little as possible, until each has a line of its own between `top`
+/// and `bottom`.
 fn spread(heights: &[i32], top: i32, bottom: i32) -> Vec<i32> {
     let mut order: Vec<usize> = (0..heights.len()).collect();
     order.sort_by_key(|index| heights[*index]);
@@ -194,7 +197,7 @@ fn spread(heights: &[i32], top: i32, bottom: i32) -> Vec<i32> {
     moved
 }
 
-/// What the chart shows, in words.
+/// A description of the chart in words.
 fn describe(unit: Unit, dots: &[Dot], across_is: &str) -> String {
     let dot = |dot: &Dot| {
         let calls = units::value(Unit::Count, dot.calls);
@@ -208,7 +211,8 @@ fn describe(unit: Unit, dots: &[Dot], across_is: &str) -> String {
 mod tests {
     use super::*;
 
-    /// That no two names of a column share a line, and none leaves the drawing.
+    /// Asserts that no two names of a column share a line and that no name leaves the drawing;
+    /// gives the places of the names.
     fn assert_apart(places: &[(i32, i32)], height: i32) -> Vec<(i32, i32)> {
         let names = names_at(places, &WIDE, height);
         for (index, one) in names.iter().enumerate() {

@@ -1,24 +1,25 @@
-//! Whether two runs were made in the same conditions: a change of the host isn't a change of what was measured.
+//! Whether two runs were made in the same conditions: a change of the host isn't a change of a
+//! target.
 
 use std::fmt;
 
 use crate::model::Run;
 use crate::words::text::one_line;
 
-/// The facts that must be the same: the processor, the kernel, what KVM is made of.
+/// The facts that must be the same: the processor, the memory, the kernel, and the kind of KVM.
 const IDENTITY: [&str; 6] = ["cpu-model", "cpus", "memory", "kernel", "kvm", "kvm-kind"];
 
-/// Longest value of a fact that is shown.
+/// Longest value of a fact that is shown, in characters.
 const VALUE: usize = 60;
 
-/// A condition that isn't the same in both runs.
+/// A condition that differs between two runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Obstacle {
-    /// What it is called.
+    /// What the condition is called.
     pub label: String,
-    /// What the base says; nothing if it doesn't.
+    /// What the base says of the condition, if anything.
     pub base: Option<String>,
-    /// What the new run says.
+    /// What the new run says of the condition, if anything.
     pub new: Option<String>,
 }
 
@@ -27,7 +28,7 @@ impl fmt::Display for Obstacle {
         let shown = |value: &Option<String>| {
             value
                 .as_ref()
-                .map_or("none known".to_owned(), |value| one_line(value, VALUE))
+                .map_or("unknown".to_owned(), |value| one_line(value, VALUE))
         };
         write!(
             f,
@@ -39,7 +40,8 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Every condition in which two runs differ, the profile included: another amount of work is another figure.
+/// Every condition that differs between two runs. The profile is one, since another amount of work
+/// is another figure; so are delays that were added on purpose.
 pub fn obstacles(base: &Run, new: &Run) -> Vec<Obstacle> {
     let mut obstacles = Vec::new();
     let mut compare = |label: &str, base: Option<&str>, new: Option<&str>| {

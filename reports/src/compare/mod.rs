@@ -1,36 +1,37 @@
 //! Two runs beside each other: what changed from one to the other, and whether chance explains it.
 //!
-//! Two runs share no rounds, so nothing is paired: intervals draw each side by itself, and labels change places among
-//! all values. What differs between two runs beyond what differs within each (another placement in memory, a
-//! neighbour on the same machine) no statistic of two runs can see; the threshold stands for it.
+//! Two runs share no rounds, so no values are paired: the interval of a ratio draws each run by
+//! itself, and the permutation test mixes the values of both. Two runs may also differ for a reason
+//! that neither shows within itself, such as another placement in memory or another load on the
+//! same machine. No statistic of two runs can see such a reason; the threshold allows for it.
 
 mod hosts;
 
 use std::collections::HashMap;
 
 use crate::figures::name::FigureName;
-use crate::figures::summary::{self, Figure, Outcome, SIGNIFICANCE, Summary, is_large};
+use crate::figures::summary::{Cell, CellContent, Figure, SIGNIFICANCE, Summary, is_large};
 use crate::model::{Better, Metric, Run};
 use crate::statistics::{Interval, permutation};
 
 pub use hosts::{Obstacle, obstacles};
 
-/// Everything that two runs have in common, figure by figure.
+/// Two runs, figure by figure.
 #[derive(Debug)]
 pub struct Comparison<'a> {
-    /// The run that the other is held against.
+    /// The run that the new run is compared with.
     pub base: &'a Run,
-    /// The other one.
+    /// The new run.
     pub new: &'a Run,
-    /// Smallest change that matters, as a part of the base.
+    /// The smallest change that matters, as a part of the base.
     pub threshold: f64,
-    /// Why the two can't be compared; shown above all figures if they are all the same.
+    /// Why the two runs can't be compared; empty if they can.
     pub obstacles: Vec<Obstacle>,
     /// One row per figure of either run, in the order of the base.
     pub rows: Vec<Row<'a>>,
 }
 
-/// One figure in both runs.
+/// One figure in two runs.
 #[derive(Debug)]
 pub struct Row<'a> {
     /// Name of the target.
@@ -39,59 +40,60 @@ pub struct Row<'a> {
     pub experiment: &'a str,
     /// The metric.
     pub metric: &'a Metric,
-    /// What became of it.
-    pub change: Change<'a>,
+    /// Which of the two runs have the figure.
+    pub presence: Presence<'a>,
 }
 
-/// What became of a figure.
+/// Which of two runs have a figure.
 #[derive(Debug)]
-pub enum Change<'a> {
-    /// Both runs have it.
-    Measured(Measured),
-    /// The base has it, and the new run asked for it and failed.
+pub enum Presence<'a> {
+    /// Both runs have the figure.
+    InBoth(Pair),
+    /// The base has the figure. The new run tried to measure the same and failed, for this reason.
     Lost(&'a str),
-    /// Only the base has it: the new run didn't ask.
-    OnlyBase,
-    /// Only the new run has it.
-    OnlyNew,
+    /// The base has the figure, and the new run didn't try.
+    OnlyInBase,
+    /// The new run has the figure, and the base has not.
+    OnlyInNew,
 }
 
 /// A figure that both runs have.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Measured {
-    /// Median of the base.
+pub struct Pair {
+    /// The median of the base.
     pub base: f64,
-    /// Median of the new run.
+    /// The median of the new run.
     pub new: f64,
-    /// The new median over the old one; absent unless both are positive.
+    /// The new median over the base's; absent unless both are positive.
     pub ratio: Option<f64>,
-    /// Its 95 % interval.
+    /// The 95 % interval of the ratio.
     pub interval: Option<Interval>,
     /// How often chance alone shows a change as large, corrected for all figures compared.
     pub p: f64,
-    /// What follows.
-    pub verdict: Verdict,
+    /// What follows from the ratio and the test.
+    pub change: Change,
 }
 
-/// What can be said of a change.
+/// How a figure changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// It got better by more than the threshold.
+pub enum Change {
+    /// The figure got better by more than the threshold.
     Better,
-    /// It got worse by more than the threshold.
+    /// The figure got worse by more than the threshold.
     Worse,
-    /// No change, or one below the threshold.
+    /// The figure did not change, or by less than the threshold.
     NoDifference,
-    /// The samples leave open whether there is a change that matters.
+    /// The samples leave open whether there is a change above the threshold.
     Unclear,
 }
 
 impl<'a> Comparison<'a> {
-    /// Holds `new` against `base`; `threshold` is the smallest change that matters, as a part of the base.
+    /// Compares `new` with `base`; `threshold` is the smallest change that matters, as a part of
+    /// the base.
     pub fn of(base: &'a Run, new: &'a Run, threshold: f64) -> Self {
         let (before, after) = (Summary::of(base), Summary::of(new));
-        let mut rows = both(&before, &after);
+        let mut rows = rows(&before, &after);
         judge(&mut rows, threshold);
         Self {
             base,
@@ -104,26 +106,41 @@ impl<'a> Comparison<'a> {
 
     /// Whether a figure got worse, or was lost.
     pub fn has_regression(&self) -> bool {
-        self.rows.iter().any(|row| match &row.change {
-            Change::Measured(measured) => measured.verdict == Verdict::Worse,
-            Change::Lost(_) => true,
-            Change::OnlyBase | Change::OnlyNew => false,
+        self.rows.iter().any(|row| match &row.presence {
+            Presence::InBoth(pair) => pair.change == Change::Worse,
+            Presence::Lost(_) => true,
+            Presence::OnlyInBase | Presence::OnlyInNew => false,
         })
     }
 
-    /// Number of figures with this verdict.
-    pub fn count(&self, verdict: Verdict) -> usize {
-        let of = |row: &&Row<'_>| matches!(&row.change, Change::Measured(measured) if measured.verdict == verdict);
-        self.rows.iter().filter(of).count()
+    /// The number of figures that changed in this way.
+    pub fn count(&self, change: Change) -> usize {
+        let pairs = self.rows.iter().filter_map(Row::pair);
+        pairs.filter(|pair| pair.change == change).count()
     }
 }
 
-/// A cell with the names that identify it.
-type Named<'a> = (FigureName<'a>, &'a Metric);
+impl Row<'_> {
+    /// The figure in both runs, if both have it.
+    pub fn pair(&self) -> Option<&Pair> {
+        match &self.presence {
+            Presence::InBoth(pair) => Some(pair),
+            _ => None,
+        }
+    }
 
-fn cells<'s, 'a>(
-    summary: &'s Summary<'a>,
-) -> impl Iterator<Item = (Named<'a>, &'s summary::Cell<'a>)> {
+    fn pair_mut(&mut self) -> Option<&mut Pair> {
+        match &mut self.presence {
+            Presence::InBoth(pair) => Some(pair),
+            _ => None,
+        }
+    }
+}
+
+/// A cell with its name and its metric.
+type Named<'s, 'a> = (FigureName<'a>, &'a Metric, &'s Cell<'a>);
+
+fn cells<'s, 'a>(summary: &'s Summary<'a>) -> impl Iterator<Item = Named<'s, 'a>> {
     summary.sections.iter().flat_map(|section| {
         section.columns.iter().flat_map(move |column| {
             column.cells.iter().map(move |cell| {
@@ -132,114 +149,113 @@ fn cells<'s, 'a>(
                     experiment: &section.experiment.name,
                     metric: &column.metric.name,
                 };
-                ((name, column.metric), cell)
+                (name, column.metric, cell)
             })
         })
     })
 }
 
-fn both<'a>(before: &Summary<'a>, after: &Summary<'a>) -> Vec<Row<'a>> {
-    let mut later: HashMap<_, _> = cells(after)
-        .map(|((name, metric), cell)| (name, (metric, cell)))
-        .collect();
+/// Every figure of either run: those of the base, and then those that the new run alone has.
+fn rows<'a>(before: &Summary<'a>, after: &Summary<'a>) -> Vec<Row<'a>> {
+    let mut later: HashMap<_, _> = cells(after).map(|(name, _, cell)| (name, cell)).collect();
     let mut rows = Vec::new();
-    for ((name, metric), cell) in cells(before) {
-        let now = later.remove(&name).map(|(_, cell)| cell);
-        rows.extend(change(cell, now).map(|change| row(name, metric, change)));
+    for (name, metric, cell) in cells(before) {
+        let presence = presence(cell, later.remove(&name));
+        rows.extend(presence.map(|presence| row(name, metric, presence)));
     }
-    // In the order of the new run, which a map has not.
-    for ((name, metric), cell) in cells(after) {
+    // The new run's own order: a map has none.
+    for (name, metric, cell) in cells(after) {
         if later.contains_key(&name) && cell.figure().is_some() {
-            rows.push(row(name, metric, Change::OnlyNew));
+            rows.push(row(name, metric, Presence::OnlyInNew));
         }
     }
     rows
 }
 
-fn row<'a>(name: FigureName<'a>, metric: &'a Metric, change: Change<'a>) -> Row<'a> {
+fn row<'a>(name: FigureName<'a>, metric: &'a Metric, presence: Presence<'a>) -> Row<'a> {
     Row {
         target: name.target,
         experiment: name.experiment,
         metric,
-        change,
+        presence,
     }
 }
 
-/// What became of a cell; nothing if neither run has a figure.
-fn change<'a>(before: &summary::Cell<'a>, after: Option<&summary::Cell<'a>>) -> Option<Change<'a>> {
+/// Which of two cells have a figure; nothing if neither has.
+fn presence<'a>(before: &Cell<'a>, after: Option<&Cell<'a>>) -> Option<Presence<'a>> {
     let old = before.figure();
     let Some(after) = after else {
-        return old.map(|_| Change::OnlyBase);
+        return old.map(|_| Presence::OnlyInBase);
     };
     match (old, after.figure()) {
-        (Some(old), Some(new)) => Some(Change::Measured(measured(old, new))),
-        (None, Some(_)) => Some(Change::OnlyNew),
+        (Some(old), Some(new)) => Some(Presence::InBoth(pair(old, new))),
+        (None, Some(_)) => Some(Presence::OnlyInNew),
         (None, None) => None,
-        (Some(_), None) => Some(match &after.outcome {
-            Outcome::Unavailable(reason) => Change::Lost(reason),
-            Outcome::Failed => Change::Lost(
-                after
-                    .failures
-                    .first()
-                    .map_or("every sample failed", |failure| failure.reason),
-            ),
-            Outcome::NotTaken | Outcome::Measured(_) => Change::OnlyBase,
+        (Some(_), None) => Some(match &after.content {
+            CellContent::Unavailable(reason) => Presence::Lost(reason),
+            CellContent::Failed => {
+                let first = after.failures.first();
+                Presence::Lost(first.map_or("every sample failed", |failure| failure.reason))
+            }
+            CellContent::NotTaken | CellContent::Figure(_) => Presence::OnlyInBase,
         }),
     }
 }
 
-fn measured(old: &Figure<'_>, new: &Figure<'_>) -> Measured {
-    Measured {
+/// Both figures, still without a judgement.
+fn pair(old: &Figure<'_>, new: &Figure<'_>) -> Pair {
+    Pair {
         base: old.median,
         new: new.median,
         ratio: new.series.ratio(&old.series),
         interval: new.series.ratio_interval_to_run(&old.series),
         p: new.series.evidence_to_run(&old.series).p,
-        verdict: Verdict::Unclear,
+        change: Change::Unclear,
     }
 }
 
-/// Corrects the p-values of all rows for each other, and gives each its verdict.
+/// Corrects the p-values of all rows for each other, and says of each how it changed.
 fn judge(rows: &mut [Row<'_>], threshold: f64) {
-    let measured = |row: &Row<'_>| match &row.change {
-        Change::Measured(measured) => Some(measured.p),
-        _ => None,
-    };
-    let p_values: Vec<f64> = rows.iter().filter_map(measured).collect();
+    let p_values: Vec<f64> = rows
+        .iter()
+        .filter_map(Row::pair)
+        .map(|pair| pair.p)
+        .collect();
     let mut corrected = permutation::holm(&p_values).into_iter();
     for row in rows {
-        if let Change::Measured(measured) = &mut row.change {
-            measured.p = corrected.next().unwrap_or(1.0);
-            measured.verdict = verdict(measured, row.metric.better, threshold);
+        let better = row.metric.better;
+        if let Some(pair) = row.pair_mut() {
+            pair.p = corrected.next().unwrap_or(1.0);
+            pair.change = change(pair, better, threshold);
         }
     }
 }
 
-fn verdict(measured: &Measured, better: Better, threshold: f64) -> Verdict {
-    let Some(ratio) = measured.ratio else {
-        // Sizes at or below zero have no ratio; equal ones are equal all the same.
-        let equal = measured.base.total_cmp(&measured.new).is_eq();
+fn change(pair: &Pair, better: Better, threshold: f64) -> Change {
+    let Some(ratio) = pair.ratio else {
+        // Sizes at or below zero have no ratio; two that are equal have still not changed.
+        let equal = pair.base.total_cmp(&pair.new).is_eq();
         return if equal {
-            Verdict::NoDifference
+            Change::NoDifference
         } else {
-            Verdict::Unclear
+            Change::Unclear
         };
     };
     let matters = is_large(ratio, threshold);
-    match (matters, measured.p < SIGNIFICANCE) {
-        (true, true) if (ratio > 1.0) == (better == Better::Higher) => Verdict::Better,
-        (true, true) => Verdict::Worse,
-        (true, false) => Verdict::Unclear,
-        (false, true) => Verdict::NoDifference,
-        // An interval that reaches beyond the threshold on both sides can't even tell the direction of a change.
-        (false, false) => match measured.interval {
+    match (matters, pair.p < SIGNIFICANCE) {
+        (true, true) if (ratio > 1.0) == (better == Better::Higher) => Change::Better,
+        (true, true) => Change::Worse,
+        (true, false) => Change::Unclear,
+        (false, true) => Change::NoDifference,
+        // An interval that reaches beyond the threshold on both sides leaves the direction open.
+        (false, false) => match pair.interval {
             Some(Interval { low, high })
                 if low < 1.0 / (1.0 + threshold) && high > 1.0 + threshold =>
             {
-                Verdict::Unclear
+                Change::Unclear
             }
-            Some(_) => Verdict::NoDifference,
-            None => Verdict::Unclear,
+            Some(_) => Change::NoDifference,
+            None => Change::Unclear,
         },
     }
 }

@@ -14,16 +14,13 @@ fn scaled(factor: f64, is_scaled: impl Fn(&str) -> bool) -> Run {
     run
 }
 
-fn verdict_of(base: &Run, new: &Run, target: &str, metric: &str) -> Verdict {
+fn change_of(base: &Run, new: &Run, target: &str, metric: &str) -> Change {
     let comparison = Comparison::of(base, new, 0.05);
     let row = comparison
         .rows
         .iter()
         .find(|row| (row.target, row.metric.name.as_str()) == (target, metric));
-    match row.unwrap().change {
-        Change::Measured(measured) => measured.verdict,
-        ref other => panic!("{other:?}"),
-    }
+    row.and_then(Row::pair).unwrap().change
 }
 
 #[test]
@@ -31,10 +28,10 @@ fn a_run_beside_itself_has_no_differences() {
     let run = fixture::run();
     let comparison = Comparison::of(&run, &run, 0.05);
     assert!(!comparison.has_regression() && comparison.obstacles.is_empty());
-    assert_eq!(comparison.count(Verdict::Better), 0);
-    assert_eq!(comparison.count(Verdict::Worse), 0);
+    assert_eq!(comparison.count(Change::Better), 0);
+    assert_eq!(comparison.count(Change::Worse), 0);
     let measured = comparison.rows.len();
-    assert!(comparison.count(Verdict::NoDifference) > measured / 2);
+    assert!(comparison.count(Change::NoDifference) > measured / 2);
 }
 
 #[test]
@@ -42,19 +39,19 @@ fn a_change_is_judged_by_its_metric_s_direction() {
     let base = fixture::run();
     let slower = scaled(1.5, |metric| metric == "ready");
     assert_eq!(
-        verdict_of(&base, &slower, "container", "ready"),
-        Verdict::Worse
+        change_of(&base, &slower, "container", "ready"),
+        Change::Worse
     );
     assert_eq!(
-        verdict_of(&slower, &base, "container", "ready"),
-        Verdict::Better
+        change_of(&slower, &base, "container", "ready"),
+        Change::Better
     );
     assert!(Comparison::of(&base, &slower, 0.05).has_regression());
     assert!(!Comparison::of(&slower, &base, 0.05).has_regression());
     let faster_disk = scaled(1.5, |metric| metric == "seq-read-direct");
     assert_eq!(
-        verdict_of(&base, &faster_disk, "container", "seq-read-direct"),
-        Verdict::Better
+        change_of(&base, &faster_disk, "container", "seq-read-direct"),
+        Change::Better
     );
 }
 
@@ -69,13 +66,13 @@ fn below_the_threshold_a_change_is_none_and_with_few_samples_it_is_unclear() {
         run
     };
     assert_eq!(
-        verdict_of(&few(base), &few(slower), "container", "ready"),
-        Verdict::Unclear
+        change_of(&few(base), &few(slower), "container", "ready"),
+        Change::Unclear
     );
 }
 
 #[test]
-fn a_figure_that_fails_now_is_lost_and_one_that_was_not_asked_for_is_not() {
+fn a_figure_that_fails_now_is_lost_and_a_figure_that_was_not_tried_is_not() {
     let base = fixture::run();
     let mut failing = base.clone();
     for sample in &mut failing.samples {
@@ -86,8 +83,8 @@ fn a_figure_that_fails_now_is_lost_and_one_that_was_not_asked_for_is_not() {
     }
     let comparison = Comparison::of(&base, &failing, 0.05);
     assert!(comparison.has_regression());
-    let lost = comparison.rows.iter().find_map(|row| match row.change {
-        Change::Lost(reason) => Some((row.target, row.metric.name.as_str(), reason)),
+    let lost = comparison.rows.iter().find_map(|row| match row.presence {
+        Presence::Lost(reason) => Some((row.target, row.metric.name.as_str(), reason)),
         _ => None,
     });
     assert_eq!(lost, Some(("bwrap", "ready", "bwrap: no such file")));
@@ -98,21 +95,21 @@ fn a_figure_that_fails_now_is_lost_and_one_that_was_not_asked_for_is_not() {
         .retain(|sample| sample.experiment == "startup");
     let comparison = Comparison::of(&base, &partial, 0.05);
     assert!(!comparison.has_regression());
-    let of_memory = |comparison: &Comparison<'_>, is_wanted: fn(&Change<'_>) -> bool| {
+    let of_memory = |comparison: &Comparison<'_>, is_wanted: fn(&Presence<'_>) -> bool| {
         let mut rows = comparison
             .rows
             .iter()
             .filter(|row| row.experiment == "memory");
-        rows.all(|row| is_wanted(&row.change))
+        rows.all(|row| is_wanted(&row.presence))
     };
-    assert!(of_memory(&comparison, |change| matches!(
-        change,
-        Change::OnlyBase
+    assert!(of_memory(&comparison, |presence| matches!(
+        presence,
+        Presence::OnlyInBase
     )));
     let other_way = Comparison::of(&partial, &base, 0.05);
-    assert!(of_memory(&other_way, |change| matches!(
-        change,
-        Change::OnlyNew
+    assert!(of_memory(&other_way, |presence| matches!(
+        presence,
+        Presence::OnlyInNew
     )));
 }
 

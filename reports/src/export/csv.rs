@@ -1,5 +1,5 @@
-//! The tidy table: one row per raw sample, one per percentile of its operations' latencies if they were timed, and one per
-//! metric that a target couldn't be asked for.
+//! The tidy table: one row per sample, one per percentile of the latencies of its operations if
+//! they were timed, and one per metric that an unavailable target lacks.
 
 use std::io;
 
@@ -21,11 +21,11 @@ const HEADER: [&str; 10] = [
     "sequence",
 ];
 
-/// Writes every sample of a run; no target is left out, and none that can't run is a zero.
+/// Writes every sample of a run. A target that can't run has a row with its reason for each metric.
 ///
 /// # Errors
 ///
-/// When `output` can't be written to.
+/// If `output` can't be written to.
 pub fn write(run: &Run, output: impl io::Write) -> io::Result<()> {
     let mut table = Writer::from_writer(output);
     table.write_record(HEADER)?;
@@ -73,7 +73,7 @@ fn write_row(
     Ok(())
 }
 
-/// Gives a target that can't run its row per metric, unless the samples have one already.
+/// Writes a row per metric for a target that can't run, unless the samples have that row.
 fn write_unavailable(
     run: &Run,
     target: &Target,

@@ -1,7 +1,7 @@
-//! The files of a run, written so that a reader never sees half of one and an older result is never lost.
+//! The files of a run. A reader never sees half a file, and an older result is never lost.
 //!
-//! Each file is written under a temporary name beside its final one, flushed to the disk and then renamed, on
-//! condition that the final name is free.
+//! Each file is written under a temporary name beside its final name, flushed to the disk, and then
+//! renamed on condition that the final name is free.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
@@ -17,15 +17,15 @@ use crate::model::Run;
 /// Why results weren't written.
 #[derive(Debug, Error)]
 pub enum WriteError {
-    /// The name is taken.
+    /// There is a file of that name already.
     #[error("{} already exists and is not overwritten: choose another output", .0.display())]
     Exists(PathBuf),
-    /// The system refused.
+    /// The system refused to write.
     #[error("cannot write {}", path.display())]
     Write {
-        /// The file or directory.
+        /// The file or the directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The run contradicts itself.
@@ -36,33 +36,34 @@ pub enum WriteError {
     Report(#[from] html::ReportError),
 }
 
-/// A directory that results can be written to: it exists, is writable and holds none yet.
+/// A directory for results: it exists, is writable, and has no results yet.
 ///
-/// Made before a run starts, so that minutes of measuring don't end with a refusal.
+/// The directory is claimed before a run starts, so that minutes of measuring don't end with a
+/// refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     directory: PathBuf,
-    /// Whether `results.json` is there already and this output's own.
+    /// Whether this output has saved a `results.json` already.
     checkpointed: bool,
 }
 
 /// The files of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultFiles {
-    /// Everything, to read again.
+    /// The whole run, to be read again.
     pub json: PathBuf,
-    /// One row per raw sample.
+    /// One row per sample.
     pub csv: PathBuf,
     /// The report.
     pub html: PathBuf,
 }
 
 impl Output {
-    /// Makes sure that results can be written to `directory`, which is created if it doesn't exist.
+    /// Makes sure that results can be written to `directory`, which is made if it doesn't exist.
     ///
     /// # Errors
     ///
-    /// When it can't be created or written to, or holds results already.
+    /// If the directory can't be made or written to, or has results already.
     pub fn claim(directory: &Path) -> Result<Self, WriteError> {
         let cannot_write = |source| WriteError::Write {
             path: directory.to_owned(),
@@ -93,8 +94,8 @@ impl Output {
         }
     }
 
-    /// Saves a run that isn't finished as `results.json`, in place of what this output saved before, so that
-    /// whatever happens next, the samples so far can be read.
+    /// Saves an unfinished run as `results.json`, in place of what this output saved before. So the
+    /// samples up to now can be read whatever happens next.
     ///
     /// # Errors
     ///
@@ -107,12 +108,13 @@ impl Output {
         Ok(())
     }
 
-    /// Writes the three files of a run: all of them, or none. The report's ratios are to rung 0 of the ladder, or to the
-    /// target named `baseline`.
+    /// Writes all three files of a run, or none. The report's ratios are to rung 0 of the ladder,
+    /// or to the target named `baseline`.
     ///
     /// # Errors
     ///
-    /// When the run contradicts itself, the disk is full or refuses, or one of the files has come to exist.
+    /// If the run contradicts itself, if the disk is full or refuses, or if one of the files exists
+    /// by now.
     pub fn write(&self, run: &Run, baseline: Option<&str>) -> Result<ResultFiles, WriteError> {
         let files = self.files();
         let options = html::ReportOptions {
@@ -124,7 +126,7 @@ impl Output {
             path: files.csv.clone(),
             source,
         })?;
-        // JSON comes last: should a sibling be refused, a checkpoint is still there.
+        // JSON comes last: if another file is refused, the last checkpoint is still there.
         let contents = [
             (&files.csv, table),
             (
@@ -141,7 +143,8 @@ impl Output {
         for ((path, _), file) in contents.iter().zip(staged) {
             if let Err(error) = self.publish(file, path) {
                 for path in published {
-                    // Ours, made a moment ago: without its siblings it would pass for a whole result.
+                    // This output made the file a moment ago. Without the other two it would look
+                    // like a complete result.
                     drop(fs::remove_file(path));
                 }
                 return Err(error);
@@ -151,7 +154,7 @@ impl Output {
         Ok(files)
     }
 
-    /// Publishes a file; only this output's own checkpoint may be replaced.
+    /// Renames a file to its final name; only this output's own checkpoint may be replaced.
     fn publish(&self, file: NamedTempFile, path: &Path) -> Result<(), WriteError> {
         if self.checkpointed && *path == self.files().json {
             file.persist(path).map_err(|refused| WriteError::Write {
@@ -164,16 +167,16 @@ impl Output {
     }
 }
 
-/// Writes a new file: all of it, or none, and never over another.
+/// Writes a whole new file, or none, and never over another file.
 ///
 /// # Errors
 ///
-/// When the name is taken or the system refuses.
+/// If a file of that name exists, or the system refuses.
 pub fn write_new(path: &Path, contents: &[u8]) -> Result<(), WriteError> {
     publish(stage(path, contents)?, path)
 }
 
-/// The directory in which `path` stands.
+/// The directory of `path`.
 fn parent(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
@@ -181,14 +184,15 @@ fn parent(path: &Path) -> &Path {
 }
 
 fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
-    // The umask still applies, so that results are as readable as any other new file.
+    // The umask applies, so that results are as readable as any other new file.
     tempfile::Builder::new()
         .prefix(".isobench-")
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(directory)
 }
 
-/// Brings the contents to the disk under a temporary name, which goes away if it isn't published.
+/// Writes the contents to the disk under a temporary name. The file is removed if it isn't
+/// published.
 fn stage(path: &Path, contents: &[u8]) -> Result<NamedTempFile, WriteError> {
     let write = || {
         let mut file = temporary(parent(path))?;
@@ -211,7 +215,7 @@ fn publish(file: NamedTempFile, path: &Path) -> Result<(), WriteError> {
                 source: refused.error,
             },
         })?;
-    // Makes the new name as durable as the contents; not every file system can.
+    // Makes the new name as durable as the contents; not every file system can do so.
     drop(File::open(parent(path)).and_then(|directory| directory.sync_all()));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Figures for other programs: JSON, CSV, Markdown, OpenMetrics.
 //!
-//! Rows are the same in each, one a figure, and one for each metric that a target couldn't give, with its reason.
-//! Values stay in the unit of the samples, which stands beside them.
+//! All formats have the same rows: one for each figure, and one with a reason for each figure that
+//! a target couldn't give. Values are in the unit of the samples, which stands beside them.
 
 mod changes;
 mod figures;
@@ -20,38 +20,38 @@ use crate::words::text::one_line;
 pub use changes::render as render_changes;
 pub use figures::render as render_figures;
 
-/// Longest text of a cell in Markdown.
+/// Longest text of a cell in Markdown, in characters.
 const CELL: usize = 300;
 
 /// A format for other programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// One document.
+    /// One JSON document.
     Json,
-    /// A table with a header line.
+    /// Rows with a header line.
     Csv,
     /// A table for a page of documentation.
     Markdown,
-    /// The text format of `OpenMetrics`, for Prometheus and its like.
+    /// The text format of `OpenMetrics`, which Prometheus and others read.
     OpenMetrics,
 }
 
 /// Why figures can't be written in a format.
 #[derive(Debug, Error)]
 pub enum FormatError {
-    /// JSON.
+    /// The JSON writer failed.
     #[error("cannot write the figures as JSON")]
     Json(#[from] serde_json::Error),
-    /// CSV.
+    /// The CSV writer failed.
     #[error("cannot write the figures as CSV")]
     Csv(#[from] csv::Error),
-    /// The writer's own.
+    /// The writer behind the CSV writer failed.
     #[error("cannot write the figures")]
     Write(#[from] io::Error),
-    /// `OpenMetrics`.
+    /// The `OpenMetrics` writer failed.
     #[error("cannot write the figures as OpenMetrics")]
     OpenMetrics(#[from] std::fmt::Error),
-    /// There is no such format of a comparison.
+    /// A comparison was asked for as `OpenMetrics`.
     #[error("a comparison has no OpenMetrics format: choose json, csv or markdown")]
     NoMetrics,
 }
@@ -60,7 +60,7 @@ fn json(document: &impl Serialize) -> Result<String, FormatError> {
     Ok(serde_json::to_string_pretty(document)? + "\n")
 }
 
-/// Rows with a header of their fields' names.
+/// Rows, under a header with the names of their fields.
 fn csv<R: Serialize>(rows: &[R]) -> Result<String, FormatError> {
     let mut table = csv::Writer::from_writer(Vec::new());
     for row in rows {
@@ -76,7 +76,7 @@ fn markdown<const N: usize>(header: [&str; N], rows: Vec<[String; N]>) -> String
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN).set_header(header);
     for row in rows {
-        // A bar or a line end would open another cell or row.
+        // A vertical bar or a line end would begin another cell or row.
         table.add_row(row.map(|text| one_line(&text, CELL).replace('|', "\\|")));
     }
     table.trim_fmt() + "\n"

@@ -1,8 +1,9 @@
 //! The report: one document that needs nothing but a browser.
 //!
-//! It holds no script, loads nothing, and forbids the browser to load anything, so that a report from a
-//! stranger is as harmless as a picture; only an exercise has a script, which the document names by its digest. All text from results passes through the template's escaping;
-//! drawings are the only exception, and the plotting library escapes theirs.
+//! The document has no script, loads nothing, and forbids the browser to load anything. So a report
+//! from a stranger is as harmless as a picture. Only an exercise has a script, which the document
+//! names by its digest. All text from results is escaped by the template; the drawings are the only
+//! exception, and the plotting library escapes their text.
 
 mod cell;
 mod density;
@@ -36,12 +37,12 @@ pub enum ReportError {
     /// A chart can't be drawn.
     #[error("cannot draw the chart of {experiment:?}")]
     Chart {
-        /// The experiment that it is of.
+        /// The name of the experiment.
         experiment: String,
-        /// What the plotting library said.
+        /// The plotting library's error.
         source: ChartError,
     },
-    /// The document can't be put together.
+    /// The template can't be filled in.
     #[error("cannot fill in the report's template")]
     Template(#[from] askama::Error),
 }
@@ -57,22 +58,22 @@ struct Document<'w> {
     hosts: Vec<HostsView>,
 }
 
-/// How a report is to be drawn.
+/// How a report is drawn.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReportOptions<'o> {
-    /// Name of the target that ratios are to; rung 0 of the ladder if there is none.
+    /// The name of the target that ratios are to; rung 0 of the ladder if there is none.
     pub baseline: Option<&'o str>,
-    /// Its language.
+    /// The language of the report.
     pub language: Language,
-    /// Whether the reader is to guess before the figures are shown.
+    /// Whether the reader is asked to guess before the figures are shown.
     pub exercise: bool,
 }
 
-/// Renders one document over runs, a section for each.
+/// Renders one document with a section for each run.
 ///
 /// # Errors
 ///
-/// When a chart can't be drawn.
+/// If a chart can't be drawn.
 pub fn render(runs: &[Run], options: ReportOptions<'_>) -> Result<String, ReportError> {
     let words = &Words::of(options.language);
     let baseline = options.baseline;

@@ -1,10 +1,10 @@
-//! Results files as JSON: written whole, read with doubt.
+//! Results files as JSON: written in one piece, read without trust.
 //!
-//! A file may come from another machine, another version or another program, so nothing in it is trusted: it
-//! is read up to a bound, must say that it is ours and of this schema, and its samples must agree with the
-//! targets and metrics that it declares.
+//! A file may come from another machine, another version or another program, so nothing in it is
+//! trusted. The file is read up to a bound, must say that it is of isobench and of this schema, and
+//! its samples must agree with the targets and metrics that it declares.
 
-mod absurd;
+mod out_of_range;
 pub(crate) mod undeclared;
 
 use std::collections::{HashMap, HashSet};
@@ -19,13 +19,14 @@ use thiserror::Error;
 use crate::model::{Metric, Run, SCHEMA_VERSION, Sample, Sign, Status};
 use crate::words::text::one_line;
 
-/// What `tool` says in a file of ours.
+/// The value of the field `tool` in a file of isobench.
 pub const TOOL: &str = "isobench";
 
-/// Largest file that is read: some 500,000 samples, a hundred times a thorough run.
+/// The size of the largest file that is read, in bytes: some 500,000 samples, a hundred times a
+/// thorough run.
 const LIMIT: u64 = 128 << 20;
 
-/// Longest piece of a file that an error quotes.
+/// The longest piece of a file that an error quotes, in characters.
 const QUOTE: usize = 120;
 
 /// Why a results file can't be used.
@@ -36,7 +37,7 @@ pub enum ResultsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The file is larger than any results file.
@@ -50,15 +51,15 @@ pub enum ResultsError {
     NotJson {
         /// The file.
         path: PathBuf,
-        /// Where the reader stopped.
+        /// Where the parser stopped.
         detail: String,
     },
-    /// The file ends too soon.
+    /// The file ends too early.
     #[error("{} is truncated ({detail}): copy it again from where it was made", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
-        /// Where the reader stopped.
+        /// Where the parser stopped.
         detail: String,
     },
     /// The file is JSON, but not of isobench.
@@ -75,9 +76,9 @@ pub enum ResultsError {
     Version {
         /// The file.
         path: PathBuf,
-        /// The version of the schema in it.
+        /// The version of the schema in the file.
         found: u64,
-        /// The version of isobench in it.
+        /// The version of isobench in the file.
         version: String,
     },
     /// A field is missing, unknown or of another type.
@@ -85,7 +86,7 @@ pub enum ResultsError {
     Schema {
         /// The file.
         path: PathBuf,
-        /// The field and where it is.
+        /// The field, and its place in the file.
         detail: String,
     },
     /// The file contradicts itself.
@@ -101,7 +102,7 @@ pub enum ResultsError {
 /// A contradiction within a run.
 #[derive(Debug, PartialEq, Error)]
 pub enum Inconsistency {
-    /// Two targets, or two metrics of one experiment, have one name.
+    /// Two targets, or two metrics of one experiment, have the same name.
     #[error("{0:?} is declared twice")]
     Duplicate(String),
     /// A sample is of a target that the run doesn't declare.
@@ -109,7 +110,7 @@ pub enum Inconsistency {
     UnknownTarget {
         /// The sample's place in the order.
         sequence: u64,
-        /// The name that it gives.
+        /// The target's name.
         name: String,
     },
     /// A sample is of a metric that the run doesn't declare.
@@ -117,7 +118,7 @@ pub enum Inconsistency {
     UnknownMetric {
         /// The sample's place in the order.
         sequence: u64,
-        /// The experiment and metric that it gives.
+        /// The names of the experiment and the metric.
         name: String,
     },
     /// A sample has another unit than its metric.
@@ -133,36 +134,36 @@ pub enum Inconsistency {
     /// A sample counts but has no value.
     #[error("sample {0} is ok but has no value")]
     NoValue(u64),
-    /// A sample counts for nothing and doesn't say why.
+    /// A sample doesn't count and doesn't say why.
     #[error("sample {0} is not ok and gives no reason")]
     NoReason(u64),
     /// A value is infinite or not a number.
     #[error("sample {0} has a value that is not finite")]
     NotFinite(u64),
-    /// A time or a rate is below zero.
+    /// A value that can't be negative is below zero.
     #[error("sample {sequence} of {name} is {value} {unit}, which is below zero")]
     Negative {
         /// The sample's place in the order.
         sequence: u64,
-        /// The experiment and metric that it is of.
+        /// The names of the experiment and the metric.
         name: String,
-        /// Its value.
+        /// The sample's value.
         value: f64,
-        /// Its unit.
+        /// The sample's unit.
         unit: &'static str,
     },
-    /// How long operations took is no such thing.
-    #[error("sample {0} has latencies that are not one for each percentile, ascending")]
+    /// The latencies of a sample's operations are not one for each percentile, ascending.
+    #[error("sample {0} does not have one latency for each percentile, ascending")]
     Latencies(u64),
-    /// Another number is infinite, not a number or negative.
-    #[error("a number in the run's conduct is not one")]
+    /// A number about how the run was conducted is infinite, not a number or below zero.
+    #[error("a number in the field `conduct` is infinite, not a number or below zero")]
     Conduct,
-    /// The duration of the run is infinite, not a number or negative.
+    /// The duration of the run is infinite, not a number or below zero.
     #[error("the run's duration is not a length of time")]
     Duration,
 }
 
-/// The part of a results file that says what it is; other fields don't matter yet.
+/// The fields of a results file that say what it is; other fields are ignored.
 #[derive(Deserialize)]
 struct Header {
     tool: String,
@@ -175,8 +176,8 @@ struct Header {
 ///
 /// # Errors
 ///
-/// When the file can't be read, isn't a results file of this schema, or contradicts itself. Each error is one
-/// line that names the file.
+/// If the file can't be read, isn't a results file of this schema, or contradicts itself. Each
+/// error is one line that names the file.
 pub fn read(path: &Path) -> Result<Run, ResultsError> {
     let path = if path.is_dir() {
         path.join("results.json")
@@ -188,7 +189,7 @@ pub fn read(path: &Path) -> Result<Run, ResultsError> {
         source,
     };
     let file = File::open(&path).map_err(cannot_read)?;
-    // Of a pipe this says nothing, so that what is read is counted as well.
+    // A pipe has no length, so the bytes that are read are counted as well.
     if file.metadata().map_err(cannot_read)?.len() > LIMIT {
         return Err(ResultsError::TooLarge { path });
     }
@@ -202,7 +203,7 @@ pub fn read(path: &Path) -> Result<Run, ResultsError> {
     parse(&bytes, &path)
 }
 
-/// Reads results from memory; `path` is what errors call them.
+/// Reads results from memory; errors name the file `path`.
 ///
 /// # Errors
 ///
@@ -237,11 +238,11 @@ pub fn parse(bytes: &[u8], path: &Path) -> Result<Run, ResultsError> {
     })?;
     undeclared::fill_in(&mut run);
     check(&run).map_err(|what| ResultsError::Inconsistent { path: path(), what })?;
-    absurd::set_aside(&mut run);
+    out_of_range::mark_as_failed(&mut run);
     Ok(run)
 }
 
-/// The message of a parser, which may quote the file, on one line.
+/// The parser's message on one line; it may quote the file.
 fn quote(error: &serde_json::Error) -> String {
     one_line(&error.to_string(), QUOTE)
 }
@@ -250,7 +251,7 @@ fn quote(error: &serde_json::Error) -> String {
 ///
 /// # Errors
 ///
-/// When the run contradicts itself, so that it couldn't be read again.
+/// If the run contradicts itself, so that the file couldn't be read again.
 pub fn render(run: &Run) -> Result<Vec<u8>, Inconsistency> {
     check(run)?;
     let mut bytes = serde_json::to_vec_pretty(run).unwrap_or_default();

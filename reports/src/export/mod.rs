@@ -1,4 +1,5 @@
-//! A run as files: JSON to keep, CSV to calculate with, HTML to read.
+//! A run as files: JSON to keep, CSV to calculate with, HTML to read, and figures for other
+//! programs.
 
 pub mod csv;
 pub mod files;

@@ -1,7 +1,7 @@
 //! Each plot of a report by itself, as SVG and as PNG, for slides and papers.
 //!
-//! In a report colours are names of its style sheet and the font is the page's. A plot that stands alone has them
-//! written out: the style sheet's own light colours, so that both look the same.
+//! In a report, colours are names of its style sheet and the font is that of the page. A plot by
+//! itself has both written out, in the style sheet's light colours, so that it looks the same.
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
@@ -17,19 +17,19 @@ use crate::model::Run;
 use crate::words::given::translate;
 use crate::words::{Language, Words};
 
-/// The style sheet that has the colours.
+/// The style sheet that defines the colours.
 const STYLE: &str = include_str!("../../templates/report.css");
 
-/// Fonts that have all that a plot writes; the first that the host has is taken.
+/// Fonts that have every character of a plot; the first font that the host has is used.
 const FONTS: &str = "DejaVu Sans, Liberation Sans, Noto Sans, Arial, sans-serif";
 
-/// Pixels of a PNG for each of the drawing.
+/// Pixels of a PNG for each pixel of the drawing.
 const SCALE: f32 = 2.0;
 
-/// Longest name of a plot.
+/// Longest name of a plot, in characters.
 const LONGEST: usize = 80;
 
-/// Why a plot can't be had.
+/// Why a plot can't be made.
 #[derive(Debug, Error)]
 pub enum PlotError {
     /// A chart can't be drawn.
@@ -38,15 +38,15 @@ pub enum PlotError {
     /// The host has no font.
     #[error("no font is installed to write a PNG with: install one, such as fonts-dejavu-core")]
     NoFont,
-    /// A drawing can't be read back.
+    /// The drawing can't be read back.
     #[error("cannot turn the plot {name} into a PNG")]
     Drawing {
-        /// The plot.
+        /// The name of the plot.
         name: String,
-        /// What the library said.
+        /// The library's error.
         source: usvg::Error,
     },
-    /// A picture is too large, or can't be encoded.
+    /// The picture is too large, or can't be encoded.
     #[error("cannot make a PNG of the plot {0}")]
     Picture(String),
 }
@@ -54,9 +54,9 @@ pub enum PlotError {
 /// A plot by itself.
 #[derive(Debug)]
 pub struct Plot {
-    /// A name that is safe for a file, without its ending.
+    /// The name of a file for the plot, without its ending.
     pub name: String,
-    /// The drawing.
+    /// The drawing as SVG.
     pub svg: String,
 }
 
@@ -65,7 +65,7 @@ impl Plot {
     ///
     /// # Errors
     ///
-    /// When the host has no font, or the drawing is refused.
+    /// If the host has no font, or the drawing is refused.
     pub fn png(&self) -> Result<Vec<u8>, PlotError> {
         static FONT_DATABASE: OnceLock<Arc<Database>> = OnceLock::new();
         let fonts = FONT_DATABASE.get_or_init(|| {
@@ -101,7 +101,7 @@ impl Plot {
 ///
 /// # Errors
 ///
-/// When one can't be drawn.
+/// If a plot can't be drawn.
 pub fn plots(runs: &[Run], language: Language) -> Result<Vec<Plot>, PlotError> {
     let words = &Words::of(language);
     let mut plots = Vec::new();
@@ -134,7 +134,7 @@ fn drawings(figure: &FigureView) -> impl Iterator<Item = (&'static str, &str)> {
         .chain(logarithmic)
 }
 
-/// A drawing with its size, its colours, a background and a font of its own.
+/// The drawing with its size, its colours, a background and a font written out.
 fn standalone(drawing: &str) -> String {
     let mut svg = drawing.replace("=\"inherit\"", &format!("=\"{FONTS}\""));
     for (name, colour) in colours() {
@@ -165,7 +165,7 @@ fn colours() -> impl Iterator<Item = (&'static str, &'static str)> {
     })
 }
 
-/// A name made of what no file system and no shell minds.
+/// A name of characters that every file system and shell accepts.
 fn file_name(name: &str) -> String {
     let mut safe = String::new();
     for character in name.chars() {
@@ -179,7 +179,7 @@ fn file_name(name: &str) -> String {
     safe.trim_end_matches('-').to_owned()
 }
 
-/// The name, with a number behind it if it is taken.
+/// The name, with a number behind it if the name is taken.
 fn unique(name: &str, taken: &mut HashSet<String>) -> String {
     let numbered = (2..).map(|number| format!("{name}-{number}"));
     let mut names = [name.to_owned()].into_iter().chain(numbered);

@@ -1,7 +1,8 @@
-//! How many instances would fit into a host: what the lines through their memory say.
+//! How many instances would fit into a host, by the lines through their memory.
 //!
-//! Each round's line is a sample of its own: its slope is the metric [`PER_INSTANCE`], its value at zero is [`SHARED`]. So
-//! both have medians and intervals as every figure has; here they are held against the memory of the host.
+//! Each round's line gives one sample: its slope is the metric [`PER_INSTANCE`], and its value at
+//! zero is [`SHARED`]. So both have medians and intervals as every figure has. Here they are
+//! divided into the memory of the host.
 
 use bytesize::ByteSize;
 
@@ -11,28 +12,28 @@ use crate::schema::MetricSchema;
 use crate::schema::density::{PER_INSTANCE, SHARED};
 use crate::statistics::{Estimate, Line};
 
-/// Key of the fact that says how much memory a host has.
+/// The key of the fact that says how much memory a host has.
 const MEMORY: &str = "memory";
 
-/// How dense one target is.
+/// How many instances of one target would fit into the host.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Density<'a> {
     /// The target.
     pub target: &'a Target,
-    /// What one more instance costs, in bytes.
+    /// The memory of one more instance, in bytes.
     pub per_instance: Estimate,
-    /// What there is before the first.
+    /// The memory that all instances share, in bytes.
     pub shared: f64,
-    /// Instances for which the host has memory.
+    /// The number of instances for which the host has memory, if its memory is known.
     pub fit: Option<Fit>,
 }
 
 /// A number of instances, if nothing but memory limits it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fit {
-    /// At the median price.
+    /// The number at the median of the memory of one more instance.
     pub count: f64,
-    /// At the ends of its interval, fewer first.
+    /// The numbers at the ends of the interval of that memory, the smaller number first.
     pub between: Option<(f64, f64)>,
 }
 
@@ -46,13 +47,14 @@ impl Density<'_> {
     }
 }
 
-/// The memory of a host, as its facts have it.
+/// The memory of a host, as its facts say.
 pub fn memory(host: &Host) -> Option<ByteSize> {
     let fact = host.facts.iter().find(|fact| fact.key == MEMORY)?;
     fact.value.parse().ok()
 }
 
-/// The densities of a section: of each target that has both figures; none if it isn't about that.
+/// The densities of a section, one for each target that has both figures; none if the section isn't
+/// about density.
 pub fn densities<'a>(summary: &Summary<'a>, section: &Section<'a>) -> Vec<Density<'a>> {
     let column = |metric: MetricSchema| {
         let mut columns = section.columns.iter();
@@ -97,7 +99,8 @@ fn density<'a>(
 }
 
 impl Fit {
-    /// The number, to two digits: what it comes from is no better known, and memory isn't all that instances need.
+    /// The number to two digits. The figures behind it are no more precise, and instances need more
+    /// than memory.
     pub fn about(self) -> String {
         about(self.count)
     }

@@ -1,56 +1,60 @@
-//! How much a target isolates, and what it costs: the figures of a trade-off.
+//! How much a target isolates, and what that costs.
 //!
-//! The amount is the number of system calls of the host's kernel within reach, as the host sees them; of a target that can't
-//! be followed from outside, but runs its program on the host's kernel, it is what is answered inside.
+//! How much is the number of system calls of the host's kernel that are within reach, as seen from
+//! outside. A target whose processes belong to a daemon can't be watched from outside; if it runs
+//! its program on the host's kernel, the number is that of the calls answered inside.
 
-use crate::figures::summary::{Column, Figure, Section, Summary};
+use crate::figures::summary::{Column, Figure, Summary};
 use crate::model::Target;
 use crate::schema::MetricSchema;
 use crate::schema::isolation::{self as schema, ANSWERED, HOST_CALLS, HOST_KERNEL};
 
-/// The columns of a run by which targets are held against each other.
+/// The figures of a run that say how much its targets isolate.
 #[derive(Debug, Clone, Copy)]
-pub struct Looks<'s, 'a> {
+pub struct IsolationFigures<'s, 'a> {
     summary: &'s Summary<'a>,
 }
 
-/// How much of the host's kernel is within reach.
+/// How much of the host's kernel is within a target's reach.
 #[derive(Debug, Clone, Copy)]
 pub struct Reach<'s, 'a> {
-    /// How many different system calls.
+    /// The number of different system calls.
     pub calls: &'s Figure<'a>,
-    /// Whether they were seen from inside alone.
-    pub from_inside: bool,
+    /// From where the calls were seen.
+    pub seen_from: Viewpoint,
 }
 
-impl<'s, 'a> Looks<'s, 'a> {
-    /// Those of a run; nothing if it has no figure of the experiment.
+/// From where system calls were seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Viewpoint {
+    /// From outside: the calls that the target makes of the host's kernel.
+    Outside,
+    /// From inside: the calls that are answered to the program.
+    Inside,
+}
+
+impl<'s, 'a> IsolationFigures<'s, 'a> {
+    /// The figures of `summary`; nothing if the run has no figure of the experiment.
     pub fn of(summary: &'s Summary<'a>) -> Option<Self> {
-        let looks = Self { summary };
-        let has_any = |name| looks.column(name).is_some_and(Column::has_figures);
+        let figures = Self { summary };
+        let has_any = |metric| figures.column(metric).is_some_and(Column::has_figures);
         [HOST_CALLS, ANSWERED]
             .into_iter()
             .any(has_any)
-            .then_some(looks)
+            .then_some(figures)
     }
 
     /// The leading column of an experiment.
     pub fn leading(self, experiment: &str) -> Option<&'s Column<'a>> {
-        self.section(experiment)?.leading()
+        self.summary.section(experiment)?.leading()
     }
 
-    /// One of this experiment's columns.
+    /// A column of the experiment `isolation`.
     pub fn column(self, metric: MetricSchema) -> Option<&'s Column<'a>> {
-        let mut columns = self.section(schema::NAME)?.columns.iter();
-        columns.find(|column| column.metric.name == metric.name)
+        self.summary.section(schema::NAME)?.column(metric)
     }
 
-    fn section(self, experiment: &str) -> Option<&'s Section<'a>> {
-        let mut sections = self.summary.sections.iter();
-        sections.find(|section| section.experiment.name == experiment)
-    }
-
-    /// A figure of the experiment.
+    /// A target's figure in the experiment `isolation`.
     pub fn figure(self, metric: MetricSchema, target: &str) -> Option<&'s Figure<'a>> {
         self.column(metric)?.figure_of(target)
     }
@@ -60,22 +64,22 @@ impl<'s, 'a> Looks<'s, 'a> {
         Some(self.figure(HOST_KERNEL, target)?.median > 0.5)
     }
 
-    /// How much of the host's kernel is within the target's reach.
+    /// How much of the host's kernel is within the target's reach, if that is known.
     pub fn reach(self, target: &str) -> Option<Reach<'s, 'a>> {
         if let Some(calls) = self.figure(HOST_CALLS, target) {
             return Some(Reach {
                 calls,
-                from_inside: false,
+                seen_from: Viewpoint::Outside,
             });
         }
         let calls = self.figure(ANSWERED, target)?;
         (self.is_on_host_kernel(target)?).then_some(Reach {
             calls,
-            from_inside: true,
+            seen_from: Viewpoint::Inside,
         })
     }
 
-    /// The targets of which anything was seen, in the run's order.
+    /// The targets that have any figure of the experiment, in the run's order.
     pub fn targets(self) -> impl Iterator<Item = &'a Target> + 's {
         let run = self.summary.run;
         run.targets.iter().filter(move |target| {
@@ -93,16 +97,16 @@ mod tests {
     #[test]
     fn the_host_s_sight_goes_first_and_that_from_inside_needs_its_kernel() {
         let mut run = fixture::run();
-        assert!(Looks::of(&Summary::of(&run)).is_none());
+        assert!(IsolationFigures::of(&Summary::of(&run)).is_none());
         fixture::add_isolation(&mut run);
         let reach = |run: &crate::model::Run, target| {
             let summary = Summary::of(run);
-            let reach = Looks::of(&summary).unwrap().reach(target)?;
-            Some((reach.calls.median, reach.from_inside))
+            let reach = IsolationFigures::of(&summary).unwrap().reach(target)?;
+            Some((reach.calls.median, reach.seen_from))
         };
-        assert_eq!(reach(&run, "process"), Some((355.0, false)));
-        // Docker's processes are a daemon's.
-        assert_eq!(reach(&run, "docker"), Some((290.0, true)));
+        assert_eq!(reach(&run, "process"), Some((355.0, Viewpoint::Outside)));
+        // Docker's processes belong to its daemon.
+        assert_eq!(reach(&run, "docker"), Some((290.0, Viewpoint::Inside)));
         assert_eq!(reach(&run, "bwrap"), None);
         run.samples
             .retain(|sample| sample.target != "microvm-bare" || sample.metric != HOST_CALLS.name);

@@ -1,7 +1,8 @@
-//! How long single operations take: what the percentiles of a figure's samples say together.
+//! How long single operations took: the percentiles of a figure's samples.
 //!
-//! Percentiles of different samples don't add up to those of all, which the samples no longer hold. So each is a figure of
-//! its own: the median of what the samples have at that percentile, with the middle half of them around it.
+//! The percentiles of several samples don't add up to the percentiles of all operations, which the
+//! samples no longer hold. So each percentile is a figure of its own: the median of what the
+//! samples have at that percentile, with the middle half of the samples around it.
 
 use crate::model::{PERCENTILES, Run, Sample, Status};
 use crate::statistics::quantile;
@@ -9,33 +10,36 @@ use crate::statistics::quantile;
 /// One percentile over the samples of a target, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Percentile {
-    /// Which one; 100 is the longest.
+    /// The percentile; 100 is the longest operation.
     pub percent: f64,
-    /// A quarter of the samples has less.
+    /// A quarter of the samples lie below this latency.
     pub lower: f64,
-    /// The middle.
+    /// The median of the samples.
     pub median: f64,
-    /// A quarter has more.
+    /// A quarter of the samples lie above this latency.
     pub upper: f64,
 }
 
-/// The good samples of an experiment that tell how long their operations took.
-pub fn told<'r>(run: &'r Run, experiment: &str) -> Vec<&'r Sample> {
-    let tells = |sample: &&Sample| {
+/// The good samples of an experiment that hold latencies of single operations.
+pub fn timed_samples<'r>(run: &'r Run, experiment: &str) -> Vec<&'r Sample> {
+    let is_timed = |sample: &&Sample| {
         sample.latencies.is_some() && sample.status == Status::Ok && sample.experiment == experiment
     };
-    run.samples.iter().filter(tells).collect()
+    run.samples.iter().filter(is_timed).collect()
 }
 
-/// The percentiles of one metric of one target, ascending, from an experiment's [`told`]; empty if none of them is of it.
-pub fn percentiles(told: &[&Sample], metric: &str, target: &str) -> Vec<Percentile> {
-    let samples = told
+/// The percentiles of one metric of one target, ascending, from an experiment's [`timed_samples`];
+/// empty if none of these is of that metric and target.
+pub fn percentiles(samples: &[&Sample], metric: &str, target: &str) -> Vec<Percentile> {
+    let samples = samples
         .iter()
         .filter(|sample| (sample.target.as_str(), sample.metric.as_str()) == (target, metric));
-    let told: Vec<_> = samples.filter_map(|one| one.latencies.as_ref()).collect();
+    let latencies: Vec<_> = samples
+        .filter_map(|sample| sample.latencies.as_ref())
+        .collect();
     let at = |(place, percent)| {
-        let nanos = told.iter().map(|one| Some(one.at(place)? as f64));
-        // All or none: samples with fewer operations would bend the curve.
+        let nanos = latencies.iter().map(|one| Some(one.at(place)? as f64));
+        // All samples or none: a sample with fewer operations would bend the curve.
         let mut nanos: Vec<f64> = nanos.collect::<Option<_>>()?;
         nanos.sort_by(f64::total_cmp);
         Some(Percentile {
@@ -48,8 +52,8 @@ pub fn percentiles(told: &[&Sample], metric: &str, target: &str) -> Vec<Percenti
     PERCENTILES.into_iter().enumerate().filter_map(at).collect()
 }
 
-/// Whether any sample of the experiment tells how long its operations took.
-pub fn is_told(run: &Run, experiment: &str) -> bool {
+/// Whether any sample of the experiment holds latencies of single operations.
+pub fn has_latencies(run: &Run, experiment: &str) -> bool {
     let mut samples = run.samples.iter();
     samples.any(|sample| sample.experiment == experiment && sample.latencies.is_some())
 }
@@ -65,12 +69,12 @@ mod tests {
     fn each_percentile_is_the_median_of_the_samples_good_ones() {
         let mut run = fixture::run();
         assert!(
-            !is_told(&run, "disk")
-                && percentiles(&told(&run, READS.0), READS.1, "process").is_empty()
+            !has_latencies(&run, "disk")
+                && percentiles(&timed_samples(&run, READS.0), READS.1, "process").is_empty()
         );
         fixture::add_latencies(&mut run, 1000);
-        assert!(is_told(&run, "disk") && !is_told(&run, "startup"));
-        let found = percentiles(&told(&run, READS.0), READS.1, "process");
+        assert!(has_latencies(&run, "disk") && !has_latencies(&run, "startup"));
+        let found = percentiles(&timed_samples(&run, READS.0), READS.1, "process");
         assert_eq!(found.len(), PERCENTILES.len());
         let samples = run.samples.iter().filter(|one| {
             (one.target.as_str(), one.metric.as_str()) == ("process", READS.1)
@@ -95,7 +99,7 @@ mod tests {
             one.target == "process" && one.latencies.is_some() && one.status == Status::Ok
         });
         short.unwrap().latencies.as_mut().unwrap().count = 10;
-        let found = percentiles(&told(&run, READS.0), READS.1, "process");
+        let found = percentiles(&timed_samples(&run, READS.0), READS.1, "process");
         let percents: Vec<f64> = found.iter().map(|one| one.percent).collect();
         assert_eq!(percents, [1.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 100.0]);
     }

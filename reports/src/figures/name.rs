@@ -1,17 +1,17 @@
-//! What identifies a figure: its target, its experiment and its metric.
+//! The name of a figure: its target, its experiment and its metric.
 
 use std::fmt;
 
 use crate::model::Sample;
 
-/// The name of a figure; people read it as `container, startup ready`.
+/// The name of a figure, written as `container, startup ready`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FigureName<'a> {
-    /// The target.
+    /// The name of the target.
     pub target: &'a str,
-    /// The experiment.
+    /// The name of the experiment.
     pub experiment: &'a str,
-    /// The metric.
+    /// The name of the metric.
     pub metric: &'a str,
 }
 

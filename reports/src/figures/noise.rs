@@ -1,16 +1,16 @@
-//! The noise floor: how the bare process compared with itself.
+//! The noise floor: how the bare process compares with itself.
 
 use crate::model::Run;
 use crate::statistics::{Interval, Series};
 
-/// How the bare process compared with itself, taken in turns as if it were two targets.
+/// How the bare process compares with itself, started in turns as if it were two targets.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Noise {
-    /// Median over median.
+    /// The median of the second start of each pair over the median of the first.
     pub ratio: f64,
-    /// Its 95 % interval.
+    /// The 95 % interval of the ratio.
     pub interval: Option<Interval>,
-    /// Number of pairs.
+    /// The number of pairs.
     pub pairs: usize,
 }
 
@@ -27,7 +27,8 @@ impl Noise {
         })
     }
 
-    /// The difference that it shows where there is none, as a part of the whole.
+    /// The size of the difference between the bare process and itself, as a part of its median.
+    /// There should be none.
     pub fn floor(&self) -> f64 {
         self.ratio.max(1.0 / self.ratio) - 1.0
     }
@@ -36,7 +37,7 @@ impl Noise {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::summary::{Summary, Verdict};
+    use crate::figures::summary::{Difference, Summary};
     use crate::fixture;
     use crate::model::Instrument;
 
@@ -55,7 +56,7 @@ mod tests {
             let column = summary.sections[section].leading().unwrap();
             column.figure_of("container").unwrap().ratio.unwrap()
         };
-        assert_eq!(ratio(0).test.verdict, Verdict::NoDifference);
-        assert_eq!(ratio(1).test.verdict, Verdict::Worse);
+        assert_eq!(ratio(0).test.difference, Difference::NoDifference);
+        assert_eq!(ratio(1).test.difference, Difference::Worse);
     }
 }

@@ -1,29 +1,30 @@
-//! What a whole is made of: the phases of a start, the components of a sum.
+//! The parts of a whole: the phases of a start, the components of a sum.
 //!
-//! Medians don't add up: the median start is not made of the median of each phase. A bar must add up, though.
-//! So a bar is as long as the median of the wholes and divided as the *typical* samples were: the middle half
-//! of them by size, averaged. Each part's own median is kept beside it. What the parts leave of the whole is
-//! a part of its own, [`OTHER`], never silently dropped.
+//! Medians don't add up: the median start doesn't consist of the median of each phase. A bar must
+//! add up, though. So a bar is as long as the median of the wholes, and is divided as the *typical*
+//! samples are on average, which are the middle half of the samples by size. The median of each
+//! part is kept beside the bar. What the parts leave of the whole is a part too, [`OTHER`].
 
 use crate::model::{Metric, Sample, Status, TOTAL};
 use crate::statistics::median;
 
-/// The name of what the measured parts leave of the whole.
+/// The name of the part that the measured parts leave of the whole.
 pub const OTHER: &str = "other";
 
-/// Below this share of the whole, what is left is the rounding of clocks and of pages.
+/// A rest below this share of the whole comes from rounding, of clocks and of pages.
 const NEGLIGIBLE: f64 = 0.005;
 
 /// One part of a whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartFigure<'a> {
-    /// Name of the part.
+    /// The part's name.
     pub name: &'a str,
-    /// The sentence that explains it; empty if the run has none.
+    /// The sentence that explains the part; empty if the run has none.
     pub explanation: &'a str,
-    /// The median over all good samples; the same as `typical` for [`OTHER`].
+    /// The median over all good samples; for [`OTHER`] the same as `typical`.
     pub median: f64,
-    /// Its piece of the bar; all pieces sum to the median of the whole. Negative where something is subtracted.
+    /// The length of the part's piece of the bar. All pieces add up to the median of the whole. A
+    /// piece is negative if something is subtracted.
     pub typical: f64,
 }
 
@@ -33,7 +34,8 @@ struct Whole<'a> {
     parts: Vec<(&'a str, f64)>,
 }
 
-/// Divides the median `whole` of a target's samples into parts, in the order in which its own launcher reports them.
+/// Divides the median `whole` of a target's samples into parts, in the order in which the target's
+/// launcher reports them.
 pub fn divide<'a>(metric: &'a Metric, samples: &[&'a Sample], whole: f64) -> Vec<PartFigure<'a>> {
     let mut wholes = wholes(samples);
     let names = names(&wholes);
@@ -44,7 +46,8 @@ pub fn divide<'a>(metric: &'a Metric, samples: &[&'a Sample], whole: f64) -> Vec
     let quarter = wholes.len() / 4;
     let typical = &wholes[quarter..wholes.len() - quarter];
     let typical_total = mean(typical.iter().map(|whole| whole.total));
-    // The middle half averages to nearly its median; a whole at or below zero has no meaningful scale.
+    // The average of the middle half is close to the median. A whole at or below zero can't be
+    // scaled.
     let scale = if typical_total > 0.0 && whole > 0.0 {
         whole / typical_total
     } else {
@@ -72,7 +75,7 @@ pub fn divide<'a>(metric: &'a Metric, samples: &[&'a Sample], whole: f64) -> Vec
         .collect();
     let left = whole - parts.iter().map(|part| part.typical).sum::<f64>();
     if left.abs() > NEGLIGIBLE * whole.abs() {
-        let explanation = "what the parts leave of the whole, or count twice if it is negative";
+        let explanation = "the rest of the whole; below zero where parts overlap";
         parts.push(PartFigure {
             name: OTHER,
             explanation,
@@ -84,7 +87,7 @@ pub fn divide<'a>(metric: &'a Metric, samples: &[&'a Sample], whole: f64) -> Vec
 }
 
 impl Whole<'_> {
-    /// The sum of what a part took; a phase may come more than once.
+    /// The sum of a part's values; a phase may occur more than once.
     fn part(&self, name: &str) -> Option<f64> {
         let values = self
             .parts
@@ -95,7 +98,7 @@ impl Whole<'_> {
     }
 }
 
-/// Brings together the rows that share a sequence number; rows of one instance stand beside each other.
+/// Brings together the samples of each instance, which share a sequence number.
 fn wholes<'a>(samples: &[&'a Sample]) -> Vec<Whole<'a>> {
     let mut good: Vec<_> = samples
         .iter()

@@ -1,16 +1,17 @@
 //! Price lists: what each part of a whole costs by itself, and what is left of the whole.
 //!
-//! A metric is a price list if some of its parts name a *base*: the part whose median is taken from theirs. The list then
-//! begins with the part that has no base, goes through all prices, and ends with the whole. What the prices leave of
-//! the whole is a row too, so that the list adds up.
+//! A metric is a price list if some of its parts name a *base*. The price of such a part is its
+//! median minus the median of its base. The list begins with the part that has no base, goes on
+//! with all prices, and ends with the whole. What the prices leave of the whole is a row too, so
+//! that the list adds up.
 
 use crate::model::{Experiment, Metric, Part, Run, Sample, Status, TOTAL, Target};
 use crate::statistics::{Estimate, Joint, Series};
 
-/// What the prices leave of the whole.
+/// The name of the row for what the prices leave of the whole.
 pub const INTERACTION: &str = "interaction";
 
-/// The last row.
+/// The name of the last row, the whole.
 pub const WHOLE: &str = "all";
 
 /// The prices of one target.
@@ -18,38 +19,39 @@ pub const WHOLE: &str = "all";
 pub struct PriceList<'a> {
     /// The target.
     pub target: &'a Target,
-    /// The metrics that are priced, in order; the first is the one that a chart shows.
+    /// The metrics of the list, in order; a chart shows the first.
     pub metrics: Vec<&'a Metric>,
-    /// Its rows.
+    /// The rows of the list, from its start to the whole.
     pub rows: Vec<Price<'a>>,
-    /// Samples behind a price: of the part that has the fewest.
+    /// The number of samples of the part that has the fewest.
     pub count: usize,
 }
 
-/// Most parts of a list. A file that has more isn't ours, and would take long to draw.
+/// The most parts of a list. No file of isobench has more, and a longer list would take long to
+/// draw.
 const MOST_PARTS: usize = 64;
 
 /// One row of a list.
 #[derive(Debug)]
 pub struct Price<'a> {
-    /// What is priced.
+    /// The name of the part, or of the row.
     pub name: &'a str,
-    /// What that is.
+    /// What the part is, in a sentence.
     pub explanation: &'a str,
-    /// Over which part the price counts; nothing for a row that is no price.
-    pub over: Option<&'a str>,
-    /// What it is in the list.
-    pub kind: Kind,
-    /// The price in each metric, if it was measured.
+    /// The part that the price is added to; nothing for a row that is no price.
+    pub base: Option<&'a str>,
+    /// What kind of row this is.
+    pub kind: RowKind,
+    /// The cost in each metric, if it was measured.
     pub costs: Vec<Option<Estimate>>,
 }
 
-/// What a row is.
+/// The kinds of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// What the list begins with.
+pub enum RowKind {
+    /// The part that the list begins with.
     Start,
-    /// What one part adds.
+    /// The price of a part.
     Price,
     /// What the prices leave of the whole.
     Interaction,
@@ -57,7 +59,7 @@ pub enum Kind {
     Whole,
 }
 
-/// Whether `experiment` is a price list: its first metric says so for all.
+/// Whether `experiment` is a price list, as its first metric says.
 pub fn is_price_list(experiment: &Experiment) -> bool {
     let parts = experiment.metrics.first().map(|metric| &metric.parts);
     parts.is_some_and(|parts| {
@@ -82,15 +84,15 @@ fn list<'a>(run: &'a Run, experiment: &'a Experiment, target: &'a Target) -> Opt
             && (&sample.target, &sample.experiment) == (&target.name, &experiment.name)
     };
     let samples: Vec<&Sample> = run.samples.iter().filter(of).collect();
-    let columns: Vec<Vec<Priced>> = metrics
+    let columns: Vec<Vec<Cost>> = metrics
         .iter()
         .map(|metric| column(metric, parts, &samples))
         .collect();
     let counts = columns.iter().flatten().flatten().map(|(_, count)| *count);
     let count = counts.min()?;
-    let mut rows: Vec<Price<'a>> = heads(parts);
+    let mut rows: Vec<Price<'a>> = rows_over(parts);
     for (place, row) in rows.iter_mut().enumerate() {
-        let cost = |column: &Vec<Priced>| Some((*column.get(place)?)?.0);
+        let cost = |column: &Vec<Cost>| Some((*column.get(place)?)?.0);
         row.costs = columns.iter().map(cost).collect();
     }
     Some(PriceList {
@@ -101,28 +103,33 @@ fn list<'a>(run: &'a Run, experiment: &'a Experiment, target: &'a Target) -> Opt
     })
 }
 
-/// The rows of a list over `parts`, still without costs.
-fn heads(parts: &[Part]) -> Vec<Price<'_>> {
-    let row = |name, explanation, over, kind| Price {
+/// The rows of a list over `parts`, without costs yet.
+fn rows_over(parts: &[Part]) -> Vec<Price<'_>> {
+    let row = |name, explanation, base, kind| Price {
         name,
         explanation,
-        over,
+        base,
         kind,
         costs: Vec::new(),
     };
     let start = parts.iter().find(|part| part.base.is_none());
-    let start = start.map(|part| row(&part.name, &part.explanation, None, Kind::Start));
+    let start = start.map(|part| row(&part.name, &part.explanation, None, RowKind::Start));
     let priced = parts.iter().filter_map(|part| {
-        let over = part.base.as_deref()?;
-        Some(row(&part.name, &part.explanation, Some(over), Kind::Price))
+        let base = part.base.as_deref()?;
+        Some(row(
+            &part.name,
+            &part.explanation,
+            Some(base),
+            RowKind::Price,
+        ))
     });
     let rest = row(
         INTERACTION,
         "what all of them cost together beyond the sum of their prices; below zero where they share work",
         None,
-        Kind::Interaction,
+        RowKind::Interaction,
     );
-    let whole = row(WHOLE, "all of them together", None, Kind::Whole);
+    let whole = row(WHOLE, "all of them together", None, RowKind::Whole);
     start
         .into_iter()
         .chain(priced)
@@ -130,11 +137,11 @@ fn heads(parts: &[Part]) -> Vec<Price<'_>> {
         .collect()
 }
 
-/// A cost, and the number of samples behind it; nothing if it wasn't measured.
-type Priced = Option<(Estimate, usize)>;
+/// A cost with the number of samples behind it; nothing if the cost wasn't measured.
+type Cost = Option<(Estimate, usize)>;
 
-/// The costs in one metric of the rows that [`heads`] makes of `parts`.
-fn column(metric: &Metric, parts: &[Part], samples: &[&Sample]) -> Vec<Priced> {
+/// The costs in one metric of the rows that [`rows_over`] makes of `parts`.
+fn column(metric: &Metric, parts: &[Part], samples: &[&Sample]) -> Vec<Cost> {
     let series = |part: &str| {
         let of = samples
             .iter()
@@ -150,22 +157,22 @@ fn column(metric: &Metric, parts: &[Part], samples: &[&Sample]) -> Vec<Priced> {
         .collect();
     let place = |name: &str| all.iter().position(|(known, _)| *known == name);
     let joint = Joint::of(&all.iter().map(|(_, series)| series).collect::<Vec<_>>());
-    let rows = heads(parts);
+    let rows = rows_over(parts);
     let start = place(rows.first().map_or("", |row| row.name));
     let mut left = start
         .zip(place(TOTAL))
         .map(|(start, whole)| vec![(whole, 1.0), (start, -1.0)]);
     let mut terms = |row: &Price<'_>| match row.kind {
-        Kind::Start => Some(vec![(start?, 1.0)]),
-        Kind::Price => {
-            let (own, base) = (place(row.name)?, place(row.over?)?);
+        RowKind::Start => Some(vec![(start?, 1.0)]),
+        RowKind::Price => {
+            let (own, base) = (place(row.name)?, place(row.base?)?);
             if let Some(left) = &mut left {
                 left.extend([(own, -1.0), (base, 1.0)]);
             }
             Some(vec![(own, 1.0), (base, -1.0)])
         }
-        Kind::Interaction => left.take(),
-        Kind::Whole => Some(vec![(place(TOTAL)?, 1.0)]),
+        RowKind::Interaction => left.take(),
+        RowKind::Whole => Some(vec![(place(TOTAL)?, 1.0)]),
     };
     let cell = |row: &Price<'_>| {
         let terms = terms(row)?;
@@ -190,7 +197,7 @@ mod tests {
         costs.map(|cost| cost.map(|cost| cost.value)).collect()
     }
 
-    /// A run whose starts cost exactly what they should.
+    /// A run whose starts cost exactly what the fixture says.
     fn exact() -> Run {
         let mut run = fixture::with_prices();
         for sample in &mut run.samples {

@@ -1,9 +1,11 @@
-//! The figures of a run: for each target and metric a median with its interval, or the reason for which there is none.
+//! The figures of a run: for each target and metric a median with its interval, or the reason for
+//! which there is none.
 //!
-//! The terminal's table, the charts and the HTML document are all drawn from this one summary, so they can't disagree.
+//! The terminal's screen and tables, the charts and the HTML document are all drawn from this
+//! summary, so they can't contradict each other.
 
 mod build;
-mod verdict;
+mod difference;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,17 +15,19 @@ use crate::figures::noise::Noise;
 use crate::figures::parts::PartFigure;
 use crate::figures::prices::is_price_list;
 use crate::model::{Experiment, Metric, Run, Sample, Target, TargetKind};
+use crate::schema::MetricSchema;
 use crate::statistics::shape::Outliers;
 use crate::statistics::{Interval, ROUNDS_FOR_95, Series};
 
-pub use verdict::{MINIMUM_EFFECT, SIGNIFICANCE, Test, Verdict, is_large};
+pub use difference::{Difference, MINIMUM_EFFECT, SIGNIFICANCE, Test, is_large};
 
 /// The figures of one run, experiment by experiment.
 #[derive(Debug)]
 pub struct Summary<'a> {
-    /// The run that they are of.
+    /// The run.
     pub run: &'a Run,
-    /// The target that ratios refer to, if the run has it: rung 0 of the ladder unless another was asked for.
+    /// The target that ratios refer to: rung 0 of the ladder, or the target that was asked for.
+    /// Nothing if the run doesn't have that target.
     pub baseline: Option<&'a Target>,
     /// One section per experiment, in the run's order.
     pub sections: Vec<Section<'a>>,
@@ -34,7 +38,7 @@ pub struct Summary<'a> {
 pub struct Section<'a> {
     /// The experiment.
     pub experiment: &'a Experiment,
-    /// One column per metric, in order; the first is the one that headlines name.
+    /// One column per metric, in order; headlines name the first.
     pub columns: Vec<Column<'a>>,
 }
 
@@ -52,22 +56,22 @@ pub struct Column<'a> {
 pub struct Cell<'a> {
     /// The target.
     pub target: &'a Target,
-    /// What came out.
-    pub outcome: Outcome<'a>,
-    /// Failures among its samples, each reason with how often it came.
+    /// The figure, or why there is none.
+    pub content: CellContent<'a>,
+    /// The reasons for which samples failed, each with the number of these samples.
     pub failures: Vec<Failure<'a>>,
 }
 
-/// What came out of measuring one metric of one target.
+/// A figure, or why there is none.
 #[derive(Debug)]
-pub enum Outcome<'a> {
-    /// There is at least one good sample.
-    Measured(Box<Figure<'a>>),
-    /// The host can't run it, for this reason.
+pub enum CellContent<'a> {
+    /// The figure: at least one sample counts.
+    Figure(Box<Figure<'a>>),
+    /// The host can't run the target, or the target can't give the metric, for this reason.
     Unavailable(&'a str),
-    /// Every sample failed; the reasons are in [`Cell::failures`].
+    /// Every sample failed; [`Cell::failures`] has the reasons.
     Failed,
-    /// No sample was taken: the run ended before, or the metric doesn't exist for this target.
+    /// No sample was taken: the run ended before, or the metric doesn't exist for the target.
     NotTaken,
 }
 
@@ -76,84 +80,91 @@ pub enum Outcome<'a> {
 pub struct Failure<'a> {
     /// The reason.
     pub reason: &'a str,
-    /// Number of samples that it cost.
+    /// The number of samples that failed for this reason.
     pub count: usize,
 }
 
-/// A median and how sure it is.
+/// A median, and how sure it is.
 #[derive(Debug)]
 pub struct Figure<'a> {
-    /// The good samples behind it.
+    /// The samples that count.
     pub series: Series,
-    /// Their median.
+    /// The median of the samples.
     pub median: f64,
-    /// Its 95 % interval; absent for a single sample.
+    /// The 95 % interval of the median; absent for a single sample.
     pub interval: Option<Interval>,
-    /// Number of good samples.
+    /// The number of samples that count.
     pub count: usize,
-    /// Those of them that lie far from the others; they count like any other.
+    /// The samples that lie far from the others; they count like all others.
     pub outliers: Outliers,
-    /// The median over that of the baseline, where both are positive; absent for the baseline itself.
+    /// The median over the baseline's median; absent unless both are positive, and for the baseline
+    /// itself.
     pub ratio: Option<Ratio>,
-    /// What the whole is made of, in order; empty if it wasn't cut into parts.
+    /// The parts of the whole, in order; empty if the metric has no parts.
     pub parts: Vec<PartFigure<'a>>,
 }
 
 impl Figure<'_> {
-    /// Whether there are too few samples for an interval to hold the truth 95 times in 100.
+    /// Whether there are too few samples for the interval to hold the truth 95 times in 100.
     pub fn is_thin(&self) -> bool {
         self.count < ROUNDS_FOR_95
     }
 
-    /// Whether the figure may as well be the baseline's. With too few samples for a test, the interval
-    /// of the ratio decides.
+    /// Whether the figure may as well be the baseline's. If there are too few samples for a test,
+    /// the interval of the ratio decides.
     pub fn is_no_different(&self) -> bool {
-        self.ratio.is_some_and(|ratio| match ratio.test.verdict {
-            Verdict::NoDifference => true,
-            Verdict::TooFew => ratio.interval.is_some_and(|interval| interval.holds(1.0)),
-            Verdict::Better | Verdict::Worse => false,
+        self.ratio.is_some_and(|ratio| match ratio.test.difference {
+            Difference::NoDifference => true,
+            Difference::TooFewSamples => ratio.interval.is_some_and(|interval| interval.holds(1.0)),
+            Difference::Better | Difference::Worse => false,
         })
     }
 }
 
-/// How a figure stands to that of the baseline.
+/// A figure's ratio to the baseline's figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ratio {
-    /// Median over median.
+    /// The figure's median over the baseline's.
     pub value: f64,
-    /// Its 95 % interval.
+    /// The 95 % interval of the ratio.
     pub interval: Option<Interval>,
-    /// Whether it is a difference at all.
+    /// Whether the ratio is a difference at all.
     pub test: Test,
 }
 
 impl<'a> Cell<'a> {
     /// The figure, if there is one.
     pub fn figure(&self) -> Option<&Figure<'a>> {
-        match &self.outcome {
-            Outcome::Measured(figure) => Some(figure),
+        match &self.content {
+            CellContent::Figure(figure) => Some(figure),
             _ => None,
         }
     }
 
-    /// Whether the target was tried: a sample counted, or each of them failed.
+    /// Whether the target was tried: at least one sample counts or failed.
     pub fn was_tried(&self) -> bool {
-        matches!(self.outcome, Outcome::Measured(_) | Outcome::Failed)
+        matches!(self.content, CellContent::Figure(_) | CellContent::Failed)
     }
 
-    /// Number of failed samples.
+    /// The number of failed samples.
     pub fn failed(&self) -> usize {
         self.failures.iter().map(|failure| failure.count).sum()
     }
 }
 
 impl<'a> Section<'a> {
-    /// The metric that stands for the experiment: its first. A price list and a crowd of starts have none, for what they
-    /// say is in the row of figures.
+    /// The column that stands for the experiment: its first. A price list has no such column, nor
+    /// has an experiment about numbers of instances: all their columns belong together.
     pub fn leading(&self) -> Option<&Column<'a>> {
         let is_list = is_price_list(self.experiment);
         let column = self.columns.first()?;
         (!is_list && column.metric.at_once.is_none()).then_some(column)
+    }
+
+    /// The figures of a metric, if the experiment has it.
+    pub fn column(&self, metric: MetricSchema) -> Option<&Column<'a>> {
+        let mut columns = self.columns.iter();
+        columns.find(|column| column.metric.name == metric.name)
     }
 
     /// Whether the target at `index` was tried in any metric.
@@ -178,7 +189,7 @@ impl<'a> Column<'a> {
         self.cells.iter().any(|cell| cell.figure().is_some())
     }
 
-    /// Whether any figure is cut into parts.
+    /// Whether any figure has parts.
     pub fn has_parts(&self) -> bool {
         self.cells
             .iter()
@@ -187,18 +198,18 @@ impl<'a> Column<'a> {
     }
 }
 
-/// Samples that a target lacks although it runs here, and why.
+/// Samples that a target lacks although the host can run it, and why.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Gap<'a> {
-    /// The target.
+    /// The name of the target.
     pub target: &'a str,
-    /// The experiment.
+    /// The name of the experiment.
     pub experiment: &'a str,
-    /// The metric.
+    /// The name of the metric.
     pub metric: &'a str,
-    /// The reason.
+    /// Why the samples are lacking.
     pub reason: &'a str,
-    /// Number of samples that failed; 0 if the metric is unavailable.
+    /// The number of samples that failed; 0 if the metric is unavailable.
     pub failed: usize,
 }
 
@@ -228,7 +239,8 @@ impl<'a> Summary<'a> {
         Self::against(run, None)
     }
 
-    /// Works out every figure of a run, with ratios to the target of that name; to none if the run doesn't have it.
+    /// Works out every figure of a run, with ratios to the target named `baseline`, or to rung 0 of
+    /// the ladder if no name is given. There are no ratios if the run doesn't have that target.
     pub fn against(run: &'a Run, baseline: Option<&str>) -> Self {
         let mut samples: HashMap<FigureName<'a>, Vec<&'a Sample>> = HashMap::new();
         for sample in &run.samples {
@@ -244,7 +256,7 @@ impl<'a> Summary<'a> {
         let section = |experiment| build::section(run, experiment, baseline, &samples);
         let mut sections: Vec<_> = run.experiments.iter().map(section).collect();
         let floor = Noise::of(run).map_or(0.0, |noise| noise.floor());
-        verdict::judge(&mut sections, floor);
+        difference::judge(&mut sections, floor);
         Self {
             run,
             baseline,
@@ -252,7 +264,13 @@ impl<'a> Summary<'a> {
         }
     }
 
-    /// Every gap in the figures of targets that this host can run, in the order of targets.
+    /// The figures of an experiment, if the run has it.
+    pub fn section(&self, experiment: &str) -> Option<&Section<'a>> {
+        let mut sections = self.sections.iter();
+        sections.find(|section| section.experiment.name == experiment)
+    }
+
+    /// Every gap of the targets that the host can run, in the order of targets.
     pub fn gaps(&self) -> Vec<Gap<'a>> {
         let mut gaps = Vec::new();
         for (index, target) in self
@@ -275,7 +293,7 @@ impl<'a> Summary<'a> {
                     failed,
                 };
                 let cell = &column.cells[index];
-                if let Outcome::Unavailable(reason) = cell.outcome {
+                if let CellContent::Unavailable(reason) = cell.content {
                     gaps.push(gap(reason, 0));
                 }
                 gaps.extend(
@@ -288,19 +306,19 @@ impl<'a> Summary<'a> {
         gaps
     }
 
-    /// Whether a table of `section` has a row for the target at `index`: not if it was only ever asked for
-    /// other experiments.
+    /// Whether a table of `section` has a row for the target at `index`: not if only other
+    /// experiments have samples of the target.
     pub fn has_row(&self, section: &Section<'_>, index: usize) -> bool {
         let is_asked = |section: &Section<'_>| {
             section
                 .columns
                 .iter()
-                .any(|column| !matches!(column.cells[index].outcome, Outcome::NotTaken))
+                .any(|column| !matches!(column.cells[index].content, CellContent::NotTaken))
         };
         is_asked(section) || !self.sections.iter().any(is_asked)
     }
 
-    /// Every figure that there is.
+    /// Every figure of the run.
     pub fn figures(&self) -> impl Iterator<Item = &Figure<'a>> {
         let columns = self.sections.iter().flat_map(|section| &section.columns);
         let cells = columns.flat_map(|column| &column.cells);
@@ -312,10 +330,10 @@ impl<'a> Summary<'a> {
         self.figures().any(Figure::is_thin)
     }
 
-    /// Whether any ratio has this verdict.
-    pub fn says(&self, verdict: Verdict) -> bool {
+    /// Whether any ratio differs in this way.
+    pub fn says(&self, verdict: Difference) -> bool {
         let mut ratios = self.figures().filter_map(|figure| figure.ratio);
-        ratios.any(|ratio| ratio.test.verdict == verdict)
+        ratios.any(|ratio| ratio.test.difference == verdict)
     }
 }
 

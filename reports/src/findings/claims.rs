@@ -1,8 +1,8 @@
-//! What people are told about containers and virtual machines, held against a run's own figures.
+//! What people are told about containers and virtual machines, compared with a run's own figures.
 //!
-//! The sentences are those of a popular introduction. Each has a card: the sentence, a verdict, the figures that decide
-//! it with their intervals, and what lies behind them. Nothing here is known beforehand: a run that can't decide a
-//! sentence says what would.
+//! The claims are sentences of a popular introduction. Each claim has a card: the sentence, a
+//! verdict, the figures that decide the claim, and what lies behind them. No verdict is known
+//! beforehand. A run that can't decide a claim says what would decide it.
 
 mod evidence;
 mod image;
@@ -12,26 +12,38 @@ mod resources;
 mod speed;
 mod start;
 
-use self::evidence::Evidence;
+use self::evidence::{Answer, Evidence};
 pub use self::quote::{Measure, Quote};
 use crate::figures::summary::{Figure, Summary};
 use crate::words::Words;
 
-/// What a run says to a sentence.
+/// What a run says to a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Every figure that bears on it agrees.
+    /// Every figure about the claim agrees with it.
     Supported,
-    /// Every figure that bears on it disagrees.
+    /// Every figure about the claim disagrees with it.
     Refuted,
-    /// It holds for some and not for others.
+    /// Some figures agree with the claim, and others disagree.
     Depends,
-    /// The run has nothing to decide it by.
+    /// The run has no figure that decides the claim.
     Undecided,
 }
 
 impl Verdict {
-    /// Its stable name, which is that of its class in the style sheet.
+    /// What several comparisons say together.
+    fn of(answers: &[Answer]) -> Self {
+        let agrees = answers.contains(&Answer::Agrees);
+        let disagrees = answers.contains(&Answer::Disagrees);
+        match (agrees, disagrees) {
+            (false, false) => Self::Undecided,
+            (true, false) => Self::Supported,
+            (false, true) => Self::Refuted,
+            (true, true) => Self::Depends,
+        }
+    }
+
+    /// The verdict's name for programs, which is also its class in the style sheet.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Supported => "supported",
@@ -42,32 +54,32 @@ impl Verdict {
     }
 }
 
-/// One sentence with what the run says to it.
+/// A claim with what the run says to it.
 #[derive(Debug)]
 pub struct Card {
-    /// Its number, from 1.
+    /// The number of the claim, from 1.
     pub number: usize,
-    /// The sentence.
+    /// The claim itself, a sentence.
     pub claim: String,
-    /// What the run says.
+    /// What the run says to the claim.
     pub verdict: Verdict,
-    /// The verdict in words, with what it depends on or why there is none.
-    pub said: String,
-    /// The figures that decide it, each with its interval.
+    /// The verdict in words: what it depends on, or why there is none.
+    pub answer: String,
+    /// The figures that decide the claim, each with its interval.
     pub figures: Vec<Quote>,
     /// What lies behind the figures.
     pub nuance: Vec<String>,
-    /// What would decide it, if this run doesn't.
+    /// What would decide the claim, if this run doesn't.
     pub wanted: Option<String>,
     /// The experiment whose section has all figures.
     pub experiment: Option<&'static str>,
 }
 
-/// What a claim's own code finds; the sentence is added to it.
+/// What the code of a claim finds in a run: a card without the claim itself.
 #[derive(Debug)]
 struct Finding {
     verdict: Verdict,
-    /// What it depends on, or why it is undecided; nothing otherwise.
+    /// What the verdict depends on, or why there is none; empty otherwise.
     because: String,
     figures: Vec<Quote>,
     nuance: Vec<String>,
@@ -89,13 +101,13 @@ impl Finding {
     }
 }
 
-/// Every sentence, in the order of the introduction.
+/// The card of every claim, in the order of the introduction.
 pub fn cards(summary: &Summary<'_>, words: &Words) -> Vec<Card> {
     let evidence = Evidence { summary, words };
     let findings = [
         ("claim.1", start::machine(&evidence)),
         ("claim.2", start::container(&evidence)),
-        ("claim.3", resources::all(&evidence)),
+        ("claim.3", resources::memory_and_processor(&evidence)),
         ("claim.4", speed::programs(&evidence)),
         ("claim.5", resources::memory(&evidence)),
         ("claim.6", speed::storage(&evidence)),
@@ -108,15 +120,15 @@ pub fn cards(summary: &Summary<'_>, words: &Words) -> Vec<Card> {
     let numbered = findings.into_iter().enumerate();
     numbered
         .map(|(index, (claim, mut finding))| {
-            finding.nuance.extend(thin(&evidence, &finding));
+            finding.nuance.extend(few_samples(&evidence, &finding));
             card(index + 1, claim, finding, words)
         })
         .collect()
 }
 
-/// What is said where the figures of a finding have few samples.
-fn thin(evidence: &Evidence<'_, '_>, finding: &Finding) -> Option<String> {
-    let columns = &evidence.section(finding.experiment?)?.columns;
+/// A sentence that warns of figures with few samples, if the finding has such.
+fn few_samples(evidence: &Evidence<'_, '_>, finding: &Finding) -> Option<String> {
+    let columns = &evidence.summary.section(finding.experiment?)?.columns;
     let mut cells = columns.iter().flat_map(|column| &column.cells);
     let is_thin = cells.any(|cell| cell.figure().is_some_and(Figure::is_thin));
     is_thin.then(|| evidence.words.text("nuance.thin").to_owned())
@@ -124,7 +136,7 @@ fn thin(evidence: &Evidence<'_, '_>, finding: &Finding) -> Option<String> {
 
 fn card(number: usize, claim: &str, finding: Finding, words: &Words) -> Card {
     let because = finding.because;
-    let said = match finding.verdict {
+    let answer = match finding.verdict {
         Verdict::Supported => words.text("verdict.supported").to_owned(),
         Verdict::Refuted => words.text("verdict.refuted").to_owned(),
         Verdict::Depends => words.say("verdict.depends", &[("what", &because)]),
@@ -134,7 +146,7 @@ fn card(number: usize, claim: &str, finding: Finding, words: &Words) -> Card {
         number,
         claim: words.text(claim).to_owned(),
         verdict: finding.verdict,
-        said,
+        answer,
         figures: finding.figures,
         nuance: finding.nuance,
         wanted: finding.wanted,

@@ -1,4 +1,5 @@
-//! How a run was conducted, in words: what stopped it, how noisy the host was, what the instrument costs.
+//! How a run was conducted, in words: what stopped the run, how noisy the host was, what measuring
+//! costs.
 
 use crate::figures::name::FigureName;
 use crate::figures::noise::Noise;
@@ -7,7 +8,7 @@ use crate::model::{Instrument, Run, Setting, Stop, StopReason, Unit};
 use crate::statistics::median;
 use crate::words::units;
 
-/// What a reader must know beside the figures: a subject and a sentence each.
+/// What should be known beside the figures: a subject and a sentence each.
 pub fn notes(summary: &Summary<'_>) -> Vec<(&'static str, String)> {
     let conduct = &summary.run.conduct;
     let mut notes = Vec::new();
@@ -20,7 +21,7 @@ pub fn notes(summary: &Summary<'_>) -> Vec<(&'static str, String)> {
     notes
 }
 
-/// The harness's own share of the run.
+/// How much processor time the harness itself took.
 fn own_time(run: &Run) -> Option<String> {
     let share = |seconds: f64| {
         let share = seconds / run.duration_seconds;
@@ -29,14 +30,14 @@ fn own_time(run: &Run) -> Option<String> {
     let own = share(run.conduct.harness_cpu_seconds?)?;
     let work = run.conduct.host_work_cpu_seconds.and_then(share);
     let besides = work.map_or_else(String::new, |work| {
-        format!(", and {work} more as the host's end of network traffic")
+        format!(", and {work} more at the host's end of network connections")
     });
     Some(format!(
-        "the harness itself took {own} of one processor's time{besides}"
+        "measuring took {own} of one processor's time{besides}"
     ))
 }
 
-/// What was changed on the host, settings of the same kind together.
+/// The settings of the host that were changed, settings of the same kind together.
 fn tuned(settings: &[Setting]) -> Option<String> {
     let kind = |setting: &Setting| {
         let name = setting
@@ -59,20 +60,24 @@ fn tuned(settings: &[Setting]) -> Option<String> {
             format!("{name}{times} from {from} to {to}")
         })
         .collect();
-    (!phrases.is_empty()).then(|| format!("for the run alone: {}", phrases.join(", ")))
+    (!phrases.is_empty())
+        .then(|| format!("changed for the run and put back: {}", phrases.join(", ")))
 }
 
 fn stopped(summary: &Summary<'_>, stop: Stop) -> String {
     let asked = stop.precision.map(|precision| {
         let precision = units::part(precision);
-        format!("every leading figure to ±{precision}")
+        format!("every leading figure within ±{precision}")
     });
     let limit = stop
         .max_seconds
         .map(|seconds| units::value(Unit::Nanoseconds, seconds * 1e9));
     let reached = match stop.reason {
-        StopReason::Precision => "all are as precise as asked".to_owned(),
-        StopReason::Time => format!("the time, {}, was up", limit.unwrap_or_default()),
+        StopReason::Precision => "every leading figure is as precise".to_owned(),
+        StopReason::Time => format!(
+            "the time limit of {} was reached",
+            limit.unwrap_or_default()
+        ),
         StopReason::Rounds => "all rounds were done".to_owned(),
     };
     let least = least_precise(summary).map(|(name, width)| match width {
@@ -113,7 +118,7 @@ fn noisy(noise: &Noise) -> String {
         .interval
         .map(|interval| format!(" ({})", units::ratio_interval(interval)));
     format!(
-        "the bare process beside itself: {}{} in {} pairs of starts before the first sample",
+        "the bare process compared with itself: {}{} in {} pairs of starts before the first sample",
         units::ratio(noise.ratio),
         interval.unwrap_or_default(),
         noise.pairs
@@ -126,7 +131,7 @@ fn costs(instrument: &Instrument) -> Option<String> {
         Some(units::value(Unit::Nanoseconds, median))
     };
     Some(format!(
-        "waking the harness takes {} and is in every time, a mark takes {}",
+        "waking the harness takes {}, which every time includes; writing a mark takes {}",
         time(&instrument.wake_ups)?,
         time(&instrument.marks)?
     ))
@@ -161,15 +166,15 @@ mod tests {
         let notes = notes(&Summary::of(&run));
         assert_eq!(
             notes[0].1,
-            "asked for: every leading figure to ±2 %; the time, 60.0 s, was up; least precise: microvm-bare, memory overhead, ±10 %"
+            "asked for: every leading figure within ±2 %; the time limit of 60.0 s was reached; least precise: microvm-bare, memory overhead, ±10 %"
         );
         assert_eq!(
             notes[1].1,
-            "the bare process beside itself: 1.02× (1.02 to 1.02×) in 20 pairs of starts before the first sample"
+            "the bare process compared with itself: 1.02× (1.02 to 1.02×) in 20 pairs of starts before the first sample"
         );
         assert_eq!(
             notes[2].1,
-            "waking the harness takes 13.0 µs and is in every time, a mark takes 1.00 µs"
+            "waking the harness takes 13.0 µs, which every time includes; writing a mark takes 1.00 µs"
         );
     }
 

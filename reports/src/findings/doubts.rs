@@ -1,7 +1,8 @@
-//! Guards: what a run's own figures say against it.
+//! Doubts: what a run's own figures say against the run.
 //!
-//! Each is worked out from the samples, not noted while measuring, so that older files are judged too. Nothing is taken
-//! out of a figure for it: a doubt is told, and the reader decides.
+//! Each doubt is worked out from the samples and is not noted while measuring, so older files are
+//! judged too. No value is left out of a figure because of a doubt: the report tells the doubt, and
+//! the reader decides.
 
 mod impossible;
 mod in_words;
@@ -12,89 +13,91 @@ use crate::figures::summary::Summary;
 use crate::model::Unit;
 use crate::statistics::shape::TwoPeaks;
 
-/// Something that a run's figures should not be believed without.
+/// A reason to doubt the figures of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Doubt<'a> {
-    /// About the run as a whole.
+    /// A doubt about the run as a whole.
     Run(RunDoubt<'a>),
-    /// About one figure.
+    /// A doubt about one figure.
     Figure(FigureName<'a>, FigureDoubt<'a>),
 }
 
-/// What can be said against a run as a whole.
+/// A reason to doubt a run as a whole.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunDoubt<'a> {
     /// A delay was added to a target on purpose.
     Injected {
-        /// The target.
+        /// The name of the target.
         target: &'a str,
-        /// The experiment.
+        /// The name of the experiment.
         experiment: &'a str,
-        /// The delay in nanoseconds.
+        /// The delay of each start, in nanoseconds.
         delay: f64,
     },
-    /// The wall clock stepped while measuring.
+    /// The wall clock stepped during the run.
     ClockStep {
-        /// By how much, in nanoseconds.
+        /// The size of the step, in nanoseconds.
         step: f64,
     },
-    /// Figures that rise or fall over the run.
+    /// Some figures rise or fall over the run.
     Drift {
-        /// Number of figures that do.
+        /// The number of these figures.
         figures: usize,
-        /// The one that does most.
+        /// The figure that rises or falls most.
         most: FigureName<'a>,
-        /// Its rank correlation with time.
+        /// The rank correlation of that figure's samples with time.
         correlation: f64,
     },
-    /// Samples outside Tukey's fences.
+    /// Some samples lie outside Tukey's fences.
     Outliers {
-        /// All of them.
+        /// The number of samples outside the inner fences.
         all: usize,
-        /// Those outside the outer fences.
+        /// The number of samples outside the outer fences.
         far: usize,
-        /// Number of good samples of the run.
+        /// The number of good samples of the run.
         samples: usize,
     },
 }
 
-/// What can be said against a figure.
+/// A reason to doubt a figure.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FigureDoubt<'a> {
-    /// It is faster than a target that does a part of the same.
+    /// The target is faster than a target that does a part of the same work.
     BelowFloor {
-        /// The target that does less.
+        /// The name of the target that does less.
         floor: &'a str,
-        /// The figure over that of the floor.
+        /// The figure over the figure of that target.
         ratio: f64,
     },
-    /// Phases that end before they begin: they add up to more than the whole, or one is below zero.
+    /// Some phases end before they begin: the phases add up to more than the whole, or a phase is
+    /// below zero.
     NegativePhase {
-        /// Number of samples.
+        /// The number of samples with such phases.
         samples: usize,
     },
-    /// All samples of a time or rate are the same.
+    /// All samples of a time or of a rate are equal.
     AllEqual {
-        /// Number of samples.
+        /// The number of samples.
         samples: usize,
     },
-    /// Past the page cache, it is faster than the bare process on the same file.
+    /// An access past the page cache is faster than the same access of the bare process to the same
+    /// file.
     AboveDevice {
-        /// The figure over that of the bare process.
+        /// The figure over the bare process's figure.
         ratio: f64,
     },
-    /// Two peaks, so that the median is in one of them or in between.
+    /// The samples have two peaks, so that the median lies in one peak or between both.
     TwoPeaks {
-        /// The unit of the peaks.
+        /// The unit of the samples.
         unit: Unit,
-        /// The peaks.
+        /// Where the peaks are.
         peaks: TwoPeaks,
     },
 }
 
 impl Doubt<'_> {
-    /// Whether the doubt is about the host: its clock, or a drift of several figures. A single figure
-    /// that drifts is no sign of a change of the host.
+    /// Whether the doubt is about the host: its clock, or a drift of several figures. A single
+    /// figure that drifts tells nothing of the host.
     pub const fn is_of_host(&self) -> bool {
         match self {
             Self::Run(RunDoubt::ClockStep { .. }) => true,
@@ -103,7 +106,7 @@ impl Doubt<'_> {
         }
     }
 
-    /// Stable name of its kind, for programs.
+    /// The name of the kind of doubt, for programs.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Run(RunDoubt::Injected { .. }) => "injected",
@@ -119,7 +122,7 @@ impl Doubt<'_> {
     }
 }
 
-/// Everything that can be said against a run, the gravest first.
+/// Every doubt about a run, the gravest first.
 pub fn of<'a>(summary: &Summary<'a>) -> Vec<Doubt<'a>> {
     let mut doubts = impossible::doubts(summary);
     doubts.extend(shape::doubts(summary));

@@ -1,14 +1,14 @@
-//! What a run says, in sentences computed from its figures.
+//! The figures of a run in sentences.
 
-use crate::figures::prices::{self, Kind, PriceList};
+use crate::figures::prices::{self, PriceList, RowKind};
 use crate::figures::summary::{Cell, Column, Figure, Section, Summary};
 use crate::model::{Better, Metric, Run, Target, TargetKind, Unit};
 use crate::schema::{memory, startup};
 use crate::words::units;
-use crate::words::{Words, capital, together};
+use crate::words::{Words, capital, unbroken};
 
-/// One sentence per experiment that the baseline, which may have been `asked` for by name, and some other rung have
-/// figures for.
+/// The findings of a run, a sentence each. An experiment has a sentence if the baseline and another
+/// rung have figures. `asked` is the name of the baseline that was asked for.
 pub fn sentences(summary: &Summary<'_>, asked: Option<&str>, words: &Words) -> Vec<String> {
     let Some(baseline) = summary.baseline else {
         let wanted = asked.unwrap_or(words.text("finding.bare-process"));
@@ -30,12 +30,12 @@ pub fn sentences(summary: &Summary<'_>, asked: Option<&str>, words: &Words) -> V
     sentences
 }
 
-/// The prices that stand out of a price list: the highest of those that can't be nothing.
+/// The highest prices of each price list, as far as their intervals are above zero.
 fn dearest(run: &Run, section: &Section<'_>, words: &Words) -> Vec<String> {
     const MOST: usize = 3;
     let of_list = |list: PriceList<'_>| {
         let unit = list.metrics.first()?.unit;
-        let prices = list.rows.iter().filter(|row| row.kind == Kind::Price);
+        let prices = list.rows.iter().filter(|row| row.kind == RowKind::Price);
         let sure = prices.filter_map(|row| {
             let cost = row.costs.first().copied().flatten()?;
             (cost.interval?.low > 0.0).then_some((row.name, cost.value))
@@ -43,7 +43,7 @@ fn dearest(run: &Run, section: &Section<'_>, words: &Words) -> Vec<String> {
         let mut sure: Vec<_> = sure.collect();
         sure.sort_by(|left, right| right.1.total_cmp(&left.1));
         sure.truncate(MOST);
-        let phrase = |(name, value): &(&str, f64)| format!("{name} ({})", together(unit, *value));
+        let phrase = |(name, value): &(&str, f64)| format!("{name} ({})", unbroken(unit, *value));
         let phrases: Vec<String> = sure.iter().map(phrase).collect();
         let target = &list.target.name;
         (!phrases.is_empty()).then(|| {
@@ -57,7 +57,7 @@ fn dearest(run: &Run, section: &Section<'_>, words: &Words) -> Vec<String> {
     lists.filter_map(of_list).collect()
 }
 
-/// How much longer a start takes in the largest crowd than in the smallest, on the ladder.
+/// How much longer a start takes if most instances start at once than if fewest do, for each rung.
 fn crowd(section: &Section<'_>, words: &Words) -> Option<String> {
     let crowds = section.columns.iter().filter(|column| {
         column.metric.at_once.is_some() && column.metric.unit == Unit::Nanoseconds
@@ -68,7 +68,7 @@ fn crowd(section: &Section<'_>, words: &Words) -> Option<String> {
         let name = &large.target.name;
         let (small, large) = (smallest.figure_of(name)?, large.figure()?);
         let ratio = units::ratio(large.series.ratio(&small.series)?);
-        let value = together(largest.metric.unit, large.median);
+        let value = unbroken(largest.metric.unit, large.median);
         Some(words.say(
             "finding.in-with-ratio",
             &[("value", &value), ("target", name), ("ratio", &ratio)],
@@ -93,7 +93,8 @@ fn crowd(section: &Section<'_>, words: &Words) -> Option<String> {
     })
 }
 
-/// The start of an ordinary program, which must not stay behind that of the least one: it's what users will see.
+/// The start of an ordinary program. It stands beside the start of the least program, since
+/// ordinary programs are what users start.
 fn ordinary<'s, 'a>(section: &'s Section<'a>) -> Option<&'s Column<'a>> {
     section
         .columns
@@ -108,7 +109,7 @@ fn sentence(
     words: &Words,
 ) -> Option<String> {
     let base = column.figure_of(&baseline.name)?;
-    // A cost is added to the baseline's; what is counted stands beside its count.
+    // A cost is added to the baseline's cost; a count stands beside the baseline's count.
     let floor = baseline.kind == TargetKind::Rung(0) && column.metric.unit != Unit::Count;
     let rungs = column
         .cells
@@ -132,7 +133,7 @@ fn sentence(
     }
     let (name, base) = (
         section.experiment.name.as_str(),
-        together(column.metric.unit, base.median),
+        unbroken(column.metric.unit, base.median),
     );
     let text = match (name, column.metric.better) {
         (_, Better::Lower) if !floor => "finding.beside",
@@ -154,7 +155,8 @@ fn sentence(
     Some(words.say(text, &values))
 }
 
-/// How a target stands to the baseline in one metric: what it adds to a `floor`, what it has beside anything else.
+/// How a target compares with the baseline in one metric: what the target adds if the baseline is a
+/// `floor`, else the target's own figure.
 fn phrase(
     target: &str,
     metric: &Metric,
@@ -177,7 +179,7 @@ fn phrase(
             &[("ratio", &ratio), ("target", &target)],
         ),
         (_, false, ratio) => {
-            let value = together(metric.unit, added);
+            let value = unbroken(metric.unit, added);
             let values: [(&str, &dyn std::fmt::Display); 3] = [
                 ("value", &value),
                 ("target", &target),
@@ -243,12 +245,12 @@ mod tests {
     fn without_a_baseline_it_says_so() {
         let mut run = fixture::run();
         run.samples.retain(|sample| sample.target != "process");
-        let expected = "This run has no figures that could be held against process.";
+        let expected = "This run has no figures to compare with process.";
         assert_eq!(sentences(&Summary::of(&run), None), [expected]);
         run.targets.remove(0);
         assert_eq!(
             sentences(&Summary::of(&run), None),
-            ["This run has no bare process to hold the others against."]
+            ["This run has no bare process to compare the others with."]
         );
     }
 
@@ -266,6 +268,6 @@ mod tests {
         let rest = "610\u{a0}µs in process (0.25×) and 2.20\u{a0}ms in microvm-bare (0.89×).";
         assert!(told[0].ends_with(rest), "{told:?}");
         let none = sentences(&Summary::against(&run, Some("vm")), Some("vm"));
-        assert_eq!(none, ["This run has no vm to hold the others against."]);
+        assert_eq!(none, ["This run has no vm to compare the others with."]);
     }
 }

@@ -1,4 +1,4 @@
-//! What the figures of a run say: about common claims, against the run itself, and about its host.
+//! What the figures of a run say: to common claims, against the run itself, and about its host.
 
 pub mod claims;
 pub mod conduct;

@@ -1,4 +1,5 @@
-//! Whether the host was quiet while a run measured: what its noise floor, its drift, its clocks and its load say together.
+//! Whether the host was quiet during a run, by the noise floor, the drift of figures, the clocks
+//! and the load together.
 
 use crate::figures::noise::Noise;
 use crate::figures::summary::{MINIMUM_EFFECT, Summary};
@@ -6,35 +7,36 @@ use crate::findings::doubts::{Doubt, RunDoubt};
 use crate::model::Unit;
 use crate::words::{Words, units};
 
-/// Key of the fact that says how busy the host was before the run.
+/// The key of the fact that says how busy the host was before the run.
 const LOAD: &str = "load";
 
-/// How quiet the host was.
+/// Whether the host was quiet.
 #[derive(Debug, PartialEq)]
 pub enum Quiet<'a> {
-    /// The bare process differs from itself by no more than what is called a difference, and nothing else speaks against it.
+    /// The host was quiet: the bare process differs from itself by less than what is called a
+    /// difference, and nothing disturbed the run.
     Yes(Noise),
-    /// Something disturbed the run.
+    /// The host was not quiet, for these reasons.
     No(Vec<Disturbance<'a>>),
-    /// The run did not measure its noise floor.
+    /// Nobody knows: the run did not measure its noise floor.
     Unknown,
 }
 
-/// What speaks against a quiet host.
+/// A reason to say that the host was not quiet.
 #[derive(Debug, PartialEq)]
 pub enum Disturbance<'a> {
     /// The bare process differs from itself.
     Noise(Noise),
-    /// So many figures, two or more, rise or fall over the run.
+    /// This number of figures, two or more, rise or fall over the run.
     Drift(usize),
-    /// The wall clock stepped by so many nanoseconds.
+    /// The wall clock stepped by this time, in nanoseconds.
     Clock(f64),
-    /// The host's load before the run.
+    /// The host had this load before the run.
     Load(&'a str),
 }
 
 impl<'a> Quiet<'a> {
-    /// Judges a run by its conduct, its host, and the `doubts` about it.
+    /// Judges a run by its noise floor, its host, and the `doubts` about it.
     pub fn of(summary: &Summary<'a>, doubts: &[Doubt<'_>]) -> Self {
         let noise = Noise::of(summary.run);
         let mut disturbances = Vec::new();
@@ -61,7 +63,7 @@ impl<'a> Quiet<'a> {
         }
     }
 
-    /// The answer in a few words, and what it is based on.
+    /// The answer in a few words, and the reasons for it.
     pub fn tell(&self, words: &Words) -> (String, String) {
         let noise = |ratio: f64| units::ratio(ratio);
         match self {

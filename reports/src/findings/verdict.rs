@@ -1,22 +1,19 @@
 //! The verdict on a run: what isolation costs on its host, in one sentence.
 
-use crate::figures::summary::{Column, Summary};
+use crate::figures::summary::{Column, Section, Summary};
 use crate::model::{Target, TargetKind};
 use crate::schema::{memory, startup};
 use crate::words::{Words, signed};
 
-/// What isolation costs on each rung, in one sentence; nothing unless the bare process is what all is held against.
+/// What isolation costs on each rung, in one sentence; nothing unless the baseline is the bare
+/// process.
 pub fn sentence(summary: &Summary<'_>, words: &Words) -> Option<String> {
     let baseline = summary.baseline?;
     if baseline.kind != TargetKind::Rung(0) {
         return None;
     }
-    let columns = [startup::NAME, memory::NAME].map(|name| {
-        let mut sections = summary.sections.iter();
-        sections
-            .find(|section| section.experiment.name == name)?
-            .leading()
-    });
+    let columns =
+        [startup::NAME, memory::NAME].map(|name| summary.section(name).and_then(Section::leading));
     let cost = |(index, target): (usize, &Target)| {
         let is_rung = matches!(target.kind, TargetKind::Rung(_));
         let is_other = is_rung && target.name != baseline.name;
@@ -37,7 +34,8 @@ pub fn sentence(summary: &Summary<'_>, words: &Words) -> Option<String> {
     })
 }
 
-/// What a target costs beyond the baseline: time to start, and memory, each if both have it.
+/// What a target costs beyond the baseline: time to start and memory, each if both targets have the
+/// figure.
 fn cost(
     columns: &[Option<&Column<'_>>],
     target: usize,
@@ -68,7 +66,7 @@ fn cost(
     }
 }
 
-/// Where a program is, in words that need no glossary.
+/// Where the program runs, in words that need no glossary.
 fn place(target: &Target, words: &Words) -> String {
     let known = format!("place.{}", target.name);
     let place = words.find(&known).map(str::to_owned);

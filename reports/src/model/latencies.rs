@@ -1,28 +1,29 @@
-//! How long the single operations of one sample took, as a few percentiles: enough for a curve, and bounded whatever a
-//! workload says.
+//! How long the single operations of one sample took, as a few percentiles: enough for a curve, and
+//! of a bounded size whatever the workload says.
 
 use serde::{Deserialize, Serialize};
 
-/// The percentiles that are kept, ascending; the last is the longest of all.
+/// The percentiles that are kept, ascending; the last is the longest operation.
 pub const PERCENTILES: [f64; 12] = [
     1.0, 5.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 100.0,
 ];
 
-/// Longest latency that can be, in nanoseconds: a hundred days, the most of any time in a results file.
+/// The longest latency that a file may have, in nanoseconds: a hundred days, as for every time in a
+/// results file.
 const LONGEST: u64 = 100 * 86_400 * 1_000_000_000;
 
 /// The latencies of one sample's operations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Latencies {
-    /// How many operations were timed singly.
+    /// The number of operations that were timed singly.
     pub count: u64,
-    /// Nanoseconds at each of [`PERCENTILES`].
+    /// The latency at each of [`PERCENTILES`], in nanoseconds.
     pub nanos: Vec<u64>,
 }
 
 impl Latencies {
-    /// Whether it is what it should be: a value for each percentile, none below the one before it.
+    /// Whether there is a value for each percentile, and no value is below the one before it.
     pub fn is_sound(&self) -> bool {
         self.count > 0
             && self.nanos.len() == PERCENTILES.len()
@@ -30,12 +31,12 @@ impl Latencies {
             && self.nanos.last().is_some_and(|last| *last <= LONGEST)
     }
 
-    /// Nanoseconds at the percentile of that place in [`PERCENTILES`]; none if too few operations were timed for it to
-    /// be another than the longest.
+    /// The latency in nanoseconds at the percentile of that place in [`PERCENTILES`]; nothing if so
+    /// few operations were timed that this percentile is the longest operation.
     pub fn at(&self, place: usize) -> Option<u64> {
         let percent = *PERCENTILES.get(place)?;
         let above = (100.0 - percent) / 100.0 * self.count as f64;
-        // A little less than one operation, for the rounding of the percentage.
+        // A little less than one operation, since the percentage is rounded.
         let is_told = above >= 0.999 || place + 1 == PERCENTILES.len();
         self.nanos.get(place).copied().filter(|_| is_told)
     }

@@ -2,17 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One figure of an experiment.
+/// One metric of an experiment: a figure that is taken of every target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metric {
-    /// Stable name within its experiment, such as `ready`.
+    /// The metric's name within its experiment, such as `ready`; it never changes.
     pub name: String,
-    /// What it is, for people.
+    /// The metric's name for people.
     pub title: String,
-    /// Unit of its samples.
+    /// The unit of the metric's samples.
     pub unit: Unit,
-    /// Which way is better.
+    /// Which way the metric is better.
     pub better: Better,
     /// What kind of figure the metric is.
     #[serde(default)]
@@ -20,13 +20,15 @@ pub struct Metric {
     /// Whether the metric's samples may be below zero.
     #[serde(default)]
     pub sign: Sign,
-    /// Instances that are started at once for each of its samples, or that stay beside each other, where that is what it is
-    /// about.
+    /// The number of instances that each sample is about: so many start at once, or stay beside
+    /// each other. Absent if the metric isn't about a number of instances.
     pub at_once: Option<u32>,
-    /// Milliseconds for which the host was left idle before each start, where it is of starts.
+    /// For how many milliseconds the host was left idle before each start; absent if the metric
+    /// isn't of starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_gap_ms: Option<u64>,
-    /// Its parts in order, each with the sentence that explains it; empty if it isn't cut into parts.
+    /// The parts of the metric in order, each with the sentence that explains it; empty if the
+    /// metric has no parts.
     pub parts: Vec<Part>,
 }
 
@@ -34,12 +36,12 @@ pub struct Metric {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
-    /// Stable name.
+    /// The part's name within its metric; it never changes.
     pub name: String,
-    /// What happens in it.
+    /// What happens in the part, or what the part consists of.
     pub explanation: String,
-    /// On a price list: the part without what is priced. Its samples are of other instances than this part's, and the price
-    /// is the difference.
+    /// On a price list, the part that lacks what this part is the price of. The samples of the two
+    /// parts are of different instances, and the price is the difference of their medians.
     pub base: Option<String>,
 }
 
@@ -47,20 +49,20 @@ pub struct Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
-    /// Time in nanoseconds.
+    /// A time, in nanoseconds.
     Nanoseconds,
-    /// Memory in bytes.
+    /// A size, in bytes.
     Bytes,
-    /// Throughput in bytes a second.
+    /// A throughput, in bytes a second.
     BytesPerSecond,
-    /// Rate in operations a second.
+    /// A rate, in operations a second.
     OperationsPerSecond,
-    /// How many of something; the metric says of what.
+    /// A number of something; the metric's title says of what.
     Count,
 }
 
 impl Unit {
-    /// The symbol used in CSV files.
+    /// The symbol of the unit in CSV files.
     pub const fn symbol(self) -> &'static str {
         match self {
             Self::Nanoseconds => "ns",

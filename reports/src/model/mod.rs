@@ -1,6 +1,7 @@
 //! The results of one run: what `results.json` holds.
 //!
-//! Nothing in here knows how a number was made. Every sample is kept; statistics are derived from them.
+//! Nothing here knows how a number was made. Every sample is kept; statistics are derived from the
+//! samples.
 
 mod conduct;
 mod latencies;
@@ -16,64 +17,65 @@ pub use latencies::{Latencies, PERCENTILES};
 pub use metric::{Better, Metric, MetricFamily, Part, Sign, Unit};
 pub use target::{Target, TargetFamily, TargetKind, Unavailable};
 
-/// The version of the results schema that this build writes, and the only one that it reads.
+/// The version of the results schema that this isobench writes, and the only version that it reads.
 pub const SCHEMA_VERSION: u32 = 2;
 
-/// The name of the part that stands for a whole.
+/// The name of the part of a sample that stands for the whole.
 pub const TOTAL: &str = "total";
 
 /// One execution of the suite on one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// Always [`SCHEMA_VERSION`] in a file that this build can read.
+    /// The version of the schema: always [`SCHEMA_VERSION`] in a file that can be read.
     pub schema: u32,
-    /// What made the file: always `isobench`.
+    /// The program that wrote the file: always `isobench`.
     pub tool: String,
-    /// Version of isobench.
+    /// The version of isobench.
     pub version: String,
-    /// Start of the run, RFC 3339, UTC.
+    /// The start of the run in RFC 3339, UTC.
     pub started: String,
-    /// Wall time of the run in seconds.
+    /// The wall time of the run in seconds.
     pub duration_seconds: f64,
-    /// True when the run was interrupted and holds only the samples up to then.
+    /// Whether the run was interrupted, so that the file has only the samples up to then.
     pub partial: bool,
-    /// Name of the profile: `quick`, `standard` or `thorough`.
+    /// The name of the profile: `quick`, `standard` or `thorough`.
     pub profile: String,
-    /// Seed of the shuffled order of targets in each round.
+    /// The seed of the order of targets, which is shuffled in each round.
     pub seed: u64,
-    /// The host that the numbers belong to.
+    /// The host that was measured.
     pub host: Host,
-    /// Every target that was asked for, in ladder order, those that can't run included.
+    /// Every target that was asked for, in the order of the ladder, with those that can't run.
     pub targets: Vec<Target>,
     /// Every experiment that was asked for, in order.
     pub experiments: Vec<Experiment>,
-    /// How it was conducted.
+    /// How the run was conducted.
     #[serde(default)]
     pub conduct: Conduct,
-    /// Doubts about the data or the host, in plain words.
+    /// Doubts about the samples or the host, in plain words.
     pub warnings: Vec<String>,
-    /// Every raw sample, in the order taken.
+    /// Every sample, in the order in which the samples were taken.
     pub samples: Vec<Sample>,
 }
 
-/// Key of the fact that a host has if its processor is emulated.
+/// The key of the fact that a host with an emulated processor has.
 pub const EMULATION: &str = "emulation";
-/// What is said of the figures of such a host.
+/// What is said of the figures of a host with an emulated processor.
 pub const EMULATED: &str = "emulated CPU: shapes, not absolute times";
 
-/// The host of a run: facts in a fixed order, made for reading and for comparing hosts.
+/// The host of a run: facts in a fixed order, for reading and for comparing hosts.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Host {
-    /// One line: CPU, cores, memory, kernel, KVM kind.
+    /// The host in one line: CPU, cores, memory, kernel, kind of KVM.
     pub summary: String,
-    /// Each fact found on the host.
+    /// Each fact that was found out about the host.
     pub facts: Vec<Fact>,
 }
 
 impl Host {
-    /// Whether its processor is a program: such a run is stamped with [`EMULATED`] wherever its figures are shown.
+    /// Whether the processor is a program. The figures of such a run are shown with the words
+    /// [`EMULATED`].
     pub fn is_emulated(&self) -> bool {
         self.facts.iter().any(|fact| fact.key == EMULATION)
     }
@@ -83,33 +85,34 @@ impl Host {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fact {
-    /// Stable key, such as `cpu-model` or `kvm-kind`.
+    /// The fact's key, such as `cpu-model` or `kvm-kind`; it never changes.
     pub key: String,
-    /// What it's called, for people.
+    /// The fact's name for people.
     pub label: String,
-    /// What was found.
+    /// The value that was found.
     pub value: String,
-    /// Set where the value harms the measurement: why.
+    /// Why the value harms measurements, if so.
     pub concern: Option<String>,
 }
 
 impl Fact {
-    /// What to know before the figures are believed, if there is something.
+    /// A sentence of warning, if the value harms measurements.
     pub fn warning(&self) -> Option<String> {
         let concern = self.concern.as_ref()?;
         Some(format!("{}: {}: {concern}", self.label, self.value))
     }
 }
 
-/// One thing that was measured on every target.
+/// Something that is measured on every target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
-    /// Stable name, such as `startup`; [`crate::schema`] has those of isobench.
+    /// The experiment's name, such as `startup`; [`crate::schema`] has the names that isobench
+    /// uses.
     pub name: String,
-    /// How it is measured, in plain words: from where to where, what's in and what's out.
+    /// How the experiment measures, in plain words: from where to where, and what is left out.
     pub method: String,
-    /// Its metrics, in order.
+    /// The experiment's metrics, in order.
     pub metrics: Vec<Metric>,
 }
 
@@ -123,36 +126,36 @@ pub struct Sample {
     pub experiment: String,
     /// Name of the metric.
     pub metric: String,
-    /// [`TOTAL`] for a whole; else the name of the phase or component.
+    /// [`TOTAL`] for a whole, else the name of a part.
     pub part: String,
-    /// Unit of `value`.
+    /// The unit of `value`.
     pub unit: Unit,
-    /// Round in which it was taken, from 0.
+    /// The round in which the sample was taken, from 0.
     pub round: u32,
-    /// Place in the run's order, from 0; all parts of one start share it.
+    /// The sample's place in the run's order, from 0; all parts of one start share a place.
     pub sequence: u64,
-    /// The value; absent if there is none.
+    /// The measured value, if there is one.
     pub value: Option<f64>,
-    /// What the value is worth.
+    /// Whether the value counts.
     pub status: Status,
-    /// Why there is no value, or why it doesn't count.
+    /// Why there is no value, or why the value doesn't count.
     pub reason: Option<String>,
-    /// How long each of its operations took, where the workload has told.
+    /// How long each operation took, if the workload told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latencies: Option<Latencies>,
 }
 
-/// What a sample is worth.
+/// Whether a sample counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// A good sample.
+    /// The sample counts.
     Ok,
-    /// Taken to warm up; kept, and left out of every figure.
+    /// The sample was taken to warm up: it is kept, and left out of every figure.
     Warmup,
-    /// The instance failed; `reason` says how.
+    /// The instance failed; the sample's `reason` says how.
     Failed,
-    /// The target can't run on this host; `reason` says why.
+    /// The target can't run on this host; the sample's `reason` says why.
     Unavailable,
 }
 

@@ -6,33 +6,35 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
-    /// Stable name, such as `process` or `microvm-bare`.
+    /// The target's name, such as `process` or `microvm-bare`; it never changes.
     pub name: String,
-    /// One sentence: what this target adds.
+    /// One sentence: what the target adds to a bare process.
     pub description: String,
-    /// Where it stands.
+    /// The target's place on the ladder.
     pub kind: TargetKind,
     /// What kind of isolation the target is.
     #[serde(default)]
     pub family: TargetFamily,
-    /// Version of the runtime behind it.
+    /// The version of the runtime behind the target.
     pub version: Option<String>,
-    /// What a peer does otherwise than isobench's container, a sentence each; empty for isobench's own targets.
+    /// What a peer does otherwise than isobench's container, a sentence each; empty for isobench's
+    /// own targets.
     pub differences: Vec<String>,
-    /// Name of the target that does a part of what this one does, so that this one can't be faster.
+    /// The name of a target that does a part of what this target does. So this target can't be
+    /// faster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<String>,
-    /// Set if this host can't run it.
+    /// Why the host can't run the target, if so.
     pub unavailable: Option<Unavailable>,
 }
 
-/// Where a target stands on the ladder.
+/// A target's place on the ladder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetKind {
     /// A rung of isobench's own ladder; 0 is the bare process.
     Rung(u8),
-    /// The least work that a mechanism needs: what a rung is held against.
+    /// The least work that a mechanism needs. A rung is compared with its floor.
     Floor,
     /// A runtime that people use.
     Peer,
@@ -42,11 +44,11 @@ pub enum TargetKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unavailable {
-    /// What is missing on this host.
+    /// What is missing on the host.
     pub reason: String,
-    /// What would bring it.
+    /// What would let the target run.
     pub fix: String,
-    /// The one command that brings it, if there is one.
+    /// The one command that would let the target run, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,
 }
@@ -65,7 +67,7 @@ pub enum TargetFamily {
     MicroVm,
     /// A virtual machine like a PC, with firmware, a kernel and an init.
     TraditionalVm,
-    /// A single mechanism, such as a floor of the ladder, or what the results file doesn't say.
+    /// A single mechanism, such as a floor; also what a results file doesn't say.
     #[default]
     #[serde(other)]
     Other,

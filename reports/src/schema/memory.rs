@@ -10,7 +10,8 @@ pub const NAME: &str = "memory";
 pub const CHARGE: MetricSchema =
     MetricSchema::bytes("charge", "Memory charged to one idle instance", Memory);
 
-/// The proportional set size of the instance's processes, without the bytes that the program touches.
+/// The proportional set size of the instance's processes, without the bytes that the program
+/// touches.
 pub const PSS: MetricSchema =
     MetricSchema::bytes("pss", "Proportional set size of one idle instance", Memory);
 

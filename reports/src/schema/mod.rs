@@ -1,8 +1,9 @@
-//! The names of all that isobench measures: each experiment, and each of its metrics with its title and unit.
+//! The names of everything that isobench measures: each experiment, and each of its metrics with
+//! title and unit.
 //!
 //! Each experiment has a file here. The harness writes the metrics of a results file from these
 //! declarations, and the report looks for a figure by the same constants, so a name is written
-//! once. A results file may have other metrics; the report shows them like any other.
+//! once. A results file may have other metrics too; the report shows them like any other.
 
 pub mod cpu;
 pub mod density;
@@ -103,7 +104,7 @@ impl MetricSchema {
         }
     }
 
-    /// The metric of a results file that this declares, without parts.
+    /// The metric of a results file that this schema declares, without parts.
     pub fn to_metric(self) -> Metric {
         Metric {
             name: self.name.to_owned(),

@@ -1,25 +1,31 @@
-//! The interval of a median whose values are not independent, because the host was slower for a while.
+//! The interval of a median whose values are not independent, because the host was slower for a
+//! while.
 //!
-//! Rounds that follow one another share the host's mood, and an interval that takes them for independent promises too much:
-//! where moods differ as much as rounds do, it holds the truth 50 times in 100, and this one 97 times (`coverage.rs`). The
-//! rounds are cut into consecutive batches, long enough to be strangers to each other (the batch means of simulation: Law,
-//! *Simulation Modeling and Analysis*, section 9.5.3). How the share of values below the median varies from batch to batch says
-//! how sure that share is, and the order statistics at the ends of its interval are the ends of the median's (Woodruff,
-//! *Confidence Intervals for Medians and Other Position Measures*, JASA 47, 1952).
+//! Rounds that follow one another find the host in the same state. An interval that takes such
+//! rounds for independent is too narrow: if the states of the host differ as much as single rounds
+//! do, such an interval holds the truth 50 times in 100, and the interval of this module 97 times
+//! (`coverage.rs`).
+//!
+//! The rounds are cut into consecutive batches, each so long that a batch tells next to nothing of
+//! the following batch (the batch means of simulation: Law, *Simulation Modeling and Analysis*,
+//! section 9.5.3). The share of values below the median varies from batch to batch, and this
+//! variation gives an interval of the share. The order statistics at the ends of that interval are
+//! the ends of the median's interval (Woodruff, *Confidence Intervals for Medians and Other
+//! Position Measures*, JASA 47, 1952).
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 use statrs::statistics::Statistics as _;
 
 use super::{Interval, median as middle};
 
-/// Batches that the rounds are cut into: as many as a run has turns.
+/// The number of batches: as many as an experiment has turns in a run.
 const BATCHES: usize = 8;
 
-/// Fewest rounds of a batch.
+/// The fewest rounds of a batch.
 const LEAST: usize = 3;
 
-/// The interval of the median of values that come in `rounds`, in the order in which they were taken; nothing if these are
-/// too few for batches.
+/// The interval of the median of the values in `rounds`, which stand in the order in which they
+/// were taken. Nothing if there are too few rounds for batches.
 pub fn median(rounds: &[&[f64]]) -> Option<Interval> {
     if rounds.len() < BATCHES * LEAST {
         return None;
@@ -36,7 +42,7 @@ pub fn median(rounds: &[&[f64]]) -> Option<Interval> {
     Some(Interval::between(&values, ranks.count().saturating_sub(1)))
 }
 
-/// The part of the values that lies below `middle`; those that equal it count half.
+/// The part of the values below `middle`; a value that equals `middle` counts half.
 fn share_below(middle: f64, rounds: &[&[f64]]) -> f64 {
     let values = || rounds.iter().copied().flatten();
     let below = values().filter(|value| **value < middle).count();
@@ -44,7 +50,7 @@ fn share_below(middle: f64, rounds: &[&[f64]]) -> f64 {
     (below as f64 + equal as f64 / 2.0) / values().count() as f64
 }
 
-/// Half of the width of the 95 % interval of the mean of `shares`, by Student's t.
+/// Half the width of the 95 % interval of the mean of `shares`, by Student's t.
 fn margin(shares: &[f64]) -> Option<f64> {
     let count = shares.len() as f64;
     let student = StudentsT::new(0.0, 1.0, count - 1.0).ok()?;

@@ -1,11 +1,12 @@
-//! The percentile bootstrap over rounds: draw as many rounds as there are, with replacement, many times over, and keep
-//! the middle 95 % of what comes out.
+//! The percentile bootstrap over rounds: draw as many rounds as there are, with replacement, many
+//! times, and keep the middle 95 % of the results.
 //!
-//! What is drawn is a whole *round*. Targets of one round ran within moments of each other, so drift of the host hits
-//! both sides of a ratio alike, and drawing rounds keeps that pairing. The generator has a fixed seed: the same
-//! results file gives the same report. The bias-corrected variant (`BCa`) is left alone on purpose: its acceleration term
-//! is a jackknife, which is inconsistent for the median (Efron and Tibshirani, *An Introduction to the Bootstrap*,
-//! sections 10.6 and 11.7).
+//! A draw takes whole *rounds*. The targets of a round ran within moments of each other, so a drift
+//! of the host affects both sides of a ratio alike, and drawing rounds keeps the two sides
+//! together. The generator has a fixed seed, so the same results file gives the same report. The
+//! bias-corrected variant (`BCa`) is not used: its acceleration term is a jackknife, which is
+//! inconsistent for the median (Efron and Tibshirani, *An Introduction to the Bootstrap*, sections
+//! 10.6 and 11.7).
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -13,10 +14,11 @@ use rand::{RngExt as _, SeedableRng as _};
 use super::Interval;
 use super::resample::Rounds;
 
-/// Draws behind every interval; its ends then move by a small part of its width from seed to seed.
+/// The draws behind every interval. With so many, another seed moves the ends by a small part of
+/// the interval's width.
 pub const RESAMPLES: usize = 2000;
 
-/// Seed of every draw.
+/// The seed of every draw.
 pub const SEED: u64 = 0x69_73_6f_62_65_6e_63_68;
 
 /// The interval of the median of values that come in rounds.
@@ -69,14 +71,15 @@ pub fn quotient(value: f64, baseline: f64) -> Option<f64> {
     (value > 0.0 && baseline > 0.0).then(|| value / baseline)
 }
 
-/// The median of as many rounds as there are, drawn with replacement; `chosen` is room for them.
+/// The median of as many rounds as there are, drawn with replacement; `chosen` is reused memory for
+/// the places of the drawn rounds.
 fn draw(rng: &mut ChaCha8Rng, rounds: &mut Rounds, chosen: &mut Vec<usize>) -> Option<f64> {
     choose(rng, rounds.len(), chosen);
     rounds.draw(chosen);
     rounds.take_median()
 }
 
-/// Puts `count` places below `count` into `chosen`, each as likely as any other.
+/// Puts `count` places below `count` into `chosen`, each place as likely as any other.
 pub fn choose(rng: &mut ChaCha8Rng, count: usize, chosen: &mut Vec<usize>) {
     chosen.clear();
     chosen.extend((0..count).map(|_| rng.random_range(0..count)));

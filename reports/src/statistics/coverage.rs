@@ -1,16 +1,18 @@
-//! What the methods reach, by simulation on the shapes that start-ups have: skewed, and with two peaks.
+//! How often the intervals hold the truth, by simulation on the shapes that start-up times have:
+//! skewed, and with two peaks.
 //!
-//! Measured with 1000 trials a cell, in per cent that held the truth: the interval of a median by order statistics 94 to
-//! 99.5 for 5 to 200 samples, and with batches up to 99 from 24 samples on; by the percentile bootstrap, which it replaced,
-//! 92.3 for 8 and 92.5 for 15. That of a ratio of medians, by the paired bootstrap, 93.9 to 97.2 from 6 rounds on, 92.3 for
-//! 5. The tests repeat a part.
+//! The figures are per cent of 1000 trials. The interval of a median by order statistics: 94 to
+//! 99.5 for 5 to 200 samples, and with batches up to 99 from 24 samples on. The percentile
+//! bootstrap of a median, which was used before: 92.3 for 8 samples and 92.5 for 15. The interval
+//! of a ratio of medians by the paired bootstrap: 93.9 to 97.2 from 6 rounds on, and 92.3 for 5.
+//! The tests here repeat a part of this.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::{Interval, Series};
 
-/// Roughly normal, of variance 1.
+/// A value that is roughly normal, with variance 1.
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let sum: f64 = (0..12).map(|_| rng.random_range(0.0..1.0)).sum();
     sum - 6.0
@@ -29,7 +31,8 @@ const SKEWED: Shape = Shape {
     median: 1.0,
 };
 
-/// Seven of ten around 1, the others around 3: the median is where 5/7 of the first peak are below, 0.566 σ above it.
+/// Seven of ten values around 1, the others around 3. Of the first peak 5/7 lie below the median,
+/// which is 0.566 σ above that peak's middle.
 const TWO_PEAKS: Shape = Shape {
     draw: |rng| {
         let centre = if rng.random_range(0..10) < 7 {
@@ -82,13 +85,14 @@ fn intervals_of_medians_hold_the_truth_on_a_host_with_moods() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let trials = 500;
     let holds = (0..trials).filter(|_| {
-        // Eight turns of 25 rounds, in which all is slower or faster by as much as one round differs from the next.
+        // Eight turns of 25 rounds. In each turn all rounds are slower or faster by as much as one
+        // round differs from the next.
         let moods: Vec<f64> = (0..8).map(|_| normal(&mut rng)).collect();
         let values = (0..200).map(|round| (round, moods[round as usize / 25] + normal(&mut rng)));
         let interval = Series::new(values).median_interval();
         interval.is_some_and(|interval| interval.holds(0.0))
     });
-    // 50 % by order statistics alone.
+    // Order statistics alone reach 50 %.
     let held = 100.0 * holds.count() as f64 / f64::from(trials);
     assert!((93.0..=99.9).contains(&held), "{held} %");
 }

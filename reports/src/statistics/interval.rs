@@ -1,10 +1,12 @@
-//! Intervals: how sure one can be of a median.
+//! Intervals: how sure a median is.
 //!
-//! The interval of a median is the pair of order statistics that the binomial distribution with p = 1/2 names: a sample
-//! lies below the true median as often as a coin shows heads, whatever the distribution is. So it holds the truth at
-//! least 95 times in 100 for every shape, skewed, bimodal or tied, from six samples on. The percentile bootstrap of a
-//! median promises the same and falls short of it below some 20 samples (`statistics/coverage.rs` has the figures). Both
-//! take samples to be independent; `statistics/batches.rs` has the interval of those that aren't.
+//! The interval of a median is a pair of order statistics. The binomial distribution with p = 1/2
+//! says which pair: a sample lies below the true median as often as a coin shows heads, whatever
+//! the distribution is. So the interval holds the truth at least 95 times in 100 for every shape,
+//! skewed, bimodal or tied, from six samples on. The percentile bootstrap of a median claims the
+//! same and reaches less below some 20 samples (`statistics/coverage.rs` has the figures). Both
+//! assume that samples are independent; `statistics/batches.rs` has the interval for samples that
+//! aren't.
 
 use std::ops::Range;
 
@@ -12,31 +14,31 @@ use statrs::distribution::{Binomial, DiscreteCDF as _};
 
 use super::quantile;
 
-/// The fewest samples whose range holds the true median 95 times in 100: all of them lie on one side of it with
-/// probability 2 / 2ⁿ, which is 6 % for five.
+/// The fewest samples whose range holds the true median 95 times in 100. All samples lie on one
+/// side of the median with probability 2 / 2ⁿ, which is 6 % for five samples.
 pub const ROUNDS_FOR_95: usize = 6;
 
 /// A 95 % confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interval {
-    /// Its lower end.
+    /// The lower end.
     pub low: f64,
-    /// Its upper end.
+    /// The upper end.
     pub high: f64,
 }
 
 impl Interval {
-    /// Half of the width, relative to `centre`.
+    /// Half the width, as a part of `centre`.
     pub fn relative_half_width(self, centre: f64) -> f64 {
         (self.high - self.low) / 2.0 / centre.abs()
     }
 
-    /// Whether `value` is in it.
+    /// Whether `value` lies within the interval.
     pub fn holds(self, value: f64) -> bool {
         self.low <= value && value <= self.high
     }
 
-    /// The least interval that holds both.
+    /// The smallest interval that holds both intervals.
     pub(super) fn hull(self, other: Self) -> Self {
         Self {
             low: self.low.min(other.low),
@@ -44,8 +46,8 @@ impl Interval {
         }
     }
 
-    /// The interval of the median of independent `values`: order statistics. Below six values it is their range, which
-    /// is narrower than it should be; nothing below two.
+    /// The interval of the median of independent `values`, by order statistics. Below six values
+    /// the interval is their range, which is too narrow; below two values there is none.
     pub(super) fn of_median(mut values: Vec<f64>) -> Option<Self> {
         if values.len() < 2 {
             return None;
@@ -54,7 +56,7 @@ impl Interval {
         Some(Self::between(&values, place(values.len())))
     }
 
-    /// From the value at `place` among `sorted` to the one as far from their end.
+    /// From the value at `place` to the value at the same place from the end of `sorted`.
     pub(super) fn between(sorted: &[f64], place: usize) -> Self {
         Self {
             low: sorted[place],
@@ -62,7 +64,7 @@ impl Interval {
         }
     }
 
-    /// The middle 95 % of `values`, which a bootstrap drew.
+    /// The middle 95 % of the values that a bootstrap drew.
     pub(super) fn of_draws(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         Some(Self {
@@ -72,8 +74,8 @@ impl Interval {
     }
 }
 
-/// Index of the lower end among `count` sorted values: the highest with at most 2.5 % of the binomial distribution
-/// below it.
+/// The index of the lower end among `count` sorted values: the highest index with at most 2.5 % of
+/// the binomial distribution below.
 fn place(count: usize) -> usize {
     let Ok(coins) = Binomial::new(0.5, count as u64) else {
         return 0;
@@ -82,17 +84,17 @@ fn place(count: usize) -> usize {
     above.saturating_sub(1)
 }
 
-/// A value and how sure it is.
+/// A value with its interval.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
     /// The value.
     pub value: f64,
-    /// Its 95 % interval; absent below two rounds.
+    /// The 95 % interval of the value; absent below two rounds.
     pub interval: Option<Interval>,
 }
 
 impl Estimate {
-    /// From the lowest to the highest that it may be.
+    /// From the lower of the value and its interval to the upper of both.
     pub fn extent(self) -> Range<f64> {
         let (low, high) = self.interval.map_or((self.value, self.value), |interval| {
             (interval.low, interval.high)
@@ -107,7 +109,8 @@ mod tests {
 
     #[test]
     fn the_places_are_those_of_the_tables() {
-        // Conover, Practical Nonparametric Statistics: the ends' ranks of a 95 % interval of a median, from 1.
+        // Conover, *Practical Nonparametric Statistics*: the ranks of the ends of a 95 % interval
+        // of a median, from 1.
         let tabled = [
             (6, 1),
             (8, 1),

@@ -1,8 +1,9 @@
 //! Sums and differences of medians, all drawn from the same rounds.
 //!
-//! A price is the median with a mechanism less the median without it. Both were measured in the same rounds, so each draw
-//! of the bootstrap takes the same rounds for both, as ratios do ([`super::bootstrap`]). One set of draws serves all
-//! prices of a list, so that they and what they leave of the whole add up in every draw.
+//! A price is the median with a mechanism minus the median without. Both were measured in the same
+//! rounds, so each draw of the bootstrap takes the same rounds for both, as for ratios
+//! ([`super::bootstrap`]). One set of draws serves all prices of a list. So the prices and the rest
+//! that they leave of the whole add up in every draw.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use super::bootstrap::{RESAMPLES, SEED, choose};
 use super::resample::Rounds;
 use super::{Estimate, Interval, Series};
 
-/// The medians of several series, and of many draws of their rounds.
+/// The medians of several series, and the medians of many draws of their rounds.
 #[derive(Debug)]
 pub struct Joint {
     medians: Vec<f64>,
@@ -21,7 +22,7 @@ pub struct Joint {
 }
 
 impl Joint {
-    /// Draws for `series`; nothing if one has no values.
+    /// Draws the rounds of `series`; nothing if a series has no values.
     pub fn of(series: &[&Series]) -> Option<Self> {
         let medians = series
             .iter()
@@ -42,7 +43,8 @@ impl Joint {
             for series in &mut all {
                 series.draw(&chosen);
             }
-            // All are taken, for the next draw begins anew. One of rounds in which a series has failed tells nothing.
+            // Every median is taken, since the next draw has to begin with empty counts. A draw in
+            // which some series has no value is left out.
             let medians: Vec<_> = all.iter_mut().map(Rounds::take_median).collect();
             medians.into_iter().collect::<Option<Vec<f64>>>()
         };
@@ -53,7 +55,8 @@ impl Joint {
         })
     }
 
-    /// The sum of the medians of series, by their place, each times its weight.
+    /// The sum of the medians of some series, each times its weight. A term is a series, by its
+    /// place, and its weight.
     pub fn sum(&self, terms: &[(usize, f64)]) -> Estimate {
         let of = |medians: &[f64]| {
             let terms = terms.iter();

@@ -1,19 +1,21 @@
-//! A straight line through points: what each more of something adds, and what there is before the first.
+//! A straight line through points: what each further instance adds, and what there is without any.
 
 /// A straight line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Line {
-    /// What one more adds.
+    /// How much the line rises for each further instance.
     pub slope: f64,
-    /// Its value at zero.
+    /// The value of the line at zero instances.
     pub intercept: f64,
 }
 
 impl Line {
-    /// The line of least squares through `points`; nothing unless two of them stand at different places.
+    /// The line of least squares through `points`; nothing unless two points stand at different
+    /// places.
     ///
-    /// Least squares gives the widest apart the most weight, which here are the most instances: what is rounded or
-    /// charged ahead for a few of them hardly turns it.
+    /// Least squares gives most weight to the points that are furthest apart, here those with the
+    /// most instances. So what the kernel rounds or charges in advance for a few instances hardly
+    /// turns the line.
     pub fn through(points: &[(f64, f64)]) -> Option<Self> {
         let count = points.len() as f64;
         let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;

@@ -1,9 +1,10 @@
-//! Medians, how sure of them one can be, and whether two of them differ.
+//! Medians, how sure they are, and whether two of them differ.
 //!
-//! Times and sizes are skewed (a start can be ten times slower than usual, never ten times faster), so the figure is
-//! the median, its interval comes from order statistics, that of a ratio from rounds drawn anew, and a difference is
-//! believed on the word of a permutation test: nothing here assumes a distribution. One concern a file; what the
-//! methods reach is measured by simulation in `coverage.rs`.
+//! Times and sizes are skewed: a start can be ten times slower than usual, never ten times faster.
+//! So nothing here assumes a distribution. A figure is a median; its interval comes from order
+//! statistics; the interval of a ratio comes from rounds that are drawn anew; and a permutation
+//! test says whether there is a difference. Each concern has a file. `coverage.rs` measures by
+//! simulation what the methods reach.
 
 mod batches;
 mod bootstrap;
@@ -23,7 +24,7 @@ pub use joint::Joint;
 pub use line::Line;
 pub use series::{Evidence, Series};
 
-/// The median of `values`, which it reorders; nothing if there are none.
+/// The median of `values`, which are reordered; nothing if there are none.
 pub fn median(values: &mut [f64]) -> Option<f64> {
     let middle = values.len() / 2;
     if values.is_empty() {
@@ -38,7 +39,8 @@ pub fn median(values: &mut [f64]) -> Option<f64> {
     Some(lower + (upper - lower) / 2.0)
 }
 
-/// The quantile of `sorted` at `permille` thousandths, linear between neighbours; nothing if there are no values.
+/// The quantile of `sorted` at `permille` thousandths, linear between neighbours; nothing if there
+/// are no values.
 pub fn quantile(sorted: &[f64], permille: usize) -> Option<f64> {
     let position = sorted.len().checked_sub(1)? * permille.min(1000);
     let lower = sorted[position / 1000];

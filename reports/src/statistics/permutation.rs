@@ -1,24 +1,29 @@
 //! Permutation tests: how often chance alone would show a difference as large.
 //!
-//! If two targets are the same, their labels mean nothing, and every way to hand them out is as likely as the one that
-//! was measured. Rounds are paired, so labels change places *within* a round. What is looked at is a sum of ranks, which
-//! no outlier can rule and whose whole permutation distribution can be counted rather than drawn: the smallest p-values
-//! are exact, and a report doesn't depend on a seed. Long series use its normal limit.
+//! If two targets are the same, their labels mean nothing, and every way to assign the labels is as
+//! likely as the way that was measured. Rounds are paired, so labels change places *within* a
+//! round. The test looks at a sum of ranks, which no outlier can dominate. The whole permutation
+//! distribution of such a sum can be counted instead of drawn, so the smallest p-values are exact
+//! and a report doesn't depend on a seed. For long series the normal limit of the distribution is
+//! used.
 //!
-//! Values are ranked among all of both sides, not among the differences (as Wilcoxon's signed ranks are): there one
-//! outlier makes the largest difference of all, and with it the largest rank.
+//! Values are ranked among all values of both sides, and not by their differences, as for
+//! Wilcoxon's signed ranks: there one outlier makes the largest difference, and so gets the largest
+//! rank.
 
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
 use super::ranks;
 
-/// Most pairs whose permutations are counted; beyond, the normal limit differs by less than a thousandth.
+/// The most pairs whose permutations are counted. Beyond, the normal limit differs by less than a
+/// thousandth.
 const COUNTED_PAIRS: usize = 64;
 
-/// Most values of two groups whose permutations are counted.
+/// The most values of two groups whose permutations are counted.
 const COUNTED_VALUES: usize = 50;
 
-/// Flips labels within pairs: the p-value of the assumption that both sides are the same, two-sided.
+/// The two-sided p-value of the assumption that both sides of `pairs` are the same: labels change
+/// places within pairs.
 pub fn flipped(pairs: &[(f64, f64)]) -> f64 {
     let all: Vec<f64> = pairs.iter().flat_map(|(own, base)| [*own, *base]).collect();
     let ranks = ranks::doubled(&all);
@@ -37,7 +42,8 @@ pub fn flipped(pairs: &[(f64, f64)]) -> f64 {
     let mut ways = vec![0.0; total + 1];
     ways[0] = 1.0;
     for &distance in &distances {
-        // Either label ahead; a pair of equal values has two ways to the same sum.
+        // Either value of a pair may get the first label; a pair of equal values has two ways to
+        // the same sum.
         for sum in (0..=total).rev() {
             let flipped = sum.checked_sub(distance).map_or(0.0, |less| ways[less]);
             ways[sum] += flipped;
@@ -46,7 +52,8 @@ pub fn flipped(pairs: &[(f64, f64)]) -> f64 {
     tail(&ways, own_ahead, total)
 }
 
-/// Mixes two groups: the p-value of the assumption that `left` and `right` come from one distribution, two-sided.
+/// The two-sided p-value of the assumption that `left` and `right` come from one distribution:
+/// labels change places among all values.
 pub fn mixed(left: &[f64], right: &[f64]) -> f64 {
     let all: Vec<f64> = left.iter().chain(right).copied().collect();
     let ranks = ranks::doubled(&all);
@@ -70,7 +77,7 @@ pub fn mixed(left: &[f64], right: &[f64]) -> f64 {
     tail(&ways, sum, 2 * own * (count + 1))
 }
 
-/// The ways in which `chosen` of `ranks` give each sum up to `total`.
+/// For each sum up to `total`, the number of ways in which `chosen` of `ranks` add up to that sum.
 fn sums_of(ranks: &[usize], chosen: usize, total: usize) -> Vec<f64> {
     let mut ways = vec![vec![0.0; total + 1]; chosen + 1];
     ways[0][0] = 1.0;
@@ -85,8 +92,8 @@ fn sums_of(ranks: &[usize], chosen: usize, total: usize) -> Vec<f64> {
     ways.swap_remove(chosen)
 }
 
-/// The share of `ways` whose sum is as far from the middle as `seen`; the distribution is symmetric around half of
-/// `twice_middle`.
+/// The share of `ways` whose sum is as far from the middle as `seen`. The distribution is symmetric
+/// around half of `twice_middle`.
 fn tail(ways: &[f64], seen: usize, twice_middle: usize) -> f64 {
     let distance = |sum: usize| (2 * sum).abs_diff(twice_middle);
     let all: f64 = ways.iter().sum();
@@ -99,7 +106,8 @@ fn tail(ways: &[f64], seen: usize, twice_middle: usize) -> f64 {
     (far / all).min(1.0)
 }
 
-/// The two-sided p-value of a sum of doubled ranks by its normal limit, corrected for continuity.
+/// The two-sided p-value of a sum of doubled ranks by the normal limit, with a correction for
+/// continuity.
 fn normal(seen: usize, mean: f64, variance: f64) -> f64 {
     let distance = ((seen as f64 - mean).abs() - 1.0).max(0.0);
     if variance <= 0.0 {
@@ -113,7 +121,8 @@ pub fn least_of_pairs(pairs: usize) -> f64 {
     2.0 * 0.5_f64.powf(pairs as f64)
 }
 
-/// The smallest p-value that [`mixed`] can give for groups of `left` and `right` values: 2 of all the ways to choose.
+/// The smallest p-value that [`mixed`] can give for groups of `left` and `right` values: 2 of all
+/// ways to choose the groups.
 pub fn least_of_groups(left: usize, right: usize) -> f64 {
     let chosen = left.min(right);
     let ways = (1..=chosen).fold(1.0, |ways, place| {
@@ -122,7 +131,8 @@ pub fn least_of_groups(left: usize, right: usize) -> f64 {
     (2.0 / ways).min(1.0)
 }
 
-/// Holm's correction: p-values such that the chance of one false alarm among all of them stays what each one says.
+/// Holm's correction: the p-values such that the chance of a single false alarm among all of them
+/// stays what each p-value says.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&left, &right| p_values[left].total_cmp(&p_values[right]));
@@ -159,7 +169,8 @@ mod tests {
             flipped(&against_zero(&[-1.0, -2.0, -3.0])),
             2.0 / 8.0
         ));
-        // Ranks 1 to 6 apart by 1, 3 and 1; the sum ahead is 1 of 5: 0, 1 (two ways), 4 (two ways) and 5 are as far out.
+        // The ranks 1 to 6 differ by 1, 3 and 1, and the sum ahead is 1 of 5. The sums 0, 1 (two
+        // ways), 4 (two ways) and 5 are as far from the middle.
         let pairs = [(3.0, 2.0), (1.0, 4.0), (5.0, 6.0)];
         assert!(close(flipped(&pairs), 6.0 / 8.0));
         assert!(close(

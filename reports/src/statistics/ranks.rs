@@ -1,9 +1,9 @@
-//! Ranks: what is left of values once their distribution is taken away.
+//! Ranks: the order of values, without their distribution.
 
 use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
-/// Twice the rank of each value among all, from 2; those that are equal share the mean of theirs, so that twice a rank
-/// is always whole.
+/// Twice the rank of each value among all values, from 2. Equal values share the mean of their
+/// ranks, and twice such a mean is always whole.
 pub fn doubled(values: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&left, &right| values[left].total_cmp(&values[right]));
@@ -24,11 +24,12 @@ pub fn doubled(values: &[f64]) -> Vec<usize> {
 pub struct Correlation {
     /// Spearman's coefficient, from −1 to 1.
     pub coefficient: f64,
-    /// How often chance alone gives one as far from 0.
+    /// How often chance alone gives a coefficient as far from 0.
     pub p: f64,
 }
 
-/// Spearman's rank correlation of `values` with their own order; nothing below ten values or where all are equal.
+/// Spearman's rank correlation of `values` with their own order; nothing below ten values or if all
+/// values are equal.
 ///
 /// The p-value is that of Student's t, an approximation that is good from ten values on.
 pub fn with_time(values: &[f64]) -> Option<Correlation> {
@@ -79,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_p_value_is_that_of_the_tables() {
-        // Spearman's 0.648 at ten pairs is the two-sided 5 % point (Zar, 1972).
+        // Spearman's 0.648 is the two-sided 5 % point of ten pairs (Zar, 1972).
         let values = [1.0, 6.0, 2.0, 3.0, 8.0, 4.0, 10.0, 5.0, 7.0, 9.0];
         let found = with_time(&values).unwrap();
         assert!((0.6..0.75).contains(&found.coefficient), "{found:?}");

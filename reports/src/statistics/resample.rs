@@ -1,23 +1,25 @@
 //! Medians of rounds that are drawn with replacement.
 //!
-//! Sorting is done once: a draw counts how often it took each value, and its median is where the counts reach the half. That
-//! is several times as fast as to copy the drawn values and to select among them, and gives the same number.
+//! The values are sorted once. A draw counts how often each value was taken, and the median is
+//! where the counts reach their half. Counting is several times as fast as copying the drawn values
+//! and selecting among them, and gives the same number.
 
-/// The values of a series by round, of which some are drawn.
+/// The values of a series by round, and how often each was drawn.
 #[derive(Debug)]
 pub struct Rounds {
     sorted: Vec<f64>,
-    /// Where in `sorted` each value is, round after round.
+    /// For each value, round after round, its place in `sorted`.
     places: Vec<u32>,
-    /// Where in `places` each round begins, and the end of the last; nothing if each has one value, as most series have.
+    /// For each round, its beginning in `places`, and the end of the last round; nothing if each
+    /// round has one value, as in most series.
     starts: Option<Vec<usize>>,
-    /// How often each of `sorted` has been drawn.
+    /// How often each value of `sorted` was drawn.
     drawn: Vec<u32>,
     total: usize,
 }
 
 impl Rounds {
-    /// Those of `units`, the values of a round each.
+    /// The rounds whose values are `units`.
     pub fn of(units: &[&[f64]]) -> Self {
         let values = units.concat();
         let mut order: Vec<u32> = (0..).take(values.len()).collect();
@@ -36,7 +38,7 @@ impl Rounds {
         }
     }
 
-    /// Number of rounds.
+    /// The number of rounds.
     pub fn len(&self) -> usize {
         match &self.starts {
             Some(starts) => starts.len() - 1,
@@ -44,7 +46,7 @@ impl Rounds {
         }
     }
 
-    /// Draws rounds, by their places.
+    /// Draws the rounds at these places.
     pub fn draw(&mut self, rounds: &[usize]) {
         let Some(starts) = &self.starts else {
             self.total += rounds.len();
@@ -62,7 +64,8 @@ impl Rounds {
         }
     }
 
-    /// The median of what was drawn since the last one was taken; nothing if that has no values.
+    /// The median of the values drawn since the last median was taken; nothing if no value was
+    /// drawn.
     pub fn take_median(&mut self) -> Option<f64> {
         let (lower, upper) = (self.total.checked_sub(1)? / 2, self.total / 2);
         let mut reached = 0;
@@ -83,7 +86,8 @@ impl Rounds {
     }
 }
 
-/// Where the values of each of `units` begin in a row of all, and the end; nothing if each has one.
+/// Where the values of each of `units` begin if all stand in a row, and the end; nothing if each
+/// round has one value.
 fn starts(units: &[&[f64]]) -> Option<Vec<usize>> {
     if units.iter().all(|unit| unit.len() == 1) {
         return None;

@@ -1,14 +1,14 @@
-//! The values of one figure by round, and how they compare with those of another.
+//! The values of one figure by round, and how they compare with another figure's.
 
 use std::collections::BTreeMap;
 
 use super::{Estimate, Interval, ROUNDS_FOR_95, batches, bootstrap, median, permutation};
 
-/// The fewest paired rounds for which labels change places within them.
+/// The fewest paired rounds for which labels change places within rounds.
 ///
-/// With fewer, the smallest p-value that this can give (2 / 2ⁿ) doesn't survive the correction for a whole run: then
-/// the values of both sides are mixed, which ignores the pairing. That is no less safe: what rounds share only hides a
-/// difference.
+/// With fewer rounds, the smallest possible p-value (2 / 2ⁿ) wouldn't survive the correction for a
+/// whole run. Then labels change places among all values, which ignores the pairs. This is no less
+/// safe: what the two sides of a round have in common can only hide a difference.
 const PAIRS: usize = 14;
 
 /// The values of one figure, kept by the round in which they were taken.
@@ -20,7 +20,8 @@ pub struct Series {
 /// How sure a difference is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Evidence {
-    /// How often chance alone shows one as large, two-sided, not corrected for other tests.
+    /// How often chance alone shows a difference as large, two-sided, not corrected for other
+    /// tests.
     pub p: f64,
     /// The smallest value that `p` could have had with as many samples.
     pub least: f64,
@@ -51,7 +52,7 @@ impl Series {
         self.rounds.get(&round).map_or(&[], Vec::as_slice)
     }
 
-    /// Number of values.
+    /// The number of values.
     pub fn count(&self) -> usize {
         self.rounds.values().map(Vec::len).sum()
     }
@@ -63,8 +64,9 @@ impl Series {
 
     /// The 95 % interval of the median; nothing below two values.
     ///
-    /// Values of one round that has several are not independent: then whole rounds are drawn anew. Nor are rounds that
-    /// follow one another, where the host was slower for a while: the interval is as wide as that makes it.
+    /// Several values of one round are not independent, so whole rounds are drawn anew. Rounds that
+    /// follow one another aren't independent either if the host was slower for a while; then the
+    /// interval is wider.
     pub fn median_interval(&self) -> Option<Interval> {
         let units = self.units();
         let independent = if self.is_clustered() {
@@ -76,8 +78,8 @@ impl Series {
         Some(drifting.map_or(independent, |wide| independent.hull(wide)))
     }
 
-    /// Half the width of the median's 95 % interval, as a part of the median. Nothing if there are too
-    /// few values for the interval to hold what it promises, or if the median is 0.
+    /// Half the width of the median's 95 % interval, as a part of the median. Nothing if there are
+    /// too few values for such an interval, or if the median is 0.
     pub fn relative_half_width(&self) -> Option<f64> {
         let enough = self.count() >= ROUNDS_FOR_95;
         let width = self.median_interval()?.relative_half_width(self.median()?);
@@ -92,31 +94,32 @@ impl Series {
         })
     }
 
-    /// This median over that of `baseline`; nothing unless both are positive.
+    /// This median over the median of `baseline`; nothing unless both are positive.
     pub fn ratio(&self, baseline: &Self) -> Option<f64> {
         bootstrap::quotient(self.median()?, baseline.median()?)
     }
 
-    /// The 95 % interval of [`ratio`](Self::ratio), from rounds drawn for both sides at once if they share at
-    /// least two.
+    /// The 95 % interval of [`ratio`](Self::ratio). The draws take the same rounds for both sides
+    /// if the sides share at least two rounds.
     pub fn ratio_interval(&self, baseline: &Self) -> Option<Interval> {
         self.ratio(baseline)?;
         self.compared(baseline, bootstrap::quotient)
     }
 
-    /// The 95 % interval of the ratio to the median of *another run*, whose rounds are no pairs of these.
+    /// The 95 % interval of the ratio to the median of *another run*, whose rounds have nothing to
+    /// do with these rounds.
     pub fn ratio_interval_to_run(&self, other: &Self) -> Option<Interval> {
         self.ratio(other)?;
         self.drawn_apart(other, bootstrap::quotient)
     }
 
-    /// The 95 % interval of this median minus that of `baseline`, drawn as those of ratios are.
+    /// The 95 % interval of this median minus the median of `baseline`, from draws as for ratios.
     pub fn difference_interval(&self, baseline: &Self) -> Option<Interval> {
         self.compared(baseline, |own, base| Some(own - base))
     }
 
-    /// How sure it is that this figure and `baseline`, of the same run, differ: from labels that change places within
-    /// each round, or among all values where there are few rounds.
+    /// How sure it is that this figure and `baseline`, of the same run, differ. Labels change
+    /// places within each round, or among all values if there are few rounds.
     pub fn evidence(&self, baseline: &Self) -> Evidence {
         let pairs = self.pairs(baseline);
         if pairs.len() < PAIRS {
@@ -128,7 +131,8 @@ impl Series {
         }
     }
 
-    /// How sure it is that this figure and that of *another run* differ: from labels that change places among all values.
+    /// How sure it is that this figure and a figure of *another run* differ. Labels change places
+    /// among all values.
     pub fn evidence_to_run(&self, other: &Self) -> Evidence {
         let (own, others): (Vec<f64>, Vec<f64>) =
             (self.middles().collect(), other.middles().collect());
@@ -172,7 +176,7 @@ impl Series {
         rounds.filter(|round| other.rounds.contains_key(round))
     }
 
-    /// What both sides measured in each round that they share.
+    /// The medians of both sides in each round that the sides share.
     fn pairs(&self, other: &Self) -> Vec<(f64, f64)> {
         let middle = |series: &Self, round| median(&mut series.rounds.get(&round)?.clone());
         self.shared(other)
@@ -224,7 +228,8 @@ mod tests {
         let burst = Series::new([(0, 1.0), (0, 2.0), (0, 3.0), (0, 4.0)]);
         let interval = burst.median_interval().unwrap();
         assert!(interval.low < 2.5 && interval.high > 2.5);
-        // Ten rounds of five values that hardly differ within: as sure as ten values, not as fifty.
+        // Ten rounds of five values that hardly differ within a round are as sure as ten values,
+        // not as fifty.
         let rounds = (0..10_u32).flat_map(|round| {
             (0..5).map(move |value| (round, f64::from(round) + f64::from(value) / 1000.0))
         });

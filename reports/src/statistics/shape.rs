@@ -1,21 +1,22 @@
-//! What a median doesn't show of its samples: values far out, and more than one peak.
+//! What a median doesn't show of its samples: outliers, and more than one peak.
 
 use statrs::distribution::{Binomial, DiscreteCDF as _};
 
 use super::quantile;
 
-/// Values outside Tukey's fences: further than one and a half interquartile ranges from the middle half (John Tukey,
-/// *Exploratory Data Analysis*, 1977). They are counted and stay in every figure.
+/// Values outside Tukey's fences: further than one and a half interquartile ranges from the middle
+/// half (John Tukey, *Exploratory Data Analysis*, 1977). Such values are counted and stay in every
+/// figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Outliers {
-    /// All of them.
+    /// The number of values outside the inner fences.
     pub all: usize,
-    /// Those further than three interquartile ranges.
+    /// The number of values further out than three interquartile ranges.
     pub far: usize,
 }
 
 impl Outliers {
-    /// Counts those among `values`; none below four values.
+    /// Counts the outliers of `values`; none below four values.
     pub fn of(values: &[f64]) -> Self {
         let sorted = sorted(values);
         let quartiles = quantile(&sorted, 250).zip(quantile(&sorted, 750));
@@ -40,28 +41,29 @@ impl Outliers {
 /// Two peaks with a valley between them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TwoPeaks {
-    /// Median of the lower group.
+    /// The median of the lower group.
     pub lower: f64,
-    /// Median of the upper group.
+    /// The median of the upper group.
     pub upper: f64,
-    /// Part of the values that belong to the upper group.
+    /// The part of the values that belongs to the upper group.
     pub upper_share: f64,
 }
 
 impl TwoPeaks {
-    /// Smallest part of the values that is a peak and not some outliers.
+    /// The smallest part of the values that is a peak and not a few outliers.
     const LEAST_SHARE: f64 = 0.15;
 
-    /// Least part of a distribution with one peak that lies in the middle third between the medians of its two halves:
-    /// 0.17 for a uniform one, 0.18 for a normal one, 0.15 for an exponential one.
+    /// The smallest part of a distribution with one peak that lies in the middle third between the
+    /// medians of its two halves: 0.17 for a uniform distribution, 0.18 for a normal, 0.15 for an
+    /// exponential one.
     const MIDDLE_OF_ONE_PEAK: f64 = 0.15;
 
-    /// How seldom chance may empty that middle.
+    /// How seldom chance may empty that middle third.
     const SIGNIFICANCE: f64 = 0.001;
 
-    /// Looks for two peaks. The values are cut in two groups so that each is as narrow as can be (least squares); if the
-    /// middle third between the groups' medians is emptier than one peak would leave it in 999 cases of 1000, there are
-    /// two. It takes 43 values to find that.
+    /// Looks for two peaks. The values are cut into two groups, each as narrow as possible (least
+    /// squares). There are two peaks if the middle third between the groups' medians is emptier
+    /// than a single peak would leave it in 999 cases of 1000. This takes at least 43 values.
     pub fn of(values: &[f64]) -> Option<Self> {
         let sorted = sorted(values);
         let cut = best_cut(&sorted)?;
@@ -91,8 +93,8 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     sorted
 }
 
-/// Where sorted values fall into the two groups with the least sum of squares, which is where the distance between their
-/// means, weighted by their sizes, is greatest.
+/// The place at which sorted values are cut into the two groups with the smallest sum of squares.
+/// There the distance between the groups' means, weighted by their sizes, is greatest.
 fn best_cut(sorted: &[f64]) -> Option<usize> {
     let total: f64 = sorted.iter().sum();
     let count = sorted.len() as f64;

@@ -7,25 +7,26 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color};
 
 use super::TerminalOptions;
 use super::tables::{SAME, table};
-use crate::compare::{Change, Comparison, Measured, Row, Verdict};
+use crate::compare::{Change, Comparison, Pair, Presence, Row};
 use crate::statistics::Interval;
 use crate::words::text::one_line;
 use crate::words::units;
 
-/// Longest name of a target, and longest note: what a hostile file can make of a line.
+/// Longest name of a target, and longest note, in characters. A hostile file can't make them
+/// longer.
 const NAME: usize = 18;
 const NOTE: usize = 300;
 
-/// Draws a comparison: a table for each metric, whose rows have the change, its 95 % interval and the verdict; what one
-/// of the runs lacks stands below.
+/// Draws a comparison: a table for each metric, whose rows have the change, its 95 % interval and a
+/// word for it. What one of the runs lacks stands below.
 pub fn render(comparison: &Comparison<'_>, options: TerminalOptions) -> String {
     let of_one = |left: &Row<'_>, right: &Row<'_>| {
         (left.experiment, &left.metric.name) == (right.experiment, &right.metric.name)
     };
     let mut blocks = banner(comparison);
-    let measured: Vec<_> = measured(comparison).collect();
+    let pairs: Vec<_> = pairs(comparison).collect();
     blocks.extend(
-        measured
+        pairs
             .chunk_by(|(left, _), (right, _)| of_one(left, right))
             .map(|rows| draw(rows, options)),
     );
@@ -33,17 +34,13 @@ pub fn render(comparison: &Comparison<'_>, options: TerminalOptions) -> String {
     blocks.join("\n\n") + "\n"
 }
 
-/// The rows that both runs have, those of one metric beside each other.
-fn measured<'c>(
-    comparison: &'c Comparison<'_>,
-) -> impl Iterator<Item = (&'c Row<'c>, &'c Measured)> {
-    comparison.rows.iter().filter_map(|row| match &row.change {
-        Change::Measured(measured) => Some((row, measured)),
-        _ => None,
-    })
+/// The figures that both runs have.
+fn pairs<'c>(comparison: &'c Comparison<'_>) -> impl Iterator<Item = (&'c Row<'c>, &'c Pair)> {
+    let rows = comparison.rows.iter();
+    rows.filter_map(|row| Some((row, row.pair()?)))
 }
 
-fn draw(rows: &[(&Row<'_>, &Measured)], options: TerminalOptions) -> String {
+fn draw(rows: &[(&Row<'_>, &Pair)], options: TerminalOptions) -> String {
     let (first, _) = rows[0];
     let name = format!("{} {}", first.experiment, first.metric.name);
     let header = [
@@ -58,8 +55,8 @@ fn draw(rows: &[(&Row<'_>, &Measured)], options: TerminalOptions) -> String {
     table
         .load_style(UTF8_FULL_CONDENSED)
         .set_header(header.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
-    for (row, measured) in rows {
-        table.add_row(cells(row, measured));
+    for (row, pair) in rows {
+        table.add_row(cells(row, pair));
     }
     for column in table.column_iter_mut().skip(1).take(4) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -67,7 +64,7 @@ fn draw(rows: &[(&Row<'_>, &Measured)], options: TerminalOptions) -> String {
     table.trim_fmt()
 }
 
-/// What a reader must know before the figures.
+/// What stands above the figures: the conditions that differ.
 fn banner(comparison: &Comparison<'_>) -> Vec<String> {
     if comparison.obstacles.is_empty() {
         return Vec::new();
@@ -83,57 +80,58 @@ fn banner(comparison: &Comparison<'_>) -> Vec<String> {
     ]
 }
 
-fn cells(row: &Row<'_>, measured: &Measured) -> Vec<Cell> {
+fn cells(row: &Row<'_>, pair: &Pair) -> Vec<Cell> {
     let unit = row.metric.unit;
-    let verdict = match measured.verdict {
-        Verdict::Worse => Cell::new("worse").fg(Color::Red),
-        Verdict::Better => Cell::new("better").fg(Color::Green),
-        Verdict::Unclear => Cell::new("unclear").fg(Color::Yellow),
-        Verdict::NoDifference => Cell::new(SAME).add_attribute(Attribute::Dim),
+    let change = match pair.change {
+        Change::Worse => Cell::new("worse").fg(Color::Red),
+        Change::Better => Cell::new("better").fg(Color::Green),
+        Change::Unclear => Cell::new("unclear").fg(Color::Yellow),
+        Change::NoDifference => Cell::new(SAME).add_attribute(Attribute::Dim),
     };
-    let change = measured
+    let percent = pair
         .ratio
         .map(|ratio| format!("{} %", units::percent(ratio - 1.0)));
-    let interval = measured.interval.map(|Interval { low, high }| {
+    let interval = pair.interval.map(|Interval { low, high }| {
         let (low, high) = (units::percent(low - 1.0), units::percent(high - 1.0));
         format!("{low} to {high}")
     });
     vec![
         Cell::new(one_line(row.target, NAME)).add_attribute(Attribute::Bold),
-        Cell::new(units::value(unit, measured.base)),
-        Cell::new(units::value(unit, measured.new)),
-        Cell::new(change.unwrap_or_default()),
+        Cell::new(units::value(unit, pair.base)),
+        Cell::new(units::value(unit, pair.new)),
+        Cell::new(percent.unwrap_or_default()),
         Cell::new(interval.unwrap_or_default()),
-        verdict,
+        change,
     ]
 }
 
-/// What one run lacks, and how to read the tables.
+/// What stands below the tables: the figures that one run lacks, and how to read the tables.
 fn notes(comparison: &Comparison<'_>, options: TerminalOptions) -> String {
     let mut lines = Vec::new();
     for row in &comparison.rows {
         let name = format!("{}, {} {}", row.target, row.experiment, row.metric.name);
-        match &row.change {
-            Change::Measured(_) => {}
-            Change::Lost(reason) => lines.push(("lost", format!("{name}: {reason}"))),
-            Change::OnlyBase => lines.push(("only in base", name)),
-            Change::OnlyNew => lines.push(("only in new", name)),
+        match &row.presence {
+            Presence::InBoth(_) => {}
+            Presence::Lost(reason) => lines.push(("lost", format!("{name}: {reason}"))),
+            Presence::OnlyInBase => lines.push(("only in base", name)),
+            Presence::OnlyInNew => lines.push(("only in new", name)),
         }
     }
-    let count = |verdict, word: &str| format!("{} {word}", comparison.count(verdict));
+    let count = |change, word: &str| format!("{} {word}", comparison.count(change));
     let counts = [
-        count(Verdict::Better, "better"),
-        count(Verdict::Worse, "worse"),
-        count(Verdict::NoDifference, SAME),
-        count(Verdict::Unclear, "unclear"),
+        count(Change::Better, "better"),
+        count(Change::Worse, "worse"),
+        count(Change::NoDifference, SAME),
+        count(Change::Unclear, "unclear"),
     ];
     lines.push(("in all", counts.join(", ")));
     let threshold = units::percent(comparison.threshold)
         .trim_start_matches('+')
         .to_owned();
     let legend = format!(
-        "medians, and the change of one to the other with its 95 % interval in per cent; better and worse: by {threshold} % or more, and \
-         chance doesn't explain it; unclear: the samples leave open whether there is such a change"
+        "medians, and the change from base to new in per cent with its 95 % interval; \
+         better, worse: the change is {threshold} % or more, and chance doesn't explain it; \
+         unclear: there may be such a change"
     );
     lines.push(("how to read", legend));
     let mut table = table(options);

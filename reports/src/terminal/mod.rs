@@ -1,4 +1,5 @@
-//! Figures for a terminal: the screen that a run ends with, every figure as tables, and a comparison.
+//! Figures for a terminal: the screen that a run ends with, every figure as tables, and a
+//! comparison.
 
 pub mod comparison;
 pub mod screen;

@@ -1,7 +1,7 @@
 //! The screen that a run ends with: its verdict, the ladder, what couldn't run, and the doubts.
 //!
-//! A screen of 80 columns and 40 lines holds all of it. What doesn't fit is counted, and stands in the
-//! report and in the tables.
+//! A screen of 80 columns and 40 lines holds all of it. What doesn't fit is counted, and stands in
+//! the report and in the tables.
 
 mod doubts;
 mod ladder;

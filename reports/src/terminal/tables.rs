@@ -1,4 +1,5 @@
-//! The summary as a table for terminals: one per experiment, targets down, metrics across.
+//! The figures of a run as tables for a terminal, one for each experiment, with a row per target
+//! and a column per metric.
 
 mod prices;
 
@@ -12,7 +13,7 @@ use comfy_table::{
 use super::{Style, TerminalOptions};
 use crate::figures::density;
 use crate::figures::prices::lists;
-use crate::figures::summary::{self, Column, Outcome, Section, Summary, Verdict};
+use crate::figures::summary::{self, CellContent, Column, Difference, Section, Summary};
 use crate::findings::conduct;
 use crate::findings::doubts;
 use crate::model::{EMULATED, Metric, Run};
@@ -20,23 +21,24 @@ use crate::words::text::one_line;
 use crate::words::units;
 use crate::words::{Language, Words};
 
-/// Longest name of a target, of a metric, of a reason: what a hostile file can make of a line.
+/// Longest name of a target, longest title of a metric, and longest reason, in characters. A
+/// hostile file can't make them longer.
 const NAME: usize = 24;
 const TITLE: usize = 60;
 const REASON: usize = 300;
 
-/// Blanks on both sides of a cell, and the line between it and the next.
+/// The blanks on both sides of a cell, and the line between two cells.
 const FRAME: usize = 3;
 
-/// Stands beside a ratio that is no difference, and beside one that nobody can tell.
+/// The words beside a ratio that is no difference, and beside a ratio of too few samples.
 pub(crate) const SAME: &str = "same";
 const TOO_FEW: &str = "?";
 
 /// Draws every figure of a run for a terminal, with the reasons for what is missing below.
 ///
-/// A cell holds the median, half the width of its 95 % interval and the ratio to the baseline, with a word where that
-/// ratio is none to believe: `2.31 ms ±4 % 3.1×`, `412 µs ±3 % 1.03× same`. Ratios are to rung 0 of the ladder, or to
-/// the target named `baseline`.
+/// A cell holds the median, half the width of its 95 % interval, and the ratio to the baseline,
+/// with a word if the ratio is no difference: `2.31 ms ±4 % 3.1×`, `412 µs ±3 % 1.03× same`. Ratios
+/// are to rung 0 of the ladder, or to the target named `baseline`.
 pub fn render(run: &Run, baseline: Option<&str>, options: TerminalOptions) -> String {
     let options = TerminalOptions {
         width: options.width.max(40),
@@ -51,7 +53,7 @@ pub fn render(run: &Run, baseline: Option<&str>, options: TerminalOptions) -> St
     blocks.join("\n\n") + "\n"
 }
 
-/// A table without a style that fits the terminal.
+/// A table without lines that fits the terminal.
 pub(crate) fn table(options: TerminalOptions) -> Table {
     let mut table = Table::new();
     table
@@ -64,7 +66,7 @@ pub(crate) fn table(options: TerminalOptions) -> Table {
     table
 }
 
-/// The tables of one experiment: as many metrics side by side as fit, the rest below.
+/// The tables of one experiment: as many metrics beside each other as fit, the rest below.
 fn tables(summary: &Summary<'_>, section: &Section<'_>, options: TerminalOptions) -> Vec<String> {
     let name = one_line(&section.experiment.name, NAME);
     let lists = lists(summary.run, section.experiment);
@@ -87,7 +89,7 @@ fn tables(summary: &Summary<'_>, section: &Section<'_>, options: TerminalOptions
     tables
 }
 
-/// How many of the first `columns` fit beside each other; one always counts as fitting.
+/// How many of the first `columns` fit beside each other, at least one.
 fn fitting(columns: &[Column<'_>], heading: &str, width: u16) -> usize {
     let names = columns
         .first()
@@ -107,7 +109,8 @@ fn fitting(columns: &[Column<'_>], heading: &str, width: u16) -> usize {
     columns.iter().take_while(fits).count().max(1)
 }
 
-/// What a column needs: its longest content. Its title may wrap, the longest word of it may not.
+/// The width that a column needs: that of its longest content. Its title may wrap, but the longest
+/// word of the title may not.
 fn column_width(column: &Column<'_>) -> usize {
     let words = column.metric.title.split(' ').map(length);
     contents(column)
@@ -158,14 +161,14 @@ fn draw(
 
 fn styled(cell: &summary::Cell<'_>, text: &str) -> Cell {
     let drawn = Cell::new(text);
-    match cell.outcome {
-        Outcome::Measured(_) => drawn,
-        Outcome::Failed => drawn.fg(Color::Red),
-        Outcome::Unavailable(_) | Outcome::NotTaken => drawn.add_attribute(Attribute::Dim),
+    match cell.content {
+        CellContent::Figure(_) => drawn,
+        CellContent::Failed => drawn.fg(Color::Red),
+        CellContent::Unavailable(_) | CellContent::NotTaken => drawn.add_attribute(Attribute::Dim),
     }
 }
 
-/// The texts of a column: medians, spreads, ratios and words each stand below their like.
+/// The texts of a column, in which medians, spreads, ratios and words stand below each other.
 fn contents(column: &Column<'_>) -> Vec<String> {
     let pieces: Vec<[String; 4]> = column
         .cells
@@ -180,16 +183,17 @@ fn contents(column: &Column<'_>) -> Vec<String> {
             .unwrap_or_default()
     };
     let widths = [0, 1, 2, 3].map(widest);
-    let text = |(cell, pieces): (&summary::Cell<'_>, &[String; 4])| match &cell.outcome {
-        Outcome::Measured(_) => aligned(pieces, widths),
-        Outcome::Unavailable(_) => "unavailable".to_owned(),
-        Outcome::Failed => "failed".to_owned(),
-        Outcome::NotTaken => "–".to_owned(),
+    let text = |(cell, pieces): (&summary::Cell<'_>, &[String; 4])| match &cell.content {
+        CellContent::Figure(_) => aligned(pieces, widths),
+        CellContent::Unavailable(_) => "unavailable".to_owned(),
+        CellContent::Failed => "failed".to_owned(),
+        CellContent::NotTaken => "–".to_owned(),
     };
     column.cells.iter().zip(&pieces).map(text).collect()
 }
 
-/// Pieces beside each other, each as wide as the widest of its kind; a kind that no cell has takes no room.
+/// The pieces beside each other, each as wide as the widest of its kind. A kind that no cell has
+/// takes no room.
 fn aligned([median, spread, ratio, word]: &[String; 4], widths: [usize; 4]) -> String {
     let mut pieces = vec![
         format!("{median:>0$}", widths[0]),
@@ -204,7 +208,7 @@ fn aligned([median, spread, ratio, word]: &[String; 4], widths: [usize; 4]) -> S
     pieces.join(" ")
 }
 
-/// Median, spread and ratio of a figure, and the word beside that ratio.
+/// The median, the spread and the ratio of a figure, and the word beside the ratio.
 fn pieces(metric: &Metric, cell: &summary::Cell<'_>) -> [String; 4] {
     let Some(figure) = cell.figure() else {
         return Default::default();
@@ -213,10 +217,10 @@ fn pieces(metric: &Metric, cell: &summary::Cell<'_>) -> [String; 4] {
         .interval
         .and_then(|interval| units::spread(interval, figure.median));
     let ratio = figure.ratio.map(|ratio| units::ratio(ratio.value));
-    let word = figure.ratio.map(|ratio| match ratio.test.verdict {
-        Verdict::NoDifference => SAME,
-        Verdict::TooFew => TOO_FEW,
-        Verdict::Better | Verdict::Worse => "",
+    let word = figure.ratio.map(|ratio| match ratio.test.difference {
+        Difference::NoDifference => SAME,
+        Difference::TooFewSamples => TOO_FEW,
+        Difference::Better | Difference::Worse => "",
     });
     [
         units::value(metric.unit, figure.median),
@@ -226,13 +230,13 @@ fn pieces(metric: &Metric, cell: &summary::Cell<'_>) -> [String; 4] {
     ]
 }
 
-/// What a reader must know beside the figures.
+/// What should be known beside the figures.
 fn notes(summary: &Summary<'_>, options: TerminalOptions) -> Vec<String> {
     let mut notes = Vec::new();
     if summary.run.partial {
         notes.push((
             "partial".to_owned(),
-            "the run was interrupted; these are the samples up to then".to_owned(),
+            "the run was interrupted; its figures are of the samples up to then".to_owned(),
         ));
     }
     for target in &summary.run.targets {
@@ -294,12 +298,12 @@ fn legend(summary: &Summary<'_>) -> String {
         .unwrap_or_default();
     let mut text = format!("median, half the width of its 95 % interval{ratio}");
     if summary.is_thin() {
-        text += "; below 6 samples it is narrower than that";
+        text += "; below 6 samples that interval is too narrow";
     }
-    if summary.says(Verdict::NoDifference) {
-        text += "; same: chance explains the difference, or it is below 2 % or the noise floor";
+    if summary.says(Difference::NoDifference) {
+        text += "; same: chance explains the difference, or the difference is below 2 % or the noise floor";
     }
-    if summary.says(Verdict::TooFew) {
+    if summary.says(Difference::TooFewSamples) {
         text += "; ?: too few samples to tell a difference from chance";
     }
     text

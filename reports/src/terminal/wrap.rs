@@ -11,8 +11,8 @@ pub struct Indent<'a> {
     pub rest: &'a str,
 }
 
-/// The lines of `text`, each at most `width` characters with its indent, cut at spaces. A word that is
-/// longer than a line is cut wherever the line ends.
+/// The lines of `text`, each at most `width` characters with its indent, cut at spaces. A word that
+/// is longer than a line is cut wherever the line ends.
 pub fn wrap(text: &str, indent: Indent<'_>, width: usize) -> Vec<String> {
     let room = |line: &str| width.saturating_sub(length(line)).max(1);
     let text = one_line(text, usize::MAX);

@@ -1,17 +1,18 @@
-//! The texts that a results file brings with it, in another language.
+//! The texts that a results file brings along, in another language.
 //!
-//! A file names its metrics, parts and targets in English. A language may know some of these texts, by the English one; what it
-//! doesn't know stays as it is, for a file may come from an isobench that is newer.
+//! A file names its metrics, parts and targets in English. A language knows some of these texts by
+//! their English words. A text that the language doesn't know stays as it is, since the file may
+//! come from a newer isobench.
 
 use std::borrow::Cow;
 
 use super::{Language, Words};
 use crate::model::Run;
 
-/// The subject of the texts that are known.
+/// The subject of these texts in a language's file.
 const GIVEN: &str = "given";
 
-/// The run with the texts that `words` knows in its language; no figure is touched.
+/// The run with the texts that `words` knows in its language; figures are never changed.
 pub fn translate<'r>(run: &'r Run, words: &Words) -> Cow<'r, Run> {
     if words.language() == Language::English {
         return Cow::Borrowed(run);
@@ -44,7 +45,7 @@ pub fn translate<'r>(run: &'r Run, words: &Words) -> Cow<'r, Run> {
         translate(&mut fact.label);
         translate(&mut fact.value);
         fact.concern.iter_mut().for_each(translate);
-        // What the host is warned of is said of its facts again.
+        // A warning about the host repeats a fact, and is translated with the fact.
         let translated = fact.warning();
         let told = run
             .warnings

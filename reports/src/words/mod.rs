@@ -1,8 +1,9 @@
-//! What a report says, in one place for each language.
+//! The texts of a report, one file for each language, and how values are written.
 //!
-//! A text has a name, and a language is a file of texts by name (`reports/words/`). Values stand in braces, so that each
-//! language puts them where its grammar wants them. A test holds the languages against each other and against the
-//! code: every text that is used exists in each, with the same values, and none is left over.
+//! A text has a name, and a language is a file of texts by name (`reports/words/`). Values stand in
+//! braces, so that each language puts them where its grammar needs them. A test compares the
+//! languages with each other and with the code: every text that is used exists in each language
+//! with the same values, and every text is used.
 
 pub mod given;
 pub mod text;
@@ -26,7 +27,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// Its tag, as documents give it.
+    /// The tag of the language, for documents.
     pub const fn tag(self) -> &'static str {
         match self {
             Self::English => "en",
@@ -52,17 +53,17 @@ pub struct Words {
 impl Words {
     /// Reads the texts of a language.
     pub fn of(language: Language) -> Self {
-        // The files are part of the program, and a test reads each.
+        // The files are part of the program, and a test reads each of them.
         let subjects = basic_toml::from_str(language.file()).unwrap_or_default();
         Self { language, subjects }
     }
 
-    /// The language.
+    /// The language of the texts.
     pub fn language(&self) -> Language {
         self.language
     }
 
-    /// The text of this name: a subject and a key with a full stop between them.
+    /// The text of this name, which is a subject and a key with a full stop between them.
     pub fn text<'w>(&'w self, name: &'w str) -> &'w str {
         self.find(name).unwrap_or(name)
     }
@@ -71,7 +72,7 @@ impl Words {
     pub fn say(&self, name: &str, values: &[(&str, &dyn Display)]) -> String {
         let mut said = String::new();
         let mut rest = self.text(name);
-        // In one pass, so that braces in a value are only text.
+        // Values are inserted in one pass, so that braces in a value are only text.
         while let Some((before, after)) = rest.split_once('{') {
             said.push_str(before);
             let (key, after) = after.split_once('}').unwrap_or((after, ""));
@@ -89,7 +90,7 @@ impl Words {
         self.say(name, &[(key, &value)])
     }
 
-    /// The text of this name if there is one: for names that come from results.
+    /// The text of this name, if there is one; for names that come from results.
     pub fn find(&self, name: &str) -> Option<&str> {
         let (subject, key) = name.split_once('.')?;
         self.entry(subject, key)
@@ -126,18 +127,18 @@ impl Words {
     }
 }
 
-/// A value that no line end comes into.
-pub fn together(unit: Unit, value: f64) -> String {
+/// A value with its unit that no line end can divide.
+pub fn unbroken(unit: Unit, value: f64) -> String {
     units::value(unit, value).replace(' ', "\u{a0}")
 }
 
-/// A difference with its sign, and no line end in it.
+/// A difference with its sign and its unit that no line end can divide.
 pub fn signed(unit: Unit, value: f64) -> String {
     let sign = if value > 0.0 { "+" } else { "" };
-    format!("{sign}{}", together(unit, value))
+    format!("{sign}{}", unbroken(unit, value))
 }
 
-/// A name with a capital, as a title.
+/// The name with a capital, for a title.
 pub fn capital(name: &str) -> String {
     let mut characters = name.chars();
     characters

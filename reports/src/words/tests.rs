@@ -1,4 +1,4 @@
-//! The languages against each other and against the code.
+//! The languages compared with each other and with the code.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use super::*;
 fn texts(language: Language) -> BTreeMap<String, String> {
     let read: BTreeMap<String, BTreeMap<String, String>> =
         basic_toml::from_str(language.file()).unwrap();
-    // What a results file brings is English already.
+    // The texts of results files are in English already.
     let own = read.into_iter().filter(|(subject, _)| subject != "given");
     let named = own.flat_map(|(subject, texts)| {
         let texts = texts.into_iter();
@@ -18,7 +18,7 @@ fn texts(language: Language) -> BTreeMap<String, String> {
     named.collect()
 }
 
-/// The values that a text has a place for.
+/// The values that a text has places for.
 fn values(text: &str) -> BTreeSet<&str> {
     let parts = text.split('{').skip(1);
     parts
@@ -43,7 +43,7 @@ fn each_language_has_every_text_with_the_same_values() {
     }
 }
 
-/// Everything that the code and the templates are made of.
+/// Collects the text of the code and of the templates.
 fn sources(directory: &Path, found: &mut String) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -65,7 +65,7 @@ fn every_text_is_used_and_every_used_text_exists() {
     sources(&root.join("src"), &mut code);
     sources(&root.join("templates"), &mut code);
     let known = texts(Language::English);
-    // These subjects are looked up by names that come from results or are put together.
+    // The code builds the names of these texts, from results or from pieces.
     let looked_up = ["place.", "word.", "note.", "latency.of-"];
     for name in known.keys() {
         if looked_up.iter().any(|subject| name.starts_with(subject)) {

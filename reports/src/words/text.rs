@@ -1,6 +1,6 @@
-//! Text that comes from a results file, made fit for one line of a terminal, a chart or an error.
+//! Text from a results file, made safe for one line of a terminal, a chart or an error.
 
-/// Replaces control characters, which could move a cursor or break a line, and cuts off what is beyond
+/// Replaces control characters, which could move a cursor or break a line, and cuts the text off at
 /// `limit` characters.
 pub fn one_line(text: &str, limit: usize) -> String {
     let mut characters = text.chars().map(|character| {
@@ -18,7 +18,7 @@ pub fn one_line(text: &str, limit: usize) -> String {
     line
 }
 
-/// Control characters, and those that turn the direction of what follows them.
+/// Whether the character controls a terminal, or the direction of the text behind it.
 fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

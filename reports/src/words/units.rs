@@ -1,14 +1,15 @@
-//! How values are written for people: three significant digits and the unit that keeps them short.
+//! How values are written for people: with three significant digits, in the unit that keeps them
+//! short.
 
 use crate::model::Unit;
 use crate::statistics::Interval;
 
-/// A unit fit for values of some size: what to divide by, and the symbol to put behind.
+/// A unit that suits values of some size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scale {
-    /// What one of this unit is in the unit of the samples.
+    /// How many of the samples' units make one of this unit.
     pub divisor: f64,
-    /// Its symbol.
+    /// The symbol of the unit.
     pub symbol: &'static str,
 }
 
@@ -38,9 +39,10 @@ const fn scale(divisor: f64, symbol: &'static str) -> Scale {
 }
 
 impl Scale {
-    /// The largest unit in which `value` is at least 1, or the smallest that there is.
+    /// The largest unit in which `value` is at least 1, or the smallest unit that there is.
     ///
-    /// A value that three digits round up to 1000 goes to the next unit, so that `1.00 ms` is never `1000 µs`.
+    /// A value that three digits round up to 1000 gets the next unit, so that `1.00 ms` is never
+    /// `1000 µs`.
     pub fn of(unit: Unit, value: f64) -> Self {
         let scales: &[Self] = match unit {
             Unit::Nanoseconds => &TIME,
@@ -58,7 +60,7 @@ impl Scale {
             .unwrap_or(RATE[0])
     }
 
-    /// Writes a round value of an axis with the unit, without needless digits.
+    /// Writes a round value of an axis with its unit, without needless digits.
     pub fn tick(self, value: f64) -> String {
         let number = ((value / self.divisor) * 1e6).round() / 1e6;
         if number == 0.0 {
@@ -73,7 +75,7 @@ impl Scale {
         self.behind(&text)
     }
 
-    /// The number in front of the symbol. What is counted is whole, and all its digits are known.
+    /// The number in front of the symbol. A count is whole, and is written with all its digits.
     pub fn number(self, value: f64) -> String {
         if self.symbol.is_empty() && value.fract() == 0.0 {
             return thousands(&format!("{value:.0}"));
@@ -81,7 +83,7 @@ impl Scale {
         digits(value / self.divisor)
     }
 
-    /// The symbol behind a number, if there is one.
+    /// The number with the symbol behind it, if the unit has a symbol.
     fn behind(self, number: &str) -> String {
         format!("{number} {}", self.symbol).trim_end().to_owned()
     }
@@ -115,7 +117,7 @@ pub fn ratio_interval(interval: Interval) -> String {
     format!("{} to {}×", digits(interval.low), digits(interval.high))
 }
 
-/// Writes how wide an interval is, relative to its median: `±4 %`, or nothing at a median of 0.
+/// Writes half the width of an interval as a part of its median: `±4 %`; nothing at a median of 0.
 pub fn spread(interval: Interval, median: f64) -> Option<String> {
     let width = interval.relative_half_width(median);
     width.is_finite().then(|| format!("±{}", part(width)))
@@ -141,7 +143,7 @@ pub fn percent(change: f64) -> String {
     }
 }
 
-/// Writes a p-value with the sign before it: `= 0.03`, `< 0.0001`.
+/// Writes a p-value with a sign before it: `= 0.03`, `< 0.0001`.
 pub fn p_value(p: f64) -> String {
     if p < 0.0001 {
         "< 0.0001".to_owned()
@@ -160,7 +162,8 @@ fn two_digits(value: f64) -> String {
     }
 }
 
-/// Three significant digits, thousands separated by commas; never fewer than the integer part has, those rounded.
+/// Writes three significant digits, thousands separated by commas. Digits of a longer integer part
+/// are rounded to zeros.
 fn digits(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 {

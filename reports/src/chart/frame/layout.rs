@@ -1,22 +1,22 @@
-//! How large the parts of a chart of rows are.
+//! The sizes of the pieces of a chart of rows.
 
 use crate::chart::Size;
 
-/// Extents in pixels of the drawing.
+/// Sizes of a drawing, in pixels if not said otherwise.
 pub struct Layout {
     pub width: i32,
-    /// Left of the plot.
+    /// The room left of the plot.
     pub gutter: i32,
-    /// Right of the plot.
+    /// The room right of the plot.
     pub margin: i32,
-    /// Height of the text above a bar; none if the text stands in the gutter.
+    /// The height of the text above a bar; zero if the text stands left of the plot.
     pub lead: i32,
     pub bar: i32,
     pub gap: i32,
     pub font: i32,
-    /// The longest name that fits.
+    /// The longest name that fits, in characters.
     pub name: usize,
-    /// Most ticks that fit.
+    /// The most ticks that fit.
     pub ticks: usize,
 }
 
@@ -43,10 +43,11 @@ const NARROW: Layout = Layout {
     ticks: 6,
 };
 
-/// Size of the font of ticks.
+/// The font size of ticks, in pixels.
 pub const TICK: i32 = 12;
 
-/// Average width of a character, in hundredths of the font's size: of `DejaVu` Sans, the widest of the usual ones.
+/// The average width of a character, in hundredths of the font's size: that of `DejaVu` Sans, the
+/// widest of the usual fonts.
 pub const CHARACTER: i32 = 62;
 
 impl Size {
@@ -57,18 +58,18 @@ impl Size {
         }
     }
 
-    /// Width of the part of a chart that holds the values.
+    /// The width of the part of a chart that holds the values, in pixels.
     pub fn plot_width(self) -> f64 {
         let layout = self.layout();
         f64::from(layout.width - layout.gutter - layout.margin)
     }
 
-    /// What a tick's label of so many characters takes, with the room around it.
+    /// The width of a tick's label of this many characters, with the room around it, in pixels.
     pub fn label_width(characters: usize) -> f64 {
         (characters + 2) as f64 * f64::from(CHARACTER * TICK) / 100.0
     }
 
-    /// Most ticks that are sensible below a chart of this size.
+    /// The most ticks that fit below a chart of this size.
     pub fn ticks(self) -> usize {
         self.layout().ticks
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Format, FormatError, csv, json, markdown};
-use crate::compare::{Change, Comparison, Measured, Row, Verdict};
+use crate::compare::{Change, Comparison, Presence, Row};
 use crate::model::Better;
 use crate::words::units;
 
@@ -30,7 +30,7 @@ struct Document<'a> {
     base: &'a str,
     new: &'a str,
     threshold: f64,
-    /// What differs between the conditions of the two; empty if they can be compared.
+    /// What differs between the conditions of the two runs; empty if the runs can be compared.
     obstacles: Vec<String>,
     regression: bool,
     changes: Vec<ChangeRow<'a>>,
@@ -40,7 +40,7 @@ struct Document<'a> {
 ///
 /// # Errors
 ///
-/// For [`Format::OpenMetrics`], which knows no comparisons, or when the format's own writer fails.
+/// For [`Format::OpenMetrics`], which has no comparisons, or if the format's own writer fails.
 pub fn render(comparison: &Comparison<'_>, format: Format) -> Result<String, FormatError> {
     let rows: Vec<_> = comparison.rows.iter().map(row).collect();
     match format {
@@ -63,36 +63,38 @@ pub fn render(comparison: &Comparison<'_>, format: Format) -> Result<String, For
 }
 
 fn row<'a>(row: &Row<'a>) -> ChangeRow<'a> {
-    let (measured, verdict, reason) = outcome(&row.change);
-    let interval = measured.and_then(|measured| measured.interval);
+    let pair = row.pair();
+    let interval = pair.and_then(|pair| pair.interval);
+    let (verdict, reason) = verdict(&row.presence);
     ChangeRow {
         target: row.target,
         experiment: row.experiment,
         metric: &row.metric.name,
         unit: row.metric.unit.symbol(),
         better: row.metric.better,
-        base: measured.map(|measured| measured.base),
-        new: measured.map(|measured| measured.new),
-        ratio: measured.and_then(|measured| measured.ratio),
+        base: pair.map(|pair| pair.base),
+        new: pair.map(|pair| pair.new),
+        ratio: pair.and_then(|pair| pair.ratio),
         ratio_low: interval.map(|interval| interval.low),
         ratio_high: interval.map(|interval| interval.high),
-        p: measured.map(|measured| measured.p),
+        p: pair.map(|pair| pair.p),
         verdict,
         reason,
     }
 }
 
-fn outcome<'a>(change: &Change<'a>) -> (Option<Measured>, &'static str, Option<&'a str>) {
-    match change {
-        Change::Measured(measured) => (Some(*measured), measured.verdict.name(), None),
-        Change::Lost(reason) => (None, "lost", Some(reason)),
-        Change::OnlyBase => (None, "only-in-base", None),
-        Change::OnlyNew => (None, "only-in-new", None),
+/// The word for what became of a figure, with the reason for which it was lost.
+fn verdict<'a>(presence: &Presence<'a>) -> (&'static str, Option<&'a str>) {
+    match presence {
+        Presence::InBoth(pair) => (pair.change.name(), None),
+        Presence::Lost(reason) => ("lost", Some(reason)),
+        Presence::OnlyInBase => ("only-in-base", None),
+        Presence::OnlyInNew => ("only-in-new", None),
     }
 }
 
-impl Verdict {
-    /// Its stable name, for programs.
+impl Change {
+    /// The name of the change for programs.
     const fn name(self) -> &'static str {
         match self {
             Self::Better => "better",
@@ -106,17 +108,18 @@ impl Verdict {
 fn table(comparison: &Comparison<'_>) -> String {
     let rows = comparison.rows.iter().map(|row| {
         let unit = row.metric.unit;
-        let (measured, verdict, reason) = outcome(&row.change);
+        let pair = row.pair();
+        let (verdict, reason) = verdict(&row.presence);
         let percent = |ratio: f64| units::percent(ratio - 1.0);
         let value = |value: Option<f64>| value.map(|value| units::value(unit, value));
-        let change = measured.and_then(|measured| measured.ratio);
-        let interval = measured.and_then(|measured| measured.interval);
+        let change = pair.and_then(|pair| pair.ratio);
+        let interval = pair.and_then(|pair| pair.interval);
         [
             row.experiment.to_owned(),
             row.metric.name.clone(),
             row.target.to_owned(),
-            value(measured.map(|measured| measured.base)).unwrap_or_default(),
-            value(measured.map(|measured| measured.new)).unwrap_or_default(),
+            value(pair.map(|pair| pair.base)).unwrap_or_default(),
+            value(pair.map(|pair| pair.new)).unwrap_or_default(),
             change
                 .map(|ratio| percent(ratio) + " %")
                 .unwrap_or_default(),

@@ -37,11 +37,12 @@ struct DoubtDocument {
     text: String,
 }
 
-/// Writes every figure of `runs`; ratios are to rung 0 of the ladder, or to the target named `baseline`.
+/// Writes every figure of `runs`; ratios are to rung 0 of the ladder, or to the target named
+/// `baseline`.
 ///
 /// # Errors
 ///
-/// When the format's own writer fails.
+/// If the format's own writer fails.
 pub fn render(runs: &[Run], baseline: Option<&str>, format: Format) -> Result<String, FormatError> {
     let summaries: Vec<_> = runs
         .iter()
@@ -82,7 +83,8 @@ fn document<'a>(summary: &Summary<'a>) -> RunDocument<'a> {
     }
 }
 
-/// What stands above a table if a processor was emulated; the other formats have it in the host of each row or run.
+/// The line above a table if a processor was emulated; other formats have that in the host of each
+/// row or run.
 fn stamp(runs: &[Run]) -> String {
     let emulated = runs.iter().any(|run| run.host.is_emulated());
     if emulated {
@@ -92,7 +94,7 @@ fn stamp(runs: &[Run]) -> String {
     }
 }
 
-/// A table for people; the host is a column where there are several.
+/// A table for people; the host is a column if there are several runs.
 fn table(rows: &[FigureRow<'_>], several: bool) -> String {
     let texts = |row: &FigureRow<'_>| {
         let unit = row.metric_unit;

@@ -1,4 +1,5 @@
-//! `OpenMetrics`: gauges in base units, one family a unit, labelled with what they are of.
+//! `OpenMetrics`: gauges in base units, one family a unit, with labels for target, experiment and
+//! metric.
 
 use std::fmt;
 
@@ -14,7 +15,7 @@ use super::row::FigureRow;
 use crate::model::Unit;
 use crate::words::text::one_line;
 
-/// Longest value of a label: what a hostile file can make of a line.
+/// Longest value of a label, in characters. A hostile file can't make it longer.
 const LABEL: usize = 200;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -27,7 +28,7 @@ struct Labels {
     started: String,
 }
 
-/// A family, with its unit if it has one, and the value that a row gives it.
+/// A family of gauges: its name, whether it has a unit, and the value that it takes of a row.
 struct Kind {
     name: &'static str,
     help: &'static str,
@@ -74,8 +75,8 @@ const KINDS: [Kind; 6] = [
     },
 ];
 
-/// One family: what all its samples share, and the samples in the order of the rows, which the crate's own `Family`
-/// would shuffle.
+/// One family with its samples in the order of the rows; the crate's own `Family` would shuffle
+/// them.
 #[derive(Debug)]
 struct Samples {
     name: &'static str,
@@ -154,7 +155,7 @@ pub fn render(rows: &[FigureRow<'_>]) -> Result<String, FormatError> {
     Ok(text)
 }
 
-/// The base unit that the format asks for, and what one of it is in the unit of the samples.
+/// The base unit that the format asks for, and how many of the samples' units make one base unit.
 fn base_unit(unit: Unit) -> (MetricUnit, f64) {
     let other = |name: &str| (MetricUnit::Other(name.to_owned()), 1.0);
     match unit {
@@ -162,7 +163,7 @@ fn base_unit(unit: Unit) -> (MetricUnit, f64) {
         Unit::Bytes => (MetricUnit::Bytes, 1.0),
         Unit::BytesPerSecond => other("bytes_per_second"),
         Unit::OperationsPerSecond => other("operations_per_second"),
-        // What it counts is in the metric's name; `_count` belongs to histograms.
+        // The metric's name says what is counted; `_count` is reserved for histograms.
         Unit::Count => other("number"),
     }
 }

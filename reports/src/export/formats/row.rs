@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::figures::summary::{Cell, Figure, Outcome, Section, Summary};
+use crate::figures::summary::{Cell, CellContent, Figure, Section, Summary};
 use crate::model::{Better, Metric, Unit};
 
-/// The status of a figure that a delay was added to on purpose.
+/// The status of a figure to which a delay was added on purpose.
 pub const INJECTED: &str = "injected";
 
 /// One figure, or the reason for which there is none.
@@ -38,7 +38,7 @@ pub struct FigureRow<'a> {
     pub word: Option<&'static str>,
 }
 
-/// Every figure of a run, and every one that is missing, in the order of the run.
+/// Every figure of a run and every missing figure, in the order of the run.
 pub fn rows<'a>(summary: &Summary<'a>) -> Vec<FigureRow<'a>> {
     let mut rows = Vec::new();
     for section in &summary.sections {
@@ -50,7 +50,7 @@ pub fn rows<'a>(summary: &Summary<'a>) -> Vec<FigureRow<'a>> {
     rows
 }
 
-/// The row of a cell; none if nobody asked for it.
+/// The row of a cell; nothing if the target wasn't tried and no reason is known.
 fn row<'a>(
     summary: &Summary<'a>,
     section: &Section<'a>,
@@ -62,12 +62,12 @@ fn row<'a>(
     let is_injected = injections.iter().any(|injection| {
         (&injection.target, &injection.experiment) == (&cell.target.name, &section.experiment.name)
     });
-    let (status, reason) = match &cell.outcome {
-        Outcome::Measured(_) if is_injected => (INJECTED, failed),
-        Outcome::Measured(_) => ("ok", failed),
-        Outcome::Unavailable(reason) => ("unavailable", Some(*reason)),
-        Outcome::Failed => ("failed", failed),
-        Outcome::NotTaken => return None,
+    let (status, reason) = match &cell.content {
+        CellContent::Figure(_) if is_injected => (INJECTED, failed),
+        CellContent::Figure(_) => ("ok", failed),
+        CellContent::Unavailable(reason) => ("unavailable", Some(*reason)),
+        CellContent::Failed => ("failed", failed),
+        CellContent::NotTaken => return None,
     };
     let figure = cell.figure();
     let ratio = figure.and_then(|figure| figure.ratio);
@@ -95,9 +95,9 @@ fn row<'a>(
         ratio_low: ratio_interval.map(|interval| interval.low),
         ratio_high: ratio_interval.map(|interval| interval.high),
         p: ratio.map(|ratio| ratio.test.corrected),
-        verdict: ratio.map(|ratio| ratio.test.verdict.name()),
+        verdict: ratio.map(|ratio| ratio.test.difference.name()),
         reason: reason.map(str::to_owned),
         metric_unit: metric.unit,
-        word: ratio.map(|ratio| ratio.test.verdict.word(metric.unit, metric.better)),
+        word: ratio.map(|ratio| ratio.test.difference.word(metric.unit, metric.better)),
     })
 }

@@ -1,12 +1,12 @@
-//! One figure as texts: its median, its ratio with the verdict, and what is behind them.
+//! A cell of a table as texts: its median, its ratio, and the numbers behind them.
 
-use crate::figures::summary::{Cell, Column, Figure, Outcome, Test};
+use crate::figures::summary::{Cell, CellContent, Column, Figure, Test};
 use crate::model::Metric;
 use crate::statistics::Interval;
 use crate::words::Words;
 use crate::words::units;
 
-/// One figure, or why there is none.
+/// A figure in words, or why there is none.
 pub struct CellView {
     pub column: String,
     pub value: Option<ValueView>,
@@ -24,7 +24,7 @@ pub struct ValueView {
     pub count: String,
 }
 
-/// What can be said of a ratio: a word, and the numbers behind it.
+/// What a test says of a ratio: a word, and the numbers behind the word.
 pub struct VerdictView {
     pub word: String,
     pub detail: String,
@@ -32,9 +32,9 @@ pub struct VerdictView {
 
 /// Puts a figure, or the reason for which there is none, into words.
 pub fn view(title: &str, column: &Column<'_>, cell: &Cell<'_>, words: &Words) -> CellView {
-    let (missing, reason) = match &cell.outcome {
-        Outcome::Unavailable(reason) => ("cell.unavailable", (*reason).to_owned()),
-        Outcome::Failed => (
+    let (missing, reason) = match &cell.content {
+        CellContent::Unavailable(reason) => ("cell.unavailable", (*reason).to_owned()),
+        CellContent::Failed => (
             "cell.failed",
             cell.failures
                 .iter()
@@ -42,7 +42,7 @@ pub fn view(title: &str, column: &Column<'_>, cell: &Cell<'_>, words: &Words) ->
                 .collect::<Vec<_>>()
                 .join("; "),
         ),
-        Outcome::Measured(_) | Outcome::NotTaken => ("cell.not-measured", String::new()),
+        CellContent::Figure(_) | CellContent::NotTaken => ("cell.not-measured", String::new()),
     };
     let value = cell
         .figure()
@@ -88,7 +88,7 @@ fn value(column: &Column<'_>, cell: &Cell<'_>, figure: &Figure<'_>, words: &Word
     }
 }
 
-/// A count with the word for one or that for several.
+/// A count in the words for one or for several.
 fn count(words: &Words, [one, several]: [&str; 2], count: usize) -> String {
     words.say(if count == 1 { one } else { several }, &[("count", &count)])
 }
@@ -96,12 +96,12 @@ fn count(words: &Words, [one, several]: [&str; 2], count: usize) -> String {
 fn verdict(metric: &Metric, test: &Test, words: &Words) -> VerdictView {
     let (p, corrected) = (units::p_value(test.p), units::p_value(test.corrected));
     VerdictView {
-        word: word(test.verdict.word(metric.unit, metric.better), words),
+        word: word(test.difference.word(metric.unit, metric.better), words),
         detail: words.say("cell.test", &[("p", &p), ("corrected", &corrected)]),
     }
 }
 
-/// The word of a verdict in the report's language.
+/// The word for a difference in the report's language.
 fn word(english: &str, words: &Words) -> String {
     let known = words.find(&format!("word.{}", english.replace(' ', "-")));
     known.unwrap_or(english).to_owned()

@@ -1,4 +1,5 @@
-//! Memory against the number of instances: points, the lines through them, and how many would fit.
+//! Memory against the number of instances: points, the lines through them, and how many instances
+//! would fit into the host.
 
 use super::figure::{FigureView, LegendItem};
 use crate::chart::{ChartError, curves, theme};
@@ -9,7 +10,8 @@ use crate::statistics::Line;
 use crate::words::Words;
 use crate::words::units;
 
-/// Draws the `columns` of `section`, each for another number of instances; none if it isn't about density.
+/// Draws the `columns` of `section`, each for another number of instances; nothing if the section
+/// isn't about density.
 pub fn figure(
     summary: &Summary<'_>,
     section: &Section<'_>,

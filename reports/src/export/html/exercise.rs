@@ -1,7 +1,8 @@
-//! Predict first: questions about the run's own figures, each with room for a guess and the answer behind it.
+//! Predict first: questions about the run's own figures, each with a field for a guess and a hidden
+//! answer.
 //!
-//! The answers and the report stand in `<details>`, which need no script; the only script of any report compares guesses
-//! with answers. The document allows that one script, by its digest, and no other.
+//! The answers and the report stand in `<details>`, which need no script. The only script compares
+//! guesses with answers. The document allows this one script, by its digest, and no other.
 
 use super::table::leading;
 use crate::figures::leading::by_importance;
@@ -13,27 +14,27 @@ use crate::words::units::{self, Scale};
 /// The script of a report with questions.
 pub const SCRIPT: &str = include_str!("../../../templates/exercise.js");
 
-/// Its digest, as the document's policy names it.
+/// The digest of the script, as the document's policy names it.
 pub const DIGEST: &str = "sha256-6p5RNWMVjRv5h559FoNNmJyFF2yhddk4qgKmnbUQdis=";
 
-/// Most questions of a run.
+/// The most questions of a run.
 const MOST: usize = 9;
 
 /// A question with its answer.
 pub struct QuestionView {
     /// The question.
     pub asked: String,
-    /// The unit that a guess is in.
+    /// The unit of the guess.
     pub unit: &'static str,
     /// The answer in that unit, for the script.
     pub measured: f64,
-    /// The answer.
+    /// The answer in words.
     pub answer: String,
-    /// Its interval.
+    /// The interval of the answer.
     pub interval: Option<String>,
 }
 
-/// A question for each rung and each experiment that has a leading figure.
+/// A question for each rung and each experiment with a leading figure.
 pub fn questions(summary: &Summary<'_>, words: &Words) -> Vec<QuestionView> {
     let mut questions = Vec::new();
     for (title, column) in by_importance(summary).into_iter().filter_map(leading) {

@@ -1,33 +1,33 @@
-//! A chart of the report with the words around it.
+//! A chart of the report with the words around the chart.
 
 use crate::chart::{Chart, theme};
 use crate::figures::summary::{Column, Summary};
 use crate::model::Target;
 use crate::words::{Words, units};
 
-/// A chart with the words around it.
+/// A chart with the words around the chart.
 pub struct FigureView {
-    /// What it shows.
+    /// The title of the chart.
     pub title: String,
     /// The drawing.
     pub chart: Chart,
-    /// The same on a logarithmic axis, for the reader to switch to.
+    /// The chart on a logarithmic axis, if the reader can switch to one.
     pub logarithmic: Option<Chart>,
-    /// How to read it.
+    /// How to read the chart.
     pub caption: String,
-    /// Its parts; empty if it has none.
+    /// The explanations below the chart; empty if there are none.
     pub legend: Vec<LegendItem>,
 }
 
-/// One part of a stacked chart.
+/// One part of a chart, or one target, with its medians.
 pub struct LegendItem {
-    /// The class of its colour.
+    /// The class of the item's colour.
     pub ink: String,
-    /// Its name.
+    /// The name of the part or of the target.
     pub name: String,
-    /// What happens in it.
+    /// What happens in the part; empty for a target.
     pub explanation: String,
-    /// Its median in each target.
+    /// The medians, each with what it is of.
     pub medians: Vec<(String, String)>,
 }
 

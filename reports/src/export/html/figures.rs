@@ -11,7 +11,7 @@ use crate::schema::image;
 use crate::words::Words;
 use crate::words::units;
 
-/// Stands for an experiment in the names of the plots that are of several.
+/// The name of the group of plots that are about several experiments.
 const TRADEOFF: &str = "trade-off";
 
 const UNITS: [Unit; 5] = [
@@ -22,8 +22,8 @@ const UNITS: [Unit; 5] = [
     Unit::Bytes,
 ];
 
-/// Draws an experiment: metrics with parts as stacked bars, times among them as samples too, and all others
-/// as bars by unit.
+/// Draws an experiment: metrics with parts as stacked bars, times with parts as samples too, and
+/// all other metrics as bars by unit.
 pub fn draw(
     summary: &Summary<'_>,
     section: &Section<'_>,
@@ -36,7 +36,7 @@ pub fn draw(
     let all = || section.columns.iter().filter(|column| column.has_figures());
     let measured = || all().filter(|column| column.metric.at_once.is_none());
     let mut figures = Vec::new();
-    // The times first: the rates only say the same from the other side.
+    // Times come first; the rates are the same figures the other way around.
     for unit in UNITS.into_iter().rev() {
         let crowds = all().filter(|column| column.metric.at_once.is_some());
         let crowds: Vec<_> = crowds.filter(|column| column.metric.unit == unit).collect();
@@ -71,20 +71,21 @@ pub fn draw(
     Ok(figures)
 }
 
-/// Whether a column stands above all experiments, in the waterfalls: the leading one, if it is cut into parts.
+/// Whether a column is the leading column of its experiment and has parts. Such a column stands
+/// above all experiments.
 fn is_waterfall(section: &Section<'_>, column: &Column<'_>) -> bool {
     let leading = section.leading();
     leading.is_some_and(|leading| leading.metric.name == column.metric.name && leading.has_parts())
 }
 
-/// The leading figure of each experiment that is cut into parts.
+/// The leading column of each experiment, if it has parts, as stacked bars.
 pub fn waterfalls(summary: &Summary<'_>, words: &Words) -> Result<Vec<FigureView>, ChartError> {
     let leading = summary.sections.iter().filter_map(Section::leading);
     let cut = leading.filter(|column| column.has_parts());
     cut.map(|column| stacked(column, words)).collect()
 }
 
-/// Every figure of a report with the name of its experiment.
+/// Every chart of a report with the name of its experiment.
 pub fn all(summary: &Summary<'_>, words: &Words) -> Result<Vec<(String, FigureView)>, ReportError> {
     let mut all = Vec::new();
     let tradeoff = super::tradeoff::figures(summary, words);
@@ -119,7 +120,7 @@ pub fn all(summary: &Summary<'_>, words: &Words) -> Result<Vec<(String, FigureVi
     Ok(all)
 }
 
-/// Columns of one unit, each for another number of instances started at once.
+/// A chart of columns of one unit, each for another number of instances that start at once.
 fn crowded(
     summary: &Summary<'_>,
     columns: &[&Column<'_>],
@@ -188,8 +189,8 @@ fn samples(
     }))
 }
 
-/// Metrics that can share an axis: one whose longest bar is less than a fifth of another's would be too short
-/// to compare targets by.
+/// Groups of metrics that share an axis. On the axis of a metric five times as long, bars would be
+/// too short to compare targets.
 fn comparable<'a, 'b>(columns: &[&'b Column<'a>]) -> Vec<Vec<&'b Column<'a>>> {
     const SPAN: f64 = 5.0;
     let mut groups: Vec<Vec<&Column<'_>>> = Vec::new();

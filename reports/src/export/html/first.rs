@@ -1,30 +1,32 @@
-//! The first screen: one sentence with the run's answer, the ladder in a few rows, and whether the host was quiet.
+//! The first screen: the run's answer in a sentence, the ladder in a few rows, and whether the host
+//! was quiet.
 
 use super::table::{TableView, kind, leading, table};
 use crate::figures::leading::{ABREAST, by_importance};
-use crate::figures::summary::{Cell, Outcome, Summary};
+use crate::figures::summary::{Cell, CellContent, Summary};
 use crate::findings::doubts::Doubt;
 use crate::findings::quiet::Quiet;
 use crate::findings::{headline, verdict};
 use crate::model::TargetKind;
 use crate::words::Words;
 
-/// What is seen before anything is scrolled.
+/// What is seen before the reader scrolls.
 pub struct FirstView {
     /// The run's answer.
     pub verdict: String,
     /// Further findings, a sentence each.
     pub findings: Vec<String>,
-    /// Whether the host was quiet, in a word and with what says so.
+    /// Whether the host was quiet: the answer in a few words, and the reasons for it.
     pub quiet: (String, String),
     /// Whether something disturbed the run.
     pub disturbed: bool,
-    /// The rungs.
+    /// The rungs, each with its leading figures.
     pub ladder: TableView,
 }
 
 impl FirstView {
-    /// Puts the figures of a run into a screenful; `asked` is the baseline that was asked for by name.
+    /// Puts the figures of a run onto a screen; `asked` is the name of the baseline that was asked
+    /// for.
     pub fn of(
         summary: &Summary<'_>,
         asked: Option<&str>,
@@ -52,7 +54,7 @@ fn ladder(summary: &Summary<'_>, words: &Words) -> TableView {
         let target = &summary.run.targets[index];
         matches!(target.kind, TargetKind::Rung(_))
     };
-    let has_cell = |cell: &Cell<'_>| !matches!(cell.outcome, Outcome::NotTaken);
+    let has_cell = |cell: &Cell<'_>| !matches!(cell.content, CellContent::NotTaken);
     let has_any = |index: usize| {
         let mut cells = columns.iter().map(|(_, column)| &column.cells[index]);
         cells.any(has_cell)
@@ -60,7 +62,7 @@ fn ladder(summary: &Summary<'_>, words: &Words) -> TableView {
     let mut ladder = table(summary, &columns, words, |index| {
         is_rung(index) && has_any(index)
     });
-    // A version can be long; it stands in the table of all targets.
+    // A version can be long. The table of all targets has it.
     for row in &mut ladder.rows {
         let target = summary
             .run

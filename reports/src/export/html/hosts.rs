@@ -1,4 +1,5 @@
-//! Several runs in one document: the leading figure of each experiment, targets down, runs across.
+//! Several runs in one document: for each experiment a table of its leading figures, with a row per
+//! target and a column per run.
 
 use super::cell::{self, CellView};
 use super::table::{RowView, TableView, place};
@@ -13,7 +14,7 @@ pub struct HostsView {
     pub table: TableView,
 }
 
-/// A table for each experiment that any run has a leading figure of.
+/// A table for each experiment that has a leading figure in any run.
 pub fn compare(summaries: &[Summary<'_>], words: &Words) -> Vec<HostsView> {
     let mut names: Vec<&str> = Vec::new();
     for section in summaries.iter().flat_map(|summary| &summary.sections) {
@@ -28,18 +29,10 @@ pub fn compare(summaries: &[Summary<'_>], words: &Words) -> Vec<HostsView> {
     views.collect()
 }
 
-/// The leading column of an experiment in a run.
-fn leading<'s, 'a>(summary: &'s Summary<'a>, name: &str) -> Option<&'s Column<'a>> {
-    let mut sections = summary.sections.iter();
-    sections
-        .find(|section| section.experiment.name == name)
-        .and_then(Section::leading)
-}
-
 fn view(summaries: &[Summary<'_>], name: &str, words: &Words) -> Option<HostsView> {
     let columns: Vec<_> = summaries
         .iter()
-        .map(|summary| leading(summary, name))
+        .map(|summary| summary.section(name).and_then(Section::leading))
         .collect();
     let metric = columns.iter().flatten().next()?.metric;
     let titles: Vec<String> = (1..=summaries.len())

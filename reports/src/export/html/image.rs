@@ -1,4 +1,5 @@
-//! What instances take on the disk and in the page cache, against their number: a figure for each way of sharing.
+//! The disk and the page cache against the number of instances, with a chart for each way of
+//! sharing.
 
 use super::figure::{FigureView, by_number};
 use crate::chart::{ChartError, curves};
@@ -6,7 +7,7 @@ use crate::figures::summary::{Column, Summary};
 use crate::model::MetricFamily;
 use crate::words::Words;
 
-/// What a figure shows, with its title.
+/// Each family of metrics with the title of its chart.
 const FAMILIES: [(MetricFamily, &str); 4] = [
     (MetricFamily::DiskSpaceShared, "image.disk-shared"),
     (MetricFamily::DiskSpaceCopied, "image.disk-copies"),
@@ -14,7 +15,8 @@ const FAMILIES: [(MetricFamily, &str); 4] = [
     (MetricFamily::PageCacheCopied, "image.cache-copies"),
 ];
 
-/// Draws the `columns`, each for another number of instances, those of a family together.
+/// Draws the `columns`, each for another number of instances, with a chart for each family of
+/// metrics.
 pub fn figures(
     summary: &Summary<'_>,
     columns: &[&Column<'_>],

@@ -1,4 +1,4 @@
-//! How long the single operations of an experiment took, a figure a metric.
+//! How long the single operations of an experiment took, with a chart for each metric.
 
 use super::figure::{FigureView, LegendItem};
 use crate::chart::{ChartError, percentiles, theme};
@@ -9,7 +9,7 @@ use crate::schema::disk;
 use crate::words::Words;
 use crate::words::units;
 
-/// The percentiles that are told in words, with what they're called; the last is the longest.
+/// The percentiles that the legend has, with their names; the last is the longest operation.
 const TOLD: [(f64, &str); 4] = [
     (50.0, "latency.p50"),
     (99.0, "latency.p99"),
@@ -17,7 +17,7 @@ const TOLD: [(f64, &str); 4] = [
     (100.0, "latency.longest"),
 ];
 
-/// Draws the latencies of each metric whose samples tell of them.
+/// Draws the latencies of each metric whose samples hold latencies.
 pub fn figures(
     run: &Run,
     section: &Section<'_>,
@@ -25,7 +25,7 @@ pub fn figures(
 ) -> Result<Vec<FigureView>, ChartError> {
     let experiment = section.experiment.name.as_str();
     let mut figures = Vec::new();
-    let told = latency::told(run, experiment);
+    let told = latency::timed_samples(run, experiment);
     if told.is_empty() {
         return Ok(figures);
     }
@@ -71,9 +71,9 @@ fn item(run: &Run, target: &Target, found: &[Percentile], words: &Words) -> Opti
     })
 }
 
-/// How to get what a section could have and hasn't.
+/// How to get latencies, for a run of the disk without them.
 pub fn wanted<'w>(run: &Run, section: &Section<'_>, words: &'w Words) -> Option<&'w str> {
     let experiment = section.experiment.name.as_str();
-    (experiment == disk::NAME && !latency::is_told(run, experiment))
+    (experiment == disk::NAME && !latency::has_latencies(run, experiment))
         .then(|| words.text("latency.wanted"))
 }

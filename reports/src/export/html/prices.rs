@@ -1,8 +1,8 @@
-//! A price list in words and as a picture.
+//! A price list as a table and as a chart.
 
 use super::figure::FigureView;
 use crate::chart::{ChartError, prices};
-use crate::figures::prices::{Kind, Price, PriceList};
+use crate::figures::prices::{Price, PriceList, RowKind};
 use crate::model::{Run, Unit};
 use crate::statistics::Estimate;
 use crate::words::Words;
@@ -10,35 +10,35 @@ use crate::words::units;
 
 /// A price list.
 pub struct PricesView {
-    /// The target.
+    /// The name of the target.
     pub target: String,
-    /// The metrics.
+    /// The titles of the metrics.
     pub columns: Vec<String>,
-    /// Its rows.
+    /// The rows of the list.
     pub rows: Vec<PriceView>,
-    /// How to read it.
+    /// How to read the list.
     pub caption: String,
 }
 
-/// One row.
+/// One row of a price list.
 pub struct PriceView {
-    /// What is priced.
+    /// The name of the part.
     pub name: String,
-    /// What that is.
+    /// What the part is, in a sentence.
     pub explanation: String,
-    /// What the price counts over; empty for a row that is no price.
+    /// The part that the price is added to; empty for a row that is no price.
     pub over: String,
-    /// Whether it is a whole, not a difference.
+    /// Whether the row is a whole instead of a difference.
     pub whole: bool,
-    /// Its value in each metric.
+    /// The cost in each metric.
     pub cells: Vec<PriceCell>,
 }
 
-/// A price, or that there is none.
+/// A cost in one metric, or none.
 pub struct PriceCell {
-    /// The metric.
+    /// The title of the metric.
     pub column: String,
-    /// The price and its interval.
+    /// The cost and its interval.
     pub value: Option<(String, String)>,
 }
 
@@ -63,20 +63,20 @@ fn view(list: &PriceList<'_>, row: &Price<'_>) -> PriceView {
     PriceView {
         name: row.name.to_owned(),
         explanation: row.explanation.to_owned(),
-        over: row.over.unwrap_or_default().to_owned(),
-        whole: matches!(row.kind, Kind::Start | Kind::Whole),
+        over: row.base.unwrap_or_default().to_owned(),
+        whole: matches!(row.kind, RowKind::Start | RowKind::Whole),
         cells: list.metrics.iter().zip(&row.costs).map(cell).collect(),
     }
 }
 
-fn value(unit: Unit, kind: Kind, cost: Estimate) -> (String, String) {
-    let is_price = matches!(kind, Kind::Price | Kind::Interaction);
+fn value(unit: Unit, kind: RowKind, cost: Estimate) -> (String, String) {
+    let is_price = matches!(kind, RowKind::Price | RowKind::Interaction);
     let sign = if is_price && cost.value > 0.0 {
         "+"
     } else {
         ""
     };
-    // The ends of an interval around nothing are far larger than the price.
+    // The ends of an interval around zero are far larger than the price between them.
     let interval = cost.interval.map(|interval| {
         let widest = interval.low.abs().max(interval.high.abs());
         units::interval(unit, interval, widest)
@@ -85,7 +85,7 @@ fn value(unit: Unit, kind: Kind, cost: Estimate) -> (String, String) {
     (format!("{sign}{value}"), interval.unwrap_or_default())
 }
 
-/// Draws lists.
+/// A chart for each list.
 pub fn figures(
     run: &Run,
     lists: &[PriceList<'_>],

@@ -1,4 +1,4 @@
-//! Tables of figures: targets down, metrics across.
+//! Tables of figures, with a row per target and a column per metric.
 
 use super::cell::{self, CellView};
 use crate::chart::theme;
@@ -6,7 +6,7 @@ use crate::figures::summary::{Column, Section, Summary};
 use crate::model::{Target, TargetKind};
 use crate::words::{Words, capital};
 
-/// Targets down, metrics across.
+/// A table with a row per target and a column per metric.
 pub struct TableView {
     pub columns: Vec<String>,
     pub rows: Vec<RowView>,
@@ -34,7 +34,7 @@ pub fn leading<'a, 'b>(section: &'b Section<'a>) -> Option<(String, &'b Column<'
     ))
 }
 
-/// A table of those targets for which `has_row` says so by their index.
+/// A table of the targets for which `has_row` is true; `has_row` gets a target's place in the run.
 pub fn table(
     summary: &Summary<'_>,
     columns: &[(String, &Column<'_>)],
@@ -62,7 +62,7 @@ pub fn table(
     }
 }
 
-/// Where a target stands, and the version of the runtime behind it.
+/// A target's place on the ladder, and the version of the runtime behind the target.
 pub fn place(target: &Target, words: &Words) -> String {
     let kind = kind(target, words);
     let version = target.version.as_ref();
@@ -71,7 +71,7 @@ pub fn place(target: &Target, words: &Words) -> String {
         .unwrap_or(kind)
 }
 
-/// Where a target stands.
+/// A target's place on the ladder.
 pub fn kind(target: &Target, words: &Words) -> String {
     match target.kind {
         TargetKind::Rung(rung) => words.say("place-of.rung", &[("rung", &rung)]),

@@ -18,14 +18,15 @@ fn render(runs: &[Run], baseline: Option<&str>) -> Result<String, ReportError> {
     super::render(runs, options)
 }
 
-/// A run that is small enough to read its document, with every kind of row.
+/// A run with every kind of row whose document is short enough to read.
 fn small() -> Run {
     let mut run = fixture::run();
     run.samples.retain(|sample| sample.round < 8);
     run
 }
 
-/// A run whose document can be read: three targets, one of which can't run, and one experiment.
+/// A run whose document is shorter still: three targets, one of which can't run, and one
+/// experiment.
 fn tiny() -> Run {
     let mut run = small();
     run.targets
@@ -86,9 +87,9 @@ fn cost_stands_against_isolation_where_a_run_has_looked() {
     }
     let finding = "Isolation, Host system calls that a program inside causes: 355 in process; 293 in container (0.83×) and 5 in microvm-bare";
     assert!(document.contains(finding), "counts are no costs");
-    // What wasn't looked at isn't in it, and neither is a number in its place.
+    // A target that wasn't measured has no row, and no other number in its place.
     assert!(!section.contains("bwrap"));
-    // The memory of one whose processes are a daemon's.
+    // The memory of the target whose processes belong to a daemon.
     assert_eq!(section.matches("not measured").count(), 1);
     assert_eq!(section.matches("no VM").count(), 3);
     let chinese = ReportOptions {
@@ -100,7 +101,7 @@ fn cost_stands_against_isolation_where_a_run_has_looked() {
     assert!(
         render(&[tiny()], None)
             .unwrap()
-            .contains("adds it, with plots of cost")
+            .contains("does, with plots of cost against isolation")
     );
 }
 
@@ -162,7 +163,7 @@ fn an_emulated_processor_is_told_before_any_figure() {
     assert!(document.find(EMULATED).unwrap() < document.find("<h1>").unwrap());
 }
 
-/// Only a price list and starts in a crowd.
+/// A run with nothing but a price list and several starts at once.
 fn priced() -> Run {
     let mut run = fixture::with_prices();
     fixture::add_crowds(&mut run);
@@ -197,7 +198,7 @@ fn it_loads_nothing_and_runs_nothing() {
     for address in addresses {
         assert!(address.contains("://www.w3.org/2000/svg"), "{address}");
     }
-    // The marks of plots are in the document itself.
+    // The document itself has the marks that plots refer to.
     let marks = Regex::new("\"url\\(#(dot-[0-9a-f]+)\\)\"").unwrap();
     for mark in marks.captures_iter(&document) {
         assert!(document.contains(&format!(" id=\"{}\"", &mark[1])));
@@ -217,7 +218,7 @@ fn an_exercise_hides_every_figure_behind_what_the_reader_opens() {
     let document = super::render(&[tiny()], options).unwrap();
     assert_eq!(document.matches("<script>").count(), 1);
     assert!(document.contains(&format!("script-src '{}'", exercise::DIGEST)));
-    // What stands outside of all details, the words of their summaries aside.
+    // The text outside of all `<details>`, without the words of their summaries.
     let open = document.split("<details").enumerate().map(|(index, part)| {
         let after = part.split_once("</details>").map(|(_, after)| after);
         after.unwrap_or(if index == 0 { part } else { "" })
@@ -290,7 +291,7 @@ fn partial_runs_and_empty_runs_say_so() {
     assert!(render(&[], None).unwrap().contains("</html>"));
 }
 
-/// Puts a text wherever a price list has one.
+/// Puts `text` into every text of a price list.
 fn poison_prices(run: &mut Run, text: &str) {
     let poisoned = || text.to_owned();
     let priced = &mut run.experiments[3].metrics[0];
@@ -313,7 +314,7 @@ fn poison_prices(run: &mut Run, text: &str) {
     }
 }
 
-/// Puts a text wherever a results file has one.
+/// A run with `text` in every text that a results file has.
 fn poison(text: &str) -> Run {
     let mut run = fixture::with_prices();
     fixture::add_crowds(&mut run);
@@ -387,7 +388,8 @@ fn markup_in_results_is_text_in_the_report() {
         let document = super::render(&[poison(text)], exercise).unwrap();
         assert_eq!(document.matches("<script").count(), 1, "{text}");
         let document = render(&[poison(text)], None).unwrap();
-        // As long as the poison, for a name is written into a bar only where it fits.
+        // The harmless text is as long as the poison, since a name is written into a bar only if it
+        // fits.
         let harmless = render(&[poison(&"x".repeat(text.chars().count()))], None).unwrap();
         assert_eq!(tags(&document), tags(&harmless), "{text}");
         assert!(

@@ -1,9 +1,9 @@
-//! Cost against isolation: the plots, and the measures behind them as a table.
+//! Cost against isolation: the plots, and a table of the figures behind them.
 
 use super::figure::FigureView;
 use crate::chart::tradeoff::{self, Dot};
 use crate::chart::{ChartError, theme};
-use crate::figures::isolation::Looks;
+use crate::figures::isolation::{IsolationFigures, Viewpoint};
 use crate::figures::summary::{Column, Summary};
 use crate::model::{Target, Unit};
 use crate::schema::isolation::{ANSWERED, EXITS, REFUSED};
@@ -11,34 +11,35 @@ use crate::schema::{memory, startup};
 use crate::words::Words;
 use crate::words::units;
 
-/// What a target costs: the experiment, whose leading metric it is, and the title of the plot.
+/// The costs of a target: the experiment whose leading metric is the cost, and the title of the
+/// plot.
 const COSTS: [(&str, &str); 2] = [
     (startup::NAME, "tradeoff.start"),
     (memory::NAME, "tradeoff.memory"),
 ];
 
-/// The section.
+/// The section about cost and isolation.
 pub struct TradeoffView {
     /// A plot for each cost that the run has.
     pub figures: Vec<FigureView>,
-    /// What is in a row.
+    /// The titles of the columns.
     pub columns: Vec<String>,
-    /// A row for each target that was looked at.
+    /// A row for each target that has any figure of isolation.
     pub rows: Vec<TradeoffRow>,
 }
 
-/// A target's measures.
+/// The figures of a target.
 pub struct TradeoffRow {
-    /// The class of its colour.
+    /// The class of the target's colour.
     pub ink: String,
-    /// Its name.
+    /// The target's name.
     pub name: String,
-    /// In the order of the columns; nothing where it wasn't measured.
+    /// The texts in the order of the columns; nothing for a figure that wasn't measured.
     pub cells: Vec<Option<String>>,
 }
 
 impl TradeoffRow {
-    /// Its cells with the names of their columns.
+    /// The cells with the titles of their columns.
     pub fn named<'v>(
         &'v self,
         columns: &'v [String],
@@ -48,9 +49,9 @@ impl TradeoffRow {
 }
 
 impl TradeoffView {
-    /// Puts it into words and pictures; nothing if the run hasn't looked.
+    /// The section for a run; nothing if the run has no figures of isolation.
     pub fn of(summary: &Summary<'_>, words: &Words) -> Result<Option<Self>, ChartError> {
-        let Some(looks) = Looks::of(summary) else {
+        let Some(isolation) = IsolationFigures::of(summary) else {
             return Ok(None);
         };
         let own = [
@@ -60,30 +61,30 @@ impl TradeoffView {
             "tradeoff.kernel",
             "tradeoff.exits",
         ];
-        let costs = costs(looks).map(|(column, _)| column.metric.title.clone());
+        let costs = costs(isolation).map(|(column, _)| column.metric.title.clone());
         let columns = own.iter().map(|name| words.text(name).to_owned());
         Ok(Some(Self {
             figures: figures(summary, words)?,
             columns: columns.chain(costs).collect(),
-            rows: looks
+            rows: isolation
                 .targets()
-                .map(|target| row(summary, looks, target, words))
+                .map(|target| row(summary, isolation, target, words))
                 .collect(),
         }))
     }
 }
 
-/// The plots of a run; none if it hasn't looked, or has no cost.
+/// The plots of a run; none if the run has no figures of isolation, or no costs.
 pub fn figures(summary: &Summary<'_>, words: &Words) -> Result<Vec<FigureView>, ChartError> {
-    let Some(looks) = Looks::of(summary) else {
+    let Some(isolation) = IsolationFigures::of(summary) else {
         return Ok(Vec::new());
     };
     let mut figures = Vec::new();
-    for (column, title) in costs(looks) {
+    for (column, title) in costs(isolation) {
         let dot = |target: &Target| {
             let cost = column.figure_of(&target.name)?.median;
-            let calls = looks.reach(&target.name)?.calls.median;
-            // The axes are logarithmic.
+            let calls = isolation.reach(&target.name)?.calls.median;
+            // A logarithmic axis has no place for zero.
             (cost > 0.0 && calls > 0.0).then(|| Dot {
                 name: target.name.clone(),
                 ink: theme::ink_of(summary.run, target),
@@ -91,7 +92,7 @@ pub fn figures(summary: &Summary<'_>, words: &Words) -> Result<Vec<FigureView>, 
                 cost,
             })
         };
-        let dots: Vec<Dot> = looks.targets().filter_map(dot).collect();
+        let dots: Vec<Dot> = isolation.targets().filter_map(dot).collect();
         let chart = tradeoff::render(column.metric.unit, &dots, words)?;
         figures.extend(chart.map(|chart| FigureView {
             title: words.text(title).to_owned(),
@@ -104,26 +105,32 @@ pub fn figures(summary: &Summary<'_>, words: &Words) -> Result<Vec<FigureView>, 
     Ok(figures)
 }
 
-fn costs<'s, 'a>(looks: Looks<'s, 'a>) -> impl Iterator<Item = (&'s Column<'a>, &'static str)> {
+fn costs<'s, 'a>(
+    isolation: IsolationFigures<'s, 'a>,
+) -> impl Iterator<Item = (&'s Column<'a>, &'static str)> {
     COSTS.into_iter().filter_map(move |(experiment, title)| {
-        let column = looks.leading(experiment)?;
+        let column = isolation.leading(experiment)?;
         column.has_figures().then_some((column, title))
     })
 }
 
-fn row(summary: &Summary<'_>, looks: Looks<'_, '_>, target: &Target, words: &Words) -> TradeoffRow {
+fn row(
+    summary: &Summary<'_>,
+    isolation: IsolationFigures<'_, '_>,
+    target: &Target,
+    words: &Words,
+) -> TradeoffRow {
     let name = target.name.as_str();
     let count = |value| units::value(Unit::Count, value);
-    let plain = |metric| Some(count(looks.figure(metric, name)?.median));
-    let reach = looks.reach(name).map(|reach| {
+    let plain = |metric| Some(count(isolation.figure(metric, name)?.median));
+    let reach = isolation.reach(name).map(|reach| {
         let calls = count(reach.calls.median);
-        if reach.from_inside {
-            words.say_one("tradeoff.from-inside", "calls", calls)
-        } else {
-            calls
+        match reach.seen_from {
+            Viewpoint::Inside => words.say_one("tradeoff.from-inside", "calls", calls),
+            Viewpoint::Outside => calls,
         }
     });
-    let kernel = looks.is_on_host_kernel(name).map(|is_host_s| {
+    let kernel = isolation.is_on_host_kernel(name).map(|is_host_s| {
         let name = if is_host_s {
             "tradeoff.host-s"
         } else {
@@ -136,9 +143,9 @@ fn row(summary: &Summary<'_>, looks: Looks<'_, '_>, target: &Target, words: &Wor
         plain(ANSWERED),
         plain(REFUSED),
         kernel,
-        exits(looks, name, words),
+        exits(isolation, name, words),
     ];
-    let costs = costs(looks).map(|(column, _)| {
+    let costs = costs(isolation).map(|(column, _)| {
         let figure = column.figure_of(name)?;
         Some(units::value(column.metric.unit, figure.median))
     });
@@ -149,12 +156,13 @@ fn row(summary: &Summary<'_>, looks: Looks<'_, '_>, target: &Target, words: &Wor
     }
 }
 
-/// The exits of a virtual machine, by reason; a program on the host's kernel is in none.
-fn exits(looks: Looks<'_, '_>, target: &str, words: &Words) -> Option<String> {
-    if looks.is_on_host_kernel(target) == Some(true) {
+/// The exits of a virtual machine by reason. A program on the host's kernel is in no virtual
+/// machine.
+fn exits(isolation: IsolationFigures<'_, '_>, target: &str, words: &Words) -> Option<String> {
+    if isolation.is_on_host_kernel(target) == Some(true) {
         return Some(words.text("tradeoff.no-machine").to_owned());
     }
-    let parts = looks.figure(EXITS, target)?.parts.iter();
+    let parts = isolation.figure(EXITS, target)?.parts.iter();
     let parts: Vec<String> = parts
         .map(|part| format!("{} {}", units::value(Unit::Count, part.median), part.name))
         .collect();

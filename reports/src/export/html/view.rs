@@ -1,4 +1,4 @@
-//! The summary as texts in the order in which the template puts them.
+//! The texts of a report in the order in which the template uses them.
 
 use super::exercise::{self, QuestionView};
 use super::figure::FigureView;
@@ -19,10 +19,10 @@ use crate::model::{EMULATED, Fact, Run, Target, Unit};
 use crate::words::units;
 use crate::words::{Words, capital};
 
-/// Most metrics that stand beside each other in a table.
+/// The most metrics beside each other in a table.
 const ABREAST: usize = 4;
 
-/// A run.
+/// The section of a run.
 pub struct RunView {
     pub id: String,
     pub host: String,
@@ -46,13 +46,13 @@ pub struct RunView {
     pub facts: Vec<Fact>,
 }
 
-/// A sentence with what the run says to it.
+/// The card of a claim.
 pub struct ClaimView {
     pub card: Card,
     pub plots: Vec<String>,
 }
 
-/// An experiment.
+/// The section of an experiment.
 pub struct SectionView {
     pub id: String,
     pub experiment: String,
@@ -86,7 +86,7 @@ pub struct GapView {
 }
 
 impl RunView {
-    /// Puts a summary into words and pictures.
+    /// Puts a summary into words and charts.
     pub fn of(
         number: usize,
         summary: &Summary<'_>,
@@ -146,7 +146,7 @@ impl RunView {
 }
 
 impl RunView {
-    /// The section with the figures that a card quotes.
+    /// The section that has the figures of a card.
     pub fn section_of(&self, card: &Card) -> Option<&str> {
         let mut sections = self.sections.iter();
         let of = |section: &&SectionView| card.experiment == Some(section.experiment.as_str());
@@ -163,12 +163,13 @@ fn claims(summary: &Summary<'_>, words: &Words) -> Result<Vec<ClaimView>, ChartE
     cards.map(view).collect()
 }
 
-/// What a delay added on purpose is told by: louder than a doubt.
+/// Whether the doubt is about a delay that was added on purpose. A notice of its own tells such a
+/// delay.
 fn is_injected(doubt: &Doubt<'_>) -> bool {
     matches!(doubt, Doubt::Run(RunDoubt::Injected { .. }))
 }
 
-/// Doubts about the data, and then those about the host.
+/// The doubts about the samples, and then the warnings about the host.
 fn warnings(run: &Run, doubts: &[Doubt<'_>], words: &Words) -> Vec<String> {
     let doubts = doubts.iter().filter(|doubt| !is_injected(doubt));
     doubts
@@ -243,7 +244,8 @@ fn view(
         .map(|column| (column.metric.title.clone(), column))
         .collect();
     let lists = prices::lists(summary.run, section.experiment);
-    // Targets without prices have nothing in such an experiment, and those with them have their list.
+    // A price list takes the place of the tables: targets without prices have no samples in such an
+    // experiment.
     let tabled = if lists.is_empty() { &columns[..] } else { &[] };
     Ok(SectionView {
         id: format!("{run}-{index}"),

@@ -1,4 +1,4 @@
-//! Files that are ours, and files that aren't.
+//! Results files of isobench, and other files.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -157,7 +157,7 @@ fn a_file_that_can_t_be_read_or_is_too_large_is_named() {
     );
 }
 
-/// Replaces some value within a document by another; `path` picks the way down.
+/// Replaces a value within a document; `path` says which.
 fn mutate(value: &mut Value, path: &[usize], replacement: Value) {
     let step = path.first().copied();
     let target = match (value, step) {

@@ -1,6 +1,6 @@
-//! What older results files of this schema leave out: the family of a target, the command that would
-//! bring a missing one, and the family and the sign of a metric. Each is filled in here from the names
-//! and the words that isobench has always used.
+//! What older results files of this schema leave out: the family of a target, the command that
+//! would bring a missing one, and the family and the sign of a metric. Each is filled in here from
+//! the names and the words that isobench has always used.
 
 use crate::model::{Metric, MetricFamily, Run, Sign, TargetFamily, Unit};
 use crate::schema;
@@ -30,7 +30,7 @@ fn fill_in_metric(experiment: &str, metric: &mut Metric) {
     if let Some(known) = schema::find(experiment, &metric.name) {
         (metric.family, metric.sign) = (known.family, known.sign);
     } else if metric.unit == Unit::Bytes {
-        // Of memory, older files have always held differences.
+        // In older files, sizes are always differences.
         metric.sign = Sign::Any;
     }
 }

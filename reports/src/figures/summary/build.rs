@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::{Cell, Column, Failure, Figure, Outcome, Ratio, Section, Test};
+use super::{Cell, CellContent, Column, Failure, Figure, Ratio, Section, Test};
 use crate::figures::name::FigureName;
 use crate::figures::parts::divide;
 use crate::model::{Experiment, Metric, Run, Sample, Status, TOTAL, Target};
@@ -44,7 +44,8 @@ fn column<'a>(
             .map_or(&[][..], Vec::as_slice)
     };
     let base = baseline.map(|target| totals(samples_of(target)));
-    // Each figure draws on its own, and draws are most of what a report of a long run takes.
+    // Drawing intervals takes most of a report's time, and each figure is independent of the
+    // others.
     let cells = run
         .targets
         .par_iter()
@@ -66,8 +67,8 @@ fn cell<'a>(
 ) -> Cell<'a> {
     let failures = failures(samples);
     let series = totals(samples);
-    let outcome = if let Some(median) = series.median() {
-        Outcome::Measured(Box::new(Figure {
+    let content = if let Some(median) = series.median() {
+        CellContent::Figure(Box::new(Figure {
             median,
             interval: series.median_interval(),
             count: series.count(),
@@ -83,20 +84,20 @@ fn cell<'a>(
             series,
         }))
     } else if let Some(unavailable) = &target.unavailable {
-        Outcome::Unavailable(&unavailable.reason)
+        CellContent::Unavailable(&unavailable.reason)
     } else if let Some(sample) = samples
         .iter()
         .find(|sample| sample.status == Status::Unavailable)
     {
-        Outcome::Unavailable(sample.reason.as_deref().unwrap_or("no reason was recorded"))
+        CellContent::Unavailable(sample.reason.as_deref().unwrap_or("no reason was recorded"))
     } else if failures.is_empty() {
-        Outcome::NotTaken
+        CellContent::NotTaken
     } else {
-        Outcome::Failed
+        CellContent::Failed
     };
     Cell {
         target,
-        outcome,
+        content,
         failures,
     }
 }
@@ -108,7 +109,8 @@ fn totals(samples: &[&Sample]) -> Series {
     Series::new(good.filter_map(|sample| Some((sample.round, sample.value?))))
 }
 
-/// Counts failures by reason; the rows of one instance, which share a sequence number, count once.
+/// Counts failures by reason; the samples of one instance, which share a sequence number, count
+/// once.
 fn failures<'a>(samples: &[&'a Sample]) -> Vec<Failure<'a>> {
     let mut seen = BTreeSet::new();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

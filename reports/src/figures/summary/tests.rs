@@ -51,13 +51,13 @@ fn what_is_missing_says_why() {
         .find(|cell| cell.target.name == "microvm-linux")
         .unwrap();
     assert!(
-        matches!(unavailable.outcome, Outcome::Unavailable(reason) if reason.contains("software KVM"))
+        matches!(unavailable.content, CellContent::Unavailable(reason) if reason.contains("software KVM"))
     );
     let mut none = run.clone();
     none.samples.clear();
     let summary = Summary::of(&none);
     assert!(matches!(
-        summary.sections[0].columns[0].cells[0].outcome,
-        Outcome::NotTaken
+        summary.sections[0].columns[0].cells[0].content,
+        CellContent::NotTaken
     ));
 }

@@ -1,67 +1,47 @@
-//! What the claims ask of a run, and how they quote it.
+//! The figures that decide a claim, and how a card quotes them.
 
 use std::fmt::Display;
 
+use super::Finding;
 use super::quote::{Measure, Quote};
-use super::{Finding, Verdict};
-use crate::figures::summary::{Cell, Column, Figure, MINIMUM_EFFECT, Section, Summary};
+use crate::figures::summary::{Cell, Column, Figure, MINIMUM_EFFECT, Summary};
 use crate::model::{Better, Target, TargetFamily, TargetKind, Unit};
 use crate::schema::MetricSchema;
 use crate::statistics::{Estimate, Interval};
 use crate::words::units;
-use crate::words::{Words, together};
+use crate::words::{Words, unbroken};
 
-/// The parts that are named as most of a whole are at least so much of it together.
+/// Parts are named as most of a whole if they make up at least this share of it together.
 const MOST: f64 = 0.5;
 
-/// An interval of a ratio within this of 1 is called the same.
+/// A ratio is called the same if its interval lies within this factor of 1.
 const SAME: f64 = 1.1;
 
-/// A run, and the words to quote it in.
+/// A run's figures, and the language in which they are quoted.
 pub struct Evidence<'s, 'a> {
-    /// Its figures.
+    /// The figures.
     pub summary: &'s Summary<'a>,
-    /// The language.
+    /// The texts of the language.
     pub words: &'s Words,
 }
 
-/// A figure with the target that it is of.
-pub struct Measured<'s, 'a> {
+/// A figure with its target.
+pub struct TargetFigure<'s, 'a> {
     /// The target.
     pub target: &'a Target,
     /// The figure.
     pub figure: &'s Figure<'a>,
 }
 
-/// How one side stands to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// Its whole interval is above, by as much as is called a difference.
-    Above,
-    /// Its whole interval is below.
-    Below,
-    /// Its whole interval is within what would be called the same.
-    Alike,
-    /// Its interval is too wide to tell.
-    Unknown,
-}
-
 impl<'s, 'a> Evidence<'s, 'a> {
-    /// An experiment's figures.
-    pub fn section(&self, experiment: &str) -> Option<&'s Section<'a>> {
-        let mut sections = self.summary.sections.iter();
-        sections.find(|section| section.experiment.name == experiment)
-    }
-
-    /// One metric's figures.
+    /// The figures of a metric, if the run has any.
     pub fn column(&self, experiment: &str, metric: MetricSchema) -> Option<&'s Column<'a>> {
-        let mut columns = self.section(experiment)?.columns.iter();
-        columns.find(|column| column.metric.name == metric.name)
+        self.summary.section(experiment)?.column(metric)
     }
 
-    /// A figure as it is quoted: target, median, interval.
-    pub fn quote(&self, unit: Unit, one: &Measured<'_, '_>) -> Quote {
-        let value = together(unit, one.figure.median);
+    /// Quotes a figure: its target, its median and its interval.
+    pub fn quote(&self, unit: Unit, one: &TargetFigure<'_, '_>) -> Quote {
+        let value = unbroken(unit, one.figure.median);
         let text = match one.figure.interval {
             Some(interval) => {
                 let interval = self.words.interval(unit, interval, one.figure.median);
@@ -80,7 +60,7 @@ impl<'s, 'a> Evidence<'s, 'a> {
         Quote::of(text, unit, &one.target.name, one.figure)
     }
 
-    /// A number of system calls as it is quoted by `sentence`.
+    /// Quotes a number of system calls in the words of `sentence`.
     pub fn quote_calls(&self, sentence: &str, target: &str, calls: &Figure<'_>) -> Quote {
         let spread = self.spread_of_calls(calls);
         let number = units::value(Unit::Count, calls.median);
@@ -90,7 +70,7 @@ impl<'s, 'a> Evidence<'s, 'a> {
         Quote::of(text, Unit::Count, target, calls)
     }
 
-    /// How far a count is the same in all samples.
+    /// How much a number of system calls differs between samples.
     fn spread_of_calls(&self, calls: &Figure<'_>) -> String {
         match calls.interval {
             None => self.words.text("quote.one-look").to_owned(),
@@ -101,12 +81,12 @@ impl<'s, 'a> Evidence<'s, 'a> {
         }
     }
 
-    /// How a machine stands to the container in one metric, as it is quoted.
+    /// Quotes how a machine compares with the container in one metric.
     pub fn quote_machine(
         &self,
         column: &Column<'_>,
-        machine: &Measured<'_, '_>,
-        container: &Measured<'_, '_>,
+        machine: &TargetFigure<'_, '_>,
+        container: &TargetFigure<'_, '_>,
     ) -> Option<Quote> {
         let metric = &column.metric.title;
         let values: [(&str, &dyn Display); 3] = [
@@ -124,8 +104,9 @@ impl<'s, 'a> Evidence<'s, 'a> {
         )
     }
 
-    /// How often the second of two figures fits into the first, as it is quoted by `sentence`, which has `values` beside the ratio
-    /// and its interval. It is a ratio in `metric`, of `target`.
+    /// Quotes the ratio of the first of two figures to the second in the words of `sentence`, which
+    /// has places for `values`, the ratio and its interval. The quote is about `metric` and
+    /// `target`.
     pub fn quote_ratio(
         &self,
         sentence: &str,
@@ -153,8 +134,9 @@ impl<'s, 'a> Evidence<'s, 'a> {
         })
     }
 
-    /// The parts that make most of a figure, with their shares; nothing if it isn't cut into parts.
-    pub fn dominant(&self, unit: Unit, one: &Measured<'_, '_>) -> Option<String> {
+    /// The parts that make up most of a figure, with their shares; nothing if the figure has no
+    /// parts.
+    pub fn dominant(&self, unit: Unit, one: &TargetFigure<'_, '_>) -> Option<String> {
         let whole = one.figure.median;
         let mut parts: Vec<_> = one.figure.parts.iter().collect();
         parts.sort_by(|left, right| right.typical.total_cmp(&left.typical));
@@ -171,8 +153,8 @@ impl<'s, 'a> Evidence<'s, 'a> {
                 units::part(part.typical / whole)
             ));
         }
-        let (parts, whole) = (self.words.list(&told), together(unit, whole));
-        // That a whole is its only part says nothing.
+        let (parts, whole) = (self.words.list(&told), unbroken(unit, whole));
+        // A whole with a single part consists of nothing else.
         (!told.is_empty() && one.figure.parts.len() > 1).then(|| {
             self.words.say(
                 "nuance.dominant",
@@ -185,9 +167,10 @@ impl<'s, 'a> Evidence<'s, 'a> {
         })
     }
 
-    /// What is said where a run has no such experiment, or one without what is asked for.
-    pub fn without(&self, experiment: &str) -> Finding {
-        let because = match self.section(experiment) {
+    /// The finding for a run that doesn't have the experiment, or has no figure of it that decides
+    /// the claim.
+    pub fn without_experiment(&self, experiment: &str) -> Finding {
+        let because = match self.summary.section(experiment) {
             Some(_) => self
                 .words
                 .say("undecided.no-figures", &[("experiment", &experiment)]),
@@ -201,7 +184,8 @@ impl<'s, 'a> Evidence<'s, 'a> {
         Finding::undecided(because, wanted)
     }
 
-    /// What is said where no container or no virtual machine was measured: the reasons of those that can't run.
+    /// The finding for a run in which no container or no virtual machine was measured, with the
+    /// reasons of the targets that can't run.
     pub fn without_targets(&self, is_wanted: impl Fn(TargetFamily) -> bool, side: &str) -> Finding {
         let targets = self.summary.run.targets.iter();
         let reasons = targets.filter(|target| is_wanted(target.family));
@@ -224,89 +208,121 @@ impl<'s, 'a> Evidence<'s, 'a> {
     }
 }
 
-/// The targets of some families that have a figure.
+/// The figures of the targets of some families.
 pub fn measured_of<'s, 'a>(
     column: &'s Column<'a>,
     is_wanted: impl Fn(TargetFamily) -> bool,
-) -> Vec<Measured<'s, 'a>> {
+) -> Vec<TargetFigure<'s, 'a>> {
     let cells = column.cells.iter();
     let wanted = cells.filter(|cell| is_wanted(cell.target.family));
     wanted.filter_map(measured).collect()
 }
 
 /// The figure of a cell, if it has one.
-fn measured<'s, 'a>(cell: &'s Cell<'a>) -> Option<Measured<'s, 'a>> {
-    Some(Measured {
+fn measured<'s, 'a>(cell: &'s Cell<'a>) -> Option<TargetFigure<'s, 'a>> {
+    Some(TargetFigure {
         target: cell.target,
         figure: cell.figure()?,
     })
 }
 
-/// The container that stands for all: isobench's own, or else the first that was measured.
-pub fn container_of<'s, 'a>(column: &'s Column<'a>) -> Option<Measured<'s, 'a>> {
+/// The figure of the container that stands for all containers: isobench's own, or else the first
+/// that was measured.
+pub fn container_of<'s, 'a>(column: &'s Column<'a>) -> Option<TargetFigure<'s, 'a>> {
     let mut containers = measured_of(column, |family| family == TargetFamily::Container);
-    let is_own = |one: &Measured<'_, '_>| matches!(one.target.kind, TargetKind::Rung(_));
+    let is_own = |one: &TargetFigure<'_, '_>| matches!(one.target.kind, TargetKind::Rung(_));
     let own = containers.iter().position(is_own);
     (!containers.is_empty()).then(|| containers.swap_remove(own.unwrap_or(0)))
 }
 
-/// The virtual machines that have a figure.
-pub fn machines_of<'s, 'a>(column: &'s Column<'a>) -> Vec<Measured<'s, 'a>> {
+/// The figures of the virtual machines.
+pub fn machines_of<'s, 'a>(column: &'s Column<'a>) -> Vec<TargetFigure<'s, 'a>> {
     measured_of(column, TargetFamily::is_machine)
 }
 
-/// Whether a figure is surely at least `limit`, or surely less; nothing if its interval holds it.
-pub fn reaches(limit: f64, figure: &Figure<'_>) -> Option<bool> {
-    let (low, high) = figure
-        .interval
-        .map_or((figure.median, figure.median), |interval| {
-            (interval.low, interval.high)
-        });
-    if low >= limit {
-        Some(true)
-    } else if high < limit {
-        Some(false)
-    } else {
-        None
+/// How a figure compares with a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// The whole interval is at or above the limit.
+    Reached,
+    /// The whole interval is below the limit.
+    NotReached,
+    /// The limit lies within the interval.
+    Unclear,
+}
+
+impl Limit {
+    /// Compares `figure` with `limit`, by its interval.
+    pub fn of(limit: f64, figure: &Figure<'_>) -> Self {
+        let (low, high) = figure
+            .interval
+            .map_or((figure.median, figure.median), |interval| {
+                (interval.low, interval.high)
+            });
+        if low >= limit {
+            Self::Reached
+        } else if high < limit {
+            Self::NotReached
+        } else {
+            Self::Unclear
+        }
     }
 }
 
-/// How `one` stands to `other`, by the interval of their ratio.
-pub fn standing(one: &Figure<'_>, other: &Figure<'_>) -> Standing {
-    let Some(Interval { low, high }) = one.series.ratio_interval(&other.series) else {
-        return Standing::Unknown;
-    };
-    if low >= 1.0 + MINIMUM_EFFECT {
-        Standing::Above
-    } else if high <= 1.0 / (1.0 + MINIMUM_EFFECT) {
-        Standing::Below
-    } else if low >= 1.0 / SAME && high <= SAME {
-        Standing::Alike
-    } else {
-        Standing::Unknown
+/// How one figure compares with another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The whole interval of the ratio is above 1, by as much as is called a difference.
+    Above,
+    /// The whole interval of the ratio is below 1, by as much as is called a difference.
+    Below,
+    /// The whole interval of the ratio is so close to 1 that the two are called the same.
+    Alike,
+    /// The interval of the ratio is too wide to tell.
+    Unknown,
+}
+
+impl Standing {
+    /// Compares `one` with `other`, by the interval of their ratio.
+    pub fn of(one: &Figure<'_>, other: &Figure<'_>) -> Self {
+        let Some(Interval { low, high }) = one.series.ratio_interval(&other.series) else {
+            return Self::Unknown;
+        };
+        if low >= 1.0 + MINIMUM_EFFECT {
+            Self::Above
+        } else if high <= 1.0 / (1.0 + MINIMUM_EFFECT) {
+            Self::Below
+        } else if low >= 1.0 / SAME && high <= SAME {
+            Self::Alike
+        } else {
+            Self::Unknown
+        }
     }
 }
 
-/// Whether the container is better than a machine in a metric; nothing if that isn't known.
-pub fn is_container_better(
-    better: Better,
-    machine: &Figure<'_>,
-    container: &Figure<'_>,
-) -> Option<bool> {
-    match (standing(machine, container), better) {
-        (Standing::Unknown, _) => None,
-        (Standing::Above, Better::Lower) | (Standing::Below, Better::Higher) => Some(true),
-        _ => Some(false),
-    }
+/// What one comparison says to a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The comparison agrees with the claim.
+    Agrees,
+    /// The comparison disagrees with the claim.
+    Disagrees,
 }
 
-/// What comparisons say together to a sentence by which the container is better.
-pub fn together_say(container_is_better: &[bool]) -> Verdict {
-    let count = container_is_better.iter().filter(|better| **better).count();
-    match count {
-        _ if container_is_better.is_empty() => Verdict::Undecided,
-        0 => Verdict::Refuted,
-        _ if count == container_is_better.len() => Verdict::Supported,
-        _ => Verdict::Depends,
+impl Answer {
+    /// What the figures of a machine and of the container say to the claim that the container is
+    /// better; nothing if the interval of their ratio is too wide to tell.
+    pub fn is_container_better(
+        better: Better,
+        machine: &Figure<'_>,
+        container: &Figure<'_>,
+    ) -> Option<Self> {
+        match (Standing::of(machine, container), better) {
+            (Standing::Unknown, _) => None,
+            (Standing::Above, Better::Lower) | (Standing::Below, Better::Higher) => {
+                Some(Self::Agrees)
+            }
+            _ => Some(Self::Disagrees),
+        }
     }
 }

@@ -1,28 +1,27 @@
-//! Claims 8 and 9: what a virtual machine takes on the disk, and what layers share.
+//! Claims 8 and 9: how much of the disk a virtual machine takes, and what layers share.
 
 use std::fmt::Display;
 
-use super::evidence::{
-    Evidence, Measured, Standing, container_of, machines_of, reaches, standing, together_say,
-};
+use super::evidence::{Answer, Evidence, Limit, Standing, TargetFigure, container_of, machines_of};
 use super::quote::Quote;
 use super::{Finding, Verdict};
 use crate::figures::summary::Figure;
 use crate::model::{MetricFamily, TargetFamily, Unit};
 use crate::schema::image::{self, BASE, ONE};
-use crate::words::together;
+use crate::words::unbroken;
 
-/// From so many bytes on, something takes tens of gigabytes.
+/// From this number of bytes on, something takes tens of gigabytes.
 const TENS_OF_GIGABYTES: f64 = 10e9;
 
-/// What instances take in one place, the disk or the page cache, with one base for all and with a copy for each.
+/// What a number of instances take in one place, the disk or the page cache: with one base for all,
+/// and with a copy for each.
 struct Ways<'s, 'a> {
     count: u32,
     shared: &'s Figure<'a>,
     copies: &'s Figure<'a>,
 }
 
-/// The families of each place.
+/// The families of metrics of each place.
 const DISK: [MetricFamily; 2] = [MetricFamily::DiskSpaceShared, MetricFamily::DiskSpaceCopied];
 const CACHE: [MetricFamily; 2] = [MetricFamily::PageCacheShared, MetricFamily::PageCacheCopied];
 
@@ -32,7 +31,7 @@ pub fn size(evidence: &Evidence<'_, '_>) -> Finding {
         .column(image::NAME, ONE)
         .filter(|column| column.has_figures())
     else {
-        return evidence.without(image::NAME);
+        return evidence.without_experiment(image::NAME);
     };
     let machines = machines_of(column);
     let Some(last) = machines.last() else {
@@ -40,10 +39,14 @@ pub fn size(evidence: &Evidence<'_, '_>) -> Finding {
     };
     let tens = machines
         .iter()
-        .map(|machine| reaches(TENS_OF_GIGABYTES, machine.figure));
-    let tens: Vec<Option<bool>> = tens.collect();
-    let some = |answer| tens.contains(&answer);
-    let (verdict, because) = match (some(Some(true)), some(Some(false)), some(None)) {
+        .map(|machine| Limit::of(TENS_OF_GIGABYTES, machine.figure));
+    let tens: Vec<Limit> = tens.collect();
+    let some = |limit| tens.contains(&limit);
+    let (verdict, because) = match (
+        some(Limit::Reached),
+        some(Limit::NotReached),
+        some(Limit::Unclear),
+    ) {
         (true, true, _) => (Verdict::Depends, evidence.words.text("depends.machine")),
         (_, _, true) => (Verdict::Undecided, evidence.words.text("undecided.wide")),
         (true, false, false) => (Verdict::Supported, ""),
@@ -66,12 +69,12 @@ pub fn size(evidence: &Evidence<'_, '_>) -> Finding {
     }
 }
 
-/// What the base stands for, and how often it would be there.
-fn stand_in(evidence: &Evidence<'_, '_>, machine: &Measured<'_, '_>) -> Option<String> {
+/// What the base stands for, and how many copies of the base there would be.
+fn stand_in(evidence: &Evidence<'_, '_>, machine: &TargetFigure<'_, '_>) -> Option<String> {
     let mut parts = machine.figure.parts.iter();
     let base = parts.find(|part| part.name == BASE)?;
     let ways = ways(evidence, &machine.target.name, DISK)?;
-    let bytes = |value| together(Unit::Bytes, value);
+    let bytes = |value| unbroken(Unit::Bytes, value);
     Some(evidence.words.say(
         "nuance.stand-in",
         &[
@@ -90,7 +93,7 @@ pub fn sharing(evidence: &Evidence<'_, '_>) -> Finding {
         .column(image::NAME, ONE)
         .filter(|column| column.has_figures())
     else {
-        return evidence.without(image::NAME);
+        return evidence.without_experiment(image::NAME);
     };
     let Some(container) = container_of(column) else {
         return evidence.without_targets(|side| side == TargetFamily::Container, "side.container");
@@ -104,10 +107,10 @@ pub fn sharing(evidence: &Evidence<'_, '_>) -> Finding {
         .filter_map(|(place, names)| Some((ways(evidence, &container.target.name, place)?, names)));
     let found: Vec<(Ways<'_, '_>, [&str; 2])> = found.collect();
     if found.is_empty() {
-        return evidence.without(image::NAME);
+        return evidence.without_experiment(image::NAME);
     }
-    let known: Vec<bool> = found.iter().filter_map(|(ways, _)| ways.share()).collect();
-    let verdict = together_say(&known);
+    let answers: Vec<Answer> = found.iter().filter_map(|(ways, _)| ways.share()).collect();
+    let verdict = Verdict::of(&answers);
     let because = match verdict {
         Verdict::Depends => evidence.words.text("depends.place"),
         Verdict::Undecided => evidence.words.text("undecided.wide"),
@@ -133,14 +136,14 @@ pub fn sharing(evidence: &Evidence<'_, '_>) -> Finding {
     }
 }
 
-/// What one more container adds to the disk, either way.
+/// What one more container adds to the disk, with a shared base and with a copied base.
 fn one_more(evidence: &Evidence<'_, '_>, target: &str) -> Option<String> {
     let many = ways(evidence, target, DISK)?;
     let [shared, copies] = DISK.map(|family| figure(evidence, target, family, 1));
     let more = f64::from(many.count - 1);
     let each = |many: &Figure<'_>, one: &Figure<'_>| {
         let each = (many.median - one.median) / more;
-        together(Unit::Bytes, each.max(0.0))
+        unbroken(Unit::Bytes, each.max(0.0))
     };
     let (shared, copies) = (each(many.shared, shared?), each(many.copies, copies?));
     Some(evidence.words.say(
@@ -153,17 +156,17 @@ fn one_more(evidence: &Evidence<'_, '_>, target: &str) -> Option<String> {
     ))
 }
 
-/// Whether a virtual machine shares as well, if its disk may only be read.
+/// Whether the instances of a virtual machine share their base too, if their disk is read-only.
 fn of_machine(evidence: &Evidence<'_, '_>, target: &str) -> Option<String> {
     let (disk, cache) = (
         ways(evidence, target, DISK)?,
         ways(evidence, target, CACHE)?,
     );
     let name = match (disk.share()?, cache.share()?) {
-        (true, true) => "nuance.machine-shares",
+        (Answer::Agrees, Answer::Agrees) => "nuance.machine-shares",
         _ => "nuance.machine-does-not-share",
     };
-    let bytes = |figure: &Figure<'_>| together(Unit::Bytes, figure.median);
+    let bytes = |figure: &Figure<'_>| unbroken(Unit::Bytes, figure.median);
     Some(evidence.words.say(
         name,
         &[
@@ -182,26 +185,27 @@ fn wanted(evidence: &Evidence<'_, '_>, verdict: Verdict) -> Option<String> {
     (verdict == Verdict::Undecided).then(rounds)
 }
 
-/// A figure of a family for so many instances.
+/// The figure of a family of metrics for a number of instances.
 fn figure<'s, 'a>(
     evidence: &Evidence<'s, 'a>,
     target: &str,
     family: MetricFamily,
     count: u32,
 ) -> Option<&'s Figure<'a>> {
-    let mut columns = evidence.section(image::NAME)?.columns.iter();
+    let mut columns = evidence.summary.section(image::NAME)?.columns.iter();
     let column = columns
         .find(|column| column.metric.family == family && column.metric.at_once == Some(count))?;
     column.figure_of(target)
 }
 
-/// The largest number of instances, above one, that was tried both ways.
+/// The largest number of instances, above one, that was measured with a shared base and with
+/// copies.
 fn ways<'s, 'a>(
     evidence: &Evidence<'s, 'a>,
     target: &str,
     [shared, copies]: [MetricFamily; 2],
 ) -> Option<Ways<'s, 'a>> {
-    let columns = evidence.section(image::NAME)?.columns.iter();
+    let columns = evidence.summary.section(image::NAME)?.columns.iter();
     let of_copies = columns.filter(|column| column.metric.family == copies);
     let counts = of_copies.filter_map(|column| column.metric.at_once);
     let both = counts.filter(|count| *count > 1).filter_map(|count| {
@@ -215,23 +219,23 @@ fn ways<'s, 'a>(
 }
 
 impl Ways<'_, '_> {
-    /// Whether what is shared is there less often; nothing if that can't be told.
-    fn share(&self) -> Option<bool> {
-        match standing(self.copies, self.shared) {
-            Standing::Above => Some(true),
-            Standing::Below | Standing::Alike => Some(false),
+    /// Whether a shared base takes less room than copies; nothing if the intervals leave that open.
+    fn share(&self) -> Option<Answer> {
+        match Standing::of(self.copies, self.shared) {
+            Standing::Above => Some(Answer::Agrees),
+            Standing::Below | Standing::Alike => Some(Answer::Disagrees),
             Standing::Unknown => None,
         }
     }
 
-    /// In the words of `sentence`, and `short` ones for the plot.
+    /// Quotes both figures in the words of `sentence`; a plot has the words of `short`.
     fn quote(
         &self,
         evidence: &Evidence<'_, '_>,
         target: &str,
         [sentence, short]: [&str; 2],
     ) -> Option<Quote> {
-        let bytes = |figure: &Figure<'_>| together(Unit::Bytes, figure.median);
+        let bytes = |figure: &Figure<'_>| unbroken(Unit::Bytes, figure.median);
         let (shared, copies) = (bytes(self.shared), bytes(self.copies));
         let values: [(&str, &dyn Display); 4] = [
             ("count", &self.count),

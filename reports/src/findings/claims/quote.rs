@@ -1,26 +1,26 @@
-//! A figure as a card tells it: in words, and as what a plot of the card takes from it.
+//! A figure as a card quotes it: in words, and as a plot of the card shows it.
 
 use crate::figures::summary::Figure;
 use crate::model::Unit;
 use crate::statistics::Estimate;
 
-/// A figure that bears on a sentence.
+/// A figure that a card quotes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quote {
     /// The figure in words, with its interval.
     pub text: String,
-    /// What is measured, where the figures of a card differ in that; else empty.
+    /// What is measured, if the figures of the card differ in that; else empty.
     pub metric: String,
-    /// The target that it is of.
+    /// The name of the target.
     pub target: String,
-    /// What it is counted in.
+    /// The unit of the figure.
     pub measure: Measure,
-    /// The figure.
+    /// The figure and its interval.
     pub estimate: Estimate,
 }
 
 impl Quote {
-    /// `figure` in the words of `text`.
+    /// Quotes `figure` in the words of `text`.
     pub fn of(text: String, unit: Unit, target: &str, figure: &Figure<'_>) -> Self {
         Self {
             text,
@@ -35,11 +35,11 @@ impl Quote {
     }
 }
 
-/// What a quoted figure is counted in.
+/// The unit of a quoted figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
-    /// A unit of the run's.
+    /// A unit of the run's metrics.
     In(Unit),
-    /// How often another figure fits into it.
+    /// A ratio of two figures.
     Ratio,
 }

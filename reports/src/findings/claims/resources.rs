@@ -1,17 +1,14 @@
-//! Claims 3, 5 and 7: what a container and a virtual machine take of the host.
+//! Claims 3, 5 and 7: how much of the host a container and a virtual machine take.
 
-use super::evidence::{
-    Evidence, Measured, Standing, container_of, is_container_better, machines_of, standing,
-    together_say,
-};
+use super::evidence::{Answer, Evidence, Standing, TargetFigure, container_of, machines_of};
 use super::{Finding, Verdict};
 use crate::figures::summary::Column;
 use crate::model::{Better, TargetFamily};
 use crate::schema::{MetricSchema, density, memory, startup};
 
 /// Claim 3: containers use resources better, in memory and in processor time.
-pub fn all(evidence: &Evidence<'_, '_>) -> Finding {
-    hold(
+pub fn memory_and_processor(evidence: &Evidence<'_, '_>) -> Finding {
+    compare(
         evidence,
         &[
             (memory::NAME, memory::CHARGE),
@@ -22,18 +19,18 @@ pub fn all(evidence: &Evidence<'_, '_>) -> Finding {
 
 /// Claim 5: less memory is lost in a container.
 pub fn memory(evidence: &Evidence<'_, '_>) -> Finding {
-    let mut finding = hold(evidence, &[(memory::NAME, memory::CHARGE)]);
+    let mut finding = compare(evidence, &[(memory::NAME, memory::CHARGE)]);
     finding.nuance.extend(kernel_memory(evidence));
     finding
 }
 
-/// Claim 7: one host runs many more containers, by what one more idle instance takes of its memory.
+/// Claim 7: one host runs many more containers, by the memory of one more idle instance.
 pub fn density(evidence: &Evidence<'_, '_>) -> Finding {
     let Some(column) = evidence
         .column(density::NAME, density::PER_INSTANCE)
         .filter(|column| column.has_figures())
     else {
-        return evidence.without(density::NAME);
+        return evidence.without_experiment(density::NAME);
     };
     let Some(container) = container_of(column) else {
         return evidence
@@ -75,26 +72,27 @@ pub fn density(evidence: &Evidence<'_, '_>) -> Finding {
     }
 }
 
-/// Whether a host has room for many more containers than machines.
+/// Whether a host has room for many more containers than virtual machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Many {
-    /// For at least twice as many.
+    /// There is room for at least twice as many containers.
     Yes,
-    /// For more, but not for twice as many; or that can't be told.
+    /// There is room for more containers, but not for twice as many, or the interval leaves that
+    /// open.
     Some,
-    /// For as many, or for fewer.
+    /// There is room for as many containers, or for fewer.
     No,
-    /// Nothing can be told.
+    /// The interval leaves everything open.
     Unknown,
 }
 
-fn many_more(machine: &Measured<'_, '_>, container: &Measured<'_, '_>) -> Many {
+fn many_more(machine: &TargetFigure<'_, '_>, container: &TargetFigure<'_, '_>) -> Many {
     const MANY: f64 = 2.0;
     let interval = machine
         .figure
         .series
         .ratio_interval(&container.figure.series);
-    match (standing(machine.figure, container.figure), interval) {
+    match (Standing::of(machine.figure, container.figure), interval) {
         (_, Some(interval)) if interval.low >= MANY => Many::Yes,
         (Standing::Alike | Standing::Below, _) => Many::No,
         (Standing::Above, _) => Many::Some,
@@ -102,8 +100,8 @@ fn many_more(machine: &Measured<'_, '_>, container: &Measured<'_, '_>) -> Many {
     }
 }
 
-/// Holds every virtual machine against the container in these metrics, of which less is better.
-fn hold(evidence: &Evidence<'_, '_>, metrics: &[(&'static str, MetricSchema)]) -> Finding {
+/// Compares every virtual machine with the container in these metrics, of which less is better.
+fn compare(evidence: &Evidence<'_, '_>, metrics: &[(&'static str, MetricSchema)]) -> Finding {
     let columns: Vec<(&'static str, &Column<'_>)> = metrics
         .iter()
         .filter_map(|(experiment, metric)| {
@@ -112,7 +110,7 @@ fn hold(evidence: &Evidence<'_, '_>, metrics: &[(&'static str, MetricSchema)]) -
         .filter(|(_, column)| column.has_figures())
         .collect();
     let Some((experiment, first)) = columns.first() else {
-        return evidence.without(memory::NAME);
+        return evidence.without_experiment(memory::NAME);
     };
     let Some(container) = container_of(first) else {
         return evidence
@@ -122,19 +120,24 @@ fn hold(evidence: &Evidence<'_, '_>, metrics: &[(&'static str, MetricSchema)]) -
     if machines.is_empty() {
         return evidence.without_targets(TargetFamily::is_machine, "side.machine");
     }
-    let mut known = Vec::new();
+    let mut answers = Vec::new();
     let mut figures = vec![evidence.quote(first.metric.unit, &container)];
     for (_, column) in &columns {
         let Some(container) = container_of(column) else {
             continue;
         };
         for machine in machines_of(column) {
-            let better = is_container_better(Better::Lower, machine.figure, container.figure);
-            known.extend(better);
+            let (machine_figure, container_figure) = (machine.figure, container.figure);
+            let lower = Better::Lower;
+            answers.extend(Answer::is_container_better(
+                lower,
+                machine_figure,
+                container_figure,
+            ));
             figures.extend(evidence.quote_machine(column, &machine, &container));
         }
     }
-    let verdict = together_say(&known);
+    let verdict = Verdict::of(&answers);
     let nuance = [evidence.dominant(first.metric.unit, &container)]
         .into_iter()
         .chain(
@@ -165,18 +168,20 @@ fn because(evidence: &Evidence<'_, '_>, verdict: Verdict, metrics: usize) -> Str
     evidence.words.text(name).to_owned()
 }
 
-/// How much of a machine's charge the proportional set size leaves out: figures in that measure miss it.
+/// How much of a machine's memory the proportional set size leaves out. Whoever measures by that
+/// size misses this memory.
 fn kernel_memory(evidence: &Evidence<'_, '_>) -> Option<String> {
     let (charge, pss) = (
         evidence.column(memory::NAME, memory::CHARGE)?,
         evidence.column(memory::NAME, memory::PSS)?,
     );
-    let machine: Measured<'_, '_> = machines_of(charge).into_iter().next()?;
+    let machine: TargetFigure<'_, '_> = machines_of(charge).into_iter().next()?;
     let pss = pss.figure_of(&machine.target.name)?.median;
-    // Above the charge are pages of files that others were charged with: that is another story.
+    // A proportional set size above the charge counts pages of files that others were charged for.
+    // The sentence isn't about those.
     let less = (pss < machine.figure.median).then_some(pss)?;
-    let together = |value| crate::words::together(charge.metric.unit, value);
-    let (pss, charge) = (together(less), together(machine.figure.median));
+    let bytes = |value| crate::words::unbroken(charge.metric.unit, value);
+    let (pss, charge) = (bytes(less), bytes(machine.figure.median));
     Some(evidence.words.say(
         "nuance.kernel-memory",
         &[

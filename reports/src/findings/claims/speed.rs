@@ -1,43 +1,41 @@
-//! Claims 4 and 6: how fast programs and their files are in a container and in a virtual machine.
+//! Claims 4 and 6: how fast programs and file storage are in a container and in a virtual machine.
 
-use super::evidence::{
-    Evidence, container_of, is_container_better, machines_of, measured_of, together_say,
-};
+use super::evidence::{Answer, Evidence, container_of, machines_of, measured_of};
 use super::quote::Quote;
 use super::{Finding, Verdict};
 use crate::figures::summary::{Column, Section};
 use crate::model::TargetFamily;
 use crate::schema::{cpu, disk};
 
-/// Most comparisons that a card quotes.
+/// The most comparisons that a card quotes.
 const QUOTED: usize = 6;
 
 /// Claim 4: programs run faster in a container.
 pub fn programs(evidence: &Evidence<'_, '_>) -> Finding {
-    hold(evidence, cpu::NAME, "depends.program")
+    compare(evidence, cpu::NAME, "depends.program")
 }
 
 /// Claim 6: storage is faster in a container.
 pub fn storage(evidence: &Evidence<'_, '_>) -> Finding {
-    hold(evidence, disk::NAME, "depends.access")
+    compare(evidence, disk::NAME, "depends.access")
 }
 
-/// How the container stands to the machines in an experiment.
+/// How the container compares with the machines in an experiment.
 #[derive(Default)]
 struct Tally {
-    known: Vec<bool>,
-    quoted: Vec<(bool, Quote)>,
+    answers: Vec<Answer>,
+    quoted: Vec<(Answer, Quote)>,
     faster: Vec<String>,
     not_faster: Vec<String>,
     unknown: usize,
 }
 
-fn hold(evidence: &Evidence<'_, '_>, experiment: &'static str, depends: &str) -> Finding {
-    let Some(section) = evidence.section(experiment).filter(|section| {
+fn compare(evidence: &Evidence<'_, '_>, experiment: &'static str, depends: &str) -> Finding {
+    let Some(section) = evidence.summary.section(experiment).filter(|section| {
         let mut columns = section.columns.iter();
         columns.any(Column::has_figures)
     }) else {
-        return evidence.without(experiment);
+        return evidence.without_experiment(experiment);
     };
     let has = |is_wanted: fn(TargetFamily) -> bool| {
         let mut columns = section.columns.iter();
@@ -51,7 +49,7 @@ fn hold(evidence: &Evidence<'_, '_>, experiment: &'static str, depends: &str) ->
         return evidence.without_targets(TargetFamily::is_machine, "side.machine");
     }
     let tally = tally(evidence, section);
-    let verdict = together_say(&tally.known);
+    let verdict = Verdict::of(&tally.answers);
     let words = evidence.words;
     let because = match verdict {
         Verdict::Depends => words.text(depends).to_owned(),
@@ -76,33 +74,33 @@ fn tally(evidence: &Evidence<'_, '_>, section: &Section<'_>) -> Tally {
         };
         for machine in machines_of(column) {
             let quote = evidence.quote_machine(column, &machine, &container);
-            let better =
-                is_container_better(column.metric.better, machine.figure, container.figure);
+            let better = column.metric.better;
+            let answer = Answer::is_container_better(better, machine.figure, container.figure);
             let title = &column.metric.title;
-            let list = match better {
-                Some(true) => &mut tally.faster,
-                Some(false) => &mut tally.not_faster,
-                None => {
-                    tally.unknown += 1;
-                    continue;
-                }
+            let Some(answer) = answer else {
+                tally.unknown += 1;
+                continue;
+            };
+            let list = match answer {
+                Answer::Agrees => &mut tally.faster,
+                Answer::Disagrees => &mut tally.not_faster,
             };
             if !list.contains(title) {
                 list.push(title.clone());
             }
-            tally.known.extend(better);
-            tally
-                .quoted
-                .extend(quote.map(|quote| (better == Some(true), quote)));
+            tally.answers.push(answer);
+            tally.quoted.extend(quote.map(|quote| (answer, quote)));
         }
     }
     tally
 }
 
-/// The comparisons to quote: where there are many, some of each side.
+/// The comparisons to quote: of many, some that agree with the claim and some that disagree.
 fn quoted(tally: Tally) -> Vec<Quote> {
-    let (faster, others): (Vec<_>, Vec<_>) =
-        tally.quoted.into_iter().partition(|(faster, _)| *faster);
+    let (faster, others): (Vec<_>, Vec<_>) = tally
+        .quoted
+        .into_iter()
+        .partition(|(answer, _)| *answer == Answer::Agrees);
     let half = QUOTED / 2;
     let few = faster.len().min(QUOTED - others.len().min(half));
     let rest = QUOTED - few;
@@ -113,7 +111,8 @@ fn quoted(tally: Tally) -> Vec<Quote> {
     kept.map(|(_, quote)| quote).collect()
 }
 
-/// Where the container is faster and where it isn't, and what can't be told.
+/// In which metrics the container is faster, in which it isn't, and how many comparisons are
+/// unclear.
 fn nuance(evidence: &Evidence<'_, '_>, tally: &Tally) -> Vec<String> {
     let words = evidence.words;
     let told = |name: &str, titles: &[String]| {

@@ -1,20 +1,20 @@
 //! Claims 1 and 2: how long a virtual machine and a container take to start.
 
-use super::evidence::{Evidence, Measured, container_of, machines_of, measured_of, reaches};
+use super::evidence::{Evidence, Limit, TargetFigure, container_of, machines_of, measured_of};
 use super::{Finding, Verdict};
 use crate::model::{TargetFamily, Unit};
 use crate::schema::startup::{self, READY, VIRTUALIZATION};
 use crate::words::units;
 
-/// From so many nanoseconds on, a start takes minutes.
+/// From this number of nanoseconds on, a start takes minutes.
 const MINUTES: f64 = 60e9;
-/// Below so many, it takes milliseconds.
+/// Below this number of nanoseconds, a start takes milliseconds.
 const SECOND: f64 = 1e9;
 
 /// Claim 1: a traditional virtual machine takes minutes.
 pub fn machine(evidence: &Evidence<'_, '_>) -> Finding {
     let Some(column) = evidence.column(startup::NAME, READY) else {
-        return evidence.without(startup::NAME);
+        return evidence.without_experiment(startup::NAME);
     };
     let machines = machines_of(column);
     if machines.is_empty() {
@@ -24,10 +24,10 @@ pub fn machine(evidence: &Evidence<'_, '_>) -> Finding {
         .iter()
         .find(|one| one.target.family == TargetFamily::TraditionalVm);
     let words = evidence.words;
-    let (verdict, because) = match traditional.map(|one| reaches(MINUTES, one.figure)) {
-        Some(Some(true)) => (Verdict::Supported, String::new()),
-        Some(Some(false)) => (Verdict::Refuted, String::new()),
-        Some(None) => (Verdict::Undecided, words.text("undecided.wide").to_owned()),
+    let (verdict, because) = match traditional.map(|one| Limit::of(MINUTES, one.figure)) {
+        Some(Limit::Reached) => (Verdict::Supported, String::new()),
+        Some(Limit::NotReached) => (Verdict::Refuted, String::new()),
+        Some(Limit::Unclear) => (Verdict::Undecided, words.text("undecided.wide").to_owned()),
         None => (Verdict::Depends, words.text("depends.boots").to_owned()),
     };
     Finding {
@@ -56,13 +56,13 @@ pub fn machine(evidence: &Evidence<'_, '_>) -> Finding {
     }
 }
 
-/// How much of a start is virtualization itself.
-fn virtualization(evidence: &Evidence<'_, '_>, one: &Measured<'_, '_>) -> Option<String> {
+/// How much of a machine's start is taken by the making of the virtual machine.
+fn virtualization(evidence: &Evidence<'_, '_>, one: &TargetFigure<'_, '_>) -> Option<String> {
     let parts = one.figure.parts.iter();
     let own = parts.filter(|part| VIRTUALIZATION.contains(&part.name));
     let sum: f64 = own.map(|part| part.typical).sum();
     let (time, share) = (
-        crate::words::together(Unit::Nanoseconds, sum),
+        crate::words::unbroken(Unit::Nanoseconds, sum),
         units::part(sum / one.figure.median),
     );
     (sum > 0.0).then(|| {
@@ -80,7 +80,7 @@ fn virtualization(evidence: &Evidence<'_, '_>, one: &Measured<'_, '_>) -> Option
 /// Claim 2: a container starts in seconds, even milliseconds.
 pub fn container(evidence: &Evidence<'_, '_>) -> Finding {
     let Some(column) = evidence.column(startup::NAME, READY) else {
-        return evidence.without(startup::NAME);
+        return evidence.without_experiment(startup::NAME);
     };
     let is_container = |family| family == TargetFamily::Container;
     let mut containers = measured_of(column, is_container);
@@ -91,13 +91,17 @@ pub fn container(evidence: &Evidence<'_, '_>) -> Finding {
     let words = evidence.words;
     let slowest = &containers[containers.len() - 1];
     let (verdict, because) = match (
-        reaches(SECOND, fastest.figure),
-        reaches(MINUTES, slowest.figure),
+        Limit::of(SECOND, fastest.figure),
+        Limit::of(MINUTES, slowest.figure),
     ) {
-        (Some(false), Some(false)) => (Verdict::Supported, String::new()),
-        (Some(false), Some(true)) => (Verdict::Depends, words.text("depends.runtime").to_owned()),
-        (Some(true), _) => (Verdict::Refuted, String::new()),
-        (None, _) | (_, None) => (Verdict::Undecided, words.text("undecided.wide").to_owned()),
+        (Limit::NotReached, Limit::NotReached) => (Verdict::Supported, String::new()),
+        (Limit::NotReached, Limit::Reached) => {
+            (Verdict::Depends, words.text("depends.runtime").to_owned())
+        }
+        (Limit::Reached, _) => (Verdict::Refuted, String::new()),
+        (Limit::Unclear, _) | (_, Limit::Unclear) => {
+            (Verdict::Undecided, words.text("undecided.wide").to_owned())
+        }
     };
     let nuance = [
         container_of(column).and_then(|one| evidence.dominant(Unit::Nanoseconds, &one)),
@@ -116,11 +120,11 @@ pub fn container(evidence: &Evidence<'_, '_>) -> Finding {
     }
 }
 
-/// How much of the slowest container's start is its runtime's, not the kernel's.
+/// How much longer the slowest container's start takes than the fastest's, on the same kernel.
 fn runtimes(
     evidence: &Evidence<'_, '_>,
-    fastest: &Measured<'_, '_>,
-    slowest: &Measured<'_, '_>,
+    fastest: &TargetFigure<'_, '_>,
+    slowest: &TargetFigure<'_, '_>,
 ) -> Option<String> {
     let ratio = units::ratio(slowest.figure.series.ratio(&fastest.figure.series)?);
     (slowest.target.name != fastest.target.name).then(|| {

@@ -1,4 +1,4 @@
-//! Each claim with runs that bring each of its verdicts.
+//! Each claim, with runs that bring each of its verdicts.
 
 use super::*;
 use crate::export::json::undeclared::fill_in;
@@ -21,7 +21,7 @@ fn quoted(card: &Card) -> Vec<&str> {
         .collect()
 }
 
-/// The run with every sample of a target in an experiment times `factor`.
+/// The run with every sample of a target in an experiment multiplied by `factor`.
 fn scaled(mut run: Run, target: &str, experiment: &str, factor: f64) -> Run {
     let of = |sample: &&mut Sample| sample.target == target && sample.experiment == experiment;
     for sample in run.samples.iter_mut().filter(of) {
@@ -30,7 +30,7 @@ fn scaled(mut run: Run, target: &str, experiment: &str, factor: f64) -> Run {
     run
 }
 
-/// The run without a target's samples.
+/// The run without the samples of some targets.
 fn without(mut run: Run, targets: &[&str]) -> Run {
     run.samples
         .retain(|sample| !targets.contains(&sample.target.as_str()));
@@ -39,7 +39,7 @@ fn without(mut run: Run, targets: &[&str]) -> Run {
     run
 }
 
-/// The run with a target called otherwise.
+/// The run with another name for a target, and the family that this name has.
 fn renamed(mut run: Run, from: &str, to: &str) -> Run {
     for target in run.targets.iter_mut().filter(|target| target.name == from) {
         to.clone_into(&mut target.name);
@@ -56,7 +56,7 @@ fn renamed(mut run: Run, from: &str, to: &str) -> Run {
     run
 }
 
-/// The run with its disk's figures as those of programs.
+/// The run with its figures of the disk as figures of the processor.
 fn with_programs() -> Run {
     let mut run = fixture::run();
     for experiment in run.experiments.iter_mut().filter(|one| one.name == "disk") {
@@ -76,7 +76,7 @@ fn with_programs() -> Run {
 fn a_machine_takes_minutes_if_one_with_firmware_does() {
     let bare = card(&fixture::run(), 1);
     assert_eq!(bare.verdict, Verdict::Depends);
-    assert!(bare.wanted.is_some() && bare.said.starts_with("Depends on what"));
+    assert!(bare.wanted.is_some() && bare.answer.starts_with("Depends on what"));
     assert!(
         bare.figures[0].text.starts_with("microvm-bare: 2."),
         "{:?}",
@@ -95,10 +95,10 @@ fn a_machine_takes_minutes_if_one_with_firmware_does() {
     let none = card(&none, 1);
     assert_eq!(none.verdict, Verdict::Undecided);
     assert!(
-        none.said
+        none.answer
             .contains("microvm-linux: the host has software KVM"),
         "{}",
-        none.said
+        none.answer
     );
 }
 
@@ -121,7 +121,7 @@ fn a_container_starts_in_milliseconds_unless_its_runtime_takes_minutes() {
     assert_eq!(card(&all, 2).verdict, Verdict::Refuted);
     let none = without(fixture::run(), &["container", "bwrap", "docker"]);
     assert_eq!(
-        card(&none, 2).said,
+        card(&none, 2).answer,
         "Not measurable here: this run has no container"
     );
 }
@@ -164,7 +164,8 @@ fn memory_is_judged_by_what_the_cgroup_is_charged() {
     assert_eq!(card(&fixture::run(), 5).verdict, Verdict::Undecided);
 }
 
-/// Processor time of starts, of which the machine takes `share` of what the container does.
+/// Adds the processor time of starts. The machine takes `share` of the processor time of the
+/// container.
 fn add_processor_time(run: &mut Run, share: f64) {
     let teardown: Vec<Sample> = run
         .samples
@@ -193,7 +194,7 @@ fn add_processor_time(run: &mut Run, share: f64) {
     startup.push(cpu);
 }
 
-/// The run whose memory's figures are those of one more idle instance.
+/// The run with its figures of memory as figures of one more idle instance.
 fn with_density() -> Run {
     let mut run = fixture::run();
     let memory = run
@@ -220,7 +221,7 @@ fn many_more_containers_fit_where_a_machine_takes_twice_as_much() {
         let run = scaled(with_density(), "microvm-bare", "density", factor);
         card(&run, 7).verdict
     };
-    // A machine takes some three times what the container does.
+    // A machine takes some three times the memory of the container.
     let verdicts = [1.0, 0.5, 0.35, 0.1].map(verdict);
     assert_eq!(
         verdicts,
@@ -250,7 +251,7 @@ fn speed_depends_on_what_is_done_unless_all_figures_agree() {
         let experiment = if number == 6 { "disk" } else { "cpu" };
         let run = make();
         let mixed = scaled(run.clone(), "microvm-bare", experiment, 0.5);
-        // Half of everything: half the throughput, and half the time of a flush.
+        // Half the throughput, and half the time of a flush.
         let mixed = card(&mixed, number);
         assert_eq!(mixed.verdict, Verdict::Depends, "{mixed:?}");
         assert!(
@@ -307,13 +308,14 @@ fn isolation_is_decided_by_what_is_within_reach_and_by_whose_kernel_it_is() {
     assert_eq!(
         quoted(&found)[..3],
         [
-            "process: 355 system calls of the host's kernel within reach, on which it runs (the same in each of 19 looks)",
-            "container: 293 system calls of the host's kernel within reach, on which it runs (the same in each of 19 looks)",
-            "microvm-bare: 5 system calls of the host's kernel, made for it; it doesn't run on that (the same in each of 19 looks)",
+            "process: runs on the host's kernel, of which 355 system calls are within reach (the same in all 19 samples)",
+            "container: runs on the host's kernel, of which 293 system calls are within reach (the same in all 19 samples)",
+            "microvm-bare: doesn't run on the host's kernel, of which 5 system calls are made on its behalf (the same in all 19 samples)",
         ]
     );
     assert!(found.nuance[0].starts_with("container leaves 293 of the 355 system calls"));
-    // A container that reaches as much as a process isolates nothing that is counted here.
+    // A container that reaches as many system calls as a process isolates nothing that is counted
+    // here.
     let free = scaled(run.clone(), "container", "isolation", 356.0 / 293.0);
     assert_eq!(card(&free, 11).verdict, Verdict::Refuted);
     assert_eq!(
@@ -332,12 +334,12 @@ fn the_environment_depends_on_the_kernel_that_is_not_carried() {
     assert_eq!(
         quoted(&found)[1..3],
         [
-            "container: 294 system calls are answered, by the host's kernel (the same in each of 19 looks)",
-            "microvm-bare: 128 system calls are answered, not by the host's kernel (the same in each of 19 looks)",
+            "container: the host's kernel answers 294 system calls (the same in all 19 samples)",
+            "microvm-bare: 128 system calls are answered, not by the host's kernel (the same in all 19 samples)",
         ]
     );
     assert!(found.nuance[0].starts_with("On this one host container answers 294"));
-    // One that brings its kernel carries all of its environment.
+    // A container with a kernel of its own carries all of its environment.
     for sample in &mut run.samples {
         if sample.metric == "host-kernel" && sample.target == "container" {
             sample.value = Some(0.0);

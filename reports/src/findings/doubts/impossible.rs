@@ -1,4 +1,5 @@
-//! What can't be: a whole that is less than its part, a throughput beyond the device's, a clock that steps.
+//! Figures that can't be true: a whole that is less than its part, a disk that is faster than
+//! itself, a clock that steps.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,17 +8,19 @@ use crate::figures::name::FigureName;
 use crate::figures::summary::{Cell, Column, Section, Summary};
 use crate::model::{Metric, MetricFamily, Run, Sign, Status, TOTAL, Target, TargetKind, Unit};
 
-/// Steps of the wall clock below this are the reading of two clocks one after the other.
+/// A smaller step of the wall clock, in nanoseconds, comes from reading two clocks one after the
+/// other.
 const CLOCK_STEP: f64 = 1e6;
 
-/// What may be missing of a floor, and what a device may give more to one target than to another.
+/// How far a target may be below its floor, and how much faster a disk may be for one target than
+/// for another.
 const BELOW: f64 = 0.98;
 const ABOVE: f64 = 1.05;
 
-/// Parts may exceed their whole by the rounding of clocks.
+/// How far parts may exceed their whole, because clocks are rounded.
 const ROUNDING: f64 = 1.005;
 
-/// Fewest samples that all being the same says something.
+/// With fewer equal samples, chance explains that they are equal.
 const FEWEST_EQUAL: usize = 5;
 
 pub fn doubts<'a>(summary: &Summary<'a>) -> Vec<Doubt<'a>> {
@@ -61,7 +64,7 @@ fn name<'a>(section: &Section<'a>, metric: &'a Metric, target: &'a Target) -> Fi
     }
 }
 
-/// The bare process, which every start contains.
+/// The bare process. Every other target's start does at least what its start does.
 fn process(run: &Run) -> Option<&Target> {
     let mut targets = run.targets.iter();
     targets.find(|target| target.kind == TargetKind::Rung(0))
@@ -118,7 +121,8 @@ fn above_device<'a>(
     (interval.low > ABOVE).then(|| Doubt::Figure(name(section, metric, cell.target), doubt))
 }
 
-/// Sizes come in pages, and what is counted may well be the same each time.
+/// A doubt if all samples are equal. Sizes and counts are left out: sizes come in pages, and a
+/// count may be the same each time.
 fn all_equal<'a>(section: &Section<'a>, column: &Column<'a>, cell: &Cell<'a>) -> Option<Doubt<'a>> {
     let figure = cell.figure()?;
     let mut values = figure.series.values();
@@ -132,7 +136,7 @@ fn all_equal<'a>(section: &Section<'a>, column: &Column<'a>, cell: &Cell<'a>) ->
     suspicious.then(|| Doubt::Figure(name(section, column.metric, cell.target), doubt))
 }
 
-/// The whole of one instance's time, and what its parts add up to.
+/// The time of one instance as a whole, and the sum of its parts.
 #[derive(Default)]
 struct Sum {
     whole: Option<f64>,
@@ -169,13 +173,13 @@ fn negative_phases(run: &Run) -> Vec<Doubt<'_>> {
             }
         }
     }
-    // A map's order changes from run to run.
+    // The order of a map differs from run to run.
     counts.sort();
     let doubt = |(figure, samples)| Doubt::Figure(figure, FigureDoubt::NegativePhase { samples });
     counts.into_iter().map(doubt).collect()
 }
 
-/// Metrics whose values, and those of their parts, may well be below zero.
+/// The metrics whose values, and whose parts, may be below zero.
 fn differences(run: &Run) -> HashSet<(&str, &str)> {
     let experiments = run.experiments.iter();
     experiments

@@ -1,4 +1,4 @@
-//! Doubts in words.
+//! The sentences for doubts.
 
 use super::{Doubt, FigureDoubt, RunDoubt};
 use crate::figures::name::FigureName;
@@ -7,7 +7,7 @@ use crate::words::Words;
 use crate::words::units;
 
 impl Doubt<'_> {
-    /// A sentence without a full stop, in the language of `words`: English for the terminal and for programs.
+    /// The doubt as a sentence without a full stop, in the language of `words`.
     pub fn tell(&self, words: &Words) -> String {
         match self {
             Self::Run(doubt) => doubt.tell(words),

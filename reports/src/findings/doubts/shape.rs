@@ -1,4 +1,4 @@
-//! What a median doesn't show: drift over the run, two peaks, values far out.
+//! What a median doesn't show: drift over the run, two peaks, and outliers.
 
 use super::{Doubt, FigureDoubt, RunDoubt};
 use crate::figures::name::FigureName;
@@ -8,7 +8,8 @@ use crate::statistics::permutation;
 use crate::statistics::ranks::{self, Correlation};
 use crate::statistics::shape::TwoPeaks;
 
-/// Least rank correlation with time that is called drift, however sure a smaller one may be.
+/// The smallest rank correlation with time that is called drift. A smaller correlation is none,
+/// however sure it is.
 const LEAST_CORRELATION: f64 = 0.3;
 
 /// A figure with its name and its values in the order of rounds.
@@ -48,7 +49,8 @@ fn figures<'s, 'a>(summary: &'s Summary<'a>) -> Vec<Named<'s, 'a>> {
     figures
 }
 
-/// All figures are tested, so their p-values are corrected for each other.
+/// A doubt if any figure drifts. All figures are tested, so their p-values are corrected for each
+/// other.
 fn drift<'a>(figures: &[Named<'_, 'a>]) -> Option<Doubt<'a>> {
     let tested: Vec<(FigureName<'a>, Correlation)> = figures
         .iter()

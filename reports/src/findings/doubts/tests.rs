@@ -43,7 +43,7 @@ fn an_injection_and_a_clock_step_are_told_first() {
     let summary = Summary::of(&run);
     assert_eq!(
         of(&summary)[0].tell(&Words::of(Language::English)),
-        "500 µs were added to container in startup on purpose: its figures are not its own"
+        "500 µs were added to container in startup on purpose: its figures include this delay"
     );
     run.conduct.clock = offset(i64::MIN + 900_000);
     assert!(!names(&run).contains(&"clock-step"));
@@ -84,7 +84,7 @@ fn parts_beyond_their_whole_are_told() {
         of(&summary)[0],
         Doubt::Figure(_, FigureDoubt::NegativePhase { samples: 2 })
     ));
-    // Of a difference that is no doubt.
+    // Parts of a difference may exceed their whole.
     run.experiments[0].metrics[0].sign = Sign::Any;
     assert!(!names(&run).contains(&"negative-phase"));
 }

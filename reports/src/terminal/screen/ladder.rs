@@ -2,7 +2,7 @@
 
 use super::{FLUSH, heading};
 use crate::figures::leading::{ABREAST, by_importance};
-use crate::figures::summary::{Cell, Column, Outcome, Section, Summary, Verdict};
+use crate::figures::summary::{Cell, CellContent, Column, Difference, Section, Summary};
 use crate::model::TargetKind;
 use crate::schema::{MetricSchema, cpu, disk, memory, startup};
 use crate::terminal::Style;
@@ -13,8 +13,8 @@ use crate::words::units;
 /// Most lines that say how to read the ladder.
 const LEGEND_LINES: usize = 2;
 
-/// Longest name of a target, longest text of a cell, and longest title: what a hostile file can make
-/// of a line.
+/// Longest name of a target, longest text of a cell, and longest title: what a hostile file can
+/// make of a line.
 const NAME: usize = 20;
 const CELL: usize = 12;
 const TITLE: usize = 16;
@@ -68,8 +68,8 @@ impl Drawn {
     }
 }
 
-/// The ladder in at most `height` lines, with its heading and how to read it; nothing if no target was
-/// measured.
+/// The ladder in at most `height` lines, with its heading and how to read it; nothing if no target
+/// was measured.
 pub fn lines(summary: &Summary<'_>, style: Style, width: usize, height: usize) -> Vec<String> {
     let columns = columns(summary);
     let mut rows = measured(summary, &columns);
@@ -122,8 +122,8 @@ fn columns<'s, 'a>(summary: &'s Summary<'a>) -> Vec<(&'s Section<'a>, &'s Column
     with_figures.take(ABREAST).collect()
 }
 
-/// The places of the rungs and peers that have a figure in any of `columns`, or failed in it. Floors are
-/// left out: they do a part of what a rung does, and have few of these figures.
+/// The places of the rungs and peers that have a figure in any of `columns`, or failed in it.
+/// Floors are left out: they do a part of what a rung does, and have few of these figures.
 fn measured(summary: &Summary<'_>, columns: &[(&Section<'_>, &Column<'_>)]) -> Vec<usize> {
     let was_tried = |row: &usize| {
         let mut columns = columns.iter();
@@ -135,8 +135,8 @@ fn measured(summary: &Summary<'_>, columns: &[(&Section<'_>, &Column<'_>)]) -> V
     places.filter(was_tried).collect()
 }
 
-/// As many of the first columns as fit beside each other into `room`, and the blanks between two. The
-/// columns stand closer together if all of them fit by that.
+/// As many of the first columns as fit beside each other into `room`, and the blanks between two.
+/// The columns stand closer together if all of them fit by that.
 fn fitting(mut columns: Vec<Drawn>, room: usize) -> (Vec<Drawn>, usize) {
     let widths: Vec<usize> = columns.iter().map(Drawn::width).collect();
     let needed = |gap: usize| widths.iter().map(|width| gap + width).sum::<usize>();
@@ -170,16 +170,16 @@ fn title(section: &Section<'_>, column: &Column<'_>) -> String {
 /// The median and the ratio of a cell, or a word for why there is none.
 fn texts(column: &Column<'_>, cell: &Cell<'_>) -> [String; 2] {
     let Some(figure) = cell.figure() else {
-        let word = match cell.outcome {
-            Outcome::Failed => "failed",
+        let word = match cell.content {
+            CellContent::Failed => "failed",
             _ => "–",
         };
         return [word.to_owned(), String::new()];
     };
-    let ratio = figure.ratio.map(|ratio| match ratio.test.verdict {
-        Verdict::NoDifference => "same".to_owned(),
-        Verdict::TooFew => units::ratio(ratio.value) + "?",
-        Verdict::Better | Verdict::Worse => units::ratio(ratio.value),
+    let ratio = figure.ratio.map(|ratio| match ratio.test.difference {
+        Difference::NoDifference => "same".to_owned(),
+        Difference::TooFewSamples => units::ratio(ratio.value) + "?",
+        Difference::Better | Difference::Worse => units::ratio(ratio.value),
     });
     let median = units::value(column.metric.unit, figure.median);
     [median, ratio.unwrap_or_default()].map(|text| one_line(&text, CELL))
@@ -194,10 +194,10 @@ fn legend(summary: &Summary<'_>) -> String {
         "medians, with their ratios to {}",
         one_line(&baseline.name, NAME)
     );
-    if summary.says(Verdict::NoDifference) {
+    if summary.says(Difference::NoDifference) {
         legend += "; same: no difference beyond chance and noise";
     }
-    if summary.says(Verdict::TooFew) {
+    if summary.says(Difference::TooFewSamples) {
         legend += "; ?: too few samples to tell";
     }
     legend

@@ -1,16 +1,16 @@
-//! Price lists as tables for terminals: rows of one list stand below each other in one unit, so that they can be compared
-//! and added up.
+//! Price lists as tables for a terminal. All rows of a list are in one unit, so that they can be
+//! compared and added up.
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, Width};
 
 use super::{FRAME, NAME, TITLE, TerminalOptions, length, table};
-use crate::figures::prices::{Kind, Price, PriceList};
+use crate::figures::prices::{Price, PriceList, RowKind};
 use crate::model::Metric;
 use crate::words::text::one_line;
 use crate::words::units::Scale;
 
-/// The tables of one list: as many metrics side by side as fit, the rest below.
+/// The tables of one list: as many metrics beside each other as fit, the rest below.
 pub fn tables(list: &PriceList<'_>, options: TerminalOptions) -> Vec<String> {
     let names: Vec<String> = list.rows.iter().map(name).collect();
     let heading = one_line(&list.target.name, NAME);
@@ -38,13 +38,13 @@ pub fn tables(list: &PriceList<'_>, options: TerminalOptions) -> Vec<String> {
     tables
 }
 
-/// What the prices of a list count over, in one sentence.
+/// A sentence that says to which parts the prices of a list are added.
 pub fn note(list: &PriceList<'_>) -> String {
-    let start = list.rows.iter().find(|row| row.kind == Kind::Start);
+    let start = list.rows.iter().find(|row| row.kind == RowKind::Start);
     let start = start.map_or("", |row| row.name);
     let others = list.rows.iter().filter_map(|row| {
-        let over = row.over.filter(|over| *over != start)?;
-        Some(format!("{} over {over}", row.name))
+        let base = row.base.filter(|base| *base != start)?;
+        Some(format!("{} to {base}", row.name))
     });
     let others: Vec<String> = others.collect();
     let but = if others.is_empty() {
@@ -52,20 +52,22 @@ pub fn note(list: &PriceList<'_>) -> String {
     } else {
         format!(", but {}", others.join(", "))
     };
-    format!("+ is what one adds over {start}{but}; interaction is what all cost beyond their sum")
+    format!(
+        "+ is what a part adds to {start}{but}; interaction is what all parts cost beyond their sum"
+    )
 }
 
 fn name(row: &Price<'_>) -> String {
     let name = one_line(row.name, NAME);
     match row.kind {
-        Kind::Price => format!("+ {name}"),
-        Kind::Start | Kind::Interaction | Kind::Whole => name,
+        RowKind::Price => format!("+ {name}"),
+        RowKind::Start | RowKind::Interaction | RowKind::Whole => name,
     }
 }
 
-/// A whole number of units; one more digit would be noise beside the whole of the list.
+/// A whole number of units. One more digit would be noise beside the whole of the list.
 fn whole(scale: Scale, value: f64) -> String {
-    // Zero without a sign.
+    // This makes a negative zero positive.
     let number = (value / scale.divisor).round() + 0.0;
     format!("{number:.0}")
 }
@@ -81,7 +83,8 @@ impl Column {
         let costs: Vec<_> = list.rows.iter().map(|row| row.costs[place]).collect();
         let values = costs.iter().flatten().map(|cost| cost.value.abs());
         let largest = values.fold(0.0, f64::max);
-        // The whole is some twenty times what a cheap part costs: the unit is for that.
+        // The whole costs some twenty times as much as a cheap part, and the unit has to suit that
+        // part.
         let scale = Scale::of(metric.unit, largest / 20.0);
         let pieces: Vec<[String; 2]> = costs
             .iter()
@@ -105,7 +108,7 @@ impl Column {
         }
     }
 
-    /// Its longest content. Its title may wrap, the longest word of it may not.
+    /// The width of the longest content. The title may wrap, but its longest word may not.
     fn width(&self) -> usize {
         let texts = self.texts.iter().map(|text| length(text));
         let words = self.title.split(' ').map(length);
@@ -128,8 +131,8 @@ fn draw(
     for (place, (row, name)) in list.rows.iter().zip(names).enumerate() {
         let name = Cell::new(name);
         let name = match row.kind {
-            Kind::Start | Kind::Whole => name.add_attribute(Attribute::Bold),
-            Kind::Price | Kind::Interaction => name,
+            RowKind::Start | RowKind::Whole => name.add_attribute(Attribute::Bold),
+            RowKind::Price | RowKind::Interaction => name,
         };
         let texts = columns.iter().map(|column| Cell::new(&column.texts[place]));
         table.add_row([name].into_iter().chain(texts));

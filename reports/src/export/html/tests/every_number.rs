@@ -1,6 +1,7 @@
-//! Every number with a unit that a reader of the document finds as text follows from the CSVs, by arithmetic of this test's own:
-//! a median, what one adds to another or is times another, a part of a whole, a sum, an interval. What no CSV has is taken
-//! from where it is: the percentiles of single operations from the results, the intervals of prices from the price list.
+//! Every number with a unit that the document has as text follows from the CSV files, by the
+//! arithmetic of this test: a median, a difference or a ratio of medians, a part of a whole, a sum,
+//! or an interval. Numbers that no CSV file has are taken from elsewhere: the percentiles of single
+//! operations from the results, and the intervals of prices from the price list.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,13 +14,13 @@ use crate::model::{Sample, Status, TOTAL, Unit};
 use crate::words::units::{self, Scale};
 use crate::{Format, render_figures};
 
-/// A number as it is written, one behind "to" in an interval, and the unit of both.
+/// A number with its unit; in an interval there is another number before "to", with the same unit.
 const NUMBER: &str = r"(?:([\d,]*\.?\d+) to [+-]?)?([\d,]*\.?\d+) ?(ns|µs|ms|s|B|KiB|MiB|GiB|kB/s|MB/s|GB/s|/s|×|%)(?:[^\w/]|$)";
 
-/// What the start of a virtual machine is made of before anything runs in it, in the synthetic run.
+/// The phases in which the synthetic run makes a virtual machine, before anything runs in it.
 const VIRTUALIZATION: [&str; 2] = ["memory", "vcpu"];
 
-/// A run that has an experiment of each kind.
+/// A run with an experiment of each kind.
 fn with_all() -> Run {
     let mut run = fixture::with_prices();
     fixture::add_crowds(&mut run);
@@ -30,7 +31,7 @@ fn with_all() -> Run {
     run
 }
 
-/// What a reader sees as text: neither plots, whose axes have numbers of their own, nor what only browsers read.
+/// The text that a reader sees, without the plots, whose axes have numbers of their own.
 fn read(document: &str) -> String {
     let unseen = Regex::new(r"(?s)<(svg|style|script|head)\b.*?</(svg|style|script|head)>");
     let text = unseen.unwrap().replace_all(document, " ");
@@ -38,7 +39,7 @@ fn read(document: &str) -> String {
     text.replace(['\u{a0}', '\u{202f}'], " ")
 }
 
-/// The numbers of a text with the words before them.
+/// The numbers of a text, each with the words before it.
 fn numbers(text: &str) -> Vec<(String, &str)> {
     let number = Regex::new(NUMBER).unwrap();
     let mut numbers = Vec::new();
@@ -59,7 +60,7 @@ fn every_number_that_is_told_follows_from_the_csvs() {
     let run = with_all();
     let document = render(std::slice::from_ref(&run), None).unwrap();
     let known = Known::of(&run);
-    // What the results say themselves, and what the page says of any run.
+    // Numbers in the texts of the results, and in the texts that every report has.
     let given = serde_json::to_string(&run).unwrap() + include_str!("../../../../words/en.toml");
     let text = read(&document);
     let told = numbers(&text).into_iter();
@@ -91,7 +92,7 @@ fn a_number_of_another_run_is_found() {
     );
 }
 
-/// All that may be said.
+/// All numbers that the document may have.
 #[derive(Default)]
 struct Known(HashSet<String>);
 
@@ -108,7 +109,7 @@ impl Known {
         known
     }
 
-    /// Medians, and what follows from two or more of them.
+    /// Adds the medians, and what follows from two or more of them.
     fn medians(&mut self, run: &Run) {
         let table = tidy(run);
         let of = |target: &str, experiment: &str, metric: &str, part: &str| {
@@ -127,7 +128,7 @@ impl Known {
             if let Some(whole) = of(target, experiment, metric, TOTAL) {
                 self.share(median / whole);
             }
-            // More instances at once, or copies of what is shared.
+            // Numbers for more instances at once, or for copies of a shared base.
             let declared = run.experiments.iter().find(|one| one.name == *experiment);
             for other in &declared.unwrap().metrics {
                 if let Some(other) = of(target, experiment, &other.name, TOTAL) {
@@ -166,7 +167,7 @@ impl Known {
         }
     }
 
-    /// What one part adds is a difference of medians, and what all parts leave of the whole is the rest.
+    /// Adds the prices, which are differences of medians, and what the prices leave of the whole.
     fn price_lists(&mut self, run: &Run) {
         let table = tidy(run);
         let lists = run.experiments.iter();
@@ -213,7 +214,7 @@ impl Known {
         }
     }
 
-    /// In each unit that it may be written in, for the ends of an interval are written in that of its middle.
+    /// Adds a value in each unit: the ends of an interval are written in the unit of its middle.
     fn value(&mut self, unit: Unit, value: f64) {
         for scale in [2.0, 2e3, 2e6, 2e9].map(|size| Scale::of(unit, size)) {
             let number = scale.number(value.abs());
@@ -230,7 +231,7 @@ impl Known {
     }
 }
 
-/// How much of the median whole a part is in the middle half of the samples.
+/// The part's share of the median whole in the middle half of the samples.
 fn typical(part: &[f64], whole: &[f64]) -> f64 {
     let mut pairs: Vec<_> = whole.iter().zip(part).collect();
     pairs.sort_by(|left, right| left.0.total_cmp(right.0));

@@ -1,4 +1,4 @@
-//! Every number of the document against the tidy table, by arithmetic of its own.
+//! Every number of the document's tables against the tidy table, by the arithmetic of this test.
 
 use std::collections::HashMap;
 
@@ -38,7 +38,7 @@ fn between<'d>(text: &'d str, from: &str, to: &str) -> Option<&'d str> {
     Some(text.split_once(from)?.1.split_once(to)?.0)
 }
 
-/// What the document's tables say: target, column, and the texts of median, ratio and count.
+/// The cells of the document's tables: target, column, and the texts of median, ratio and count.
 fn told(document: &str) -> Vec<[String; 5]> {
     let mut told = Vec::new();
     for row in document.split("<tr><th scope=\"row\">").skip(1) {
@@ -101,7 +101,7 @@ fn every_figure_of_the_tables_is_that_of_the_tidy_table() {
             checked += 1;
         }
     }
-    // Each of the 36 measured figures at least once.
+    // Each of the 36 measured figures is checked at least once.
     assert!(checked > 36, "{checked}");
 }
 

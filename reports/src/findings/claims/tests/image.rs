@@ -9,7 +9,8 @@ fn with_image() -> Run {
     run
 }
 
-/// The run with what is shared and what is copied, in these families, each called the other.
+/// The run in which, for these places, the metrics of shared bases and of copies have changed
+/// names.
 fn swapped(mut run: Run, places: &[[&str; 2]]) -> Run {
     for sample in run.samples.iter_mut().filter(|one| one.experiment == IMAGE) {
         for [left, right] in places {
@@ -23,7 +24,7 @@ fn swapped(mut run: Run, places: &[[&str; 2]]) -> Run {
     run
 }
 
-/// How the names of the metrics of a place begin: with one base for all, and with copies.
+/// The beginnings of a place's metrics: with one base for all, and with a copy for each.
 const DISK: [&str; 2] = ["disk-shared-", "disk-copies-"];
 const CACHE: [&str; 2] = ["cache-shared-", "cache-copies-"];
 
@@ -47,7 +48,7 @@ fn a_machine_takes_tens_of_gigabytes_if_all_of_them_do() {
 
     let large = scaled(with_image(), "microvm-bare", IMAGE, 1e4);
     assert_eq!(card(&large, 8).verdict, Verdict::Supported);
-    // A second machine, which stays small.
+    // There is a second machine, which stays small.
     let both = renamed(large, "process", "microvm-linux");
     assert_eq!(card(&both, 8).verdict, Verdict::Depends);
     let mut doubtful = scaled(with_image(), "microvm-bare", IMAGE, 7e9 / 4.6e6);

@@ -1,51 +1,55 @@
-//! Whether a ratio is a difference at all, and in whose favour.
+//! Whether a ratio is a difference, and in whose favour.
 //!
-//! A run has many ratios, and of twenty tests at 5 % one cries wolf on average. So all p-values of a run are corrected
-//! for each other by Holm's method: the chance that the whole report holds a single false difference stays 5 %. And what
-//! is too small to matter isn't called a difference however sure it is: with enough samples everything differs by something.
+//! A run has many ratios, and of twenty tests at 5 % one on average finds a difference by chance
+//! alone. So all p-values of a run are corrected for each other by Holm's method: the chance that
+//! the whole report has a single false difference stays at 5 %. A ratio that is too close to 1 to
+//! matter is no difference however sure it is, since with enough samples everything differs by
+//! something.
 
-use super::{Cell, Outcome, Ratio, Section};
+use super::{Cell, CellContent, Ratio, Section};
 use crate::model::{Better, Unit};
 use crate::statistics::{Evidence, permutation};
 
-/// Largest corrected p-value of a difference.
+/// The largest corrected p-value of a difference.
 pub const SIGNIFICANCE: f64 = 0.05;
 
-/// Smallest difference that is called one, as a part of the baseline: 2 %, or what the bare process differs from itself
-/// by if that is more.
+/// The smallest difference, as a part of the baseline. Times have to differ by more where the bare
+/// process differs from itself by more.
 pub const MINIMUM_EFFECT: f64 = 0.02;
 
-/// What a test of one ratio among those of its run says.
+/// What a test of one ratio says among the tests of its run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Test {
     /// How often chance alone shows a difference as large.
     pub p: f64,
-    /// The same, corrected for the other tests of the run.
+    /// `p`, corrected for the other tests of the run.
     pub corrected: f64,
-    /// What follows.
-    pub verdict: Verdict,
+    /// What follows from the ratio and the corrected p-value.
+    pub difference: Difference,
+    /// The smallest value that `p` could have had with as many samples.
     least: f64,
 }
 
-/// What can be said of a figure beside its baseline.
+/// How a figure differs from the baseline's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is better, as its metric has it.
+pub enum Difference {
+    /// The figure is better, in its metric's sense.
     Better,
-    /// It is worse.
+    /// The figure is worse, in its metric's sense.
     Worse,
-    /// Chance explains the difference, or it is below the minimum.
+    /// Chance explains the difference, or the difference is below the minimum.
     NoDifference,
-    /// So few samples that no difference, however large, could be told from chance among this many tests.
-    TooFew,
+    /// There are so few samples that no difference, however large, could be told from chance among
+    /// the tests of the run.
+    TooFewSamples,
 }
 
-impl Verdict {
+impl Difference {
     /// The word beside a ratio, for people.
     pub const fn word(self, unit: Unit, better: Better) -> &'static str {
         match (self, unit, better) {
             (Self::NoDifference, ..) => "no difference",
-            (Self::TooFew, ..) => "too few samples",
+            (Self::TooFewSamples, ..) => "too few samples",
             (Self::Worse, Unit::Bytes, Better::Lower) => "more",
             (Self::Better, Unit::Bytes, Better::Lower) => "less",
             (Self::Worse, Unit::Nanoseconds, _) | (Self::Worse, _, Better::Higher) => "slower",
@@ -55,18 +59,18 @@ impl Verdict {
         }
     }
 
-    /// Its stable name, for programs.
+    /// The name for programs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Better => "better",
             Self::Worse => "worse",
             Self::NoDifference => "no-difference",
-            Self::TooFew => "too-few-samples",
+            Self::TooFewSamples => "too-few-samples",
         }
     }
 
-    /// Whether a change to `ratio` is to the better.
-    pub fn of_change(ratio: f64, better: Better) -> Self {
+    /// The direction in which `ratio` differs from 1.
+    fn of_ratio(ratio: f64, better: Better) -> Self {
         if (ratio > 1.0) == (better == Better::Higher) {
             Self::Better
         } else {
@@ -76,25 +80,25 @@ impl Verdict {
 }
 
 impl Test {
-    /// A test that stands alone, and has no verdict yet.
+    /// A test by itself, before it is corrected for others and judged.
     pub(super) fn of(evidence: Evidence) -> Self {
         Self {
             p: evidence.p,
             corrected: evidence.p,
-            verdict: Verdict::NoDifference,
+            difference: Difference::NoDifference,
             least: evidence.least,
         }
     }
 }
 
-/// Whether `ratio` is as far from 1 as `minimum` asks, either way.
+/// Whether `ratio` is above 1 + `minimum`, or as far below 1.
 pub fn is_large(ratio: f64, minimum: f64) -> bool {
     ratio.max(1.0 / ratio) >= 1.0 + minimum
 }
 
-/// Corrects the tests of a run for each other, and gives each its verdict; a difference of times is at least the noise
-/// `floor` that the run measured.
-pub(super) fn judge(sections: &mut [Section<'_>], floor: f64) {
+/// Corrects the tests of a run for each other, and says of each ratio whether it is a difference. A
+/// difference of times is at least `noise_floor`, as a part of the baseline.
+pub(super) fn judge(sections: &mut [Section<'_>], noise_floor: f64) {
     let p_values: Vec<f64> = sections
         .iter()
         .flat_map(|section| &section.columns)
@@ -106,26 +110,21 @@ pub(super) fn judge(sections: &mut [Section<'_>], floor: f64) {
     for column in sections.iter_mut().flat_map(|section| &mut section.columns) {
         let better = column.metric.better;
         let minimum = match column.metric.unit {
-            Unit::Nanoseconds => MINIMUM_EFFECT.max(floor),
+            Unit::Nanoseconds => MINIMUM_EFFECT.max(noise_floor),
             _ => MINIMUM_EFFECT,
         };
         for ratio in column.cells.iter_mut().filter_map(ratio_mut) {
             let Some(corrected) = corrected.next() else {
                 return;
             };
-            let Test { p, least, .. } = ratio.test;
-            let verdict = if corrected < SIGNIFICANCE && is_large(ratio.value, minimum) {
-                Verdict::of_change(ratio.value, better)
-            } else if corrected >= SIGNIFICANCE && least * tests >= SIGNIFICANCE {
-                Verdict::TooFew
+            let test = &mut ratio.test;
+            test.corrected = corrected;
+            test.difference = if corrected < SIGNIFICANCE && is_large(ratio.value, minimum) {
+                Difference::of_ratio(ratio.value, better)
+            } else if corrected >= SIGNIFICANCE && test.least * tests >= SIGNIFICANCE {
+                Difference::TooFewSamples
             } else {
-                Verdict::NoDifference
-            };
-            ratio.test = Test {
-                p,
-                corrected,
-                verdict,
-                least,
+                Difference::NoDifference
             };
         }
     }
@@ -136,8 +135,8 @@ fn ratio(cell: &Cell<'_>) -> Option<Ratio> {
 }
 
 fn ratio_mut<'c>(cell: &'c mut Cell<'_>) -> Option<&'c mut Ratio> {
-    match &mut cell.outcome {
-        Outcome::Measured(figure) => figure.ratio.as_mut(),
+    match &mut cell.content {
+        CellContent::Figure(figure) => figure.ratio.as_mut(),
         _ => None,
     }
 }
@@ -152,13 +151,13 @@ mod tests {
     use crate::fixture;
     use crate::model::{Run, Sample};
 
-    fn verdicts(run: &Run, target: &str) -> Vec<Verdict> {
+    fn differences(run: &Run, target: &str) -> Vec<Difference> {
         Summary::of(run)
             .sections
             .iter()
             .flat_map(|section| &section.columns)
             .filter_map(|column| column.figure_of(target)?.ratio)
-            .map(|ratio| ratio.test.verdict)
+            .map(|ratio| ratio.test.difference)
             .collect()
     }
 
@@ -201,7 +200,8 @@ mod tests {
         run
     }
 
-    /// Skewed for one metric, with two peaks for the next.
+    /// A value of a skewed distribution for one metric, of a distribution with two peaks for the
+    /// next.
     fn start(rng: &mut ChaCha8Rng, metric: &str) -> f64 {
         let noise = rng.random_range(0.0..1.0_f64) + rng.random_range(0.0..1.0);
         let slow = metric.len().is_multiple_of(2) && rng.random_range(0..10) < 4;
@@ -213,11 +213,11 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(21);
         let clean = (0..200).filter(|_| {
             let run = twins(15, |_, metric| start(&mut rng, metric));
-            let verdicts = verdicts(&run, "twin");
-            assert_eq!(verdicts.len(), 8);
-            verdicts
+            let differences = differences(&run, "twin");
+            assert_eq!(differences.len(), 8);
+            differences
                 .iter()
-                .all(|verdict| *verdict == Verdict::NoDifference)
+                .all(|difference| *difference == Difference::NoDifference)
         });
         let clean = clean.count();
         assert!(clean >= 190, "{clean} of 200");
@@ -234,12 +234,14 @@ mod tests {
         for column in summary.sections.iter().flat_map(|section| &section.columns) {
             let found = column.figure_of("twin").unwrap().ratio.unwrap().test;
             let expected = match column.metric.better {
-                Better::Lower => Verdict::Worse,
-                Better::Higher => Verdict::Better,
+                Better::Lower => Difference::Worse,
+                Better::Higher => Difference::Better,
             };
-            assert_eq!(found.verdict, expected);
+            assert_eq!(found.difference, expected);
             assert!(found.corrected >= found.p && found.corrected < SIGNIFICANCE);
-            let word = found.verdict.word(column.metric.unit, column.metric.better);
+            let word = found
+                .difference
+                .word(column.metric.unit, column.metric.better);
             assert!(["slower", "more", "faster"].contains(&word), "{word}");
         }
     }
@@ -250,11 +252,11 @@ mod tests {
             30,
             |target, _| if target == "twin" { 1010.0 } else { 1000.0 },
         );
-        assert_eq!(verdicts(&tiny, "twin"), [Verdict::NoDifference; 8]);
+        assert_eq!(differences(&tiny, "twin"), [Difference::NoDifference; 8]);
         let few = twins(
             3,
             |target, _| if target == "twin" { 4000.0 } else { 1000.0 },
         );
-        assert_eq!(verdicts(&few, "twin"), [Verdict::TooFew; 8]);
+        assert_eq!(differences(&few, "twin"), [Difference::TooFewSamples; 8]);
     }
 }

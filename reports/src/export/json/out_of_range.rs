@@ -1,12 +1,13 @@
-//! Values that no host can have had: a sample with one is a failed sample, with the reason, and no figure counts it.
+//! Values that no host can have: such a sample becomes a failed sample with a reason, and no figure
+//! counts it.
 //!
-//! Such a file is not refused, for its other samples may be good; but one year-long start would squeeze everything else on
-//! an axis into a line.
+//! The file is not refused, since its other samples may be good. But a start of a year would
+//! squeeze everything else on an axis into a line.
 
 use crate::model::{Run, Status, Unit};
 use crate::words::units;
 
-/// The most that a value of each unit can be: a hundred days, a pebibyte, a pebibyte and a trillion operations a second.
+/// The largest value of each unit: a hundred days, a pebibyte, a pebibyte a second, and a trillion.
 fn limit(unit: Unit) -> f64 {
     const PEBIBYTE: f64 = 1_125_899_906_842_624.0;
     match unit {
@@ -16,8 +17,8 @@ fn limit(unit: Unit) -> f64 {
     }
 }
 
-/// Sets aside what can't be.
-pub fn set_aside(run: &mut Run) {
+/// Turns samples with impossible values into failed samples.
+pub fn mark_as_failed(run: &mut Run) {
     for sample in &mut run.samples {
         let limit = limit(sample.unit);
         let absurd = sample.value.filter(|value| value.abs() > limit);
