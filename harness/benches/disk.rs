@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
-use isobench::suite::bench_rig::BenchRig;
+use isobench::suite::bench_testbed::BenchTestbed;
 use isobench_reports::model::Unit;
 use isobench_reports::schema::disk;
 
@@ -20,22 +20,22 @@ fn time_of(unit: Unit, value: f64) -> Duration {
 }
 
 fn disk(criterion: &mut Criterion) {
-    let rig = BenchRig::assemble(disk::NAME, env!("CARGO_BIN_EXE_isobench"))
-        .expect("the rig can be assembled");
-    for (number, case) in rig.cases().iter().enumerate() {
+    let testbed = BenchTestbed::assemble(disk::NAME, env!("CARGO_BIN_EXE_isobench"))
+        .expect("the testbed can be assembled");
+    for (number, case) in testbed.cases().iter().enumerate() {
         let metric = case.metrics[0];
-        let unit = rig.unit(metric);
+        let unit = testbed.unit(metric);
         let mut group = criterion.benchmark_group(format!("{}/{metric}", disk::NAME));
         group
             .sampling_mode(SamplingMode::Flat)
             .sample_size(10)
             .warm_up_time(Duration::from_millis(100))
             .measurement_time(Duration::from_millis(500));
-        for subject in rig.subjects(number) {
-            group.bench_function(subject.info.name, |bencher| {
+        for target in testbed.targets(number) {
+            group.bench_function(target.info.name, |bencher| {
                 bencher.iter_custom(|times| {
                     (0..times)
-                        .map(|_| time_of(unit, rig.sample(number, metric, subject)))
+                        .map(|_| time_of(unit, testbed.sample(number, metric, target)))
                         .sum()
                 });
             });

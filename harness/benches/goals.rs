@@ -12,9 +12,9 @@ use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
 use isobench::suite::goal::{Bound, Goal, series};
 use isobench::suite::progress::Progress;
-use isobench::suite::rig::{Candidate, Rig};
 use isobench::suite::runner::Runner;
 use isobench::suite::stop::Until;
+use isobench::suite::testbed::{Candidate, Testbed};
 use isobench::targets::{self, Daemons};
 use isobench_reports::schema::{disk, memory, startup};
 
@@ -89,7 +89,7 @@ fn measure() -> anyhow::Result<()> {
     let interrupt = Interrupt::install()?;
     let host = HostReport::inspect(&programs);
     let profile = Profile::Standard;
-    let rig = Rig::assemble(
+    let testbed = Testbed::assemble(
         Candidate::inspect(
             targets::choose(
                 targets::all(&programs, Daemons::UseRunning),
@@ -108,12 +108,16 @@ fn measure() -> anyhow::Result<()> {
     });
     let runner = Runner {
         experiments: &experiments,
-        subjects: &rig.subjects,
+        targets: &testbed.targets,
         profile,
         seed: 0,
         until: Until::default(),
     };
-    let taken = runner.run(&rig.bench(&interrupt), Progress::silent(), &mut |_| {});
+    let taken = runner.run(
+        &testbed.context(&interrupt),
+        Progress::silent(),
+        &mut |_| {},
+    );
     for goal in &GOALS {
         println!("{}", goal.held_against(&taken.samples));
     }

@@ -12,9 +12,9 @@ use isobench::host::facts::HostReport;
 use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
 use isobench::suite::progress::Progress;
-use isobench::suite::rig::{Candidate, Rig};
 use isobench::suite::runner::Runner;
 use isobench::suite::stop::Until;
+use isobench::suite::testbed::{Candidate, Testbed};
 use isobench::targets::{self, Daemons};
 use isobench_reports::figures::summary::{MINIMUM_EFFECT, SIGNIFICANCE, is_large};
 use isobench_reports::model::{Injection, Sample, Status, TOTAL};
@@ -56,41 +56,41 @@ fn measure() -> anyhow::Result<()> {
         .filter(|target| target.info().name == "process");
     let targets = process.chain([targets::twin()]).collect();
     let disk = experiments::disk_size(Profile::Quick);
-    let mut rig = Rig::assemble(Candidate::inspect(targets, &host), &programs, disk)?;
+    let mut testbed = Testbed::assemble(Candidate::inspect(targets, &host), &programs, disk)?;
     let interrupt = Interrupt::install()?;
 
     let same = (0..RUNS)
-        .filter(|run| is_same(&take(&rig, &interrupt, *run)))
+        .filter(|run| is_same(&take(&testbed, &interrupt, *run)))
         .count();
     println!("a target beside itself: no difference in {same} of {RUNS} runs");
-    rig.injections.push(Injection {
+    testbed.injections.push(Injection {
         target: "process-twin".to_owned(),
         experiment: startup::NAME.to_owned(),
         delay_ns: u64::try_from(DELAY.as_nanos())?,
     });
     let found = (0..RUNS)
-        .filter(|run| is_found(&take(&rig, &interrupt, RUNS + *run)))
+        .filter(|run| is_found(&take(&testbed, &interrupt, RUNS + *run)))
         .count();
     println!("a delay of {DELAY:?}: inside its interval in {found} of {RUNS} runs");
     Ok(())
 }
 
 /// The samples of one quick run's start-ups.
-fn take(rig: &Rig, interrupt: &Interrupt, seed: u64) -> Vec<Sample> {
+fn take(testbed: &Testbed, interrupt: &Interrupt, seed: u64) -> Vec<Sample> {
     let startup: Vec<_> = experiments::all(Profile::Quick)
         .into_iter()
         .filter(|experiment| experiment.info().name == startup::NAME)
         .collect();
     let runner = Runner {
         experiments: &startup,
-        subjects: &rig.subjects,
+        targets: &testbed.targets,
         profile: Profile::Quick,
         seed,
         until: Until::default(),
     };
     let progress = Progress::silent();
     runner
-        .run(&rig.bench(interrupt), progress, &mut |_| {})
+        .run(&testbed.context(interrupt), progress, &mut |_| {})
         .samples
 }
 

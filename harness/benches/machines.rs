@@ -18,9 +18,9 @@ use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
 use isobench::suite::goal::{Bound, Goal};
 use isobench::suite::progress::Progress;
-use isobench::suite::rig::{Candidate, Rig};
 use isobench::suite::runner::Runner;
 use isobench::suite::stop::Until;
+use isobench::suite::testbed::{Candidate, Testbed};
 use isobench::targets::guest::kernel;
 use isobench::targets::{self, Daemons};
 use isobench_reports::model::{Sample, Status, TOTAL};
@@ -82,7 +82,7 @@ fn measure() -> anyhow::Result<()> {
     let host = HostReport::inspect(&programs);
     let profile = Profile::Quick;
     let compared = [TARGET, PEER].map(str::to_owned);
-    let rig = Rig::assemble(
+    let testbed = Testbed::assemble(
         Candidate::inspect(
             targets::choose(
                 targets::all(&programs, Daemons::UseRunning),
@@ -93,14 +93,14 @@ fn measure() -> anyhow::Result<()> {
         &programs,
         experiments::disk_size(profile),
     )?;
-    for absent in &rig.absent {
+    for absent in &testbed.absent {
         println!("{}: {}", absent.info.name, absent.why.reason);
     }
     let mut experiments: Vec<Box<dyn Experiment>> = experiments::all(profile);
     experiments.retain(|experiment| [startup::NAME, disk::NAME].contains(&experiment.info().name));
     let runner = Runner {
         experiments: &experiments,
-        subjects: &rig.subjects,
+        targets: &testbed.targets,
         profile,
         seed: 0,
         until: Until {
@@ -108,14 +108,18 @@ fn measure() -> anyhow::Result<()> {
             ..Until::default()
         },
     };
-    let taken = runner.run(&rig.bench(&interrupt), Progress::silent(), &mut |_| {});
+    let taken = runner.run(
+        &testbed.context(&interrupt),
+        Progress::silent(),
+        &mut |_| {},
+    );
     println!("goal                                                     measured");
     for goal in &GOALS {
         println!("{}", goal.held_against(&taken.samples));
     }
     print_medians(&taken.samples);
     print_own_part(&taken.samples);
-    if rig.subjects.iter().any(|s| s.info.name == TARGET) {
+    if testbed.targets.iter().any(|s| s.info.name == TARGET) {
         print_overhead(&programs)?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter};
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use isobench::suite::bench_rig::BenchRig;
+use isobench::suite::bench_testbed::BenchTestbed;
 use isobench_reports::schema::memory;
 
 /// Bytes as criterion's measured value.
@@ -63,9 +63,9 @@ impl ValueFormatter for BytesFormatter {
 }
 
 fn memory(criterion: &mut Criterion<Bytes>) {
-    let rig = BenchRig::assemble(memory::NAME, env!("CARGO_BIN_EXE_isobench"))
-        .expect("the rig can be assembled");
-    let metric = if rig.rig.accounting.is_ok() {
+    let testbed = BenchTestbed::assemble(memory::NAME, env!("CARGO_BIN_EXE_isobench"))
+        .expect("the testbed can be assembled");
+    let metric = if testbed.testbed.accounting.is_ok() {
         "charge"
     } else {
         "pss"
@@ -76,9 +76,10 @@ fn memory(criterion: &mut Criterion<Bytes>) {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_secs(1));
-    for subject in rig.subjects(0) {
-        group.bench_function(subject.info.name, |bencher| {
-            bencher.iter_custom(|times| (0..times).map(|_| rig.sample(0, metric, subject)).sum());
+    for target in testbed.targets(0) {
+        group.bench_function(target.info.name, |bencher| {
+            bencher
+                .iter_custom(|times| (0..times).map(|_| testbed.sample(0, metric, target)).sum());
         });
     }
     group.finish();

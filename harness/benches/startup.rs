@@ -4,22 +4,22 @@
 use std::time::Duration;
 
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
-use isobench::suite::bench_rig::BenchRig;
+use isobench::suite::bench_testbed::BenchTestbed;
 use isobench_reports::schema::startup;
 
 fn startup(criterion: &mut Criterion) {
-    let rig = BenchRig::assemble(startup::NAME, env!("CARGO_BIN_EXE_isobench"))
-        .expect("the rig can be assembled");
+    let testbed = BenchTestbed::assemble(startup::NAME, env!("CARGO_BIN_EXE_isobench"))
+        .expect("the testbed can be assembled");
     let mut group = criterion.benchmark_group(startup::NAME);
     group
         .sampling_mode(SamplingMode::Flat)
         .sample_size(50)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(2));
-    for subject in rig.subjects(0) {
-        group.bench_function(subject.info.name, |bencher| {
+    for target in testbed.targets(0) {
+        group.bench_function(target.info.name, |bencher| {
             bencher.iter_custom(|times| {
-                let nanoseconds: f64 = (0..times).map(|_| rig.sample(0, "ready", subject)).sum();
+                let nanoseconds: f64 = (0..times).map(|_| testbed.sample(0, "ready", target)).sum();
                 Duration::from_secs_f64(nanoseconds / 1e9)
             });
         });

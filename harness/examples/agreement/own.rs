@@ -10,7 +10,7 @@ use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
 use isobench::instance::command_line::CommandLine;
 use isobench::instance::{Instance, Stdin};
-use isobench::suite::rig::{Candidate, Rig};
+use isobench::suite::testbed::{Candidate, Testbed};
 use isobench::targets::{self, Daemons};
 use isobench_reports::model::TOTAL;
 
@@ -20,7 +20,7 @@ pub const PROFILE: Profile = Profile::Standard;
 /// What isobench measures with.
 pub struct Own {
     /// Prepared for the bare process alone.
-    pub rig: Rig,
+    pub testbed: Testbed,
     /// The program that is started.
     pub workload: PathBuf,
     /// Never fires: Ctrl-C ends the comparison, and what is left goes with the next run.
@@ -39,7 +39,7 @@ impl Own {
             Some(&["process".to_owned()]),
         )?;
         Ok(Self {
-            rig: Rig::assemble(
+            testbed: Testbed::assemble(
                 Candidate::inspect(process, &host),
                 &programs,
                 experiments::disk_size(PROFILE),
@@ -59,8 +59,8 @@ impl Own {
         let has_all = |case: &Case| metrics.iter().all(|metric| case.metrics.contains(metric));
         let case = experiment.info().cases.iter().position(has_all);
         let case = case.with_context(|| format!("no case has {metrics:?}"))?;
-        let bench = self.rig.bench(&self.interrupt);
-        let measured = experiment.measure(case, &self.rig.subjects[0], &bench)?;
+        let context = self.testbed.context(&self.interrupt);
+        let measured = experiment.measure(case, &self.testbed.targets[0], &context)?;
         let value = |metric: &&str| {
             let mut readings = measured.readings.iter();
             let reading = readings.find(|r| r.part == TOTAL && r.metric == *metric);
@@ -73,13 +73,13 @@ impl Own {
 
     /// The file that disk figures are of.
     pub fn disk(&self) -> &Path {
-        self.rig.bench(&self.interrupt).disk
+        self.testbed.context(&self.interrupt).disk
     }
 
     /// Starts the workload as a bare process.
     pub fn start(&self, arguments: &[&str], stdin: Stdin) -> anyhow::Result<Instance<'_>> {
         let command = CommandLine::new(&self.workload).args(arguments);
-        let limit = self.rig.bench(&self.interrupt).limit;
+        let limit = self.testbed.context(&self.interrupt).limit;
         Ok(Instance::start(&command, stdin, limit, &self.interrupt)?)
     }
 }

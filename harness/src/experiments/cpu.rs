@@ -1,7 +1,8 @@
-//! The price list of running: what a program pays for each operation, wherever it runs.
+//! The price list of a running program: what each operation costs in each target.
 //!
-//! One fresh instance a case. The workload finds out how many operations fit into a short window, and the host times
-//! them from the byte that has the workload begin to the arrival of its end line; no guest's clock is in any figure.
+//! Each case has a fresh instance. The workload finds out how many operations fit into a short
+//! window. The host times these operations, from the byte that lets the workload begin until the
+//! end line arrives. No figure depends on a guest's clock.
 
 use std::time::Duration;
 
@@ -11,14 +12,14 @@ use isobench_workloads::run::{PriceOperation, SLEEP};
 
 use super::disk::warm_page_cache;
 use super::{
-    Applicability, Bench, Case, DiskFile, Experiment, ExperimentInfo, MeasureError, Measured,
-    MetricInfo, Reading, Rounds, Subject, nanoseconds,
+    Applicability, Case, DiskFile, Experiment, ExperimentInfo, MeasureContext, MeasureError,
+    Measurement, MetricInfo, Reading, ReadyTarget, Rounds, nanoseconds,
 };
 use crate::experiments::profile::{ByProfile, Profile};
 use crate::instance::{Instance, InstanceError, Stdin, unexpected};
 use crate::targets::{Capability, Marks, TargetInfo};
 
-/// The figure of each operation.
+/// The metric of each operation.
 const fn metric(operation: PriceOperation) -> MetricSchema {
     match operation {
         PriceOperation::Integer => cpu::INTEGER,
@@ -35,23 +36,29 @@ const fn metric(operation: PriceOperation) -> MetricSchema {
     }
 }
 
-/// How the figures are measured, for a report's reader.
-const METHOD: &str = "What one operation costs a running program, its start left aside. A fresh instance does it over and over for some \
-    milliseconds; how often is found beforehand, by the program's own clock, and the time is taken on the host, from \
-    the byte that has it begin to its end line. Steps depend on each other; memory is 64 MiB in pages of 4 KiB; the system call is \
-    getppid. A context switch has a write and a read in it, and both threads are on one processor. A page fault of a \
-    file maps the 16 pages around it. An exit is a port write, priced by the floor of KVM and in a Linux guest; in the \
-    microVM without one each system call is an exit. A target that is slow gets fewer rounds.";
+/// How the metrics are measured, for a report's reader.
+const METHOD: &str = "The price of one operation in a running program; the program's start isn't \
+    included. A fresh instance repeats the operation for some milliseconds. Beforehand, the \
+    program \
+    finds out by its own clock how many repetitions fit. The host takes the time, from the byte \
+    that lets the program begin until its end line. Steps depend on each other; memory is 64 MiB \
+    in \
+    pages of 4 KiB; the system call is getppid. A context switch includes a write and a read, with \
+    both threads on one processor. A page fault in a file maps the 16 pages around the address. An \
+    exit is a port write, measured in the floor of KVM and in a Linux guest; in the microVM \
+    without \
+    a guest OS, each system call is an exit. A slow target gets fewer rounds.";
 
-/// See the module's documentation.
+/// The experiment `cpu`.
 #[derive(Debug)]
 pub struct Cpu {
     info: ExperimentInfo,
+    /// How long an instance repeats its operation.
     window: Duration,
 }
 
 impl Cpu {
-    /// With the window of `profile`.
+    /// The experiment with the window of `profile`.
     pub fn new(profile: Profile) -> Self {
         let milliseconds = match profile {
             Profile::Quick => 5,
@@ -60,7 +67,7 @@ impl Cpu {
         };
         Self {
             info: ExperimentInfo {
-                patience: Some(ByProfile {
+                time_per_target: Some(ByProfile {
                     quick: Duration::from_millis(500),
                     standard: Duration::from_secs(4),
                     thorough: Duration::from_mins(1),
@@ -97,7 +104,7 @@ impl Experiment for Cpu {
             _ if target.can(Capability::KernelServices) => None,
             PriceOperation::ContextSwitch => Some("without a kernel there is one thread"),
             PriceOperation::PageFaultFile => Some("without a kernel the disk can't be mapped"),
-            PriceOperation::Exit => Some("each of its system calls is an exit: see system-call"),
+            PriceOperation::Exit => Some("each system call is an exit: see system-call"),
             _ => None,
         };
         match (reason, operation) {
@@ -115,9 +122,9 @@ impl Experiment for Cpu {
     fn measure(
         &self,
         case: usize,
-        subject: &Subject,
-        bench: &Bench,
-    ) -> Result<Measured, MeasureError> {
+        target: &ReadyTarget,
+        context: &MeasureContext,
+    ) -> Result<Measurement, MeasureError> {
         let operation = PriceOperation::ALL[case];
         let window = self.window.as_millis().to_string();
         let mut arguments = vec![
@@ -128,49 +135,51 @@ impl Experiment for Cpu {
             "--milliseconds",
             &window,
         ];
-        let path = subject.info.disk.path(bench.disk);
+        let path = target.info.disk.path(context.disk);
         let path_text = path.to_string_lossy();
         let with_file = operation == PriceOperation::PageFaultFile;
         if with_file {
             arguments.extend(["--path", &path_text]);
-            warm_page_cache(bench.disk).map_err(InstanceError::Pipe)?;
+            warm_page_cache(context.disk).map_err(InstanceError::Pipe)?;
         }
-        let mut launch = bench.launch(&arguments);
-        launch.disk = with_file.then_some(bench.disk);
+        let mut launch = context.launch(&arguments);
+        launch.disk = with_file.then_some(context.disk);
         launch.marks = Marks::None;
-        let (group, mut instance) = bench.start(subject, launch, Stdin::HeldOpen)?;
-        let outcome = listen(&mut instance)?;
+        let (group, mut instance) = context.start(target, launch, Stdin::HeldOpen)?;
+        let work = time_work(&mut instance)?;
         let ended = instance.wait_until_exited()?;
         if let Some(group) = group {
             group.remove(ended)?;
         }
-        Ok(vec![outcome.reading(operation)?].into())
+        Ok(vec![work.reading(operation)?].into())
     }
 }
 
-/// What the workload has done, and how long it took.
+/// The work of an instance, and the time that the work took.
 #[derive(Debug)]
-struct Outcome {
+struct TimedWork {
     took: Duration,
     operations: u64,
     bytes: u64,
 }
 
-fn listen(instance: &mut Instance) -> Result<Outcome, MeasureError> {
+/// Lets the instance begin its work, and times the work until the end line.
+fn time_work(instance: &mut Instance) -> Result<TimedWork, MeasureError> {
     let begun = instance.begin_work()?;
     let (operations, bytes, ended) = match instance.next_message("end line")? {
         (Message::End { operations, bytes }, at) if operations > 0 => (operations, bytes, at),
         (other, _) => return Err(unexpected(&other, "end line").into()),
     };
     let took = ended.since(begun).filter(|took| !took.is_zero());
-    Ok(Outcome {
+    Ok(TimedWork {
         took: took.ok_or(MeasureError::Untimed)?,
         operations,
         bytes: bytes.as_u64(),
     })
 }
 
-impl Outcome {
+impl TimedWork {
+    /// The price of one operation.
     fn reading(&self, operation: PriceOperation) -> Result<Reading, MeasureError> {
         let each = nanoseconds(self.took) / self.operations as f64;
         let value = match operation {
@@ -178,7 +187,7 @@ impl Outcome {
             PriceOperation::Timer => each - nanoseconds(SLEEP),
             _ => each,
         };
-        // A sleep that ends before its time, and a workload that claims to have moved nothing.
+        // A sleep may have ended too early, and a workload may claim that it moved no bytes.
         if value <= 0.0 {
             return Err(MeasureError::Untimed);
         }
@@ -194,50 +203,56 @@ mod tests {
     use crate::instance::command_line::CommandLine;
     use crate::targets::{self, Daemons};
 
-    fn heard(lines: &str) -> Result<Outcome, MeasureError> {
+    fn time_script(lines: &str) -> Result<TimedWork, MeasureError> {
         let interrupt = Interrupt::never().unwrap();
         let command = CommandLine::new("/bin/sh").args(["-c", lines]);
         let limit = Duration::from_secs(20);
         let mut instance = Instance::start(&command, Stdin::HeldOpen, limit, &interrupt).unwrap();
-        listen(&mut instance)
+        time_work(&mut instance)
     }
 
     #[test]
-    fn a_price_is_the_time_over_the_operations() {
-        let outcome = Outcome {
+    fn a_price_is_the_time_divided_by_the_operations() {
+        let work = TimedWork {
             took: Duration::from_millis(1),
             operations: 10,
             bytes: 5000,
         };
-        let value = |operation| outcome.reading(operation).unwrap().value;
+        let value = |operation| work.reading(operation).unwrap().value;
         assert!((value(PriceOperation::Integer) - 100_000.0).abs() < 1e-6);
         assert!((value(PriceOperation::Timer) - 50_000.0).abs() < 1e-6);
         assert!((value(PriceOperation::MemoryRead) - 5e6).abs() < 1e-3);
     }
 
     #[test]
-    fn a_sleep_that_ends_too_early_is_no_figure() {
-        let outcome = Outcome {
+    fn a_sleep_that_ends_too_early_gives_no_figure() {
+        let work = TimedWork {
             took: Duration::from_micros(49),
             operations: 1,
             bytes: 0,
         };
-        let error = outcome.reading(PriceOperation::Timer).unwrap_err();
+        let error = work.reading(PriceOperation::Timer).unwrap_err();
         assert!(matches!(error, MeasureError::Untimed), "{error}");
     }
 
     #[test]
-    fn work_is_timed_from_line_to_line() {
-        let lines = "echo isobench/1 begin; read line; sleep 0.02; echo isobench/1 end operations=2 bytes=0";
-        let outcome = heard(lines).unwrap();
-        assert_eq!(outcome.operations, 2);
-        assert!(outcome.took >= Duration::from_millis(15));
-        let none = "echo isobench/1 begin; read line; echo isobench/1 end operations=0 bytes=0";
-        assert!(matches!(heard(none), Err(MeasureError::Instance(_))));
+    fn work_is_timed_from_the_begin_line_to_the_end_line() {
+        let lines = "echo isobench/1 begin; read line; sleep 0.02; \
+                     echo isobench/1 end operations=2 bytes=0";
+        let work = time_script(lines).unwrap();
+        assert_eq!(work.operations, 2);
+        assert!(work.took >= Duration::from_millis(15));
     }
 
     #[test]
-    fn what_a_target_cannot_do_has_a_reason_or_no_case() {
+    fn work_without_an_operation_is_an_error() {
+        let lines = "echo isobench/1 begin; read line; echo isobench/1 end operations=0 bytes=0";
+        let result = time_script(lines);
+        assert!(matches!(result, Err(MeasureError::Instance(_))));
+    }
+
+    #[test]
+    fn each_target_has_the_cases_that_it_can_do() {
         let nowhere = || "/nowhere".into();
         let programs = Programs {
             workload: nowhere(),
@@ -248,21 +263,21 @@ mod tests {
         };
         let targets = targets::all(&programs, Daemons::UseRunning);
         let cpu = Cpu::new(Profile::Quick);
-        let asked = |name: &str| -> Vec<&str> {
+        let measured = |name: &str| -> Vec<&str> {
             let mut infos = targets.iter().map(|target| target.info());
             let target = infos.find(|info| info.name == name).unwrap();
             let cases = PriceOperation::ALL.iter().enumerate();
-            let asked = cases.filter(|(case, _)| {
+            let cases = cases.filter(|(case, _)| {
                 target.takes_part_in(cpu::NAME)
                     && cpu.applicability(*case, target) == Applicability::Measured
             });
-            asked.map(|(_, operation)| operation.name()).collect()
+            cases.map(|(_, operation)| operation.name()).collect()
         };
-        assert_eq!(asked("process").len(), 10);
-        assert_eq!(asked("container").len(), 10);
-        assert_eq!(asked("microvm-linux").len(), 11);
-        assert_eq!(asked("microvm-bare").len(), 8);
-        assert_eq!(asked("floor-kvm"), ["exit"]);
-        assert!(asked("floor-namespaces").is_empty());
+        assert_eq!(measured("process").len(), 10);
+        assert_eq!(measured("container").len(), 10);
+        assert_eq!(measured("microvm-linux").len(), 11);
+        assert_eq!(measured("microvm-bare").len(), 8);
+        assert_eq!(measured("floor-kvm"), ["exit"]);
+        assert!(measured("floor-namespaces").is_empty());
     }
 }

@@ -1,39 +1,38 @@
-//! Disk: throughput, rate and flush latency of one file, the same for every target, and the rate at which small files come
-//! and go.
+//! Disk: throughput, rate and flush latency of one file, which is the same for every target, and
+//! the rate at which small files are made and removed.
 //!
-//! One fresh instance a case. Throughput is timed on the host, from the byte that has the workload begin to the arrival
-//! of its end line, so that no guest's clock is trusted; only the latency of single flushes comes from inside.
+//! Each case has a fresh instance. The host times throughput, from the byte that lets the workload
+//! begin until the end line arrives, so no guest's clock is trusted. Only the latencies of single
+//! operations come from inside.
 
 mod cases;
+mod timed_work;
 
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 use bytesize::ByteSize;
-use isobench_reports::model::{self, PERCENTILES, Unit};
-use isobench_reports::schema::disk::{FSYNC_MEDIAN, METRICS, NAME};
-use isobench_workloads::latencies::Latencies;
-use isobench_workloads::protocol::Message;
+use isobench_reports::schema::disk::{METRICS, NAME};
 use tempfile::TempDir;
 
 use super::{
-    Applicability, Bench, Case, DiskFile, Experiment, ExperimentInfo, MeasureError, Measured,
-    MetricInfo, Reading, Rounds, Subject,
+    Applicability, Case, DiskFile, Experiment, ExperimentInfo, MeasureContext, MeasureError,
+    Measurement, MetricInfo, ReadyTarget, Rounds,
 };
 use crate::experiments::profile::{ByProfile, Profile};
-use crate::instance::{Instance, InstanceError, Stdin, unexpected};
+use crate::instance::{InstanceError, Stdin};
 use crate::targets::{Capability, DiskAccess, TargetInfo};
-use cases::{Access, CASES};
+use cases::{CASES, DiskCase};
+use timed_work::time_work;
 
-/// Size of one transfer of a sequential case.
+/// The size of one transfer of a sequential case.
 const SEQUENTIAL_BLOCK: ByteSize = ByteSize::mib(1);
-/// Size of one transfer of a random case, and of a write that is flushed.
+/// The size of one transfer of all other cases.
 const SMALL_BLOCK: ByteSize = ByteSize::kib(4);
 
-/// Bytes of the backing file.
+/// The size of the disk file.
 pub(super) fn file_size(profile: Profile) -> ByteSize {
     match profile {
         Profile::Quick => ByteSize::mib(32),
@@ -42,30 +41,36 @@ pub(super) fn file_size(profile: Profile) -> ByteSize {
     }
 }
 
-/// By how much more operations are done where several are under way at once.
-const MORE_WHEN_DEEP: u64 = 4;
+/// How many times as many operations a case with several operations at once does.
+const FACTOR_WHEN_DEEP: u64 = 4;
 
-/// How the figures are measured, for a report's reader.
-const METHOD: &str = "One file on a disk, never in memory, the same for every target: the process opens it, the container has it \
-    bound in, the microVM as its block device. Several at once are threads, each with one operation under way. Small \
-    files are made and removed in an empty directory beside it, which a container has bound in too; a block device \
-    has none. \
-    Throughput and rate are timed on the host from the workload's begin line to its end line; the latency of \
-    single flushes is measured inside. O_DIRECT figures bypass the page cache on the host; buffered ones are \
-    labelled as such, and `cached` means that the file was read into the page cache just before. No figure says \
-    more about durability than the host's own disk does.";
+/// How the metrics are measured, for a report's reader.
+const METHOD: &str = "One file on a disk, never in memory, is the same for every target: the \
+    process \
+    opens the file, the container has it bound in, and the microVM has it as its block device. \
+    Several operations at once are threads, each with one operation under way. Small files are \
+    made \
+    and removed in an empty directory beside that file, which a container has bound in as well; a \
+    block device has no directory. The host times throughput and rate from the workload's begin \
+    line to its end line; the workload inside measures the latency of single flushes. O_DIRECT \
+    figures bypass the page cache on the host. The titles of buffered figures say so, and `cached` \
+    means that the file was read into the page cache just before. No figure says more about \
+    durability than the host's own disk does.";
 
-/// See the module's documentation.
+/// The experiment `disk`.
 #[derive(Debug)]
 pub struct Disk {
     info: ExperimentInfo,
+    /// The bytes that a sequential case transfers.
     sequential: ByteSize,
+    /// The bytes that a random case with one operation at once transfers.
     random: ByteSize,
+    /// The bytes that are written and flushed.
     flushed: ByteSize,
 }
 
 impl Disk {
-    /// The amounts of work for `profile`.
+    /// The experiment with the amounts of work of `profile`.
     pub fn new(profile: Profile) -> Self {
         let operations: u64 = match profile {
             Profile::Quick => 500,
@@ -95,23 +100,23 @@ impl Disk {
         }
     }
 
-    /// Size of one transfer of `case`, and the bytes of all.
-    fn amounts(&self, case: &Access) -> (ByteSize, ByteSize) {
+    /// The size of one transfer of `case`, and of all transfers together.
+    fn amounts(&self, case: &DiskCase) -> (ByteSize, ByteSize) {
         match case {
-            Access {
+            DiskCase {
                 sequential: true, ..
             } => (SEQUENTIAL_BLOCK, self.sequential),
-            Access {
+            DiskCase {
                 operation: "fsync", ..
             } => (SMALL_BLOCK, self.flushed),
-            Access { depth: 1, .. } => (SMALL_BLOCK, self.random),
-            // Several at once are done sooner, and there shall be as much to time.
-            Access { .. } => (SMALL_BLOCK, self.random * MORE_WHEN_DEEP),
+            DiskCase { depth: 1, .. } => (SMALL_BLOCK, self.random),
+            // Several operations at once take less time each, and the whole should take as long.
+            DiskCase { .. } => (SMALL_BLOCK, self.random * FACTOR_WHEN_DEEP),
         }
     }
 
-    /// What the workload is told to do for `case` at `path`.
-    fn arguments(&self, case: &Access, path: &Path) -> Vec<String> {
+    /// The workload's arguments for `case`. `path` is that of the file or directory.
+    fn arguments(&self, case: &DiskCase, path: &Path) -> Vec<String> {
         let (block, bytes) = self.amounts(case);
         let mut arguments: Vec<String> = ["--wait", "disk", "--op", case.operation]
             .map(str::to_owned)
@@ -137,7 +142,7 @@ impl Experiment for Disk {
 
     fn applicability(&self, case: usize, target: &TargetInfo) -> Applicability {
         let case = &CASES[case];
-        let lacks_directory = case.is_of_files() && target.files.is_none();
+        let lacks_directory = case.is_about_files() && target.files.is_none();
         match target.can(Capability::KernelServices) {
             false if case.depth > 1 => Applicability::Impossible(
                 "without a kernel there is one thread, and one operation at a time",
@@ -146,8 +151,8 @@ impl Experiment for Disk {
                 Applicability::Impossible("without a kernel no file system takes new files")
             }
             true if lacks_directory => Applicability::Impossible(
-                "its disk is a block device without a file system: files of its own would be in its \
-                 memory alone",
+                "its disk is a block device without a file system: new files would be in the \
+                 guest's memory alone",
             ),
             _ => Applicability::Measured,
         }
@@ -156,39 +161,42 @@ impl Experiment for Disk {
     fn measure(
         &self,
         case: usize,
-        subject: &Subject,
-        bench: &Bench,
-    ) -> Result<Measured, MeasureError> {
+        target: &ReadyTarget,
+        context: &MeasureContext,
+    ) -> Result<Measurement, MeasureError> {
         let case = &CASES[case];
         if case.operation == "seq-read" && !case.direct {
-            warm_page_cache(bench.disk).map_err(InstanceError::Pipe)?;
+            warm_page_cache(context.disk).map_err(InstanceError::Pipe)?;
         }
-        // Made anew each time, so that what a killed instance has left in it is in nobody's way.
-        let files = case.is_of_files().then(|| directory_for_all(bench.scratch));
+        // Each sample has a new directory: a killed instance may have left files in the old one.
+        let files = case
+            .is_about_files()
+            .then(|| directory_for_all(context.scratch));
         let files = files.transpose().map_err(MeasureError::Command)?;
         let files = files.as_ref().map(TempDir::path);
-        let place = subject.info.files;
-        let path = files.and_then(|files| Some(place?.path(files)));
-        let path = path.unwrap_or_else(|| subject.info.disk.path(bench.disk));
+        let inside = target.info.files;
+        let path = files.and_then(|files| Some(inside?.path(files)));
+        let path = path.unwrap_or_else(|| target.info.disk.path(context.disk));
         let arguments = self.arguments(case, &path);
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let mut launch = bench.launch(&arguments);
-        launch.disk = files.is_none().then_some(bench.disk);
+        let mut launch = context.launch(&arguments);
+        launch.disk = files.is_none().then_some(context.disk);
         launch.files = files;
         if case.direct {
             launch.access = DiskAccess::Direct;
         }
-        let (group, mut instance) = bench.start(subject, launch, Stdin::HeldOpen)?;
-        let outcome = listen(&mut instance, case)?;
+        let (group, mut instance) = context.start(target, launch, Stdin::HeldOpen)?;
+        let work = time_work(&mut instance, case)?;
         let ended = instance.wait_until_exited()?;
         if let Some(group) = group {
             group.remove(ended)?;
         }
-        Ok(outcome.readings(case, self.amounts(case))?.into())
+        Ok(work.readings(case, self.amounts(case))?.into())
     }
 }
 
-/// An empty directory on a disk in which the mapped root of a container may make files as well.
+/// Makes an empty directory on a disk, in which all users may make files: a container's root is
+/// another user on the host.
 fn directory_for_all(scratch: &Path) -> io::Result<TempDir> {
     let all = Permissions::from_mode(0o777);
     let directory = tempfile::Builder::new()
@@ -200,149 +208,8 @@ fn directory_for_all(scratch: &Path) -> io::Result<TempDir> {
 
 /// Reads `file` into the page cache.
 pub(super) fn warm_page_cache(file: &Path) -> io::Result<()> {
-    // To a file, so that the kernel moves the pages (`sendfile(2)`) and copies none.
-    let mut nowhere = File::options().write(true).open("/dev/null")?;
-    io::copy(&mut File::open(file)?, &mut nowhere)?;
+    // From file to file, `io::copy` uses `sendfile(2)`, and the kernel copies no pages.
+    let mut null = File::options().write(true).open("/dev/null")?;
+    io::copy(&mut File::open(file)?, &mut null)?;
     Ok(())
-}
-
-/// What a disk workload has said.
-#[derive(Debug)]
-struct Outcome {
-    took: Duration,
-    operations: u64,
-    bytes: u64,
-    latencies: Option<Latencies>,
-}
-
-fn listen(instance: &mut Instance, case: &Access) -> Result<Outcome, MeasureError> {
-    let begun = instance.begin_work()?;
-    let (operations, bytes, ended) = match instance.next_message("end line")? {
-        (Message::End { operations, bytes }, at) => (operations, bytes, at),
-        (other, _) => return Err(unexpected(&other, "end line").into()),
-    };
-    let latencies = if case.is_timed_singly() {
-        match instance.next_message("latencies")? {
-            (Message::Latencies(latencies), _) => Some(latencies),
-            (other, _) => return Err(unexpected(&other, "latencies").into()),
-        }
-    } else {
-        None
-    };
-    let took = ended.since(begun).filter(|took| !took.is_zero());
-    Ok(Outcome {
-        took: took.ok_or(MeasureError::Untimed)?,
-        operations,
-        bytes: bytes.as_u64(),
-        latencies,
-    })
-}
-
-impl Outcome {
-    /// The values, if the workload has done what it was asked for: blocks of one size, some bytes in all.
-    fn readings(
-        &self,
-        case: &Access,
-        (block, bytes): (ByteSize, ByteSize),
-    ) -> Result<Vec<Reading>, MeasureError> {
-        let operations = bytes.as_u64() / block.as_u64();
-        // A file that is removed moves none.
-        let moved = if case.operation == "unlink" {
-            0
-        } else {
-            bytes.as_u64()
-        };
-        for (did, asked, unit) in [
-            (self.bytes, moved, "bytes"),
-            (self.operations, operations, "operations"),
-        ] {
-            if did != asked {
-                return Err(MeasureError::OtherAmount { did, asked, unit });
-            }
-        }
-        if let Some(latencies) = self
-            .latencies
-            .as_ref()
-            .filter(|l| l.count() != self.operations)
-        {
-            return Err(MeasureError::OtherAmount {
-                did: latencies.count(),
-                asked: self.operations,
-                unit: "timed operations",
-            });
-        }
-        let seconds = self.took.as_secs_f64();
-        let mut readings: Vec<Reading> = case
-            .metrics
-            .iter()
-            .filter_map(|metric| match (metric.unit, &self.latencies) {
-                (Unit::BytesPerSecond, _) => {
-                    Some(Reading::total(metric.name, self.bytes as f64 / seconds))
-                }
-                (Unit::OperationsPerSecond, _) => Some(Reading::total(
-                    metric.name,
-                    self.operations as f64 / seconds,
-                )),
-                (_, Some(latencies)) => {
-                    let percentile = if *metric == FSYNC_MEDIAN { 50.0 } else { 99.0 };
-                    Some(Reading::duration(
-                        metric.name,
-                        latencies.percentile(percentile)?,
-                    ))
-                }
-                (_, None) => None,
-            })
-            .collect();
-        // They belong to the case, and its first metric stands for that.
-        if let Some(first) = readings.first_mut() {
-            first.latencies = self.latencies.as_ref().and_then(percentiles);
-        }
-        Ok(readings)
-    }
-}
-
-/// The percentiles that are kept of a histogram; none of an empty one.
-fn percentiles(latencies: &Latencies) -> Option<model::Latencies> {
-    let nanos = PERCENTILES.iter().map(|percent| {
-        let latency = latencies.percentile(*percent)?;
-        u64::try_from(latency.as_nanos()).ok()
-    });
-    Some(model::Latencies {
-        count: latencies.count(),
-        nanos: nanos.collect::<Option<_>>()?,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::host::interrupt::Interrupt;
-    use crate::instance::command_line::CommandLine;
-
-    #[test]
-    fn what_is_kept_of_a_histogram_is_sound() {
-        let mut latencies = Latencies::new();
-        assert_eq!(percentiles(&latencies), None);
-        latencies.record(Duration::from_micros(3));
-        latencies.record(Duration::MAX);
-        let kept = percentiles(&latencies).unwrap();
-        assert!(kept.is_sound() && kept.count == 2, "{kept:?}");
-        let ends = (kept.nanos[0], kept.nanos[11]);
-        assert!(
-            (2990..3010).contains(&ends.0) && ends.1 > 1 << 35,
-            "{kept:?}"
-        );
-    }
-
-    #[test]
-    fn work_that_does_not_wait_has_no_throughput() {
-        let interrupt = Interrupt::never().unwrap();
-        let lines = "isobench/1 begin\nisobench/1 end operations=1 bytes=4096\n";
-        let command = CommandLine::new("/bin/sh").args(["-c", &format!("printf '{lines}'")]);
-        let limit = Duration::from_secs(20);
-        let mut instance = Instance::start(&command, Stdin::Null, limit, &interrupt).unwrap();
-        let error = listen(&mut instance, &CASES[0]).unwrap_err();
-        let reason = "before it was told to begin";
-        assert!(error.to_string().contains(reason), "{error}");
-    }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 
-use super::host_end::NetError;
+use super::host_socket::NetError;
 use crate::host::accounting::AccountingError;
 use crate::host::page_cache::PageCacheError;
 use crate::host::probe::disk_use::DiskUseError;
@@ -14,13 +14,13 @@ use crate::instance::InstanceError;
 /// A case gave no values.
 #[derive(Debug, thiserror::Error)]
 pub enum MeasureError {
-    /// The instance misbehaved.
+    /// The instance did not do what it was started for.
     #[error(transparent)]
     Instance(#[from] InstanceError),
-    /// The network, or the instance at the other end, did.
+    /// The network failed, or the instance at its other end did.
     #[error(transparent)]
     Net(#[from] NetError),
-    /// It has none.
+    /// The target has no network to the host.
     #[error("the target has no network by which an instance could reach the host")]
     NoNetwork,
     /// The experiment contradicts its own description.
@@ -28,77 +28,80 @@ pub enum MeasureError {
         "the experiment gave `{metric}`, which isn't a metric of this case: report this as a bug"
     )]
     UnknownMetric {
-        /// Name of the metric.
+        /// The name of the metric.
         metric: &'static str,
     },
-    /// Without cgroups nothing is charged to anything.
-    #[error("no cgroup can be made here: see the warning about memory")]
+    /// isobench can make no cgroup, so no memory is charged to an instance.
+    #[error("isobench can make no cgroup on this host: see the warning about memory")]
     NoAccounting,
-    /// Its cgroup could not be used.
+    /// The instance's cgroup could not be used.
     #[error(transparent)]
     Accounting(#[from] AccountingError),
-    /// A file that it needs could not be made.
+    /// A file that the instance needs could not be made.
     #[error("cannot make what the instance needs")]
     Command(#[source] io::Error),
-    /// Its files could not be brought out of memory, or into it.
+    /// The target's files could not be evicted from the page cache, or not be read into it.
     #[error(transparent)]
     PageCache(#[from] PageCacheError),
-    /// What its files take can't be found out.
+    /// The space that the target's files take on the disk could not be found out.
     #[error(transparent)]
     DiskUse(#[from] DiskUseError),
-    /// What stands for an image, or a copy of it, could not be made.
+    /// A base, which stands for an image, could not be made.
     #[error("cannot make {}, which stands for an image", path.display())]
     Base {
-        /// Where.
+        /// The path of the base.
         path: PathBuf,
-        /// Why.
+        /// The kernel's reason.
         source: io::Error,
     },
-    /// Further instances could have brought the host down.
+    /// More instances could use up the host's memory.
     #[error(
-        "not taken: {running} instances run, and {available} of the host's {total} of memory are left"
+        "not taken: {running} instances run, and only {available} of the host's {total} of memory \
+         are left"
     )]
     HostFull {
-        /// How many run.
+        /// The number of running instances.
         running: u32,
-        /// Memory that programs could still have.
+        /// The memory that is available to programs.
         available: ByteSize,
         /// The host's memory.
         total: ByteSize,
     },
-    /// It would most probably have used up its time again.
+    /// The last samples of the target took too long, and this one probably would as well.
     #[error("not taken: {hung} samples of {target} in a row had used up their time")]
     GivenUp {
-        /// The target.
+        /// The name of the target.
         target: &'static str,
-        /// How many.
+        /// The number of samples in a row that took too long.
         hung: u32,
     },
-    /// The tracer never said that it had heard.
-    #[error("the tracer doesn't say that it watches")]
+    /// The tracer did not confirm that it counts.
+    #[error("the tracer doesn't confirm that it counts the system calls")]
     NotWatched,
-    /// What it should have counted isn't there.
-    #[error("the launcher doesn't say how many {0} there were")]
+    /// A count of the launcher is missing.
+    #[error("the launcher doesn't report its count of `{0}`")]
     NotCounted(&'static str),
-    /// Time ran backwards, or a launcher lies.
-    #[error("phase `{phase}` ends before the one that precedes it")]
+    /// A phase would have a negative length: the clock went backwards, or a launcher's mark is
+    /// wrong.
+    #[error("phase `{phase}` ends before the previous phase ends")]
     NegativePhase {
-        /// The phase.
+        /// The name of the phase.
         phase: String,
     },
-    /// The harness did not get to read the line that starts the clock before there was the one that stops it.
+    /// The harness read the begin line and the end line at the same time.
     #[error(
-        "the begin line and the end line were read at once: the host was too busy to time the work between them"
+        "the begin line and the end line were read at once: the host was too busy to time the work \
+         between them"
     )]
     Untimed,
-    /// The workload did another amount of work than it was asked for.
-    #[error("the workload says that it did {did} {unit}, and was asked for {asked}")]
+    /// The workload did not do the requested amount of work.
+    #[error("the workload reports {did} {unit} instead of the requested {requested}")]
     OtherAmount {
-        /// What it says.
+        /// The amount that the workload reports.
         did: u64,
-        /// What it was asked for.
-        asked: u64,
-        /// Of what.
+        /// The requested amount.
+        requested: u64,
+        /// The unit of both amounts.
         unit: &'static str,
     },
 }
@@ -112,7 +115,7 @@ impl MeasureError {
         )
     }
 
-    /// Whether the user stopped the run, so that this isn't the instance's failure.
+    /// Whether the user stopped the run. The instance has not failed then.
     pub fn is_interrupt(&self) -> bool {
         matches!(
             self,

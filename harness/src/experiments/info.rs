@@ -1,4 +1,4 @@
-//! An experiment described as plain data: its name, its method, its figures, its cases, its rounds.
+//! The description of an experiment as plain data: its name, method, metrics, cases and rounds.
 
 use std::time::Duration;
 
@@ -8,32 +8,34 @@ use isobench_reports::schema::MetricSchema;
 use super::profile::{ByProfile, Profile};
 use crate::targets::TargetInfo;
 
-/// The phase after a launcher's last mark, or the whole start of a target that marks none.
+/// The phase after a launcher's last mark. For a target that marks no phases, it is the whole
+/// start.
 pub(super) const WORKLOAD: &str = "workload";
 
-/// An experiment, described. Nothing in here depends on the host.
+/// The description of an experiment. No part of the description depends on the host.
 #[derive(Debug, Clone)]
 pub struct ExperimentInfo {
-    /// Stable name, as in results files.
+    /// The experiment's name, as in results files. The name doesn't change between versions.
     pub name: &'static str,
-    /// How the figures are measured, in plain words.
+    /// How the metrics are measured, for a report's reader.
     pub method: &'static str,
-    /// The figures, in the order of the report; the first leads.
+    /// The metrics, in the order of the report. The first is the most important.
     pub metrics: Vec<MetricInfo>,
-    /// What is measured by one fresh instance each.
+    /// The cases. Each sample measures one case in one fresh instance.
     pub cases: Vec<Case>,
     /// How often each case is measured on each target.
     pub rounds: ByProfile<Rounds>,
-    /// The time that one target may take: no further round of the target is begun after that.
-    pub patience: Option<ByProfile<Duration>>,
-    /// Whether a run that names no experiments has this one.
+    /// The time after which no further round of a target is begun; `None` if a target may take all
+    /// the time that it needs.
+    pub time_per_target: Option<ByProfile<Duration>>,
+    /// Whether a run that names no experiments includes this one.
     pub inclusion: Inclusion,
     /// Whether the experiment works on the run's disk file.
     pub disk_file: DiskFile,
 }
 
 impl ExperimentInfo {
-    /// An experiment that every run has, whose targets may take all the time that they need.
+    /// An experiment that every run includes, without a limit on the time of a target.
     pub fn new(
         name: &'static str,
         method: &'static str,
@@ -47,25 +49,25 @@ impl ExperimentInfo {
             metrics: metrics.into_iter().collect(),
             cases: cases.into_iter().collect(),
             rounds,
-            patience: None,
+            time_per_target: None,
             inclusion: Inclusion::InEveryRun,
             disk_file: DiskFile::Unused,
         }
     }
 
-    /// The figure with this name, if the experiment has such a figure.
+    /// The metric with this name, if the experiment has one.
     pub fn metric(&self, name: &str) -> Option<&MetricInfo> {
         self.metrics
             .iter()
             .find(|metric| metric.schema.name == name)
     }
 
-    /// The time that one target may take in a run of `profile`.
-    pub fn patience(&self, profile: Profile) -> Option<Duration> {
-        self.patience.map(|patience| patience.of(profile))
+    /// The time after which no further round of a target is begun, in a run of `profile`.
+    pub fn time_per_target(&self, profile: Profile) -> Option<Duration> {
+        self.time_per_target.map(|time| time.of(profile))
     }
 
-    /// The experiment as results files have it, whose targets are `targets`.
+    /// The experiment as results files hold it, measured on `targets`.
     pub fn describe(&self, targets: &[&TargetInfo]) -> Experiment {
         Experiment {
             name: self.name.to_owned(),
@@ -79,18 +81,18 @@ impl ExperimentInfo {
     }
 }
 
-/// A figure of an experiment.
+/// A metric of an experiment.
 #[derive(Debug, Clone)]
 pub struct MetricInfo {
-    /// The figure's name, title and unit.
+    /// The metric's name, title and unit.
     pub schema: MetricSchema,
-    /// How many instances are started at once for one value, or stay beside each other; none where
-    /// the figure isn't about that.
+    /// The number of instances that are started at once, or that run at the same time, for one
+    /// value. `None` if the metric isn't about several instances.
     pub at_once: Option<u32>,
-    /// How long the host is left idle before each start that the figure is of; none for what isn't of
+    /// How long the host is idle before each measured start. `None` if the metric isn't about
     /// starts.
     pub idle_gap: Option<Duration>,
-    /// What the figure is cut into.
+    /// The parts of the metric.
     pub parts: Parts,
 }
 
@@ -106,7 +108,7 @@ impl From<MetricSchema> for MetricInfo {
 }
 
 impl MetricInfo {
-    /// The same figure of starts after an idle gap.
+    /// The same metric for starts after an idle gap.
     #[must_use]
     pub fn after_gap(self, gap: Duration) -> Self {
         Self {
@@ -115,14 +117,14 @@ impl MetricInfo {
         }
     }
 
-    /// The same figure of starts that follow each other: the host is idle for what the harness does
-    /// between two of them, and the harness waits for nothing.
+    /// The same metric for starts without a gap. Between two starts, the host only waits for the
+    /// harness's own work.
     #[must_use]
     pub fn back_to_back(self) -> Self {
         self.after_gap(Duration::ZERO)
     }
 
-    /// The same figure of `count` instances.
+    /// The same metric for `count` instances at once.
     #[must_use]
     pub fn at_once(self, count: u32) -> Self {
         Self {
@@ -131,7 +133,7 @@ impl MetricInfo {
         }
     }
 
-    /// The same figure, cut into `parts`.
+    /// The same metric, divided into `parts`.
     #[must_use]
     pub fn in_parts(self, parts: Parts) -> Self {
         Self { parts, ..self }
@@ -152,19 +154,19 @@ impl MetricInfo {
     }
 }
 
-/// What a figure is cut into.
+/// The parts of a metric.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parts {
-    /// Nothing.
+    /// The metric has no parts.
     None,
-    /// These parts, in order.
+    /// The metric has these parts, in this order.
     Named(Vec<Part>),
-    /// The phases that the targets' launchers mark, and the rest.
+    /// The parts are the phases that the targets' launchers mark, and the rest.
     Phases,
 }
 
 impl Parts {
-    /// Parts with the explanation of each.
+    /// Parts from pairs of a name and an explanation.
     pub fn named<'p>(parts: impl IntoIterator<Item = (&'p str, &'p str)>) -> Self {
         let parts = parts.into_iter();
         Self::Named(
@@ -175,7 +177,7 @@ impl Parts {
     }
 }
 
-/// A part with its explanation.
+/// A part with this name and explanation.
 pub(super) fn part(name: &str, explanation: &str) -> Part {
     Part {
         name: name.to_owned(),
@@ -194,23 +196,23 @@ fn phases_of(targets: &[&TargetInfo]) -> Vec<Part> {
     }
     parts.push(part(
         WORKLOAD,
-        "from the launcher's last mark until the program's line has been read; the whole start of a \
-         target that marks nothing",
+        "from the launcher's last mark until the program's line has been read; for a target that \
+         marks no phases, the whole start",
     ));
     parts
 }
 
-/// What one fresh instance measures.
+/// What is measured in one fresh instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
-    /// Names of the figures that the case gives values of.
+    /// The names of the metrics of which the case gives values.
     pub metrics: Vec<&'static str>,
-    /// The part of those figures that the values are of; [`TOTAL`] for whole ones.
+    /// The part of these metrics that the values belong to; [`TOTAL`] for the whole.
     pub part: String,
 }
 
 impl Case {
-    /// A case that gives whole values of `metrics`.
+    /// A case that gives values of `metrics` as a whole.
     pub fn of(metrics: impl IntoIterator<Item = MetricSchema>) -> Self {
         Self {
             metrics: metrics.into_iter().map(|metric| metric.name).collect(),
@@ -222,55 +224,56 @@ impl Case {
 /// How often each case is measured on each target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rounds {
-    /// Rounds whose samples are kept but don't count.
+    /// The number of rounds whose samples are kept but don't count.
     pub warmup: u32,
-    /// Rounds that count.
+    /// The number of rounds whose samples count.
     pub measured: u32,
 }
 
 impl Rounds {
-    /// Rounds to warm up, then rounds that count.
+    /// `warmup` rounds that don't count, then `measured` rounds that count.
     pub const fn new(warmup: u32, measured: u32) -> Self {
         Self { warmup, measured }
     }
 }
 
-/// Whether a run that names no experiments has an experiment.
+/// Whether a run that names no experiments includes an experiment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inclusion {
-    /// Every run has it.
+    /// Every run that names no experiments includes the experiment.
     InEveryRun,
-    /// A run has it if its name is given.
-    IfNamed,
+    /// A run includes the experiment only if the user names the experiment.
+    OnlyIfNamed,
 }
 
 /// Whether an experiment works on the run's disk file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskFile {
-    /// The file need not be made.
+    /// The experiment doesn't need the file.
     Unused,
-    /// The file is made before the first sample.
+    /// The run makes the file before the first sample.
     Used,
 }
 
-/// Whether a case can be asked of a target.
+/// Whether a case can be measured on a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applicability {
     /// The case is measured.
     Measured,
-    /// Nobody would expect the case of the target: no row says why there is none.
-    NotAsked,
-    /// A reader would expect the case of the target: a row has this reason.
+    /// The case makes no sense for the target. The results have no row for it.
+    NotApplicable,
+    /// The target can't do what the case needs, although a reader would expect a figure. The
+    /// results have a row with this reason.
     Impossible(&'static str),
 }
 
 impl Applicability {
-    /// Measured if `holds`, not asked otherwise.
-    pub fn measured_if(holds: bool) -> Self {
-        if holds {
+    /// [`Applicability::Measured`] if `makes_sense`, otherwise [`Applicability::NotApplicable`].
+    pub fn measured_if(makes_sense: bool) -> Self {
+        if makes_sense {
             Self::Measured
         } else {
-            Self::NotAsked
+            Self::NotApplicable
         }
     }
 }

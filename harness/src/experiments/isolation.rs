@@ -1,8 +1,9 @@
-//! How much is isolated, next to what that costs: what of the host's kernel a program inside can reach.
+//! How well targets isolate: how much of the host's kernel a program inside can reach.
 //!
-//! Three looks, each at a fresh instance whose program tries every system call: from inside, which are answered, and by
-//! whose kernel; from outside, which calls of the host's kernel the target makes meanwhile, launcher and all; and from
-//! the VMM, for what its guest came out.
+//! Three cases look at fresh instances whose program tries every system call. From inside, the
+//! program counts the calls that are answered, and finds out whose kernel answers. From outside,
+//! the tracer counts the system calls to the host's kernel that the target makes meanwhile, those
+//! of its launcher included. The VMM counts the exits of its guest by reason.
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,8 @@ use isobench_workloads::protocol::Message;
 use nix::sys::signal::kill;
 
 use super::{
-    Applicability, Bench, Case, Experiment, ExperimentInfo, Inclusion, MeasureError, Measured,
-    MetricInfo, Parts, Reading, Rounds, Subject,
+    Applicability, Case, Experiment, ExperimentInfo, Inclusion, MeasureContext, MeasureError,
+    Measurement, MetricInfo, Parts, Reading, ReadyTarget, Rounds,
 };
 use crate::experiments::profile::ByProfile;
 use crate::instance::marks::Count;
@@ -26,38 +27,46 @@ use crate::instance::{Instance, Stdin, unexpected};
 use crate::launchers::tracer;
 use crate::targets::{Capability, Marks, TargetInfo};
 
-/// The cases, by their places.
+/// The index of the case in which the tracer counts calls to the host's kernel.
 const OUTSIDE: usize = 0;
+/// The index of the case in which the program inside counts answered calls.
 const INSIDE: usize = 1;
+/// The index of the case in which the VMM counts exits.
 const EXIT_CASE: usize = 2;
 
-/// How long the tracer may take to say that it watches, and how often is looked.
-const HEARING: Duration = Duration::from_secs(5);
-const LOOK: Duration = Duration::from_millis(1);
+/// How long the tracer may take to confirm that it counts.
+const TRACER_LIMIT: Duration = Duration::from_secs(5);
+/// The time between two looks for the tracer's confirmation.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How the figures are measured, for a report's reader.
-const METHOD: &str = "A program inside tries every system call, 0 to 511, each with arguments that it can do nothing with and in a child of its own. \
-    `answered` are those that gave a result or an error about the arguments, `refused` those that failed with EPERM or \
-    killed the child (SIGSYS); whoever answers is the target's kernel, or the VMM where there is none. \
-    rt_sigreturn and sync are not tried, nor, without a kernel, exit and pause. `host-calls` are the different system \
-    calls of the host's kernel that the target makes from the moment that this program begins, its launcher and all its \
-    processes included, as ptrace sees them and by the same rule; `host-calls-made` is how many, `host-calls-whole` how many different \
-    ones with the start. A virtual machine's are those that its VMM happened to need. `host-kernel` is 1 if the \
-    program is told the host's boot identity, or the host kernel's name and age. `exits` are those that isobench's own VMM handled from the start on, by reason. \
-    What a daemon does for a target can't be followed.";
+/// How the metrics are measured, for a report's reader.
+const METHOD: &str = "A program inside tries every system call from 0 to 511, each in a child of \
+    its \
+    own and with arguments that can have no effect. `answered` counts the calls that returned a \
+    result or an error about the arguments; `refused` counts those that failed with EPERM or \
+    killed \
+    the child (SIGSYS). The target's kernel answers, or the VMM if the target has no kernel. \
+    rt_sigreturn and sync are not tried; without a kernel, exit and pause aren't either. \
+    `host-calls` counts the different system calls to the host's kernel that the target makes from \
+    the moment at which the program begins. ptrace counts them, for the launcher and all processes \
+    of the target, by the same rule. `host-calls-made` is the number of all these calls; \
+    `host-calls-whole` counts the different calls with the start included. A virtual machine's \
+    calls are those that its VMM happened to need. `host-kernel` is 1 if the program sees the \
+    host's boot identity, or the host kernel's name and age. `exits` counts the VM exits that \
+    isobench's own VMM handled from the start on, by reason. The work of a daemon for a target \
+    can't be traced.";
 
-/// See the module's documentation.
+/// The experiment `isolation`.
 #[derive(Debug)]
 pub struct Isolation {
     info: ExperimentInfo,
 }
 
 impl Isolation {
-    /// The experiment, described.
     pub fn new() -> Self {
         Self {
             info: ExperimentInfo {
-                inclusion: Inclusion::IfNamed,
+                inclusion: Inclusion::OnlyIfNamed,
                 ..ExperimentInfo::new(
                     NAME,
                     METHOD,
@@ -92,10 +101,10 @@ impl Experiment for Isolation {
     }
 
     fn applicability(&self, case: usize, target: &TargetInfo) -> Applicability {
-        // A target of whose instances no memory can be told has their processes elsewhere.
+        // The targets that take no part in `memory` are those whose processes a daemon starts.
         if case == OUTSIDE && !target.takes_part_in(memory::NAME) {
             return Applicability::Impossible(
-                "a daemon starts the program, and its processes can't be followed",
+                "a daemon starts the program, and the daemon's processes can't be traced",
             );
         }
         let counts = case != EXIT_CASE || target.can(Capability::CountExits);
@@ -105,21 +114,21 @@ impl Experiment for Isolation {
     fn measure(
         &self,
         case: usize,
-        subject: &Subject,
-        bench: &Bench,
-    ) -> Result<Measured, MeasureError> {
-        let mut launch = bench.launch(&["--wait", "calls"]);
+        target: &ReadyTarget,
+        context: &MeasureContext,
+    ) -> Result<Measurement, MeasureError> {
+        let mut launch = context.launch(&["--wait", "calls"]);
         launch.marks = match case {
             EXIT_CASE => Marks::PhasesAndExits,
             _ => Marks::None,
         };
         let (group, mut instance) = match case {
-            OUTSIDE => bench.start_traced(subject, launch, Stdin::HeldOpen)?,
-            _ => bench.start(subject, launch, Stdin::HeldOpen)?,
+            OUTSIDE => context.start_traced(target, launch, Stdin::HeldOpen)?,
+            _ => context.start(target, launch, Stdin::HeldOpen)?,
         };
         instance.wait_until_set_up()?;
         if case == OUTSIDE {
-            watch(&mut instance)?;
+            begin_counting(&mut instance)?;
         }
         instance.release()?;
         let calls = match instance.next_message("calls line")? {
@@ -132,18 +141,18 @@ impl Experiment for Isolation {
             group.remove(ended)?;
         }
         match case {
-            OUTSIDE => outside(&counts),
-            INSIDE => Ok(inside(&calls, &KernelSeen::now()).into()),
+            OUTSIDE => host_calls(&counts),
+            INSIDE => Ok(answered_calls(&calls, &KernelSeen::now()).into()),
             _ => exits(&counts),
         }
     }
 }
 
-/// Has the tracer count from here on, and waits until it does.
-fn watch(instance: &mut Instance) -> Result<(), MeasureError> {
-    // One that has ended can't be told, and what is awaited next says how.
+/// Has the tracer count from here on, and waits for the tracer's confirmation.
+fn begin_counting(instance: &mut Instance) -> Result<(), MeasureError> {
+    // The signal fails if the instance has ended. The next wait then says how it ended.
     let _ = kill(instance.pid(), tracer::BEGIN_SIGNAL);
-    let deadline = Instant::now() + HEARING;
+    let deadline = Instant::now() + TRACER_LIMIT;
     loop {
         let marks = instance.marks()?;
         if marks.iter().any(|mark| mark.phase == tracer::WATCHING) {
@@ -152,10 +161,11 @@ fn watch(instance: &mut Instance) -> Result<(), MeasureError> {
         if Instant::now() > deadline {
             return Err(MeasureError::NotWatched);
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(LOOK_INTERVAL);
     }
 }
 
+/// The number of the count `name`.
 fn number(counts: &[Count], name: &'static str) -> Result<f64, MeasureError> {
     let mut counts = counts.iter();
     let count = counts.find(|count| count.name == name);
@@ -164,7 +174,8 @@ fn number(counts: &[Count], name: &'static str) -> Result<f64, MeasureError> {
     })
 }
 
-fn outside(counts: &[Count]) -> Result<Measured, MeasureError> {
+/// The readings from the tracer's counts.
+fn host_calls(counts: &[Count]) -> Result<Measurement, MeasureError> {
     let counted = [
         (HOST_CALLS.name, tracer::DIFFERENT_CALLS),
         (HOST_CALLS_MADE.name, tracer::CALLS),
@@ -176,26 +187,30 @@ fn outside(counts: &[Count]) -> Result<Measured, MeasureError> {
     Ok(readings.collect::<Result<Vec<_>, MeasureError>>()?.into())
 }
 
-fn exits(counts: &[Count]) -> Result<Measured, MeasureError> {
+/// The readings from the VMM's counts of exits.
+fn exits(counts: &[Count]) -> Result<Measurement, MeasureError> {
     let each = ExitReason::ALL
         .into_iter()
         .map(|reason| Ok((reason, number(counts, reason.name())?)))
         .collect::<Result<Vec<_>, MeasureError>>()?;
-    let came = || each.iter().filter(|(_, count)| *count > 0.0);
-    let parts = came().map(|(reason, count)| Reading::of_part(EXITS.name, reason.name(), *count));
-    let whole = [
-        Reading::total(EXIT_REASONS.name, came().count() as f64),
-        Reading::total(EXITS.name, came().map(|(_, count)| count).sum()),
+    let occurred = || each.iter().filter(|(_, count)| *count > 0.0);
+    let parts =
+        occurred().map(|(reason, count)| Reading::of_part(EXITS.name, reason.name(), *count));
+    let totals = [
+        Reading::total(EXIT_REASONS.name, occurred().count() as f64),
+        Reading::total(EXITS.name, occurred().map(|(_, count)| count).sum()),
     ];
-    Ok(whole.into_iter().chain(parts).collect::<Vec<_>>().into())
+    Ok(totals.into_iter().chain(parts).collect::<Vec<_>>().into())
 }
 
-fn inside(calls: &Calls, host: &KernelSeen) -> Vec<Reading> {
-    let shared = calls.kernel.is_same(host);
+/// The readings from the calls that the program inside has tried. `host` is the kernel as the
+/// harness sees it.
+fn answered_calls(calls: &Calls, host: &KernelSeen) -> Vec<Reading> {
+    let is_host_kernel = calls.kernel.is_same(host);
     vec![
         Reading::total(ANSWERED.name, calls.answered.count().into()),
         Reading::total(REFUSED.name, calls.refused.count().into()),
-        Reading::total(HOST_KERNEL.name, f64::from(u8::from(shared))),
+        Reading::total(HOST_KERNEL.name, f64::from(u8::from(is_host_kernel))),
     ]
 }
 
@@ -203,19 +218,20 @@ fn inside(calls: &Calls, host: &KernelSeen) -> Vec<Reading> {
 mod tests {
     use super::*;
 
-    fn count(name: &str, number: u64) -> Count {
-        Count {
-            name: name.to_owned(),
-            number,
-        }
+    /// A count of 0 for each reason.
+    fn no_exits() -> Vec<Count> {
+        let reasons = ExitReason::ALL.into_iter();
+        reasons
+            .map(|reason| Count {
+                name: reason.name().to_owned(),
+                number: 0,
+            })
+            .collect()
     }
 
     #[test]
-    fn what_came_out_adds_up_and_what_is_not_told_fails() {
-        let mut counts: Vec<Count> = ExitReason::ALL
-            .into_iter()
-            .map(|reason| count(reason.name(), 0))
-            .collect();
+    fn the_total_of_exits_is_the_sum_over_the_reasons() {
+        let mut counts = no_exits();
         counts[0].number = 500;
         counts[1].number = 2;
         let values = |readings: &[Reading]| -> Vec<(&str, String, f64)> {
@@ -224,18 +240,23 @@ mod tests {
                 .map(|reading| (reading.metric, reading.part.clone(), reading.value))
                 .collect()
         };
-        let whole = "total".to_owned();
+        let total = "total".to_owned();
         assert_eq!(
             values(&exits(&counts).unwrap().readings),
             [
-                (EXIT_REASONS.name, whole.clone(), 2.0),
-                (EXITS.name, whole, 502.0),
+                (EXIT_REASONS.name, total.clone(), 2.0),
+                (EXITS.name, total, 502.0),
                 (EXITS.name, "port-write".to_owned(), 500.0),
                 (EXITS.name, "port-read".to_owned(), 2.0),
             ]
         );
+    }
+
+    #[test]
+    fn a_missing_count_fails_the_sample() {
+        let mut counts = no_exits();
         counts.pop();
         let error = exits(&counts).unwrap_err().to_string();
-        assert_eq!(error, "the launcher doesn't say how many other there were");
+        assert_eq!(error, "the launcher doesn't report its count of `other`");
     }
 }

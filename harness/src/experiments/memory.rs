@@ -1,22 +1,24 @@
 //! Memory: what one idle instance costs beyond the memory that its program touches.
 //!
-//! Two views of the same instance, because each misses something. The *charge* is what the kernel accounts to the
-//! instance's cgroup, its own memory for the instance included. *PSS* is what its processes map, with pages shared
-//! between processes split among them; it can be had without a cgroup, and knows nothing of the kernel's part.
+//! There are two figures for the same instance, because each leaves something out. The *charge* is
+//! what the kernel accounts to the instance's cgroup, and includes the kernel's own memory for the
+//! instance. The *PSS* is what the instance's processes map, where a page that several processes
+//! share is divided among them. The PSS needs no cgroup, and doesn't include the kernel's own
+//! memory.
 
 use bytesize::ByteSize;
 use isobench_reports::schema::memory::{CHARGE, NAME, PSS};
 use procfs::ProcError;
 
 use super::{
-    Bench, Case, Experiment, ExperimentInfo, MeasureError, Measured, MetricInfo, Parts, Reading,
-    Rounds, Subject,
+    Case, Experiment, ExperimentInfo, MeasureContext, MeasureError, Measurement, MetricInfo, Parts,
+    Reading, ReadyTarget, Rounds,
 };
 use crate::experiments::profile::ByProfile;
 use crate::host::probe::pss::Pss;
 use crate::instance::Stdin;
 
-/// What the workload touches: enough that a target which doubles it shows.
+/// The memory that the workload touches: enough to reveal a target that uses twice as much.
 const TOUCHED: ByteSize = ByteSize::mib(16);
 
 /// The parts of memory, each with its explanation.
@@ -27,23 +29,23 @@ const ANON: (&str, &str) = (
 const FILE: (&str, &str) = ("file", "pages of files, tmpfs included");
 const KERNEL: (&str, &str) = (
     "kernel",
-    "the kernel's own: page tables, stacks, namespaces, virtual CPUs",
+    "the kernel's own memory: page tables, stacks, namespaces, virtual CPUs",
 );
 
-/// How the figures are measured, for a report's reader.
-const METHOD: &str = "One instance of a program that touches 16 MiB and then blocks, looked at once it says that it is ready; \
-    the 16 MiB are subtracted. `charge` is the kernel's account of the instance's cgroup: anonymous pages, \
-    file pages and kernel memory, launcher included. `pss` is the proportional set size summed over its \
-    processes, which leaves kernel memory out. The programs' own files are in the page cache beforehand.";
+/// How the metrics are measured, for a report's reader.
+const METHOD: &str = "One instance runs a program that touches 16 MiB and then blocks. The harness \
+    reads the instance's memory after the ready line, and subtracts the 16 MiB. `charge` is the \
+    kernel's account of the instance's cgroup, launcher included: anonymous pages, file pages and \
+    kernel memory. `pss` is the proportional set size, summed over the instance's processes; it \
+    leaves kernel memory out. The programs' own files are in the page cache beforehand.";
 
-/// See the module's documentation.
+/// The experiment `memory`.
 #[derive(Debug)]
 pub struct Memory {
     info: ExperimentInfo,
 }
 
 impl Memory {
-    /// The experiment, described.
     pub fn new() -> Self {
         Self {
             info: ExperimentInfo::new(
@@ -72,19 +74,20 @@ impl Experiment for Memory {
     fn measure(
         &self,
         _: usize,
-        subject: &Subject,
-        bench: &Bench,
-    ) -> Result<Measured, MeasureError> {
+        target: &ReadyTarget,
+        context: &MeasureContext,
+    ) -> Result<Measurement, MeasureError> {
         let touched = TOUCHED.as_u64().to_string();
-        let launch = bench.launch(&["idle", "--touch", &touched]);
-        let (group, mut instance) = bench.start(subject, launch, Stdin::HeldOpen)?;
+        let launch = context.launch(&["idle", "--touch", &touched]);
+        let (group, mut instance) = context.start(target, launch, Stdin::HeldOpen)?;
         if let Some(group) = &group {
-            // Nothing is timed here, so the harness leaves at once and charges nothing of its own.
+            // The harness's own memory must not be charged to the group. Nothing is timed here, so
+            // the harness can leave at once.
             group.leave()?;
         }
         instance.wait_until_ready()?;
 
-        let mut measured = Measured::default();
+        let mut measured = Measurement::default();
         if let Some(group) = &group {
             let memory = group.memory()?;
             measured.readings.extend(beyond_touched(
@@ -105,10 +108,10 @@ impl Experiment for Memory {
                 PSS.name,
                 &[("anon", pss.anon), ("file", pss.file)],
             )),
-            Err(error) => measured.missing.push((PSS.name, why_no_pss(&error))),
+            Err(error) => measured.missing.push((PSS.name, reason_for_no_pss(&error))),
         }
 
-        let ended = subject.end_idle(vec![instance])?;
+        let ended = target.end_idle_instances(vec![instance])?;
         if let Some(group) = group {
             group.remove(ended)?;
         }
@@ -116,8 +119,8 @@ impl Experiment for Memory {
     }
 }
 
-/// A container's first process lets no ordinary user look into it.
-fn why_no_pss(error: &ProcError) -> String {
+/// Why the PSS can't be read. An ordinary user may not look at a container's first process.
+fn reason_for_no_pss(error: &ProcError) -> String {
     match error {
         ProcError::PermissionDenied(_) => {
             "this user may not look at all processes of the instance: run as root".to_owned()
@@ -126,8 +129,9 @@ fn why_no_pss(error: &ProcError) -> String {
     }
 }
 
-/// The parts without the bytes that the program itself touched, and their sum. Those bytes are anonymous, the first of
-/// the parts; of a file in memory, the second, where a kernel in user space hands them out.
+/// The `parts` without the bytes that the program itself touched, after their sum. The touched
+/// bytes are anonymous pages, which are the first part. With a kernel in user space, they are pages
+/// of a file in memory, which are the second part.
 fn beyond_touched(metric: &'static str, parts: &[(&str, ByteSize)]) -> Vec<Reading> {
     let mut touched = TOUCHED.as_u64() as f64;
     let last = parts.len() - 1;
@@ -154,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn touched_bytes_that_are_a_file_s_are_taken_from_there() {
+    fn touched_bytes_beyond_the_anonymous_part_are_subtracted_from_the_file_part() {
         let parts = [
             ("anon", ByteSize::mib(3)),
             ("file", ByteSize::mib(15)),
@@ -169,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_touched_bytes_are_taken_from_the_anonymous_part() {
+    fn touched_bytes_are_subtracted_from_the_anonymous_part() {
         let readings = beyond_touched(
             CHARGE.name,
             &[("anon", ByteSize::mib(17)), ("kernel", ByteSize::kib(4))],

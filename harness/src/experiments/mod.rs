@@ -1,14 +1,15 @@
-//! Experiments: what is measured, on every target, by the same code.
+//! Experiments: what is measured. The same code measures every target.
 //!
-//! An experiment is a list of *cases*; measuring a case once takes one fresh instance of one target and gives the
-//! values of its metrics. The runner decides when each case is measured on which target.
+//! An experiment is a list of *cases*. To measure a case once takes one fresh instance of one
+//! target, and gives values of the case's metrics. The runner decides when each case is measured on
+//! which target.
 
-mod bench;
+mod context;
 mod cpu;
 mod density;
 mod disk;
 mod error;
-mod host_end;
+mod host_socket;
 mod image;
 mod info;
 mod isolation;
@@ -24,10 +25,10 @@ mod startup;
 
 use std::time::Duration;
 
-pub use bench::{Bench, Subject};
 use bytesize::ByteSize;
+pub use context::{MeasureContext, ReadyTarget};
 pub use error::MeasureError;
-pub use host_end::NetError;
+pub use host_socket::NetError;
 pub use info::{
     Applicability, Case, DiskFile, ExperimentInfo, Inclusion, MetricInfo, Parts, Rounds,
 };
@@ -38,16 +39,16 @@ use crate::experiments::profile::Profile;
 use crate::host::clock::MonotonicTime;
 use crate::targets::TargetInfo;
 
-/// One value that measuring a case gave.
+/// One measured value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
-    /// Name of the metric.
+    /// The name of the metric.
     pub metric: &'static str,
-    /// [`TOTAL`], or the name of a part.
+    /// The part of the metric, or [`TOTAL`] for the whole.
     pub part: String,
     /// The value, in the metric's unit.
     pub value: f64,
-    /// How long each operation took, where the workload has told.
+    /// How long the single operations took; `None` if the workload didn't report that.
     pub latencies: Option<Latencies>,
 }
 
@@ -70,18 +71,20 @@ impl Reading {
     }
 }
 
-/// What measuring a case once gave.
+/// The result of measuring a case once.
 #[derive(Debug, Default)]
-pub struct Measured {
-    /// Its values.
+pub struct Measurement {
+    /// The measured values.
     pub readings: Vec<Reading>,
-    /// Metrics that couldn't be had, each with the reason; the other ones count all the same.
+    /// The metrics that could not be measured, each with the reason. The readings of all other
+    /// metrics count.
     pub missing: Vec<(&'static str, String)>,
-    /// Processor time of the harness that was the host's part of the work, and no cost of measuring.
+    /// The harness's processor time for the host's part of the work. This time is no cost of
+    /// measuring.
     pub host_work: Duration,
 }
 
-impl From<Vec<Reading>> for Measured {
+impl From<Vec<Reading>> for Measurement {
     fn from(readings: Vec<Reading>) -> Self {
         Self {
             readings,
@@ -90,14 +93,16 @@ impl From<Vec<Reading>> for Measured {
     }
 }
 
+/// The time from `from` to `to`, which is called `phase` in an error.
 fn elapsed(phase: &str, from: MonotonicTime, to: MonotonicTime) -> Result<Duration, MeasureError> {
     to.since(from).ok_or_else(|| MeasureError::NegativePhase {
         phase: phase.to_owned(),
     })
 }
 
-/// The time that is left of `life`, an instance's, without `cpu_time`, that of its processes: they waited. Where some of
-/// them ran beside each other, it is less than they waited, and may be below zero.
+/// The time in nanoseconds in which an instance's processes waited: the instance's `life` minus the
+/// processes' `cpu_time`. If processes ran at the same time on several processors, the result is
+/// smaller than the time in which they waited, and may be below zero.
 fn waiting(life: Duration, cpu_time: Duration) -> f64 {
     nanoseconds(life) - nanoseconds(cpu_time)
 }
@@ -106,12 +111,12 @@ fn nanoseconds(duration: Duration) -> f64 {
     duration.as_nanos() as f64
 }
 
-/// One thing that is measured.
+/// An experiment.
 pub trait Experiment: std::fmt::Debug {
-    /// The experiment, described.
+    /// The experiment's description.
     fn info(&self) -> &ExperimentInfo;
 
-    /// Whether a case can be asked of a target that takes part.
+    /// Whether a case can be measured on `target`, which takes part in the experiment.
     fn applicability(&self, case: usize, target: &TargetInfo) -> Applicability {
         let _ = (case, target);
         Applicability::Measured
@@ -120,16 +125,16 @@ pub trait Experiment: std::fmt::Debug {
     /// Measures one case on one target.
     ///
     /// # Errors
-    /// [`MeasureError`]: this sample has no value; the next may have.
+    /// [`MeasureError`]: this sample has no value. The next sample may have one.
     fn measure(
         &self,
         case: usize,
-        subject: &Subject,
-        bench: &Bench,
-    ) -> Result<Measured, MeasureError>;
+        target: &ReadyTarget,
+        context: &MeasureContext,
+    ) -> Result<Measurement, MeasureError>;
 }
 
-/// Every experiment, in the order of the report.
+/// All experiments, in the order of the report.
 pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
     vec![
         Box::new(startup::Startup::new()),
@@ -148,7 +153,7 @@ pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
     ]
 }
 
-/// Bytes that the disk experiment's file has under `profile`.
+/// The size of the disk experiment's file in a run of `profile`.
 pub fn disk_size(profile: Profile) -> ByteSize {
     disk::file_size(profile)
 }

@@ -1,8 +1,11 @@
-//! Starts in a crowd: 1, 2, 4, 8 and 16 instances of one target at once, each timed from its own spawn.
+//! Starts in a crowd: 1, 2, 4, 8 and 16 instances of one target at once, each timed from its own
+//! spawn.
 //!
-//! One start alone hides what several take from each other: processors, and the kernel's locks over namespaces, mounts,
-//! cgroups and memory. All instances of a crowd are born in one accounting cgroup, which the harness enters once: were it
-//! to enter another between two spawns, its own waiting would pull the crowd apart. Limits are each instance's own.
+//! Several starts at once compete for processors, and for the kernel's locks over namespaces,
+//! mounts, cgroups and memory. A single start doesn't show that. All instances of a crowd start in
+//! one accounting cgroup, which the harness enters once. If the harness entered another cgroup
+//! between two spawns, its own waiting would separate the spawns. Each instance has limits of its
+//! own.
 
 use std::time::Duration;
 
@@ -10,8 +13,8 @@ use isobench_reports::schema::MetricSchema;
 use isobench_reports::schema::parallel::{CROWDS, Crowd, NAME};
 
 use super::{
-    Bench, Case, Experiment, ExperimentInfo, MeasureError, Measured, MetricInfo, Reading, Rounds,
-    Subject, elapsed,
+    Case, Experiment, ExperimentInfo, MeasureContext, MeasureError, Measurement, MetricInfo,
+    Reading, ReadyTarget, Rounds, elapsed,
 };
 use crate::experiments::profile::ByProfile;
 use crate::host::accounting::Accounting;
@@ -19,31 +22,32 @@ use crate::host::clock::MonotonicTime;
 use crate::instance::{InstanceError, StartTimes, Stdin, start_together};
 use crate::targets::Marks;
 
-/// How the figures are measured, for a report's reader.
-const METHOD: &str = "So many instances of one target at once, spawned one after the other as fast as the harness can. Each is timed \
-    from just before its own spawn until its line has been read, as in `startup`, and each is a sample. The rate is \
-    the number of instances over the time from the first spawn until the last is ready. One accounting cgroup for \
-    all of them is made and joined before the clock starts. A target that is slow gets fewer rounds.";
+/// How the metrics are measured, for a report's reader.
+const METHOD: &str = "Several instances of one target start at once: the harness spawns them one \
+    after the other as fast as it can. Each instance is a sample, timed as in `startup` from just \
+    before its own spawn until its line has been read. The rate is the number of instances divided \
+    by the time from the first spawn until the last instance is ready. All instances share one \
+    accounting cgroup, which the harness makes and joins before the clock starts. A slow target \
+    gets fewer rounds.";
 
-/// See the module's documentation.
+/// The experiment `parallel`.
 #[derive(Debug)]
 pub struct Parallel {
     info: ExperimentInfo,
 }
 
 impl Parallel {
-    /// The experiment, described.
     pub fn new() -> Self {
-        let of = |crowd: &Crowd, metric: MetricSchema| {
+        let info = |crowd: &Crowd, metric: MetricSchema| {
             MetricInfo::from(metric)
                 .at_once(crowd.at_once)
                 .back_to_back()
         };
-        let ready = CROWDS.iter().map(|crowd| of(crowd, crowd.ready));
-        let rate = CROWDS.iter().map(|crowd| of(crowd, crowd.rate));
+        let ready = CROWDS.iter().map(|crowd| info(crowd, crowd.ready));
+        let rate = CROWDS.iter().map(|crowd| info(crowd, crowd.rate));
         Self {
             info: ExperimentInfo {
-                patience: Some(ByProfile {
+                time_per_target: Some(ByProfile {
                     quick: Duration::from_millis(600),
                     standard: Duration::from_secs(8),
                     thorough: Duration::from_mins(1),
@@ -74,75 +78,77 @@ impl Experiment for Parallel {
     fn measure(
         &self,
         case: usize,
-        subject: &Subject,
-        bench: &Bench,
-    ) -> Result<Measured, MeasureError> {
+        target: &ReadyTarget,
+        context: &MeasureContext,
+    ) -> Result<Measurement, MeasureError> {
         let crowd = &CROWDS[case];
-        let mut group = bench.accounting.map(Accounting::new_group).transpose()?;
+        let mut group = context.accounting.map(Accounting::new_group).transpose()?;
         let limits = match &mut group {
             Some(group) => group.member_limit_directories(crowd.at_once)?,
             None => vec![Vec::new(); crowd.at_once as usize],
         };
         let command = |limits| {
-            let mut launch = bench.launch(&["ready"]);
+            let mut launch = context.launch(&["ready"]);
             launch.marks = Marks::None;
             launch.cgroups = limits;
-            subject.command(launch, Stdin::Null)
+            target.command(launch, Stdin::Null)
         };
         let commands = limits.into_iter().map(command);
         let commands = commands.collect::<Result<Vec<_>, _>>()?;
         if let Some(group) = &group {
             group.enter()?;
         }
-        let outcomes = start_together(&commands, bench.limit, bench.interrupt)?;
+        let results = start_together(&commands, context.limit, context.interrupt)?;
         let ended = MonotonicTime::now();
-        // What one that failed has left is killed with the group, and fails no other.
+        // The processes of a failed instance are killed when the group is dropped. They must not
+        // fail the samples of the other instances, so then the group isn't removed with a check.
         if let Some(group) = group
-            && outcomes.iter().all(Result::is_ok)
+            && results.iter().all(Result::is_ok)
         {
             group.remove(ended)?;
         }
-        measured(crowd, outcomes)
+        measurement(crowd, results)
     }
 }
 
-/// A sample for each instance, and the rate if none has failed. If all have, the first one's reason is that of the case.
-fn measured(
+/// A reading for each instance, and the rate if no instance has failed. If all instances have
+/// failed, the first one's error is returned.
+fn measurement(
     crowd: &Crowd,
-    outcomes: Vec<Result<StartTimes, InstanceError>>,
-) -> Result<Measured, MeasureError> {
-    let mut measured = Measured::default();
-    let mut started = Vec::new();
-    let all_failed = outcomes.iter().all(Result::is_err);
-    for outcome in outcomes {
-        match outcome {
-            Ok(one) => started.push(one),
+    results: Vec<Result<StartTimes, InstanceError>>,
+) -> Result<Measurement, MeasureError> {
+    let mut measurement = Measurement::default();
+    let mut starts = Vec::new();
+    let all_failed = results.iter().all(Result::is_err);
+    for result in results {
+        match result {
+            Ok(start) => starts.push(start),
             Err(error) if all_failed => return Err(error.into()),
             Err(error) => {
                 let reason = format!("{:#}", anyhow::Error::new(error));
-                measured.missing.push((crowd.ready.name, reason));
+                measurement.missing.push((crowd.ready.name, reason));
             }
         }
     }
-    for one in &started {
-        let took = elapsed(crowd.ready.name, one.spawned, one.ready)?;
+    for start in &starts {
+        let took = elapsed(crowd.ready.name, start.spawned, start.ready)?;
         let reading = Reading::duration(crowd.ready.name, took);
-        measured.readings.push(reading);
+        measurement.readings.push(reading);
     }
-    match measured.missing.len() {
-        0 => measured.readings.push(rate(crowd, &started)?),
+    match measurement.missing.len() {
+        0 => measurement.readings.push(rate(crowd, &starts)?),
         failed => {
             let reason = format!("{failed} of {} failed", crowd.at_once);
-            measured.missing.push((crowd.rate.name, reason));
+            measurement.missing.push((crowd.rate.name, reason));
         }
     }
-    Ok(measured)
+    Ok(measurement)
 }
 
-/// Instances a second, from the first spawn until all are ready.
-fn rate(crowd: &Crowd, started: &[StartTimes]) -> Result<Reading, MeasureError> {
-    let first = started.iter().map(|one| one.spawned).min();
-    let last = started.iter().map(|one| one.ready).max();
+/// The number of instances per second, from the first spawn until all are ready.
+fn rate(crowd: &Crowd, starts: &[StartTimes]) -> Result<Reading, MeasureError> {
+    let first = starts.iter().map(|start| start.spawned).min();
+    let last = starts.iter().map(|start| start.ready).max();
     let (first, last) = first.zip(last).ok_or(MeasureError::Untimed)?;
     let took = elapsed(crowd.rate.name, first, last)?;
     if took.is_zero() {
@@ -156,38 +162,39 @@ fn rate(crowd: &Crowd, started: &[StartTimes]) -> Result<Reading, MeasureError> 
 mod tests {
     use super::*;
 
-    fn started(spawned: u64, ready: u64) -> StartTimes {
+    fn start(spawned: u64, ready: u64) -> StartTimes {
         let [spawned, ready] = [spawned, ready].map(|ms| MonotonicTime::from_nanos(ms * 1_000_000));
         StartTimes { spawned, ready }
     }
 
-    fn readings(measured: &Measured, metric: &str) -> Vec<f64> {
-        let of = measured.readings.iter().filter(|r| r.metric == metric);
-        of.map(|reading| reading.value).collect()
+    fn values(measurement: &Measurement, metric: &str) -> Vec<f64> {
+        let readings = measurement.readings.iter().filter(|r| r.metric == metric);
+        readings.map(|reading| reading.value).collect()
     }
 
     #[test]
-    fn each_instance_is_a_sample_and_the_rate_is_over_all() {
-        let outcomes = vec![Ok(started(10, 15)), Ok(started(12, 20))];
-        let measured = measured(&CROWDS[1], outcomes).unwrap();
-        assert_eq!(readings(&measured, "at-2"), [5e6, 8e6]);
-        assert_eq!(readings(&measured, "rate-2"), [200.0]);
-        assert!(measured.missing.is_empty());
+    fn each_instance_is_a_sample_and_the_rate_covers_all() {
+        let results = vec![Ok(start(10, 15)), Ok(start(12, 20))];
+        let measurement = measurement(&CROWDS[1], results).unwrap();
+        assert_eq!(values(&measurement, "at-2"), [5e6, 8e6]);
+        assert_eq!(values(&measurement, "rate-2"), [200.0]);
+        assert!(measurement.missing.is_empty());
     }
 
     #[test]
-    fn one_that_fails_costs_its_sample_and_the_rate() {
-        let outcomes = vec![Ok(started(10, 15)), Err(InstanceError::Flood)];
-        let measured = measured(&CROWDS[1], outcomes).unwrap();
-        assert_eq!(readings(&measured, "at-2"), [5e6]);
-        let missing: Vec<_> = measured.missing.iter().map(|(metric, _)| *metric).collect();
+    fn a_failed_instance_has_no_sample_and_the_crowd_has_no_rate() {
+        let results = vec![Ok(start(10, 15)), Err(InstanceError::Flood)];
+        let measurement = measurement(&CROWDS[1], results).unwrap();
+        assert_eq!(values(&measurement, "at-2"), [5e6]);
+        let missing = measurement.missing.iter();
+        let missing: Vec<_> = missing.map(|(metric, _)| *metric).collect();
         assert_eq!(missing, ["at-2", "rate-2"]);
-        assert!(measured.missing[0].1.contains("flooded"));
-        assert_eq!(measured.missing[1].1, "1 of 2 failed");
+        assert!(measurement.missing[0].1.contains("flooded"));
+        assert_eq!(measurement.missing[1].1, "1 of 2 failed");
     }
 
     #[test]
-    fn every_metric_says_how_many_are_started() {
+    fn every_metric_s_name_has_the_number_of_instances() {
         let info = Parallel::new().info;
         for (case, at_once) in info.cases.iter().zip([1, 2, 4, 8, 16]) {
             for name in &case.metrics {

@@ -1,18 +1,18 @@
-//! How thorough a run is.
+//! How much a run measures.
 
-/// How much time a run may take.
+/// How much a run measures, and how long it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Profile {
-    /// The ladder in under 30 seconds, a minute with peers: does it work, and roughly what comes out?
+    /// Rough figures: the ladder in under 30 seconds, with peers in a minute
     Quick,
-    /// The ladder in under 5 minutes, in under 10 with peers: figures worth quoting.
+    /// Figures worth quoting: the ladder in under 5 minutes, with peers in under 10
     Standard,
-    /// The ladder in some ten minutes: narrow intervals.
+    /// Narrow intervals: the ladder in some ten minutes
     Thorough,
 }
 
 impl Profile {
-    /// The name that stands in results files.
+    /// The profile's name in results files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Quick => "quick",

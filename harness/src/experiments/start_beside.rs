@@ -1,7 +1,8 @@
-//! Starts beside instances of the same target that run already: 0, 10, 50 and 100 of them, idle.
+//! Starts beside 0, 10, 50 and 100 idle instances of the same target that run already.
 //!
-//! A host is seldom empty. What a start costs may grow with what is there: mounts, cgroups, interfaces and namespaces are in
-//! lists and trees that the kernel walks, some of them under one lock.
+//! A host is seldom empty. The cost of a start may grow with the number of running instances: the
+//! kernel keeps mounts, cgroups, interfaces and namespaces in lists and trees that it walks, some
+//! of them under one lock.
 
 use std::time::Duration;
 
@@ -10,46 +11,48 @@ use isobench_reports::schema::start_beside::{CROWDS, METRICS, NAME};
 use procfs::{Current as _, Meminfo};
 
 use super::{
-    Applicability, Bench, Case, Experiment, ExperimentInfo, Inclusion, MeasureError, Measured,
-    MetricInfo, Reading, Rounds, Subject, elapsed,
+    Applicability, Case, Experiment, ExperimentInfo, Inclusion, MeasureContext, MeasureError,
+    Measurement, MetricInfo, Reading, ReadyTarget, Rounds, elapsed,
 };
 use crate::experiments::profile::ByProfile;
 use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::instance::{Instance, Stdin};
 use crate::targets::{Capability, Marks, TargetInfo};
 
-/// Starts that are timed beside one crowd: making it takes far longer than they do.
+/// The number of starts that are timed beside one crowd. To start a crowd takes far longer than
+/// these starts.
 const STARTS: u32 = 5;
 
-/// How long the instances of a crowd may be there, all starts beside them included.
-const LIFE: Duration = Duration::from_mins(2);
+/// How long the instances of a crowd may live. The timed starts beside them are included.
+const CROWD_LIMIT: Duration = Duration::from_mins(2);
 
-/// The crowd grows no further once this part of the host's memory is all that is left.
-const RESERVE: u64 = 4;
+/// A crowd stops growing when only one part in so many of the host's memory is available.
+const RESERVED_PART: u64 = 4;
 
-/// How the figures are measured, for a report's reader.
-const METHOD: &str = "As `startup`, for the least program, beside 0, 10, 50 and 100 idle instances of the same target, which have said that \
-    they are ready and wait for their standard input to end. Five starts, one after the other, are timed beside each crowd; \
-    its own start and end are not. The crowd has an accounting cgroup of its own. It stops growing, and the sample fails, \
-    when a quarter of the host's memory is left. A target that is slow gets fewer rounds.";
+/// How the metrics are measured, for a report's reader.
+const METHOD: &str = "As `startup`, for the least program, beside 0, 10, 50 and 100 idle instances \
+    of the same target, each of which is ready and waits for the end of its standard input. Five \
+    starts, one after the other, are timed beside each crowd; the start and the end of the crowd \
+    are not timed. The crowd has an accounting cgroup of its own. When only a quarter of the \
+    host's \
+    memory is left, the crowd stops growing and the sample fails. A slow target gets fewer rounds.";
 
-/// See the module's documentation.
+/// The experiment `start-beside`.
 #[derive(Debug)]
 pub struct StartBeside {
     info: ExperimentInfo,
 }
 
 impl StartBeside {
-    /// The experiment, described.
     pub fn new() -> Self {
         Self {
             info: ExperimentInfo {
-                patience: Some(ByProfile {
+                time_per_target: Some(ByProfile {
                     quick: Duration::from_secs(5),
                     standard: Duration::from_secs(30),
                     thorough: Duration::from_mins(3),
                 }),
-                inclusion: Inclusion::IfNamed,
+                inclusion: Inclusion::OnlyIfNamed,
                 ..ExperimentInfo::new(
                     NAME,
                     METHOD,
@@ -78,27 +81,27 @@ impl Experiment for StartBeside {
     fn measure(
         &self,
         case: usize,
-        subject: &Subject,
-        bench: &Bench,
-    ) -> Result<Measured, MeasureError> {
+        target: &ReadyTarget,
+        context: &MeasureContext,
+    ) -> Result<Measurement, MeasureError> {
         let (running, metric) = &CROWDS[case];
-        let crowd = Crowd::start(*running, subject, bench)?;
-        let starts = (0..STARTS).map(|_| start_one(metric.name, subject, bench));
+        let crowd = Crowd::start(*running, target, context)?;
+        let starts = (0..STARTS).map(|_| start_one(metric.name, target, context));
         let readings: Vec<Reading> = starts.collect::<Result<_, _>>()?;
-        crowd.end(subject)?;
+        crowd.end(target)?;
         Ok(readings.into())
     }
 }
 
-/// One timed start.
+/// Starts one instance and times the start.
 fn start_one(
     metric: &'static str,
-    subject: &Subject,
-    bench: &Bench,
+    target: &ReadyTarget,
+    context: &MeasureContext,
 ) -> Result<Reading, MeasureError> {
-    let mut launch = bench.launch(&["ready"]);
+    let mut launch = context.launch(&["ready"]);
     launch.marks = Marks::None;
-    let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
+    let (group, mut instance) = context.start(target, launch, Stdin::Null)?;
     let took = elapsed(metric, instance.spawned_at(), instance.wait_until_ready()?)?;
     let ended = instance.wait_until_exited()?;
     if let Some(group) = group {
@@ -107,15 +110,20 @@ fn start_one(
     Ok(Reading::duration(metric, took))
 }
 
-/// Idle instances, each of which was ready. Dropping it kills them; of its fields the instances go first.
+/// Idle instances, all of which are ready. Dropping the crowd kills the instances.
 struct Crowd<'r> {
+    // Dropped before the group: the instances reap their processes.
     instances: Vec<Instance<'r>>,
     group: Option<InstanceGroup>,
 }
 
 impl<'r> Crowd<'r> {
-    fn start(running: u32, subject: &Subject, bench: &'r Bench) -> Result<Self, MeasureError> {
-        let mut group = bench.accounting.map(Accounting::new_group).transpose()?;
+    fn start(
+        running: u32,
+        target: &ReadyTarget,
+        context: &'r MeasureContext,
+    ) -> Result<Self, MeasureError> {
+        let mut group = context.accounting.map(Accounting::new_group).transpose()?;
         let limits = match &mut group {
             Some(group) => group.member_limit_directories(running)?,
             None => vec![Vec::new(); running as usize],
@@ -126,14 +134,15 @@ impl<'r> Crowd<'r> {
         };
         for (number, limits) in (0..).zip(limits) {
             check_memory(number)?;
-            let mut launch = bench.launch(&["idle", "--touch", "4KiB"]);
+            let mut launch = context.launch(&["idle", "--touch", "4KiB"]);
             launch.marks = Marks::None;
             launch.cgroups = limits;
-            let command = subject.command(launch, Stdin::HeldOpen)?;
+            let command = target.command(launch, Stdin::HeldOpen)?;
             if let Some(group) = &crowd.group {
                 group.enter()?;
             }
-            let mut instance = Instance::start(&command, Stdin::HeldOpen, LIFE, bench.interrupt)?;
+            let mut instance =
+                Instance::start(&command, Stdin::HeldOpen, CROWD_LIMIT, context.interrupt)?;
             if let Some(group) = &crowd.group {
                 group.leave()?;
             }
@@ -143,8 +152,8 @@ impl<'r> Crowd<'r> {
         Ok(crowd)
     }
 
-    fn end(self, subject: &Subject) -> Result<(), MeasureError> {
-        let last = subject.end_idle(self.instances)?;
+    fn end(self, target: &ReadyTarget) -> Result<(), MeasureError> {
+        let last = target.end_idle_instances(self.instances)?;
         if let Some(group) = self.group {
             group.remove(last)?;
         }
@@ -152,13 +161,14 @@ impl<'r> Crowd<'r> {
     }
 }
 
-/// An error if the host has too little memory for another instance. One that doesn't say is not filled up either.
+/// Checks that the host has enough memory for another instance. A host whose memory is unknown
+/// counts as full.
 fn check_memory(running: u32) -> Result<(), MeasureError> {
     let memory = Meminfo::current().ok();
     let available = memory.as_ref().and_then(|memory| memory.mem_available);
     let available = available.unwrap_or_default();
     let total = memory.map_or(0, |memory| memory.mem_total);
-    if available > total / RESERVE {
+    if available > total / RESERVED_PART {
         return Ok(());
     }
     Err(MeasureError::HostFull {
@@ -173,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_metric_says_how_many_run_already() {
+    fn every_metric_s_name_has_the_number_of_running_instances() {
         for ((running, metric), case) in CROWDS.iter().zip(StartBeside::new().info.cases) {
             assert_eq!(metric.name, format!("beside-{running}"));
             assert_eq!(case.metrics, [metric.name]);

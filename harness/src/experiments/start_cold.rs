@@ -1,9 +1,11 @@
-//! Cold starts: the first one after boot, say, when a target's files are on the disk alone.
+//! Cold starts: the target's files are on the disk alone, as at the first start after boot.
 //!
-//! Before each cold start the page cache of the target's own files is dropped, and looked at: a start of which one page was
-//! still in memory is a failed sample. Its own are the program that is started, every file that its command line names, and
-//! all below the directory that was prepared for it: launcher, workload, kernel, layers, configuration. Files that it shares with
-//! the host's other programs, such as the C library of a runtime that is dynamically linked, are in use and stay.
+//! Before each cold start, the harness evicts the target's own files from the page cache and checks
+//! that no page is left. If a page is left, the sample fails. The target's own files are the
+//! program that is started, every file that its command line names, and all files below the
+//! directory in which the target was prepared: launcher, workload, kernel, layers, configuration.
+//! Files that the target shares with other programs of the host are in use and stay cached, such as
+//! the C library of a dynamically linked runtime.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,37 +14,41 @@ use isobench_reports::schema::start_cold::{COLD, METRICS, NAME, READ, WARM};
 
 use super::startup::until_ready;
 use super::{
-    Bench, Case, Experiment, ExperimentInfo, Inclusion, MeasureError, Measured, MetricInfo, Parts,
-    Reading, Rounds, Subject,
+    Case, Experiment, ExperimentInfo, Inclusion, MeasureContext, MeasureError, Measurement,
+    MetricInfo, Parts, Reading, ReadyTarget, Rounds,
 };
 use crate::experiments::profile::ByProfile;
 use crate::host::page_cache::{cached_size, evict, files_below, load};
 use crate::instance::Stdin;
 use crate::instance::command_line::CommandLine;
 
-/// The case of cold starts; the other is that of warm ones.
+/// The case of cold starts. The other case is that of warm starts.
 const COLD_CASE: usize = 0;
 
-/// How the figures are measured, for a report's reader.
-const METHOD: &str = "As `startup`, for the least program, twice: `cold`, with none of the target's own files in the page cache, and `warm`, \
-    with all of them, in shuffled order. Its own files are the program that is started, every file that its command \
-    line names and all below the directory prepared for it. They are written back, dropped (posix_fadvise) and looked \
-    for (mincore); a page that stays fails the sample. What the target shares with other programs, a C library say, \
-    stays in memory, and so do the names and sizes of files. `read` is how much of its files is in memory after a cold \
-    start. The drop takes the place of a gap.";
+/// How the metrics are measured, for a report's reader.
+const METHOD: &str = "As `startup`, for the least program, in two cases in shuffled order: `cold`, \
+    with none of the target's own files in the page cache, and `warm`, with all of them there. The \
+    target's own files are the program that is started, every file that its command line names, \
+    and \
+    all files below the directory that was prepared for the target. The harness writes these files \
+    back, drops them from the page cache (posix_fadvise) and checks that they are gone (mincore); \
+    a \
+    page that stays fails the sample. Files that the target shares with other programs, such as a \
+    C \
+    library, stay in memory, and so do the names and sizes of files. `read` is how much of the \
+    target's own files is in memory after a cold start. The drop takes the place of an idle gap.";
 
-/// See the module's documentation.
+/// The experiment `start-cold`.
 #[derive(Debug)]
 pub struct StartCold {
     info: ExperimentInfo,
 }
 
 impl StartCold {
-    /// The experiment, described.
     pub fn new() -> Self {
         Self {
             info: ExperimentInfo {
-                inclusion: Inclusion::IfNamed,
+                inclusion: Inclusion::OnlyIfNamed,
                 ..ExperimentInfo::new(
                     NAME,
                     METHOD,
@@ -74,14 +80,14 @@ impl Experiment for StartCold {
     fn measure(
         &self,
         case: usize,
-        subject: &Subject,
-        bench: &Bench,
-    ) -> Result<Measured, MeasureError> {
-        let launch = bench.launch(&["ready"]);
+        target: &ReadyTarget,
+        context: &MeasureContext,
+    ) -> Result<Measurement, MeasureError> {
+        let launch = context.launch(&["ready"]);
         let mut files = Vec::new();
         let (group, instance) =
-            bench.start_after(subject, launch, Stdin::Null, Duration::ZERO, |command| {
-                files = own_files(command, subject);
+            context.start_after(target, launch, Stdin::Null, Duration::ZERO, |command| {
+                files = own_files(command, target);
                 match case {
                     COLD_CASE => evict(&files)?,
                     _ => load(&files)?,
@@ -92,7 +98,7 @@ impl Experiment for StartCold {
             return Ok(until_ready(WARM.name, group, instance)?.into());
         }
         let mut readings = until_ready(COLD.name, group, instance)?;
-        // What was made for this instance alone went with it.
+        // The files of this instance alone have been removed with the instance.
         files.retain(|path| path.exists());
         readings.push(Reading::total(
             READ.name,
@@ -102,18 +108,18 @@ impl Experiment for StartCold {
     }
 }
 
-/// The files that only this target's instances use.
-fn own_files(command: &CommandLine, subject: &Subject) -> Vec<PathBuf> {
-    files_below(own_places(command, subject))
+/// The files that only the instances of `target` use.
+fn own_files(command: &CommandLine, target: &ReadyTarget) -> Vec<PathBuf> {
+    files_below(own_places(command, target))
 }
 
-/// The same, as files and the directory that holds the others.
-pub(super) fn own_places(command: &CommandLine, subject: &Subject) -> Vec<PathBuf> {
+/// The places of [`own_files`]: files that the command line names, and the target's directory.
+pub(super) fn own_places(command: &CommandLine, target: &ReadyTarget) -> Vec<PathBuf> {
     let named = command.arguments.iter().map(PathBuf::from);
     let named = named.filter(|path| path.is_absolute() && path.is_file());
     let program = [command.program.clone()].into_iter();
     let places = program.chain(command.input.clone()).chain(named);
-    // A program may be found through a link, as alternatives are.
+    // The path of a program may be a symbolic link, as with Debian's alternatives.
     let places = places.map(|path| path.canonicalize().unwrap_or(path));
-    places.chain([subject.directory.clone()]).collect()
+    places.chain([target.directory.clone()]).collect()
 }

@@ -1,11 +1,12 @@
-//! Starts after the host has been idle: for no time, for 50 and for 250 milliseconds.
+//! Starts after the host has been idle for 0, 50 and 250 milliseconds.
 //!
-//! Starts back to back find warm caches, awake processors and a kernel that has just done the same; a user's start rarely
-//! does. The difference may be large: the first write to a `cgroup.procs` after an idle moment waits for an RCU grace
-//! period of many milliseconds, which starts back to back never see.
+//! Starts back to back find warm caches, awake processors and a kernel that has just done the same
+//! work. A user's start rarely does. The difference may be large: the first write to a
+//! `cgroup.procs` after an idle moment waits for an RCU grace period of many milliseconds, and
+//! starts back to back never wait.
 //!
-//! The harness joins the instance's accounting cgroup before the gap, not after it: else its own write would take that wait
-//! upon itself.
+//! The harness joins the instance's accounting cgroup before the gap. If it joined after the gap,
+//! the harness's own write would wait for the grace period in place of the target's.
 
 use std::time::Duration;
 
@@ -13,34 +14,36 @@ use isobench_reports::schema::start_gaps::{GAPS, NAME};
 
 use super::startup::until_ready;
 use super::{
-    Bench, Case, Experiment, ExperimentInfo, Inclusion, MeasureError, Measured, MetricInfo, Parts,
-    Rounds, Subject,
+    Case, Experiment, ExperimentInfo, Inclusion, MeasureContext, MeasureError, Measurement,
+    MetricInfo, Parts, ReadyTarget, Rounds,
 };
 use crate::experiments::profile::ByProfile;
 use crate::instance::{InstanceError, Stdin};
 
-/// How the figures are measured, for a report's reader.
-const METHOD: &str = "As `startup`, for the least program, with an idle gap before each start: none, 50 and 250 ms, in shuffled order. \
-    Everything is prepared and the accounting cgroup joined before the gap; the clock starts after it. In the gap the \
-    harness sleeps. A target that is slow gets fewer rounds.";
+/// How the metrics are measured, for a report's reader.
+const METHOD: &str = "As `startup`, for the least program, with an idle gap before each start: \
+    none, \
+    50 and 250 ms, in shuffled order. Before the gap, the harness prepares everything and joins \
+    the \
+    accounting cgroup. During the gap, the harness sleeps. After the gap, the clock starts. A slow \
+    target gets fewer rounds.";
 
-/// See the module's documentation.
+/// The experiment `start-gaps`.
 #[derive(Debug)]
 pub struct StartGaps {
     info: ExperimentInfo,
 }
 
 impl StartGaps {
-    /// The experiment, described.
     pub fn new() -> Self {
         Self {
             info: ExperimentInfo {
-                patience: Some(ByProfile {
+                time_per_target: Some(ByProfile {
                     quick: Duration::from_secs(3),
                     standard: Duration::from_secs(20),
                     thorough: Duration::from_mins(2),
                 }),
-                inclusion: Inclusion::IfNamed,
+                inclusion: Inclusion::OnlyIfNamed,
                 ..ExperimentInfo::new(
                     NAME,
                     METHOD,
@@ -69,14 +72,14 @@ impl Experiment for StartGaps {
     fn measure(
         &self,
         case: usize,
-        subject: &Subject,
-        bench: &Bench,
-    ) -> Result<Measured, MeasureError> {
+        target: &ReadyTarget,
+        context: &MeasureContext,
+    ) -> Result<Measurement, MeasureError> {
         let (gap, metric) = &GAPS[case];
-        let launch = bench.launch(&["ready"]);
+        let launch = context.launch(&["ready"]);
         let (group, instance) =
-            bench.start_after(subject, launch, Stdin::Null, Duration::ZERO, |_| {
-                if bench.interrupt.stop_requested_within(*gap) {
+            context.start_after(target, launch, Stdin::Null, Duration::ZERO, |_| {
+                if context.interrupt.stop_requested_within(*gap) {
                     return Err(InstanceError::Interrupted.into());
                 }
                 Ok(())
@@ -90,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_metric_says_its_gap() {
+    fn every_metric_has_the_gap_of_its_name() {
         let info = StartGaps::new().info;
         for (name, gap) in [("gap-0", 0), ("gap-50", 50), ("gap-250", 250)] {
             let metric = info.metric(name).unwrap();

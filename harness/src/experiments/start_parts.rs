@@ -1,9 +1,10 @@
 //! The price list of a container: what each of its mechanisms adds to a start.
 //!
-//! The launcher starts the least program with no mechanism at all, with each one alone, and with all. Where the kernel
-//! allows a mechanism only on top of others, its price is what it adds to a start with those; if no start on the list has
-//! just those, one is added. Prices add up only where mechanisms don't share work: what all of them together cost beyond
-//! their sum is a row of the report, not a rounding.
+//! The launcher starts the least program with no mechanism, with each mechanism alone, and with
+//! all. If the kernel allows a mechanism only on top of others, its price is what the mechanism
+//! adds to a start with those others. If no start on the list has just those others, such a start
+//! is added to the list. Prices add up only if mechanisms share no work. A row of the report says
+//! what all mechanisms together cost beyond the sum of their prices.
 
 use isobench_container::{Mechanism, Mechanisms, Privilege};
 use isobench_reports::model::{Part, TOTAL};
@@ -11,8 +12,8 @@ use isobench_reports::schema::start_parts::{CPU, LIFE, METRICS, NAME, READY, WAI
 
 use super::info::part;
 use super::{
-    Applicability, Bench, Case, Experiment, ExperimentInfo, MeasureError, Measured, MetricInfo,
-    Parts, Reading, Rounds, Subject, elapsed, nanoseconds, waiting,
+    Applicability, Case, Experiment, ExperimentInfo, MeasureContext, MeasureError, Measurement,
+    MetricInfo, Parts, Reading, ReadyTarget, Rounds, elapsed, nanoseconds, waiting,
 };
 use crate::experiments::profile::ByProfile;
 use crate::instance::Stdin;
@@ -21,21 +22,25 @@ use crate::targets::{Capability, TargetInfo};
 /// The name of the start with no mechanism.
 const NONE: &str = "none";
 
-/// A start with some mechanisms.
+/// A start with some of the mechanisms.
 #[derive(Debug)]
 struct Variant {
     mechanisms: Mechanisms,
     part: Part,
 }
 
-/// How the figures are measured, for a report's reader.
-const METHOD: &str = "What each mechanism adds to the start of a container. One launcher starts the least program with no mechanism, \
-    with each one alone, and with all, a fresh instance each, in shuffled order. A mechanism that the kernel allows \
-    only on top of others is counted over a start with those. `ready` is from just before the spawn until the \
-    program's line arrives; `life` goes on until the launcher has ended, and is made of `cpu`, the processor time \
-    of all its processes on all CPUs together, and `waiting`, the rest: blocked, or queued for a CPU.";
+/// How the metrics are measured, for a report's reader.
+const METHOD: &str = "A price is what one mechanism adds to the start of a container. One launcher \
+    starts the least program with no mechanism, with each mechanism alone, and with all, in \
+    shuffled order; each start is a fresh instance. If the kernel allows a mechanism only on top \
+    of \
+    others, its price is counted over a start with those others. `ready` lasts from just before \
+    the \
+    spawn until the program's line arrives; `life` goes on until the launcher has ended. `life` is \
+    the sum of `cpu`, the processor time of all processes on all CPUs together, and of `waiting`, \
+    the time in which they were blocked or queued for a CPU.";
 
-/// See the module's documentation.
+/// The experiment `start-parts`.
 #[derive(Debug)]
 pub struct StartParts {
     info: ExperimentInfo,
@@ -45,7 +50,7 @@ pub struct StartParts {
 impl StartParts {
     /// The starts that are possible for a user with `privilege`.
     pub fn new(privilege: Privilege) -> Self {
-        let nothing = "the launcher, a first process and the program, isolated by nothing";
+        let nothing = "the launcher, a first process and the program, without any isolation";
         let mut variants = vec![Variant {
             mechanisms: Mechanisms::NONE,
             part: part(NONE, nothing),
@@ -57,7 +62,10 @@ impl StartParts {
                 let name = names.join("+");
                 variants.push(Variant {
                     mechanisms: needs,
-                    part: part(&name, &format!("what {mechanism} needs, without it")),
+                    part: part(
+                        &name,
+                        &format!("what {mechanism} needs, without {mechanism} itself"),
+                    ),
                 });
                 name
             });
@@ -101,7 +109,7 @@ impl StartParts {
     }
 }
 
-/// The name of the start with exactly `mechanisms`.
+/// The name of the variant with exactly these `mechanisms`.
 fn named(variants: &[Variant], mechanisms: Mechanisms) -> Option<String> {
     let variant = variants
         .iter()
@@ -121,16 +129,16 @@ impl Experiment for StartParts {
     fn measure(
         &self,
         case: usize,
-        subject: &Subject,
-        bench: &Bench,
-    ) -> Result<Measured, MeasureError> {
+        target: &ReadyTarget,
+        context: &MeasureContext,
+    ) -> Result<Measurement, MeasureError> {
         let Variant { mechanisms, part } = &self.variants[case];
-        if part.name == Mechanism::Cgroup.name() && bench.accounting.is_none() {
+        if part.name == Mechanism::Cgroup.name() && context.accounting.is_none() {
             return Ok(no_cgroup());
         }
-        let mut launch = bench.launch(&["ready"]);
+        let mut launch = context.launch(&["ready"]);
         launch.mechanisms = *mechanisms;
-        let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
+        let (group, mut instance) = context.start(target, launch, Stdin::Null)?;
         let ready = instance.wait_until_ready()?;
         let ended = instance.wait_until_exited()?;
         if let Some(group) = group {
@@ -153,13 +161,14 @@ impl Experiment for StartParts {
     }
 }
 
-fn no_cgroup() -> Measured {
-    let why = "no cgroup can be made here: see the warning about memory";
-    Measured {
+/// The measurement of the cgroup's price on a host without cgroups.
+fn no_cgroup() -> Measurement {
+    let reason = MeasureError::NoAccounting.to_string();
+    Measurement {
         missing: [READY.name, LIFE.name, CPU.name, WAITING.name]
-            .map(|metric| (metric, why.to_owned()))
+            .map(|metric| (metric, reason.clone()))
             .into(),
-        ..Measured::default()
+        ..Measurement::default()
     }
 }
 
@@ -184,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn root_gets_each_mechanism_over_nothing_or_over_what_it_needs() {
+    fn for_root_the_base_of_a_mechanism_is_nothing_or_what_the_mechanism_needs() {
         let bases = bases(Privilege::Root);
         assert_eq!(bases.len(), 15);
         for expected in [
@@ -201,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_user_gets_them_over_a_user_namespace() {
+    fn for_an_ordinary_user_the_base_includes_a_user_namespace() {
         let bases = bases(Privilege::Ordinary);
         for expected in [
             of("user", "none"),
@@ -215,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variant_is_its_base_and_one_mechanism_more() {
+    fn a_variant_has_one_mechanism_more_than_its_base() {
         for privilege in [Privilege::Ordinary, Privilege::Root] {
             let experiment = StartParts::new(privilege);
             let find = |name: &str| {

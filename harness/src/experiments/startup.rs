@@ -1,13 +1,14 @@
-//! Start-up: from just before the harness clones the launcher to the arrival of the workload's ready line, cut at
-//! the launcher's phase marks; then the exit, and the teardown.
+//! Start-up: from just before the harness clones the launcher until the workload's ready line
+//! arrives, divided at the launcher's phase marks. The exit and the teardown follow.
 //!
-//! Two programs are started. The *least* one makes two system calls, a write and an exit: what is measured is
-//! the target. The *ordinary* one is the same file through its C library's start, some seventy CPUID
-//! instructions and a dozen system calls: what a target adds to those is part of its price, and in a virtual
-//! machine it can be most of it.
+//! Two programs are started. The *least* program makes two system calls, a write and an exit, so
+//! the figure shows the target itself. The *ordinary* program is the same file, but goes through
+//! the start of its C library: some seventy CPUID instructions and a dozen system calls. A target
+//! makes these slower, which is part of its price, and in a virtual machine may be most of it.
 //!
-//! The instance's accounting cgroup is made and joined before the clock starts: the first write to a
-//! `cgroup.procs` after an idle moment waits for an RCU grace period of up to 18 ms, which isn't the target's.
+//! The harness makes and joins the instance's accounting cgroup before the clock starts. The first
+//! write to a `cgroup.procs` after an idle moment waits for an RCU grace period of up to 18 ms, and
+//! this wait doesn't belong to the target.
 
 use isobench_reports::model::TOTAL;
 use isobench_reports::schema::startup::{
@@ -16,8 +17,8 @@ use isobench_reports::schema::startup::{
 
 use super::info::WORKLOAD;
 use super::{
-    Applicability, Bench, Case, Experiment, ExperimentInfo, MeasureError, Measured, MetricInfo,
-    Parts, Reading, Rounds, Subject, elapsed, nanoseconds, waiting,
+    Applicability, Case, Experiment, ExperimentInfo, MeasureContext, MeasureError, Measurement,
+    MetricInfo, Parts, Reading, ReadyTarget, Rounds, elapsed, nanoseconds, waiting,
 };
 use crate::experiments::profile::ByProfile;
 use crate::host::accounting::InstanceGroup;
@@ -26,26 +27,28 @@ use crate::instance::marks::Mark;
 use crate::instance::{Instance, Stdin};
 use crate::targets::{Capability, TargetInfo};
 
-/// The case of the least program; the other is that of the ordinary one.
+/// The case of the least program. The other case is that of the ordinary program.
 const LEAST: usize = 0;
 
-/// How the figures are measured, for a report's reader.
-const METHOD: &str = "From just before the target's command is spawned until the workload's first line arrives, on the host's \
-    monotonic clock; one fresh instance a sample, targets in shuffled order, back to back. The least program \
-    makes two system calls, so that the target is what is measured; the ordinary one goes through the start of \
-    its C library, as programs do. `exit` is from that line until the command has ended, `teardown` from there \
-    until its cgroup is empty and removed. `cpu` is the processor time, from the spawn to the end, of the command \
-    and its descendants as far as they were waited for, on all CPUs together; `waiting` is the rest of that time. \
-    The work of a daemon is in neither. The accounting cgroup is made and joined before the clock starts.";
+/// How the metrics are measured, for a report's reader.
+const METHOD: &str = "The time runs from just before the harness spawns the target's command \
+    until the workload's first line arrives, on the host's monotonic clock. Each sample takes a \
+    fresh instance; targets follow each other in shuffled order, back to back. The least program \
+    makes two system calls, so the figure shows the target itself. The ordinary program first goes \
+    through the start of its C library, as most programs do. `exit` lasts from that first line \
+    until the command has ended; `teardown` lasts from then until the instance's cgroup is empty \
+    and removed. `cpu` is the processor time from the spawn to the end, on all CPUs together, of \
+    the command and of those descendants that were waited for; `waiting` is the rest of that time. \
+    Neither includes the work of a daemon. The harness makes and joins the accounting cgroup \
+    before the clock starts.";
 
-/// See the module's documentation.
+/// The experiment `startup`.
 #[derive(Debug)]
 pub struct Startup {
     info: ExperimentInfo,
 }
 
 impl Startup {
-    /// The experiment, described.
     pub fn new() -> Self {
         Self {
             info: ExperimentInfo::new(
@@ -86,17 +89,17 @@ impl Experiment for Startup {
     fn measure(
         &self,
         case: usize,
-        subject: &Subject,
-        bench: &Bench,
-    ) -> Result<Measured, MeasureError> {
+        target: &ReadyTarget,
+        context: &MeasureContext,
+    ) -> Result<Measurement, MeasureError> {
         let (metric, arguments): (_, &[&str]) = match case {
             LEAST => (READY.name, &["ready"]),
             _ => (READY_ORDINARY.name, &["ready", "--libc"]),
         };
-        let launch = bench.launch(arguments);
-        let delay = bench.injected(NAME, subject);
+        let launch = context.launch(arguments);
+        let delay = context.injected_delay(NAME, target);
         let (group, mut instance) =
-            bench.start_after(subject, launch, Stdin::Null, delay, |_| Ok(()))?;
+            context.start_after(target, launch, Stdin::Null, delay, |_| Ok(()))?;
         let spawned = instance.spawned_at();
         let ready = instance.wait_until_ready()?;
         let ended = instance.wait_until_exited()?;
@@ -121,7 +124,8 @@ impl Experiment for Startup {
     }
 }
 
-/// Waits until `instance` has ended, and cuts its start into phases; `metric` is the start's name.
+/// Waits until `instance` has ended, and returns its start and the start's phases as readings of
+/// `metric`.
 pub(super) fn until_ready(
     metric: &'static str,
     group: Option<InstanceGroup>,
@@ -137,15 +141,16 @@ pub(super) fn until_ready(
     Ok(readings)
 }
 
-/// The marks in the order of time: a container's parent and child mark what they do at the same time.
+/// The marks in the order of time. A container's parent and child write their marks independently
+/// of each other.
 fn sorted_marks(instance: &mut Instance) -> Result<Vec<Mark>, MeasureError> {
     let mut marks = instance.marks()?;
     marks.sort_by_key(|mark| mark.at);
     Ok(marks)
 }
 
-/// The whole start and its parts: each mark ends a phase, and the workload's own lasts from the last mark to
-/// `ready`. Marks after that belong to the exit.
+/// The whole start and its phases. Each mark ends a phase; the last phase, the workload's, lasts
+/// from the last mark to `ready`. Later marks belong to the exit.
 fn phases(
     metric: &'static str,
     spawned: MonotonicTime,
@@ -162,7 +167,8 @@ fn phases(
         Ok(())
     };
     for mark in marks {
-        // A launcher that passes the line on may mark it before or after the harness has read it.
+        // A launcher that passes the ready line on writes its mark before or after the harness
+        // reads the line.
         if mark.phase == READY.name {
             phase(READY.name, mark.at.min(ready))?;
             break;
@@ -213,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_launcher_s_own_mark_of_the_line_ends_its_phases() {
+    fn a_launcher_s_mark_of_the_ready_line_ends_its_phases() {
         for at in [170, 190] {
             let marks = [mark("start", 110), mark("ready", at), mark("exit", 175)];
             let from = MonotonicTime::from_nanos(100);
@@ -236,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phase_that_ends_before_it_began_fails_the_sample() {
+    fn a_phase_of_negative_length_fails_the_sample() {
         let marks = [mark("start", 90), mark("clone", 140)];
         let error = phases(
             READY.name,
@@ -247,7 +253,7 @@ mod tests {
         .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "phase `start` ends before the one that precedes it"
+            "phase `start` ends before the previous phase ends"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! One run of the suite, from the choice of targets to the report on disk: what `isobench run` and `cargo bench` do.
 
-pub mod bench_rig;
+pub mod bench_testbed;
 pub mod goal;
 pub mod injection;
 pub mod instrument;
@@ -10,9 +10,9 @@ pub mod progress;
 mod record;
 pub mod request;
 mod results_directory;
-pub mod rig;
 pub mod runner;
 pub mod stop;
+pub mod testbed;
 pub mod values;
 
 use std::path::PathBuf;
@@ -33,8 +33,8 @@ use crate::suite::options::Options;
 use crate::suite::progress::Progress;
 use crate::suite::record::{Record, Sampling};
 use crate::suite::request::Request;
-use crate::suite::rig::{Candidate, Rig};
 use crate::suite::runner::Runner;
+use crate::suite::testbed::{Candidate, Testbed};
 
 /// What a run leaves.
 #[derive(Debug)]
@@ -86,10 +86,10 @@ pub fn run(
     } else {
         ByteSize(0)
     };
-    let rig = Rig::assemble(candidates, programs, disk_size)?
+    let testbed = Testbed::assemble(candidates, programs, disk_size)?
         .with_injections(request.injections)
         .with_limit(options.sample_limit);
-    record = record.with_rig(&rig);
+    record = record.with_rig(&testbed);
     if let Some(tuned) = &tuned {
         record = record.with_tuning(tuned);
     }
@@ -100,12 +100,12 @@ pub fn run(
     ));
     let runner = Runner {
         experiments: &request.experiments,
-        subjects: &rig.subjects,
+        targets: &testbed.targets,
         profile: options.profile,
         seed,
         until: options.until,
     };
-    let sampling = take_samples(&record, &runner, &rig, interrupt, &mut output);
+    let sampling = take_samples(&record, &runner, &testbed, interrupt, &mut output);
     let not_put_back = tuned.and_then(|tuned| tuned.end().err());
     let late_warnings = not_put_back.iter().map(ToString::to_string).collect();
     let run = record.finish(sampling, late_warnings);
@@ -117,7 +117,7 @@ pub fn run(
 fn take_samples(
     record: &Record,
     runner: &Runner,
-    rig: &Rig,
+    testbed: &Testbed,
     interrupt: &Interrupt,
     output: &mut Output,
 ) -> Sampling {
@@ -131,6 +131,6 @@ fn take_samples(
             // A disk that is full now says so at the end of the run, where it's an error.
             let _ = output.checkpoint(&record.so_far(samples, begun.elapsed()));
         };
-        runner.run(&rig.bench(interrupt), progress, &mut checkpoint)
+        runner.run(&testbed.context(interrupt), progress, &mut checkpoint)
     })
 }

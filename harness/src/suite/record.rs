@@ -7,8 +7,8 @@ use isobench_reports::model::{ClockOffset, Conduct, Host, Run, SCHEMA_VERSION, S
 use jiff::Timestamp;
 
 use super::instrument::InstrumentError;
-use super::rig::{Candidate, Rig};
 use super::runner::Taken;
+use super::testbed::{Candidate, Testbed};
 use crate::experiments::Experiment;
 use crate::experiments::profile::Profile;
 use crate::host::clock::wall_clock_offset;
@@ -70,18 +70,21 @@ impl Record {
 
     /// Adds what the host could not prepare or account, and the delays that are added on purpose.
     #[must_use]
-    pub fn with_rig(mut self, rig: &Rig) -> Self {
-        if let Err(error) = &rig.accounting {
+    pub fn with_rig(mut self, testbed: &Testbed) -> Self {
+        if let Err(error) = &testbed.accounting {
             self.warnings
                 .push(format!("memory is not accounted by cgroup: {error}"));
         }
         for target in &mut self.targets {
-            let absent = rig.absent.iter().find(|one| one.info.name == target.name);
+            let absent = testbed
+                .absent
+                .iter()
+                .find(|one| one.info.name == target.name);
             if let Some(absent) = absent {
                 target.unavailable = Some(absent.why.clone());
             }
         }
-        self.conduct.injections.clone_from(&rig.injections);
+        self.conduct.injections.clone_from(&testbed.injections);
         self
     }
 

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use isobench_reports::model::{Sample, Stop};
 
 use crate::experiments::profile::Profile;
-use crate::experiments::{Applicability, Bench, Experiment, MeasureError, Measured, Subject};
+use crate::experiments::{
+    Applicability, Experiment, MeasureContext, MeasureError, Measurement, ReadyTarget,
+};
 use crate::suite::plan::{Step, Workload, plan};
 use crate::suite::progress::Progress;
 use crate::suite::stop::{Extent, MOST_ROUNDS, StopRule, Until};
@@ -27,7 +29,7 @@ pub struct Runner<'r> {
     /// The experiments asked for.
     pub experiments: &'r [Box<dyn Experiment>],
     /// The targets that can run here.
-    pub subjects: &'r [Subject],
+    pub targets: &'r [ReadyTarget],
     /// How much of each.
     pub profile: Profile,
     /// Decides the order.
@@ -53,7 +55,7 @@ impl Runner<'_> {
     /// Takes all samples; `checkpoint` gets those so far from time to time, so that a killed run keeps them.
     pub fn run(
         &self,
-        bench: &Bench,
+        context: &MeasureContext,
         mut progress: Progress,
         checkpoint: &mut dyn FnMut(&[Sample]),
     ) -> Taken {
@@ -61,12 +63,12 @@ impl Runner<'_> {
         let mut saved = Instant::now();
         let mut interrupted = false;
         let mut rule = StopRule::new(self.until, self.extents());
-        let mut hung = vec![0; self.subjects.len()];
+        let mut hung = vec![0; self.targets.len()];
         let mut spent = Spent::default();
         let mut host_work = Duration::ZERO;
         for (sequence, step) in self.steps().iter().enumerate() {
             let experiment = &self.experiments[step.experiment];
-            let subject = &self.subjects[step.target];
+            let target = &self.targets[step.target];
             if !rule.allows(step, &samples) {
                 continue;
             }
@@ -74,9 +76,9 @@ impl Runner<'_> {
                 continue;
             }
             let begun = Instant::now();
-            progress.step(sequence, experiment.info().name, subject.info.name);
-            let outcome = measure(experiment.as_ref(), step, subject, bench, &mut hung);
-            if bench.interrupt.stop_requested()
+            progress.step(sequence, experiment.info().name, target.info.name);
+            let outcome = measure(experiment.as_ref(), step, target, context, &mut hung);
+            if context.interrupt.stop_requested()
                 || outcome.as_ref().is_err_and(MeasureError::is_interrupt)
             {
                 interrupted = true;
@@ -87,12 +89,12 @@ impl Runner<'_> {
                 .map_or(Duration::ZERO, |measured| measured.host_work);
             let mut taken = rows(
                 experiment.info(),
-                subject.info.name,
+                target.info.name,
                 step,
                 sequence as u64,
                 outcome,
             );
-            stamp(&mut taken, bench.injections);
+            stamp(&mut taken, context.injections);
             samples.extend(taken);
             spent.add(step, begun.elapsed());
             if saved.elapsed() >= CHECKPOINT_INTERVAL {
@@ -114,7 +116,7 @@ impl Runner<'_> {
     fn patience(&self, experiment: &dyn Experiment) -> Option<Duration> {
         match self.until.precision {
             Some(_) => None,
-            None => experiment.info().patience(self.profile),
+            None => experiment.info().time_per_target(self.profile),
         }
     }
 
@@ -156,9 +158,9 @@ impl Runner<'_> {
     }
 
     fn subjects_of(&self, experiment: &dyn Experiment, case: usize) -> Vec<usize> {
-        (0..self.subjects.len())
+        (0..self.targets.len())
             .filter(|&index| {
-                let target = &self.subjects[index].info;
+                let target = &self.targets[index].info;
                 target.takes_part_in(experiment.info().name)
                     && experiment.applicability(case, target) == Applicability::Measured
             })
@@ -171,8 +173,8 @@ impl Runner<'_> {
         for experiment in self.experiments {
             let info = experiment.info();
             for (number, case) in info.cases.iter().enumerate() {
-                for subject in self.subjects {
-                    let target = &subject.info;
+                for target in self.targets {
+                    let target = &target.info;
                     let applicability = experiment.applicability(number, target);
                     if let Applicability::Impossible(reason) = applicability
                         && target.takes_part_in(info.name)
@@ -190,18 +192,18 @@ impl Runner<'_> {
 fn measure(
     experiment: &dyn Experiment,
     step: &Step,
-    subject: &Subject,
-    bench: &Bench,
+    target: &ReadyTarget,
+    context: &MeasureContext,
     hung: &mut [u32],
-) -> Result<Measured, MeasureError> {
+) -> Result<Measurement, MeasureError> {
     let hung = &mut hung[step.target];
     if *hung >= MOST_HUNG {
         return Err(MeasureError::GivenUp {
-            target: subject.info.name,
+            target: target.info.name,
             hung: *hung,
         });
     }
-    let outcome = experiment.measure(step.case, subject, bench);
+    let outcome = experiment.measure(step.case, target, context);
     let timed_out = outcome.as_ref().is_err_and(MeasureError::is_timeout);
     *hung = if timed_out { *hung + 1 } else { 0 };
     outcome

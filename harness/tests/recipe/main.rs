@@ -11,9 +11,9 @@ use isobench::host::facts::HostReport;
 use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
 use isobench::suite::progress::Progress;
-use isobench::suite::rig::{Candidate, Rig};
 use isobench::suite::runner::Runner;
 use isobench::suite::stop::Until;
+use isobench::suite::testbed::{Candidate, Testbed};
 use isobench::targets::Target;
 use isobench_reports::model::{Sample, Status, TOTAL};
 use isobench_reports::schema::{memory, startup};
@@ -25,19 +25,21 @@ fn measured() -> Vec<Sample> {
     let host = HostReport::inspect(&programs);
     let targets: Vec<Box<dyn Target>> = vec![Box::new(fake_peer::Env::new())];
     let candidates = Candidate::inspect(targets, &host);
-    let rig = Rig::assemble(candidates, &programs, ByteSize(0)).unwrap();
+    let testbed = Testbed::assemble(candidates, &programs, ByteSize(0)).unwrap();
     let mut experiments = experiments::all(Profile::Quick);
     experiments.retain(|one| [startup::NAME, memory::NAME].contains(&one.info().name));
     let runner = Runner {
         experiments: &experiments,
-        subjects: &rig.subjects,
+        targets: &testbed.targets,
         profile: Profile::Quick,
         seed: 1,
         until: Until::default(),
     };
     let interrupt = Interrupt::never().unwrap();
-    let bench = rig.bench(&interrupt);
-    runner.run(&bench, Progress::silent(), &mut |_| {}).samples
+    let context = testbed.context(&interrupt);
+    runner
+        .run(&context, Progress::silent(), &mut |_| {})
+        .samples
 }
 
 #[test]

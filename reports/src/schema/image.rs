@@ -24,7 +24,7 @@ pub const WRITTEN: &str = "written";
 
 /// A number of instances, with the metrics of what they take together.
 #[derive(Debug, Clone, Copy)]
-pub struct Step {
+pub struct CountMetrics {
     /// The number of instances.
     pub count: u32,
     /// Bytes on the disk.
@@ -34,7 +34,7 @@ pub struct Step {
 }
 
 /// The steps of instances that share one base.
-pub const SHARED: [Step; 3] = [
+pub const SHARED: [CountMetrics; 3] = [
     shared(
         1,
         ["disk-shared-1", "On disk, 1, base shared"],
@@ -53,7 +53,7 @@ pub const SHARED: [Step; 3] = [
 ];
 
 /// The steps of instances that have a copy of the base each.
-pub const COPIED: [Step; 3] = [
+pub const COPIED: [CountMetrics; 3] = [
     copied(
         1,
         ["disk-copies-1", "On disk, 1, a copy each"],
@@ -88,11 +88,11 @@ pub const METRICS: [MetricSchema; 13] = [
     COPIED[2].cache,
 ];
 
-const fn shared(count: u32, disk: [&'static str; 2], cache: [&'static str; 2]) -> Step {
+const fn shared(count: u32, disk: [&'static str; 2], cache: [&'static str; 2]) -> CountMetrics {
     step(count, (disk, DiskSpaceShared), (cache, PageCacheShared))
 }
 
-const fn copied(count: u32, disk: [&'static str; 2], cache: [&'static str; 2]) -> Step {
+const fn copied(count: u32, disk: [&'static str; 2], cache: [&'static str; 2]) -> CountMetrics {
     step(count, (disk, DiskSpaceCopied), (cache, PageCacheCopied))
 }
 
@@ -100,8 +100,8 @@ const fn step(
     count: u32,
     (disk, disk_family): ([&'static str; 2], MetricFamily),
     (cache, cache_family): ([&'static str; 2], MetricFamily),
-) -> Step {
-    Step {
+) -> CountMetrics {
+    CountMetrics {
         count,
         disk: MetricSchema::bytes(disk[0], disk[1], disk_family),
         cache: MetricSchema::bytes(cache[0], cache[1], cache_family),

@@ -1,10 +1,12 @@
-//! Density: what one more idle instance costs a host that already runs some.
+//! Density: how much memory one more idle instance costs on a host that already runs some.
 //!
-//! A sample starts 1, 2, 4, ... instances that stay, and looks at the memory charged to all of them each time. The line
-//! through these points has the price of one more as its slope. That differs from the memory of a single instance: what
-//! instances share is paid once, and is the line's value at zero.
+//! A sample starts 1, 2, 4, ... instances, which stay, and reads the memory that is charged to all
+//! of them after each step. The slope of the line through these points is the price of one more
+//! instance. That price differs from the memory of a single instance, because instances share some
+//! memory. The shared memory is the line's value at zero.
 //!
-//! It stops before it can harm the host ([`reserve`]), and says which step it left out, and why.
+//! A sample stops before it can harm the host ([`reserve`]). The results then hold the steps that
+//! were left out, with the reason.
 
 mod reserve;
 
@@ -15,24 +17,27 @@ use isobench_reports::schema::memory;
 use isobench_reports::statistics::Line;
 
 use super::{
-    Applicability, Bench, Case, Experiment, ExperimentInfo, Inclusion, MeasureError, Measured,
-    MetricInfo, Reading, Rounds, Subject,
+    Applicability, Case, Experiment, ExperimentInfo, Inclusion, MeasureContext, MeasureError,
+    Measurement, MetricInfo, Reading, ReadyTarget, Rounds,
 };
 use crate::experiments::profile::{ByProfile, Profile};
 use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::instance::{Instance, Stdin};
 use crate::targets::{Marks, TargetInfo};
-use reserve::{Reserve, Step};
+use reserve::{Growth, Reserve};
 
-/// How the figures are measured, for a report's reader.
-const METHOD: &str = "1, 2, 4, ... instances of an idle program are started and stay; each time the kernel's account of the cgroup that \
-    holds all of them is read: anonymous pages, file pages and kernel memory, launchers included. `per-instance` is \
-    the slope of the line of least squares through the points of one such series, `shared` its value at zero. No \
-    step is taken that would leave the host too little memory, too few processes or too few descriptors, or once a \
-    series has taken its time: it is then missing, with the reason. The programs' own files are in the page cache \
-    beforehand.";
+/// How the metrics are measured, for a report's reader.
+const METHOD: &str = "The harness starts 1, 2, 4, ... instances of an idle program, which stay. \
+    After \
+    each step, it reads the kernel's account of the cgroup that holds all of them: anonymous \
+    pages, \
+    file pages and kernel memory, launchers included. `per-instance` is the slope of the line of \
+    least squares through the points of one such series; `shared` is the line's value at zero. A \
+    step is left out if it would leave the host too little memory, too few processes or too few \
+    descriptors, or if the series has used up its time. The figure of that step is then missing, \
+    with the reason. The programs' own files are in the page cache beforehand.";
 
-/// See the module's documentation.
+/// The experiment `density`.
 #[derive(Debug)]
 pub struct Density {
     info: ExperimentInfo,
@@ -41,7 +46,7 @@ pub struct Density {
 }
 
 impl Density {
-    /// With as many instances as `profile` has time for.
+    /// The experiment with as many instances as `profile` has time for.
     pub fn new(profile: Profile) -> Self {
         let steps = match profile {
             Profile::Quick => 4,
@@ -57,7 +62,7 @@ impl Density {
             .chain(crowds.iter().map(|crowd| crowd.charge));
         Self {
             info: ExperimentInfo {
-                inclusion: Inclusion::IfNamed,
+                inclusion: Inclusion::OnlyIfNamed,
                 ..ExperimentInfo::new(
                     NAME,
                     METHOD,
@@ -91,48 +96,50 @@ impl Experiment for Density {
     fn measure(
         &self,
         _: usize,
-        subject: &Subject,
-        bench: &Bench,
-    ) -> Result<Measured, MeasureError> {
-        let accounting = bench.accounting.ok_or(MeasureError::NoAccounting)?;
+        target: &ReadyTarget,
+        context: &MeasureContext,
+    ) -> Result<Measurement, MeasureError> {
+        let accounting = context.accounting.ok_or(MeasureError::NoAccounting)?;
         let mut series = Series::begin(accounting, self.crowds)?;
         let mut points = Vec::new();
-        let mut measured = Measured::default();
+        let mut measured = Measurement::default();
         for crowd in self.crowds {
-            let step = series.next(crowd, &points);
-            if let Err(refusal) = self.reserve.allows(&step) {
+            let growth = series.growth_to(crowd, &points);
+            if let Err(refusal) = self.reserve.check(&growth) {
                 measured
                     .missing
                     .push((crowd.charge.name, refusal.to_string()));
                 continue;
             }
-            let charge = series.grow(crowd, subject, bench)?;
+            let charge = series.grow(crowd, target, context)?;
             points.push((f64::from(crowd.count), charge));
             measured
                 .readings
                 .push(Reading::total(crowd.charge.name, charge));
         }
-        series.end(subject)?;
+        series.end(target)?;
         if let Some(line) = Line::through(&points) {
             measured.readings.extend([
                 Reading::total(PER_INSTANCE.name, line.slope),
                 Reading::total(SHARED.name, line.intercept),
             ]);
         } else {
-            let why = || "fewer than two numbers of instances were reached".to_owned();
-            let lines = [PER_INSTANCE, SHARED];
+            let reason = "fewer than two steps were taken".to_owned();
+            let metrics = [PER_INSTANCE, SHARED];
             measured
                 .missing
-                .extend(lines.map(|metric| (metric.name, why())));
+                .extend(metrics.map(|metric| (metric.name, reason.clone())));
         }
         Ok(measured)
     }
 }
 
-/// The instances of one sample. They are reaped before their group is removed.
+/// The running instances of one sample.
 struct Series<'b> {
+    // Dropped before the group: the instances reap their processes.
     instances: Vec<Instance<'b>>,
-    limits: Vec<Vec<std::path::PathBuf>>,
+    /// The cgroup directories of each instance, also of those that are not started yet.
+    cgroups: Vec<Vec<std::path::PathBuf>>,
     group: InstanceGroup,
     begun: Instant,
 }
@@ -143,46 +150,47 @@ impl<'b> Series<'b> {
         let most = crowds.last().map_or(0, |crowd| crowd.count);
         Ok(Self {
             instances: Vec::new(),
-            limits: group.member_limit_directories(most)?,
+            cgroups: group.member_limit_directories(most)?,
             group,
             begun: Instant::now(),
         })
     }
 
-    /// What it would take to reach `crowd`, judged by the `points` so far.
-    fn next(&self, crowd: &Crowd, points: &[(f64, f64)]) -> Step {
+    /// The growth to `crowd`. `points` are the numbers of instances so far, each with its charge.
+    fn growth_to(&self, crowd: &Crowd, points: &[(f64, f64)]) -> Growth {
         let each = points.last().map_or(0.0, |(count, charge)| charge / count);
         let more = crowd.count - u32::try_from(self.instances.len()).unwrap_or(crowd.count);
-        Step {
+        Growth {
             more,
             memory: each * f64::from(more),
             elapsed: self.begun.elapsed(),
         }
     }
 
-    /// Starts as many as are missing, and gives what is charged to all.
+    /// Starts the instances that are missing, and returns the memory that is charged to all.
     fn grow(
         &mut self,
         crowd: &Crowd,
-        subject: &Subject,
-        bench: &'b Bench,
+        target: &ReadyTarget,
+        context: &'b MeasureContext,
     ) -> Result<f64, MeasureError> {
         let wanted = crowd.count as usize;
         let missing = self.instances.len()..wanted;
-        let command = |place: usize| {
-            let mut launch = bench.launch(&["idle", "--touch", "4KiB"]);
+        let command = |number: usize| {
+            let mut launch = context.launch(&["idle", "--touch", "4KiB"]);
             launch.marks = Marks::None;
-            launch.cgroups.clone_from(&self.limits[place]);
-            subject.command(launch, Stdin::HeldOpen)
+            launch.cgroups.clone_from(&self.cgroups[number]);
+            target.command(launch, Stdin::HeldOpen)
         };
         let commands = missing.map(command).collect::<Result<Vec<_>, _>>()?;
         self.group.enter()?;
         for command in &commands {
-            let limit = bench.limit;
-            let instance = Instance::start(command, Stdin::HeldOpen, limit, bench.interrupt)?;
+            let limit = context.limit;
+            let instance = Instance::start(command, Stdin::HeldOpen, limit, context.interrupt)?;
             self.instances.push(instance);
         }
-        // Nothing is timed here, so the harness leaves at once and charges nothing of its own.
+        // The harness's own memory must not be charged to the group. Nothing is timed here, so the
+        // harness can leave at once.
         self.group.leave()?;
         for instance in self.instances.iter_mut().skip(wanted - commands.len()) {
             instance.wait_until_ready()?;
@@ -190,8 +198,8 @@ impl<'b> Series<'b> {
         Ok(self.group.memory()?.sum().as_u64() as f64)
     }
 
-    fn end(self, subject: &Subject) -> Result<(), MeasureError> {
-        let ended = subject.end_idle(self.instances)?;
+    fn end(self, target: &ReadyTarget) -> Result<(), MeasureError> {
+        let ended = target.end_idle_instances(self.instances)?;
         self.group.remove(ended)?;
         Ok(())
     }
@@ -202,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_number_of_instances_is_in_its_metric_s_name() {
+    fn every_metric_s_name_has_the_number_of_instances() {
         for profile in [Profile::Quick, Profile::Standard, Profile::Thorough] {
             let density = Density::new(profile);
             for metric in &density.info.metrics {

@@ -1,4 +1,5 @@
-//! What is left to the host, whatever is measured: memory, processes, descriptors, and the user's time.
+//! What a series leaves to the host in any case: memory, processes and descriptors; and how long a
+//! series may take.
 
 use std::fmt;
 use std::fs;
@@ -10,49 +11,54 @@ use procfs::{Current as _, Meminfo};
 
 use crate::experiments::profile::Profile;
 
-/// Available memory that is left alone: this, or an eighth of all, whichever is more.
+/// The memory that must stay available, in any case.
 const LEAST_MEMORY: ByteSize = ByteSize::mib(512);
-const SHARE_OF_MEMORY: u64 = 8;
-/// By how much a step may cost more than those before it.
+/// One part in so many of the host's memory must stay available, if that is more than
+/// `LEAST_MEMORY`.
+const RESERVED_PART: u64 = 8;
+/// The factor by which a step may need more memory than the steps before suggest.
 const MARGIN: f64 = 2.0;
-/// Processes and threads that one instance may have.
+/// The number of processes and threads that one instance may have.
 const PROCESSES: u64 = 16;
-/// Descriptors of the harness for one instance, and for everything else.
+/// The number of descriptors that the harness needs for one instance.
 const DESCRIPTORS: u64 = 8;
+/// The number of descriptors that the harness needs for everything else.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// What the next step would take.
+/// The next step of a series, and what it needs.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Step {
-    /// Instances to be started.
+pub(super) struct Growth {
+    /// The number of instances to start.
     pub more: u32,
-    /// Bytes that they would need if they are as large as those before.
+    /// The memory that these instances need if they are as large as those before, in bytes.
     pub memory: f64,
-    /// What the series has taken so far.
+    /// The time that the series has taken so far.
     pub elapsed: Duration,
 }
 
-/// What the host has.
+/// What is free on the host.
 #[derive(Debug, Clone, Copy)]
-struct Free {
+struct FreeResources {
+    /// The available memory, in bytes.
     memory: u64,
-    least_memory: u64,
+    /// The memory that must stay available, in bytes.
+    reserved_memory: u64,
     processes: u64,
     descriptors: u64,
 }
 
-/// Why a step is not taken.
+/// Why a step is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The series has taken its time.
+    /// The series has used up this time.
     Time(Duration),
-    /// Memory would run short.
+    /// The host might have less than this memory left.
     Memory(ByteSize),
-    /// Processes would.
+    /// The host can have only so many more processes.
     Processes(u64),
-    /// Descriptors would.
+    /// The harness can have only so many more descriptors.
     Descriptors(u64),
-    /// What the host has left isn't known.
+    /// The host's free resources are unknown.
     Unknown,
 }
 
@@ -60,11 +66,11 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not started: ")?;
         match self {
-            Self::Time(limit) => write!(f, "the series had taken its {limit:?}"),
-            Self::Memory(least) => write!(
+            Self::Time(limit) => write!(f, "the series had used up its {limit:?}"),
+            Self::Memory(reserved) => write!(
                 f,
                 "less than {} of available memory might have been left",
-                least.display().iec()
+                reserved.display().iec()
             ),
             Self::Processes(free) => write!(f, "the kernel has room for {free} more processes"),
             Self::Descriptors(free) => {
@@ -73,14 +79,15 @@ impl fmt::Display for Refusal {
                     "this process may open {free} more descriptors; raise `ulimit -n`"
                 )
             }
-            Self::Unknown => f.write_str("how much memory the host has left can't be read"),
+            Self::Unknown => f.write_str("the host's free memory and processes can't be read"),
         }
     }
 }
 
-/// When to stop.
+/// The limits of a series.
 #[derive(Debug)]
 pub(super) struct Reserve {
+    /// How long a series may take.
     time: Duration,
 }
 
@@ -96,20 +103,20 @@ impl Reserve {
         }
     }
 
-    /// Whether the host, as it is now, can bear the step.
-    pub(super) fn allows(&self, step: &Step) -> Result<(), Refusal> {
-        self.judge(step, &Free::now().ok_or(Refusal::Unknown)?)
+    /// Checks that the host has enough free resources for `growth`.
+    pub(super) fn check(&self, growth: &Growth) -> Result<(), Refusal> {
+        self.check_with(growth, &FreeResources::now().ok_or(Refusal::Unknown)?)
     }
 
-    fn judge(&self, step: &Step, free: &Free) -> Result<(), Refusal> {
-        if step.elapsed > self.time {
+    fn check_with(&self, growth: &Growth, free: &FreeResources) -> Result<(), Refusal> {
+        if growth.elapsed > self.time {
             return Err(Refusal::Time(self.time));
         }
-        let left = free.memory.saturating_sub(free.least_memory);
-        if left == 0 || step.memory * MARGIN > left as f64 {
-            return Err(Refusal::Memory(ByteSize(free.least_memory)));
+        let left = free.memory.saturating_sub(free.reserved_memory);
+        if left == 0 || growth.memory * MARGIN > left as f64 {
+            return Err(Refusal::Memory(ByteSize(free.reserved_memory)));
         }
-        let more = u64::from(step.more);
+        let more = u64::from(growth.more);
         if more * PROCESSES > free.processes {
             return Err(Refusal::Processes(free.processes));
         }
@@ -120,8 +127,8 @@ impl Reserve {
     }
 }
 
-impl Free {
-    /// Half of the processes that the kernel can have stays out of reach.
+impl FreeResources {
+    /// Reads what is free now. Half of the processes that the kernel can have is reserved.
     fn now() -> Option<Self> {
         let memory = Meminfo::current().ok()?;
         let most = number("/proc/sys/kernel/pid_max")?.min(number("/proc/sys/kernel/threads-max")?);
@@ -131,13 +138,14 @@ impl Free {
         let open = fs::read_dir("/proc/self/fd").ok()?.count() as u64;
         Some(Self {
             memory: memory.mem_available?,
-            least_memory: (memory.mem_total / SHARE_OF_MEMORY).max(LEAST_MEMORY.as_u64()),
+            reserved_memory: (memory.mem_total / RESERVED_PART).max(LEAST_MEMORY.as_u64()),
             processes: (most / 2).saturating_sub(running.parse().ok()?),
             descriptors: soft.saturating_sub(open + OTHER_DESCRIPTORS),
         })
     }
 }
 
+/// The number in a file of the kernel's.
 fn number(path: &str) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
@@ -146,80 +154,79 @@ fn number(path: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const FREE: Free = Free {
+    const FREE: FreeResources = FreeResources {
         memory: 1 << 30,
-        least_memory: 1 << 29,
+        reserved_memory: 1 << 29,
         processes: 1000,
         descriptors: 800,
     };
+    const GROWTH: Growth = Growth {
+        more: 10,
+        memory: 1e8,
+        elapsed: Duration::from_secs(1),
+    };
 
-    fn judge(step: Step, free: Free) -> Result<(), Refusal> {
-        Reserve::new(Profile::Quick).judge(&step, &free)
+    fn check(growth: Growth, free: FreeResources) -> Result<(), Refusal> {
+        Reserve::new(Profile::Quick).check_with(&growth, &free)
+    }
+
+    fn refusal(growth: Growth, free: FreeResources) -> String {
+        check(growth, free).unwrap_err().to_string()
     }
 
     #[test]
-    fn a_step_that_leaves_enough_is_taken() {
-        let step = Step {
-            more: 10,
-            memory: 1e8,
-            elapsed: Duration::from_secs(1),
-        };
-        assert_eq!(judge(step, FREE), Ok(()));
-        assert!(Free::now().is_some());
+    fn a_growth_that_leaves_enough_is_allowed() {
+        assert_eq!(check(GROWTH, FREE), Ok(()));
     }
 
     #[test]
-    fn the_host_keeps_its_share_of_everything() {
-        let step = Step {
-            more: 10,
-            memory: 1e8,
-            elapsed: Duration::ZERO,
+    fn the_host_s_free_resources_can_be_read() {
+        assert!(FreeResources::now().is_some());
+    }
+
+    #[test]
+    fn a_series_that_has_used_up_its_time_may_not_grow() {
+        let elapsed = Duration::from_secs(3);
+        let refusal = refusal(Growth { elapsed, ..GROWTH }, FREE);
+        assert!(refusal.contains("had used up its 2s"), "{refusal}");
+    }
+
+    #[test]
+    fn the_host_keeps_its_reserved_memory() {
+        let words = "512.0 MiB of available";
+        let large = Growth {
+            memory: 3e8,
+            ..GROWTH
         };
-        let late = Duration::from_secs(3);
-        for (step, free, words) in [
-            (
-                Step {
-                    elapsed: late,
-                    ..step
-                },
-                FREE,
-                "had taken its 2s",
-            ),
-            (
-                Step {
-                    memory: 3e8,
-                    ..step
-                },
-                FREE,
-                "512.0 MiB of available",
-            ),
-            (
-                step,
-                Free {
-                    memory: 1 << 29,
-                    ..FREE
-                },
-                "512.0 MiB of available",
-            ),
-            (
-                step,
-                Free {
-                    processes: 100,
-                    ..FREE
-                },
-                "100 more processes",
-            ),
-            (
-                step,
-                Free {
-                    descriptors: 79,
-                    ..FREE
-                },
-                "79 more descriptors",
-            ),
-        ] {
-            let refusal = judge(step, free).unwrap_err().to_string();
-            assert!(refusal.contains(words), "{refusal}");
-        }
+        let refusal_of_large = refusal(large, FREE);
+        assert!(refusal_of_large.contains(words), "{refusal_of_large}");
+        let full = FreeResources {
+            memory: 1 << 29,
+            ..FREE
+        };
+        let refusal_when_full = refusal(GROWTH, full);
+        assert!(refusal_when_full.contains(words), "{refusal_when_full}");
+    }
+
+    #[test]
+    fn the_host_keeps_processes_and_descriptors() {
+        let few_processes = FreeResources {
+            processes: 100,
+            ..FREE
+        };
+        let of_processes = refusal(GROWTH, few_processes);
+        assert!(
+            of_processes.contains("100 more processes"),
+            "{of_processes}"
+        );
+        let few_descriptors = FreeResources {
+            descriptors: 79,
+            ..FREE
+        };
+        let of_descriptors = refusal(GROWTH, few_descriptors);
+        assert!(
+            of_descriptors.contains("79 more descriptors"),
+            "{of_descriptors}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The cases of the disk experiment: each title says what is in the page cache and what is durable.
+//! The cases of the experiment `disk`. The title of each metric says what is in the page cache and
+//! what is durable.
 
 use isobench_reports::schema::MetricSchema;
 use isobench_reports::schema::disk::{
@@ -7,105 +8,106 @@ use isobench_reports::schema::disk::{
     SEQ_WRITE_DIRECT,
 };
 
-/// One kind of access.
+/// One way to access the disk.
 #[derive(Debug)]
-pub(super) struct Access {
-    /// As the workload calls it.
+pub(super) struct DiskCase {
+    /// The workload's name of the operation.
     pub operation: &'static str,
-    /// Past the page cache.
+    /// Whether the operations bypass the page cache.
     pub direct: bool,
-    /// In order, or at random.
+    /// Whether the operations go through the file in order, not at random.
     pub sequential: bool,
-    /// Operations under way at once.
+    /// The number of operations that are under way at once.
     pub depth: u32,
-    /// What is measured.
+    /// The metrics that the case gives.
     pub metrics: &'static [MetricSchema],
 }
 
-impl Access {
-    /// Whether it is about files in a directory, rather than about what is in the one file.
-    pub(super) fn is_of_files(&self) -> bool {
+impl DiskCase {
+    /// Whether the operations make or remove files in a directory, instead of accessing the disk
+    /// file.
+    pub(super) fn is_about_files(&self) -> bool {
         matches!(self.operation, "create" | "unlink")
     }
 
-    /// Whether the workload tells how long each operation took.
-    pub(super) fn is_timed_singly(&self) -> bool {
+    /// Whether the workload reports the time of each single operation.
+    pub(super) fn has_latencies(&self) -> bool {
         !self.sequential && self.depth == 1
     }
 }
 
-pub(super) const CASES: [Access; 11] = [
-    Access {
+pub(super) const CASES: [DiskCase; 11] = [
+    DiskCase {
         operation: "seq-read",
         direct: true,
         sequential: true,
         depth: 1,
         metrics: &[SEQ_READ_DIRECT],
     },
-    Access {
+    DiskCase {
         operation: "seq-write",
         direct: true,
         sequential: true,
         depth: 1,
         metrics: &[SEQ_WRITE_DIRECT],
     },
-    Access {
+    DiskCase {
         operation: "seq-read",
         direct: false,
         sequential: true,
         depth: 1,
         metrics: &[SEQ_READ_CACHED],
     },
-    Access {
+    DiskCase {
         operation: "seq-write",
         direct: false,
         sequential: true,
         depth: 1,
         metrics: &[SEQ_WRITE_BUFFERED],
     },
-    Access {
+    DiskCase {
         operation: "rand-read",
         direct: true,
         sequential: false,
         depth: 1,
         metrics: &[RAND_READ_DIRECT],
     },
-    Access {
+    DiskCase {
         operation: "rand-write",
         direct: true,
         sequential: false,
         depth: 1,
         metrics: &[RAND_WRITE_DIRECT],
     },
-    Access {
+    DiskCase {
         operation: "rand-read",
         direct: true,
         sequential: false,
         depth: 16,
         metrics: &[RAND_READ_DIRECT_16],
     },
-    Access {
+    DiskCase {
         operation: "rand-write",
         direct: true,
         sequential: false,
         depth: 16,
         metrics: &[RAND_WRITE_DIRECT_16],
     },
-    Access {
+    DiskCase {
         operation: "fsync",
         direct: false,
         sequential: false,
         depth: 1,
         metrics: &[FSYNC_MEDIAN, FSYNC_TAIL],
     },
-    Access {
+    DiskCase {
         operation: "create",
         direct: false,
         sequential: false,
         depth: 1,
         metrics: &[FILE_CREATE],
     },
-    Access {
+    DiskCase {
         operation: "unlink",
         direct: false,
         sequential: false,

@@ -1,9 +1,11 @@
-//! Image: what 1, 10 and 100 instances take on the disk, and what of it is in the page cache once they have read it.
+//! Image: the space that 1, 10 and 100 instances take on the disk, and in the page cache after they
+//! have read their files.
 //!
-//! What instances hold in common can be there once, or once for each. A container's layer is there once, and so is a
-//! virtual machine's disk that may only be read; a disk of its own for each virtual machine is there as often as there
-//! are machines, and a layer that is copied for each container is no better. Each way is tried with each target, so
-//! that the difference between the ways isn't taken for one between containers and virtual machines.
+//! What instances have in common can exist once, or once for each instance. The layer of containers
+//! exists once, and so does a read-only disk of virtual machines. If each virtual machine has a
+//! disk of its own, or each container a copied layer, there are as many copies as instances. Both
+//! ways are tried with each target. So nobody mistakes a difference between the ways for a
+//! difference between containers and virtual machines.
 
 mod base;
 mod series;
@@ -11,73 +13,79 @@ mod series;
 use std::time::Duration;
 
 use isobench_reports::schema::image::{
-    BASE, COPIED, FILES, LAUNCHER, NAME, ONE, PROGRAM, SHARED, Step, WRITTEN,
+    BASE, COPIED, CountMetrics, FILES, LAUNCHER, NAME, ONE, PROGRAM, SHARED, WRITTEN,
 };
 use isobench_reports::schema::{MetricSchema, disk};
 
 use super::{
-    Applicability, Bench, Case, Experiment, ExperimentInfo, Inclusion, MeasureError, Measured,
-    MetricInfo, Parts, Reading, Rounds, Subject,
+    Applicability, Case, Experiment, ExperimentInfo, Inclusion, MeasureContext, MeasureError,
+    Measurement, MetricInfo, Parts, Reading, ReadyTarget, Rounds,
 };
 use crate::experiments::profile::{ByProfile, Profile};
 use crate::targets::{Capability, TargetInfo};
 use series::Series;
 
-/// How instances have what they hold in common, and the metrics of that.
-#[derive(Debug)]
-struct Way {
-    is_shared: bool,
-    steps: [Step; 3],
+/// Whether all instances use one base, or each instance a base of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BaseUse {
+    Shared,
+    Copied,
 }
 
-const WAYS: [Way; 2] = [
-    Way {
-        is_shared: true,
-        steps: SHARED,
-    },
-    Way {
-        is_shared: false,
-        steps: COPIED,
-    },
-];
+impl BaseUse {
+    /// The use of bases in each case.
+    const ALL: [Self; 2] = [Self::Shared, Self::Copied];
 
-/// How the figures are measured, for a report's reader.
-const METHOD: &str = "1, 10 and, except in a quick run, 100 instances, one after the other, each of which reads all of a base of 1 MiB that stands for an image. \
-    `shared` is one base for all: the lower layer of an overlay root, a disk that may only be read, the same file. \
-    `copies` is one for each, written in full. On disk is what the file system has allocated for the workload, the \
-    launcher, a guest's kernel, the bases, and what instances have written while they lived; each file counts once. \
-    In the page cache is what mincore finds of these files afterwards: the programs were read into it before, the bases \
-    dropped from it. What a guest's own kernel caches is in the guest's memory, and not in these figures. No copies \
-    are made that would take over half of the free disk. A target that is slow gets fewer rounds.";
+    /// The metrics for each number of instances.
+    fn metrics(self) -> &'static [CountMetrics; 3] {
+        match self {
+            Self::Shared => &SHARED,
+            Self::Copied => &COPIED,
+        }
+    }
+}
 
-/// See the module's documentation.
+/// How the metrics are measured, for a report's reader.
+const METHOD: &str = "1, 10 and, except in a quick run, 100 instances run one after the other. \
+    Each \
+    reads all of a base of 1 MiB, which stands for an image. `shared` is one base for all \
+    instances: the lower layer of an overlay root, a read-only disk, or the same file. `copies` is \
+    one base for each instance, written in full. The space on disk is what the file system has \
+    allocated for the workload, the launcher, a guest's kernel, the bases, and what the instances \
+    wrote while they lived; each file counts once. The space in the page cache is what mincore \
+    finds of these files afterwards; before, the programs were read into the page cache and the \
+    bases were dropped from it. What a guest's own kernel caches is in the guest's memory, and not \
+    in these figures. Copies that would take over half of the free disk are not made. A slow \
+    target gets fewer rounds.";
+
+/// The experiment `image`.
 #[derive(Debug)]
 pub struct Image {
     info: ExperimentInfo,
-    /// How many of the numbers of instances are reached.
-    steps: usize,
+    /// How many of the three numbers of instances a sample reaches.
+    counts: usize,
 }
 
 impl Image {
-    /// With as many instances as `profile` has time for.
+    /// The experiment with as many instances as `profile` has time for.
     pub fn new(profile: Profile) -> Self {
-        let steps = match profile {
+        let counts = match profile {
             Profile::Quick => 2,
             Profile::Standard | Profile::Thorough => 3,
         };
         Self {
             info: ExperimentInfo {
-                patience: Some(ByProfile {
+                time_per_target: Some(ByProfile {
                     quick: Duration::from_secs(5),
                     standard: Duration::from_secs(30),
                     thorough: Duration::from_mins(3),
                 }),
-                inclusion: Inclusion::IfNamed,
+                inclusion: Inclusion::OnlyIfNamed,
                 ..ExperimentInfo::new(
                     NAME,
                     METHOD,
-                    metrics(steps),
-                    WAYS.iter().map(|way| case(way, steps)),
+                    metrics(counts),
+                    BaseUse::ALL.map(|base_use| case(base_use, counts)),
                     ByProfile {
                         quick: Rounds::new(0, 3),
                         standard: Rounds::new(0, 6),
@@ -85,14 +93,18 @@ impl Image {
                     },
                 )
             },
-            steps,
+            counts,
         }
     }
 }
 
-/// The figures of `steps` numbers of instances.
-fn metrics(steps: usize) -> impl Iterator<Item = MetricInfo> {
-    let taken = move || WAYS.iter().flat_map(move |way| &way.steps[..steps]);
+/// The metrics for the first `counts` numbers of instances.
+fn metrics(counts: usize) -> impl Iterator<Item = MetricInfo> {
+    let all = move || {
+        BaseUse::ALL
+            .into_iter()
+            .flat_map(move |base_use| &base_use.metrics()[..counts])
+    };
     let one = MetricInfo::from(ONE).in_parts(Parts::named([
         (PROGRAM, "the program that runs inside"),
         (LAUNCHER, "what starts an instance: a launcher, a VMM"),
@@ -106,18 +118,18 @@ fn metrics(steps: usize) -> impl Iterator<Item = MetricInfo> {
             "what the instance has written while it lived: its upper layer",
         ),
     ]));
-    let disk = taken().map(|step| MetricInfo::from(step.disk).at_once(step.count));
-    let cache = taken().map(|step| MetricInfo::from(step.cache).at_once(step.count));
+    let disk = all().map(|metrics| MetricInfo::from(metrics.disk).at_once(metrics.count));
+    let cache = all().map(|metrics| MetricInfo::from(metrics.cache).at_once(metrics.count));
     [one].into_iter().chain(disk).chain(cache)
 }
 
-/// The case of one way to hold things in common, with `steps` numbers of instances.
-fn case(way: &Way, steps: usize) -> Case {
-    let taken = way.steps[..steps].iter();
-    let one = way.is_shared.then_some(ONE);
+/// The case of one use of bases, with the first `counts` numbers of instances.
+fn case(base_use: BaseUse, counts: usize) -> Case {
+    let all = base_use.metrics()[..counts].iter();
+    let one = (base_use == BaseUse::Shared).then_some(ONE);
     Case::of(
         one.into_iter()
-            .chain(taken.flat_map(|step| [step.disk, step.cache])),
+            .chain(all.flat_map(|metrics| [metrics.disk, metrics.cache])),
     )
 }
 
@@ -127,36 +139,37 @@ impl Experiment for Image {
     }
 
     fn applicability(&self, _: usize, target: &TargetInfo) -> Applicability {
-        let shows = target.can(Capability::ExposeFiles) && target.takes_part_in(disk::NAME);
-        Applicability::measured_if(shows)
+        let has_files = target.can(Capability::ExposeFiles) && target.takes_part_in(disk::NAME);
+        Applicability::measured_if(has_files)
     }
 
     fn measure(
         &self,
         case: usize,
-        subject: &Subject,
-        bench: &Bench,
-    ) -> Result<Measured, MeasureError> {
-        let way = &WAYS[case];
-        let mut series = Series::begin(way.is_shared, subject, bench)?;
-        let mut measured = Measured::default();
-        for step in &way.steps[..self.steps] {
-            if let Err(refusal) = series.allows(step.count) {
-                let of = |metric: MetricSchema| (metric.name, refusal.clone());
-                measured.missing.extend([of(step.disk), of(step.cache)]);
+        target: &ReadyTarget,
+        context: &MeasureContext,
+    ) -> Result<Measurement, MeasureError> {
+        let base_use = BaseUse::ALL[case];
+        let mut series = Series::begin(base_use, target, context)?;
+        let mut measurement = Measurement::default();
+        for metrics in &base_use.metrics()[..self.counts] {
+            if let Err(refusal) = series.check_growth(metrics.count) {
+                let missing = |metric: MetricSchema| (metric.name, refusal.clone());
+                let metrics = [metrics.disk, metrics.cache].map(missing);
+                measurement.missing.extend(metrics);
                 continue;
             }
-            series.grow(step.count)?;
-            let taken = series.taken()?;
-            if way.is_shared && step.count == 1 {
-                measured.readings.extend(taken.readings());
+            series.grow(metrics.count)?;
+            let space = series.space_used()?;
+            if base_use == BaseUse::Shared && metrics.count == 1 {
+                measurement.readings.extend(space.readings());
             }
-            measured.readings.extend([
-                Reading::total(step.disk.name, taken.disk() as f64),
-                Reading::total(step.cache.name, taken.cache as f64),
+            measurement.readings.extend([
+                Reading::total(metrics.disk.name, space.on_disk() as f64),
+                Reading::total(metrics.cache.name, space.in_cache as f64),
             ]);
         }
-        Ok(measured)
+        Ok(measurement)
     }
 }
 
@@ -165,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_number_of_instances_is_in_its_metrics_names() {
+    fn every_metric_s_name_has_the_number_of_instances() {
         for profile in [Profile::Quick, Profile::Standard, Profile::Thorough] {
             let experiment = Image::new(profile);
             for metric in &experiment.info.metrics {

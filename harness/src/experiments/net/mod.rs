@@ -1,7 +1,7 @@
 //! Network: throughput, round trips and connections by TCP, between the host and an instance.
 //!
-//! One fresh instance a case, which connects to the harness. Everything is timed here, at the host's end of the socket,
-//! single round trips too: no guest's clock is read.
+//! Each case has a fresh instance, which connects to the harness. The harness times everything at
+//! the host's end of the socket, single round trips included: no guest's clock is read.
 
 #[cfg(test)]
 mod tests;
@@ -20,11 +20,11 @@ use isobench_workloads::protocol::Message;
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng as _, SeedableRng as _};
 
-use super::host_end::{BLOCK, HostEnd, Line};
+use super::host_socket::{BLOCK, HostSocket, InstanceConnection};
 
 use super::{
-    Applicability, Bench, Case, Experiment, ExperimentInfo, MeasureError, Measured, MetricInfo,
-    NetError, Reading, Rounds, Subject,
+    Applicability, Case, Experiment, ExperimentInfo, MeasureContext, MeasureError, Measurement,
+    MetricInfo, NetError, Reading, ReadyTarget, Rounds,
 };
 use crate::experiments::profile::{ByProfile, Profile};
 use crate::host::clock::MonotonicTime;
@@ -32,12 +32,16 @@ use crate::host::cpu_time;
 use crate::instance::{Instance, Stdin, unexpected};
 use crate::targets::TargetInfo;
 
-/// What an instance is asked to do.
+/// The work of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Work {
+    /// The instance receives so many bytes.
     Receive(ByteSize),
+    /// The instance sends so many bytes.
     Send(ByteSize),
+    /// The instance returns so many single bytes.
     Echo(NonZeroU64),
+    /// The instance connects so many times, one after the other.
     Connect(NonZeroU64),
 }
 
@@ -58,7 +62,7 @@ impl Work {
         ]
     }
 
-    /// What the workload must say that it did, and what that is.
+    /// The amount that the workload must report, and its unit.
     fn amount(self) -> (u64, &'static str) {
         match self {
             Self::Receive(bytes) | Self::Send(bytes) => (bytes.as_u64(), "bytes"),
@@ -68,24 +72,27 @@ impl Work {
     }
 }
 
-/// How the figures are measured, for a report's reader.
-const METHOD: &str = "TCP between the harness on the host and one fresh instance, which connects to it. All of it is timed on the \
-    host, at its own end of the socket: throughput from the first byte until all have been read at the other end \
-    (`in` is towards the instance), each round trip of one byte by itself, connections one after the other until \
-    the last is accepted and closed. The path is the target's own, and it is what differs: a bare process \
-    reaches the host over the host's loopback, the container over a veth pair and the Linux guest over a TAP \
-    device, with a network stack of its own at the other end. A target without a network to the host takes no part. Instance and harness share the \
-    processors of the host, so throughput is what both together can do.";
+/// How the metrics are measured, for a report's reader.
+const METHOD: &str = "TCP between the harness on the host and one fresh instance, which connects \
+    to \
+    the harness. The host times everything at its own end of the socket: throughput from the first \
+    byte until the other end has read all bytes (`in` is towards the instance), each single round \
+    trip of one byte, and connections one after the other until the last is accepted and closed. \
+    The path is the target's own, and is what differs: a bare process reaches the host over the \
+    host's loopback, the container over a veth pair and the Linux guest over a TAP device, each of \
+    the two with a network stack of its own. A target without a network to the host takes no part. \
+    Instance and harness share the host's processors, so throughput is what both together can do.";
 
-/// See the module's documentation.
+/// The experiment `net`.
 #[derive(Debug)]
 pub struct Net {
     info: ExperimentInfo,
+    /// The work of each case.
     works: [Work; 4],
 }
 
 impl Net {
-    /// The amounts of work for `profile`.
+    /// The experiment with the amounts of work of `profile`.
     pub fn new(profile: Profile) -> Self {
         let (bytes, round_trips, connections) = match profile {
             Profile::Quick => (ByteSize::mib(128), 4000, 500),
@@ -132,19 +139,19 @@ impl Experiment for Net {
     fn measure(
         &self,
         case: usize,
-        subject: &Subject,
-        bench: &Bench,
-    ) -> Result<Measured, MeasureError> {
+        target: &ReadyTarget,
+        context: &MeasureContext,
+    ) -> Result<Measurement, MeasureError> {
         let work = self.works[case];
-        let (network, address) = network_of(&subject.info).ok_or(MeasureError::NoNetwork)?;
-        let host = HostEnd::listen(address.into(), bench.limit, bench.interrupt)?;
+        let (network, address) = network_of(&target.info).ok_or(MeasureError::NoNetwork)?;
+        let host = HostSocket::listen(address.into(), context.limit, context.interrupt)?;
         let peer = host.address().to_string();
         let options = work.arguments();
         let mut arguments = vec!["net", "--peer", &peer];
         arguments.extend(options.iter().map(String::as_str));
-        let mut launch = bench.launch(&arguments);
+        let mut launch = context.launch(&arguments);
         launch.network = Some(network);
-        let (group, mut instance) = bench.start(subject, launch, Stdin::Null)?;
+        let (group, mut instance) = context.start(target, launch, Stdin::Null)?;
         let before = cpu_time::of_thread();
         let readings = exchange(&mut instance, &host, work)?;
         let host_work = cpu_time::of_thread().saturating_sub(before);
@@ -152,15 +159,16 @@ impl Experiment for Net {
         if let Some(group) = group {
             group.remove(ended)?;
         }
-        Ok(Measured {
+        Ok(Measurement {
             readings,
             host_work,
-            ..Measured::default()
+            ..Measurement::default()
         })
     }
 }
 
-/// The network by which an instance of `target` can reach the host, and where it finds it.
+/// The network by which an instance of `target` can reach the host, and the host's address in this
+/// network.
 fn network_of(target: &TargetInfo) -> Option<(Network, std::net::Ipv4Addr)> {
     target
         .networks
@@ -168,72 +176,81 @@ fn network_of(target: &TargetInfo) -> Option<(Network, std::net::Ipv4Addr)> {
         .find_map(|network| Some((*network, network.host_address()?)))
 }
 
-/// Does the host's part of `work` with an instance, and checks the instance's.
+/// Does the host's part of `work`, and checks that the instance has done its own part.
 fn exchange(
     instance: &mut Instance,
-    host: &HostEnd,
+    host: &HostSocket,
     work: Work,
 ) -> Result<Vec<Reading>, MeasureError> {
     match instance.next_message("begin line")? {
         (Message::Begin, _) => {}
         (other, _) => return Err(unexpected(&other, "begin line").into()),
     }
-    let readings = time(host, work)?;
+    let readings = time_work(host, work)?;
     let (operations, bytes) = match instance.next_message("end line")? {
         (Message::End { operations, bytes }, _) => (operations, bytes.as_u64()),
         (other, _) => return Err(unexpected(&other, "end line").into()),
     };
-    let (asked, unit) = work.amount();
+    let (requested, unit) = work.amount();
     let did = if unit == "bytes" { bytes } else { operations };
-    if did == asked {
+    if did == requested {
         Ok(readings)
     } else {
-        Err(MeasureError::OtherAmount { did, asked, unit })
+        Err(MeasureError::OtherAmount {
+            did,
+            requested,
+            unit,
+        })
     }
 }
 
-fn time(host: &HostEnd, work: Work) -> Result<Vec<Reading>, MeasureError> {
-    let mut line = host.line()?;
+/// Does the host's part of `work`, and times it.
+fn time_work(host: &HostSocket, work: Work) -> Result<Vec<Reading>, MeasureError> {
+    let mut connection = host.accept_first()?;
     let readings = match work {
         Work::Receive(bytes) => {
             let buffer = vec![0x5a; BLOCK];
             let took = timed(|| {
-                line.pour(&buffer, bytes.as_u64())?;
-                line.take("answer to the last byte").map(drop)
+                connection.write_bytes(&buffer, bytes.as_u64())?;
+                connection.read_byte("answer to the last byte").map(drop)
             })?;
             vec![rate(THROUGHPUT_IN, bytes.as_u64(), took)]
         }
         Work::Send(bytes) => {
             let mut buffer = vec![0; BLOCK];
             let took = timed(|| {
-                line.put(1)?;
-                line.drain(&mut buffer, bytes.as_u64())
+                connection.write_byte(1)?;
+                connection.read_bytes(&mut buffer, bytes.as_u64())
             })?;
             vec![rate(THROUGHPUT_OUT, bytes.as_u64(), took)]
         }
-        Work::Echo(count) => round_trips(&mut line, count)?,
+        Work::Echo(count) => round_trips(&mut connection, count)?,
         Work::Connect(count) => {
             let took = timed(|| {
-                line.put(1)?;
+                connection.write_byte(1)?;
                 (0..count.get()).try_for_each(|_| host.accept().map(drop))
             })?;
             vec![rate(CONNECTIONS, count.get(), took)]
         }
     };
-    line.finish()?;
+    connection.wait_until_closed()?;
     Ok(readings)
 }
 
-/// Sends byte after byte and awaits each one's return. Their values are random, so that none can be sent ahead.
-fn round_trips(line: &mut Line, count: NonZeroU64) -> Result<Vec<Reading>, MeasureError> {
+/// Sends `count` bytes one by one, and waits for the return of each. The bytes are random, so that
+/// the instance can't return a byte before it has received the byte.
+fn round_trips(
+    connection: &mut InstanceConnection,
+    count: NonZeroU64,
+) -> Result<Vec<Reading>, MeasureError> {
     let mut random = ChaCha8Rng::from_rng(&mut rand::rng());
     let mut bytes = vec![0; usize::try_from(count.get()).unwrap_or(usize::MAX)];
     random.fill_bytes(&mut bytes);
     let mut latencies = Latencies::new();
     for byte in bytes {
         let took = timed(|| {
-            line.put(byte)?;
-            if line.take("echo")? == byte {
+            connection.write_byte(byte)?;
+            if connection.read_byte("echo")? == byte {
                 Ok(())
             } else {
                 Err(NetError::OtherByte)
@@ -253,6 +270,7 @@ fn round_trips(line: &mut Line, count: NonZeroU64) -> Result<Vec<Reading>, Measu
         .collect())
 }
 
+/// The time that `work` takes.
 fn timed(work: impl FnOnce() -> Result<(), NetError>) -> Result<Duration, MeasureError> {
     let start = MonotonicTime::now();
     work()?;

@@ -15,18 +15,18 @@ fn count(count: u64) -> NonZeroU64 {
     NonZeroU64::new(count).unwrap()
 }
 
-/// The host's part of `work` against an instance that does as `instance` does.
+/// The host's part of `work`, with the function `instance` in place of an instance.
 fn against(
     work: Work,
     limit: Duration,
     instance: impl FnOnce(SocketAddr) + Send,
 ) -> Result<Vec<Reading>, MeasureError> {
     let interrupt = Interrupt::never().unwrap();
-    let host = HostEnd::listen(Ipv4Addr::LOCALHOST.into(), limit, &interrupt).unwrap();
+    let host = HostSocket::listen(Ipv4Addr::LOCALHOST.into(), limit, &interrupt).unwrap();
     let address = host.address();
     thread::scope(|scope| {
         scope.spawn(move || instance(address));
-        time(&host, work)
+        time_work(&host, work)
     })
 }
 
@@ -76,7 +76,7 @@ fn a_good_instance_gives_each_metric() {
 }
 
 #[test]
-fn one_that_never_connects_or_never_answers_costs_its_limit() {
+fn an_instance_that_never_connects_or_never_answers_times_out() {
     let silent = reason(Work::Echo(count(1)), SHORT, |_| {});
     assert_eq!(silent, "no connection from the instance within 200ms");
     for (work, awaited) in [
@@ -86,38 +86,44 @@ fn one_that_never_connects_or_never_answers_costs_its_limit() {
         (Work::Connect(count(2)), "connection"),
     ] {
         let (keep, kept) = mpsc::channel::<()>();
-        let said = thread::scope(|scope| {
-            let said = scope.spawn(move || {
+        let reason = thread::scope(|scope| {
+            let waiting = scope.spawn(move || {
                 reason(work, SHORT, move |host| {
                     let _line = TcpStream::connect(host).unwrap();
                     let _ = kept.recv_timeout(Duration::from_secs(1));
                 })
             });
-            let said = said.join().unwrap();
+            let reason = waiting.join().unwrap();
             drop(keep);
-            said
+            reason
         });
-        assert_eq!(said, format!("no {awaited} from the instance within 200ms"));
+        assert_eq!(
+            reason,
+            format!("no {awaited} from the instance within 200ms")
+        );
     }
 }
 
 #[test]
-fn one_that_stops_reading_costs_its_limit() {
+fn an_instance_that_stops_reading_times_out() {
     let work = Work::Receive(ByteSize::mib(64));
-    let said = reason(work, SHORT, |host| {
+    let reason = reason(work, SHORT, |host| {
         let _line = TcpStream::connect(host).unwrap();
         thread::sleep(SHORT * 3);
     });
-    assert_eq!(said, "no intake of bytes from the instance within 200ms");
+    assert_eq!(
+        reason,
+        "no read of the sent bytes from the instance within 200ms"
+    );
 }
 
 #[test]
-fn one_that_closes_early_is_told_so() {
+fn an_early_close_is_an_error() {
     let close = |host| drop(TcpStream::connect(host).unwrap());
-    let said = reason(Work::Echo(count(5)), LONG, close);
+    let early = reason(Work::Echo(count(5)), LONG, close);
     assert!(
-        said.starts_with("the instance closed its connection"),
-        "{said}"
+        early.starts_with("the instance closed its connection"),
+        "{early}"
     );
     let half = reason(Work::Send(BYTES), LONG, |host| {
         let mut line = TcpStream::connect(host).unwrap();
@@ -132,15 +138,22 @@ fn one_that_closes_early_is_told_so() {
 }
 
 #[test]
-fn one_that_sends_too_much_or_something_else_is_told_so() {
+fn too_many_bytes_are_an_error() {
     let much = reason(Work::Send(BYTES), LONG, |host| {
         let mut line = TcpStream::connect(host).unwrap();
-        // The host may have closed before all of it is out.
+        // The host may close the connection before all bytes are sent.
         let _ = line.write_all(&vec![1; 301 * 1024]);
         let _ = line.read(&mut [0; 16]);
     });
-    assert_eq!(much, "the instance sent more than it was asked for");
-    // Echoes sent ahead: some byte of so many is not the one that is asked for.
+    assert_eq!(
+        much,
+        "the instance sent more bytes than the host had requested"
+    );
+}
+
+#[test]
+fn bytes_that_are_returned_before_they_were_sent_are_an_error() {
+    // One of the 1000 random bytes differs from 7.
     let ahead = reason(Work::Echo(count(1000)), LONG, |host| {
         let mut line = TcpStream::connect(host).unwrap();
         let _ = line.write_all(&[7; 1000]);
@@ -148,12 +161,12 @@ fn one_that_sends_too_much_or_something_else_is_told_so() {
     });
     assert_eq!(
         ahead,
-        "the instance answered with another byte than it was sent"
+        "the instance returned another byte than the host had sent"
     );
 }
 
 #[test]
-fn one_that_connects_without_end_is_not_listened_to() {
+fn the_host_accepts_no_more_connections_than_it_has_requested() {
     let (stop, stopped) = mpsc::channel::<()>();
     let readings = against(Work::Connect(count(3)), LONG, move |host| {
         let line = TcpStream::connect(host).unwrap();
@@ -169,32 +182,35 @@ fn one_that_connects_without_end_is_not_listened_to() {
     assert_eq!(readings.len(), 1);
 }
 
-/// What comes of an instance that is a shell script.
-fn scripted(script: &str, work: Work) -> MeasureError {
+/// The error of an exchange with a shell script in place of an instance.
+fn script_error(script: &str, work: Work) -> MeasureError {
     let interrupt = Interrupt::never().unwrap();
-    let host = HostEnd::listen(Ipv4Addr::LOCALHOST.into(), SHORT, &interrupt).unwrap();
+    let host = HostSocket::listen(Ipv4Addr::LOCALHOST.into(), SHORT, &interrupt).unwrap();
     let command = CommandLine::new("/bin/sh").args(["-c", script]);
     let mut instance = Instance::start(&command, Stdin::Null, LONG, &interrupt).unwrap();
     exchange(&mut instance, &host, work).unwrap_err()
 }
 
 #[test]
-fn one_that_says_that_it_is_there_and_is_not_fails_its_sample() {
-    let work = Work::Echo(count(1));
-    let error = scripted("echo isobench/1 begin; sleep 5", work);
+fn an_instance_that_writes_its_lines_but_never_connects_fails_its_sample() {
+    let error = script_error("echo isobench/1 begin; sleep 5", Work::Echo(count(1)));
     assert!(
         matches!(error, MeasureError::Net(NetError::Timeout { .. })),
         "{error}"
     );
-    let error = scripted("echo isobench/1 ready", work);
+}
+
+#[test]
+fn an_instance_that_writes_another_line_fails_its_sample() {
+    let error = script_error("echo isobench/1 ready", Work::Echo(count(1)));
     assert!(matches!(error, MeasureError::Instance(_)), "{error}");
 }
 
 #[test]
-fn the_host_may_listen_where_no_interface_is_yet() {
+fn the_host_may_listen_on_an_address_that_no_interface_has_yet() {
     let interrupt = Interrupt::never().unwrap();
     let address = isobench_container::HOST_ADDRESS.into();
-    let host = HostEnd::listen(address, LONG, &interrupt).unwrap();
+    let host = HostSocket::listen(address, LONG, &interrupt).unwrap();
     assert_eq!(host.address().ip(), address);
     assert_ne!(host.address().port(), 0);
 }

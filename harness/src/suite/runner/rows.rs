@@ -2,7 +2,7 @@
 
 use isobench_reports::model::{Injection, Latencies, Sample, Status, TOTAL};
 
-use crate::experiments::{Case, ExperimentInfo, MeasureError, Measured, MetricInfo};
+use crate::experiments::{Case, ExperimentInfo, MeasureError, Measurement, MetricInfo};
 use crate::suite::plan::Step;
 
 /// Notes in every row of a delayed sample that a delay was added on purpose.
@@ -28,7 +28,7 @@ pub(super) fn rows(
     target: &str,
     step: &Step,
     sequence: u64,
-    outcome: Result<Measured, MeasureError>,
+    outcome: Result<Measurement, MeasureError>,
 ) -> Vec<Sample> {
     let case = &experiment.cases[step.case];
     let measured = outcome
@@ -85,7 +85,7 @@ pub(super) fn unavailable(
 
 /// Refuses readings and failures of metrics that the case doesn't have: dropped, they would be lost
 /// without a word.
-fn check(case: &Case, measured: Measured) -> Result<Measured, MeasureError> {
+fn check(case: &Case, measured: Measurement) -> Result<Measurement, MeasureError> {
     let read = measured.readings.iter().map(|reading| reading.metric);
     let missing = measured.missing.iter().map(|(metric, _)| *metric);
     let unknown = read
@@ -98,12 +98,12 @@ fn check(case: &Case, measured: Measured) -> Result<Measured, MeasureError> {
 }
 
 /// What a sample gives that failed: every metric of its case is missing for the same reason.
-fn all_missing(case: &Case, error: MeasureError) -> Measured {
+fn all_missing(case: &Case, error: MeasureError) -> Measurement {
     let reason = format!("{:#}", anyhow::Error::new(error));
     let metrics = case.metrics.iter();
-    Measured {
+    Measurement {
         missing: metrics.map(|metric| (*metric, reason.clone())).collect(),
-        ..Measured::default()
+        ..Measurement::default()
     }
 }
 
@@ -170,10 +170,10 @@ mod tests {
             value: 5.0,
             latencies: None,
         };
-        let measured = Measured {
+        let measured = Measurement {
             readings: vec![charge],
             missing: vec![("pss", "not root".to_owned())],
-            ..Measured::default()
+            ..Measurement::default()
         };
         let rows = rows(memory.info(), "container", &step, 7, Ok(measured));
         let seen: Vec<_> = rows
@@ -212,7 +212,7 @@ mod tests {
             value: 5.0,
             latencies: None,
         };
-        let measured = Measured::from(vec![reading("charge"), reading("weather")]);
+        let measured = Measurement::from(vec![reading("charge"), reading("weather")]);
         let rows = rows(memory.info(), "container", &step, 0, Ok(measured));
         assert_eq!(rows.len(), 2);
         for row in rows {

@@ -1,4 +1,5 @@
-//! What a measurement starts instances with.
+//! What a measurement works with: a target that is ready to start instances, and what all
+//! measurements of a run share.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,19 +16,19 @@ use crate::targets::{Capability, Launch, Marks, Prepared, TargetInfo};
 
 /// A target that is ready to be measured.
 #[derive(Debug)]
-pub struct Subject {
-    /// The target, described.
+pub struct ReadyTarget {
+    /// The target's description.
     pub info: TargetInfo,
-    /// The target, prepared.
+    /// The prepared target.
     pub prepared: Box<dyn Prepared>,
-    /// The directory that the target was prepared in.
+    /// The directory in which the target was prepared.
     pub directory: PathBuf,
 }
 
-impl Subject {
-    /// The command line of one instance that is started with `stdin`. Get it before the harness enters
-    /// the instance's cgroup, which is not to be charged with the files that are made for the
-    /// instance.
+impl ReadyTarget {
+    /// Makes the files of one instance, and returns the instance's command line. The instance will
+    /// be started with `stdin`. The harness must not be in the instance's cgroup yet, because the
+    /// cgroup would be charged with the files.
     pub(super) fn command(
         &self,
         mut launch: Launch,
@@ -39,9 +40,10 @@ impl Subject {
             .map_err(MeasureError::Command)
     }
 
-    /// Ends idle instances, all at once: their standard input ends, or they are killed where the target
-    /// can't tell them that. The time at which the last had ended.
-    pub(super) fn end_idle(
+    /// Ends idle instances, all at once, and returns the time at which the last has ended. The
+    /// instances' standard input is closed. If the target can't pass that on, the instances are
+    /// killed.
+    pub(super) fn end_idle_instances(
         &self,
         mut instances: Vec<Instance>,
     ) -> Result<MonotonicTime, MeasureError> {
@@ -60,36 +62,36 @@ impl Subject {
 
 /// What all measurements of a run share.
 #[derive(Debug)]
-pub struct Bench<'r> {
+pub struct MeasureContext<'r> {
     /// The workload's path on the host.
     pub workload: &'r Path,
-    /// The file that disk experiments work on.
+    /// The path of the file that disk experiments read and write.
     pub disk: &'r Path,
-    /// What counts the host's system calls of an instance.
+    /// The path of the program that counts an instance's system calls to the host's kernel.
     pub tracer: &'r Path,
-    /// A directory on a disk, for what a measurement has to make; it ends with the run.
+    /// A directory on a disk for the files that a measurement makes. The run removes the directory.
     pub scratch: &'r Path,
-    /// Where memory is accounted, if this host can.
+    /// The cgroup in which instances' groups are made; `None` if this host's cgroups can't be used.
     pub accounting: Option<&'r Accounting>,
     /// How long one instance may take.
     pub limit: Duration,
-    /// Whether the user has asked for a stop.
+    /// Tells whether the user has requested a stop.
     pub interrupt: &'r Interrupt,
-    /// Delays that are added on purpose.
+    /// The delays that the run adds on purpose.
     pub injections: &'r [Injection],
 }
 
-impl Bench<'_> {
-    /// The delay that is added on purpose to each start of `subject` in `experiment`.
-    pub(super) fn injected(&self, experiment: &str, subject: &Subject) -> Duration {
-        let of = |injection: &&Injection| {
-            injection.experiment == experiment && injection.target == subject.info.name
+impl MeasureContext<'_> {
+    /// The delay that the run adds on purpose to each start of `target` in `experiment`.
+    pub(super) fn injected_delay(&self, experiment: &str, target: &ReadyTarget) -> Duration {
+        let matches = |injection: &&Injection| {
+            injection.experiment == experiment && injection.target == target.info.name
         };
-        let delays = self.injections.iter().filter(of);
+        let delays = self.injections.iter().filter(matches);
         Duration::from_nanos(delays.map(|injection| injection.delay_ns).sum())
     }
 
-    /// The launch of the workload with `arguments`.
+    /// A launch of the workload with `arguments`.
     pub(super) fn launch<'a>(&'a self, arguments: &[&str]) -> Launch<'a> {
         Launch {
             marks: Marks::Phases,
@@ -97,25 +99,27 @@ impl Bench<'_> {
         }
     }
 
-    /// Starts one instance of `subject` in a cgroup of its own, where there are cgroups; the harness is in it too until
-    /// it leaves. Of the two the instance has to be dropped first: it reaps what the group would only kill.
+    /// Starts one instance of `target`, in a cgroup of its own if there are cgroups. The harness is
+    /// in the cgroup as well until [`InstanceGroup::leave`]. The instance must be dropped before
+    /// the group: the instance reaps its processes, while the group would only kill them.
     pub(super) fn start(
         &self,
-        subject: &Subject,
+        target: &ReadyTarget,
         launch: Launch,
         stdin: Stdin,
     ) -> Result<(Option<InstanceGroup>, Instance<'_>), MeasureError> {
-        self.start_after(subject, launch, stdin, Duration::ZERO, |_| Ok(()))
+        self.start_after(target, launch, stdin, Duration::ZERO, |_| Ok(()))
     }
 
-    /// Starts one as [`Bench::start`] does, with the calls counted that it makes of the host's kernel.
+    /// As [`MeasureContext::start`], through the tracer, which counts the instance's system calls
+    /// to the host's kernel.
     pub(super) fn start_traced(
         &self,
-        subject: &Subject,
+        target: &ReadyTarget,
         launch: Launch,
         stdin: Stdin,
     ) -> Result<(Option<InstanceGroup>, Instance<'_>), MeasureError> {
-        let (group, command) = self.prepare(subject, launch, stdin)?;
+        let (group, command) = self.prepare(target, launch, stdin)?;
         let command = command.traced_by(self.tracer);
         if let Some(group) = &group {
             group.enter()?;
@@ -124,10 +128,11 @@ impl Bench<'_> {
         Ok((group, instance))
     }
 
-    /// A cgroup for an instance, where there are cgroups, and the instance's command line.
+    /// Makes a cgroup for an instance, if there are cgroups, and returns it with the instance's
+    /// command line.
     pub(super) fn prepare(
         &self,
-        subject: &Subject,
+        target: &ReadyTarget,
         mut launch: Launch,
         stdin: Stdin,
     ) -> Result<(Option<InstanceGroup>, CommandLine), MeasureError> {
@@ -135,21 +140,22 @@ impl Bench<'_> {
         if let Some(group) = &group {
             launch.cgroups = group.limit_directories();
         }
-        let command = subject.command(launch, stdin)?;
+        let command = target.command(launch, stdin)?;
         Ok((group, command))
     }
 
-    /// The same with a delay that counts as the start's, once `before` is done, which doesn't: by then all is prepared and
-    /// the cgroup is joined, so that only the start itself follows.
+    /// As [`MeasureContext::start`], after a call of `before`, and with a `delay` inside the time
+    /// that is measured. The time of `before` isn't measured. When `before` is called, everything
+    /// is prepared and the harness is in the cgroup, so only the start itself follows.
     pub(super) fn start_after(
         &self,
-        subject: &Subject,
+        target: &ReadyTarget,
         launch: Launch,
         stdin: Stdin,
         delay: Duration,
         before: impl FnOnce(&CommandLine) -> Result<(), MeasureError>,
     ) -> Result<(Option<InstanceGroup>, Instance<'_>), MeasureError> {
-        let (group, command) = self.prepare(subject, launch, stdin)?;
+        let (group, command) = self.prepare(target, launch, stdin)?;
         if let Some(group) = &group {
             group.enter()?;
         }

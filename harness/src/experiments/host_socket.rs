@@ -1,7 +1,9 @@
-//! The host's end of an instance's connection: bounded in time and amount, whatever the instance does.
+//! The host's end of an instance's connections. Time and amount are bounded, whatever the instance
+//! does.
 //!
-//! Calls block, because to wait for readiness first would be a second system call within each round trip; their
-//! timeouts are short, and between two of them the run's interrupt and the sample's deadline are looked at.
+//! Calls block, because a wait for readiness would be a second system call within each round trip.
+//! The calls have short timeouts. Between two calls, the run's interrupt and the sample's deadline
+//! are checked.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -16,62 +18,64 @@ use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use crate::host::interrupt::Interrupt;
 
-/// How long one call may block before the deadline is looked at.
-const TICK: Duration = Duration::from_millis(50);
-/// Connections that wait to be accepted.
+/// How long one call may block before the deadline is checked.
+const CALL_TIMEOUT: Duration = Duration::from_millis(50);
+/// The number of connections that may wait to be accepted.
 const BACKLOG: i32 = 64;
-/// Bytes of one read or write of a throughput; the workload's are as large.
+/// The size of one read or write when throughput is measured, in bytes. The workload uses the same
+/// size.
 pub const BLOCK: usize = 128 * 1024;
 
-/// The network, or the instance on the other end of it, did not do what it should.
+/// The network failed, or the instance at its other end did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
-    /// No socket for the instance to connect to.
+    /// The host can't listen for the instance.
     #[error("cannot listen on {address} for the instance")]
     Listen {
-        /// Where.
+        /// The address to listen on.
         address: IpAddr,
-        /// Why.
+        /// The kernel's reason.
         source: io::Error,
     },
     /// A socket failed.
     #[error("the connection with the instance failed")]
     Connection(#[from] io::Error),
-    /// It took too long.
+    /// The instance took too long.
     #[error("no {awaited} from the instance within {limit:?}")]
     Timeout {
-        /// What was waited for.
+        /// What the host waited for.
         awaited: &'static str,
-        /// For how long.
+        /// How long the host waited.
         limit: Duration,
     },
-    /// The instance closed its connection.
+    /// The instance closed its connection too early.
     #[error("the instance closed its connection before its {awaited}")]
     Closed {
-        /// What was waited for.
+        /// What the host waited for.
         awaited: &'static str,
     },
-    /// The instance sent what nobody asked for.
-    #[error("the instance sent more than it was asked for")]
+    /// The instance sent more bytes than the host had requested.
+    #[error("the instance sent more bytes than the host had requested")]
     TooMuch,
-    /// A byte did not come back as it was sent.
-    #[error("the instance answered with another byte than it was sent")]
+    /// The instance returned another byte than the host had sent.
+    #[error("the instance returned another byte than the host had sent")]
     OtherByte,
     /// The user stopped the run.
     #[error("interrupted")]
     Interrupted,
 }
 
-/// How long to wait, and for what to stop waiting.
+/// When the calls of one sample have to end.
 #[derive(Debug, Clone, Copy)]
-struct Patience<'i> {
+struct CallLimit<'i> {
     limit: Duration,
     deadline: Instant,
     interrupt: &'i Interrupt,
 }
 
-impl Patience<'_> {
-    /// Repeats `call` until it is through, fails, or the time is up.
+impl CallLimit<'_> {
+    /// Repeats `call` after each timeout, until the call succeeds or fails, the deadline has
+    /// passed, or a stop is requested.
     fn wait<T>(
         self,
         awaited: &'static str,
@@ -107,17 +111,17 @@ fn is_closed(error: &io::Error) -> bool {
     )
 }
 
-/// A socket that one instance is to connect to.
+/// A listening socket, to which one instance connects.
 #[derive(Debug)]
-pub struct HostEnd<'i> {
+pub struct HostSocket<'i> {
     listener: TcpListener,
     address: SocketAddr,
-    patience: Patience<'i>,
+    call_limit: CallLimit<'i>,
 }
 
-impl<'i> HostEnd<'i> {
-    /// Listens on `address`, which need not be the host's yet: an instance's launcher may bring it. All that follows
-    /// has to be over within `limit`.
+impl<'i> HostSocket<'i> {
+    /// Listens on `address`. No interface of the host needs to have the address yet, because an
+    /// instance's launcher may make that interface. All later calls together may take `limit`.
     ///
     /// # Errors
     /// [`NetError::Listen`]
@@ -133,7 +137,7 @@ impl<'i> HostEnd<'i> {
         Ok(Self {
             listener,
             address: bound,
-            patience: Patience {
+            call_limit: CallLimit {
                 limit,
                 deadline: Instant::now() + limit,
                 interrupt,
@@ -141,34 +145,34 @@ impl<'i> HostEnd<'i> {
         })
     }
 
-    /// Where it listens.
+    /// The address and port of the socket.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Takes the next connection.
+    /// Accepts the next connection.
     ///
     /// # Errors
     /// Any [`NetError`] but [`NetError::Listen`].
     pub fn accept(&self) -> Result<TcpStream, NetError> {
         let accepted = self
-            .patience
+            .call_limit
             .wait("connection", || self.listener.accept())?;
         Ok(accepted.0)
     }
 
-    /// Takes the instance's first connection.
+    /// Accepts the instance's first connection.
     ///
     /// # Errors
     /// Any [`NetError`] but [`NetError::Listen`].
-    pub fn line(&self) -> Result<Line<'i>, NetError> {
+    pub fn accept_first(&self) -> Result<InstanceConnection<'i>, NetError> {
         let stream = self.accept()?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(TICK))?;
-        stream.set_write_timeout(Some(TICK))?;
-        Ok(Line {
+        stream.set_read_timeout(Some(CALL_TIMEOUT))?;
+        stream.set_write_timeout(Some(CALL_TIMEOUT))?;
+        Ok(InstanceConnection {
             stream,
-            patience: self.patience,
+            call_limit: self.call_limit,
         })
     }
 }
@@ -188,38 +192,40 @@ fn listener(address: IpAddr) -> io::Result<TcpListener> {
 }
 
 fn set_accept_timeout(socket: &impl AsFd) -> io::Result<()> {
-    let tick = TimeVal::milliseconds(i64::try_from(TICK.as_millis()).unwrap_or(i64::MAX));
-    Ok(setsockopt(socket, ReceiveTimeout, &tick)?)
+    let milliseconds = i64::try_from(CALL_TIMEOUT.as_millis()).unwrap_or(i64::MAX);
+    let timeout = TimeVal::milliseconds(milliseconds);
+    Ok(setsockopt(socket, ReceiveTimeout, &timeout)?)
 }
 
-/// The first connection of an instance, over which work is ordered and done.
+/// The first connection of an instance. The host starts the work through this connection, and most
+/// work uses the same connection.
 #[derive(Debug)]
-pub struct Line<'i> {
+pub struct InstanceConnection<'i> {
     stream: TcpStream,
-    patience: Patience<'i>,
+    call_limit: CallLimit<'i>,
 }
 
-impl Line<'_> {
+impl InstanceConnection<'_> {
     /// Writes one byte.
     ///
     /// # Errors
-    /// As all of these methods: any [`NetError`] but [`NetError::Listen`].
-    pub fn put(&mut self, byte: u8) -> Result<(), NetError> {
+    /// Any [`NetError`] but [`NetError::Listen`], as with all methods of this type.
+    pub fn write_byte(&mut self, byte: u8) -> Result<(), NetError> {
         let stream = &mut self.stream;
         let written = self
-            .patience
-            .wait("intake of bytes", || stream.write(&[byte]))?;
+            .call_limit
+            .wait(READ_OF_BYTES, || stream.write(&[byte]))?;
         if written == 1 {
             Ok(())
         } else {
             Err(NetError::Closed {
-                awaited: "intake of bytes",
+                awaited: READ_OF_BYTES,
             })
         }
     }
 
     /// Reads one byte.
-    pub fn take(&mut self, awaited: &'static str) -> Result<u8, NetError> {
+    pub fn read_byte(&mut self, awaited: &'static str) -> Result<u8, NetError> {
         let mut byte = [0];
         match self.read(awaited, &mut byte)? {
             0 => Err(NetError::Closed { awaited }),
@@ -227,31 +233,27 @@ impl Line<'_> {
         }
     }
 
-    /// Writes `bytes` bytes.
-    pub fn pour(&mut self, buffer: &[u8], bytes: u64) -> Result<(), NetError> {
+    /// Writes `bytes` bytes: the content of `buffer`, over and over.
+    pub fn write_bytes(&mut self, buffer: &[u8], bytes: u64) -> Result<(), NetError> {
         let mut left = bytes;
         while left > 0 {
-            let most = usize::try_from(left)
-                .unwrap_or(usize::MAX)
-                .min(buffer.len());
+            let length = next_length(buffer, left);
             let stream = &mut self.stream;
             let written = self
-                .patience
-                .wait("intake of bytes", || stream.write(&buffer[..most]))?;
+                .call_limit
+                .wait(READ_OF_BYTES, || stream.write(&buffer[..length]))?;
             left -= written as u64;
         }
         Ok(())
     }
 
-    /// Reads `bytes` bytes.
-    pub fn drain(&mut self, buffer: &mut [u8], bytes: u64) -> Result<(), NetError> {
+    /// Reads `bytes` bytes into `buffer`, over and over.
+    pub fn read_bytes(&mut self, buffer: &mut [u8], bytes: u64) -> Result<(), NetError> {
         const AWAITED: &str = "last byte";
         let mut left = bytes;
         while left > 0 {
-            let most = usize::try_from(left)
-                .unwrap_or(usize::MAX)
-                .min(buffer.len());
-            match self.read(AWAITED, &mut buffer[..most])? {
+            let length = next_length(buffer, left);
+            match self.read(AWAITED, &mut buffer[..length])? {
                 0 => return Err(NetError::Closed { awaited: AWAITED }),
                 read => left -= read as u64,
             }
@@ -259,10 +261,10 @@ impl Line<'_> {
         Ok(())
     }
 
-    /// Waits for the instance to close it, without another byte.
-    pub fn finish(mut self) -> Result<(), NetError> {
+    /// Waits until the instance closes the connection, without another byte.
+    pub fn wait_until_closed(mut self) -> Result<(), NetError> {
         match self.read("end of the connection", &mut [0]) {
-            // A reset closes as well.
+            // A reset closes the connection as well.
             Ok(0) | Err(NetError::Closed { .. }) => Ok(()),
             Ok(_) => Err(NetError::TooMuch),
             Err(error) => Err(error),
@@ -271,6 +273,16 @@ impl Line<'_> {
 
     fn read(&mut self, awaited: &'static str, buffer: &mut [u8]) -> Result<usize, NetError> {
         let stream = &mut self.stream;
-        self.patience.wait(awaited, || stream.read(buffer))
+        self.call_limit.wait(awaited, || stream.read(buffer))
     }
+}
+
+/// What the host waits for when it writes.
+const READ_OF_BYTES: &str = "read of the sent bytes";
+
+/// The length of the next read or write, if `left` bytes are left.
+fn next_length(buffer: &[u8], left: u64) -> usize {
+    usize::try_from(left)
+        .unwrap_or(usize::MAX)
+        .min(buffer.len())
 }

@@ -1,4 +1,4 @@
-//! What the criterion benches share: the rig, and one sample of one case as a criterion value.
+//! What the criterion benches share: the testbed, and one sample of one case as a criterion value.
 //!
 //! The benches go through the same targets, experiments and instances as `isobench run`; criterion only decides how
 //! often.
@@ -8,23 +8,23 @@ use std::path::Path;
 use isobench_reports::model::{TOTAL, Unit};
 
 use crate::experiments::profile::Profile;
-use crate::experiments::{self, Applicability, Case, Experiment, Subject};
+use crate::experiments::{self, Applicability, Case, Experiment, ReadyTarget};
 use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
-use crate::suite::rig::{Candidate, Rig};
+use crate::suite::testbed::{Candidate, Testbed};
 use crate::targets::{self, Daemons, Pace};
 
 /// Everything that a bench measures with.
 #[derive(Debug)]
-pub struct BenchRig {
+pub struct BenchTestbed {
     /// The prepared targets.
-    pub rig: Rig,
+    pub testbed: Testbed,
     interrupt: Interrupt,
     experiment: Box<dyn Experiment>,
 }
 
-impl BenchRig {
+impl BenchTestbed {
     /// Prepares the targets that start quickly for `experiment`; `isobench` is the path of that program, whose neighbours the
     /// launchers are. The targets that can't run here are named on standard error, once.
     ///
@@ -45,16 +45,16 @@ impl BenchRig {
                 info.pace == Pace::Quick && info.takes_part_in(experiment.info().name)
             })
             .collect();
-        let rig = Rig::assemble(
+        let testbed = Testbed::assemble(
             Candidate::inspect(targets, &host),
             &programs,
             experiments::disk_size(Profile::Quick),
         )?;
-        for absent in &rig.absent {
+        for absent in &testbed.absent {
             eprintln!("{} can't run here: {}", absent.info.name, absent.why.reason);
         }
         Ok(Self {
-            rig,
+            testbed,
             interrupt: Interrupt::never()?,
             experiment,
         })
@@ -78,36 +78,36 @@ impl BenchRig {
     }
 
     /// The targets that can do `case`. The others are named on standard error.
-    pub fn subjects(&self, case: usize) -> Vec<&Subject> {
-        let can = |subject: &&Subject| {
-            let target = &subject.info;
+    pub fn targets(&self, case: usize) -> Vec<&ReadyTarget> {
+        let can = |target: &&ReadyTarget| {
+            let target = &target.info;
             match self.experiment.applicability(case, target) {
                 Applicability::Measured => true,
-                Applicability::NotAsked => false,
+                Applicability::NotApplicable => false,
                 Applicability::Impossible(reason) => {
                     eprintln!("{} is left out: {reason}", target.name);
                     false
                 }
             }
         };
-        self.rig.subjects.iter().filter(can).collect()
+        self.testbed.targets.iter().filter(can).collect()
     }
 
-    /// One sample: the value of `metric` as a whole, from one fresh instance of `subject`.
+    /// One sample: the value of `metric` as a whole, from one fresh instance of `target`.
     ///
     /// # Panics
     /// The sample failed: criterion has no way to leave one out.
-    pub fn sample(&self, case: usize, metric: &str, subject: &Subject) -> f64 {
-        let bench = self.rig.bench(&self.interrupt);
-        let readings = match self.experiment.measure(case, subject, &bench) {
+    pub fn sample(&self, case: usize, metric: &str, target: &ReadyTarget) -> f64 {
+        let context = self.testbed.context(&self.interrupt);
+        let readings = match self.experiment.measure(case, target, &context) {
             Ok(measured) => measured.readings,
-            Err(error) => panic!("{}: {:#}", subject.info.name, anyhow::Error::new(error)),
+            Err(error) => panic!("{}: {:#}", target.info.name, anyhow::Error::new(error)),
         };
         let whole = readings
             .iter()
             .find(|r| r.metric == metric && r.part == TOTAL);
         whole.map_or_else(
-            || panic!("{} gave no {metric}", subject.info.name),
+            || panic!("{} gave no {metric}", target.info.name),
             |reading| reading.value,
         )
     }

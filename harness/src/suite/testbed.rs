@@ -12,7 +12,7 @@ use isobench_reports::model::{Injection, Unavailable};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::experiments::{Bench, Subject};
+use crate::experiments::{MeasureContext, ReadyTarget};
 use crate::host::accounting::{Accounting, AccountingError};
 use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
@@ -47,7 +47,7 @@ impl Candidate {
 
 /// A target that can't run here.
 #[derive(Debug)]
-pub struct Absent {
+pub struct UnavailableTarget {
     /// The target, described.
     pub info: TargetInfo,
     /// Why, and what would help.
@@ -56,11 +56,11 @@ pub struct Absent {
 
 /// What the samples of a run are taken with. Dropping it removes all of it from the host.
 #[derive(Debug)]
-pub struct Rig {
+pub struct Testbed {
     /// The targets that can run here, prepared.
-    pub subjects: Vec<Subject>,
+    pub targets: Vec<ReadyTarget>,
     /// Those that can't.
-    pub absent: Vec<Absent>,
+    pub absent: Vec<UnavailableTarget>,
     /// Where memory is accounted, or why it isn't.
     pub accounting: Result<Accounting, AccountingError>,
     /// Delays that are added on purpose.
@@ -73,11 +73,11 @@ pub struct Rig {
     session: Session,
 }
 
-impl Rig {
+impl Testbed {
     /// Prepares `candidates`, with a disk file of `disk_size` bytes.
     ///
     /// # Errors
-    /// There is no place for files. A target that can't be prepared is [`Absent`].
+    /// There is no place for files. A target that can't be prepared is [`UnavailableTarget`].
     pub fn assemble(
         candidates: Vec<Candidate>,
         programs: &Programs,
@@ -88,7 +88,7 @@ impl Rig {
         let accounting = Accounting::open(session.name());
         let disk = make_disk_file(scratch, disk_size)
             .with_context(|| format!("cannot make the disk file in {}", scratch.display()))?;
-        let mut subjects = Vec::new();
+        let mut targets = Vec::new();
         let mut absent = Vec::new();
         for candidate in candidates {
             let info = candidate.target.info().clone();
@@ -100,16 +100,16 @@ impl Rig {
                 accounting: accounting.as_ref().ok(),
             };
             match prepare(&candidate, &context) {
-                Ok(prepared) => subjects.push(Subject {
+                Ok(prepared) => targets.push(ReadyTarget {
                     info,
                     prepared,
                     directory,
                 }),
-                Err(why) => absent.push(Absent { info, why }),
+                Err(why) => absent.push(UnavailableTarget { info, why }),
             }
         }
         Ok(Self {
-            subjects,
+            targets,
             absent,
             accounting,
             injections: Vec::new(),
@@ -136,9 +136,9 @@ impl Rig {
         }
     }
 
-    /// What measurements need of this rig.
-    pub fn bench<'r>(&'r self, interrupt: &'r Interrupt) -> Bench<'r> {
-        Bench {
+    /// What measurements need of this testbed.
+    pub fn context<'r>(&'r self, interrupt: &'r Interrupt) -> MeasureContext<'r> {
+        MeasureContext {
             workload: &self.workload,
             disk: &self.disk,
             tracer: &self.tracer,
