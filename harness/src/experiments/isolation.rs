@@ -18,8 +18,8 @@ use isobench_workloads::protocol::Message;
 use nix::sys::signal::kill;
 
 use super::{
-    Applicability, Case, Experiment, ExperimentInfo, Inclusion, MeasureContext, MeasureError,
-    Measurement, MetricInfo, Parts, Reading, ReadyTarget, Rounds,
+    Applicability, Case, Experiment, ExperimentInfo, MeasureContext, MeasureError, Measurement,
+    MetricInfo, Parts, Reading, ReadyTarget, Rounds,
 };
 use crate::experiments::profile::ByProfile;
 use crate::instance::marks::Count;
@@ -65,32 +65,29 @@ pub struct Isolation {
 impl Isolation {
     pub fn new() -> Self {
         Self {
-            info: ExperimentInfo {
-                inclusion: Inclusion::OnlyIfNamed,
-                ..ExperimentInfo::new(
-                    NAME,
-                    METHOD,
-                    METRICS.map(|metric| {
-                        if metric != EXITS {
-                            return MetricInfo::from(metric);
-                        }
-                        let reasons = ExitReason::ALL.iter();
-                        MetricInfo::from(metric).in_parts(Parts::named(
-                            reasons.map(|reason| (reason.name(), reason.explanation())),
-                        ))
-                    }),
-                    [
-                        Case::of([HOST_CALLS, HOST_CALLS_MADE, HOST_CALLS_WHOLE]),
-                        Case::of([ANSWERED, REFUSED, HOST_KERNEL]),
-                        Case::of([EXIT_REASONS, EXITS]),
-                    ],
-                    ByProfile {
-                        quick: Rounds::new(0, 3),
-                        standard: Rounds::new(0, 6),
-                        thorough: Rounds::new(0, 10),
-                    },
-                )
-            },
+            info: ExperimentInfo::new(
+                NAME,
+                METHOD,
+                METRICS.map(|metric| {
+                    if metric != EXITS {
+                        return MetricInfo::from(metric);
+                    }
+                    let reasons = ExitReason::ALL.iter();
+                    MetricInfo::from(metric).in_parts(Parts::named(
+                        reasons.map(|reason| (reason.name(), reason.explanation())),
+                    ))
+                }),
+                [
+                    Case::of([HOST_CALLS, HOST_CALLS_MADE, HOST_CALLS_WHOLE]),
+                    Case::of([ANSWERED, REFUSED, HOST_KERNEL]),
+                    Case::of([EXIT_REASONS, EXITS]),
+                ],
+                ByProfile {
+                    quick: Rounds::new(0, 1),
+                    standard: Rounds::new(0, 3),
+                    thorough: Rounds::new(0, 10),
+                },
+            ),
         }
     }
 }

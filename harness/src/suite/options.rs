@@ -23,7 +23,7 @@ pub struct Options {
     /// it with the run; without this they are measured only where their daemons run already
     #[arg(long)]
     pub start_daemons: bool,
-    /// Experiments to do, separated by commas [default: all but start-cold, start-gaps, start-beside, density, image and isolation]
+    /// Experiments to do, separated by commas [default: all but start-cold, start-gaps and start-beside]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub experiments: Option<Vec<String>>,
     /// How much time to take

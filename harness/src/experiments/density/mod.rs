@@ -17,8 +17,8 @@ use isobench_reports::schema::memory;
 use isobench_reports::statistics::Line;
 
 use super::{
-    Applicability, Case, Experiment, ExperimentInfo, Inclusion, MeasureContext, MeasureError,
-    Measurement, MetricInfo, Reading, ReadyTarget, Rounds,
+    Applicability, Case, Experiment, ExperimentInfo, MeasureContext, MeasureError, Measurement,
+    MetricInfo, Reading, ReadyTarget, Rounds,
 };
 use crate::experiments::profile::{ByProfile, Profile};
 use crate::host::accounting::{Accounting, InstanceGroup};
@@ -61,23 +61,20 @@ impl Density {
             .into_iter()
             .chain(crowds.iter().map(|crowd| crowd.charge));
         Self {
-            info: ExperimentInfo {
-                inclusion: Inclusion::OnlyIfNamed,
-                ..ExperimentInfo::new(
-                    NAME,
-                    METHOD,
-                    [PER_INSTANCE, SHARED]
-                        .map(MetricInfo::from)
-                        .into_iter()
-                        .chain(charges),
-                    [Case::of(all)],
-                    ByProfile {
-                        quick: Rounds::new(1, 3),
-                        standard: Rounds::new(1, 10),
-                        thorough: Rounds::new(1, 30),
-                    },
-                )
-            },
+            info: ExperimentInfo::new(
+                NAME,
+                METHOD,
+                [PER_INSTANCE, SHARED]
+                    .map(MetricInfo::from)
+                    .into_iter()
+                    .chain(charges),
+                [Case::of(all)],
+                ByProfile {
+                    quick: Rounds::new(0, 3),
+                    standard: Rounds::new(1, 4),
+                    thorough: Rounds::new(1, 30),
+                },
+            ),
             crowds,
             reserve: Reserve::new(profile),
         }

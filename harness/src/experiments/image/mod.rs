@@ -18,8 +18,8 @@ use isobench_reports::schema::image::{
 use isobench_reports::schema::{MetricSchema, disk};
 
 use super::{
-    Applicability, Case, Experiment, ExperimentInfo, Inclusion, MeasureContext, MeasureError,
-    Measurement, MetricInfo, Parts, Reading, ReadyTarget, Rounds,
+    Applicability, Case, Experiment, ExperimentInfo, MeasureContext, MeasureError, Measurement,
+    MetricInfo, Parts, Reading, ReadyTarget, Rounds,
 };
 use crate::experiments::profile::{ByProfile, Profile};
 use crate::targets::{Capability, TargetInfo};
@@ -80,15 +80,14 @@ impl Image {
                     standard: Duration::from_secs(30),
                     thorough: Duration::from_mins(3),
                 }),
-                inclusion: Inclusion::OnlyIfNamed,
                 ..ExperimentInfo::new(
                     NAME,
                     METHOD,
                     metrics(counts),
                     BaseUse::ALL.map(|base_use| case(base_use, counts)),
                     ByProfile {
-                        quick: Rounds::new(0, 3),
-                        standard: Rounds::new(0, 6),
+                        quick: Rounds::new(0, 1),
+                        standard: Rounds::new(0, 2),
                         thorough: Rounds::new(0, 15),
                     },
                 )
