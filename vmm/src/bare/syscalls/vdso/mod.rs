@@ -1,7 +1,4 @@
-#![expect(
-    unsafe_code,
-    reason = "assembles the vDSO's image and reads the time-stamp counter"
-)]
+#![expect(unsafe_code, reason = "reads the time-stamp counter")]
 //! Clocks without a VM exit: a vDSO in the guest that computes the time from the processor's
 //! counter.
 //!
@@ -15,26 +12,22 @@
 //! checks that the reading lies between the host's counter at the VMM's start and the counter now.
 //! If the reading does not, the clock page says "never", and every clock reading is a system call.
 
-use std::arch::global_asm;
+#[cfg(test)]
+mod code_tests;
+mod image;
+#[cfg(test)]
+mod image_tests;
+
 use std::arch::x86_64::{__cpuid, _mm_lfence, _rdtsc};
-use std::slice;
 
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
 use super::guest::{self, put};
 use super::{CallResult, Personality, SystemCall};
-use crate::bare::address_space::{AddressSpace, Backing, MapError, Placement, Protection};
-use crate::memory::PAGE;
+use crate::bare::address_space::AddressSpace;
 
-global_asm!(include_str!("vdso_image.s"));
-
-unsafe extern "C" {
-    #[link_name = "isobench_vdso_start"]
-    static IMAGE_START: u8;
-    #[link_name = "isobench_vdso_end"]
-    static IMAGE_END: u8;
-}
+pub use image::install;
 
 /// The system call that asks for the clock page. Its arguments are the page's address and the
 /// guest's counter, and its number is none of Linux's.
@@ -45,32 +38,6 @@ const LONGEST_USE: u64 = 1_000_000_000;
 /// The use of a clock page, as a multiple of the time over which its rate was measured. An error of
 /// 50 ns in the measurement then stays below a microsecond in use.
 const USE_FACTOR: u64 = 16;
-
-/// Puts the vDSO's two pages into a program's address space, and returns the address of the code:
-/// the value of `AT_SYSINFO_EHDR`.
-///
-/// # Errors
-/// There is no room.
-pub fn install(memory: &mut AddressSpace) -> Result<u64, MapError> {
-    let anywhere = Placement::Anywhere { hint: 0 };
-    let clock_page = memory.map(anywhere, PAGE, Protection::READ_WRITE, Backing::Anonymous)?;
-    let start = clock_page.checked_sub(PAGE).ok_or(MapError::NoMemory)?;
-    let place = Placement::FixedNoReplace(start);
-    memory.map(
-        place,
-        PAGE,
-        Protection::READ_EXECUTE,
-        Backing::Bytes(image()),
-    )
-}
-
-/// The ELF image, which is shorter than a page.
-pub(super) fn image() -> &'static [u8] {
-    let start = &raw const IMAGE_START;
-    let end = &raw const IMAGE_END;
-    // SAFETY: the assembler has put the two symbols around the bytes of one read-only section.
-    unsafe { slice::from_raw_parts(start, end.offset_from_unsigned(start)) }
-}
 
 /// The counter and the host's clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +136,7 @@ impl ClockPage {
             .saturating_add(u64::try_from(since >> 32).unwrap_or(u64::MAX))
     }
 
-    /// The page's bytes as `vdso_image.s` reads them.
+    /// The page's bytes as `image.s` reads them.
     fn bytes(&self) -> [u8; 48] {
         let mut page = [0; 48];
         put(&mut page, 0, 1_u32.to_le_bytes());
@@ -247,7 +214,8 @@ mod tests {
 
     use super::*;
 
-    fn has_constant_counter() -> bool {
+    /// Whether the host's counter runs at one rate. If it doesn't, the test skips itself.
+    pub fn has_constant_counter() -> bool {
         let is_constant = counter_is_invariant();
         if !is_constant {
             skip(Need::ConstantCounter, "the counter has no constant rate");
@@ -307,64 +275,5 @@ mod tests {
         let mut clock = Clock::new();
         assert_eq!(clock.refresh(0), None);
         assert_eq!(clock.refresh(u64::MAX), None);
-    }
-
-    #[test]
-    fn the_image_is_an_elf_file_that_names_its_functions() {
-        let elf = goblin::elf::Elf::parse(image()).unwrap();
-        let names: Vec<&str> = elf
-            .dynsyms
-            .iter()
-            .filter_map(|symbol| elf.dynstrtab.get_at(symbol.st_name))
-            .collect();
-        assert_eq!(names, ["", "__vdso_clock_gettime", "__vdso_gettimeofday"]);
-        assert_eq!(elf.soname, Some("linux-vdso.so.1"));
-        assert!(image().len() < 4096);
-    }
-
-    /// Runs the image's own code in this process, with the clock page as the VMM fills it.
-    #[test]
-    fn the_code_computes_the_hosts_time() {
-        if !has_constant_counter() {
-            return;
-        }
-        let mut pages = vec![0_u8; 8192];
-        pages[..image().len()].copy_from_slice(image());
-        let mut clock = Clock::new();
-        std::thread::sleep(std::time::Duration::from_millis(2));
-        let page = clock.refresh(ticks()).unwrap();
-        pages[4096..4096 + 48].copy_from_slice(&page.bytes());
-        let code = executable(&pages);
-        let elf = goblin::elf::Elf::parse(image()).unwrap();
-        let symbol = elf.dynsyms.iter().nth(1).unwrap();
-        let entry = code.wrapping_add(usize::try_from(symbol.st_value).unwrap());
-        // SAFETY: `entry` is `__vdso_clock_gettime`, which has this signature.
-        let function: extern "C" fn(i32, *mut [u64; 2]) -> i32 =
-            unsafe { std::mem::transmute(entry) };
-        for id in [ClockId::CLOCK_MONOTONIC, ClockId::CLOCK_REALTIME] {
-            let before = nanoseconds(id).unwrap();
-            let mut time = [0; 2];
-            assert_eq!(function(id.as_raw(), &raw mut time), 0);
-            let after = nanoseconds(id).unwrap();
-            let shown = time[0] * 1_000_000_000 + time[1];
-            // A measured rate is a little off, here for some microseconds only.
-            assert!(
-                shown + 10_000 >= before && shown <= after + 10_000,
-                "{before} {shown} {after}"
-            );
-        }
-    }
-
-    /// A copy of these whole pages that may be run.
-    fn executable(pages: &[u8]) -> *const u8 {
-        let all = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
-        let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        // SAFETY: a new mapping, as long as the bytes copied to it; it stays for good.
-        unsafe {
-            let place = libc::mmap(std::ptr::null_mut(), pages.len(), all, kind, -1, 0);
-            assert_ne!(place, libc::MAP_FAILED);
-            place.copy_from(pages.as_ptr().cast(), pages.len());
-            place.cast_const().cast()
-        }
     }
 }
