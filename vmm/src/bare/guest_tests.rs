@@ -15,25 +15,42 @@ use super::{BootError, Config, Ending, MicroVm, RunError, floor, layout};
 use crate::devices::console::Console;
 use crate::{kvm, probe};
 
+/// A program header: the type, the flags, the offset, the address, and the lengths in the file and
+/// in memory.
+pub(crate) type TestHeader = (u32, u32, u64, u64, u64, u64);
+
+/// The address at which the file of [`elf`] and [`elf_with`] is mapped.
+pub(crate) const IMAGE: u64 = 0x40_0000;
+
 /// Builds a static program of one page: an ELF header, one program header, and `code`.
 pub(crate) fn elf(code: &[u8]) -> Vec<u8> {
-    let mut file = vec![0; 0x78];
+    elf_with(&[], code)
+}
+
+/// Builds the program of [`elf`] with more program headers. The first header is the segment with
+/// `code`, which begins after the headers.
+pub(crate) fn elf_with(more: &[TestHeader], code: &[u8]) -> Vec<u8> {
+    let start = 0x40 + 56 * (1 + more.len());
+    let length = (start + code.len()) as u64;
+    let mut file = vec![0; 0x40];
     let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, b"\x7fELF\x02\x01\x01");
     put(0x10, &2_u16.to_le_bytes());
     put(0x12, &62_u16.to_le_bytes());
     put(0x14, &1_u32.to_le_bytes());
-    put(0x18, &0x40_0078_u64.to_le_bytes());
+    put(0x18, &(IMAGE + start as u64).to_le_bytes());
     put(0x20, &0x40_u64.to_le_bytes());
     put(0x34, &0x40_u16.to_le_bytes());
     put(0x36, &56_u16.to_le_bytes());
-    put(0x38, &1_u16.to_le_bytes());
-    put(0x40, &1_u32.to_le_bytes());
-    put(0x44, &5_u32.to_le_bytes());
-    put(0x50, &0x40_0000_u64.to_le_bytes());
-    let length = (0x78 + code.len()) as u64;
-    put(0x60, &length.to_le_bytes());
-    put(0x68, &length.to_le_bytes());
+    put(0x38, &u16::try_from(1 + more.len()).unwrap().to_le_bytes());
+    let first = (1, 5, 0, IMAGE, length, length);
+    for &(kind, flags, offset, address, in_file, in_memory) in [first].iter().chain(more) {
+        file.extend(kind.to_le_bytes());
+        file.extend(flags.to_le_bytes());
+        for word in [offset, address, 0, in_file, in_memory, 0] {
+            file.extend(word.to_le_bytes());
+        }
+    }
     file.extend_from_slice(code);
     file
 }
@@ -43,8 +60,13 @@ const CODE: u64 = 0x40_0078;
 
 /// Runs `code`. The result is `None` if the host has no KVM.
 fn try_run(code: &[u8]) -> Option<Result<Ending, RunError>> {
+    try_run_file(&elf(code))
+}
+
+/// Runs a program of these bytes. The result is `None` if the host has no KVM.
+fn try_run_file(file: &[u8]) -> Option<Result<Ending, RunError>> {
     let stored = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(stored.path(), elf(code)).unwrap();
+    std::fs::write(stored.path(), file).unwrap();
     let program = Program::open(stored.path()).unwrap();
     let null = || {
         OwnedFd::from(

@@ -128,6 +128,7 @@ fn warm_segment(memory: &AddressSpace, segment: &Segment, most: u64) -> u64 {
     end - start
 }
 
+/// Maps a segment, in place of what earlier segments have in its pages.
 fn load_segment(
     memory: &mut AddressSpace,
     program: &Program,
@@ -147,17 +148,15 @@ fn load_segment(
         map(
             memory,
             "a segment",
-            first,
+            Placement::Fixed(first),
             file_length,
             segment.protection,
             backing,
         )?;
-        let file_end = segment.address + segment.file_length;
-        let zeros = file_end
-            .next_multiple_of(PAGE)
-            .min(segment.end())
-            .saturating_sub(file_end);
-        if zeros > 0 {
+        // As on Linux, a segment that the program can't write keeps what the file has there.
+        if segment.file_length < segment.length && segment.protection.write {
+            let file_end = segment.address + segment.file_length;
+            let zeros = file_end.next_multiple_of(PAGE) - file_end;
             memory.write(
                 file_end,
                 &vec![0; usize::try_from(zeros).expect("less than a page")],
@@ -166,13 +165,18 @@ fn load_segment(
     }
     let length = (in_page + segment.length).next_multiple_of(PAGE);
     if length > file_length {
+        // Linux lets a program write to these pages even if it can't write to the segment's others.
+        let protection = Protection {
+            execute: segment.protection.execute,
+            ..Protection::READ_WRITE
+        };
         let rest = length - file_length;
         map(
             memory,
             "a zero-filled segment",
-            first + file_length,
+            Placement::Fixed(first + file_length),
             rest,
-            segment.protection,
+            protection,
             Backing::Anonymous,
         )?;
     }
@@ -194,7 +198,7 @@ fn load_stack(
     map(
         memory,
         "the stack",
-        STACK_END - size,
+        Placement::FixedNoReplace(STACK_END - size),
         size,
         Protection::READ_WRITE,
         Backing::Anonymous,
@@ -217,18 +221,13 @@ fn random_bytes() -> Result<[u8; 16], LoadError> {
 fn map(
     memory: &mut AddressSpace,
     what: &'static str,
-    start: u64,
+    place: Placement,
     length: u64,
     protection: Protection,
     backing: Backing<'_>,
 ) -> Result<(), LoadError> {
     memory
-        .map(
-            Placement::FixedNoReplace(start),
-            length,
-            protection,
-            backing,
-        )
+        .map(place, length, protection, backing)
         .map(|_| ())
         .map_err(|source| LoadError::Map { what, source })
 }

@@ -3,6 +3,11 @@
 //! The VMM reads only the ELF header and the program headers, which goblin parses. A loader needs
 //! no sections, symbols or relocations. All numbers in the file count as hostile until this module
 //! has checked them.
+//!
+//! The checks are as lenient as Linux (`load_elf_binary` in `fs/binfmt_elf.c`) but for two. Linux
+//! runs a program of whose segment whole pages lie past the end of the file, until the program
+//! touches them; here such a file counts as truncated. And Linux starts a program whose entry point
+//! is not in its code, though the program dies at once.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,7 +15,10 @@ use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use goblin::container::{Container, Ctx, Endian};
-use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC, header64};
+use goblin::elf::header::{
+    EI_CLASS, EI_VERSION, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, EM_X86_64, ET_DYN, ET_EXEC,
+    EV_CURRENT, header64,
+};
 use goblin::elf::program_header::{
     PF_R, PF_W, PF_X, PT_INTERP, PT_LOAD, ProgramHeader, program_header64,
 };
@@ -75,7 +83,7 @@ pub struct Segment {
     pub offset: u64,
     /// The bytes in the file.
     pub file_length: u64,
-    /// The bytes in memory. Those past `file_length` are zero.
+    /// The bytes in memory. Those past `file_length` are zero if the program may write there.
     pub length: u64,
     /// What the program may do with the memory.
     pub protection: Protection,
@@ -91,7 +99,7 @@ impl Segment {
 /// The layout of a program in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// The segments, lowest first. No two share a page.
+    /// The segments, in the file's order. Where two share a page, the page is the later segment's.
     pub segments: Vec<Segment>,
     /// The address of the first instruction.
     pub entry: u64,
@@ -169,37 +177,41 @@ impl Image {
         let header = check_header(&start)?;
         let headers = read_headers(&header, &start, read_at)?;
         let segments = check_segments(&headers, file_length)?;
+        let lowest = segments.iter().map(|segment| segment.address).min();
         let bias = match header.e_type {
             ET_EXEC => 0,
-            _ => layout::PROGRAM.wrapping_sub(segments[0].address & !(PAGE - 1)),
+            _ => layout::PROGRAM.wrapping_sub(lowest.unwrap_or(0) & !(PAGE - 1)),
         };
         place(&header, segments, bias)
     }
 
-    /// One past the last byte of the last segment.
+    /// One past the last byte of the highest segment.
     pub fn end(&self) -> u64 {
-        self.segments.last().map_or(0, Segment::end)
+        self.segments.iter().map(Segment::end).max().unwrap_or(0)
     }
 }
 
-/// Parses and checks the ELF header.
+/// Parses and checks the ELF header. Linux, too, takes class, byte order and version for granted:
+/// a file for x86-64 that has other values there runs.
 fn check_header(start: &[u8]) -> Result<Header, NotAProgram> {
     if start.len() < header64::SIZEOF_EHDR || !start.starts_with(b"\x7fELF") {
         return Err(NotAProgram::NotElf);
     }
-    let header = Elf::parse_header(start).map_err(|_| NotAProgram::NotElf)?;
-    let is_64 = header.container().is_ok_and(Container::is_big);
-    let is_little = header.endianness().is_ok_and(|endian| endian.is_little());
-    if header.e_machine != EM_X86_64 || !is_64 || !is_little {
+    let mut bytes = start[..header64::SIZEOF_EHDR].to_vec();
+    bytes[EI_CLASS..=EI_VERSION].copy_from_slice(&[ELFCLASS64, ELFDATA2LSB, EV_CURRENT]);
+    let header = Elf::parse_header(&bytes).map_err(|_| NotAProgram::NotElf)?;
+    if header.e_machine != EM_X86_64 {
         return Err(NotAProgram::OtherMachine);
     }
     if !matches!(header.e_type, ET_EXEC | ET_DYN) {
         return Err(NotAProgram::NotExecutable(header.e_type));
     }
     if usize::from(header.e_phentsize) != program_header64::SIZEOF_PHDR {
-        return Err(NotAProgram::Malformed(
-            "its program headers have an unknown size",
-        ));
+        // A program for x32 has the same machine, but the fields of a 32-bit file.
+        return Err(match start[EI_CLASS] {
+            ELFCLASS32 => NotAProgram::OtherMachine,
+            _ => NotAProgram::Malformed("its program headers have an unknown size"),
+        });
     }
     Ok(header)
 }
@@ -255,21 +267,15 @@ fn check_segments(
     if segments.is_empty() {
         return Err(NotAProgram::Malformed("it has nothing to load"));
     }
-    let apart = segments
-        .windows(2)
-        .all(|pair| pair[0].end().next_multiple_of(PAGE) <= pair[1].address & !(PAGE - 1));
-    if !apart {
-        return Err(NotAProgram::Malformed(
-            "its segments overlap or are out of order",
-        ));
-    }
     Ok(segments)
 }
 
 fn check_segment(header: &ProgramHeader, file_length: u64) -> Result<Segment, NotAProgram> {
     let malformed = |what| Err(NotAProgram::Malformed(what));
     let file_end = header.p_offset.checked_add(header.p_filesz);
-    if file_end.is_none_or(|end| end > file_length) {
+    // A mapped file goes on with zeros up to the end of its last page.
+    let mapped = file_length.next_multiple_of(PAGE);
+    if header.p_filesz > 0 && file_end.is_none_or(|end| end > mapped) {
         return Err(NotAProgram::Truncated { what: "a segment" });
     }
     let end = header.p_vaddr.checked_add(header.p_memsz);
@@ -279,7 +285,7 @@ fn check_segment(header: &ProgramHeader, file_length: u64) -> Result<Segment, No
     if header.p_filesz > header.p_memsz {
         return malformed("a segment has more bytes in the file than in memory");
     }
-    if header.p_vaddr % PAGE != header.p_offset % PAGE {
+    if header.p_filesz > 0 && header.p_vaddr % PAGE != header.p_offset % PAGE {
         return malformed("a segment's address and file offset differ within a page");
     }
     let protection = Protection {
@@ -287,9 +293,6 @@ fn check_segment(header: &ProgramHeader, file_length: u64) -> Result<Segment, No
         write: header.p_flags & PF_W != 0,
         execute: header.p_flags & PF_X != 0,
     };
-    if !protection.write && header.p_filesz < header.p_memsz {
-        return malformed("a read-only segment has a zero-filled part");
-    }
     Ok(Segment {
         address: header.p_vaddr,
         offset: header.p_offset,
@@ -315,15 +318,17 @@ fn place(header: &Header, mut segments: Vec<Segment>, bias: u64) -> Result<Image
     }
     let entry = header.e_entry.wrapping_add(bias);
     let is_code = |segment: &Segment| {
-        segment.protection.execute && (segment.address..segment.end()).contains(&entry)
+        let pages = segment.address & !(PAGE - 1)..segment.end().next_multiple_of(PAGE);
+        segment.protection.execute && pages.contains(&entry)
     };
     if !segments.iter().any(is_code) {
         return Err(NotAProgram::Malformed("its entry point is not in its code"));
     }
     let headers = segments
         .iter()
-        .find(|segment| {
-            (segment.offset..segment.offset + segment.file_length).contains(&header.e_phoff)
+        .rfind(|segment| {
+            let from_start = header.e_phoff.checked_sub(segment.offset);
+            from_start.is_some_and(|offset| offset < segment.file_length)
         })
         .map_or(0, |segment| {
             segment.address + (header.e_phoff - segment.offset)

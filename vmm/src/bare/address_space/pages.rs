@@ -23,8 +23,10 @@ impl AddressSpace {
                 }
             }
             Placement::Fixed(start) => {
-                user_range(start, length)?;
-                self.unmap(start, length)?;
+                let range = user_range(start, length)?;
+                if !self.areas.is_free(&range) {
+                    self.unmap(start, length)?;
+                }
                 Ok(start)
             }
             Placement::FixedNoReplace(start) => {
