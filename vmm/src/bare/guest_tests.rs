@@ -262,6 +262,33 @@ fn data_cannot_be_run() {
     }
 }
 
+/// Copies `mov $7, %edi; mov $EXIT, %eax; syscall` to the stack, and jumps there.
+fn run_on_the_stack() -> Vec<u8> {
+    let on_stack = [&[0xbf, 7, 0, 0, 0][..], &call(EXIT), &[0; 4]].concat();
+    let mut code = Vec::new();
+    for half in on_stack.rchunks(8) {
+        // movabs $half, %rax; push %rax
+        code.extend([&[0x48, 0xb8], half, &[0x50]].concat());
+    }
+    code.extend([0xff, 0xe4]); // jmp *%rsp
+    code
+}
+
+#[test]
+fn the_stack_runs_code_if_the_program_asks_for_that() {
+    const PT_GNU_STACK: u32 = 0x6474_e551;
+    for (flags, code) in [(7, 7), (6, 128 + 11)] {
+        let stack = (PT_GNU_STACK, flags, 0, 0, 0, 0);
+        let file = elf_with(&[stack], &run_on_the_stack());
+        if let Some(result) = try_run_file(&file) {
+            assert_eq!(result.unwrap().code(), code, "flags {flags}");
+        }
+    }
+    if let Some(result) = try_run(&run_on_the_stack()) {
+        assert_eq!(result.unwrap().code(), 128 + 11, "without the header");
+    }
+}
+
 #[test]
 fn code_cannot_be_written() {
     // movb $1, (0x400000)

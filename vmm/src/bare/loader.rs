@@ -200,7 +200,7 @@ fn load_stack(
         "the stack",
         Placement::FixedNoReplace(STACK_END - size),
         size,
-        Protection::READ_WRITE,
+        program.image.stack,
         Backing::Anonymous,
     )?;
     memory.write(frame.pointer, &frame.bytes)?;

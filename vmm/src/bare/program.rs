@@ -20,7 +20,7 @@ use goblin::elf::header::{
     EV_CURRENT, header64,
 };
 use goblin::elf::program_header::{
-    PF_R, PF_W, PF_X, PT_INTERP, PT_LOAD, ProgramHeader, program_header64,
+    PF_R, PF_W, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD, ProgramHeader, program_header64,
 };
 use goblin::elf::{Elf, Header};
 
@@ -101,6 +101,8 @@ impl Segment {
 pub struct Image {
     /// The segments, in the file's order. Where two share a page, the page is the later segment's.
     pub segments: Vec<Segment>,
+    /// What the program may do with its stack.
+    pub stack: Protection,
     /// The address of the first instruction.
     pub entry: u64,
     /// The address of the program headers in memory (`AT_PHDR`), or 0 if they are not in memory.
@@ -182,7 +184,7 @@ impl Image {
             ET_EXEC => 0,
             _ => layout::PROGRAM.wrapping_sub(lowest.unwrap_or(0) & !(PAGE - 1)),
         };
-        place(&header, segments, bias)
+        place(&header, segments, stack_protection(&headers), bias)
     }
 
     /// One past the last byte of the highest segment.
@@ -302,8 +304,23 @@ fn check_segment(header: &ProgramHeader, file_length: u64) -> Result<Segment, No
     })
 }
 
+/// The permission of the stack. The last `PT_GNU_STACK` counts, as on Linux. A program without one
+/// can't run code on its stack (Linux `arch/x86/include/asm/elf.h`, `elf_read_implies_exec`).
+fn stack_protection(headers: &[ProgramHeader]) -> Protection {
+    let wish = headers.iter().rfind(|header| header.p_type == PT_GNU_STACK);
+    Protection {
+        execute: wish.is_some_and(|header| header.p_flags & PF_X != 0),
+        ..Protection::READ_WRITE
+    }
+}
+
 /// Moves all addresses by `bias`, and finds the addresses of the entry and of the headers.
-fn place(header: &Header, mut segments: Vec<Segment>, bias: u64) -> Result<Image, NotAProgram> {
+fn place(
+    header: &Header,
+    mut segments: Vec<Segment>,
+    stack: Protection,
+    bias: u64,
+) -> Result<Image, NotAProgram> {
     for segment in &mut segments {
         segment.address = segment.address.wrapping_add(bias);
         let end = segment.address.checked_add(segment.length);
@@ -335,6 +352,7 @@ fn place(header: &Header, mut segments: Vec<Segment>, bias: u64) -> Result<Image
         });
     Ok(Image {
         segments,
+        stack,
         entry,
         headers,
         header_count: header.e_phnum,

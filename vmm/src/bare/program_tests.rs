@@ -217,6 +217,29 @@ fn a_segment_in_the_place_of_the_stack_is_refused() {
 }
 
 #[test]
+fn the_last_stack_header_counts() {
+    const PT_GNU_STACK: u32 = 0x6474_e551;
+    let file = |flags: &[u32]| {
+        let headers: Vec<_> = flags
+            .iter()
+            .map(|&flags| (PT_GNU_STACK, flags, 0, 0, 0, 0))
+            .collect();
+        elf_with(&headers, &[0x0f, 0x0b])
+    };
+    for (flags, executes) in [
+        (&[][..], false),
+        (&[READ | WRITE], false),
+        (&[READ | WRITE | EXECUTE], true),
+        (&[7, 6], false),
+        (&[6, 7], true),
+    ] {
+        let stack = parse(&file(flags)).unwrap().stack;
+        assert_eq!(stack.execute, executes, "{flags:?}");
+        assert!(stack.read && stack.write);
+    }
+}
+
+#[test]
 fn a_program_larger_than_the_guest_is_refused_when_loaded() {
     let mut bytes = with(0x44, &7_u32.to_le_bytes());
     bytes[0x68..0x70].copy_from_slice(&(1_u64 << 40).to_le_bytes());
