@@ -5,6 +5,8 @@
 //! saved is a page less to fault in on the host, and a page less to shadow. Linux, too, puts the
 //! stack and mappings there (System V ABI for x86-64, 3.3.2).
 
+use std::ops::Range;
+
 use crate::memory::PAGE;
 
 /// One past the last address of the user half (Linux `TASK_SIZE_MAX`: one guard page below 2^47).
@@ -26,6 +28,10 @@ pub const STACK_END: u64 = TRAMPOLINE - PAGE;
 /// The end of the mappings for which the program names no address; they grow downwards. It lies
 /// below the largest stack and a guard of 1 MiB.
 pub const MAPPINGS_END: u64 = STACK_END - (9 << 20) - 0xf_f000;
+
+/// The place of the mappings below 2 GiB (`MAP_32BIT`) for which the program names no free address;
+/// they grow upwards (Linux `find_start_end` in `arch/x86/kernel/sys_x86_64.c`).
+pub const LOW_MAPPINGS: Range<u64> = 0x4000_0000..0x8000_0000;
 
 /// The address of a position-independent program: the bottom of the last gigabyte. Its heap
 /// follows.

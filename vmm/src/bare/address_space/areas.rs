@@ -47,6 +47,19 @@ impl Areas {
             .filter(|&start| start >= layout::USER_START)
     }
 
+    /// The lowest gap of `length` bytes in [`layout::LOW_MAPPINGS`].
+    pub(super) fn find_low_gap(&self, length: u64) -> Option<u64> {
+        let mut bottom = layout::LOW_MAPPINGS.start;
+        for (&start, area) in self.0.range(..layout::LOW_MAPPINGS.end) {
+            if start >= bottom && start - bottom >= length {
+                break;
+            }
+            bottom = bottom.max(area.end);
+        }
+        let end = bottom.checked_add(length)?;
+        (end <= layout::LOW_MAPPINGS.end).then_some(bottom)
+    }
+
     /// Whether nothing is mapped in `range`.
     pub(super) fn is_free(&self, range: &Range<u64>) -> bool {
         self.0

@@ -57,6 +57,11 @@ pub enum Placement {
         /// The address that the program would like.
         hint: u64,
     },
+    /// As [`Self::Anywhere`], but below 2 GiB (`MAP_32BIT`).
+    Below2GiB {
+        /// The address that the program would like.
+        hint: u64,
+    },
     /// Exactly here, in place of what is mapped here (`MAP_FIXED`).
     Fixed(u64),
     /// Exactly here, or not at all (`MAP_FIXED_NOREPLACE`).

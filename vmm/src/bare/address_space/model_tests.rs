@@ -220,7 +220,7 @@ proptest! {
     fn no_argument_panics(start: u64, length: u64, new_length: u64, bits in 0_u64..8) {
         let mut space = AddressSpace::new(GuestRam::new(ByteSize::mib(1)).unwrap());
         let protection = Protection::from_bits(bits).unwrap();
-        for place in [Placement::Anywhere { hint: start }, Placement::Fixed(start), Placement::FixedNoReplace(start)] {
+        for place in [Placement::Anywhere { hint: start }, Placement::Below2GiB { hint: start }, Placement::Fixed(start), Placement::FixedNoReplace(start)] {
             let _ = space.map(place, length, protection, Backing::Anonymous);
         }
         let _ = space.protect(start, length, protection);

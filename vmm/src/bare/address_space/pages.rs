@@ -8,6 +8,7 @@ use super::frames::Run;
 use super::mapping::{Backing, MapError, Placement, Protection};
 use super::page_tables::{Contents, Entry, PageTables};
 use super::{AddressSpace, round_up, to_usize, user_range};
+use crate::bare::layout::LOW_MAPPINGS;
 use crate::memory::PAGE;
 
 impl AddressSpace {
@@ -15,13 +16,17 @@ impl AddressSpace {
     /// place is cleared.
     pub(super) fn place(&mut self, place: Placement, length: u64) -> Result<u64, MapError> {
         match place {
-            Placement::Anywhere { hint } => {
-                let wish = user_range(hint & !(PAGE - 1), length).ok();
-                match wish.filter(|range| self.areas.is_free(range)) {
-                    Some(range) => Ok(range.start),
-                    None => self.areas.find_gap(length).ok_or(MapError::NoMemory),
-                }
-            }
+            Placement::Anywhere { hint } => self
+                .free_range_at(hint, length)
+                .map(|range| range.start)
+                .or_else(|| self.areas.find_gap(length))
+                .ok_or(MapError::NoMemory),
+            Placement::Below2GiB { hint } => self
+                .free_range_at(hint, length)
+                .filter(|range| range.end <= LOW_MAPPINGS.end)
+                .map(|range| range.start)
+                .or_else(|| self.areas.find_low_gap(length))
+                .ok_or(MapError::NoMemory),
             Placement::Fixed(start) => {
                 let range = user_range(start, length)?;
                 if !self.areas.is_free(&range) {
@@ -37,6 +42,14 @@ impl AddressSpace {
                     .ok_or(MapError::Exists)
             }
         }
+    }
+
+    /// The range of `length` bytes at the page of `hint`, if a program may map the range and nothing
+    /// is mapped there.
+    fn free_range_at(&self, hint: u64, length: u64) -> Option<Range<u64>> {
+        user_range(hint & !(PAGE - 1), length)
+            .ok()
+            .filter(|range| self.areas.is_free(range))
     }
 
     /// Gives the pages of a new mapping their frames, tables and contents.

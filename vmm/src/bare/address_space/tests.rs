@@ -26,6 +26,61 @@ fn a_large_mapping_is_one_piece_of_host_memory() {
     assert_eq!(lengths, [1 << 20]);
 }
 
+/// Maps `length` bytes below 2 GiB, and gives the address.
+fn map_low(space: &mut AddressSpace, hint: u64, length: u64) -> Result<u64, MapError> {
+    let place = Placement::Below2GiB { hint };
+    space.map(place, length, Protection::NONE, Backing::Anonymous)
+}
+
+#[test]
+fn low_mappings_grow_upwards_from_1_gib_and_fill_gaps() {
+    const GIB: u64 = 1 << 30;
+    let mut space = space(ByteSize::mib(1));
+    assert_eq!(map_low(&mut space, 0, 4 * PAGE).unwrap(), GIB);
+    assert_eq!(map_low(&mut space, 0, 2 * PAGE).unwrap(), GIB + 4 * PAGE);
+    space.unmap(GIB + PAGE, 2 * PAGE).unwrap();
+    assert_eq!(map_low(&mut space, 0, 3 * PAGE).unwrap(), GIB + 6 * PAGE);
+    assert_eq!(map_low(&mut space, 0, 2 * PAGE).unwrap(), GIB + PAGE);
+}
+
+#[test]
+fn a_low_mapping_is_where_the_program_likes_if_that_is_free_and_low() {
+    const GIB: u64 = 1 << 30;
+    let mut space = space(ByteSize::mib(1));
+    let low = 0x1234_0000;
+    assert_eq!(map_low(&mut space, low, PAGE).unwrap(), low);
+    assert_eq!(map_low(&mut space, low, PAGE).unwrap(), GIB);
+    let last = 2 * GIB - PAGE;
+    assert_eq!(map_low(&mut space, last, 2 * PAGE).unwrap(), GIB + PAGE);
+    assert_eq!(map_low(&mut space, last, PAGE).unwrap(), last);
+    assert_eq!(map_low(&mut space, 5 * GIB, PAGE).unwrap(), GIB + 3 * PAGE);
+}
+
+#[test]
+fn a_low_mapping_that_does_not_fit_is_refused() {
+    const GIB: u64 = 1 << 30;
+    let mut space = space(ByteSize::mib(1));
+    assert!(matches!(
+        map_low(&mut space, 0, GIB + PAGE),
+        Err(MapError::NoMemory)
+    ));
+    // An area that reaches into the low mappings from below.
+    let below = Placement::Fixed(GIB - PAGE);
+    let two = 2 * PAGE;
+    space
+        .map(below, two, Protection::NONE, Backing::Anonymous)
+        .unwrap();
+    assert!(matches!(
+        map_low(&mut space, 0, GIB),
+        Err(MapError::NoMemory)
+    ));
+    assert_eq!(map_low(&mut space, 0, GIB - PAGE).unwrap(), GIB + PAGE);
+    assert!(matches!(
+        map_low(&mut space, 0, PAGE),
+        Err(MapError::NoMemory)
+    ));
+}
+
 #[test]
 fn a_moved_mapping_keeps_its_contents() {
     let mut space = space(ByteSize::mib(4));

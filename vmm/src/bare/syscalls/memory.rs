@@ -68,6 +68,8 @@ impl Personality {
             Placement::FixedNoReplace(address)
         } else if flags & libc::MAP_FIXED != 0 {
             Placement::Fixed(address)
+        } else if flags & libc::MAP_32BIT != 0 {
+            Placement::Below2GiB { hint: address }
         } else {
             Placement::Anywhere { hint: address }
         };

@@ -44,6 +44,23 @@ fn memory_is_mapped_used_and_given_back() {
 }
 
 #[test]
+fn a_mapping_lies_below_2_gib_if_the_program_asks() {
+    let mut machine = Machine::new();
+    let low = PRIVATE | int(libc::MAP_32BIT);
+    let mut map = |hint, flags| {
+        let arguments = [hint, 65_536, READ_WRITE, flags, NO_FILE, 0];
+        machine.call(libc::SYS_mmap, &arguments).unwrap()
+    };
+    assert_eq!(map(0, low), 0x4000_0000);
+    assert_eq!(map(1 << 40, low), 0x4001_0000);
+    assert_eq!(map(0x1234_0000, low), 0x1234_0000);
+    let fixed = low | int(libc::MAP_FIXED);
+    assert_eq!(map(1 << 40, fixed), 1 << 40);
+    let free = 2 << 40;
+    assert_eq!(map(free, PRIVATE), free);
+}
+
+#[test]
 fn bad_mappings_are_refused() {
     let mut machine = Machine::new();
     for (arguments, errno) in [
