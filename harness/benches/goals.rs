@@ -13,7 +13,7 @@ use isobench::host::programs::Programs;
 use isobench::suite::goal::{Bound, Goal, series};
 use isobench::suite::progress::Progress;
 use isobench::suite::runner::Runner;
-use isobench::suite::stop::Until;
+use isobench::suite::stop::StopOptions;
 use isobench::suite::testbed::{Candidate, Testbed};
 use isobench::targets::{self, Daemons};
 use isobench_reports::schema::{disk, memory, startup};
@@ -111,7 +111,7 @@ fn measure() -> anyhow::Result<()> {
         targets: &testbed.targets,
         profile,
         seed: 0,
-        until: Until::default(),
+        stop_options: StopOptions::default(),
     };
     let taken = runner.run(
         &testbed.context(&interrupt),
@@ -119,7 +119,7 @@ fn measure() -> anyhow::Result<()> {
         &mut |_| {},
     );
     for goal in &GOALS {
-        println!("{}", goal.held_against(&taken.samples));
+        println!("{}", goal.result_line(&taken.samples));
     }
     for (target, most) in [("container", 1.0), ("microvm-bare", 3.0)] {
         let charge = series(&taken.samples, memory::NAME, &["charge"], target);

@@ -13,7 +13,7 @@ use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
 use isobench::suite::progress::Progress;
 use isobench::suite::runner::Runner;
-use isobench::suite::stop::Until;
+use isobench::suite::stop::StopOptions;
 use isobench::suite::testbed::{Candidate, Testbed};
 use isobench::targets::{self, Daemons};
 use isobench_reports::figures::summary::{MINIMUM_EFFECT, SIGNIFICANCE, is_large};
@@ -86,7 +86,7 @@ fn take(testbed: &Testbed, interrupt: &Interrupt, seed: u64) -> Vec<Sample> {
         targets: &testbed.targets,
         profile: Profile::Quick,
         seed,
-        until: Until::default(),
+        stop_options: StopOptions::default(),
     };
     let progress = Progress::silent();
     runner

@@ -19,7 +19,7 @@ use isobench::host::programs::Programs;
 use isobench::suite::goal::{Bound, Goal};
 use isobench::suite::progress::Progress;
 use isobench::suite::runner::Runner;
-use isobench::suite::stop::Until;
+use isobench::suite::stop::StopOptions;
 use isobench::suite::testbed::{Candidate, Testbed};
 use isobench::targets::guest::kernel;
 use isobench::targets::{self, Daemons};
@@ -93,8 +93,8 @@ fn measure() -> anyhow::Result<()> {
         &programs,
         experiments::disk_size(profile),
     )?;
-    for absent in &testbed.absent {
-        println!("{}: {}", absent.info.name, absent.why.reason);
+    for target in &testbed.unavailable {
+        println!("{}: {}", target.info.name, target.reason.reason);
     }
     let mut experiments: Vec<Box<dyn Experiment>> = experiments::all(profile);
     experiments.retain(|experiment| [startup::NAME, disk::NAME].contains(&experiment.info().name));
@@ -103,9 +103,9 @@ fn measure() -> anyhow::Result<()> {
         targets: &testbed.targets,
         profile,
         seed: 0,
-        until: Until {
+        stop_options: StopOptions {
             time: Some(TIME),
-            ..Until::default()
+            ..StopOptions::default()
         },
     };
     let taken = runner.run(
@@ -115,7 +115,7 @@ fn measure() -> anyhow::Result<()> {
     );
     println!("goal                                                     measured");
     for goal in &GOALS {
-        println!("{}", goal.held_against(&taken.samples));
+        println!("{}", goal.result_line(&taken.samples));
     }
     print_medians(&taken.samples);
     print_own_part(&taken.samples);

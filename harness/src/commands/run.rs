@@ -9,7 +9,7 @@ use crate::commands::arguments::{FigureFormat, RunArguments};
 use crate::commands::output;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
-use crate::suite::{self, Finished};
+use crate::suite::{self, FinishedRun};
 
 /// Exit code of a run that the user stopped: 128 + SIGINT, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -37,7 +37,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// The figures can't be written in that format.
 pub fn print(
-    finished: &Finished,
+    finished: &FinishedRun,
     baseline: Option<&str>,
     format: Option<FigureFormat>,
 ) -> anyhow::Result<()> {

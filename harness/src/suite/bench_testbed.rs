@@ -1,7 +1,7 @@
 //! What the criterion benches share: the testbed, and one sample of one case as a criterion value.
 //!
-//! The benches go through the same targets, experiments and instances as `isobench run`; criterion only decides how
-//! often.
+//! The benches use the same targets, experiments and instances as `isobench run`. Criterion only
+//! decides how many samples are taken.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::host::programs::Programs;
 use crate::suite::testbed::{Candidate, Testbed};
 use crate::targets::{self, Daemons, Pace};
 
-/// Everything that a bench measures with.
+/// The testbed of one bench.
 #[derive(Debug)]
 pub struct BenchTestbed {
     /// The prepared targets.
@@ -25,11 +25,12 @@ pub struct BenchTestbed {
 }
 
 impl BenchTestbed {
-    /// Prepares the targets that start quickly for `experiment`; `isobench` is the path of that program, whose neighbours the
-    /// launchers are. The targets that can't run here are named on standard error, once.
+    /// Prepares all quick targets for `experiment`. `isobench` is the path of the program
+    /// `isobench`; the launchers lie in the same directory. The targets that can't run on this host
+    /// are listed on standard error.
     ///
     /// # Errors
-    /// The launchers are missing, or there is no place for files.
+    /// The launchers are missing, or there is no directory for files.
     pub fn assemble(experiment: &str, isobench: &str) -> anyhow::Result<Self> {
         let programs =
             Programs::in_directory(Path::new(isobench).parent().unwrap_or(Path::new(".")))?;
@@ -50,8 +51,9 @@ impl BenchTestbed {
             &programs,
             experiments::disk_size(Profile::Quick),
         )?;
-        for absent in &testbed.absent {
-            eprintln!("{} can't run here: {}", absent.info.name, absent.why.reason);
+        for target in &testbed.unavailable {
+            let (name, reason) = (target.info.name, &target.reason.reason);
+            eprintln!("{name} can't run here: {reason}");
         }
         Ok(Self {
             testbed,
@@ -65,7 +67,7 @@ impl BenchTestbed {
         &self.experiment.info().cases
     }
 
-    /// What the values of `metric` are in.
+    /// The unit of `metric`.
     ///
     /// # Panics
     /// The experiment has no such metric.
@@ -77,30 +79,32 @@ impl BenchTestbed {
             .unit
     }
 
-    /// The targets that can do `case`. The others are named on standard error.
+    /// The targets on which `case` is measured. The targets for which the case is impossible are
+    /// listed on standard error.
     pub fn targets(&self, case: usize) -> Vec<&ReadyTarget> {
-        let can = |target: &&ReadyTarget| {
-            let target = &target.info;
-            match self.experiment.applicability(case, target) {
+        let is_measured = |target: &&ReadyTarget| {
+            let info = &target.info;
+            match self.experiment.applicability(case, info) {
                 Applicability::Measured => true,
                 Applicability::NotApplicable => false,
                 Applicability::Impossible(reason) => {
-                    eprintln!("{} is left out: {reason}", target.name);
+                    eprintln!("{} is left out: {reason}", info.name);
                     false
                 }
             }
         };
-        self.testbed.targets.iter().filter(can).collect()
+        self.testbed.targets.iter().filter(is_measured).collect()
     }
 
-    /// One sample: the value of `metric` as a whole, from one fresh instance of `target`.
+    /// Takes one sample from a fresh instance of `target`, and returns the value of `metric` as a
+    /// whole.
     ///
     /// # Panics
-    /// The sample failed: criterion has no way to leave one out.
+    /// The sample failed: criterion can't leave a sample out.
     pub fn sample(&self, case: usize, metric: &str, target: &ReadyTarget) -> f64 {
         let context = self.testbed.context(&self.interrupt);
         let readings = match self.experiment.measure(case, target, &context) {
-            Ok(measured) => measured.readings,
+            Ok(measurement) => measurement.readings,
             Err(error) => panic!("{}: {:#}", target.info.name, anyhow::Error::new(error)),
         };
         let whole = readings

@@ -1,48 +1,52 @@
-//! Goals that are stated as a ratio to a floor or a peer measured in the same interleaved run, and what a run says of them.
+//! Goals: bounds for the ratio of a target to a floor or a peer, both measured in the same
+//! interleaved run.
 //!
-//! The benches print them; nothing asserts them: a shared or busy host must not fail a build by its timing.
+//! The benches print whether a goal is reached. No test asserts it, because the timing of a shared
+//! or busy host must not fail a build.
 
 use std::fmt::Write as _;
 
 use isobench_reports::model::{Sample, Status, TOTAL};
 use isobench_reports::statistics::{Interval, Series};
 
-/// A ratio that is to hold.
+/// A bound for the ratio of two targets.
 #[derive(Debug)]
 pub struct Goal {
-    /// The experiment that shows it.
+    /// The experiment that measures both targets.
     pub experiment: &'static str,
-    /// What is compared; the sum, if they are several.
+    /// The metrics that are compared. Several metrics are added up.
     pub metrics: &'static [&'static str],
-    /// The target that is to reach it.
+    /// The target that has the goal.
     pub target: &'static str,
-    /// The target that it is held against.
+    /// The target with which it is compared.
     pub baseline: &'static str,
-    /// What the ratio may be.
+    /// The bound for the ratio.
     pub bound: Bound,
 }
 
-/// What a ratio may be.
+/// A bound for a ratio.
 #[derive(Debug, Clone, Copy)]
 pub enum Bound {
-    /// No more than this.
+    /// The ratio may be at most this number.
     AtMost(f64),
-    /// No less than this.
+    /// The ratio must be at least this number.
     AtLeast(f64),
 }
 
 impl Goal {
-    /// The goal and what `samples` say of it, in one line.
-    pub fn held_against(&self, samples: &[Sample]) -> String {
-        let of = |target| series(samples, self.experiment, self.metrics, target);
+    /// The goal, and whether `samples` reach the goal, in one line.
+    pub fn result_line(&self, samples: &[Sample]) -> String {
+        let series = |target| series(samples, self.experiment, self.metrics, target);
         let metrics = self.metrics.join(" + ");
         let name = format!("{}: {metrics} of {}", self.target, self.baseline);
-        self.bound.line(&name, &of(self.target), &of(self.baseline))
+        let (own, baseline) = (series(self.target), series(self.baseline));
+        self.bound.result_line(&name, &own, &baseline)
     }
 }
 
 impl Bound {
-    /// What an interval says of it: one that holds the bound itself leaves it open.
+    /// Whether a ratio with this interval keeps the bound. If the bound lies inside the interval,
+    /// the answer is open.
     fn verdict(self, interval: Interval) -> &'static str {
         let (holds, fails) = match self {
             Self::AtMost(most) => (interval.high < most, interval.low > most),
@@ -55,8 +59,8 @@ impl Bound {
         }
     }
 
-    /// The goal called `name` and the ratio of `series` to `baseline`, in one line.
-    pub fn line(self, name: &str, series: &Series, baseline: &Series) -> String {
+    /// The goal called `name`, and the ratio of `series` to `baseline`, in one line.
+    pub fn result_line(self, name: &str, series: &Series, baseline: &Series) -> String {
         let goal = match self {
             Self::AtMost(most) => format!("{name}, at most {most}x"),
             Self::AtLeast(least) => format!("{name}, at least {least}x"),
@@ -101,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interval_that_holds_the_bound_leaves_the_goal_open() {
+    fn a_goal_is_open_if_the_bound_lies_inside_the_interval() {
         let interval = |low, high| Interval { low, high };
         for (bound, low, high, verdict) in [
             (Bound::AtMost(1.0), 0.8, 0.9, "holds"),

@@ -1,5 +1,6 @@
-//! `--inject [TARGET:]startup=+500us`: a delay of a known size in every start of a target, to see whether the figures show
-//! it. It is stamped on every sample, and in the results.
+//! `--inject [TARGET:]startup=+500us`: adds a delay of a known size to every start of a target, to
+//! check whether the figures show the delay. Every delayed sample has a note, and the results list
+//! the delays.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,22 +11,23 @@ use isobench_reports::schema::startup;
 use crate::suite::values::parse_time;
 use crate::targets::Target;
 
-/// Longest delay: what one sample may well take.
+/// The longest delay: one sample may take that long.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// A delay is wanted for a target that isn't measured.
+/// A delay is requested for a target that isn't measured.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("--inject: the target `{0}` isn't in this run")]
-pub struct NotInThisRun(String);
+pub struct UnknownDelayTarget(String);
 
-/// A delay that was asked for, for one target or for all.
+/// A delay for one target or for all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wish {
+pub struct RequestedDelay {
+    /// The name of the target; `None` for all targets.
     target: Option<String>,
     delay: Duration,
 }
 
-impl FromStr for Wish {
+impl FromStr for RequestedDelay {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -46,18 +48,21 @@ impl FromStr for Wish {
     }
 }
 
-impl Wish {
-    /// What is wished for, target by target.
+impl RequestedDelay {
+    /// The delay for each of `targets` that it applies to.
     ///
     /// # Errors
-    /// The wish names a target that the run doesn't have.
-    pub fn injections(&self, targets: &[Box<dyn Target>]) -> Result<Vec<Injection>, NotInThisRun> {
+    /// The delay is for a target that isn't among `targets`.
+    pub fn injections(
+        &self,
+        targets: &[Box<dyn Target>],
+    ) -> Result<Vec<Injection>, UnknownDelayTarget> {
         let names = targets.iter().map(|target| target.info().name);
         let wanted: Vec<_> = names
             .filter(|name| self.target.as_deref().is_none_or(|wanted| wanted == *name))
             .collect();
         if let (Some(target), true) = (&self.target, wanted.is_empty()) {
-            return Err(NotInThisRun(target.clone()));
+            return Err(UnknownDelayTarget(target.clone()));
         }
         let injection = |name: &str| Injection {
             target: name.to_owned(),
@@ -73,10 +78,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_names_its_experiment_and_a_delay_that_is_bearable() {
-        let all: Wish = "startup=+500us".parse().unwrap();
+    fn a_delay_needs_its_experiment_and_is_at_most_a_second() {
+        let all: RequestedDelay = "startup=+500us".parse().unwrap();
         assert_eq!((all.target, all.delay.as_micros()), (None, 500));
-        let one: Wish = "container:startup=+2ms".parse().unwrap();
+        let one: RequestedDelay = "container:startup=+2ms".parse().unwrap();
         assert_eq!(one.target.as_deref(), Some("container"));
         for text in [
             "",
@@ -87,7 +92,7 @@ mod tests {
             "startup=+1",
             "startup=+-1ms",
         ] {
-            assert!(text.parse::<Wish>().is_err(), "{text}");
+            assert!(text.parse::<RequestedDelay>().is_err(), "{text}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The instrument, measured by itself before the first sample: how much the bare process differs from itself on this
-//! host, and what the harness's own part of each time costs.
+//! The measurement of the instrument itself, before the first sample: how much two starts of the
+//! bare process differ on this host, and how much time of the harness itself is in each figure.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -19,14 +19,14 @@ use crate::instance::command_line::CommandLine;
 use crate::instance::marks::MarkWriter;
 use crate::instance::{Instance, InstanceError, Stdin};
 
-/// Pairs of starts whose first run only brings the program's pages into memory.
+/// The number of pairs of starts that don't count: they bring the program's pages into memory.
 const WARMUP: usize = 2;
 
-/// How long the writer of a wake-up lets the harness fall asleep.
+/// How long the writing thread waits, so that the reading thread is asleep when the byte comes.
 const SLEEP: Duration = Duration::from_micros(300);
 
 /// How long one start may take.
-const LIMIT: Duration = Duration::from_secs(10);
+const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// The instrument could not be measured.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +42,8 @@ pub enum InstrumentError {
     Backwards,
 }
 
-/// Number of pairs of starts, and of wake-ups and marks, under a profile.
-const fn amounts(profile: Profile) -> (usize, usize) {
+/// The number of pairs of starts, and the number of wake-ups and of marks, in a run of `profile`.
+const fn counts(profile: Profile) -> (usize, usize) {
     match profile {
         Profile::Quick => (20, 30),
         Profile::Standard => (50, 100),
@@ -60,7 +60,7 @@ pub fn measure(
     profile: Profile,
     interrupt: &Interrupt,
 ) -> Result<Instrument, InstrumentError> {
-    let (pairs, singles) = amounts(profile);
+    let (pairs, singles) = counts(profile);
     Ok(Instrument {
         pairs: start_pairs(workload, pairs, interrupt)?,
         wake_ups: wake_ups(singles)?,
@@ -68,7 +68,8 @@ pub fn measure(
     })
 }
 
-/// Starts the bare process in pairs; which of a pair comes first changes, so that neither profits from its place.
+/// Starts the bare process in pairs. In every second pair the two starts swap places, so that their
+/// order has no influence.
 fn start_pairs(
     workload: &Path,
     count: usize,
@@ -76,7 +77,7 @@ fn start_pairs(
 ) -> Result<Vec<[f64; 2]>, InstrumentError> {
     let start = || -> Result<f64, InstrumentError> {
         let command = CommandLine::new(workload).args(["ready"]);
-        let mut instance = Instance::start(&command, Stdin::Null, LIMIT, interrupt)?;
+        let mut instance = Instance::start(&command, Stdin::Null, START_LIMIT, interrupt)?;
         let took = nanoseconds(instance.spawned_at(), instance.wait_until_ready()?)?;
         instance.wait_until_exited()?;
         Ok(took)
@@ -94,39 +95,41 @@ fn start_pairs(
     Ok(pairs)
 }
 
-/// From another thread's writing of a byte until this one, asleep in poll(2), has read its clock.
+/// Measures wake-ups: the time from another thread's write of a byte until this thread, which
+/// sleeps in poll(2), has read the clock.
 fn wake_ups(count: usize) -> Result<Vec<f64>, InstrumentError> {
     let (reader, writer) = pipe()?;
     let (mut reader, mut writer) = (File::from(reader), File::from(writer));
-    let (ask, asked) = mpsc::channel::<()>();
-    let (tell, told) = mpsc::channel();
+    let (request, requests) = mpsc::channel::<()>();
+    let (answer, answers) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            for () in asked {
+            for () in requests {
                 std::thread::sleep(SLEEP);
                 let written = MonotonicTime::now();
-                if writer.write_all(&[0]).is_err() || tell.send(written).is_err() {
+                if writer.write_all(&[0]).is_err() || answer.send(written).is_err() {
                     return;
                 }
             }
         });
-        // Dropped at the end of this closure, also on an error: the thread then ends.
-        let ask = ask;
+        // The sender is dropped at the end of this closure, also after an error. The thread then
+        // ends.
+        let request = request;
         let mut times = Vec::with_capacity(count);
         for _ in 0..count {
-            ask.send(()).map_err(io::Error::other)?;
+            request.send(()).map_err(io::Error::other)?;
             let mut polled = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
             poll(&mut polled, PollTimeout::NONE).map_err(io::Error::from)?;
             let awake = MonotonicTime::now();
             reader.read_exact(&mut [0])?;
-            let written = told.recv().map_err(io::Error::other)?;
+            let written = answers.recv().map_err(io::Error::other)?;
             times.push(nanoseconds(written, awake)?);
         }
         Ok(times)
     })
 }
 
-/// The writing of one mark to a pipe that has room.
+/// Measures how long it takes to write one mark to a pipe that isn't full.
 fn marks(count: usize) -> Result<Vec<f64>, InstrumentError> {
     let (reader, writer) = pipe()?;
     let (mut reader, writer) = (File::from(reader), MarkWriter::new(writer));
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_isn_t_there_is_an_error_and_no_figure() {
+    fn a_missing_program_is_an_error() {
         let interrupt = Interrupt::never().unwrap();
         let error = measure(Path::new("/no/such/program"), Profile::Quick, &interrupt);
         assert!(matches!(error, Err(InstrumentError::Instance(_))));

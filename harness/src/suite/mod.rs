@@ -1,4 +1,5 @@
-//! One run of the suite, from the choice of targets to the report on disk: what `isobench run` and `cargo bench` do.
+//! One run of the suite, from the choice of targets to the report on disk. `isobench run` and
+//! `cargo bench` both run the suite.
 
 pub mod bench_testbed;
 pub mod goal;
@@ -24,50 +25,51 @@ use isobench_reports::model::{Run, Sample};
 use jiff::Timestamp;
 use rand::RngExt as _;
 
-use crate::experiments::{self, DiskFile};
+use crate::experiments::profile::Profile;
+use crate::experiments::{self, DiskFile, Experiment};
 use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
 use crate::host::tune::TunedHost;
 use crate::suite::options::Options;
 use crate::suite::progress::Progress;
-use crate::suite::record::{Record, Sampling};
+use crate::suite::record::{RunRecord, Sampling};
 use crate::suite::request::Request;
 use crate::suite::runner::Runner;
 use crate::suite::testbed::{Candidate, Testbed};
 
-/// What a run leaves.
+/// The results of a finished run.
 #[derive(Debug)]
-pub struct Finished {
+pub struct FinishedRun {
     /// The results.
     pub run: Run,
-    /// The report that was written.
+    /// The path of the report.
     pub report: PathBuf,
 }
 
 /// Runs the suite.
 ///
 /// # Errors
-/// [`RequestError`](request::RequestError) for names that can't be; else what failed. A target or
-/// sample that fails is no error: the results say so.
+/// [`RequestError`](request::RequestError) for an unknown name, otherwise the error of the step
+/// that failed. A target or sample that fails is no error: the results hold the reason.
 pub fn run(
     options: &Options,
     programs: &Programs,
     interrupt: &Interrupt,
-) -> anyhow::Result<Finished> {
+) -> anyhow::Result<FinishedRun> {
     if let Some(processors) = &options.pin {
         processors.pin_this_thread()?;
     }
     let request = Request::of(options, programs)?;
     let started = Timestamp::now();
     let mut output = results_directory::claim(options.out.as_deref(), started)?;
-    // TunedHost before the host is looked at: the report says what the figures were taken with.
+    // The host is tuned before it is inspected: the report describes the host as it was measured.
     let tune_root = options.tune.then_some(&options.tune_root);
     let tuned = tune_root.map(|root| TunedHost::begin(root)).transpose()?;
     let host = HostReport::inspect(programs);
     let candidates = Candidate::inspect(request.targets, &host);
     let seed = options.seed.unwrap_or_else(|| rand::rng().random());
-    let mut record = Record::begin(
+    let mut record = RunRecord::begin(
         started,
         options.profile,
         seed,
@@ -75,21 +77,11 @@ pub fn run(
         &candidates,
         &request.experiments,
     );
-    // Writing the disk file takes a while, and many runs don't want one.
-    let mut infos = request
-        .experiments
-        .iter()
-        .map(|experiment| experiment.info());
-    let wants_disk = infos.any(|info| info.disk_file == DiskFile::Used);
-    let disk_size = if wants_disk {
-        experiments::disk_size(options.profile)
-    } else {
-        ByteSize(0)
-    };
+    let disk_size = disk_size(&request.experiments, options.profile);
     let testbed = Testbed::assemble(candidates, programs, disk_size)?
         .with_injections(request.injections)
         .with_limit(options.sample_limit);
-    record = record.with_rig(&testbed);
+    record = record.with_testbed(&testbed);
     if let Some(tuned) = &tuned {
         record = record.with_tuning(tuned);
     }
@@ -103,32 +95,43 @@ pub fn run(
         targets: &testbed.targets,
         profile: options.profile,
         seed,
-        until: options.until,
+        stop_options: options.stop_options,
     };
     let sampling = take_samples(&record, &runner, &testbed, interrupt, &mut output);
-    let not_put_back = tuned.and_then(|tuned| tuned.end().err());
-    let late_warnings = not_put_back.iter().map(ToString::to_string).collect();
+    let not_restored = tuned.and_then(|tuned| tuned.end().err());
+    let late_warnings = not_restored.iter().map(ToString::to_string).collect();
     let run = record.finish(sampling, late_warnings);
     let report = output.write(&run, options.baseline.as_deref())?.html;
-    Ok(Finished { run, report })
+    Ok(FinishedRun { run, report })
 }
 
-/// Takes the samples of the plan, and saves those so far from time to time.
+/// The size of the disk file that a run needs. Many runs need no disk file, and to write it takes a
+/// while.
+fn disk_size(experiments: &[Box<dyn Experiment>], profile: Profile) -> ByteSize {
+    let mut infos = experiments.iter().map(|experiment| experiment.info());
+    if infos.any(|info| info.disk_file == DiskFile::Used) {
+        experiments::disk_size(profile)
+    } else {
+        ByteSize(0)
+    }
+}
+
+/// Takes the planned samples. Meanwhile, the samples so far are saved at intervals.
 fn take_samples(
-    record: &Record,
+    record: &RunRecord,
     runner: &Runner,
     testbed: &Testbed,
     interrupt: &Interrupt,
     output: &mut Output,
 ) -> Sampling {
-    let planned = runner.steps().len();
-    let progress = match runner.until.precision {
+    let progress = match runner.stop_options.precision {
         Some(_) => Progress::open_ended(),
-        None => Progress::new(planned),
+        None => Progress::new(runner.plan().len()),
     };
     Sampling::of(|begun: Instant| {
         let mut checkpoint = |samples: &[Sample]| {
-            // A disk that is full now says so at the end of the run, where it's an error.
+            // A checkpoint may fail, for example on a full disk. The write at the run's end then
+            // fails as well, and that failure is an error.
             let _ = output.checkpoint(&record.so_far(samples, begun.elapsed()));
         };
         runner.run(&testbed.context(interrupt), progress, &mut checkpoint)

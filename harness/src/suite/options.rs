@@ -1,35 +1,38 @@
-//! What a run is asked for: the options of `isobench run` that decide what is measured.
+//! The options of `isobench run` that decide what is measured, and how.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::injection::Wish;
-use super::stop::Until;
+use super::injection::RequestedDelay;
+use super::stop::StopOptions;
 use super::values::parse_time;
 use crate::experiments::profile::Profile;
 use crate::host::pin::Processors;
 use crate::targets::Daemons;
 
-/// Options of a run.
+/// The options of a run.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Targets to measure, separated by commas: names, or the groups `rungs`, `floors`, `peers` and `all` [default: the
-    /// rungs, the floors, and the peers that start within some 50 ms; gVisor, say, has to be named]
+    /// Targets to measure, separated by commas: names, or the groups `rungs`, `floors`, `peers` and
+    /// `all` [default: the rungs, the floors, and the peers that start within some 50 ms; a slower
+    /// peer such as gVisor must be named]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub targets: Option<Vec<String>>,
-    /// Start a dockerd or containerd for the targets `docker` and `containerd`, with a private socket and directory, and end
-    /// it with the run; without this they are measured only where their daemons run already
+    /// Start dockerd and containerd for the targets `docker` and `containerd`, with a private
+    /// socket and directory, and end them with the run; without this option these targets are
+    /// measured only if their daemons run already
     #[arg(long)]
     pub start_daemons: bool,
-    /// Experiments to do, separated by commas [default: all but start-cold, start-gaps and start-beside]
+    /// Experiments to run, separated by commas [default: all but start-cold, start-gaps and
+    /// start-beside]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub experiments: Option<Vec<String>>,
-    /// How much time to take
+    /// How much to measure, and how long to take
     #[arg(long, value_enum, default_value_t = Profile::Standard)]
     pub profile: Profile,
-    /// Seed of the shuffled order; the results hold it [default: drawn]
+    /// Seed of the shuffled order, which the results hold [default: random]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Target that ratios refer to [default: process]
@@ -37,33 +40,36 @@ pub struct Options {
     pub baseline: Option<String>,
     /// When to stop, if not after the rounds of the profile.
     #[command(flatten)]
-    pub until: Until,
-    /// Change what makes timings noisy for the time of the run: frequency governor, turbo, huge pages, same-page merging. All
-    /// is put back at the end, however the run ends
+    pub stop_options: StopOptions,
+    /// Change the host's settings that make timings noisy, for the time of the run: frequency
+    /// governor, turbo, huge pages, same-page merging. All settings are restored when the run ends,
+    /// also if it is killed
     #[arg(long)]
     pub tune: bool,
-    /// Keep isobench and all that it starts, virtual CPUs and load threads too, on these processors, such as 2 or 0,2-3
+    /// Keep isobench, and all programs, virtual CPUs and load threads that it starts, on these
+    /// processors, such as 2 or 0,2-3
     #[arg(long, value_name = "CPUS")]
     pub pin: Option<Processors>,
-    /// Where `--tune` finds the kernel's files
+    /// Directory below which `--tune` finds the kernel's files
     #[arg(long, hide = true, value_name = "DIR", default_value = "/")]
     pub tune_root: PathBuf,
     /// Add a delay of a known size to every start: [TARGET:]startup=+500us
     #[arg(long, hide = true)]
-    pub inject: Vec<Wish>,
+    pub inject: Vec<RequestedDelay>,
     /// How long one instance may take before its sample counts as failed
     #[arg(long, hide = true, value_name = "TIME", value_parser = parse_time)]
     pub sample_limit: Option<Duration>,
     /// Measure the bare process twice, as two targets
     #[arg(long, hide = true)]
     pub twin: bool,
-    /// Directory to write to; results in it are never overwritten [default: isobench-results/DATE]
+    /// Directory to write to; results that it holds are never overwritten [default:
+    /// isobench-results/DATE]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
 
 impl Options {
-    /// The options of a run that is asked for nothing but a profile.
+    /// The options of a run for which the user gives only a profile.
     pub fn of_profile(profile: Profile) -> Self {
         Self {
             targets: None,
@@ -72,7 +78,7 @@ impl Options {
             profile,
             seed: None,
             baseline: None,
-            until: Until::default(),
+            stop_options: StopOptions::default(),
             tune: false,
             pin: None,
             tune_root: PathBuf::from("/"),
@@ -83,7 +89,7 @@ impl Options {
         }
     }
 
-    /// Whose daemons the peers talk to that need one.
+    /// Which daemons the peers use that need a daemon.
     pub fn daemons(&self) -> Daemons {
         if self.start_daemons {
             Daemons::StartOwn

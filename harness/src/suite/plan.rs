@@ -1,37 +1,39 @@
 //! The order in which a run takes its samples.
 //!
-//! Rounds are interleaved: each measures every case once on every target, in an order shuffled anew, so that
-//! drift of the host hits all targets alike. The experiments take turns: each has its rounds spread over the whole run, so
-//! that every figure sees all of the host's moods, and not the minute in which it happened to be measured. The seed is stored
-//! with the results, and gives the same order again.
+//! Each round measures every case once on every target, in an order that is shuffled for each
+//! round. So a drift of the host affects all targets alike. The experiments take turns: the rounds
+//! of each experiment are spread over the whole run. So each figure depends on the host's state
+//! during the whole run, not during one minute. The results hold the seed, which gives the same
+//! order again.
 
 use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom as _;
 
-/// Turns in which an experiment does the rounds of its profile.
+/// The number of turns in which an experiment does the rounds of its profile.
 const TURNS: u32 = 8;
 
-/// How much of one experiment is to be done.
+/// The rounds of one experiment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Workload {
-    /// For each case the indices of the targets that take part.
+pub struct ExperimentPlan {
+    /// For each case, the indices of the targets that take part.
     pub cases: Vec<Vec<usize>>,
-    /// Rounds that don't count.
-    pub warmup: u32,
-    /// Rounds that do, by its profile: an eighth of them is done in one turn.
-    pub measured: u32,
-    /// Rounds that do, at most: more turns follow where these are more than the profile's.
-    pub most: u32,
+    /// The number of rounds that don't count.
+    pub warmup_rounds: u32,
+    /// The number of rounds that count, by the run's profile. Each turn does an eighth of them.
+    pub profile_rounds: u32,
+    /// The largest number of rounds that count. If it exceeds the profile's, more turns follow.
+    pub max_rounds: u32,
 }
 
-impl Workload {
-    /// The rounds, each with the turn in which it is done. All that warm up are in the first.
+impl ExperimentPlan {
+    /// The rounds, each after the turn in which it is done. All warm-up rounds are in the first
+    /// turn.
     fn rounds(&self) -> impl Iterator<Item = (u32, u32)> {
-        let turn =
-            |counted: u32| u64::from(counted) * u64::from(TURNS) / u64::from(self.measured.max(1));
-        (0..self.warmup + self.most).map(move |round| {
-            let turn = turn(round.saturating_sub(self.warmup));
+        let profile_rounds = u64::from(self.profile_rounds.max(1));
+        let turn = move |counted: u32| u64::from(counted) * u64::from(TURNS) / profile_rounds;
+        (0..self.warmup_rounds + self.max_rounds).map(move |round| {
+            let turn = turn(round.saturating_sub(self.warmup_rounds));
             (u32::try_from(turn).unwrap_or(u32::MAX), round)
         })
     }
@@ -39,27 +41,28 @@ impl Workload {
 
 /// One sample to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
-    /// Index of the experiment.
+pub struct PlannedSample {
+    /// The index of the experiment.
     pub experiment: usize,
-    /// Index of its case.
+    /// The index of the experiment's case.
     pub case: usize,
-    /// Index of the target.
+    /// The index of the target.
     pub target: usize,
-    /// Round, from 0, warm-up rounds included.
+    /// The number of the round, from 0. Warm-up rounds are numbered as well.
     pub round: u32,
     /// Whether the sample is kept but doesn't count.
-    pub warmup: bool,
+    pub is_warmup: bool,
 }
 
-/// All samples of a run in order: turn by turn, experiment by experiment, round by round, shuffled within each round.
-pub fn plan(experiments: &[Workload], seed: u64) -> Vec<Step> {
+/// All samples of a run in order: turn by turn, experiment by experiment, round by round. The
+/// samples of each round are shuffled.
+pub fn plan(experiments: &[ExperimentPlan], seed: u64) -> Vec<PlannedSample> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut rounds: Vec<(u32, usize, u32)> = experiments
         .iter()
         .enumerate()
-        .flat_map(|(experiment, work)| {
-            let rounds = work.rounds();
+        .flat_map(|(experiment, plan)| {
+            let rounds = plan.rounds();
             rounds.map(move |(turn, round)| (turn, experiment, round))
         })
         .collect();
@@ -67,24 +70,24 @@ pub fn plan(experiments: &[Workload], seed: u64) -> Vec<Step> {
     rounds
         .into_iter()
         .flat_map(|(_, experiment, round)| {
-            let mut steps = steps(experiment, &experiments[experiment], round);
-            steps.shuffle(&mut random);
-            steps
+            let mut samples = samples_of_round(experiment, &experiments[experiment], round);
+            samples.shuffle(&mut random);
+            samples
         })
         .collect()
 }
 
-/// The samples of one round, in no order.
-fn steps(experiment: usize, work: &Workload, round: u32) -> Vec<Step> {
-    let cases = work.cases.iter().enumerate();
+/// The samples of one round, not shuffled yet.
+fn samples_of_round(experiment: usize, plan: &ExperimentPlan, round: u32) -> Vec<PlannedSample> {
+    let cases = plan.cases.iter().enumerate();
     cases
         .flat_map(|(case, targets)| targets.iter().map(move |&target| (case, target)))
-        .map(|(case, target)| Step {
+        .map(|(case, target)| PlannedSample {
             experiment,
             case,
             target,
             round,
-            warmup: round < work.warmup,
+            is_warmup: round < plan.warmup_rounds,
         })
         .collect()
 }
@@ -95,61 +98,62 @@ mod tests {
 
     use super::*;
 
-    fn work() -> Vec<Workload> {
+    fn experiments() -> Vec<ExperimentPlan> {
         vec![
-            Workload {
+            ExperimentPlan {
                 cases: vec![vec![0, 1, 2]],
-                warmup: 1,
-                measured: 20,
-                most: 20,
+                warmup_rounds: 1,
+                profile_rounds: 20,
+                max_rounds: 20,
             },
-            Workload {
+            ExperimentPlan {
                 cases: vec![vec![0, 2]; 4],
-                warmup: 0,
-                measured: 3,
-                most: 3,
+                warmup_rounds: 0,
+                profile_rounds: 3,
+                max_rounds: 3,
             },
         ]
     }
 
     #[test]
     fn every_round_has_every_case_on_every_target_once() {
-        let steps = plan(&work(), 7);
-        assert_eq!(steps.len(), 21 * 3 + 3 * 4 * 2);
-        let distinct: HashSet<_> = steps
+        let samples = plan(&experiments(), 7);
+        assert_eq!(samples.len(), 21 * 3 + 3 * 4 * 2);
+        let distinct: HashSet<_> = samples
             .iter()
             .map(|s| (s.experiment, s.round, s.case, s.target))
             .collect();
-        assert_eq!(distinct.len(), steps.len());
+        assert_eq!(distinct.len(), samples.len());
         for experiment in 0..2 {
-            let own = steps.iter().filter(|step| step.experiment == experiment);
-            assert!(own.is_sorted_by_key(|step| step.round));
+            let own = samples.iter().filter(|s| s.experiment == experiment);
+            assert!(own.is_sorted_by_key(|sample| sample.round));
         }
-        assert_eq!(steps.iter().filter(|s| s.warmup).count(), 3);
+        assert_eq!(samples.iter().filter(|s| s.is_warmup).count(), 3);
     }
 
     #[test]
     fn the_seed_decides_the_order() {
-        assert_eq!(plan(&work(), 7), plan(&work(), 7));
-        assert_ne!(plan(&work(), 7), plan(&work(), 8));
+        assert_eq!(plan(&experiments(), 7), plan(&experiments(), 7));
+        assert_ne!(plan(&experiments(), 7), plan(&experiments(), 8));
     }
 
     #[test]
     fn the_order_changes_between_rounds() {
-        let steps = plan(&work(), 7);
-        let first: Vec<usize> = steps
+        let samples = plan(&experiments(), 7);
+        let targets: Vec<usize> = samples
             .iter()
-            .filter(|step| step.experiment == 0)
-            .map(|step| step.target)
+            .filter(|sample| sample.experiment == 0)
+            .map(|sample| sample.target)
             .collect();
-        let orders: HashSet<&[usize]> = first.chunks(3).collect();
+        let orders: HashSet<&[usize]> = targets.chunks(3).collect();
         assert!(orders.len() > 3, "{orders:?}");
     }
 
-    /// The rounds of two experiments, in order: which one, and how many in a row.
-    fn turns(work: &[Workload]) -> Vec<(usize, usize)> {
-        let steps = plan(work, 7);
-        let mut rounds: Vec<(usize, u32)> = steps.iter().map(|s| (s.experiment, s.round)).collect();
+    /// The turns in order: the index of the experiment, and the number of its rounds in a row.
+    fn turns(experiments: &[ExperimentPlan]) -> Vec<(usize, usize)> {
+        let samples = plan(experiments, 7);
+        let mut rounds: Vec<(usize, u32)> =
+            samples.iter().map(|s| (s.experiment, s.round)).collect();
         rounds.dedup();
         let turns = rounds.chunk_by(|left, right| left.0 == right.0);
         turns.map(|turn| (turn[0].0, turn.len())).collect()
@@ -157,8 +161,9 @@ mod tests {
 
     #[test]
     fn experiments_take_turns_in_proportion_to_their_rounds() {
-        let turns = turns(&work());
-        // One round to warm up and 20 that count, in eighths, with 3 in between.
+        let turns = turns(&experiments());
+        // One experiment has a warm-up round and 20 rounds that count, in eighths. The other has 3
+        // rounds.
         assert_eq!(
             turns,
             [(0, 4), (1, 1), (0, 5), (1, 1), (0, 7), (1, 1), (0, 5)]
@@ -167,14 +172,17 @@ mod tests {
 
     #[test]
     fn rounds_beyond_the_profile_come_in_turns_as_well() {
-        let mut work = work();
-        for one in &mut work {
-            one.most = one.measured * 10;
+        let mut experiments = experiments();
+        for experiment in &mut experiments {
+            experiment.max_rounds = experiment.profile_rounds * 10;
         }
-        let turns = turns(&work);
+        let turns = turns(&experiments);
         assert!(turns.iter().all(|(_, rounds)| *rounds <= 9), "{turns:?}");
-        let of = |experiment| turns.iter().filter(move |turn| turn.0 == experiment);
-        assert_eq!(of(0).map(|turn| turn.1).sum::<usize>(), 201);
-        assert_eq!(of(1).map(|turn| turn.1).sum::<usize>(), 30);
+        let rounds = |experiment| {
+            let own = turns.iter().filter(move |turn| turn.0 == experiment);
+            own.map(|turn| turn.1).sum::<usize>()
+        };
+        assert_eq!(rounds(0), 201);
+        assert_eq!(rounds(1), 30);
     }
 }

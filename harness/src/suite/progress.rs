@@ -1,48 +1,51 @@
-//! How far a run is: a bar on a terminal, plain lines elsewhere.
+//! The progress of a run: a bar on a terminal, plain lines otherwise.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Time between two plain lines.
+/// The time between two plain lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
-/// Redraws a second: often enough to look alive, seldom enough not to disturb the measured programs.
+/// How often the bar is drawn per second. More often would disturb the measured programs.
 const REDRAWS: u8 = 5;
 
 /// Shows which sample is being taken.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
-    lines: bool,
-    steps: usize,
+    /// Whether the progress is printed as lines.
+    prints_lines: bool,
+    /// The number of samples; `None` if it is unknown.
+    samples: Option<usize>,
     last_line: Option<Instant>,
 }
 
 impl Progress {
-    /// Shows `steps` steps on standard error, so that standard output holds the results alone.
-    pub fn new(steps: usize) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let target = if terminal {
+    /// Shows the progress of a run of `samples` samples, on standard error: standard output holds
+    /// the results alone.
+    pub fn new(samples: usize) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let target = if is_terminal {
             ProgressDrawTarget::stderr_with_hz(REDRAWS)
         } else {
             ProgressDrawTarget::hidden()
         };
-        let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
+        let bar = ProgressBar::with_draw_target(Some(samples as u64), target);
         let style = ProgressStyle::with_template("{bar:24} {percent:>3} %  {msg:32} {eta} left");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self {
             bar,
-            lines: !terminal,
-            steps,
+            prints_lines: !is_terminal,
+            samples: Some(samples),
             last_line: None,
         }
     }
 
-    /// As [`Progress::new`], for a run of which nobody knows how long it takes.
+    /// As [`Progress::new`], for a run whose number of samples is unknown.
     pub fn open_ended() -> Self {
         let progress = Self {
-            steps: 0,
+            samples: None,
             ..Self::new(0)
         };
         let style = ProgressStyle::with_template("{spinner} {elapsed}  sample {pos}  {msg:32}");
@@ -53,39 +56,39 @@ impl Progress {
         progress
     }
 
-    /// One that shows nothing.
+    /// A progress that shows nothing.
     pub fn silent() -> Self {
         Self {
             bar: ProgressBar::hidden(),
-            lines: false,
-            steps: 0,
+            prints_lines: false,
+            samples: None,
             last_line: None,
         }
     }
 
-    /// Step `number` begins.
-    pub fn step(&mut self, number: usize, experiment: &str, target: &str) {
+    /// Shows that the sample `number` begins.
+    pub fn begin_sample(&mut self, number: usize, experiment: &str, target: &str) {
         self.bar.set_message(format!("{experiment} {target}"));
         self.bar.set_position(number as u64);
-        let due = self
+        let is_due = self
             .last_line
             .is_none_or(|last| last.elapsed() >= LINE_INTERVAL);
-        if self.lines && due {
-            let of = match self.steps {
-                0 => String::new(),
-                steps => format!(" of {steps}"),
+        if self.prints_lines && is_due {
+            let total = match self.samples {
+                None => String::new(),
+                Some(samples) => format!(" of {samples}"),
             };
-            // A reader that has gone away must not end the run.
+            // The run goes on even if nobody reads standard error any more.
             let _ = writeln!(
                 std::io::stderr(),
-                "sample {}{of}: {experiment}, {target}",
+                "sample {}{total}: {experiment}, {target}",
                 number + 1,
             );
             self.last_line = Some(Instant::now());
         }
     }
 
-    /// The run has ended.
+    /// Removes the bar at the end of the run.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }

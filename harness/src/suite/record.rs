@@ -1,5 +1,5 @@
-//! The results of a run, gathered while the run goes on. Each step of a run hands over what it has
-//! found; [`Record::finish`] gives the value that is written.
+//! The results of a run, gathered while the run goes on. Each stage of a run adds its findings, and
+//! [`RunRecord::finish`] returns the value that is written.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use isobench_reports::model::{ClockOffset, Conduct, Host, Run, SCHEMA_VERSION, S
 use jiff::Timestamp;
 
 use super::instrument::InstrumentError;
-use super::runner::Taken;
+use super::runner::{Completeness, TakenSamples};
 use super::testbed::{Candidate, Testbed};
 use crate::experiments::Experiment;
 use crate::experiments::profile::Profile;
@@ -17,9 +17,9 @@ use crate::host::facts::{HostReport, Interference, Severity};
 use crate::host::tune::TunedHost;
 use crate::targets::{Availability, TargetInfo};
 
-/// What is known of a run before its samples are taken.
+/// What is known about a run before its samples are taken.
 #[derive(Debug)]
-pub struct Record {
+pub struct RunRecord {
     started: Timestamp,
     profile: Profile,
     seed: u64,
@@ -30,8 +30,8 @@ pub struct Record {
     warnings: Vec<String>,
 }
 
-impl Record {
-    /// A run that begins: its profile, the seed of its order, its host, and what it was asked for.
+impl RunRecord {
+    /// The record of a run that begins.
     pub fn begin(
         started: Timestamp,
         profile: Profile,
@@ -68,27 +68,27 @@ impl Record {
         }
     }
 
-    /// Adds what the host could not prepare or account, and the delays that are added on purpose.
+    /// Adds the targets that could not be prepared, a warning if memory is not accounted, and the
+    /// delays that the run adds on purpose.
     #[must_use]
-    pub fn with_rig(mut self, testbed: &Testbed) -> Self {
+    pub fn with_testbed(mut self, testbed: &Testbed) -> Self {
         if let Err(error) = &testbed.accounting {
             self.warnings
                 .push(format!("memory is not accounted by cgroup: {error}"));
         }
         for target in &mut self.targets {
-            let absent = testbed
-                .absent
-                .iter()
-                .find(|one| one.info.name == target.name);
-            if let Some(absent) = absent {
-                target.unavailable = Some(absent.why.clone());
+            let mut unavailable = testbed.unavailable.iter();
+            let unavailable = unavailable.find(|known| known.info.name == target.name);
+            if let Some(unavailable) = unavailable {
+                target.unavailable = Some(unavailable.reason.clone());
             }
         }
         self.conduct.injections.clone_from(&testbed.injections);
         self
     }
 
-    /// Adds the settings of the host that were changed, and those that could not be.
+    /// Adds the host's settings that were changed, and warnings about those that could not be
+    /// changed.
     #[must_use]
     pub fn with_tuning(mut self, tuned: &TunedHost) -> Self {
         self.conduct.tuned.clone_from(&tuned.changed);
@@ -98,8 +98,8 @@ impl Record {
         self
     }
 
-    /// Adds what the instrument measured of itself. An instrument that can't be measured is a warning,
-    /// and no figure.
+    /// Adds the measurement of the instrument itself. If the instrument can't be measured, a
+    /// warning is added instead.
     #[must_use]
     pub fn with_instrument(
         mut self,
@@ -115,12 +115,12 @@ impl Record {
         self
     }
 
-    /// The results as they are while samples are still taken, for a checkpoint.
+    /// The results while samples are still taken, for a checkpoint.
     pub fn so_far(&self, samples: &[Sample], elapsed: Duration) -> Run {
         self.run(
             self.conduct.clone(),
             self.warnings.clone(),
-            Extent {
+            SamplesSoFar {
                 samples: samples.to_vec(),
                 elapsed,
                 completeness: Completeness::Partial,
@@ -128,44 +128,39 @@ impl Record {
         )
     }
 
-    /// The results of the run, with the warnings that came up at its end.
+    /// The results of the finished run. `late_warnings` came up at its end.
     pub fn finish(self, sampling: Sampling, late_warnings: Vec<String>) -> Run {
-        let Sampling { taken, around } = sampling;
+        let Sampling { taken, conditions } = sampling;
         let host_work = taken.host_work;
         let conduct = Conduct {
             stop: taken.stop,
-            clock: Some(around.clock),
-            harness_cpu_seconds: Some(around.own_cpu.saturating_sub(host_work).as_secs_f64()),
+            clock: Some(conditions.clock),
+            harness_cpu_seconds: Some(conditions.own_cpu.saturating_sub(host_work).as_secs_f64()),
             host_work_cpu_seconds: (!host_work.is_zero()).then_some(host_work.as_secs_f64()),
             ..self.conduct.clone()
         };
         let mut warnings = self.warnings.clone();
-        warnings.extend(around.interference);
+        warnings.extend(conditions.interference);
         warnings.extend(late_warnings);
-        let completeness = if taken.interrupted {
-            Completeness::Partial
-        } else {
-            Completeness::Whole
-        };
         self.run(
             conduct,
             warnings,
-            Extent {
+            SamplesSoFar {
                 samples: taken.samples,
-                elapsed: around.elapsed,
-                completeness,
+                elapsed: conditions.elapsed,
+                completeness: taken.completeness,
             },
         )
     }
 
-    fn run(&self, conduct: Conduct, warnings: Vec<String>, extent: Extent) -> Run {
+    fn run(&self, conduct: Conduct, warnings: Vec<String>, so_far: SamplesSoFar) -> Run {
         Run {
             schema: SCHEMA_VERSION,
             tool: "isobench".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: self.started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            duration_seconds: extent.elapsed.as_secs_f64(),
-            partial: extent.completeness == Completeness::Partial,
+            duration_seconds: so_far.elapsed.as_secs_f64(),
+            partial: so_far.completeness == Completeness::Partial,
             profile: self.profile.name().to_owned(),
             seed: self.seed,
             host: self.host.clone(),
@@ -173,53 +168,46 @@ impl Record {
             experiments: self.experiments.clone(),
             conduct,
             warnings,
-            samples: extent.samples,
+            samples: so_far.samples,
         }
     }
 }
 
-/// How much of a run's plan there is.
-struct Extent {
+/// The samples that have been taken so far.
+struct SamplesSoFar {
     samples: Vec<Sample>,
-    /// Time since the first sample was begun.
+    /// The time since the first sample was begun.
     elapsed: Duration,
     completeness: Completeness,
 }
 
-/// Whether every sample of the plan was taken that was to be taken.
-#[derive(PartialEq, Eq)]
-enum Completeness {
-    Whole,
-    Partial,
-}
-
-/// The samples of a run, with what was read around them.
+/// The samples of a run, and the conditions in which they were taken.
 #[derive(Debug)]
 pub struct Sampling {
-    taken: Taken,
-    around: Around,
+    taken: TakenSamples,
+    conditions: SamplingConditions,
 }
 
-/// What was read just before the first sample and just after the last.
+/// What the harness read just before the first sample and just after the last.
 #[derive(Debug)]
-struct Around {
+struct SamplingConditions {
     elapsed: Duration,
     clock: ClockOffset,
-    /// Processor time of the harness.
+    /// The harness's processor time during the samples.
     own_cpu: Duration,
-    /// What took processor time away from the run, a sentence each.
+    /// The warnings about processor time that was taken away from the run.
     interference: Vec<String>,
 }
 
 impl Sampling {
-    /// Takes samples by `take`, and reads clocks and counters around it.
-    pub fn of(take: impl FnOnce(Instant) -> Taken) -> Self {
+    /// Calls `take`, which takes the samples, and reads clocks and counters before and after.
+    pub fn of(take: impl FnOnce(Instant) -> TakenSamples) -> Self {
         let begun = Instant::now();
         let own_before = cpu_time::of_process();
         let interference = Interference::now();
         let before_ns = wall_clock_offset();
         let taken = take(begun);
-        let around = Around {
+        let conditions = SamplingConditions {
             clock: ClockOffset {
                 before_ns,
                 after_ns: wall_clock_offset(),
@@ -228,11 +216,11 @@ impl Sampling {
             own_cpu: cpu_time::of_process().saturating_sub(own_before),
             interference: Interference::now().warnings_since(interference),
         };
-        Self { taken, around }
+        Self { taken, conditions }
     }
 }
 
-/// A target as results files have it.
+/// A target in the form that results files hold.
 fn describe(info: &TargetInfo, availability: &Availability) -> Target {
     Target {
         name: info.name.to_owned(),

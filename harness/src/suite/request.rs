@@ -1,14 +1,15 @@
-//! Checks what a run is asked for, before anything is measured.
+//! Looks up the targets and experiments that the options of a run name, before anything is
+//! measured.
 
 use isobench_reports::model::Injection;
 
-use super::injection::NotInThisRun;
+use super::injection::UnknownDelayTarget;
 use super::options::Options;
 use crate::experiments::{self, Experiment, Inclusion};
 use crate::host::programs::Programs;
 use crate::targets::{self, Target, UnknownTarget};
 
-/// The user asked for something that isobench doesn't know or that the run doesn't have.
+/// The options name something that isobench doesn't know, or that isn't part of the run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// A target's name is unknown.
@@ -17,22 +18,22 @@ pub enum RequestError {
     /// An experiment's name is unknown.
     #[error("unknown experiment `{name}`; choose among {known}")]
     Experiment {
-        /// The name.
+        /// The unknown name.
         name: String,
-        /// The names that there are.
+        /// The names of all experiments.
         known: String,
     },
-    /// The baseline isn't measured, so that no ratio could be had.
+    /// The baseline isn't measured, so there would be no ratios.
     #[error("the baseline `{name}` isn't among the targets of this run; choose among {measured}")]
     Baseline {
-        /// The name.
+        /// The name of the baseline.
         name: String,
-        /// The targets that are measured.
+        /// The names of the measured targets.
         measured: String,
     },
-    /// A delay is wanted for a target that isn't measured.
+    /// A delay is requested for a target that isn't measured.
     #[error(transparent)]
-    Injection(#[from] NotInThisRun),
+    Injection(#[from] UnknownDelayTarget),
 }
 
 /// What a run measures.
@@ -47,7 +48,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Looks up what `options` name.
+    /// Looks up the targets and experiments that `options` name.
     ///
     /// # Errors
     /// [`RequestError`]
@@ -58,7 +59,7 @@ impl Request {
         let injections = options
             .inject
             .iter()
-            .map(|wish| wish.injections(&targets))
+            .map(|delay| delay.injections(&targets))
             .collect::<Result<Vec<_>, _>>()?;
         check_baseline(&targets, options.baseline.as_deref())?;
         let experiments = choose_experiments(
@@ -73,8 +74,8 @@ impl Request {
     }
 }
 
-/// Picks the experiments that `wanted` names, in the order of the report; without names those that a
-/// run has unasked.
+/// Picks the experiments that `wanted` names, in the order of the report. Without names, the
+/// experiments that every run includes are picked.
 fn choose_experiments(
     mut all: Vec<Box<dyn Experiment>>,
     wanted: Option<&[String]>,
@@ -98,7 +99,7 @@ fn choose_experiments(
     Ok(all)
 }
 
-/// A baseline that isn't measured would leave a run without a single ratio.
+/// Checks that the baseline is measured. Otherwise the run would have no ratios.
 fn check_baseline(targets: &[Box<dyn Target>], wanted: Option<&str>) -> Result<(), RequestError> {
     match wanted {
         Some(name) if targets.iter().all(|target| target.info().name != name) => {
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_experiment_is_refused_with_the_known_ones() {
+    fn the_error_for_an_unknown_experiment_lists_the_known_experiments() {
         let error = chosen(Some(&["startup", "weather"]))
             .unwrap_err()
             .to_string();

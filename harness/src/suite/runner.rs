@@ -1,4 +1,5 @@
-//! Takes the samples of a plan, one after the other, and turns each into rows of the results.
+//! Takes the samples of a plan, one after the other, and turns each sample into rows of the
+//! results.
 
 mod rows;
 
@@ -11,153 +12,158 @@ use crate::experiments::profile::Profile;
 use crate::experiments::{
     Applicability, Experiment, MeasureContext, MeasureError, Measurement, ReadyTarget,
 };
-use crate::suite::plan::{Step, Workload, plan};
+use crate::suite::plan::{ExperimentPlan, PlannedSample, plan};
 use crate::suite::progress::Progress;
-use crate::suite::stop::{Extent, MOST_ROUNDS, StopRule, Until};
-use rows::{rows, stamp, unavailable};
+use crate::suite::stop::{MAX_ROUNDS, StopOptions, StopRule, StoppableExperiment};
+use rows::{note_injections, rows, unavailable_rows};
 
-/// Time between two checkpoints; writing one costs some milliseconds between two samples.
+/// The time between two checkpoints. To write a checkpoint takes some milliseconds between two
+/// samples.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Samples of one target in a row that may use up their time, before no more of it are taken: it costs its own row then,
-/// and not the run.
-const MOST_HUNG: u32 = 2;
+/// How many samples of one target in a row may time out. After that, no more samples of the target
+/// are taken: the run goes on without them.
+const MAX_HUNG: u32 = 2;
 
-/// What a run has to do.
+/// What a run measures, and in which order.
 #[derive(Debug)]
 pub struct Runner<'r> {
-    /// The experiments asked for.
+    /// The experiments of the run.
     pub experiments: &'r [Box<dyn Experiment>],
-    /// The targets that can run here.
+    /// The targets that can run on this host.
     pub targets: &'r [ReadyTarget],
-    /// How much of each.
+    /// The number of rounds of each experiment.
     pub profile: Profile,
-    /// Decides the order.
+    /// The seed of the shuffled order.
     pub seed: u64,
-    /// When to stop before the rounds of the profile, or after them.
-    pub until: Until,
+    /// When the run stops, if not after the rounds of the profile.
+    pub stop_options: StopOptions,
 }
 
-/// What came of a run.
+/// The samples that a runner has taken.
 #[derive(Debug)]
-pub struct Taken {
-    /// Every sample, failed ones included.
+pub struct TakenSamples {
+    /// All samples, failed samples included.
     pub samples: Vec<Sample>,
-    /// Whether the user stopped it before the end.
-    pub interrupted: bool,
-    /// What stopped it otherwise, if something else than its rounds was asked for.
+    /// Whether the runner got to the end of its plan.
+    pub completeness: Completeness,
+    /// Why the run stopped; `None` if the run had no stop options.
     pub stop: Option<Stop>,
-    /// Processor time of the harness that was the host's part of the work.
+    /// The harness's processor time for the host's part of the work.
     pub host_work: Duration,
 }
 
+/// Whether a run got to the end of its plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completeness {
+    /// The run did all rounds, or a stop option ended the run.
+    Complete,
+    /// The user stopped the run, or the run still goes on.
+    Partial,
+}
+
 impl Runner<'_> {
-    /// Takes all samples; `checkpoint` gets those so far from time to time, so that a killed run keeps them.
+    /// Takes all samples. At intervals, `checkpoint` gets the samples so far and saves them, so
+    /// that a killed run doesn't lose them.
     pub fn run(
         &self,
         context: &MeasureContext,
         mut progress: Progress,
         checkpoint: &mut dyn FnMut(&[Sample]),
-    ) -> Taken {
-        let mut samples = self.reasons();
+    ) -> TakenSamples {
+        let mut samples = self.rows_of_impossible_cases();
         let mut saved = Instant::now();
-        let mut interrupted = false;
-        let mut rule = StopRule::new(self.until, self.extents());
+        let mut completeness = Completeness::Complete;
+        let mut rule = StopRule::new(self.stop_options, self.stoppable_experiments());
         let mut hung = vec![0; self.targets.len()];
-        let mut spent = Spent::default();
+        let mut spent = TimeSpent::default();
         let mut host_work = Duration::ZERO;
-        for (sequence, step) in self.steps().iter().enumerate() {
-            let experiment = &self.experiments[step.experiment];
-            let target = &self.targets[step.target];
-            if !rule.allows(step, &samples) {
-                continue;
-            }
-            if !spent.allows(step, self.patience(experiment.as_ref())) {
+        for (sequence, planned) in self.plan().iter().enumerate() {
+            let experiment = self.experiments[planned.experiment].as_ref();
+            let target = &self.targets[planned.target];
+            let time = self.time_per_target(experiment);
+            if !rule.allows(planned, &samples) || !spent.allows(planned, time) {
                 continue;
             }
             let begun = Instant::now();
-            progress.step(sequence, experiment.info().name, target.info.name);
-            let outcome = measure(experiment.as_ref(), step, target, context, &mut hung);
+            progress.begin_sample(sequence, experiment.info().name, target.info.name);
+            let result = measure(experiment, planned, target, context, &mut hung);
             if context.interrupt.stop_requested()
-                || outcome.as_ref().is_err_and(MeasureError::is_interrupt)
+                || result.as_ref().is_err_and(MeasureError::is_interrupt)
             {
-                interrupted = true;
+                completeness = Completeness::Partial;
                 break;
             }
-            host_work += outcome
+            host_work += result
                 .as_ref()
-                .map_or(Duration::ZERO, |measured| measured.host_work);
-            let mut taken = rows(
-                experiment.info(),
-                target.info.name,
-                step,
-                sequence as u64,
-                outcome,
-            );
-            stamp(&mut taken, context.injections);
-            samples.extend(taken);
-            spent.add(step, begun.elapsed());
+                .map_or(Duration::ZERO, |measurement| measurement.host_work);
+            let (info, name) = (experiment.info(), target.info.name);
+            let mut new = rows(info, name, planned, sequence as u64, result);
+            note_injections(&mut new, context.injections);
+            samples.extend(new);
+            spent.add(planned, begun.elapsed());
             if saved.elapsed() >= CHECKPOINT_INTERVAL {
                 checkpoint(&samples);
                 saved = Instant::now();
             }
         }
         progress.finish();
-        Taken {
+        TakenSamples {
             samples,
-            interrupted,
-            stop: rule.outcome(),
+            completeness,
+            stop: rule.stop(),
             host_work,
         }
     }
 
-    /// The time that one target may take of `experiment`. A run that waits until it is precise has no such patience to lose:
-    /// its own time ends it.
-    fn patience(&self, experiment: &dyn Experiment) -> Option<Duration> {
-        match self.until.precision {
+    /// The time that one target may take in `experiment`. A run that waits for a precision has no
+    /// such limit, because it has a limit on the whole time.
+    fn time_per_target(&self, experiment: &dyn Experiment) -> Option<Duration> {
+        match self.stop_options.precision {
             Some(_) => None,
             None => experiment.info().time_per_target(self.profile),
         }
     }
 
-    /// The plan of this run.
-    pub fn steps(&self) -> Vec<Step> {
-        let work: Vec<Workload> = self
+    /// All samples of the run, in order.
+    pub fn plan(&self) -> Vec<PlannedSample> {
+        let experiments: Vec<ExperimentPlan> = self
             .experiments
             .iter()
             .map(|experiment| {
                 let rounds = experiment.info().rounds.of(self.profile);
-                Workload {
+                ExperimentPlan {
                     cases: (0..experiment.info().cases.len())
-                        .map(|case| self.subjects_of(experiment.as_ref(), case))
+                        .map(|case| self.targets_of(experiment.as_ref(), case))
                         .collect(),
-                    warmup: rounds.warmup,
-                    measured: rounds.measured,
-                    most: match self.until.precision {
-                        Some(_) => MOST_ROUNDS,
+                    warmup_rounds: rounds.warmup,
+                    profile_rounds: rounds.measured,
+                    max_rounds: match self.stop_options.precision {
+                        Some(_) => MAX_ROUNDS,
                         None => rounds.measured,
                     },
                 }
             })
             .collect();
-        plan(&work, self.seed)
+        plan(&experiments, self.seed)
     }
 
-    fn extents(&self) -> Vec<Extent> {
+    fn stoppable_experiments(&self) -> Vec<StoppableExperiment> {
         let experiments = self.experiments.iter();
         experiments
             .map(|experiment| {
                 let info = experiment.info();
-                Extent {
-                    experiment: info.name,
-                    leading: info.metrics.first().map_or("", |metric| metric.schema.name),
-                    measured: info.rounds.of(self.profile).measured,
+                StoppableExperiment {
+                    name: info.name,
+                    leading_metric: info.metrics.first().map_or("", |metric| metric.schema.name),
+                    profile_rounds: info.rounds.of(self.profile).measured,
                 }
             })
             .collect()
     }
 
-    fn subjects_of(&self, experiment: &dyn Experiment, case: usize) -> Vec<usize> {
+    /// The indices of the targets on which a case is measured.
+    fn targets_of(&self, experiment: &dyn Experiment, case: usize) -> Vec<usize> {
         (0..self.targets.len())
             .filter(|&index| {
                 let target = &self.targets[index].info;
@@ -167,19 +173,18 @@ impl Runner<'_> {
             .collect()
     }
 
-    /// A row for each figure that a target can't have, with the reason.
-    fn reasons(&self) -> Vec<Sample> {
+    /// The rows of the cases that are impossible for a target, each with the reason.
+    fn rows_of_impossible_cases(&self) -> Vec<Sample> {
         let mut rows = Vec::new();
         for experiment in self.experiments {
             let info = experiment.info();
             for (number, case) in info.cases.iter().enumerate() {
-                for target in self.targets {
-                    let target = &target.info;
+                for target in self.targets.iter().map(|target| &target.info) {
                     let applicability = experiment.applicability(number, target);
                     if let Applicability::Impossible(reason) = applicability
                         && target.takes_part_in(info.name)
                     {
-                        rows.extend(unavailable(info, case, target.name, reason));
+                        rows.extend(unavailable_rows(info, case, target.name, reason));
                     }
                 }
             }
@@ -188,55 +193,58 @@ impl Runner<'_> {
     }
 }
 
-/// Takes one sample, unless the target has hung too often.
+/// Takes one sample, unless too many samples of the target have timed out. `hung` has the number of
+/// samples in a row that have timed out, for each target.
 fn measure(
     experiment: &dyn Experiment,
-    step: &Step,
+    planned: &PlannedSample,
     target: &ReadyTarget,
     context: &MeasureContext,
     hung: &mut [u32],
 ) -> Result<Measurement, MeasureError> {
-    let hung = &mut hung[step.target];
-    if *hung >= MOST_HUNG {
+    let hung = &mut hung[planned.target];
+    if *hung >= MAX_HUNG {
         return Err(MeasureError::GivenUp {
             target: target.info.name,
             hung: *hung,
         });
     }
-    let outcome = experiment.measure(step.case, target, context);
-    let timed_out = outcome.as_ref().is_err_and(MeasureError::is_timeout);
+    let result = experiment.measure(planned.case, target, context);
+    let timed_out = result.as_ref().is_err_and(MeasureError::is_timeout);
     *hung = if timed_out { *hung + 1 } else { 0 };
-    outcome
+    result
 }
 
-/// The time that targets have spent, for experiments whose patience has an end.
+/// The time that each target has spent in each experiment.
 #[derive(Default)]
-struct Spent {
+struct TimeSpent {
     /// By experiment and target: the time, and the last round that was begun.
-    of: HashMap<(usize, usize), (Duration, u32)>,
+    by_target: HashMap<(usize, usize), (Duration, u32)>,
 }
 
-impl Spent {
-    /// Whether there is patience left for the step. A round that was begun is finished, so that each case has as many
-    /// samples; the first one that counts is taken in any case.
-    fn allows(&self, step: &Step, patience: Option<Duration>) -> bool {
-        let Some((patience, (spent, round))) = patience.zip(self.of.get(&Self::key(step))) else {
+impl TimeSpent {
+    /// Whether a target that may take the time `limit` has time left for the sample. A round that
+    /// was begun is finished, so that each case has the same number of samples. The first round
+    /// that counts is taken in any case.
+    fn allows(&self, planned: &PlannedSample, limit: Option<Duration>) -> bool {
+        let spent = self.by_target.get(&Self::key(planned));
+        let Some((limit, (spent, round))) = limit.zip(spent) else {
             return true;
         };
-        step.warmup || step.round == *round || *spent < patience
+        planned.is_warmup || planned.round == *round || *spent < limit
     }
 
-    /// Counts what a step took. Warm-up is free.
-    fn add(&mut self, step: &Step, time: Duration) {
-        if !step.warmup {
-            let (spent, round) = self.of.entry(Self::key(step)).or_default();
+    /// Adds the time of a sample. The time of warm-up samples doesn't count.
+    fn add(&mut self, planned: &PlannedSample, time: Duration) {
+        if !planned.is_warmup {
+            let (spent, round) = self.by_target.entry(Self::key(planned)).or_default();
             *spent += time;
-            *round = step.round;
+            *round = planned.round;
         }
     }
 
-    fn key(step: &Step) -> (usize, usize) {
-        (step.experiment, step.target)
+    fn key(planned: &PlannedSample) -> (usize, usize) {
+        (planned.experiment, planned.target)
     }
 }
 
@@ -247,23 +255,23 @@ mod tests {
     #[test]
     fn a_slow_target_gets_whole_rounds_and_at_least_one() {
         let (short, long) = (Duration::from_millis(6), Duration::from_millis(5));
-        let taken = |patience| {
-            let mut spent = Spent::default();
-            let steps = (0..5).flat_map(|round| {
-                [0, 1].map(|case| Step {
+        let taken = |limit| {
+            let mut spent = TimeSpent::default();
+            let plan = (0..5).flat_map(|round| {
+                [0, 1].map(|case| PlannedSample {
                     experiment: 0,
                     case,
                     target: 0,
                     round,
-                    warmup: round == 0,
+                    is_warmup: round == 0,
                 })
             });
-            let taken = steps.filter(|step| {
-                let allowed = spent.allows(step, patience);
-                if allowed {
-                    spent.add(step, long);
+            let taken = plan.filter(|planned| {
+                let is_allowed = spent.allows(planned, limit);
+                if is_allowed {
+                    spent.add(planned, long);
                 }
-                allowed
+                is_allowed
             });
             taken.count()
         };

@@ -1,4 +1,5 @@
-//! Everything that has to be in place before the first sample: a session, prepared targets, accounting, the disk file.
+//! The testbed: everything that must exist before the first sample. That is a session, prepared
+//! targets, accounting and the disk file.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -22,20 +23,20 @@ use crate::targets::{
     Availability, Contents, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
 };
 
-/// How long one instance may take before its sample counts as failed, unless told otherwise.
+/// How long one instance may take by default before its sample counts as failed.
 const SAMPLE_LIMIT: Duration = Duration::from_secs(20);
 
-/// A target that a run was asked for, and what this host has of it.
+/// A target of the run, and whether this host can run it.
 #[derive(Debug)]
 pub struct Candidate {
     /// The target.
     pub target: Box<dyn Target>,
-    /// What this host has of the target.
+    /// Whether this host can run the target.
     pub availability: Availability,
 }
 
 impl Candidate {
-    /// Asks each of `targets` what `host` has of it.
+    /// Finds out which of `targets` the host can run.
     pub fn inspect(targets: Vec<Box<dyn Target>>, host: &HostReport) -> Vec<Self> {
         let inspected = targets.into_iter().map(|target| Self {
             availability: target.availability(host),
@@ -45,25 +46,26 @@ impl Candidate {
     }
 }
 
-/// A target that can't run here.
+/// A target that can't run on this host.
 #[derive(Debug)]
 pub struct UnavailableTarget {
-    /// The target, described.
+    /// The target's description.
     pub info: TargetInfo,
-    /// Why, and what would help.
-    pub why: Unavailable,
+    /// Why the target can't run, and what the user can do about it.
+    pub reason: Unavailable,
 }
 
-/// What the samples of a run are taken with. Dropping it removes all of it from the host.
+/// Everything that a run needs to take its samples. Dropping the testbed removes all of it from the
+/// host.
 #[derive(Debug)]
 pub struct Testbed {
-    /// The targets that can run here, prepared.
+    /// The targets that can run on this host.
     pub targets: Vec<ReadyTarget>,
-    /// Those that can't.
-    pub absent: Vec<UnavailableTarget>,
-    /// Where memory is accounted, or why it isn't.
+    /// The targets that can't run on this host.
+    pub unavailable: Vec<UnavailableTarget>,
+    /// The cgroup in which instances' groups are made, or why there is none.
     pub accounting: Result<Accounting, AccountingError>,
-    /// Delays that are added on purpose.
+    /// The delays that the run adds on purpose.
     pub injections: Vec<Injection>,
     /// How long one instance may take before its sample counts as failed.
     limit: Duration,
@@ -74,10 +76,11 @@ pub struct Testbed {
 }
 
 impl Testbed {
-    /// Prepares `candidates`, with a disk file of `disk_size` bytes.
+    /// Prepares the candidates, and makes a disk file of this size. A candidate that can't be
+    /// prepared becomes an [`UnavailableTarget`].
     ///
     /// # Errors
-    /// There is no place for files. A target that can't be prepared is [`UnavailableTarget`].
+    /// There is no directory for files.
     pub fn assemble(
         candidates: Vec<Candidate>,
         programs: &Programs,
@@ -89,7 +92,7 @@ impl Testbed {
         let disk = make_disk_file(scratch, disk_size)
             .with_context(|| format!("cannot make the disk file in {}", scratch.display()))?;
         let mut targets = Vec::new();
-        let mut absent = Vec::new();
+        let mut unavailable = Vec::new();
         for candidate in candidates {
             let info = candidate.target.info().clone();
             let directory = scratch.join(info.name);
@@ -105,12 +108,12 @@ impl Testbed {
                     prepared,
                     directory,
                 }),
-                Err(why) => absent.push(UnavailableTarget { info, why }),
+                Err(reason) => unavailable.push(UnavailableTarget { info, reason }),
             }
         }
         Ok(Self {
             targets,
-            absent,
+            unavailable,
             accounting,
             injections: Vec::new(),
             limit: SAMPLE_LIMIT,
@@ -121,13 +124,13 @@ impl Testbed {
         })
     }
 
-    /// The same with delays that are added on purpose.
+    /// The same testbed with delays that the run adds on purpose.
     #[must_use]
     pub fn with_injections(self, injections: Vec<Injection>) -> Self {
         Self { injections, ..self }
     }
 
-    /// The same with another time that one instance may take, if `limit` names one.
+    /// The same testbed with another limit for one instance, if `limit` is given.
     #[must_use]
     pub fn with_limit(self, limit: Option<Duration>) -> Self {
         Self {
@@ -136,7 +139,7 @@ impl Testbed {
         }
     }
 
-    /// What measurements need of this testbed.
+    /// The context for measurements in this testbed.
     pub fn context<'r>(&'r self, interrupt: &'r Interrupt) -> MeasureContext<'r> {
         MeasureContext {
             workload: &self.workload,
@@ -156,8 +159,8 @@ fn prepare(
     candidate: &Candidate,
     context: &PrepareContext,
 ) -> Result<Box<dyn Prepared>, Unavailable> {
-    if let Some(why) = &candidate.availability.unavailable {
-        return Err(why.clone());
+    if let Some(reason) = &candidate.availability.unavailable {
+        return Err(reason.clone());
     }
     context
         .files(|directory| fs::create_dir(directory))
@@ -165,12 +168,13 @@ fn prepare(
         .map_err(PrepareError::into_unavailable)
 }
 
-/// A file of random bytes, on disk, that the mapped root of a container may write as well.
+/// Makes a file of random bytes on a disk. All users may write to the file, because a container's
+/// root is another user on the host.
 fn make_disk_file(scratch: &Path, size: ByteSize) -> io::Result<PathBuf> {
     const CHUNK: usize = 1024 * 1024;
     let path = scratch.join("disk");
     let mut file = File::create_new(&path)?;
-    // The bytes must not compress; which they are doesn't matter.
+    // Random bytes can't be compressed.
     let mut random = ChaCha8Rng::seed_from_u64(0);
     let mut chunk = vec![0_u8; CHUNK];
     for _ in 0..size.as_u64() / CHUNK as u64 {

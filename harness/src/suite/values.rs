@@ -1,32 +1,32 @@
-//! Values on the command line: times and percentages.
+//! Parsers for values on the command line: times and percentages.
 
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// Longest time that can be asked for. A clock's time and this don't overflow.
+/// The longest time that a user can give. A clock's time plus this time doesn't overflow.
 const LONGEST: Duration = Duration::from_hours(24 * 365);
 
-/// Reads `5%`, `5 %` or `5` as 0.05.
+/// Parses `5%`, `5 %` or `5` as 0.05.
 ///
 /// # Errors
-/// What is expected instead.
+/// The text says what is expected.
 pub fn parse_percent(text: &str) -> Result<f64, String> {
     let number = text.trim().trim_end_matches('%').trim_end();
     match number.parse::<f64>() {
         Ok(percent) if percent > 0.0 && percent <= 1000.0 => Ok(percent / 100.0),
-        _ => Err("expected per cent above 0 and up to 1000, such as 5%".to_owned()),
+        _ => Err("expected a percentage above 0 and up to 1000, such as 5%".to_owned()),
     }
 }
 
-/// Reads a number with its unit, such as `90s`, `5min` or `+500us`, in jiff's "friendly" format
+/// Parses a number with its unit, such as `90s`, `5min` or `+500us`, in jiff's "friendly" format
 /// (<https://docs.rs/jiff/latest/jiff/fmt/friendly/>).
 ///
 /// # Errors
-/// What is expected instead.
+/// The text says what is expected.
 pub fn parse_time(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<SignedDuration>().ok();
-    // A time below zero is no `Duration`.
+    // A negative time can't become a `Duration`.
     let time = parsed.and_then(|time| Duration::try_from(time).ok());
     time.filter(|time| *time <= LONGEST).ok_or_else(|| {
         "expected a time with its unit, up to a year, such as 90s or 5min".to_owned()

@@ -12,7 +12,7 @@ use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
 use isobench::suite::progress::Progress;
 use isobench::suite::runner::Runner;
-use isobench::suite::stop::Until;
+use isobench::suite::stop::StopOptions;
 use isobench::suite::testbed::{Candidate, Testbed};
 use isobench::targets::Target;
 use isobench_reports::model::{Sample, Status, TOTAL};
@@ -33,7 +33,7 @@ fn measured() -> Vec<Sample> {
         targets: &testbed.targets,
         profile: Profile::Quick,
         seed: 1,
-        until: Until::default(),
+        stop_options: StopOptions::default(),
     };
     let interrupt = Interrupt::never().unwrap();
     let context = testbed.context(&interrupt);

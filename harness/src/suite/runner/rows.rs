@@ -1,103 +1,106 @@
-//! What comes of a sample, as rows of the results.
+//! Turns the result of a sample into rows of the results file.
 
 use isobench_reports::model::{Injection, Latencies, Sample, Status, TOTAL};
 
 use crate::experiments::{Case, ExperimentInfo, MeasureError, Measurement, MetricInfo};
-use crate::suite::plan::Step;
+use crate::suite::plan::PlannedSample;
 
-/// Notes in every row of a delayed sample that a delay was added on purpose.
-pub(super) fn stamp(rows: &mut [Sample], injections: &[Injection]) {
+/// Adds a note to every row of a delayed sample: the run added a delay on purpose.
+pub(super) fn note_injections(rows: &mut [Sample], injections: &[Injection]) {
     for row in rows {
         let mut own = injections.iter().filter(|injection| {
             (&injection.target, &injection.experiment) == (&row.target, &row.experiment)
         });
         if let Some(injection) = own.next() {
-            let stamp = format!("{} ns were added on purpose", injection.delay_ns);
+            let note = format!("{} ns were added on purpose", injection.delay_ns);
             row.reason = Some(match row.reason.take() {
-                Some(reason) => format!("{reason}; {stamp}"),
-                None => stamp,
+                Some(reason) => format!("{reason}; {note}"),
+                None => note,
             });
         }
     }
 }
 
-/// The rows of one sample: its values, and a failure for each metric that it did not give. A sample
-/// with a reading of a metric that its case doesn't have is a failure as a whole.
+/// The rows of one sample: a row for each reading, and a failed row for each missing metric. If a
+/// reading has a metric that doesn't belong to the case, the whole sample fails.
 pub(super) fn rows(
     experiment: &ExperimentInfo,
     target: &str,
-    step: &Step,
+    planned: &PlannedSample,
     sequence: u64,
-    outcome: Result<Measurement, MeasureError>,
+    result: Result<Measurement, MeasureError>,
 ) -> Vec<Sample> {
-    let case = &experiment.cases[step.case];
-    let measured = outcome
-        .and_then(|measured| check(case, measured))
+    let case = &experiment.cases[planned.case];
+    let measurement = result
+        .and_then(|measurement| check(case, measurement))
         .unwrap_or_else(|error| all_missing(case, error));
-    let place = Place {
+    let context = RowContext {
         experiment,
         target,
-        round: step.round,
+        round: planned.round,
         sequence,
     };
-    let (good, note) = if step.warmup {
+    let (good, note) = if planned.is_warmup {
         (Status::Warmup, Some("taken to warm up".to_owned()))
     } else {
         (Status::Ok, None)
     };
     let metric = |name: &str| experiment.metric(name);
-    let values = measured.readings.into_iter().filter_map(|reading| {
+    let values = measurement.readings.into_iter().filter_map(|reading| {
         Some(Sample {
             value: Some(reading.value),
             latencies: reading.latencies,
-            ..place.row(metric(reading.metric)?, &reading.part, good, note.clone())
+            ..context.row(metric(reading.metric)?, &reading.part, good, note.clone())
         })
     });
-    let failures = measured.missing.into_iter().filter_map(|(name, reason)| {
-        let reason = match case.part.as_str() {
-            TOTAL => reason,
-            part => format!("{part}: {reason}"),
-        };
-        Some(place.row(metric(name)?, &case.part, Status::Failed, Some(reason)))
-    });
+    let failures = measurement
+        .missing
+        .into_iter()
+        .filter_map(|(name, reason)| {
+            let reason = match case.part.as_str() {
+                TOTAL => reason,
+                part => format!("{part}: {reason}"),
+            };
+            Some(context.row(metric(name)?, &case.part, Status::Failed, Some(reason)))
+        });
     values.chain(failures).collect()
 }
 
-/// A row for each metric of `case`, which the target can't have.
-pub(super) fn unavailable(
+/// The rows of a case that is impossible for the target: one for each metric, with the reason.
+pub(super) fn unavailable_rows(
     experiment: &ExperimentInfo,
     case: &Case,
     target: &str,
     reason: &str,
 ) -> Vec<Sample> {
-    let place = Place {
+    let context = RowContext {
         experiment,
         target,
         round: 0,
         sequence: 0,
     };
-    let of_case = |metric: &&MetricInfo| case.metrics.contains(&metric.schema.name);
-    let metrics = experiment.metrics.iter().filter(of_case);
+    let is_of_case = |metric: &&MetricInfo| case.metrics.contains(&metric.schema.name);
+    let metrics = experiment.metrics.iter().filter(is_of_case);
     metrics
-        .map(|metric| place.row(metric, TOTAL, Status::Unavailable, Some(reason.to_owned())))
+        .map(|metric| context.row(metric, TOTAL, Status::Unavailable, Some(reason.to_owned())))
         .collect()
 }
 
-/// Refuses readings and failures of metrics that the case doesn't have: dropped, they would be lost
-/// without a word.
-fn check(case: &Case, measured: Measurement) -> Result<Measurement, MeasureError> {
-    let read = measured.readings.iter().map(|reading| reading.metric);
-    let missing = measured.missing.iter().map(|(metric, _)| *metric);
+/// Refuses a measurement with a metric that doesn't belong to the case. Otherwise its value would
+/// be lost, because the results have no place for it.
+fn check(case: &Case, measurement: Measurement) -> Result<Measurement, MeasureError> {
+    let read = measurement.readings.iter().map(|reading| reading.metric);
+    let missing = measurement.missing.iter().map(|(metric, _)| *metric);
     let unknown = read
         .chain(missing)
         .find(|metric| !case.metrics.contains(metric));
     match unknown {
         Some(metric) => Err(MeasureError::UnknownMetric { metric }),
-        None => Ok(measured),
+        None => Ok(measurement),
     }
 }
 
-/// What a sample gives that failed: every metric of its case is missing for the same reason.
+/// The measurement of a failed sample: all metrics of the case are missing, with the same reason.
 fn all_missing(case: &Case, error: MeasureError) -> Measurement {
     let reason = format!("{:#}", anyhow::Error::new(error));
     let metrics = case.metrics.iter();
@@ -107,15 +110,15 @@ fn all_missing(case: &Case, error: MeasureError) -> Measurement {
     }
 }
 
-/// Where the rows of one sample belong.
-struct Place<'p> {
+/// What all rows of one sample have in common.
+struct RowContext<'p> {
     experiment: &'p ExperimentInfo,
     target: &'p str,
     round: u32,
     sequence: u64,
 }
 
-impl Place<'_> {
+impl RowContext<'_> {
     /// A row without a value.
     fn row(
         &self,
@@ -148,6 +151,23 @@ mod tests {
     use crate::experiments::profile::Profile;
     use crate::experiments::{self, Experiment, Reading};
 
+    const FIRST: PlannedSample = PlannedSample {
+        experiment: 0,
+        case: 0,
+        target: 0,
+        round: 1,
+        is_warmup: false,
+    };
+
+    fn reading(metric: &'static str) -> Reading {
+        Reading {
+            metric,
+            part: TOTAL.to_owned(),
+            value: 5.0,
+            latencies: None,
+        }
+    }
+
     fn experiment(name: &str) -> Box<dyn Experiment> {
         let mut all = experiments::all(Profile::Quick).into_iter();
         all.find(|experiment| experiment.info().name == name)
@@ -155,27 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_that_cannot_be_had_spoils_no_other() {
+    fn a_missing_metric_leaves_the_other_metrics_in_the_results() {
         let memory = &experiment(memory::NAME);
-        let step = Step {
-            experiment: 0,
-            case: 0,
-            target: 0,
-            round: 3,
-            warmup: false,
-        };
-        let charge = Reading {
-            metric: "charge",
-            part: TOTAL.to_owned(),
-            value: 5.0,
-            latencies: None,
-        };
-        let measured = Measurement {
-            readings: vec![charge],
+        let measurement = Measurement {
+            readings: vec![reading("charge")],
             missing: vec![("pss", "not root".to_owned())],
             ..Measurement::default()
         };
-        let rows = rows(memory.info(), "container", &step, 7, Ok(measured));
+        let rows = rows(memory.info(), "container", &FIRST, 7, Ok(measurement));
         let seen: Vec<_> = rows
             .iter()
             .map(|row| {
@@ -199,21 +206,8 @@ mod tests {
     #[test]
     fn a_reading_of_an_unknown_metric_fails_the_sample() {
         let memory = &experiment(memory::NAME);
-        let step = Step {
-            experiment: 0,
-            case: 0,
-            target: 0,
-            round: 0,
-            warmup: false,
-        };
-        let reading = |metric| Reading {
-            metric,
-            part: TOTAL.to_owned(),
-            value: 5.0,
-            latencies: None,
-        };
-        let measured = Measurement::from(vec![reading("charge"), reading("weather")]);
-        let rows = rows(memory.info(), "container", &step, 0, Ok(measured));
+        let measurement = Measurement::from(vec![reading("charge"), reading("weather")]);
+        let rows = rows(memory.info(), "container", &FIRST, 0, Ok(measurement));
         assert_eq!(rows.len(), 2);
         for row in rows {
             assert_eq!((row.value, row.status), (None, Status::Failed));
@@ -223,41 +217,30 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_that_failed_has_a_row_for_each_of_its_metrics() {
+    fn a_failed_sample_has_a_row_for_each_metric_of_its_case() {
         let memory = &experiment(memory::NAME);
-        let step = Step {
-            experiment: 0,
-            case: 0,
-            target: 0,
-            round: 0,
-            warmup: true,
+        let warmup = PlannedSample {
+            is_warmup: true,
+            ..FIRST
         };
-        let rows = rows(
-            memory.info(),
-            "container",
-            &step,
-            0,
-            Err(MeasureError::Untimed),
-        );
+        let result = Err(MeasureError::Untimed);
+        let rows = rows(memory.info(), "container", &warmup, 0, result);
         assert_eq!(rows.len(), 2);
         assert!(rows.iter().all(|row| row.status == Status::Failed));
     }
+
     #[test]
-    fn a_failure_of_a_part_is_the_part_s() {
+    fn a_failure_of_a_part_names_the_part() {
         let start_parts = experiment(start_parts::NAME);
         let mut cases = start_parts.info().cases.iter();
         let case = cases.position(|case| case.part == "net").unwrap();
-        let step = Step {
-            experiment: 0,
-            case,
-            target: 0,
-            round: 1,
-            warmup: false,
-        };
-        let outcome = Err(MeasureError::Untimed);
-        let rows = rows(start_parts.info(), "container", &step, 0, outcome);
-        let named =
-            |row: &Sample| row.part == "net" && row.reason.as_ref().unwrap().starts_with("net: ");
-        assert!(rows.len() == 4 && rows.iter().all(named), "{rows:?}");
+        let planned = PlannedSample { case, ..FIRST };
+        let result = Err(MeasureError::Untimed);
+        let rows = rows(start_parts.info(), "container", &planned, 0, result);
+        assert_eq!(rows.len(), 4);
+        for row in rows {
+            assert_eq!(row.part, "net");
+            assert!(row.reason.unwrap().starts_with("net: "));
+        }
     }
 }
