@@ -10,12 +10,9 @@
 
 use std::io;
 
-use bytesize::ByteSize;
-
 use super::address_space::{AddressSpace, Backing, Fault, MapError, Placement, Protection};
-use super::parts::{FilePages, ProgramParts};
 use super::program::{Image, Program, Segment};
-use super::stack::{FirstFrame, Start, first_frame};
+use super::stack::{Start, first_frame};
 use super::syscalls::vdso;
 use crate::bare::layout::STACK_END;
 use crate::memory::PAGE;
@@ -36,20 +33,7 @@ const WARM_STACK: u64 = 7 * PAGE;
 /// A program that does not fit into the guest.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// Guest RAM is too small.
-    #[error(
-        "{what} of {length} does not fit into the guest's memory of {memory}: give the guest more \
-         with --memory"
-    )]
-    OutOfMemory {
-        /// The part that was to be mapped.
-        what: &'static str,
-        /// The part's length.
-        length: ByteSize,
-        /// The size of guest RAM.
-        memory: ByteSize,
-    },
-    /// The place is taken, or the host refused a mapping.
+    /// Guest RAM is too small, or the host refused a mapping.
     #[error("mapping {what} into the guest")]
     Map {
         /// The part that was to be mapped.
@@ -82,15 +66,6 @@ pub(crate) struct EntryPoint {
     pub stack: u64,
 }
 
-/// A program in its memory, ready to run.
-#[derive(Debug)]
-pub(crate) struct LoadedProgram {
-    /// The registers at the program's start.
-    pub entry: EntryPoint,
-    /// Where the program's parts lie.
-    pub parts: ProgramParts,
-}
-
 /// The size of the stack in a guest of `ram` bytes: [`MOST_STACK`], or a quarter of guest RAM if
 /// that is less.
 pub fn stack_size(ram: u64) -> u64 {
@@ -102,53 +77,21 @@ pub(crate) fn load(
     memory: &mut AddressSpace,
     program: &Program,
     start: &Start,
-) -> Result<LoadedProgram, LoadError> {
-    let image = &program.image;
-    for segment in &image.segments {
+) -> Result<EntryPoint, LoadError> {
+    for segment in &program.image.segments {
         load_segment(memory, program, segment)?;
     }
-    memory.start_heap(image.end().next_multiple_of(PAGE));
-    let vdso = vdso::install(memory)
-        .map_err(|source| map_error(memory, "the vDSO", vdso::LENGTH, source))?;
-    let frame = load_stack(memory, program, start, vdso)?;
-    let pointer = frame.pointer;
-    warm_data(memory, program, pointer);
-    Ok(LoadedProgram {
-        entry: EntryPoint {
-            address: image.entry,
-            stack: pointer,
-        },
-        parts: parts(image, frame, stack_size(memory.ram().size()), vdso),
+    memory.start_heap(program.image.end().next_multiple_of(PAGE));
+    let clocks = vdso::install(memory).map_err(|source| LoadError::Map {
+        what: "the vDSO",
+        source,
+    })?;
+    let stack = load_stack(memory, program, start, clocks)?;
+    warm_data(memory, program, stack);
+    Ok(EntryPoint {
+        address: program.image.entry,
+        stack,
     })
-}
-
-/// Where the parts of a loaded program lie.
-fn parts(image: &Image, frame: FirstFrame, stack_size: u64, vdso: u64) -> ProgramParts {
-    let segments = || image.segments.iter();
-    let code = || segments().filter(|segment| segment.protection.execute);
-    let highest = |ends: &mut dyn Iterator<Item = u64>| ends.max().unwrap_or(0);
-    let code_start = code().map(|segment| segment.address).min().unwrap_or(0);
-    let code_end = highest(&mut code().map(Segment::file_end));
-    let data_start = highest(&mut segments().map(|segment| segment.address));
-    let data_end = highest(&mut segments().map(Segment::file_end));
-    ProgramParts {
-        file_pages: segments()
-            .filter(|segment| segment.file_length > 0)
-            .map(|segment| FilePages {
-                pages: segment.address & !(PAGE - 1)..segment.file_end().next_multiple_of(PAGE),
-                offset: segment.offset & !(PAGE - 1),
-            })
-            .collect(),
-        code: code_start..code_end,
-        data: data_start..data_end,
-        stack: STACK_END - stack_size..STACK_END,
-        stack_pointer: frame.pointer,
-        arguments: frame.arguments,
-        environment: frame.environment,
-        auxiliary: frame.auxiliary,
-        vdso: vdso..vdso + PAGE,
-        clock_page: vdso + PAGE..vdso + vdso::LENGTH,
-    }
 }
 
 /// Makes the host have the memory ready to which every program with a C library writes at its
@@ -212,7 +155,7 @@ fn load_segment(
         )?;
         // As on Linux, a segment that the program can't write keeps what the file has there.
         if segment.file_length < segment.length && segment.protection.write {
-            let file_end = segment.file_end();
+            let file_end = segment.address + segment.file_length;
             let zeros = file_end.next_multiple_of(PAGE) - file_end;
             memory.write(
                 file_end,
@@ -245,7 +188,7 @@ fn load_stack(
     program: &Program,
     start: &Start,
     clocks: u64,
-) -> Result<FirstFrame, LoadError> {
+) -> Result<u64, LoadError> {
     let size = stack_size(memory.ram().size());
     let frame = first_frame(start, &program.image, random_bytes()?, STACK_END, clocks);
     let length = frame.bytes.len();
@@ -261,7 +204,7 @@ fn load_stack(
         Backing::Anonymous,
     )?;
     memory.write(frame.pointer, &frame.bytes)?;
-    Ok(frame)
+    Ok(frame.pointer)
 }
 
 /// Sixteen bytes for `AT_RANDOM`, from which a C library makes its stack guard.
@@ -286,22 +229,5 @@ fn map(
     memory
         .map(place, length, protection, backing)
         .map(|_| ())
-        .map_err(|source| map_error(memory, what, length, source))
-}
-
-/// Why `length` bytes for a part of the program can't be mapped.
-fn map_error(
-    memory: &AddressSpace,
-    what: &'static str,
-    length: u64,
-    source: MapError,
-) -> LoadError {
-    match source {
-        MapError::NoMemory => LoadError::OutOfMemory {
-            what,
-            length: ByteSize(length),
-            memory: ByteSize(memory.ram().size()),
-        },
-        source => LoadError::Map { what, source },
-    }
+        .map_err(|source| LoadError::Map { what, source })
 }

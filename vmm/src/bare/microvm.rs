@@ -2,7 +2,6 @@
 //! The life of a bare guest: [`Config`] becomes a [`MicroVm`] (booted, not yet entered), and
 //! running the microVM gives an [`Ending`].
 
-use bytesize::ByteSize;
 use kvm_ioctls::VmFd;
 
 use super::address_space::{AddressSpace, GuestRam};
@@ -11,8 +10,6 @@ use super::ending::Ending;
 use super::error::{BootError, RunError};
 use super::exception::{self, Death};
 use super::layout::{EXCEPTION_PORTS, SYSTEM_CALL_PORT};
-use super::loader::LoadedProgram;
-use super::parts::ProgramParts;
 use super::phase::Phase;
 use super::program::Image;
 use super::syscalls::{CallEffect, Personality, SystemCall};
@@ -30,7 +27,6 @@ pub struct MicroVm {
     memory: AddressSpace,
     /// The program's layout, until its code has been made ready.
     cold: Option<Image>,
-    parts: ProgramParts,
     exits: ExitCounts,
 }
 
@@ -52,8 +48,7 @@ impl MicroVm {
         on_phase(Phase::Vcpu);
         let mut memory = AddressSpace::new(ram);
         trampoline::install(&mut memory, hypervisor.kind());
-        let LoadedProgram { entry, parts } =
-            loader::load(&mut memory, &config.program, &config.start)?;
+        let entry = loader::load(&mut memory, &config.program, &config.start)?;
         let kind = hypervisor.kind();
         let start = registers::at_entry(kind, memory.root(), entry.address, entry.stack);
         vcpu.set_start(&start)?;
@@ -62,7 +57,6 @@ impl MicroVm {
             _vm: vm,
             memory,
             cold: Some(config.program.image.clone()),
-            parts,
             exits: ExitCounts::default(),
         })
     }
@@ -70,11 +64,6 @@ impl MicroVm {
     /// The number of the guest's exits so far, by reason.
     pub const fn exits(&self) -> &ExitCounts {
         &self.exits
-    }
-
-    /// The last memory that the program asked for and the guest did not have, if there was any.
-    pub fn refused_memory(&self) -> Option<ByteSize> {
-        self.memory.refused().map(ByteSize)
     }
 
     /// Makes the program's code ready at its first `brk`, if a fault is dear: see
@@ -97,7 +86,6 @@ impl MicroVm {
         personality: &mut Personality,
         on_phase: &dyn Fn(Phase),
     ) -> Result<Ending, RunError> {
-        personality.set_parts(std::mem::take(&mut self.parts));
         let mut next_phase = Some(Phase::FirstExit);
         loop {
             let exit = self.vcpu.run()?;

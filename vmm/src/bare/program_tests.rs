@@ -243,12 +243,8 @@ fn the_last_stack_header_counts() {
 fn a_program_larger_than_the_guest_is_refused_when_loaded() {
     let mut bytes = with(0x44, &7_u32.to_le_bytes());
     bytes[0x68..0x70].copy_from_slice(&(1_u64 << 40).to_le_bytes());
-    let error = load(&bytes).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "a zero-filled segment of 1024.0 GiB does not fit into the guest's memory of 2.0 MiB: give \
-         the guest more with --memory"
-    );
+    let error = load(&bytes).unwrap_err();
+    assert!(matches!(error, loader::LoadError::Map { .. }), "{error:?}");
 }
 
 #[test]
@@ -262,8 +258,7 @@ fn the_stack_holds_what_the_abi_says() {
     std::fs::write(stored.path(), elf(&[0x0f, 0x0b])).unwrap();
     let program = Program::open(stored.path()).unwrap();
     let mut memory = AddressSpace::new(GuestRam::new(ByteSize::mib(2)).unwrap());
-    let loaded = loader::load(&mut memory, &program, &start).unwrap();
-    let (entry, parts) = (loaded.entry, loaded.parts);
+    let entry = loader::load(&mut memory, &program, &start).unwrap();
     assert_eq!(entry.stack % 16, 0);
     let word = |index: u64| {
         let mut bytes = [0; 8];
@@ -282,16 +277,6 @@ fn the_stack_holds_what_the_abi_says() {
         .take_while(|pair| pair.0 != 0)
         .collect();
     assert!(auxiliary.contains(&(libc::AT_PAGESZ, PAGE)));
-    expect_bytes(&memory, parts.arguments.start, b"name\0argument\0");
-    assert_eq!(parts.arguments.end - parts.arguments.start, 14);
-    assert_eq!(parts.environment.start, parts.arguments.end);
-    expect_bytes(&memory, parts.environment.start, b"KEY=value\0");
-    assert_eq!(parts.environment.end - parts.environment.start, 10);
-    assert_eq!(parts.auxiliary.start, entry.stack + 8 * 6);
-    assert_eq!(
-        parts.auxiliary.end - parts.auxiliary.start,
-        16 * (auxiliary.len() as u64 + 1)
-    );
     assert!(auxiliary.contains(&(libc::AT_ENTRY, entry.address)));
 }
 

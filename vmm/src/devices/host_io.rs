@@ -226,20 +226,6 @@ pub fn fill_zero(into: &GuestSlices<'_>) -> usize {
     into.len()
 }
 
-/// Copies the first bytes of `from`, as many as there is room for, and returns their number.
-pub fn copy_from(from: &[u8], into: &GuestSlices<'_>) -> usize {
-    let mut left = from;
-    for piece in &into.pieces[into.done..] {
-        let (now, later) = left.split_at(left.len().min(piece.iov_len));
-        let to = piece.iov_base.cast::<u8>();
-        // SAFETY: the piece is mapped and no Rust reference leads there (`GuestSlices`), and `now`
-        // is no longer than the piece.
-        unsafe { to.copy_from(now.as_ptr(), now.len()) };
-        left = later;
-    }
-    from.len() - left.len()
-}
-
 /// Asks a terminal with an `ioctl` that changes nothing, and returns the answer.
 ///
 /// # Errors

@@ -49,8 +49,6 @@ pub struct AddressSpace {
     heap: Range<u64>,
     /// Whether the processor may still hold translations that were taken away.
     has_stale_translations: bool,
-    /// The length of the last mapping for which the frames did not suffice.
-    refused: Option<u64>,
 }
 
 impl AddressSpace {
@@ -69,7 +67,6 @@ impl AddressSpace {
             areas: Areas::default(),
             heap: 0..0,
             has_stale_translations: false,
-            refused: None,
         }
     }
 
@@ -91,12 +88,6 @@ impl AddressSpace {
     /// The bytes of guest RAM that no mapping has taken.
     pub fn free_bytes(&self) -> u64 {
         self.frames.left()
-    }
-
-    /// The length in bytes of the last mapping for which guest memory did not suffice, if there was
-    /// one.
-    pub fn refused(&self) -> Option<u64> {
-        self.refused
     }
 
     /// The mapped ranges, lowest first (`/proc/self/maps`).
@@ -259,11 +250,6 @@ impl AddressSpace {
         self.areas.insert(start, start + new_length, protection);
         self.move_pages(&range, &pages)?;
         Ok(start)
-    }
-
-    /// The heap, from its start to the program's break.
-    pub fn heap(&self) -> Range<u64> {
-        self.heap.clone()
     }
 
     /// Sets the start of the heap, which is empty.

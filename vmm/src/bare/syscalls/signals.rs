@@ -69,31 +69,7 @@ enum SignalEffect {
     NotServed,
 }
 
-/// Sets of signals, in which bit 0 is signal 1 (`/proc/self/status`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SignalSets {
-    pub pending: u64,
-    pub blocked: u64,
-    pub ignored: u64,
-    pub caught: u64,
-}
-
 impl Signals {
-    /// The signals that are pending, blocked, ignored and caught.
-    pub fn sets(&self) -> SignalSets {
-        let with = |wanted: fn(u64) -> bool| {
-            (1..=64)
-                .filter(|&signal| wanted(self.action(signal).handler))
-                .fold(0, |set, signal| set | bit(signal))
-        };
-        SignalSets {
-            pending: self.pending,
-            blocked: self.blocked,
-            ignored: with(|handler| handler == IGNORE),
-            caught: with(|handler| handler != IGNORE && handler != DEFAULT),
-        }
-    }
-
     /// The failure of a write to a pipe without a reader.
     pub fn broken_pipe(&mut self) -> Failure {
         match self.send(libc::SIGPIPE) {

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use super::proc::{self, ProcFile};
 use crate::devices::console::Stream;
 
 /// The most bytes of a path, with its final NUL (`PATH_MAX`).
@@ -102,8 +101,6 @@ pub(super) enum Node {
     File(HostFile),
     Link(Vec<u8>),
     Device(Device),
-    /// A file below `/proc` or `/sys`, whose text is made when the program reads the file.
-    Proc(ProcFile),
 }
 
 /// A regular file of the host's, open for reading only.
@@ -134,11 +131,11 @@ impl HostFile {
 #[derive(Debug)]
 pub struct FileTree {
     nodes: Vec<Node>,
-    program: PathBuf,
 }
 
 impl FileTree {
-    /// Makes a tree with the devices, `/proc`, `/sys` and the program, which lies at `path`.
+    /// Makes a tree with the devices and the program, which lies at `path`. `/proc/self/exe` is a
+    /// link to the program.
     ///
     /// # Errors
     /// `path` is not absolute or is a device's, or the host can't tell the program's size.
@@ -148,7 +145,6 @@ impl FileTree {
                 parent: NodeId::ROOT,
                 entries: BTreeMap::new(),
             }],
-            program: path.to_owned(),
         };
         for (name, device) in [
             ("/dev/null", Device::Null),
@@ -161,9 +157,8 @@ impl FileTree {
         ] {
             tree.insert(Path::new(name), Node::Device(device))?;
         }
-        for (name, node) in proc::nodes(path) {
-            tree.insert(Path::new(&name), node)?;
-        }
+        let link = Node::Link(path.as_os_str().as_bytes().to_vec());
+        tree.insert(Path::new("/proc/self/exe"), link)?;
         let metadata = program.metadata().map_err(|source| FileTreeError::Open {
             path: path.to_owned(),
             source,
@@ -194,11 +189,6 @@ impl FileTree {
             });
         }
         self.insert(guest, Node::File(HostFile::new(file, &metadata)))
-    }
-
-    /// The program's path.
-    pub(super) fn program(&self) -> &Path {
-        &self.program
     }
 
     /// Adds `/dev/vda`.

@@ -7,7 +7,6 @@ mod files;
 mod fuzz;
 mod memory;
 mod model;
-mod proc;
 mod process;
 mod streams;
 mod trace;
