@@ -19,8 +19,7 @@ use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::CommandLine;
 use crate::targets::prepare::file_name;
 use crate::targets::{
-    Availability, InsidePath, Launch, Pace, PrepareContext, PrepareError, Prepared, Target,
-    TargetInfo,
+    Availability, InsidePath, Launch, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
 };
 
 const PROGRAM: Program = Program {
@@ -54,9 +53,8 @@ impl Firejail {
         let description = "Firejail: five namespaces, the host's root with nearly all of it \
                            hidden, the names of the container's seccomp policy.";
         Self(TargetInfo {
-            pace: Pace::Slow,
             differences: &[
-                "no root of its own: the host's, read-only; what lies in it is hidden by empty directories, but for /proc, /dev, /run, /usr/lib, /lib and /lib64",
+                "no root of its own: the host's, read-only; what lies in it is hidden by empty directories, but for /proc, /dev, /usr/lib, /lib, /lib64, and a /run that all instances of a run share",
                 "the program and what is bound are in /srv",
                 "no user and no cgroup namespace: root inside is the host's, without capabilities",
                 "/dev has a devpts, a /dev/shm and more devices in addition; /sys is hidden",
@@ -105,24 +103,20 @@ struct Jail {
 
 impl Prepared for Jail {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let mut given = Vec::new();
-        for (source, place) in binds(launch) {
-            make_alike(&self.layer.join(place.trim_start_matches('/')), source)?;
-            given.push((source, format!("{LAYER}{place}")));
-        }
         let mut command = CommandLine::new(&self.firejail)
             .args(["--quiet", "--noprofile"])
             .args([bind(&self.layer, LAYER)])
-            .args(given.iter().map(|(source, place)| bind(source, place)))
+            // This covers every mount below /srv, so it comes before the others are bound.
+            .args([format!("--read-only={LAYER}")]);
+        for (source, place) in binds(launch) {
+            make_alike(&self.layer.join(place.trim_start_matches('/')), source)?;
+            command = command.args([bind(source, &format!("{LAYER}{place}"))]);
+        }
+        command = command
             .args(IN_SIGHT.map(|path| format!("--noblacklist={path}")))
             .args(HIDDEN.map(|path| format!("--blacklist={path}")))
-            // It takes in every mount below, those that are there to be written to among them.
+            // This covers no mount below /. It comes last: firejail binds nothing after it.
             .args(["--read-only=/"])
-            .args(
-                given
-                    .iter()
-                    .map(|(_, place)| format!("--read-write={place}")),
-            )
             .args(["--private-dev", "--net=none", "--hostname=isobench"])
             .args(["--caps.drop=all", "--nonewprivs"])
             .args(["--seccomp.block-secondary", "--restrict-namespaces"])
@@ -137,8 +131,8 @@ impl Prepared for Jail {
     }
 }
 
-/// Gives `place` the owner and the mode of `source`: to what firejail binds it gives those of the
-/// place, and what is bound is the user's, or other targets' as well.
+/// Gives `place` the owner and the mode of `source`. Firejail gives the source of a bind those of
+/// its place, for good, and the source is the user's or shared with other targets.
 fn make_alike(place: &Path, source: &Path) -> io::Result<()> {
     let metadata = fs::metadata(source)?;
     chown(place, Some(metadata.uid()), Some(metadata.gid()))?;
