@@ -1,4 +1,4 @@
-//! Tells the linker where the program `workload` starts: see `src/bin/workload.rs`.
+//! Tells the linker where the program `workload` starts: see `src/launchers/bin/workload.rs`.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -22,7 +22,7 @@ struct Access {
     result: &'static str,
 }
 
-/// The amounts are those of isobench's standard profile (`harness/src/experiment/disk.rs`).
+/// The amounts are those of isobench's standard profile (`harness/src/experiments/disk.rs`).
 const ACCESSES: [Access; 5] = [
     Access {
         metric: "seq-read-direct",
