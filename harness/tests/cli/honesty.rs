@@ -70,7 +70,10 @@ fn a_run_goes_on_until_it_is_precise_or_its_time_is_up_and_says_which() {
     let report = place.isobench(&["report", "out", "--out", "again.html"]);
     report.succeeds();
     let html = place.read("again.html");
-    assert!(html.contains("the time limit of 1.00 s was reached"), "no word of it");
+    assert!(
+        html.contains("the time limit of 1.00 s was reached"),
+        "no word of it"
+    );
     fs::remove_dir_all(place.path("out")).unwrap();
     // The quick profile takes fewer rounds of `cpu` than an interval needs; precision asks for
     // more.
