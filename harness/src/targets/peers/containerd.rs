@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use isobench_reports::schema::memory;
 
-use super::daemon::{Client, Daemon, Daemons, not_running, succeeds};
+use super::daemon::{Client, Daemon, Daemons, not_running, start_own, succeeds};
 use super::instance::{
     InstanceCounter, LIBSECCOMP_DIFFERENCE, container_peer, make_layer, peer_cgroups,
-    runtime_mounts,
 };
 use super::oci_config::{self, PathVariable};
 use super::program::{Program, Source, client_environment, needs_root};
@@ -102,12 +101,7 @@ impl Target for Containerd {
         let layer = context.files(|directory| make_layer(program, directory, &["proc", "dev"]))?;
         let path = CLIENT.path()?;
         let (client, daemon) = match self.daemons {
-            Daemons::StartOwn => {
-                let mounts = context.files(|_| runtime_mounts())?;
-                let client = Client::of_own(path, ["--address", SOCKET], mounts.clone());
-                let daemon = start_daemon(&client, mounts, context)?;
-                (client, Some(daemon))
-            }
+            Daemons::StartOwn => start_own(path, ["--address", SOCKET], context, start_daemon)?,
             Daemons::UseRunning => {
                 let client = Client::of_running(path);
                 sweep(&client);

@@ -19,13 +19,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 
+use super::instance::runtime_mounts;
 use super::program::client_environment;
 use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::host::mounts::MountNamespace;
 use crate::instance::bounded_command;
 use crate::instance::command_line::CommandLine;
 use crate::instance::spawn::{Child, Descriptors, ProcessGroup, spawn};
-use crate::targets::PrepareContext;
+use crate::targets::{PrepareContext, PrepareError};
 
 /// How long a daemon may take until it answers its client.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -170,6 +171,26 @@ impl Drop for Daemon {
         }
         while waitpid(self.child.pid, None) == Err(Errno::EINTR) {}
     }
+}
+
+/// Starts a daemon of the run's own by `start`, in a mount namespace of its own, and gives the
+/// client at `program` that reaches the daemon by the options `address`.
+///
+/// # Errors
+/// The mount namespace could not be made, or the error of `start`.
+pub fn start_own<E>(
+    program: PathBuf,
+    address: [&'static str; 2],
+    context: &PrepareContext,
+    start: impl FnOnce(&Client, MountNamespace, &PrepareContext) -> Result<Daemon, E>,
+) -> Result<(Client, Option<Daemon>), PrepareError>
+where
+    PrepareError: From<E>,
+{
+    let mounts = context.files(|_| runtime_mounts())?;
+    let client = Client::of_own(program, address, mounts.clone());
+    let daemon = start(&client, mounts, context)?;
+    Ok((client, Some(daemon)))
 }
 
 /// Whether a client's command succeeds: the daemon then runs, and the client can reach the daemon.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use isobench_reports::model::Unavailable;
 use isobench_reports::schema::memory;
 
-use super::daemon::{Client, Daemon, Daemons, not_running, succeeds};
+use super::daemon::{Client, Daemon, Daemons, not_running, start_own, succeeds};
 use super::instance::{
     InstanceCounter, LIBSECCOMP_DIFFERENCE, bind_option, binds, container_peer, instance_cgroup,
-    make_layer, peer_cgroups, runtime_mounts,
+    make_layer, peer_cgroups,
 };
 use super::oci_config;
 use super::program::{Program, Source, client_environment, needs_root};
@@ -101,12 +101,7 @@ impl Target for Docker {
         })?;
         let path = CLIENT.path()?;
         let (client, daemon) = match self.daemons {
-            Daemons::StartOwn => {
-                let mounts = context.files(|_| runtime_mounts())?;
-                let client = Client::of_own(path, ADDRESS, mounts.clone());
-                let daemon = start_daemon(&client, mounts, context)?;
-                (client, Some(daemon))
-            }
+            Daemons::StartOwn => start_own(path, ADDRESS, context, start_daemon)?,
             Daemons::UseRunning => {
                 let client = Client::of_running(path);
                 sweep(&client);
