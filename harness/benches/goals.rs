@@ -90,7 +90,7 @@ fn measure() -> anyhow::Result<()> {
     let host = HostReport::inspect(&programs);
     let profile = Profile::Standard;
     let testbed = Testbed::assemble(
-        Candidate::inspect(
+        &Candidate::inspect(
             targets::choose(
                 targets::all(&programs, Daemons::UseRunning),
                 Some(&compared()),
@@ -104,11 +104,12 @@ fn measure() -> anyhow::Result<()> {
     println!("goal                                                     measured");
     let mut experiments: Vec<Box<dyn Experiment>> = experiments::all(profile);
     experiments.retain(|experiment| {
-        [startup::NAME, memory::NAME, disk::NAME].contains(&experiment.info().name)
+        [startup::NAME, memory::NAME, disk::NAME].contains(&&*experiment.info().name)
     });
     let runner = Runner {
         experiments: &experiments,
         targets: &testbed.targets,
+        unavailable: &testbed.unavailable,
         profile,
         seed: 0,
         stop_options: StopOptions::default(),

@@ -56,7 +56,7 @@ fn measure() -> anyhow::Result<()> {
         .filter(|target| target.info().name == "process");
     let targets = process.chain([targets::twin()]).collect();
     let disk = experiments::disk_size(Profile::Quick);
-    let mut testbed = Testbed::assemble(Candidate::inspect(targets, &host), &programs, disk)?;
+    let mut testbed = Testbed::assemble(&Candidate::inspect(targets, &host), &programs, disk)?;
     let interrupt = Interrupt::install()?;
 
     let same = (0..RUNS)
@@ -84,6 +84,7 @@ fn take(testbed: &Testbed, interrupt: &Interrupt, seed: u64) -> Vec<Sample> {
     let runner = Runner {
         experiments: &startup,
         targets: &testbed.targets,
+        unavailable: &testbed.unavailable,
         profile: Profile::Quick,
         seed,
         stop_options: StopOptions::default(),

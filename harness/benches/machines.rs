@@ -83,7 +83,7 @@ fn measure() -> anyhow::Result<()> {
     let profile = Profile::Quick;
     let compared = [TARGET, PEER].map(str::to_owned);
     let testbed = Testbed::assemble(
-        Candidate::inspect(
+        &Candidate::inspect(
             targets::choose(
                 targets::all(&programs, Daemons::UseRunning),
                 Some(&compared),
@@ -97,10 +97,11 @@ fn measure() -> anyhow::Result<()> {
         println!("{}: {}", target.info.name, target.reason.reason);
     }
     let mut experiments: Vec<Box<dyn Experiment>> = experiments::all(profile);
-    experiments.retain(|experiment| [startup::NAME, disk::NAME].contains(&experiment.info().name));
+    experiments.retain(|experiment| [startup::NAME, disk::NAME].contains(&&*experiment.info().name));
     let runner = Runner {
         experiments: &experiments,
         targets: &testbed.targets,
+        unavailable: &testbed.unavailable,
         profile,
         seed: 0,
         stop_options: StopOptions {

@@ -51,8 +51,8 @@ fn thorough(mut run: Run) -> Run {
         .map(|one| {
             let wanted = one.info().rounds.of(Profile::Thorough).measured;
             (
-                one.info().name.to_owned(),
-                (rounds_of(&run, one.info().name), wanted),
+                one.info().name.to_string(),
+                (rounds_of(&run, &one.info().name), wanted),
             )
         })
         .collect();

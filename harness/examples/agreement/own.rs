@@ -40,7 +40,7 @@ impl Own {
         )?;
         Ok(Self {
             testbed: Testbed::assemble(
-                Candidate::inspect(process, &host),
+                &Candidate::inspect(process, &host),
                 &programs,
                 experiments::disk_size(PROFILE),
             )?,

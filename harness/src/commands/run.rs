@@ -22,7 +22,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::install().context("cannot catch signals")?;
     let programs = Programs::find()?;
     let finished = suite::run(&arguments.options, &programs, &interrupt)?;
-    let baseline = arguments.options.baseline.as_deref();
+    let baseline = arguments.options.conduct.baseline.as_deref();
     print(&finished, baseline, arguments.format)?;
     Ok(if finished.run.partial {
         ExitCode::from(INTERRUPTED)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use isobench_reports::model::Injection;
 
-use super::MeasureError;
+use super::{ContentsId, MeasureError};
 use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::host::clock::MonotonicTime;
 use crate::host::interrupt::Interrupt;
@@ -19,6 +19,8 @@ use crate::targets::{Capability, Launch, Marks, Prepared, TargetInfo};
 pub struct ReadyTarget {
     /// The target's description.
     pub info: TargetInfo,
+    /// The content of the root for which the target was prepared.
+    pub contents: ContentsId,
     /// The prepared target.
     pub prepared: Box<dyn Prepared>,
     /// The directory in which the target was prepared.

@@ -108,7 +108,7 @@ impl Experiment for Cpu {
             _ => None,
         };
         match (reason, operation) {
-            (Some(reason), _) => Applicability::Impossible(reason),
+            (Some(reason), _) => Applicability::Impossible(reason.into()),
             (None, PriceOperation::Exit) => {
                 Applicability::measured_if(target.can(Capability::ExitOnPurpose))
             }

@@ -145,14 +145,14 @@ impl Experiment for Disk {
         let lacks_directory = case.is_about_files() && target.files.is_none();
         match target.can(Capability::KernelServices) {
             false if case.depth > 1 => Applicability::Impossible(
-                "without a kernel there is one thread, and one operation at a time",
+                "without a kernel there is one thread, and one operation at a time".into(),
             ),
             false if lacks_directory => {
-                Applicability::Impossible("without a kernel no file system takes new files")
+                Applicability::Impossible("without a kernel no file system takes new files".into())
             }
             true if lacks_directory => Applicability::Impossible(
                 "its disk is a block device without a file system: new files would be in the \
-                 guest's memory alone",
+                 guest's memory alone".into(),
             ),
             _ => Applicability::Measured,
         }

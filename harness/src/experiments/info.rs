@@ -1,5 +1,6 @@
 //! The description of an experiment as plain data: its name, method, metrics, cases and rounds.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use isobench_reports::model::{Experiment, Metric, Part, TOTAL};
@@ -16,9 +17,11 @@ pub(super) const WORKLOAD: &str = "workload";
 #[derive(Debug, Clone)]
 pub struct ExperimentInfo {
     /// The experiment's name, as in results files. The name doesn't change between versions.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// How the metrics are measured, for a report's reader.
-    pub method: &'static str,
+    pub method: Cow<'static, str>,
+    /// The content of the instances' root.
+    pub contents: ContentsId,
     /// The metrics, in the order of the report. The first is the most important.
     pub metrics: Vec<MetricInfo>,
     /// The cases. Each sample measures one case in one fresh instance.
@@ -32,26 +35,30 @@ pub struct ExperimentInfo {
     pub inclusion: Inclusion,
     /// Whether the experiment works on the run's disk file.
     pub disk_file: DiskFile,
+    /// When no more samples of a target are taken.
+    pub give_up: GiveUp,
 }
 
 impl ExperimentInfo {
     /// An experiment that every run includes, without a limit on the time of a target.
     pub fn new(
-        name: &'static str,
-        method: &'static str,
+        name: impl Into<Cow<'static, str>>,
+        method: impl Into<Cow<'static, str>>,
         metrics: impl IntoIterator<Item = MetricInfo>,
         cases: impl IntoIterator<Item = Case>,
         rounds: ByProfile<Rounds>,
     ) -> Self {
         Self {
-            name,
-            method,
+            name: name.into(),
+            method: method.into(),
+            contents: ContentsId::WORKLOAD,
             metrics: metrics.into_iter().collect(),
             cases: cases.into_iter().collect(),
             rounds,
             time_per_target: None,
             inclusion: Inclusion::InEveryRun,
             disk_file: DiskFile::Unused,
+            give_up: GiveUp::AfterTimeouts,
         }
     }
 
@@ -70,8 +77,8 @@ impl ExperimentInfo {
     /// The experiment as results files hold it, measured on `targets`.
     pub fn describe(&self, targets: &[&TargetInfo]) -> Experiment {
         Experiment {
-            name: self.name.to_owned(),
-            method: self.method.to_owned(),
+            name: self.name.clone().into_owned(),
+            method: self.method.clone().into_owned(),
             metrics: self
                 .metrics
                 .iter()
@@ -79,6 +86,16 @@ impl ExperimentInfo {
                 .collect(),
         }
     }
+}
+
+/// Which of the contents of a run's roots an experiment uses. A run prepares each target once for
+/// each of its contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentsId(pub usize);
+
+impl ContentsId {
+    /// The workload program alone.
+    pub const WORKLOAD: Self = Self(0);
 }
 
 /// A metric of an experiment.
@@ -255,8 +272,19 @@ pub enum DiskFile {
     Used,
 }
 
-/// Whether a case can be measured on a target.
+/// When no more samples of a target are taken, because they would probably fail as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GiveUp {
+    /// Two samples of the target in a row have timed out, whatever experiments they belong to. Each
+    /// sample that isn't taken counts as failed.
+    AfterTimeouts,
+    /// So many samples of the target and the experiment in a row have failed. A sample that isn't
+    /// taken has no row.
+    AfterFailures(u32),
+}
+
+/// Whether a case can be measured on a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applicability {
     /// The case is measured.
     Measured,
@@ -264,7 +292,7 @@ pub enum Applicability {
     NotApplicable,
     /// The target can't do what the case needs, although a reader would expect a figure. The
     /// results have a row with this reason.
-    Impossible(&'static str),
+    Impossible(Cow<'static, str>),
 }
 
 impl Applicability {

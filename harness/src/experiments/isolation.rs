@@ -101,7 +101,7 @@ impl Experiment for Isolation {
         // The targets that take no part in `memory` are those whose processes a daemon starts.
         if case == OUTSIDE && !target.takes_part_in(memory::NAME) {
             return Applicability::Impossible(
-                "a daemon starts the program, and the daemon's processes can't be traced",
+                "a daemon starts the program, and the daemon's processes can't be traced".into(),
             );
         }
         let counts = case != EXIT_CASE || target.can(Capability::CountExits);

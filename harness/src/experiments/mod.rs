@@ -30,7 +30,8 @@ pub use context::{MeasureContext, ReadyTarget};
 pub use error::MeasureError;
 pub use host_socket::NetError;
 pub use info::{
-    Applicability, Case, DiskFile, ExperimentInfo, Inclusion, MetricInfo, Parts, Rounds,
+    Applicability, Case, ContentsId, DiskFile, ExperimentInfo, GiveUp, Inclusion, MetricInfo,
+    Parts, Rounds,
 };
 use isobench_container::Privilege;
 use isobench_reports::model::{Latencies, TOTAL};

@@ -43,11 +43,11 @@ impl BenchTestbed {
             .into_iter()
             .filter(|target| {
                 let info = target.info();
-                info.pace == Pace::Quick && info.takes_part_in(experiment.info().name)
+                info.pace == Pace::Quick && info.takes_part_in(&experiment.info().name)
             })
             .collect();
         let testbed = Testbed::assemble(
-            Candidate::inspect(targets, &host),
+            &Candidate::inspect(targets, &host),
             &programs,
             experiments::disk_size(Profile::Quick),
         )?;

@@ -30,8 +30,9 @@ use crate::experiments::{self, DiskFile, Experiment};
 use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
+use crate::host::session::Session;
 use crate::host::tune::TunedHost;
-use crate::suite::options::Options;
+use crate::suite::options::{ConductOptions, Options};
 use crate::suite::progress::Progress;
 use crate::suite::record::{RunRecord, Sampling};
 use crate::suite::request::Request;
@@ -57,10 +58,26 @@ pub fn run(
     programs: &Programs,
     interrupt: &Interrupt,
 ) -> anyhow::Result<FinishedRun> {
+    let request = Request::of(options, programs)?;
+    let session = Session::open()?;
+    measure(request, &options.conduct, session, programs, interrupt)
+}
+
+/// Measures what is requested, in an open session, and writes the results.
+///
+/// # Errors
+/// The error of the step that failed. A target or sample that fails is no error: the results hold
+/// the reason.
+pub fn measure(
+    request: Request,
+    options: &ConductOptions,
+    session: Session,
+    programs: &Programs,
+    interrupt: &Interrupt,
+) -> anyhow::Result<FinishedRun> {
     if let Some(processors) = &options.pin {
         processors.pin_this_thread()?;
     }
-    let request = Request::of(options, programs)?;
     let started = Timestamp::now();
     let mut output = results_directory::claim(options.out.as_deref(), started)?;
     // The host is tuned before it is inspected: the report describes the host as it was measured.
@@ -69,31 +86,36 @@ pub fn run(
     let host = HostReport::inspect(programs);
     let candidates = Candidate::inspect(request.targets, &host);
     let seed = options.seed.unwrap_or_else(|| rand::rng().random());
+    let experiments = request.experiments;
     let mut record = RunRecord::begin(
         started,
-        options.profile,
+        request.profile_name,
         seed,
         &host,
         &candidates,
-        &request.experiments,
+        &experiments,
     );
-    let disk_size = disk_size(&request.experiments, options.profile);
-    let testbed = Testbed::assemble(candidates, programs, disk_size)?
-        .with_injections(request.injections)
-        .with_limit(options.sample_limit);
+    let testbed = Testbed::assemble_in(
+        session,
+        &candidates,
+        &request.contents,
+        &request.controllers,
+        programs,
+        disk_size(&experiments, request.profile),
+    )?
+    .with_injections(request.injections)
+    .with_limit(request.sample_limit);
     record = record.with_testbed(&testbed);
     if let Some(tuned) = &tuned {
         record = record.with_tuning(tuned);
     }
-    record = record.with_instrument(instrument::measure(
-        &programs.workload,
-        options.profile,
-        interrupt,
-    ));
+    let (workload, profile) = (&programs.workload, request.profile);
+    record = record.with_instrument(instrument::measure(workload, profile, interrupt));
     let runner = Runner {
-        experiments: &request.experiments,
+        experiments: &experiments,
         targets: &testbed.targets,
-        profile: options.profile,
+        unavailable: &testbed.unavailable,
+        profile,
         seed,
         stop_options: options.stop_options,
     };

@@ -9,8 +9,7 @@ use jiff::Timestamp;
 use super::instrument::InstrumentError;
 use super::runner::{Completeness, TakenSamples};
 use super::testbed::{Candidate, Testbed};
-use crate::experiments::Experiment;
-use crate::experiments::profile::Profile;
+use crate::experiments::{Experiment, ReadyTarget};
 use crate::host::clock::wall_clock_offset;
 use crate::host::cpu_time;
 use crate::host::facts::{HostReport, Interference, Severity};
@@ -21,7 +20,7 @@ use crate::targets::{Availability, TargetInfo};
 #[derive(Debug)]
 pub struct RunRecord {
     started: Timestamp,
-    profile: Profile,
+    profile: &'static str,
     seed: u64,
     host: Host,
     targets: Vec<Target>,
@@ -31,10 +30,10 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// The record of a run that begins.
+    /// The record of a run that begins, with the name of its profile.
     pub fn begin(
         started: Timestamp,
-        profile: Profile,
+        profile: &'static str,
         seed: u64,
         host: &HostReport,
         candidates: &[Candidate],
@@ -79,7 +78,10 @@ impl RunRecord {
         for target in &mut self.targets {
             let mut unavailable = testbed.unavailable.iter();
             let unavailable = unavailable.find(|known| known.info.name == target.name);
-            if let Some(unavailable) = unavailable {
+            let is_ready = |ready: &ReadyTarget| ready.info.name == target.name;
+            if let Some(unavailable) = unavailable
+                && !testbed.targets.iter().any(is_ready)
+            {
                 target.unavailable = Some(unavailable.reason.clone());
             }
         }
@@ -161,7 +163,7 @@ impl RunRecord {
             started: self.started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             duration_seconds: so_far.elapsed.as_secs_f64(),
             partial: so_far.completeness == Completeness::Partial,
-            profile: self.profile.name().to_owned(),
+            profile: self.profile.to_owned(),
             seed: self.seed,
             host: self.host.clone(),
             targets: self.targets.clone(),

@@ -1,13 +1,18 @@
 //! Looks up the targets and experiments that the options of a run name, before anything is
 //! measured.
 
+use std::time::Duration;
+
+use isobench_container::cgroup::Controller;
 use isobench_reports::model::Injection;
 
 use super::injection::UnknownDelayTarget;
 use super::options::Options;
-use crate::experiments::{self, Experiment, Inclusion};
+use crate::experiments::profile::Profile;
+use crate::experiments::{self, ContentsId, Experiment, Inclusion};
 use crate::host::programs::Programs;
-use crate::targets::{self, Target, UnknownTarget};
+use crate::targets::resource_limits::ResourceLimits;
+use crate::targets::{self, Contents, Target, UnknownTarget};
 
 /// The options name something that isobench doesn't know, or that isn't part of the run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,38 +43,52 @@ pub enum RequestError {
 
 /// What a run measures.
 #[derive(Debug)]
-pub struct Request {
+pub struct Request<'c> {
     /// The targets, in the order of the report.
     pub targets: Vec<Box<dyn Target>>,
+    /// The contents of the targets' roots.
+    pub contents: Vec<(ContentsId, Contents<'c>)>,
     /// The experiments, in the order of the report.
     pub experiments: Vec<Box<dyn Experiment>>,
+    /// How much the experiments measure.
+    pub profile: Profile,
+    /// The profile's name in results files.
+    pub profile_name: &'static str,
     /// The delays that are added on purpose.
     pub injections: Vec<Injection>,
+    /// How long one instance may take before its sample counts as failed; `None` for the default.
+    pub sample_limit: Option<Duration>,
+    /// The cgroup controllers that the run's limits need.
+    pub controllers: Vec<Controller>,
 }
 
-impl Request {
+impl<'c> Request<'c> {
     /// Looks up the targets and experiments that `options` name.
     ///
     /// # Errors
     /// [`RequestError`]
-    pub fn of(options: &Options, programs: &Programs) -> Result<Self, RequestError> {
-        let all = targets::all(programs, options.daemons());
-        let mut targets = targets::choose(all, options.targets.as_deref())?;
+    pub fn of(options: &Options, programs: &'c Programs) -> Result<Self, RequestError> {
+        let mut targets = options.choice.choose(programs)?;
         targets.extend(options.twin.then(targets::twin));
         let injections = options
             .inject
             .iter()
             .map(|delay| delay.injections(&targets))
             .collect::<Result<Vec<_>, _>>()?;
-        check_baseline(&targets, options.baseline.as_deref())?;
+        check_baseline(&targets, options.conduct.baseline.as_deref())?;
         let experiments = choose_experiments(
             experiments::all(options.profile),
             options.experiments.as_deref(),
         )?;
         Ok(Self {
             targets,
+            contents: vec![(ContentsId::WORKLOAD, Contents::Program(&programs.workload))],
             experiments,
+            profile: options.profile,
+            profile_name: options.profile.name(),
             injections: injections.concat(),
+            sample_limit: options.sample_limit,
+            controllers: ResourceLimits::default().controllers(),
         })
     }
 }
@@ -86,16 +105,16 @@ fn choose_experiments(
     };
     let known: Vec<_> = all
         .iter()
-        .map(|experiment| experiment.info().name)
+        .map(|experiment| experiment.info().name.clone())
         .collect();
-    let is_unknown = |name: &&String| !known.contains(&name.as_str());
+    let is_unknown = |name: &&String| known.iter().all(|known| known != name.as_str());
     if let Some(unknown) = wanted.iter().find(is_unknown) {
         return Err(RequestError::Experiment {
             name: unknown.clone(),
             known: known.join(", "),
         });
     }
-    all.retain(|experiment| wanted.iter().any(|name| name == experiment.info().name));
+    all.retain(|experiment| wanted.iter().any(|name| *name == experiment.info().name));
     Ok(all)
 }
 
@@ -115,16 +134,15 @@ fn check_baseline(targets: &[Box<dyn Target>], wanted: Option<&str>) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiments::profile::Profile;
 
-    fn chosen(wanted: Option<&[&str]>) -> Result<Vec<&'static str>, RequestError> {
+    fn chosen(wanted: Option<&[&str]>) -> Result<Vec<String>, RequestError> {
         let wanted: Option<Vec<String>> =
             wanted.map(|names| names.iter().map(|&name| name.to_owned()).collect());
         let all = experiments::all(Profile::Quick);
         let chosen = choose_experiments(all, wanted.as_deref())?;
         Ok(chosen
             .iter()
-            .map(|experiment| experiment.info().name)
+            .map(|experiment| experiment.info().name.to_string())
             .collect())
     }
 
@@ -134,7 +152,7 @@ mod tests {
             chosen(Some(&["disk", "startup"])).unwrap(),
             ["startup", "disk"]
         );
-        assert!(chosen(None).unwrap().contains(&"startup"));
+        assert!(chosen(None).unwrap().iter().any(|name| name == "startup"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Takes the samples of a plan, one after the other, and turns each sample into rows of the
 //! results.
 
+mod patience;
 mod rows;
 
 use std::collections::HashMap;
@@ -10,20 +11,18 @@ use isobench_reports::model::{Sample, Stop};
 
 use crate::experiments::profile::Profile;
 use crate::experiments::{
-    Applicability, Experiment, MeasureContext, MeasureError, Measurement, ReadyTarget,
+    Applicability, Experiment, ExperimentInfo, MeasureContext, MeasureError, ReadyTarget,
 };
 use crate::suite::plan::{ExperimentPlan, PlannedSample, plan};
 use crate::suite::progress::Progress;
 use crate::suite::stop::{MAX_ROUNDS, StopOptions, StopRule, StoppableExperiment};
+use crate::suite::testbed::UnavailableTarget;
+use patience::Patience;
 use rows::{note_injections, rows, unavailable_rows};
 
 /// The time between two checkpoints. To write a checkpoint takes some milliseconds between two
 /// samples.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
-
-/// How many samples of one target in a row may time out. After that, no more samples of the target
-/// are taken: the run goes on without them.
-const MAX_HUNG: u32 = 2;
 
 /// What a run measures, and in which order.
 #[derive(Debug)]
@@ -32,6 +31,8 @@ pub struct Runner<'r> {
     pub experiments: &'r [Box<dyn Experiment>],
     /// The targets that can run on this host.
     pub targets: &'r [ReadyTarget],
+    /// The targets that can't be measured, or not with some of the run's contents.
+    pub unavailable: &'r [UnavailableTarget],
     /// The number of rounds of each experiment.
     pub profile: Profile,
     /// The seed of the shuffled order.
@@ -75,19 +76,26 @@ impl Runner<'_> {
         let mut saved = Instant::now();
         let mut completeness = Completeness::Complete;
         let mut rule = StopRule::new(self.stop_options, self.stoppable_experiments());
-        let mut hung = vec![0; self.targets.len()];
+        let mut patience = Patience::default();
         let mut spent = TimeSpent::default();
         let mut host_work = Duration::ZERO;
         for (sequence, planned) in self.plan().iter().enumerate() {
             let experiment = self.experiments[planned.experiment].as_ref();
             let target = &self.targets[planned.target];
             let time = self.time_per_target(experiment);
-            if !rule.allows(planned, &samples) || !spent.allows(planned, time) {
+            let info = experiment.info();
+            if !rule.allows(planned, &samples)
+                || !spent.allows(planned, time)
+                || patience.is_spent(info.give_up, planned)
+            {
                 continue;
             }
             let begun = Instant::now();
-            progress.begin_sample(sequence, experiment.info().name, target.info.name);
-            let result = measure(experiment, planned, target, context, &mut hung);
+            progress.begin_sample(sequence, &info.name, target.info.name);
+            let result = patience
+                .check(info.give_up, planned, target)
+                .and_then(|()| experiment.measure(planned.case, target, context));
+            patience.note(info.give_up, planned, &result);
             if context.interrupt.stop_requested()
                 || result.as_ref().is_err_and(MeasureError::is_interrupt)
             {
@@ -97,8 +105,7 @@ impl Runner<'_> {
             host_work += result
                 .as_ref()
                 .map_or(Duration::ZERO, |measurement| measurement.host_work);
-            let (info, name) = (experiment.info(), target.info.name);
-            let mut new = rows(info, name, planned, sequence as u64, result);
+            let mut new = rows(info, target.info.name, planned, sequence as u64, result);
             note_injections(&mut new, context.injections);
             samples.extend(new);
             spent.add(planned, begun.elapsed());
@@ -148,13 +155,13 @@ impl Runner<'_> {
         plan(&experiments, self.seed)
     }
 
-    fn stoppable_experiments(&self) -> Vec<StoppableExperiment> {
+    fn stoppable_experiments(&self) -> Vec<StoppableExperiment<'_>> {
         let experiments = self.experiments.iter();
         experiments
             .map(|experiment| {
                 let info = experiment.info();
                 StoppableExperiment {
-                    name: info.name,
+                    name: &info.name,
                     leading_metric: info.metrics.first().map_or("", |metric| metric.schema.name),
                     profile_rounds: info.rounds.of(self.profile).measured,
                 }
@@ -164,11 +171,13 @@ impl Runner<'_> {
 
     /// The indices of the targets on which a case is measured.
     fn targets_of(&self, experiment: &dyn Experiment, case: usize) -> Vec<usize> {
+        let (contents, name) = (experiment.info().contents, &experiment.info().name);
         (0..self.targets.len())
             .filter(|&index| {
-                let target = &self.targets[index].info;
-                target.takes_part_in(experiment.info().name)
-                    && experiment.applicability(case, target) == Applicability::Measured
+                let ready = &self.targets[index];
+                ready.contents == contents
+                    && ready.info.takes_part_in(name)
+                    && experiment.applicability(case, &ready.info) == Applicability::Measured
             })
             .collect()
     }
@@ -179,40 +188,34 @@ impl Runner<'_> {
         for experiment in self.experiments {
             let info = experiment.info();
             for (number, case) in info.cases.iter().enumerate() {
-                for target in self.targets.iter().map(|target| &target.info) {
-                    let applicability = experiment.applicability(number, target);
+                for target in self.targets.iter().filter(|t| t.contents == info.contents) {
+                    let applicability = experiment.applicability(number, &target.info);
                     if let Applicability::Impossible(reason) = applicability
-                        && target.takes_part_in(info.name)
+                        && target.info.takes_part_in(&info.name)
                     {
-                        rows.extend(unavailable_rows(info, case, target.name, reason));
+                        rows.extend(unavailable_rows(info, case, target.info.name, &reason));
                     }
+                }
+                for target in self.unavailable_for(info) {
+                    let (name, reason) = (target.info.name, &target.reason.reason);
+                    rows.extend(unavailable_rows(info, case, name, reason));
                 }
             }
         }
         rows
     }
-}
 
-/// Takes one sample, unless too many samples of the target have timed out. `hung` has the number of
-/// samples in a row that have timed out, for each target.
-fn measure(
-    experiment: &dyn Experiment,
-    planned: &PlannedSample,
-    target: &ReadyTarget,
-    context: &MeasureContext,
-    hung: &mut [u32],
-) -> Result<Measurement, MeasureError> {
-    let hung = &mut hung[planned.target];
-    if *hung >= MAX_HUNG {
-        return Err(MeasureError::GivenUp {
-            target: target.info.name,
-            hung: *hung,
-        });
+    /// The targets that can be measured with some of the run's contents, but not with those of the
+    /// experiment.
+    fn unavailable_for(&self, info: &ExperimentInfo) -> impl Iterator<Item = &UnavailableTarget> {
+        let is_ready_elsewhere =
+            |name: &str| self.targets.iter().any(|target| target.info.name == name);
+        self.unavailable.iter().filter(move |target| {
+            target.contents == info.contents
+                && target.info.takes_part_in(&info.name)
+                && is_ready_elsewhere(target.info.name)
+        })
     }
-    let result = experiment.measure(planned.case, target, context);
-    let timed_out = result.as_ref().is_err_and(MeasureError::is_timeout);
-    *hung = if timed_out { *hung + 1 } else { 0 };
-    result
 }
 
 /// The time that each target has spent in each experiment.

@@ -42,9 +42,9 @@ impl StopOptions {
 
 /// An experiment, as far as the stop rule needs it.
 #[derive(Debug, Clone, Copy)]
-pub struct StoppableExperiment {
+pub struct StoppableExperiment<'e> {
     /// The experiment's name.
-    pub name: &'static str,
+    pub name: &'e str,
     /// The name of the metric that must be precise.
     pub leading_metric: &'static str,
     /// The number of rounds that count, by the run's profile.
@@ -53,16 +53,16 @@ pub struct StoppableExperiment {
 
 /// Decides before each sample whether the sample is taken.
 #[derive(Debug)]
-pub struct StopRule {
+pub struct StopRule<'e> {
     options: StopOptions,
     deadline: Option<Instant>,
-    experiments: Vec<ExperimentProgress>,
+    experiments: Vec<ExperimentProgress<'e>>,
 }
 
 /// The progress of one experiment.
 #[derive(Debug)]
-struct ExperimentProgress {
-    experiment: StoppableExperiment,
+struct ExperimentProgress<'e> {
+    experiment: StoppableExperiment<'e>,
     /// The first planned sample of the round that was begun last.
     current: Option<PlannedSample>,
     /// The number of finished rounds that count.
@@ -73,9 +73,9 @@ struct ExperimentProgress {
     stopped: Option<StopReason>,
 }
 
-impl StopRule {
+impl<'e> StopRule<'e> {
     /// A rule for `experiments`, whose time begins now.
-    pub fn new(options: StopOptions, experiments: Vec<StoppableExperiment>) -> Self {
+    pub fn new(options: StopOptions, experiments: Vec<StoppableExperiment<'e>>) -> Self {
         let progress = |experiment| ExperimentProgress {
             experiment,
             current: None,
@@ -132,7 +132,7 @@ impl StopRule {
     }
 }
 
-impl ExperimentProgress {
+impl ExperimentProgress<'_> {
     /// Why the experiment stops between two rounds; `None` if it goes on.
     fn stop_reason(
         &mut self,
@@ -172,10 +172,10 @@ impl ExperimentProgress {
 }
 
 /// The values of the leading metric for each target, each with its round.
-fn values_by_target(
-    samples: &[Sample],
+fn values_by_target<'s>(
+    samples: &'s [Sample],
     experiment: StoppableExperiment,
-) -> Vec<(&str, Vec<(u32, f64)>)> {
+) -> Vec<(&'s str, Vec<(u32, f64)>)> {
     let good = samples.iter().filter(|sample| {
         sample.experiment == experiment.name
             && sample.metric == experiment.leading_metric

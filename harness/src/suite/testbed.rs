@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytesize::ByteSize;
+use isobench_container::cgroup::{Controller, Hierarchies};
 use isobench_reports::model::{Injection, Unavailable};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::experiments::{MeasureContext, ReadyTarget};
+use crate::experiments::{ContentsId, MeasureContext, ReadyTarget};
 use crate::host::accounting::{Accounting, AccountingError};
 use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
-use crate::host::session::Session;
+use crate::host::session::{Session, SessionName};
+use crate::targets::resource_limits::ResourceLimits;
 use crate::targets::{
     Availability, Contents, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
 };
@@ -46,11 +48,13 @@ impl Candidate {
     }
 }
 
-/// A target that can't run on this host.
+/// A target that can't run on this host, or not with some contents.
 #[derive(Debug)]
 pub struct UnavailableTarget {
     /// The target's description.
     pub info: TargetInfo,
+    /// The content of the root for which the target can't be prepared.
+    pub contents: ContentsId,
     /// Why the target can't run, and what the user can do about it.
     pub reason: Unavailable,
 }
@@ -61,7 +65,7 @@ pub struct UnavailableTarget {
 pub struct Testbed {
     /// The targets that can run on this host.
     pub targets: Vec<ReadyTarget>,
-    /// The targets that can't run on this host.
+    /// The targets that can't run on this host, or not with some contents.
     pub unavailable: Vec<UnavailableTarget>,
     /// The cgroup in which instances' groups are made, or why there is none.
     pub accounting: Result<Accounting, AccountingError>,
@@ -76,52 +80,90 @@ pub struct Testbed {
 }
 
 impl Testbed {
-    /// Prepares the candidates, and makes a disk file of this size. A candidate that can't be
-    /// prepared becomes an [`UnavailableTarget`].
+    /// Prepares the candidates for the workload, and makes a disk file of this size. A candidate
+    /// that can't be prepared becomes an [`UnavailableTarget`].
     ///
     /// # Errors
     /// There is no directory for files.
     pub fn assemble(
-        candidates: Vec<Candidate>,
+        candidates: &[Candidate],
         programs: &Programs,
         disk_size: ByteSize,
     ) -> anyhow::Result<Self> {
         let session = Session::open()?;
+        let contents = [(ContentsId::WORKLOAD, Contents::Program(&programs.workload))];
+        let controllers = ResourceLimits::default().controllers();
+        Self::assemble_in(
+            session,
+            candidates,
+            &contents,
+            &controllers,
+            programs,
+            disk_size,
+        )
+    }
+
+    /// As [`Testbed::assemble`], in an open session, with each candidate prepared for each of
+    /// `contents`, and with cgroups for `controllers`.
+    ///
+    /// # Errors
+    /// There is no directory for files.
+    pub fn assemble_in(
+        session: Session,
+        candidates: &[Candidate],
+        contents: &[(ContentsId, Contents)],
+        controllers: &[Controller],
+        programs: &Programs,
+        disk_size: ByteSize,
+    ) -> anyhow::Result<Self> {
         let scratch = session.scratch();
-        let accounting = Accounting::open(session.name());
         let disk = make_disk_file(scratch, disk_size)
             .with_context(|| format!("cannot make the disk file in {}", scratch.display()))?;
-        let mut targets = Vec::new();
-        let mut unavailable = Vec::new();
-        for candidate in candidates {
-            let info = candidate.target.info().clone();
-            let directory = scratch.join(info.name);
-            let context = PrepareContext {
-                contents: Contents::Program(&programs.workload),
-                directory: &directory,
-                session: session.name(),
-                accounting: accounting.as_ref().ok(),
-            };
-            match prepare(&candidate, &context) {
-                Ok(prepared) => targets.push(ReadyTarget {
-                    info,
-                    prepared,
-                    directory,
-                }),
-                Err(reason) => unavailable.push(UnavailableTarget { info, reason }),
-            }
-        }
-        Ok(Self {
-            targets,
-            unavailable,
-            accounting,
+        let mut testbed = Self {
+            targets: Vec::new(),
+            unavailable: Vec::new(),
+            accounting: open_accounting(controllers, session.name()),
             injections: Vec::new(),
             limit: SAMPLE_LIMIT,
             disk,
             workload: programs.workload.clone(),
             tracer: programs.tracer.clone(),
             session,
-        })
+        };
+        for &(id, contents) in contents {
+            for candidate in candidates {
+                testbed.prepare(candidate, id, contents);
+            }
+        }
+        Ok(testbed)
+    }
+
+    /// Prepares a target for `contents`.
+    fn prepare(&mut self, candidate: &Candidate, id: ContentsId, contents: Contents) {
+        let info = candidate.target.info().clone();
+        let directory = self.session.scratch().join(match id {
+            ContentsId::WORKLOAD => info.name.to_owned(),
+            ContentsId(number) => format!("{}-{number}", info.name),
+        });
+        let context = PrepareContext {
+            contents,
+            directory: &directory,
+            session: self.session.name(),
+            accounting: self.accounting.as_ref().ok(),
+        };
+        match prepare(candidate, &context) {
+            Ok(prepared) => self.targets.push(ReadyTarget {
+                info,
+                contents: id,
+                prepared,
+                directory,
+            }),
+            Err(reason) => self.unavailable.push(UnavailableTarget {
+                info,
+                contents: id,
+                reason,
+            }),
+        }
     }
 
     /// The same testbed with delays that the run adds on purpose.
@@ -152,6 +194,14 @@ impl Testbed {
             injections: &self.injections,
         }
     }
+}
+
+/// Opens the cgroups of the run.
+fn open_accounting(
+    controllers: &[Controller],
+    session: &SessionName,
+) -> Result<Accounting, AccountingError> {
+    Accounting::open_in(&Hierarchies::detect_for(controllers)?, session)
 }
 
 /// Prepares a target, unless the host can't run it.

@@ -25,12 +25,13 @@ fn measured() -> Vec<Sample> {
     let host = HostReport::inspect(&programs);
     let targets: Vec<Box<dyn Target>> = vec![Box::new(fake_peer::Env::new())];
     let candidates = Candidate::inspect(targets, &host);
-    let testbed = Testbed::assemble(candidates, &programs, ByteSize(0)).unwrap();
+    let testbed = Testbed::assemble(&candidates, &programs, ByteSize(0)).unwrap();
     let mut experiments = experiments::all(Profile::Quick);
-    experiments.retain(|one| [startup::NAME, memory::NAME].contains(&one.info().name));
+    experiments.retain(|one| [startup::NAME, memory::NAME].contains(&&*one.info().name));
     let runner = Runner {
         experiments: &experiments,
         targets: &testbed.targets,
+        unavailable: &testbed.unavailable,
         profile: Profile::Quick,
         seed: 1,
         stop_options: StopOptions::default(),

@@ -129,7 +129,7 @@ impl RowContext<'_> {
     ) -> Sample {
         Sample {
             target: self.target.to_owned(),
-            experiment: self.experiment.name.to_owned(),
+            experiment: self.experiment.name.to_string(),
             metric: metric.schema.name.to_owned(),
             part: part.to_owned(),
             unit: metric.schema.unit,
