@@ -97,7 +97,8 @@ fn measure() -> anyhow::Result<()> {
         println!("{}: {}", target.info.name, target.reason.reason);
     }
     let mut experiments: Vec<Box<dyn Experiment>> = experiments::all(profile);
-    experiments.retain(|experiment| [startup::NAME, disk::NAME].contains(&&*experiment.info().name));
+    experiments
+        .retain(|experiment| [startup::NAME, disk::NAME].contains(&&*experiment.info().name));
     let runner = Runner {
         experiments: &experiments,
         targets: &testbed.targets,

@@ -5,10 +5,12 @@
 //! - [`commands`]: one file a subcommand of `isobench`, and their arguments.
 //! - [`suite`]: one run: the plan, the runner, when to stop, what is written.
 //! - [`experiments`]: what is measured, one experiment a file.
+//! - [`timing`]: the user's own commands, and the roots that they run in.
 //! - [`targets`]: the ways to isolate: rungs, floors, peers.
 //! - [`launchers`]: what the launchers' mains share.
 //! - [`instance`]: one started command: its command line, streams, marks and end.
 //! - [`host`]: this machine: its facts, cgroups, clocks, signals and settings.
+//! - [`values`]: how times and percentages are written on the command line.
 
 pub mod commands;
 pub mod experiments;
@@ -17,3 +19,5 @@ pub mod instance;
 pub mod launchers;
 pub mod suite;
 pub mod targets;
+pub mod timing;
+pub mod values;

@@ -10,9 +10,10 @@ use isobench_reports::model::Run;
 use isobench_reports::{Format, FormatError, Language, render_figures, render_tables};
 
 use crate::commands::output::terminal_options;
-use crate::suite::options::Options;
-use crate::suite::values::parse_percent;
+use crate::suite::options::{ConductOptions, Options, TargetOptions};
 use crate::targets::resource_limits::ResourceLimits;
+use crate::timing::settings::{Settings, parse_variable};
+use crate::values::parse_percent;
 
 /// What isolation costs, with numbers from your own machine.
 ///
@@ -31,6 +32,11 @@ pub struct Cli {
 pub enum Command {
     /// Measure everything that this host can run, and write a report.
     Run(RunArguments),
+    /// Time a command of yours on every target that can run it.
+    ///
+    /// The program is a static one of the host, or any program of an image or of a directory. Each
+    /// run takes a fresh instance, and the targets take turns.
+    Time(TimeArguments),
     /// Run any static Linux program in a target, or a program of an image in a container or a Linux
     /// guest.
     Exec(ExecArguments),
@@ -62,9 +68,32 @@ pub struct RunArguments {
     /// What is measured, and how.
     #[command(flatten)]
     pub options: Options,
+    /// Time the commands of this workload file instead of running the experiments
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["experiments", "profile"])]
+    pub workload: Option<PathBuf>,
     /// Print the figures in this format instead of one screen
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<FigureFormat>,
+}
+
+/// Arguments of `isobench time`.
+#[derive(Debug, Args)]
+pub struct TimeArguments {
+    /// The command's settings.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Which targets are measured.
+    #[command(flatten)]
+    pub choice: TargetOptions,
+    /// How the run is conducted.
+    #[command(flatten)]
+    pub conduct: ConductOptions,
+    /// Print the figures in this format instead of one screen
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<FigureFormat>,
+    /// The program and its arguments [default with --image: the image's own]
+    #[arg(last = true, required_unless_present = "image", value_name = "PROGRAM")]
+    pub command: Vec<OsString>,
 }
 
 /// Arguments of `isobench exec`.
@@ -296,13 +325,6 @@ pub struct RemoveArguments {
     pub names: Vec<String>,
 }
 
-fn parse_variable(text: &str) -> Result<OsString, String> {
-    match text.split_once('=') {
-        Some((name, _)) if !name.is_empty() => Ok(text.into()),
-        _ => Err("expected KEY=VALUE, with a name before the `=`".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -312,12 +334,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_variable_needs_a_name() {
-        assert!(parse_variable("A=").is_ok());
-        assert!(parse_variable("=a").is_err());
-        assert!(parse_variable("a").is_err());
     }
 }

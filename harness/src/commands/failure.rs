@@ -9,6 +9,10 @@ use crate::host::pin::PinError;
 use crate::suite::request::RequestError;
 use crate::targets::UnknownTarget;
 use crate::targets::guest::kernel::KernelError;
+use crate::timing::command::CommandError;
+use crate::timing::root::RootError;
+use crate::timing::store::StoreError;
+use crate::timing::workload_file::WorkloadFileError;
 
 /// The user asked for something that can't be done as asked: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +40,10 @@ fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.is::<PinError>()
         || cause.is::<ResultsError>()
         || cause.is::<ImageError>()
+        || cause.is::<StoreError>()
+        || cause.is::<RootError>()
+        || cause.is::<CommandError>()
+        || cause.is::<WorkloadFileError>()
         || cause.is::<NameSyntaxError>()
         || cause.downcast_ref().is_some_and(KernelError::is_bad_input)
         || matches!(

@@ -1,8 +1,6 @@
 //! `isobench image`: the store of images that other tools made.
 
-use std::env;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -12,8 +10,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::commands::arguments::{ImageCommand, ImportArguments};
-use crate::commands::failure::BadInput;
 use crate::commands::output::say;
+use crate::timing::store::open_store;
 
 /// Widest line printed.
 const WIDTH: usize = 80;
@@ -42,26 +40,6 @@ pub fn image(command: &ImageCommand) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The store that the environment names, or the one in the user's home.
-///
-/// # Errors
-/// The user has no home directory, or the store can't be used.
-pub fn open_store() -> anyhow::Result<Store> {
-    let set = |name| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let directory = set("ISOBENCH_STORE")
-        .or_else(|| set("XDG_DATA_HOME").map(|data| data.join("isobench")))
-        .or_else(|| set("HOME").map(|home| home.join(".local/share/isobench")));
-    let directory = directory.ok_or_else(|| {
-        BadInput("no place to keep images: HOME is not set; name one in ISOBENCH_STORE".to_owned())
-    })?;
-    let directory = std::path::absolute(directory).context("cannot resolve the store's path")?;
-    Ok(Store::open(&directory)?)
 }
 
 fn import_from(store: &Store, arguments: &ImportArguments) -> anyhow::Result<Imported> {

@@ -10,6 +10,7 @@ use isobench::host::tune;
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(arguments) => commands::run::run(&arguments),
+        Command::Time(arguments) => commands::time::time(&arguments),
         Command::Exec(arguments) => commands::exec::exec(&arguments),
         Command::Doctor(arguments) => commands::doctor::doctor(&arguments),
         Command::Report(arguments) => commands::report::report(&arguments),

@@ -10,3 +10,4 @@ pub mod kernel;
 mod output;
 pub mod report;
 pub mod run;
+pub mod time;

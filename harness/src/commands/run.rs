@@ -7,18 +7,27 @@ use isobench_reports::render_screen;
 
 use crate::commands::arguments::{FigureFormat, RunArguments};
 use crate::commands::output;
+use crate::commands::time::{self, TimeOptions};
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
 use crate::suite::{self, FinishedRun};
 
 /// Exit code of a run that the user stopped: 128 + SIGINT, as shells have it.
-const INTERRUPTED: u8 = 130;
+pub const INTERRUPTED: u8 = 130;
 
 /// Runs the suite, and prints the screen that sums it up.
 ///
 /// # Errors
 /// The errors of [`suite::run`].
 pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
+    if let Some(path) = &arguments.workload {
+        let options = TimeOptions {
+            choice: &arguments.options.choice,
+            conduct: &arguments.options.conduct,
+            format: arguments.format,
+        };
+        return time::workload(path, &options);
+    }
     let interrupt = Interrupt::install().context("cannot catch signals")?;
     let programs = Programs::find()?;
     let finished = suite::run(&arguments.options, &programs, &interrupt)?;

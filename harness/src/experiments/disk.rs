@@ -152,7 +152,8 @@ impl Experiment for Disk {
             }
             true if lacks_directory => Applicability::Impossible(
                 "its disk is a block device without a file system: new files would be in the \
-                 guest's memory alone".into(),
+                 guest's memory alone"
+                    .into(),
             ),
             _ => Applicability::Measured,
         }

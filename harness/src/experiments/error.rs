@@ -10,6 +10,7 @@ use crate::host::accounting::AccountingError;
 use crate::host::page_cache::PageCacheError;
 use crate::host::probe::disk_use::DiskUseError;
 use crate::instance::InstanceError;
+use crate::instance::timed::TimedError;
 
 /// A case gave no values.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,25 @@ pub enum MeasureError {
     /// The instance did not do what it was started for.
     #[error(transparent)]
     Instance(#[from] InstanceError),
+    /// The user's command did not do what it should.
+    #[error(transparent)]
+    Timed(#[from] TimedError),
+    /// The user's preparation of a sample failed.
+    #[error("the preparation `{script}` failed")]
+    Preparation {
+        /// The script of the host's shell.
+        script: String,
+        /// What is wrong.
+        source: TimedError,
+    },
+    /// The file that the user's command reads can't be opened.
+    #[error("cannot open the input {}", path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
     /// The network failed, or the instance at its other end did.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -119,7 +139,9 @@ impl MeasureError {
     pub fn is_interrupt(&self) -> bool {
         matches!(
             self,
-            Self::Instance(InstanceError::Interrupted) | Self::Net(NetError::Interrupted)
+            Self::Instance(InstanceError::Interrupted)
+                | Self::Net(NetError::Interrupted)
+                | Self::Timed(TimedError::Interrupted)
         )
     }
 }

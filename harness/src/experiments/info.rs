@@ -13,11 +13,16 @@ use crate::targets::TargetInfo;
 /// start.
 pub(super) const WORKLOAD: &str = "workload";
 
+/// The phase after a launcher's last mark, for a program of the user.
+pub(super) const PROGRAM: &str = "program";
+
 /// The description of an experiment. No part of the description depends on the host.
 #[derive(Debug, Clone)]
 pub struct ExperimentInfo {
     /// The experiment's name, as in results files. The name doesn't change between versions.
     pub name: Cow<'static, str>,
+    /// The command line that is timed, if the experiment times one of the user's.
+    pub command: Option<String>,
     /// How the metrics are measured, for a report's reader.
     pub method: Cow<'static, str>,
     /// The content of the instances' root.
@@ -51,6 +56,7 @@ impl ExperimentInfo {
         Self {
             name: name.into(),
             method: method.into(),
+            command: None,
             contents: ContentsId::WORKLOAD,
             metrics: metrics.into_iter().collect(),
             cases: cases.into_iter().collect(),
@@ -109,6 +115,9 @@ pub struct MetricInfo {
     /// How long the host is idle before each measured start. `None` if the metric isn't about
     /// starts.
     pub idle_gap: Option<Duration>,
+    /// The time between two looks, if the metric's end is looked for again and again. A value may
+    /// be too large by so much.
+    pub resolution: Option<Duration>,
     /// The parts of the metric.
     pub parts: Parts,
 }
@@ -119,6 +128,7 @@ impl From<MetricSchema> for MetricInfo {
             schema,
             at_once: None,
             idle_gap: None,
+            resolution: None,
             parts: Parts::None,
         }
     }
@@ -150,6 +160,15 @@ impl MetricInfo {
         }
     }
 
+    /// The same metric, whose end is looked for at intervals of `period`.
+    #[must_use]
+    pub fn polled_each(self, period: Duration) -> Self {
+        Self {
+            resolution: Some(period),
+            ..self
+        }
+    }
+
     /// The same metric, divided into `parts`.
     #[must_use]
     pub fn in_parts(self, parts: Parts) -> Self {
@@ -164,7 +183,8 @@ impl MetricInfo {
             parts: match &self.parts {
                 Parts::None => Vec::new(),
                 Parts::Named(parts) => parts.clone(),
-                Parts::Phases => phases_of(targets),
+                Parts::Phases => phases_of(targets, workload()),
+                Parts::PhasesOfProgram => phases_of(targets, program()),
             },
             ..self.schema.to_metric()
         }
@@ -178,8 +198,11 @@ pub enum Parts {
     None,
     /// The metric has these parts, in this order.
     Named(Vec<Part>),
-    /// The parts are the phases that the targets' launchers mark, and the rest.
+    /// The parts are the phases that the targets' launchers mark, and the rest, which is the
+    /// workload's.
     Phases,
+    /// As [`Parts::Phases`], for a program of the user.
+    PhasesOfProgram,
 }
 
 impl Parts {
@@ -203,20 +226,32 @@ pub(super) fn part(name: &str, explanation: &str) -> Part {
     }
 }
 
-/// The phases that the launchers of `targets` mark, and the rest.
-fn phases_of(targets: &[&TargetInfo]) -> Vec<Part> {
+/// The phases that the launchers of `targets` mark, and the `rest`.
+fn phases_of(targets: &[&TargetInfo], rest: Part) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     for phase in targets.iter().flat_map(|target| &target.phases) {
         if parts.iter().all(|known| known.name != phase.name) {
             parts.push(phase.clone());
         }
     }
-    parts.push(part(
+    parts.push(rest);
+    parts
+}
+
+fn workload() -> Part {
+    part(
         WORKLOAD,
         "from the launcher's last mark until the program's line has been read; for a target that \
          marks no phases, the whole start",
-    ));
-    parts
+    )
+}
+
+fn program() -> Part {
+    part(
+        PROGRAM,
+        "from the launcher's last mark until the program is ready or has ended; for a target that \
+         marks no phases, all of the time",
+    )
 }
 
 /// What is measured in one fresh instance.

@@ -22,6 +22,7 @@ mod start_cold;
 mod start_gaps;
 mod start_parts;
 mod startup;
+mod time;
 
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ pub use info::{
 };
 use isobench_container::Privilege;
 use isobench_reports::model::{Latencies, TOTAL};
+pub use time::Time;
 
 use crate::experiments::profile::Profile;
 use crate::host::clock::MonotonicTime;

@@ -34,6 +34,15 @@ pub struct ByProfile<T> {
 }
 
 impl<T: Copy> ByProfile<T> {
+    /// The same value for every profile.
+    pub const fn same(value: T) -> Self {
+        Self {
+            quick: value,
+            standard: value,
+            thorough: value,
+        }
+    }
+
     /// The value of a run of `profile`.
     pub const fn of(&self, profile: Profile) -> T {
         match profile {

@@ -104,7 +104,7 @@ impl Experiment for Startup {
         let ready = instance.wait_until_ready()?;
         let ended = instance.wait_until_exited()?;
         let marks = sorted_marks(&mut instance)?;
-        let mut readings = phases(metric, spawned, &marks, ready)?;
+        let mut readings = phases(metric, spawned, &marks, ready, WORKLOAD)?;
         readings.push(Reading::duration(
             EXIT.name,
             elapsed(EXIT.name, ready, ended)?,
@@ -134,7 +134,8 @@ pub(super) fn until_ready(
     let spawned = instance.spawned_at();
     let ready = instance.wait_until_ready()?;
     let ended = instance.wait_until_exited()?;
-    let readings = phases(metric, spawned, &sorted_marks(&mut instance)?, ready)?;
+    let marks = sorted_marks(&mut instance)?;
+    let readings = phases(metric, spawned, &marks, ready, WORKLOAD)?;
     if let Some(group) = group {
         group.remove(ended)?;
     }
@@ -149,13 +150,14 @@ fn sorted_marks(instance: &mut Instance) -> Result<Vec<Mark>, MeasureError> {
     Ok(marks)
 }
 
-/// The whole start and its phases. Each mark ends a phase; the last phase, the workload's, lasts
-/// from the last mark to `ready`. Later marks belong to the exit.
-fn phases(
+/// The whole start and its phases. Each mark ends a phase; the last phase, `rest`, lasts from the
+/// last mark to `ready`. Later marks belong to the exit.
+pub(super) fn phases(
     metric: &'static str,
     spawned: MonotonicTime,
     marks: &[Mark],
     ready: MonotonicTime,
+    rest: &str,
 ) -> Result<Vec<Reading>, MeasureError> {
     let whole = elapsed(TOTAL, spawned, ready)?;
     let mut readings = vec![Reading::duration(metric, whole)];
@@ -178,7 +180,7 @@ fn phases(
         }
         phase(&mark.phase, mark.at)?;
     }
-    phase(WORKLOAD, ready)?;
+    phase(rest, ready)?;
     Ok(readings)
 }
 
@@ -201,6 +203,7 @@ mod tests {
             MonotonicTime::from_nanos(100),
             &marks,
             MonotonicTime::from_nanos(180),
+            WORKLOAD,
         )
         .unwrap();
         let named: Vec<_> = readings
@@ -223,8 +226,14 @@ mod tests {
         for at in [170, 190] {
             let marks = [mark("start", 110), mark("ready", at), mark("exit", 175)];
             let from = MonotonicTime::from_nanos(100);
-            let readings =
-                phases(READY.name, from, &marks, MonotonicTime::from_nanos(180)).unwrap();
+            let readings = phases(
+                READY.name,
+                from,
+                &marks,
+                MonotonicTime::from_nanos(180),
+                WORKLOAD,
+            )
+            .unwrap();
             let named: Vec<_> = readings
                 .iter()
                 .map(|r| (r.part.as_str(), r.value))
@@ -249,6 +258,7 @@ mod tests {
             MonotonicTime::from_nanos(100),
             &marks,
             MonotonicTime::from_nanos(180),
+            WORKLOAD,
         )
         .unwrap_err();
         assert_eq!(

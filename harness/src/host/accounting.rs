@@ -25,6 +25,7 @@ use bytesize::ByteSize;
 use isobench_container::cgroup::{
     self, Cgroup, CgroupError, Controller, Hierarchies, MemoryCharge, Unusable,
 };
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::host::clock::MonotonicTime;
@@ -242,6 +243,48 @@ impl InstanceGroup {
             }
             before = Some(parts);
             sleep(READING_INTERVAL);
+        }
+    }
+
+    /// The memory that is charged to the group and to all groups below at this moment. The counter
+    /// runs ahead: each cgroup is charged in advance for up to 64 pages on each CPU.
+    ///
+    /// # Errors
+    /// The figure can't be read.
+    pub fn memory_now(&self) -> Result<ByteSize, AccountingError> {
+        Ok(self.instance.memory_charge()?.usage)
+    }
+
+    /// The most memory that was charged at one time, by the counter that
+    /// [`InstanceGroup::memory_now`] reads; `None` on a kernel that doesn't count it (cgroup v2
+    /// before Linux 5.19).
+    pub fn memory_peak(&self) -> Option<ByteSize> {
+        let memory = self.instance.memory().ok()?;
+        let peak = |file: &str| std::fs::read_to_string(memory.path().join(file)).ok();
+        let text = peak("memory.max_usage_in_bytes").or_else(|| peak("memory.peak"))?;
+        text.trim().parse().ok().map(ByteSize::b)
+    }
+
+    /// Kills all processes of the group but the harness, until there are none.
+    ///
+    /// # Errors
+    /// [`AccountingError::LeftBehind`] if processes are left after 2 seconds.
+    pub fn kill_all(&self) -> Result<(), AccountingError> {
+        let deadline = Instant::now() + PROCESS_LIMIT;
+        loop {
+            let processes = self.processes()?;
+            if processes.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let count = processes.len();
+                return Err(AccountingError::LeftBehind { count });
+            }
+            for pid in processes.into_iter().filter(|pid| pid.as_raw() > 0) {
+                // The call fails if the process has ended by itself.
+                let _ = kill(pid, Signal::SIGKILL);
+            }
+            sleep(LOOK_INTERVAL);
         }
     }
 

@@ -6,6 +6,7 @@ pub mod cpu_time;
 pub mod facts;
 pub mod interrupt;
 pub mod mounts;
+pub mod net_namespace;
 pub mod page_cache;
 pub mod pin;
 pub mod probe;

@@ -17,6 +17,7 @@ mod stdin;
 pub mod stream;
 #[cfg(test)]
 mod tests;
+pub mod timed;
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -29,7 +30,7 @@ use crate::host::interrupt::Interrupt;
 use crate::instance::command_line::Leftovers;
 use crate::instance::command_line::{CommandLine, CommandResult};
 use crate::instance::marks::{Count, Mark, parse_marks};
-use crate::instance::reap::{Ending, reap};
+use crate::instance::reap::{CpuTime, Ending, reap};
 use crate::instance::spawn::{Child, Descriptors, ProcessGroup, spawn_with_delay};
 use crate::instance::stream::Stream;
 
@@ -53,7 +54,7 @@ const SETTLING_TIME: Duration = Duration::from_millis(5);
 struct Ended {
     ending: Ending,
     at: MonotonicTime,
-    cpu_time: Duration,
+    cpu_time: CpuTime,
 }
 
 /// A started instance.
@@ -235,7 +236,7 @@ impl<'i> Instance<'i> {
     /// The processor time of the instance and of all its descendants that were waited for. `None`
     /// until the instance has ended.
     pub fn cpu_time(&self) -> Option<Duration> {
-        self.ended.map(|ended| ended.cpu_time)
+        self.ended.map(|ended| ended.cpu_time.sum())
     }
 
     /// The phase marks that have arrived so far.

@@ -34,10 +34,25 @@ impl std::fmt::Display for Ending {
 pub struct Reaped {
     /// How the child ended.
     pub ending: Ending,
-    /// The processor time of all threads of the child, in user and kernel mode, on all CPUs
-    /// together. The time of those descendants that their parents have waited for is included
-    /// (wait4(2)).
-    pub cpu_time: Duration,
+    /// The processor time of all threads of the child, on all CPUs together. The time of those
+    /// descendants that their parents have waited for is included (wait4(2)).
+    pub cpu_time: CpuTime,
+}
+
+/// Processor time by mode. A virtual machine's time on a processor is user time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuTime {
+    /// The time in user mode.
+    pub user: Duration,
+    /// The time in kernel mode.
+    pub system: Duration,
+}
+
+impl CpuTime {
+    /// The time in both modes.
+    pub fn sum(self) -> Duration {
+        self.user + self.system
+    }
 }
 
 /// Waits until the child process `pid` has ended.
@@ -57,7 +72,10 @@ pub fn reap(pid: Pid) -> io::Result<Reaped> {
             Ok(_) => {
                 return Ok(Reaped {
                     ending: ending(status)?,
-                    cpu_time: duration(usage.ru_utime) + duration(usage.ru_stime),
+                    cpu_time: CpuTime {
+                        user: duration(usage.ru_utime),
+                        system: duration(usage.ru_stime),
+                    },
                 });
             }
         }
@@ -108,11 +126,11 @@ mod tests {
         let (own, child, asleep) = (run(BUSY), run(&format!("({BUSY}); true")), run("sleep 0.3"));
         let least = Duration::from_millis(30);
         assert!(
-            own.cpu_time > least && child.cpu_time > least,
+            own.cpu_time.sum() > least && child.cpu_time.sum() > least,
             "{own:?} {child:?}"
         );
         assert!(
-            asleep.cpu_time < own.cpu_time.min(child.cpu_time),
+            asleep.cpu_time.sum() < own.cpu_time.sum().min(child.cpu_time.sum()),
             "{asleep:?}"
         );
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use isobench_reports::model::Injection;
 use isobench_reports::schema::startup;
 
-use crate::suite::values::parse_time;
 use crate::targets::Target;
+use crate::values::parse_time;
 
 /// The longest delay: one sample may take that long.
 const LONGEST: Duration = Duration::from_secs(1);

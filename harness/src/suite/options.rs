@@ -7,11 +7,11 @@ use clap::Args;
 
 use super::injection::RequestedDelay;
 use super::stop::StopOptions;
-use super::values::parse_time;
 use crate::experiments::profile::Profile;
 use crate::host::pin::Processors;
 use crate::host::programs::Programs;
 use crate::targets::{self, Daemons, Target, UnknownTarget};
+use crate::values::parse_time;
 
 /// The options of a run.
 #[derive(Debug, Clone, Args)]

@@ -119,7 +119,10 @@ fn choose_experiments(
 }
 
 /// Checks that the baseline is measured. Otherwise the run would have no ratios.
-fn check_baseline(targets: &[Box<dyn Target>], wanted: Option<&str>) -> Result<(), RequestError> {
+pub(super) fn check_baseline(
+    targets: &[Box<dyn Target>],
+    wanted: Option<&str>,
+) -> Result<(), RequestError> {
     match wanted {
         Some(name) if targets.iter().all(|target| target.info().name != name) => {
             Err(RequestError::Baseline {

@@ -11,7 +11,7 @@ use isobench_reports::model::{Sample, Status, Stop, StopReason, TOTAL};
 use isobench_reports::statistics::Series;
 
 use crate::suite::plan::PlannedSample;
-use crate::suite::values::{parse_percent, parse_time};
+use crate::values::{parse_percent, parse_time};
 
 /// The largest number of rounds in a run that waits for a precision.
 pub const MAX_ROUNDS: u32 = 5000;

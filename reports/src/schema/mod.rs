@@ -18,6 +18,7 @@ pub mod start_cold;
 pub mod start_gaps;
 pub mod start_parts;
 pub mod startup;
+pub mod time;
 
 use crate::model::{Better, Metric, MetricFamily, Sign, Unit};
 

@@ -8,9 +8,9 @@ use isobench_container::image::program;
 use super::instance::{check_disk, check_target, choose, run_in};
 use crate::commands::arguments::ExecArguments;
 use crate::commands::failure::BadInput;
-use crate::commands::image::open_store;
 use crate::host::programs::Programs;
 use crate::targets::{Capability, Contents, Image, Launch};
+use crate::timing::store::open_store;
 
 /// Runs a program of the image called `name` and gives its exit code.
 ///

@@ -57,7 +57,10 @@ impl Patience {
                 }
             }
             GiveUp::AfterFailures(_) => {
-                count(self.failed.entry(key(planned)).or_default(), result.is_err());
+                count(
+                    self.failed.entry(key(planned)).or_default(),
+                    result.is_err(),
+                );
             }
         }
     }

@@ -1,0 +1,125 @@
+//! `isobench time` and `isobench run --workload`: the user's own commands on every target.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use isobench_reports::model::{Run, Status, TOTAL};
+
+use crate::commands::arguments::{FigureFormat, TimeArguments};
+use crate::commands::failure::BadInput;
+use crate::commands::run::{INTERRUPTED, print};
+use crate::host::interrupt::Interrupt;
+use crate::host::programs::Programs;
+use crate::host::session::Session;
+use crate::suite;
+use crate::suite::options::{ConductOptions, TargetOptions};
+use crate::suite::request::Request;
+use crate::timing::command::TimedCommand;
+use crate::timing::root::Roots;
+use crate::timing::workload_file::Workload;
+
+/// How a run of the user's commands is measured and printed.
+#[derive(Debug)]
+pub struct TimeOptions<'a> {
+    /// Which targets are measured.
+    pub choice: &'a TargetOptions,
+    /// How the run is conducted.
+    pub conduct: &'a ConductOptions,
+    /// The format of the printed figures; `None` for one screen.
+    pub format: Option<FigureFormat>,
+}
+
+/// Times one command.
+///
+/// # Errors
+/// The settings contradict each other, the program isn't there, or the run fails.
+pub fn time(arguments: &TimeArguments) -> anyhow::Result<ExitCode> {
+    let settings = arguments.settings.clone();
+    let command = TimedCommand::new(settings, arguments.command.clone())?;
+    let options = TimeOptions {
+        choice: &arguments.choice,
+        conduct: &arguments.conduct,
+        format: arguments.format,
+    };
+    measure(vec![command], |_| None, &options)
+}
+
+/// Times the commands of the workload file at `path`.
+///
+/// # Errors
+/// The file is wrong, something that it needs isn't there, or the run fails.
+pub fn workload(path: &Path, options: &TimeOptions) -> anyhow::Result<ExitCode> {
+    let mut workload = Workload::read(path)?;
+    let commands = std::mem::take(&mut workload.commands);
+    measure(commands, |command| workload.how_to_get(command), options)
+}
+
+/// Times `commands`. `how_to_get` tells what to do about a command whose root or program isn't
+/// there.
+fn measure<'w>(
+    commands: Vec<TimedCommand>,
+    how_to_get: impl Fn(&TimedCommand) -> Option<&'w str>,
+    options: &TimeOptions,
+) -> anyhow::Result<ExitCode> {
+    let interrupt = Interrupt::install().context("cannot catch signals")?;
+    let programs = Programs::find()?;
+    let session = Session::open()?;
+    let scratch = session.scratch().to_owned();
+    let mut roots = Roots::new(&scratch);
+    let mut resolved = Vec::new();
+    for command in commands {
+        check_input(&command)?;
+        let program = roots.resolve(&command).map_err(|error| {
+            let error = anyhow::Error::new(error);
+            match how_to_get(&command) {
+                Some(how) => BadInput(format!("{error:#}; the workload file says: {how}")).into(),
+                None => error,
+            }
+        })?;
+        resolved.push((command, program));
+    }
+    let (choice, conduct) = (options.choice, options.conduct);
+    let request = Request::of_commands(resolved, &roots, choice, conduct, &programs)?;
+    let finished = suite::measure(request, conduct, session, &programs, &interrupt)?;
+    print(&finished, conduct.baseline.as_deref(), options.format)?;
+    Ok(exit_code(&finished.run))
+}
+
+/// Checks that the file that the command reads can be opened.
+fn check_input(command: &TimedCommand) -> Result<(), BadInput> {
+    let Some(path) = &command.input else {
+        return Ok(());
+    };
+    match std::fs::File::open(path).and_then(|file| file.metadata()) {
+        Ok(metadata) if metadata.is_dir() => Err("it is a directory".to_owned()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+    .map_err(|why| BadInput(format!("--input {}: {why}; name a file", path.display())))
+}
+
+/// The exit code after `run`: 130 if the user stopped the run, 1 if all samples of some target and
+/// command have failed.
+fn exit_code(run: &Run) -> ExitCode {
+    if run.partial {
+        return ExitCode::from(INTERRUPTED);
+    }
+    let has = |target: &str, experiment: &str, status: Status| {
+        run.samples.iter().any(|sample| {
+            (
+                sample.target.as_str(),
+                sample.experiment.as_str(),
+                sample.part.as_str(),
+            ) == (target, experiment, TOTAL)
+                && sample.status == status
+        })
+    };
+    let failed_wholly = run.targets.iter().any(|target| {
+        run.experiments.iter().any(|experiment| {
+            has(&target.name, &experiment.name, Status::Failed)
+                && !has(&target.name, &experiment.name, Status::Ok)
+        })
+    });
+    ExitCode::from(u8::from(failed_wholly))
+}

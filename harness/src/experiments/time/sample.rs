@@ -1,0 +1,332 @@
+//! One sample of a timed command: one fresh instance, from before its start until its cgroup is
+//! removed.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use isobench_container::Network;
+use isobench_reports::model::TargetFamily;
+use isobench_reports::schema::memory;
+use isobench_reports::schema::time::{AT_READY, END, PEAK, READY, SYSTEM, TEARDOWN, USER};
+
+use super::probe::{PERIOD, Probe};
+use super::reach::Reach;
+use crate::experiments::info::PROGRAM;
+use crate::experiments::startup::phases;
+use crate::experiments::{
+    MeasureContext, MeasureError, Measurement, Reading, ReadyTarget, elapsed,
+};
+use crate::host::accounting::InstanceGroup;
+use crate::host::clock::MonotonicTime;
+use crate::instance::Stdin;
+use crate::instance::command_line::CommandLine;
+use crate::instance::reap::Ending;
+use crate::instance::timed::{End, LinePattern, Pipes, TimedError, TimedInstance};
+use crate::targets::resource_limits::ResourceLimits;
+use crate::targets::{Launch, Marks, TargetInfo};
+use crate::timing::command::TimedCommand;
+use crate::timing::ready::ReadyCondition;
+use crate::timing::root::ResolvedProgram;
+
+/// Takes a sample of `command` on `target`.
+pub(super) fn take(
+    command: &TimedCommand,
+    program: &ResolvedProgram,
+    target: &ReadyTarget,
+    context: &MeasureContext,
+) -> Result<Measurement, MeasureError> {
+    if let Some(script) = &command.prepare {
+        prepare_host(script, command.timeout, context)?;
+    }
+    let pattern = match &command.ready {
+        ReadyCondition::Line(None) => Some(LinePattern::Any),
+        ReadyCondition::Line(Some(regex)) => Some(LinePattern::Matching(regex.clone())),
+        _ => None,
+    };
+    let input = command.input.as_deref().unwrap_or(Path::new("/dev/null"));
+    let stdin = File::open(input).map_err(|source| MeasureError::Input {
+        path: input.to_owned(),
+        source,
+    })?;
+    let pipes = Pipes::new(stdin.into(), pattern.as_ref()).map_err(TimedError::Pipe)?;
+    let launch = launch(command, program, &target.info);
+    let (group, command_line) = context.prepare(target, launch, Stdin::Null)?;
+    if let Some(group) = &group {
+        group.enter()?;
+    }
+    let instance = TimedInstance::start(&command_line, pipes, command.timeout, context.interrupt)?;
+    let mut sample = RunningSample {
+        command,
+        target: &target.info,
+        instance,
+        measurement: Measurement::default(),
+    };
+    sample.follow(group)
+}
+
+/// Runs the user's command before a sample, on the host and untimed.
+fn prepare_host(
+    script: &str,
+    limit: Duration,
+    context: &MeasureContext,
+) -> Result<(), MeasureError> {
+    let mut shell = CommandLine::new("/bin/sh").args(["-c", script]);
+    let variables = std::env::vars_os();
+    shell.environment = variables
+        .map(|(mut name, value)| {
+            name.push("=");
+            name.push(value);
+            name
+        })
+        .collect();
+    let failed = |source| MeasureError::Preparation {
+        script: script.to_owned(),
+        source,
+    };
+    let run = || -> Result<(), TimedError> {
+        let stdin = File::open("/dev/null")?;
+        let pipes = Pipes::new(stdin.into(), None)?;
+        let mut instance = TimedInstance::start(&shell, pipes, limit, context.interrupt)?;
+        match instance.wait_until_ended()?.ending {
+            Ending::Code(0) => Ok(()),
+            ending => Err(TimedError::Failed {
+                ending,
+                stderr: instance.stderr(),
+            }),
+        }
+    };
+    run().map_err(|error| match error {
+        TimedError::Interrupted => error.into(),
+        other => failed(other),
+    })
+}
+
+/// The launch of the program on a target.
+fn launch<'l>(
+    command: &TimedCommand,
+    program: &'l ResolvedProgram,
+    target: &TargetInfo,
+) -> Launch<'l> {
+    let needs_port = command.ready.port().is_some();
+    let has_loopback = target.networks.contains(&Network::Loopback);
+    Launch {
+        environment: program.environment.clone(),
+        memory: command.memory,
+        network: command
+            .network
+            .or((needs_port && has_loopback).then_some(Network::Loopback)),
+        resource_limits: ResourceLimits {
+            cpus: command.cpus,
+            ..ResourceLimits::default()
+        },
+        marks: Marks::Phases,
+        ..Launch::of(&program.path, program.arguments.iter().cloned())
+    }
+}
+
+/// A sample whose instance has been started.
+struct RunningSample<'s> {
+    command: &'s TimedCommand,
+    target: &'s TargetInfo,
+    instance: TimedInstance<'s>,
+    measurement: Measurement,
+}
+
+impl RunningSample<'_> {
+    /// Waits for all that the sample waits for, and measures it.
+    fn follow(&mut self, group: Option<InstanceGroup>) -> Result<Measurement, MeasureError> {
+        let spawned = self.instance.spawned_at();
+        if self.command.ready.is_before_end() {
+            let ready = self.wait_until_ready(group.as_ref())?;
+            self.read_memory_at_ready(group.as_ref());
+            let marks = self.instance.marks()?;
+            self.add(phases(READY.name, spawned, &marks, ready, PROGRAM)?);
+        }
+        let ended = if self.command.stop {
+            self.stop(group.as_ref())?
+        } else {
+            let end = self.wait_until_ended()?;
+            self.add_end(end)?;
+            end.at
+        };
+        self.read_peak(group.as_ref());
+        if let Some(group) = group {
+            let teardown = group.remove(ended)?;
+            self.add([Reading::duration(TEARDOWN.name, teardown)]);
+        }
+        Ok(std::mem::take(&mut self.measurement))
+    }
+
+    fn add(&mut self, readings: impl IntoIterator<Item = Reading>) {
+        self.measurement.readings.extend(readings);
+    }
+
+    fn wait_until_ready(
+        &mut self,
+        group: Option<&InstanceGroup>,
+    ) -> Result<MonotonicTime, MeasureError> {
+        let result = match Probe::new(&self.command.ready) {
+            Some(probe) => self.wait_for_port(probe, group),
+            None => self.wait_for_line(),
+        };
+        result.map_err(|error| match error {
+            TimedError::Timeout { limit } => TimedError::NotReady {
+                condition: self.command.ready.to_string(),
+                limit,
+                stderr: self.instance.stderr(),
+            }
+            .into(),
+            other => other.into(),
+        })
+    }
+
+    fn wait_for_line(&mut self) -> Result<MonotonicTime, TimedError> {
+        loop {
+            if let Some(at) = self.instance.line_at() {
+                return Ok(at);
+            }
+            self.check_alive()?;
+            self.instance.wait(None, None)?;
+        }
+    }
+
+    fn wait_for_port(
+        &mut self,
+        mut probe: Probe,
+        group: Option<&InstanceGroup>,
+    ) -> Result<MonotonicTime, TimedError> {
+        let is_own = self.target.family == TargetFamily::Process
+            || self.command.network == Some(Network::Host);
+        let mut reach = if is_own { Reach::Own } else { Reach::inside()? };
+        loop {
+            self.check_alive()?;
+            reach.look(group);
+            if reach.is_known() {
+                if let Some(at) = probe.step(reach.namespaces())? {
+                    return Ok(at);
+                }
+                let (socket, until) = probe.awaited();
+                self.instance.wait(socket, Some(until))?;
+            } else {
+                self.instance.wait(None, Some(Instant::now() + PERIOD))?;
+            }
+        }
+    }
+
+    /// Checks that the instance hasn't ended before it was ready.
+    fn check_alive(&self) -> Result<(), TimedError> {
+        match self.instance.end() {
+            None => Ok(()),
+            Some(end) => Err(TimedError::EndedEarly {
+                ending: end.ending,
+                condition: self.command.ready.to_string(),
+                stderr: self.instance.stderr(),
+            }),
+        }
+    }
+
+    fn wait_until_ended(&mut self) -> Result<End, TimedError> {
+        let is_ready = self.command.ready.is_before_end();
+        let end = self
+            .instance
+            .wait_until_ended()
+            .map_err(|error| match error {
+                TimedError::Timeout { limit } if is_ready => TimedError::NotEnded { limit },
+                other => other,
+            })?;
+        if end.ending == Ending::Code(0) || self.command.keep_going {
+            return Ok(end);
+        }
+        Err(TimedError::Failed {
+            ending: end.ending,
+            stderr: self.instance.stderr(),
+        })
+    }
+
+    fn add_end(&mut self, end: End) -> Result<(), MeasureError> {
+        let spawned = self.instance.spawned_at();
+        if self.command.ready.is_before_end() {
+            let life = elapsed(END.name, spawned, end.at)?;
+            self.add([Reading::duration(END.name, life)]);
+        } else {
+            let marks = self.instance.marks()?;
+            self.add(phases(END.name, spawned, &marks, end.at, PROGRAM)?);
+        }
+        self.add([
+            Reading::duration(USER.name, end.cpu_time.user),
+            Reading::duration(SYSTEM.name, end.cpu_time.system),
+        ]);
+        Ok(())
+    }
+
+    /// Kills the instance, and returns the time just before.
+    fn stop(&mut self, group: Option<&InstanceGroup>) -> Result<MonotonicTime, MeasureError> {
+        let before = MonotonicTime::now();
+        if let Some(group) = group {
+            group.kill_all()?;
+        }
+        self.instance.kill()?;
+        Ok(before)
+    }
+
+    fn read_memory_at_ready(&mut self, group: Option<&InstanceGroup>) {
+        let memory = match (self.memory_obstacle(group), group) {
+            (None, Some(group)) => group.memory_now().map_err(|error| error.to_string()),
+            (reason, _) => Err(reason.unwrap_or_default()),
+        };
+        self.add_memory(AT_READY.name, memory.map(|bytes| bytes.as_u64()));
+    }
+
+    fn read_peak(&mut self, group: Option<&InstanceGroup>) {
+        let memory = match (self.memory_obstacle(group), group) {
+            (None, Some(group)) => group.memory_peak().ok_or_else(|| {
+                "the kernel doesn't count the peak of a cgroup; Linux 5.19 does".to_owned()
+            }),
+            (reason, _) => Err(reason.unwrap_or_default()),
+        };
+        self.add_memory(PEAK.name, memory.map(|bytes| bytes.as_u64()));
+    }
+
+    fn add_memory(&mut self, metric: &'static str, bytes: Result<u64, String>) {
+        match bytes {
+            Ok(bytes) => self.add([Reading::total(metric, bytes as f64)]),
+            Err(reason) => self.measurement.missing.push((metric, reason)),
+        }
+    }
+
+    /// Why the memory of the instance's cgroup isn't the instance's memory; `None` if it is.
+    fn memory_obstacle(&self, group: Option<&InstanceGroup>) -> Option<String> {
+        match (self.target.why_not_in(memory::NAME), group) {
+            (Some(reason), _) => Some(reason.to_owned()),
+            (None, None) => Some(MeasureError::NoAccounting.to_string()),
+            (None, Some(_)) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_preparation_names_the_script_and_the_reason() {
+        let error = MeasureError::Preparation {
+            script: "make it".to_owned(),
+            source: TimedError::Failed {
+                ending: Ending::Code(2),
+                stderr: "no rule\n".to_owned(),
+            },
+        };
+        let text = format!("{:#}", anyhow::Error::new(error));
+        assert_eq!(
+            text,
+            "the preparation `make it` failed: ended with exit code 2: no rule"
+        );
+        let input = MeasureError::Input {
+            path: "/no".into(),
+            source: std::io::Error::from_raw_os_error(2),
+        };
+        assert!(input.to_string().contains("/no"));
+    }
+}

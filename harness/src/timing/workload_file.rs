@@ -1,0 +1,315 @@
+//! Workload files: several commands to time, in TOML (<https://toml.io/en/v1.0.0>).
+//!
+//! ```toml
+//! [needs.images]                      # what to do if the image isn't there
+//! python = "run `isobench image import python.tar --name python`"
+//!
+//! [defaults]                          # the settings of commands that don't say otherwise
+//! image = "python"
+//!
+//! [[command]]
+//! name = "import"
+//! command = ["python3", "-c", "import json"]
+//! ```
+//!
+//! Paths of the host are relative to the file's directory.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::command::{CommandError, TimedCommand};
+use super::root_choice::RootChoice;
+use super::settings::Settings;
+
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 1024 * 1024;
+
+/// A workload file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkloadFileError {
+    /// The file can't be read.
+    #[error("cannot read the workload file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The file is no TOML, or has a key or a value that isn't known.
+    #[error("{}:{line}:{column}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// The file is larger than a workload file can be.
+    #[error("{} has {bytes} bytes, and a workload file has {LARGEST} at most", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The size of the file.
+        bytes: u64,
+    },
+    /// The file has no command.
+    #[error("{}: no command is named; add a [[command]] with name and command", .0.display())]
+    Empty(PathBuf),
+    /// A command's settings can't be met.
+    #[error("{}: the command `{name}`", path.display())]
+    Command {
+        /// The file.
+        path: PathBuf,
+        /// The command's name.
+        name: String,
+        /// What is wrong with the settings.
+        source: CommandError,
+    },
+    /// Two commands have the same name.
+    #[error("{}: two commands are called `{name}`; give each a name of its own", path.display())]
+    SameName {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
+}
+
+/// The commands of a workload file, and what they need.
+#[derive(Debug)]
+pub struct Workload {
+    /// The commands, in the file's order.
+    pub commands: Vec<TimedCommand>,
+    /// By image or file: what to do if it isn't there.
+    needs: Needs,
+}
+
+/// What the commands of a file need.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Needs {
+    /// By name of an image: how the image is made.
+    images: BTreeMap<String, String>,
+    /// By path, as the commands have it: how the file is made.
+    files: BTreeMap<PathBuf, String>,
+}
+
+/// The file as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default)]
+    needs: Needs,
+    #[serde(default)]
+    defaults: Settings,
+    #[serde(default, rename = "command")]
+    commands: Vec<Settings>,
+}
+
+impl Workload {
+    /// Reads the workload file at `path`.
+    ///
+    /// # Errors
+    /// [`WorkloadFileError`] with the line and the column of what is wrong.
+    pub fn read(path: &Path) -> Result<Self, WorkloadFileError> {
+        let unreadable = |source| WorkloadFileError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let bytes = fs::metadata(path).map_err(unreadable)?.len();
+        if bytes > LARGEST {
+            let path = path.to_owned();
+            return Err(WorkloadFileError::TooLarge { path, bytes });
+        }
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads `text`, the text of the file at `path`.
+    ///
+    /// # Errors
+    /// As [`Workload::read`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, WorkloadFileError> {
+        let document: Document = toml::from_str(text).map_err(|error| {
+            let (line, column) = place(text, error.span().map_or(0, |span| span.start));
+            WorkloadFileError::Syntax {
+                path: path.to_owned(),
+                line,
+                column,
+                message: error.message().replace('\n', "; "),
+            }
+        })?;
+        let directory = path.parent().unwrap_or(Path::new("."));
+        let mut names = HashSet::new();
+        let mut commands = Vec::new();
+        for settings in document.commands {
+            let name = settings.name.clone().unwrap_or_default();
+            let command = timed_command(settings, &document.defaults, directory);
+            let command = command.map_err(|source| WorkloadFileError::Command {
+                path: path.to_owned(),
+                name: name.clone(),
+                source,
+            })?;
+            if !names.insert(name.clone()) {
+                let path = path.to_owned();
+                return Err(WorkloadFileError::SameName { path, name });
+            }
+            commands.push(command);
+        }
+        if commands.is_empty() {
+            return Err(WorkloadFileError::Empty(path.to_owned()));
+        }
+        let files = document.needs.files.into_iter();
+        let needs = Needs {
+            images: document.needs.images,
+            files: files
+                .map(|(path, how)| (directory.join(path), how))
+                .collect(),
+        };
+        Ok(Self { commands, needs })
+    }
+
+    /// How to make what `command` lacks, if the file says so.
+    pub fn how_to_get(&self, command: &TimedCommand) -> Option<&str> {
+        let how = match &command.root {
+            RootChoice::Image { name, .. } => self.needs.images.get(name),
+            RootChoice::Directory { path, .. } => self.needs.files.get(path),
+            RootChoice::ProgramAlone => command
+                .command
+                .first()
+                .and_then(|program| self.needs.files.get(Path::new(program))),
+        };
+        how.map(String::as_str)
+    }
+}
+
+/// The command that `settings` describe. Paths of the host are relative to `directory`.
+fn timed_command(
+    settings: Settings,
+    defaults: &Settings,
+    directory: &Path,
+) -> Result<TimedCommand, CommandError> {
+    let mut settings = settings.or(defaults);
+    // A command of a file needs a name, because the results have a place for each.
+    let name = settings.name.unwrap_or_default();
+    settings.name = Some(name);
+    settings.root = settings.root.map(|path| directory.join(path));
+    settings.input = settings.input.map(|path| directory.join(path));
+    let mut command: Vec<_> = settings.command.drain(..).map(Into::into).collect();
+    let is_of_host = settings.image.is_none() && settings.root.is_none();
+    if let Some(program) = command.first_mut()
+        && is_of_host
+        && Path::new(program).components().count() > 1
+    {
+        *program = directory.join(&*program).into_os_string();
+    }
+    TimedCommand::new(settings, command)
+}
+
+/// The line and the column, from 1, of the byte `offset` of `text`.
+fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    (line, column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Workload, String> {
+        Workload::parse(text, Path::new("dir/file.toml"))
+            .map_err(|error| format!("{:#}", anyhow::Error::new(error)))
+    }
+
+    #[test]
+    fn commands_have_the_defaults_and_paths_of_the_file_s_directory() {
+        let workload = parse(
+            r#"
+            [needs.images]
+            python = "import it"
+            [needs.files]
+            "bin/tool" = "build it"
+            [defaults]
+            runs = 7
+            image = "python"
+            [[command]]
+            name = "one"
+            command = ["python3", "-V"]
+            input = "in.txt"
+            [[command]]
+            name = "two"
+            root = "tree"
+            command = ["bin/x"]
+            "#,
+        )
+        .unwrap();
+        let [one, two] = &workload.commands[..] else {
+            panic!("{workload:?}")
+        };
+        assert_eq!(one.in_words(), "python3 -V");
+        assert_eq!(one.input.as_deref(), Some(Path::new("dir/in.txt")));
+        assert_eq!((one.runs, two.runs), (7, 7));
+        assert_eq!(workload.how_to_get(one), Some("import it"));
+        assert!(
+            matches!(&two.root, RootChoice::Directory { path, .. } if path == Path::new("dir/tree"))
+        );
+        assert_eq!(two.command, ["bin/x"]);
+        assert_eq!(workload.how_to_get(two), None);
+    }
+
+    #[test]
+    fn a_program_of_the_host_is_found_from_the_file_s_directory() {
+        let text = "[needs.files]\n\"bin/tool\" = \"build it\"\n[[command]]\nname = \"a\"\ncommand = [\"bin/tool\", \"x/y\"]\n[[command]]\nname = \"b\"\ncommand = [\"true\"]";
+        let workload = parse(text).unwrap();
+        assert_eq!(workload.commands[0].command, ["dir/bin/tool", "x/y"]);
+        assert_eq!(workload.how_to_get(&workload.commands[0]), Some("build it"));
+        assert_eq!(workload.commands[1].command, ["true"]);
+    }
+
+    #[test]
+    fn an_error_names_the_place() {
+        let entry = "[[command]]\nname = \"a\"\ncommand = [\"x\"]\n";
+        for (text, expected) in [
+            ("", "dir/file.toml: no command is named"),
+            ("[[comand]]\n", "dir/file.toml:1:3: unknown field `comand`"),
+            (
+                &format!("{entry}colour = 5\n"),
+                "dir/file.toml:4:1: unknown field `colour`",
+            ),
+            (
+                &format!("{entry}runs = \"x\"\n"),
+                "dir/file.toml:4:8: invalid type",
+            ),
+            (
+                &format!("{entry}ready = \"udp=5\"\n"),
+                "dir/file.toml:4:9: `udp=5` is no condition",
+            ),
+            (
+                &format!("{entry}memory = \"lots\"\n"),
+                "dir/file.toml:4:10: ",
+            ),
+            (&format!("{entry}{entry}"), "two commands are called `a`"),
+            (
+                "[[command]]\ncommand = [\"x\"]\n",
+                "`` is no name of a command",
+            ),
+            (
+                "[[command]]\nname = \"a\"\n",
+                "the command `a`: no program is named",
+            ),
+            ("[[command]\n", "dir/file.toml:1:"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}
