@@ -36,7 +36,7 @@ pub enum Command {
     ///
     /// The program is a static one of the host, or any program of an image or of a directory. Each
     /// run takes a fresh instance, and the targets take turns.
-    Time(TimeArguments),
+    Time(Box<TimeArguments>),
     /// Run any static Linux program in a target, or a program of an image in a container or a Linux
     /// guest.
     Exec(ExecArguments),
@@ -71,6 +71,9 @@ pub struct RunArguments {
     /// Time the commands of this workload file instead of running the experiments
     #[arg(long, value_name = "FILE", conflicts_with_all = ["experiments", "profile"])]
     pub workload: Option<PathBuf>,
+    /// With --workload: say why the targets differ, as `isobench time --explain` does
+    #[arg(long, requires = "workload")]
+    pub explain: bool,
     /// Print the figures in this format instead of one screen
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<FigureFormat>,
@@ -88,6 +91,10 @@ pub struct TimeArguments {
     /// How the run is conducted.
     #[command(flatten)]
     pub conduct: ConductOptions,
+    /// Say why the targets differ: count what the command does, untimed, and multiply it with this
+    /// host's prices
+    #[arg(long)]
+    pub explain: bool,
     /// Print the figures in this format instead of one screen
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub format: Option<FigureFormat>,

@@ -24,6 +24,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         let options = TimeOptions {
             choice: &arguments.options.choice,
             conduct: &arguments.options.conduct,
+            explanation: time::explanation(arguments.explain),
             format: arguments.format,
         };
         return time::workload(path, &options);

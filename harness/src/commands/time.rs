@@ -15,6 +15,7 @@ use crate::host::session::Session;
 use crate::suite;
 use crate::suite::options::{ConductOptions, TargetOptions};
 use crate::suite::request::Request;
+use crate::suite::timed_request::Explanation;
 use crate::timing::command::TimedCommand;
 use crate::timing::root::Roots;
 use crate::timing::workload_file::Workload;
@@ -26,6 +27,8 @@ pub struct TimeOptions<'a> {
     pub choice: &'a TargetOptions,
     /// How the run is conducted.
     pub conduct: &'a ConductOptions,
+    /// Whether the run explains why the targets differ.
+    pub explanation: Explanation,
     /// The format of the printed figures; `None` for one screen.
     pub format: Option<FigureFormat>,
 }
@@ -40,9 +43,19 @@ pub fn time(arguments: &TimeArguments) -> anyhow::Result<ExitCode> {
     let options = TimeOptions {
         choice: &arguments.choice,
         conduct: &arguments.conduct,
+        explanation: explanation(arguments.explain),
         format: arguments.format,
     };
     measure(vec![command], |_| None, &options)
+}
+
+/// What the option `--explain` asks for.
+pub fn explanation(is_wanted: bool) -> Explanation {
+    if is_wanted {
+        Explanation::Wanted
+    } else {
+        Explanation::None
+    }
 }
 
 /// Times the commands of the workload file at `path`.
@@ -80,7 +93,8 @@ fn measure<'w>(
         resolved.push((command, program));
     }
     let (choice, conduct) = (options.choice, options.conduct);
-    let request = Request::of_commands(resolved, &roots, choice, conduct, &programs)?;
+    let explanation = options.explanation;
+    let request = Request::of_commands(resolved, &roots, choice, conduct, explanation, &programs)?;
     let finished = suite::measure(request, conduct, session, &programs, &interrupt)?;
     print(&finished, conduct.baseline.as_deref(), options.format)?;
     Ok(exit_code(&finished.run))

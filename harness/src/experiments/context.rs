@@ -122,7 +122,7 @@ impl MeasureContext<'_> {
         stdin: Stdin,
     ) -> Result<(Option<InstanceGroup>, Instance<'_>), MeasureError> {
         let (group, command) = self.prepare(target, launch, stdin)?;
-        let command = command.traced_by(self.tracer);
+        let command = command.traced_by(self.tracer, &[]);
         if let Some(group) = &group {
             group.enter()?;
         }

@@ -9,6 +9,7 @@ mod cpu;
 mod density;
 mod disk;
 mod error;
+mod explain;
 mod host_socket;
 mod image;
 mod info;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 pub use context::{MeasureContext, ReadyTarget};
 pub use error::MeasureError;
+pub use explain::Explain;
 pub use host_socket::NetError;
 pub use info::{
     Applicability, Case, ContentsId, DiskFile, ExperimentInfo, GiveUp, Inclusion, MetricInfo,

@@ -1,6 +1,6 @@
 //! Network namespaces of other processes, in which the harness opens sockets.
 //!
-//! A socket stays in the namespace in which it was made (network_namespaces(7)). So the harness
+//! A socket stays in the namespace in which it was made (`network_namespaces(7)`). So the harness
 //! enters an instance's namespace, makes a socket, and returns; a connection by the socket then
 //! reaches the instance's own loopback.
 
@@ -47,9 +47,9 @@ impl NetNamespace {
     /// This process lacks `CAP_SYS_ADMIN` over one of the namespaces.
     pub fn inside<T>(&self, own: &Self, make: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         setns(&self.file, CloneFlags::CLONE_NEWNET)?;
-        let made = make();
+        let result = make();
         setns(&own.file, CloneFlags::CLONE_NEWNET)?;
-        made
+        result
     }
 }
 

@@ -47,16 +47,14 @@ impl CommandLine {
         }
     }
 
-    /// The same command, run by `tracer`. The tracer writes its counts to the marks pipe.
+    /// The same command, run by `tracer` with these further `options`. The tracer writes its counts
+    /// to the marks pipe.
     #[must_use]
-    pub fn traced_by(mut self, tracer: &Path) -> Self {
+    pub fn traced_by(mut self, tracer: &Path, options: &[&str]) -> Self {
         let program = std::mem::replace(&mut self.program, tracer.to_owned());
-        let own = [
-            "--marks-fd".into(),
-            MARKS_DESCRIPTOR.to_string().into(),
-            "--".into(),
-            program.into(),
-        ];
+        let mut own: Vec<OsString> = vec!["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()];
+        own.extend(options.iter().map(Into::into));
+        own.extend(["--".into(), program.into()]);
         self.arguments.splice(0..0, own);
         self
     }

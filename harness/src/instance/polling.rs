@@ -105,7 +105,9 @@ impl Instance<'_> {
             // Other processes of the group are killed first: once the child is reaped, its number
             // may be given to another group.
             let _ = killpg(self.child.pid, Signal::SIGKILL);
-            let Reaped { ending, cpu_time } = reap(self.child.pid)?;
+            let Reaped {
+                ending, cpu_time, ..
+            } = reap(self.child.pid)?;
             self.ended = Some(Ended {
                 ending,
                 at,

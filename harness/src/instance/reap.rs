@@ -37,6 +37,17 @@ pub struct Reaped {
     /// The processor time of all threads of the child, on all CPUs together. The time of those
     /// descendants that their parents have waited for is included (wait4(2)).
     pub cpu_time: CpuTime,
+    /// The page faults of the child and of the same descendants.
+    pub faults: Faults,
+}
+
+/// Page faults (getrusage(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Faults {
+    /// The faults for which nothing was read from a disk.
+    pub minor: u64,
+    /// The faults for which a page was read from a disk.
+    pub major: u64,
 }
 
 /// Processor time by mode. A virtual machine's time on a processor is user time.
@@ -75,6 +86,10 @@ pub fn reap(pid: Pid) -> io::Result<Reaped> {
                     cpu_time: CpuTime {
                         user: duration(usage.ru_utime),
                         system: duration(usage.ru_stime),
+                    },
+                    faults: Faults {
+                        minor: usage.ru_minflt.unsigned_abs(),
+                        major: usage.ru_majflt.unsigned_abs(),
                     },
                 });
             }

@@ -12,7 +12,7 @@
 //! same rule. At a signal the program is about to begin; from then on, the tracer counts a second
 //! time from zero. If the tracer dies, the kernel kills all processes that the tracer follows.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::mem::MaybeUninit;
@@ -23,6 +23,7 @@ use isobench_workloads::calls::CallSet;
 use nix::errno::Errno;
 use nix::libc::{self, c_int, c_long, pid_t};
 use nix::sys::signal::{SigSet, Signal};
+use syscalls::Sysno;
 
 use crate::instance::marks::MarkWriter;
 
@@ -36,6 +37,29 @@ pub const DIFFERENT_CALLS: &str = "different-calls";
 pub const CALLS: &str = "calls";
 /// The count of different system calls from the first exec to the end.
 pub const DIFFERENT_CALLS_WITH_START: &str = "different-calls-with-start";
+
+/// The beginning of the count of each single system call, from the first exec to the end. The
+/// call's name follows, with hyphens for underscores.
+pub const CALL: &str = "call-";
+/// The count of processes that were started by processes.
+pub const PROCESSES: &str = "processes";
+/// The count of threads that were started.
+pub const THREADS: &str = "threads";
+/// The count of bytes that system calls read from files, pipes and sockets.
+pub const BYTES_READ: &str = "bytes-read";
+/// The count of bytes that system calls wrote to files and pipes.
+pub const BYTES_WRITTEN: &str = "bytes-written";
+/// The count of bytes that system calls sent by sockets.
+pub const BYTES_SENT: &str = "bytes-sent";
+
+/// What the tracer writes at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// How many system calls there were, and how many different ones.
+    Totals,
+    /// The same, and how often each call was made, what was started, and how much was moved.
+    EachCall,
+}
 
 /// The options of ptrace(2): stops at system calls are marked as such, children are followed, and
 /// the followed processes die with the tracer.
@@ -86,6 +110,80 @@ impl CallCounts {
     }
 }
 
+/// What the traced processes did, from the first exec on.
+#[derive(Debug, Default)]
+struct Deeds {
+    /// By number of a system call: how often the call was made.
+    calls: BTreeMap<u64, u64>,
+    processes: u64,
+    threads: u64,
+    read: u64,
+    written: u64,
+    sent: u64,
+}
+
+impl Deeds {
+    fn add_call(&mut self, number: u64, result: i64) {
+        *self.calls.entry(number).or_default() += 1;
+        let Ok(bytes) = u64::try_from(result) else {
+            return;
+        };
+        let call = usize::try_from(number).ok().and_then(Sysno::new);
+        match call {
+            Some(
+                Sysno::read
+                | Sysno::pread64
+                | Sysno::readv
+                | Sysno::preadv
+                | Sysno::preadv2
+                | Sysno::recvfrom
+                | Sysno::recvmsg,
+            ) => self.read += bytes,
+            Some(
+                Sysno::write
+                | Sysno::pwrite64
+                | Sysno::writev
+                | Sysno::pwritev
+                | Sysno::pwritev2
+                | Sysno::sendfile
+                | Sysno::copy_file_range
+                | Sysno::splice,
+            ) => self.written += bytes,
+            Some(Sysno::sendto | Sysno::sendmsg) => self.sent += bytes,
+            _ => {}
+        }
+    }
+
+    /// Takes note of a stop of ptrace(2) at an event.
+    fn add_event(&mut self, event: c_int) {
+        match event {
+            libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK => self.processes += 1,
+            // A clone with another signal at its end than SIGCHLD: a thread, but for rarities.
+            libc::PTRACE_EVENT_CLONE => self.threads += 1,
+            _ => {}
+        }
+    }
+
+    fn write(&self, marks: &MarkWriter) {
+        for (number, count) in &self.calls {
+            let call = usize::try_from(*number).ok().and_then(Sysno::new);
+            if let Some(call) = call {
+                let name = call.name().replace('_', "-");
+                marks.count(&format!("{CALL}{name}"), *count);
+            }
+        }
+        for (name, number) in [
+            (PROCESSES, self.processes),
+            (THREADS, self.threads),
+            (BYTES_READ, self.read),
+            (BYTES_WRITTEN, self.written),
+            (BYTES_SENT, self.sent),
+        ] {
+            marks.count(name, number);
+        }
+    }
+}
+
 /// The state of all traced threads.
 struct Tracer {
     first: pid_t,
@@ -99,15 +197,18 @@ struct Tracer {
     with_start: CallCounts,
     /// The counts from [`BEGIN_SIGNAL`] on.
     since_begin: Option<CallCounts>,
+    deeds: Deeds,
 }
 
-/// Runs `command` to its end, writes the counts of its system calls to `marks`, and returns the
-/// command's exit code. The counts cover all processes that the command starts.
+/// Runs `command` to its end or to `SIGTERM`, writes the counts of its system calls to `marks`, and
+/// returns the command's exit code. The counts cover all processes that the command starts. After
+/// `SIGTERM` the kernel kills all of them with the tracer.
 ///
 /// # Errors
 /// See [`TraceError`].
-pub fn follow(command: &[OsString], marks: &MarkWriter) -> Result<u8, TraceError> {
-    let awaited: SigSet = [Signal::SIGCHLD, BEGIN_SIGNAL].into_iter().collect();
+pub fn follow(command: &[OsString], marks: &MarkWriter, detail: Detail) -> Result<u8, TraceError> {
+    let signals = [Signal::SIGCHLD, Signal::SIGTERM, BEGIN_SIGNAL];
+    let awaited: SigSet = signals.into_iter().collect();
     let before = awaited
         .thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK)
         .map_err(|source| kernel("sigprocmask", source))?;
@@ -119,9 +220,13 @@ pub fn follow(command: &[OsString], marks: &MarkWriter) -> Result<u8, TraceError
         current_calls: HashMap::new(),
         with_start: CallCounts::default(),
         since_begin: None,
+        deeds: Deeds::default(),
     };
     while tracer.handle_stops()? == Traced::Some {
         let signal = awaited.wait().map_err(|source| kernel("sigwait", source))?;
+        if signal == Signal::SIGTERM {
+            break;
+        }
         if signal == BEGIN_SIGNAL {
             tracer.since_begin = Some(CallCounts::default());
             marks.mark(WATCHING);
@@ -132,6 +237,9 @@ pub fn follow(command: &[OsString], marks: &MarkWriter) -> Result<u8, TraceError
     marks.count(CALLS, counts.all);
     let with_start = tracer.with_start.different.count();
     marks.count(DIFFERENT_CALLS_WITH_START, with_start.into());
+    if detail == Detail::EachCall {
+        tracer.deeds.write(marks);
+    }
     Ok(tracer.code)
 }
 
@@ -209,7 +317,10 @@ impl Tracer {
         let passed_on = if signal == CALL_STOP {
             self.handle_call(thread);
             0
-        } else if is_new || is_event {
+        } else if is_event {
+            self.deeds.add_event(status >> 16);
+            0
+        } else if is_new {
             0
         } else {
             signal
@@ -226,14 +337,16 @@ impl Tracer {
                 // These two calls never return, so they count at their entry.
                 if number_is(libc::SYS_exit) || number_is(libc::SYS_exit_group) {
                     self.add(number);
+                    self.deeds.add_call(number, 0);
                 }
             }
             Some(CallStop::Exit(result)) => {
                 let refused = [libc::EPERM, libc::ENOSYS].map(|errno| -i64::from(errno));
-                if let Some(number) = self.current_calls.remove(&thread)
-                    && !refused.contains(&result)
-                {
-                    self.add(number);
+                if let Some(number) = self.current_calls.remove(&thread) {
+                    self.deeds.add_call(number, result);
+                    if !refused.contains(&result) {
+                        self.add(number);
+                    }
                 }
             }
             None => {}

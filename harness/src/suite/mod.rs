@@ -14,7 +14,7 @@ mod results_directory;
 pub mod runner;
 pub mod stop;
 pub mod testbed;
-mod timed_request;
+pub mod timed_request;
 
 use std::path::PathBuf;
 use std::time::Instant;

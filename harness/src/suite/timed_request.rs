@@ -1,21 +1,36 @@
 //! What a run measures that times commands of the user.
 
 use isobench_container::cgroup::Controller;
+use isobench_reports::schema::{cpu, startup, time};
 
 use super::options::{ConductOptions, TargetOptions};
 use super::request::{Request, RequestError, check_baseline};
 use crate::experiments::profile::Profile;
-use crate::experiments::{ContentsId, Experiment, Time};
+use crate::experiments::{self, ContentsId, Experiment, Explain, Time};
 use crate::host::programs::Programs;
+use crate::targets::Contents;
 use crate::targets::resource_limits::ResourceLimits;
 use crate::timing::command::TimedCommand;
 use crate::timing::root::{ResolvedProgram, Roots};
+
+/// The experiments whose figures are prices of what a command does.
+const PRICES: [&str; 2] = [startup::NAME, cpu::NAME];
+
+/// Whether a run explains why its targets differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Explanation {
+    /// The run measures the commands alone.
+    None,
+    /// The run also counts what the commands do, and measures what that costs.
+    Wanted,
+}
 
 /// The name of the profile in results files: a command of the user has its own numbers of runs.
 const PROFILE: &str = "time";
 
 impl<'c> Request<'c> {
-    /// The request to time `commands`, whose roots are `roots`.
+    /// The request to time `commands`, whose roots are `roots`. To explain them, the host's prices
+    /// and the targets' starts are measured as well.
     ///
     /// # Errors
     /// [`RequestError`] for an unknown target, or a baseline that isn't measured.
@@ -24,28 +39,37 @@ impl<'c> Request<'c> {
         roots: &'c Roots,
         choice: &TargetOptions,
         conduct: &ConductOptions,
-        programs: &Programs,
+        explanation: Explanation,
+        programs: &'c Programs,
     ) -> Result<Self, RequestError> {
         let mut targets = choice.choose(programs)?;
-        targets.retain(|target| {
-            target
-                .info()
-                .takes_part_in(isobench_reports::schema::time::NAME)
-        });
+        targets.retain(|target| target.info().takes_part_in(time::NAME));
         check_baseline(&targets, conduct.baseline.as_deref())?;
         // The first of a run's contents is the workload, which no command is.
         let id = |root: usize| ContentsId(root + 1);
-        let contents = roots.contents().enumerate();
-        let contents = contents.map(|(root, contents)| (id(root), contents));
+        let mut contents: Vec<_> = (0..).map(id).zip(roots.contents()).collect();
         let controllers = controllers(&commands);
-        let experiments = commands.into_iter().map(|(command, program)| {
+        let mut experiments: Vec<Box<dyn Experiment>> = Vec::new();
+        for (command, program) in commands {
             let contents = id(program.root);
-            Box::new(Time::new(command, program, contents)) as Box<dyn Experiment>
-        });
+            if explanation == Explanation::Wanted {
+                let (command, program) = (command.clone(), program.clone());
+                experiments.push(Box::new(Explain::new(command, program, contents)));
+            }
+            experiments.push(Box::new(Time::new(command, program, contents)));
+        }
+        // The commands stand before what explains them.
+        experiments.sort_by_key(|experiment| !time::is_time(&experiment.info().name));
+        if explanation == Explanation::Wanted {
+            let workload = Contents::Program(&programs.workload);
+            contents.push((ContentsId::WORKLOAD, workload));
+            let all = experiments::all(Profile::Quick).into_iter();
+            experiments.extend(all.filter(|one| PRICES.contains(&&*one.info().name)));
+        }
         Ok(Self {
             targets,
-            contents: contents.collect(),
-            experiments: experiments.collect(),
+            contents,
+            experiments,
             profile: Profile::Quick,
             profile_name: PROFILE,
             injections: Vec::new(),

@@ -14,7 +14,7 @@ use super::root_choice::{Place, RootChoice};
 use super::settings::Settings;
 
 /// How long one run may take by default.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// How many runs on each target count by default: enough for the interval of the 95th percentile.
 const RUNS: u32 = 60;
 /// How long the runs on one target may take by default.

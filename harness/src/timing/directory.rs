@@ -5,6 +5,7 @@
 //! <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md>) and imported like
 //! any image. So the files' owners, devices and attributes are treated alike.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -106,7 +107,11 @@ impl<W: Write> Digested<W> {
 
     fn blob(&self) -> Blob {
         let digest = self.hasher.clone().finalize();
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = digest.iter().fold(String::new(), |mut hex, byte| {
+            // Writing to a string can't fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
         Blob {
             digest: format!("sha256:{hex}"),
             size: self.size,

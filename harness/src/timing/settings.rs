@@ -90,9 +90,10 @@ impl Settings {
     pub fn or(self, defaults: &Self) -> Self {
         // An image of its own replaces a root of the defaults, and the other way round.
         let has_root = self.image.is_some() || self.root.is_some();
-        let (image, root) = match has_root {
-            true => (self.image, self.root),
-            false => (defaults.image.clone(), defaults.root.clone()),
+        let (image, root) = if has_root {
+            (self.image, self.root)
+        } else {
+            (defaults.image.clone(), defaults.root.clone())
         };
         let mut environment = defaults.environment.clone();
         environment.extend(self.environment);

@@ -8,6 +8,7 @@
 pub mod cpu;
 pub mod density;
 pub mod disk;
+pub mod explain;
 pub mod image;
 pub mod isolation;
 pub mod memory;

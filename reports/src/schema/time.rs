@@ -26,3 +26,7 @@ pub const AT_READY: MetricSchema = MetricSchema {
 };
 /// t
 pub const TEARDOWN: MetricSchema = MetricSchema::time("teardown", "Teardown after exit", EndTime);
+/// is
+pub fn is_time(experiment: &str) -> bool {
+    experiment == NAME || experiment.starts_with(PREFIX)
+}

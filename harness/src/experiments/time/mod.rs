@@ -4,6 +4,8 @@ mod probe;
 mod reach;
 mod sample;
 
+pub(super) use sample::run_once;
+
 use std::borrow::Cow;
 
 use isobench_reports::model::TargetFamily;
@@ -59,60 +61,56 @@ impl Time {
             program,
         }
     }
+}
 
-    /// Why the command can't be measured on `target`; `None` if it can.
-    fn obstacle(&self, target: &TargetInfo) -> Option<Cow<'static, str>> {
-        let is_process = target.family == TargetFamily::Process;
-        if let Some(reason) = &self.program.needs_more
-            && !is_process
-        {
-            return Some(
-                format!(
-                    "the program {reason}, and its root has nothing else: give --image or --root, \
-                     or build the program static"
-                )
-                .into(),
-            );
-        }
-        if self.command.memory.is_some() && target.memory_limit.is_none() {
-            return Some("it can't limit memory: leave the memory out".into());
-        }
-        if self.command.cpus.is_some()
-            && let Some(reason) = target.why_not(Capability::LimitResources)
-        {
-            return Some(format!("no limit on processors: {reason}").into());
-        }
-        if self.command.input.is_some()
-            && let Some(reason) = target.why_not(Capability::PassEndOfInput)
-        {
-            return Some(reason.into());
-        }
-        self.network_obstacle(target)
+/// Why `command`, whose program is `program`, can't be measured on `target`; `None` if it can.
+pub(super) fn obstacle(
+    command: &TimedCommand,
+    program: &ResolvedProgram,
+    target: &TargetInfo,
+) -> Option<Cow<'static, str>> {
+    if let Some(reason) = &program.needs_more
+        && target.family != TargetFamily::Process
+    {
+        return Some(
+            format!(
+                "the program {reason}, and its root has nothing else: give --image or --root, or \
+                 build the program static"
+            )
+            .into(),
+        );
     }
+    if command.memory.is_some() && target.memory_limit.is_none() {
+        return Some("it can't limit memory: leave the memory out".into());
+    }
+    if command.cpus.is_some()
+        && let Some(reason) = target.why_not(Capability::LimitResources)
+    {
+        return Some(format!("no limit on processors: {reason}").into());
+    }
+    if command.input.is_some()
+        && let Some(reason) = target.why_not(Capability::PassEndOfInput)
+    {
+        return Some(reason.into());
+    }
+    network_obstacle(command, target)
+}
 
-    fn network_obstacle(&self, target: &TargetInfo) -> Option<Cow<'static, str>> {
-        if let Some(network) = self.command.network
-            && !target.networks.contains(&network)
-        {
-            let networks: Vec<_> = target.networks.iter().map(|known| known.name()).collect();
-            return Some(
-                format!(
-                    "it has no network {}, but {}",
-                    network.name(),
-                    networks.join(", ")
-                )
-                .into(),
-            );
+fn network_obstacle(command: &TimedCommand, target: &TargetInfo) -> Option<Cow<'static, str>> {
+    if let Some(network) = command.network
+        && !target.networks.contains(&network)
+    {
+        let networks: Vec<_> = target.networks.iter().map(|known| known.name()).collect();
+        let (wanted, offered) = (network.name(), networks.join(", "));
+        return Some(format!("it has no network {wanted}, but {offered}").into());
+    }
+    command.ready.port()?;
+    match target.family {
+        TargetFamily::Container if !geteuid().is_root() => {
+            Some("only root can look for a port in another network namespace".into())
         }
-        self.command.ready.port()?;
-        match target.family {
-            TargetFamily::Process => None,
-            TargetFamily::Container if geteuid().is_root() => None,
-            TargetFamily::Container => {
-                Some("only root can look for a port in another network namespace".into())
-            }
-            _ => Some("isobench looks for no port in a kernel that isn't the host's".into()),
-        }
+        TargetFamily::Process | TargetFamily::Container => None,
+        _ => Some("isobench looks for no port in a kernel that isn't the host's".into()),
     }
 }
 
@@ -151,37 +149,38 @@ fn describe(metric: MetricSchema, command: &TimedCommand) -> MetricInfo {
 
 /// How the metrics are measured, for a report's reader.
 fn method(command: &TimedCommand) -> String {
-    let mut text = String::from(
+    let mut sentences: Vec<Cow<str>> = vec![
         "The time runs from just before the harness spawns the target's command, on the host's \
-         monotonic clock. Each sample takes a fresh instance; targets follow each other in \
-         shuffled order. ",
-    );
-    if command.ready.is_before_end() {
-        text.push_str(&format!(
-            "The program is ready when the condition `{}` holds. ",
-            command.ready
-        ));
+         monotonic clock."
+            .into(),
+        "Each sample takes a fresh instance; targets follow each other in shuffled order.".into(),
+    ];
+    let condition = &command.ready;
+    if condition.is_before_end() {
+        sentences
+            .push(format!("The program is ready when the condition `{condition}` holds.").into());
     }
-    if command.ready.port().is_some() {
-        text.push_str(&format!(
-            "The harness tries the port every {:?}, from inside the instance's network namespace. ",
-            probe::PERIOD
-        ));
+    if condition.port().is_some() {
+        let period = probe::PERIOD;
+        let sentence = format!(
+            "The harness tries the port every {period:?}, from inside the instance's network \
+             namespace."
+        );
+        sentences.push(sentence.into());
     }
-    text.push_str(if command.stop {
+    let ending = if command.stop {
         "Then all processes of the instance are killed; `teardown` lasts from the kill until the \
-         instance's cgroup is empty and removed. "
+         instance's cgroup is empty and removed."
     } else {
         "The end is the end of the command that starts the instance; `teardown` lasts from then \
          until the instance's cgroup is empty and removed. `user` and `system` are processor time \
-         of the command and of those descendants that were waited for. "
-    });
-    text.push_str(
-        "Peak memory and memory at ready are what the kernel had charged to the instance's cgroup, \
-         launcher and guest included; the kernel charges in advance, up to 64 pages a CPU for each \
-         cgroup. The instance's cgroup and files are made before the clock starts.",
-    );
-    text
+         of the command and of those descendants that were waited for."
+    };
+    let memory = "Peak memory and memory at ready are what the kernel had charged to the instance's \
+         cgroup, launcher and guest included; the kernel charges in advance, up to 64 pages a CPU \
+         for each cgroup. The instance's cgroup and files are made before the clock starts.";
+    sentences.extend([ending.into(), memory.into()]);
+    sentences.join(" ")
 }
 
 impl Experiment for Time {
@@ -190,7 +189,7 @@ impl Experiment for Time {
     }
 
     fn applicability(&self, _: usize, target: &TargetInfo) -> Applicability {
-        match self.obstacle(target) {
+        match obstacle(&self.command, &self.program, target) {
             Some(reason) => Applicability::Impossible(reason),
             None => Applicability::measured_if(target.can(Capability::RunPrograms)),
         }

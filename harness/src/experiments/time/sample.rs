@@ -21,6 +21,7 @@ use crate::host::accounting::InstanceGroup;
 use crate::host::clock::MonotonicTime;
 use crate::instance::Stdin;
 use crate::instance::command_line::CommandLine;
+use crate::instance::marks::Count;
 use crate::instance::reap::Ending;
 use crate::instance::timed::{End, LinePattern, Pipes, TimedError, TimedInstance};
 use crate::targets::resource_limits::ResourceLimits;
@@ -36,6 +37,73 @@ pub(super) fn take(
     target: &ReadyTarget,
     context: &MeasureContext,
 ) -> Result<Measurement, MeasureError> {
+    let launch = launch(command, program, &target.info, Marks::Phases);
+    let (group, instance) = start(command, launch, target, context, |command| command)?;
+    let mut sample = RunningSample {
+        command,
+        target: &target.info,
+        instance,
+        measurement: Measurement::default(),
+    };
+    sample.follow(group)
+}
+
+/// An untimed run of a command.
+pub(in crate::experiments) struct UntimedRun {
+    /// The end of the run.
+    pub end: End,
+    /// What the launcher or the tracer has counted.
+    pub counts: Vec<Count>,
+}
+
+/// Runs `command` on `target` once, until it has ended, or until it is ready if it is to be stopped
+/// then.
+pub(in crate::experiments) fn run_once(
+    command: &TimedCommand,
+    program: &ResolvedProgram,
+    target: &ReadyTarget,
+    context: &MeasureContext,
+    marks: Marks,
+    is_traced: bool,
+) -> Result<UntimedRun, MeasureError> {
+    let launch = launch(command, program, &target.info, marks);
+    let (group, instance) = start(command, launch, target, context, |command| {
+        if is_traced {
+            command.traced_by(context.tracer, &["--each-call"])
+        } else {
+            command
+        }
+    })?;
+    let mut sample = RunningSample {
+        command,
+        target: &target.info,
+        instance,
+        measurement: Measurement::default(),
+    };
+    let end = if command.stop {
+        sample.wait_until_ready(group.as_ref())?;
+        // The tracer writes its counts when it is asked to end.
+        sample.instance.terminate()?
+    } else {
+        sample.wait_until_ended()?
+    };
+    let counts = sample.instance.counts()?;
+    if let Some(group) = group {
+        group.kill_all()?;
+        group.remove(end.at)?;
+    }
+    Ok(UntimedRun { end, counts })
+}
+
+/// Starts one instance, in a cgroup of its own if there are cgroups. `change` is the last to change
+/// the instance's command line.
+fn start<'r>(
+    command: &TimedCommand,
+    launch: Launch,
+    target: &ReadyTarget,
+    context: &'r MeasureContext,
+    change: impl FnOnce(CommandLine) -> CommandLine,
+) -> Result<(Option<InstanceGroup>, TimedInstance<'r>), MeasureError> {
     if let Some(script) = &command.prepare {
         prepare_host(script, command.timeout, context)?;
     }
@@ -50,19 +118,14 @@ pub(super) fn take(
         source,
     })?;
     let pipes = Pipes::new(stdin.into(), pattern.as_ref()).map_err(TimedError::Pipe)?;
-    let launch = launch(command, program, &target.info);
     let (group, command_line) = context.prepare(target, launch, Stdin::Null)?;
+    let command_line = change(command_line);
     if let Some(group) = &group {
         group.enter()?;
     }
-    let instance = TimedInstance::start(&command_line, pipes, command.timeout, context.interrupt)?;
-    let mut sample = RunningSample {
-        command,
-        target: &target.info,
-        instance,
-        measurement: Measurement::default(),
-    };
-    sample.follow(group)
+    let (limit, interrupt) = (command.timeout, context.interrupt);
+    let instance = TimedInstance::start(&command_line, pipes, limit, interrupt)?;
+    Ok((group, instance))
 }
 
 /// Runs the user's command before a sample, on the host and untimed.
@@ -107,6 +170,7 @@ fn launch<'l>(
     command: &TimedCommand,
     program: &'l ResolvedProgram,
     target: &TargetInfo,
+    marks: Marks,
 ) -> Launch<'l> {
     let needs_port = command.ready.port().is_some();
     let has_loopback = target.networks.contains(&Network::Loopback);
@@ -120,7 +184,7 @@ fn launch<'l>(
             cpus: command.cpus,
             ..ResourceLimits::default()
         },
-        marks: Marks::Phases,
+        marks,
         ..Launch::of(&program.path, program.arguments.iter().cloned())
     }
 }

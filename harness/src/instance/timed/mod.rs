@@ -22,8 +22,8 @@ use super::polling::{is_ready, poll_in};
 use crate::host::clock::MonotonicTime;
 use crate::host::interrupt::Interrupt;
 use crate::instance::command_line::{CommandLine, CommandResult, Leftovers};
-use crate::instance::marks::{Mark, parse_marks};
-use crate::instance::reap::{CpuTime, Ending, reap};
+use crate::instance::marks::{Count, Mark, parse_marks};
+use crate::instance::reap::{CpuTime, Ending, Faults, reap};
 use crate::instance::spawn::{Child, Descriptors, ProcessGroup, spawn};
 use crate::instance::stream::Stream;
 
@@ -77,6 +77,8 @@ pub struct End {
     pub at: MonotonicTime,
     /// The processor time of the command and of those descendants that were waited for.
     pub cpu_time: CpuTime,
+    /// The page faults of the command and of the same descendants.
+    pub faults: Faults,
 }
 
 /// A started command of the user.
@@ -153,6 +155,27 @@ impl<'i> TimedInstance<'i> {
         let (mut marks, _) = parse_marks(&self.marks.text())?;
         marks.sort_by_key(|mark| mark.at);
         Ok(marks)
+    }
+
+    /// The counts of the launcher and the tracer that have arrived so far.
+    ///
+    /// # Errors
+    /// As [`TimedInstance::marks`]
+    pub fn counts(&mut self) -> Result<Vec<Count>, TimedError> {
+        self.marks.drain()?;
+        Ok(parse_marks(&self.marks.text())?.1)
+    }
+
+    /// Asks the instance's first process to end, and waits until it has.
+    ///
+    /// # Errors
+    /// As [`TimedInstance::wait`]
+    pub fn terminate(&mut self) -> Result<End, TimedError> {
+        if self.end.is_none() {
+            // A process that has just ended needs no signal.
+            let _ = kill(self.child.pid, Signal::SIGTERM);
+        }
+        self.wait_until_ended()
     }
 
     /// Waits until the instance has written something or ended, `socket` is ready, or the time
@@ -235,6 +258,7 @@ impl<'i> TimedInstance<'i> {
             ending: reaped.ending,
             at,
             cpu_time: reaped.cpu_time,
+            faults: reaped.faults,
         };
         self.end = Some(end);
         // What the processes wrote before their end is in the pipes now.

@@ -220,7 +220,7 @@ mod tests {
         let (writer, mut output) = Output::pipe(Some(pattern)).unwrap();
         let mut writer = File::from(writer);
         for _ in 0..40 {
-            writer.write_all(&[b'x'; 32_000]).unwrap();
+            writer.write_all(&b"x".repeat(32_000)).unwrap();
             output.fill().unwrap();
         }
         assert!(output.line.len() <= LONGEST_LINE);

@@ -6,11 +6,11 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use isobench::instance::marks::MarkWriter;
-use isobench::launchers::tracer::follow;
+use isobench::launchers::tracer::{Detail, follow};
 use isobench::launchers::{Failure, InheritedDescriptors, exit_code};
 use lexopt::{Arg, Parser, ValueExt as _};
 
-const USAGE: &str = "usage: isobench-tracer [--marks-fd N] -- PROGRAM [ARGS...]";
+const USAGE: &str = "usage: isobench-tracer [--marks-fd N] [--each-call] -- PROGRAM [ARGS...]";
 
 fn main() -> ExitCode {
     // SAFETY: this is the first statement of the program, so nothing has been opened yet.
@@ -19,23 +19,25 @@ fn main() -> ExitCode {
 }
 
 fn run(mut inherited: InheritedDescriptors) -> Result<u8, Failure> {
-    let (marks, command) = parse(Parser::from_env(), &mut inherited)
+    let (marks, detail, command) = parse(Parser::from_env(), &mut inherited)
         .map_err(|error| Failure::bad_usage(error, USAGE))?;
     if command.is_empty() {
         return Err(Failure::bad_usage("no program is given", USAGE));
     }
-    follow(&command, &marks).map_err(Failure::of_launcher)
+    follow(&command, &marks, detail).map_err(Failure::of_launcher)
 }
 
 fn parse(
     mut parser: Parser,
     inherited: &mut InheritedDescriptors,
-) -> Result<(MarkWriter, Vec<OsString>), lexopt::Error> {
+) -> Result<(MarkWriter, Detail, Vec<OsString>), lexopt::Error> {
     let mut marks = MarkWriter::default();
+    let mut detail = Detail::Totals;
     let mut command = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("marks-fd") => marks = inherited.marks(parser.value()?.parse()?)?,
+            Arg::Long("each-call") => detail = Detail::EachCall,
             Arg::Value(program) => {
                 command.push(program);
                 command.extend(parser.raw_args()?);
@@ -43,5 +45,5 @@ fn parse(
             _ => return Err(argument.unexpected()),
         }
     }
-    Ok((marks, command))
+    Ok((marks, detail, command))
 }
