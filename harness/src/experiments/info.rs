@@ -85,6 +85,7 @@ impl ExperimentInfo {
         Experiment {
             name: self.name.clone().into_owned(),
             method: self.method.clone().into_owned(),
+            command: self.command.clone(),
             metrics: self
                 .metrics
                 .iter()
@@ -180,6 +181,8 @@ impl MetricInfo {
         Metric {
             at_once: self.at_once,
             idle_gap_ms: self.idle_gap.map(milliseconds),
+            // A metric that is polled for is a time, in nanoseconds.
+            resolution: self.resolution.map(|period| period.as_nanos() as f64),
             parts: match &self.parts {
                 Parts::None => Vec::new(),
                 Parts::Named(parts) => parts.clone(),

@@ -155,6 +155,9 @@ pub enum Inconsistency {
     /// The latencies of a sample's operations are not one for each percentile, ascending.
     #[error("sample {0} does not have one latency for each percentile, ascending")]
     Latencies(u64),
+    /// The resolution of a metric is infinite, not a number or below zero.
+    #[error("the resolution of {0:?} is not a length")]
+    Resolution(String),
     /// A number about how the run was conducted is infinite, not a number or below zero.
     #[error("a number in the field `conduct` is infinite, not a number or below zero")]
     Conduct,
@@ -286,6 +289,11 @@ pub fn check(run: &Run) -> Result<(), Inconsistency> {
             {
                 let name = format!("{}/{}", experiment.name, metric.name);
                 return Err(Inconsistency::Duplicate(one_line(&name, QUOTE)));
+            }
+            let mut resolution = metric.resolution.into_iter();
+            if resolution.any(|period| !period.is_finite() || period < 0.0) {
+                let name = format!("{}/{}", experiment.name, metric.name);
+                return Err(Inconsistency::Resolution(one_line(&name, QUOTE)));
             }
         }
     }

@@ -27,6 +27,10 @@ pub struct Metric {
     /// isn't of starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_gap_ms: Option<u64>,
+    /// The period, in the metric's unit, with which the harness asked whether the instance was
+    /// ready: a value may be too high by up to that much. Absent if nothing was polled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<f64>,
     /// The parts of the metric in order, each with the sentence that explains it; empty if the
     /// metric has no parts.
     pub parts: Vec<Part>,

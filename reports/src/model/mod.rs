@@ -112,6 +112,9 @@ pub struct Experiment {
     pub name: String,
     /// How the experiment measures, in plain words: from where to where, and what is left out.
     pub method: String,
+    /// The command line that was timed; absent if the experiment times no command of the user's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// The experiment's metrics, in order.
     pub metrics: Vec<Metric>,
 }

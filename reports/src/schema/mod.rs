@@ -5,6 +5,7 @@
 //! declarations, and the report looks for a figure by the same constants, so a name is written
 //! once. A results file may have other metrics too; the report shows them like any other.
 
+pub mod burst;
 pub mod cpu;
 pub mod density;
 pub mod disk;
@@ -23,11 +24,13 @@ pub mod time;
 
 use crate::model::{Better, Metric, MetricFamily, Sign, Unit};
 
-/// Every experiment with its metrics, in the order of the report.
-pub const EXPERIMENTS: [(&str, &[MetricSchema]); 13] = [
+/// Every experiment with its metrics, in the order of the report. The experiments `time-NAME` have
+/// the metrics of [`time`].
+pub const EXPERIMENTS: [(&str, &[MetricSchema]); 15] = [
     (startup::NAME, &startup::METRICS),
     (start_parts::NAME, &start_parts::METRICS),
     (parallel::NAME, &parallel::METRICS),
+    (burst::NAME, &burst::METRICS),
     (start_cold::NAME, &start_cold::METRICS),
     (start_gaps::NAME, &start_gaps::METRICS),
     (start_beside::NAME, &start_beside::METRICS),
@@ -38,6 +41,7 @@ pub const EXPERIMENTS: [(&str, &[MetricSchema]); 13] = [
     (net::NAME, &net::METRICS),
     (image::NAME, &image::METRICS),
     (isolation::NAME, &isolation::METRICS),
+    (time::NAME, &time::METRICS),
 ];
 
 /// The declaration of one metric.
@@ -117,6 +121,7 @@ impl MetricSchema {
             sign: self.sign,
             at_once: None,
             idle_gap_ms: None,
+            resolution: None,
             parts: Vec::new(),
         }
     }
@@ -124,6 +129,11 @@ impl MetricSchema {
 
 /// The declaration of a metric, if isobench has such a metric.
 pub fn find(experiment: &str, metric: &str) -> Option<MetricSchema> {
+    let experiment = if time::is_time(experiment) {
+        time::NAME
+    } else {
+        experiment
+    };
     let (_, metrics) = EXPERIMENTS
         .into_iter()
         .find(|(name, _)| *name == experiment)?;
@@ -151,6 +161,9 @@ mod tests {
     fn a_metric_is_found_by_its_experiment_and_name() {
         assert_eq!(find(startup::NAME, "ready"), Some(startup::READY));
         assert_eq!(find(memory::NAME, "ready"), None);
+        assert_eq!(find("time", "ready"), Some(time::READY));
+        assert_eq!(find("time-sort", "ready"), Some(time::READY));
+        assert_eq!(find("time-", "ready"), None);
         assert_eq!(find("weather", "ready"), None);
     }
 }

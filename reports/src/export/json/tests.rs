@@ -72,7 +72,11 @@ fn a_missing_or_unknown_field_is_named() {
 #[test]
 fn contradictions_are_named() {
     type Change = fn(&mut Run);
-    let cases: [(Change, &str); 8] = [
+    let cases: [(Change, &str); 9] = [
+        (
+            |run| run.experiments[0].metrics[0].resolution = Some(-1.0),
+            "the resolution of \"startup/ready\" is not a length",
+        ),
         (
             |run| run.samples[0].target = "x\ny".to_owned(),
             "sample 0 is of the unknown target \"x\u{fffd}y\"",
