@@ -9,3 +9,4 @@ pub mod noise;
 pub mod parts;
 pub mod prices;
 pub mod summary;
+pub mod tails;

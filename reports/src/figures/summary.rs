@@ -91,7 +91,8 @@ pub struct Figure<'a> {
     pub series: Series,
     /// The median of the samples.
     pub median: f64,
-    /// The 95 % interval of the median; absent for a single sample.
+    /// The 95 % interval of the median; absent for a single sample. Its low end is lower by the
+    /// metric's resolution.
     pub interval: Option<Interval>,
     /// The number of samples that count.
     pub count: usize,
@@ -126,7 +127,8 @@ impl Figure<'_> {
 pub struct Ratio {
     /// The figure's median over the baseline's.
     pub value: f64,
-    /// The 95 % interval of the ratio.
+    /// The 95 % interval of the ratio; absent if the baseline may be as short as the metric's
+    /// resolution.
     pub interval: Option<Interval>,
     /// Whether the ratio is a difference at all.
     pub test: Test,

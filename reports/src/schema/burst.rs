@@ -25,8 +25,7 @@ pub const IN_TURN: u32 = 20;
 pub const STAGGER: Duration = Duration::from_millis(200);
 
 /// From the start of each of [`IN_TURN`] instances until its ready line.
-pub const STAGGERED: MetricSchema =
-    MetricSchema::time("staggered", "One each 200 ms", StartTime);
+pub const STAGGERED: MetricSchema = MetricSchema::time("staggered", "One each 200 ms", StartTime);
 
 /// Every metric, in the order of the report.
 pub const METRICS: [MetricSchema; 3] = [BURST, BURST_RATE, STAGGERED];

@@ -27,19 +27,23 @@ const LEAST: usize = 3;
 /// The interval of the median of the values in `rounds`, which stand in the order in which they
 /// were taken. Nothing if there are too few rounds for batches.
 pub fn median(rounds: &[&[f64]]) -> Option<Interval> {
-    if rounds.len() < BATCHES * LEAST {
-        return None;
-    }
+    let batches = cut(rounds)?;
     let mut values = rounds.concat();
     let middle = middle(&mut values)?;
-    let end = |batch: usize| batch * rounds.len() / BATCHES;
-    let shares = (0..BATCHES).map(|batch| share_below(middle, &rounds[end(batch)..end(batch + 1)]));
+    let shares = batches.map(|batch| share_below(middle, batch));
     let margin = margin(&shares.collect::<Vec<_>>())?;
     values.sort_by(f64::total_cmp);
     let count = values.len();
     let below = (0.5 - margin) * count as f64;
     let ranks = (1..=count / 2).take_while(|rank| *rank as f64 <= below);
     Some(Interval::between(&values, ranks.count().saturating_sub(1)))
+}
+
+/// The rounds in consecutive batches. Nothing if there are too few rounds for batches.
+pub fn cut<T>(rounds: &[T]) -> Option<impl Iterator<Item = &[T]>> {
+    let end = |batch: usize| batch * rounds.len() / BATCHES;
+    let batches = (0..BATCHES).map(move |batch| &rounds[end(batch)..end(batch + 1)]);
+    (rounds.len() >= BATCHES * LEAST).then_some(batches)
 }
 
 /// The part of the values below `middle`; a value that equals `middle` counts half.

@@ -38,6 +38,17 @@ impl Interval {
         self.low <= value && value <= self.high
     }
 
+    /// The interval if each value may be too high by up to `period`: a time that was polled. An end
+    /// above zero stays at zero or above.
+    #[must_use]
+    pub fn late_by(self, period: f64) -> Self {
+        let low = self.low - period;
+        Self {
+            low: low.max(self.low.min(0.0)),
+            ..self
+        }
+    }
+
     /// The smallest interval that holds both intervals.
     pub(super) fn hull(self, other: Self) -> Self {
         Self {

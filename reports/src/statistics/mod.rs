@@ -10,19 +10,25 @@ mod batches;
 mod bootstrap;
 #[cfg(test)]
 mod coverage;
+mod effective;
 mod interval;
 mod joint;
 mod line;
 pub mod permutation;
+mod proportion;
 pub mod ranks;
 mod resample;
 mod series;
 pub mod shape;
+mod tail;
 
+pub use effective::Round;
 pub use interval::{Estimate, Interval, ROUNDS_FOR_95};
 pub use joint::Joint;
 pub use line::Line;
+pub use proportion::Proportion;
 pub use series::{Evidence, Series};
+pub use tail::{Bounds, Tail};
 
 /// The median of `values`, which are reordered; nothing if there are none.
 pub fn median(values: &mut [f64]) -> Option<f64> {

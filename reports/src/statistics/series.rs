@@ -106,6 +106,23 @@ impl Series {
         self.compared(baseline, bootstrap::quotient)
     }
 
+    /// [`ratio_interval`](Self::ratio_interval) if each value of both sides may be too high by up to
+    /// `period`: a time that was polled. Nothing if a median of `baseline` may be as short as that.
+    pub fn ratio_interval_late_by(&self, baseline: &Self, period: f64) -> Option<Interval> {
+        self.ratio(baseline)?;
+        let lowest = self.compared(baseline, |own, base| {
+            bootstrap::quotient((own - period).max(f64::MIN_POSITIVE), base)
+        })?;
+        let highest = self.compared(baseline, |own, base| {
+            let shortest = base - period;
+            Some(bootstrap::quotient(own, shortest).unwrap_or(f64::INFINITY))
+        })?;
+        Some(Interval {
+            low: lowest.low,
+            high: highest.high,
+        })
+    }
+
     /// The 95 % interval of the ratio to the median of *another run*, whose rounds have nothing to
     /// do with these rounds.
     pub fn ratio_interval_to_run(&self, other: &Self) -> Option<Interval> {
@@ -282,6 +299,17 @@ mod tests {
             let series = series(&values);
             let (median, interval) = (series.median().unwrap(), series.median_interval().unwrap());
             prop_assert!(interval.holds(median));
+        }
+
+        #[test]
+        fn a_ratio_of_polled_times_is_less_sure(
+            values in prop::collection::vec((10.0..1e3_f64, 10.0..1e3_f64), 2..20), period in 0.0..9.0_f64,
+        ) {
+            let (own, base): (Vec<f64>, Vec<f64>) = values.into_iter().unzip();
+            let (own, base) = (series(&own), series(&base));
+            let (sure, late) = (own.ratio_interval(&base).unwrap(), own.ratio_interval_late_by(&base, period).unwrap());
+            prop_assert!(late.low <= sure.low && sure.high <= late.high);
+            prop_assert_eq!(own.ratio_interval_late_by(&base, 1e3), None);
         }
 
         #[test]

@@ -8,8 +8,8 @@ use super::{Cell, CellContent, Column, Failure, Figure, Ratio, Section, Test};
 use crate::figures::name::FigureName;
 use crate::figures::parts::divide;
 use crate::model::{Experiment, Metric, Run, Sample, Status, TOTAL, Target};
-use crate::statistics::Series;
 use crate::statistics::shape::Outliers;
+use crate::statistics::{Interval, Series};
 
 /// The figures of one experiment.
 pub(super) fn section<'a>(
@@ -67,16 +67,24 @@ fn cell<'a>(
 ) -> Cell<'a> {
     let failures = failures(samples);
     let series = totals(samples);
+    let late = |interval: Interval| match metric.resolution {
+        Some(period) => interval.late_by(period),
+        None => interval,
+    };
+    let ratio_interval = |baseline| match metric.resolution {
+        Some(period) => series.ratio_interval_late_by(baseline, period),
+        None => series.ratio_interval(baseline),
+    };
     let content = if let Some(median) = series.median() {
         CellContent::Figure(Box::new(Figure {
             median,
-            interval: series.median_interval(),
+            interval: series.median_interval().map(late),
             count: series.count(),
             outliers: Outliers::of(&series.values().collect::<Vec<_>>()),
             ratio: baseline.and_then(|baseline| {
                 series.ratio(baseline).map(|value| Ratio {
                     value,
-                    interval: series.ratio_interval(baseline),
+                    interval: ratio_interval(baseline),
                     test: Test::of(series.evidence(baseline)),
                 })
             }),

@@ -97,7 +97,8 @@ pub fn is_large(ratio: f64, minimum: f64) -> bool {
 }
 
 /// Corrects the tests of a run for each other, and says of each ratio whether it is a difference. A
-/// difference of times is at least `noise_floor`, as a part of the baseline.
+/// difference of times is at least `noise_floor`, as a part of the baseline, and at least the period
+/// with which the times were polled.
 pub(super) fn judge(sections: &mut [Section<'_>], noise_floor: f64) {
     let p_values: Vec<f64> = sections
         .iter()
@@ -113,13 +114,16 @@ pub(super) fn judge(sections: &mut [Section<'_>], noise_floor: f64) {
             Unit::Nanoseconds => MINIMUM_EFFECT.max(noise_floor),
             _ => MINIMUM_EFFECT,
         };
-        for ratio in column.cells.iter_mut().filter_map(ratio_mut) {
+        let resolution = column.metric.resolution.unwrap_or_default();
+        for (median, ratio) in column.cells.iter_mut().filter_map(ratio_mut) {
             let Some(corrected) = corrected.next() else {
                 return;
             };
+            let is_resolved = (median - median / ratio.value).abs() >= resolution;
+            let is_large = is_resolved && is_large(ratio.value, minimum);
             let test = &mut ratio.test;
             test.corrected = corrected;
-            test.difference = if corrected < SIGNIFICANCE && is_large(ratio.value, minimum) {
+            test.difference = if corrected < SIGNIFICANCE && is_large {
                 Difference::of_ratio(ratio.value, better)
             } else if corrected >= SIGNIFICANCE && test.least * tests >= SIGNIFICANCE {
                 Difference::TooFewSamples
@@ -134,9 +138,10 @@ fn ratio(cell: &Cell<'_>) -> Option<Ratio> {
     cell.figure()?.ratio
 }
 
-fn ratio_mut<'c>(cell: &'c mut Cell<'_>) -> Option<&'c mut Ratio> {
+/// The median of a cell and its ratio.
+fn ratio_mut<'c>(cell: &'c mut Cell<'_>) -> Option<(f64, &'c mut Ratio)> {
     match &mut cell.content {
-        CellContent::Figure(figure) => figure.ratio.as_mut(),
+        CellContent::Figure(figure) => Some((figure.median, figure.ratio.as_mut()?)),
         _ => None,
     }
 }

@@ -61,3 +61,27 @@ fn what_is_missing_says_why() {
         CellContent::NotTaken
     ));
 }
+
+#[test]
+fn a_polled_time_may_be_shorter_by_the_period_and_so_may_its_ratio() {
+    let mut run = fixture::run();
+    let exact = Summary::of(&run);
+    let of = |summary: &Summary<'_>| {
+        let figure = summary.sections[0].columns[0].figure_of("container");
+        let figure = figure.unwrap();
+        (figure.interval.unwrap(), figure.ratio.unwrap())
+    };
+    let (interval, ratio) = of(&exact);
+    run.experiments[0].metrics[0].resolution = Some(2e5);
+    let (late, late_ratio) = of(&Summary::of(&run));
+    assert!((interval.low - late.low - 2e5).abs() < 1e-3);
+    assert!((interval.high - late.high).abs() < 1e-3);
+    let (wide, narrow) = (late_ratio.interval.unwrap(), ratio.interval.unwrap());
+    assert!(wide.low < narrow.low && narrow.high < wide.high);
+    assert_eq!(late_ratio.test.difference, Difference::Worse);
+    // The container starts some 1.9 ms later than the process, which takes 0.6 ms.
+    run.experiments[0].metrics[0].resolution = Some(3e6);
+    let (_, unresolved) = of(&Summary::of(&run));
+    assert_eq!(unresolved.interval, None);
+    assert_eq!(unresolved.test.difference, Difference::NoDifference);
+}
