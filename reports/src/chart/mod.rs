@@ -14,6 +14,7 @@ mod frame;
 pub mod percentiles;
 pub mod phases;
 pub mod prices;
+pub mod tails;
 pub mod theme;
 pub mod tradeoff;
 

@@ -16,6 +16,7 @@ mod image;
 mod latency;
 mod prices;
 mod table;
+mod tails;
 mod tradeoff;
 mod view;
 

@@ -6,9 +6,9 @@
 
 mod build;
 mod difference;
+mod gaps;
 
 use std::collections::HashMap;
-use std::fmt;
 
 use crate::figures::name::FigureName;
 use crate::figures::noise::Noise;
@@ -20,6 +20,7 @@ use crate::statistics::shape::Outliers;
 use crate::statistics::{Interval, ROUNDS_FOR_95, Series};
 
 pub use difference::{Difference, MINIMUM_EFFECT, SIGNIFICANCE, Test, is_large};
+pub use gaps::Gap;
 
 /// The figures of one run, experiment by experiment.
 #[derive(Debug)]
@@ -200,41 +201,6 @@ impl<'a> Column<'a> {
     }
 }
 
-/// Samples that a target lacks although the host can run it, and why.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Gap<'a> {
-    /// The name of the target.
-    pub target: &'a str,
-    /// The name of the experiment.
-    pub experiment: &'a str,
-    /// The name of the metric.
-    pub metric: &'a str,
-    /// Why the samples are lacking.
-    pub reason: &'a str,
-    /// The number of samples that failed; 0 if the metric is unavailable.
-    pub failed: usize,
-}
-
-impl fmt::Display for Gap<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            experiment,
-            metric,
-            reason,
-            failed,
-            ..
-        } = self;
-        match failed {
-            0 => write!(f, "{experiment}, {metric}: unavailable: {reason}"),
-            1 => write!(f, "{experiment}, {metric}: 1 sample failed: {reason}"),
-            _ => write!(
-                f,
-                "{experiment}, {metric}: {failed} samples failed: {reason}"
-            ),
-        }
-    }
-}
-
 impl<'a> Summary<'a> {
     /// Works out every figure of a run, with ratios to rung 0 of the ladder.
     pub fn of(run: &'a Run) -> Self {
@@ -270,42 +236,6 @@ impl<'a> Summary<'a> {
     pub fn section(&self, experiment: &str) -> Option<&Section<'a>> {
         let mut sections = self.sections.iter();
         sections.find(|section| section.experiment.name == experiment)
-    }
-
-    /// Every gap of the targets that the host can run, in the order of targets.
-    pub fn gaps(&self) -> Vec<Gap<'a>> {
-        let mut gaps = Vec::new();
-        for (index, target) in self
-            .run
-            .targets
-            .iter()
-            .enumerate()
-            .filter(|(_, target)| target.unavailable.is_none())
-        {
-            for (section, column) in self
-                .sections
-                .iter()
-                .flat_map(|section| section.columns.iter().map(move |column| (section, column)))
-            {
-                let gap = |reason, failed| Gap {
-                    target: &target.name,
-                    experiment: &section.experiment.name,
-                    metric: &column.metric.name,
-                    reason,
-                    failed,
-                };
-                let cell = &column.cells[index];
-                if let CellContent::Unavailable(reason) = cell.content {
-                    gaps.push(gap(reason, 0));
-                }
-                gaps.extend(
-                    cell.failures
-                        .iter()
-                        .map(|failure| gap(failure.reason, failure.count)),
-                );
-            }
-        }
-        gaps
     }
 
     /// Whether a table of `section` has a row for the target at `index`: not if only other

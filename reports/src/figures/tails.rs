@@ -12,7 +12,7 @@ use crate::schema::{burst, parallel, startup, time};
 use crate::statistics::{Proportion, Round, Tail};
 
 /// The tail of one metric of one target.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct TargetTail<'a> {
     /// The target.
     pub target: &'a Target,

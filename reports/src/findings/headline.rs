@@ -2,8 +2,9 @@
 
 use crate::figures::prices::{self, PriceList, RowKind};
 use crate::figures::summary::{Cell, Column, Figure, Section, Summary};
+use crate::findings::timed;
 use crate::model::{Better, Metric, Run, Target, TargetKind, Unit};
-use crate::schema::{memory, startup};
+use crate::schema::{memory, startup, time};
 use crate::words::units;
 use crate::words::{Words, capital, unbroken};
 
@@ -18,9 +19,13 @@ pub fn sentences(summary: &Summary<'_>, asked: Option<&str>, words: &Words) -> V
         .sections
         .iter()
         .flat_map(|section| {
+            let is_time = time::is_time(&section.experiment.name);
             let told = section.leading().into_iter().chain(ordinary(section));
+            let told = told.filter(move |_| !is_time);
             let told = told.filter_map(|column| sentence(section, column, baseline, words));
-            told.chain(dearest(summary.run, section, words))
+            let timed = timed::sentence(section, baseline, words);
+            told.chain(timed)
+                .chain(dearest(summary.run, section, words))
                 .chain(crowd(section, words))
         })
         .collect();

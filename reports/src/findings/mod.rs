@@ -4,5 +4,7 @@ pub mod claims;
 pub mod conduct;
 pub mod doubts;
 pub mod headline;
+pub mod polled;
 pub mod quiet;
+pub mod timed;
 pub mod verdict;

@@ -1,4 +1,7 @@
-//! `burst`: many starts at once, and starts that come faster than they end.
+//! `burst`: many starts at once, and starts that come at a steady rate.
+//!
+//! The harness leaves `at_once` out of these metrics: it stands for the curves of `parallel`, which
+//! run over several numbers of instances.
 
 use std::time::Duration;
 

@@ -1,8 +1,11 @@
-//! The screen that a run ends with: its verdict, the ladder, what couldn't run, and the doubts.
+//! The screen that a run ends with: its verdict, the ladder, what couldn't run, and the doubts. A
+//! run that only timed commands has a table for each of them instead of the ladder.
 //!
 //! A screen of 80 columns and 40 lines holds all of it. What doesn't fit is counted, and stands in
 //! the report and in the tables.
 
+mod columns;
+mod commands;
 mod doubts;
 mod ladder;
 mod missing;
@@ -50,7 +53,12 @@ pub fn render(
     // A blank line follows each block but the last, the ladder's included.
     let others: usize = blocks.iter().map(|lines| lines.len() + 1).sum();
     let room = HEIGHT.saturating_sub(others);
-    blocks.insert(1, ladder::lines(&summary, options.style, width, room));
+    let figures = if commands::are_all(&summary) {
+        commands::lines(&summary, &words, options.style, width, room)
+    } else {
+        ladder::lines(&summary, options.style, width, room)
+    };
+    blocks.insert(1, figures);
     let blocks = blocks.into_iter().filter(|lines| !lines.is_empty());
     let blocks: Vec<String> = blocks.map(|lines| lines.join("\n")).collect();
     blocks.join("\n\n") + "\n"
@@ -69,6 +77,8 @@ fn verdict_lines(
         let findings = headline::sentences(summary, baseline, words);
         findings.into_iter().next()
     });
+    // The sentence about a command stands above the command's own table.
+    let sentence = sentence.filter(|_| !commands::has_sentence(summary, words));
     let sentence = wrap(&sentence.unwrap_or_default(), FLUSH, width);
     let lines = stamp.into_iter().flatten().chain(sentence);
     clip(lines.collect(), VERDICT_LINES)

@@ -2,6 +2,7 @@
 //! and a column per metric.
 
 mod prices;
+mod tails;
 
 use std::iter;
 
@@ -10,12 +11,14 @@ use comfy_table::{
     Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, Width,
 };
 
+use super::wrap::{Indent, wrap};
 use super::{Style, TerminalOptions};
 use crate::figures::density;
 use crate::figures::prices::lists;
 use crate::figures::summary::{self, CellContent, Column, Difference, Section, Summary};
 use crate::findings::conduct;
 use crate::findings::doubts;
+use crate::findings::polled;
 use crate::model::{EMULATED, Metric, Run};
 use crate::words::text::one_line;
 use crate::words::units;
@@ -26,6 +29,9 @@ use crate::words::{Language, Words};
 const NAME: usize = 24;
 const TITLE: usize = 60;
 const REASON: usize = 300;
+
+/// Longest command line, in characters.
+const COMMAND: usize = 1000;
 
 /// The blanks on both sides of a cell, and the line between two cells.
 const FRAME: usize = 3;
@@ -75,7 +81,7 @@ fn tables(summary: &Summary<'_>, section: &Section<'_>, options: TerminalOptions
         return lists.iter().flat_map(of_list).collect();
     }
     let mut pending = section.columns.as_slice();
-    let mut tables = Vec::new();
+    let mut tables: Vec<String> = command(section, options).into_iter().collect();
     while !pending.is_empty() {
         let (shown, rest) = pending.split_at(fitting(pending, &name, options.width));
         tables.push(draw(
@@ -86,7 +92,20 @@ fn tables(summary: &Summary<'_>, section: &Section<'_>, options: TerminalOptions
         ));
         pending = rest;
     }
+    tables.extend(tails::tables(summary, section, options));
     tables
+}
+
+/// The name of a timed command, and its command line.
+fn command(section: &Section<'_>, options: TerminalOptions) -> Option<String> {
+    let line = section.experiment.command.as_deref()?;
+    let name = one_line(&section.experiment.name, NAME);
+    let line = format!("{name}: {}", one_line(line, COMMAND));
+    let indent = Indent {
+        first: "",
+        rest: "  ",
+    };
+    Some(wrap(&line, indent, usize::from(options.width)).join("\n"))
 }
 
 /// How many of the first `columns` fit beside each other, at least one.
@@ -271,14 +290,7 @@ fn notes(summary: &Summary<'_>, options: TerminalOptions) -> Vec<String> {
             .iter()
             .map(|warning| ("warning".to_owned(), warning.clone())),
     );
-    notes.push(("how to read".to_owned(), legend(summary)));
-    let experiments = summary.run.experiments.iter();
-    for list in experiments.flat_map(|experiment| lists(summary.run, experiment)) {
-        notes.push(("prices".to_owned(), prices::note(&list)));
-    }
-    let fits = summary.sections.iter();
-    let fits = fits.filter_map(|section| density::note(summary, section));
-    notes.extend(fits.map(|note| ("would fit".to_owned(), note)));
+    notes.extend(how_to_read(summary, &words));
     let mut table = table(options);
     table.load_style(NOTHING);
     for (subject, note) in notes {
@@ -289,6 +301,26 @@ fn notes(summary: &Summary<'_>, options: TerminalOptions) -> Vec<String> {
         column.set_padding((0, 1));
     }
     vec![table.trim_fmt()]
+}
+
+/// How to read the tables, each note with its subject.
+fn how_to_read(summary: &Summary<'_>, words: &Words) -> Vec<(String, String)> {
+    let mut notes = vec![("how to read".to_owned(), legend(summary))];
+    notes.extend(tails::legend(summary).map(|note| ("the slowest".to_owned(), note)));
+    let sections = summary.sections.iter();
+    notes.extend(sections.flat_map(|section| {
+        let name = &section.experiment.name;
+        let polled = polled::notes(section, words).into_iter();
+        polled.map(|note| (name.clone(), note))
+    }));
+    let experiments = summary.run.experiments.iter();
+    for list in experiments.flat_map(|experiment| lists(summary.run, experiment)) {
+        notes.push(("prices".to_owned(), prices::note(&list)));
+    }
+    let fits = summary.sections.iter();
+    let fits = fits.filter_map(|section| density::note(summary, section));
+    notes.extend(fits.map(|note| ("would fit".to_owned(), note)));
+    notes
 }
 
 fn legend(summary: &Summary<'_>) -> String {

@@ -14,7 +14,7 @@ use std::fmt::Display;
 use std::fmt::Write as _;
 
 use crate::model::Unit;
-use crate::statistics::Interval;
+use crate::statistics::{Bounds, Interval, Tail};
 
 /// A language of reports.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -120,6 +120,20 @@ impl Words {
     /// An interval of ratios.
     pub fn ratio_interval(&self, interval: Interval) -> String {
         self.range(&units::ratio_interval(interval))
+    }
+
+    /// How sure a far quantile is: its interval, or what an interval would take.
+    pub fn bounds(&self, unit: Unit, tail: Tail) -> String {
+        match tail.bounds {
+            Bounds::Within(interval) => self.interval(unit, interval, tail.value),
+            Bounds::Needs(more) => self.say("tails.needs", &[("count", &more)]),
+            Bounds::NeedsRounds => self.text("tails.needs-rounds").to_owned(),
+        }
+    }
+
+    /// An interval of shares of trials.
+    pub fn share_interval(&self, interval: Interval) -> String {
+        self.range(&units::share_interval(interval))
     }
 
     fn range(&self, english: &str) -> String {

@@ -133,6 +133,26 @@ pub fn part(part: f64) -> String {
     }
 }
 
+/// Writes a share of trials in per cent: `99.4 %`. Only the whole is `100 %`, and only nothing is
+/// `0 %`.
+pub fn share(share: f64) -> String {
+    format!("{} %", share_digits(share))
+}
+
+/// Writes an interval of shares: `97.2 to 100 %`.
+pub fn share_interval(interval: Interval) -> String {
+    let [low, high] = [interval.low, interval.high].map(share_digits);
+    format!("{low} to {high} %")
+}
+
+fn share_digits(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent <= 0.0 || percent >= 100.0 {
+        return format!("{percent:.0}");
+    }
+    format!("{:.1}", percent.clamp(0.1, 99.9))
+}
+
 /// Writes a change in per cent with its sign and without the unit: `+4.2`, `-0.3`, `+120`.
 pub fn percent(change: f64) -> String {
     let percent = change * 100.0;
@@ -225,6 +245,18 @@ mod tests {
         for (unit, number, text) in cases {
             assert_eq!(value(unit, number), text);
         }
+    }
+
+    #[test]
+    fn only_the_whole_is_a_hundred_per_cent() {
+        let shares = [0.0, 0.00001, 0.5, 0.9944, 0.99999, 1.0].map(share);
+        let expected = ["0 %", "0.1 %", "50.0 %", "99.4 %", "99.9 %", "100 %"];
+        assert_eq!(shares, expected);
+        let interval = Interval {
+            low: 0.9721,
+            high: 1.0,
+        };
+        assert_eq!(share_interval(interval), "97.2 to 100 %");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::figures::summary::Summary;
 use crate::findings::conduct;
 use crate::findings::doubts;
 use crate::model::{EMULATED, Run};
+use crate::statistics::{Interval, Tail};
 use crate::words::units;
 use crate::words::{Language, Words};
 
@@ -94,54 +95,109 @@ fn stamp(runs: &[Run]) -> String {
     }
 }
 
+/// The header of a table for people.
+const HEADER: [&str; 10] = [
+    "experiment",
+    "metric",
+    "target",
+    "median",
+    "95 % interval",
+    "ratio",
+    "verdict",
+    "p95",
+    "p99",
+    "success",
+];
+
 /// A table for people; the host is a column if there are several runs.
 fn table(rows: &[FigureRow<'_>], several: bool) -> String {
-    let texts = |row: &FigureRow<'_>| {
-        let unit = row.metric_unit;
-        let interval = row.low.zip(row.high).zip(row.median);
-        let interval = interval.map(|((low, high), median)| {
-            units::interval(unit, crate::statistics::Interval { low, high }, median)
-        });
-        [
-            row.experiment.to_owned(),
-            row.metric.to_owned(),
-            row.target.to_owned(),
-            match (row.median, &row.reason) {
-                (Some(median), _) if row.status == INJECTED => {
-                    format!(
-                        "{} (a delay was added on purpose)",
-                        units::value(unit, median)
-                    )
-                }
-                (Some(median), _) => units::value(unit, median),
-                (None, Some(reason)) => format!("{}: {reason}", row.status),
-                (None, None) => row.status.to_owned(),
-            },
-            interval.unwrap_or_default(),
-            row.ratio.map(units::ratio).unwrap_or_default(),
-            row.word.unwrap_or_default().to_owned(),
-        ]
-    };
-    let header = ["experiment", "metric", "target", "median", "95 % interval"];
-    let [experiment, metric, target, median, interval] = header;
-    if several {
-        let rows = rows.iter().map(|row| {
-            let [experiment, metric, target, median, interval, ratio, verdict] = texts(row);
-            let host = row.host.to_owned();
-            [
-                host, experiment, metric, target, median, interval, ratio, verdict,
-            ]
-        });
-        let header = [
-            "host", experiment, metric, target, median, interval, "ratio", "verdict",
-        ];
-        markdown(header, rows.collect())
-    } else {
-        let header = [
-            experiment, metric, target, median, interval, "ratio", "verdict",
-        ];
-        markdown(header, rows.iter().map(texts).collect())
+    if !several {
+        return markdown(HEADER, rows.iter().map(texts).collect());
     }
+    let rows = rows.iter().map(|row| {
+        let [
+            experiment,
+            metric,
+            target,
+            median,
+            interval,
+            ratio,
+            verdict,
+            p95,
+            p99,
+            success,
+        ] = texts(row);
+        let host = row.host.to_owned();
+        [
+            host, experiment, metric, target, median, interval, ratio, verdict, p95, p99, success,
+        ]
+    });
+    let [
+        experiment,
+        metric,
+        target,
+        median,
+        interval,
+        ratio,
+        verdict,
+        p95,
+        p99,
+        success,
+    ] = HEADER;
+    let header = [
+        "host", experiment, metric, target, median, interval, ratio, verdict, p95, p99, success,
+    ];
+    markdown(header, rows.collect())
+}
+
+fn texts(row: &FigureRow<'_>) -> [String; HEADER.len()] {
+    let unit = row.metric_unit;
+    let interval = row.low.zip(row.high).zip(row.median);
+    let interval =
+        interval.map(|((low, high), median)| units::interval(unit, Interval { low, high }, median));
+    let [p95, p99, success] = tail_texts(row);
+    [
+        row.experiment.to_owned(),
+        row.metric.to_owned(),
+        row.target.to_owned(),
+        match (row.median, &row.reason) {
+            (Some(median), _) if row.status == INJECTED => {
+                format!(
+                    "{} (a delay was added on purpose)",
+                    units::value(unit, median)
+                )
+            }
+            (Some(median), _) => units::value(unit, median),
+            (None, Some(reason)) => format!("{}: {reason}", row.status),
+            (None, None) => row.status.to_owned(),
+        },
+        interval.unwrap_or_default(),
+        row.ratio.map(units::ratio).unwrap_or_default(),
+        row.word.unwrap_or_default().to_owned(),
+        p95,
+        p99,
+        success,
+    ]
+}
+
+/// The far quantiles and the success rate of a row, each with how sure it is.
+fn tail_texts(row: &FigureRow<'_>) -> [String; 3] {
+    let Some(tail) = row.tail else {
+        return Default::default();
+    };
+    let words = Words::of(Language::English);
+    let unit = row.metric_unit;
+    let quantile = |tail: Tail| {
+        let bounds = words.bounds(unit, tail);
+        format!("{} ({bounds})", units::value(unit, tail.value))
+    };
+    let quantile = |tail: Option<Tail>| tail.map(quantile).unwrap_or_default();
+    let share = units::share(tail.success.share);
+    let success = match tail.success.interval {
+        Some(interval) => format!("{share} ({})", units::share_interval(interval)),
+        None => share,
+    };
+    [quantile(tail.p95), quantile(tail.p99), success]
 }
 
 #[cfg(test)]

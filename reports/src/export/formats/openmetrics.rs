@@ -36,7 +36,7 @@ struct Kind {
     has_unit: bool,
 }
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 15] = [
     Kind {
         name: "isobench_median",
         help: "Median of the good samples",
@@ -71,6 +71,60 @@ const KINDS: [Kind; 6] = [
         name: "isobench_failed_samples",
         help: "Failed samples",
         value: |row| Some(row.failed as f64),
+        has_unit: false,
+    },
+    Kind {
+        name: "isobench_p95",
+        help: "95th percentile of the good samples",
+        value: |row| row.p95,
+        has_unit: true,
+    },
+    Kind {
+        name: "isobench_p95_low",
+        help: "Lower end of the 95 % interval of the 95th percentile",
+        value: |row| row.p95_low,
+        has_unit: true,
+    },
+    Kind {
+        name: "isobench_p95_high",
+        help: "Upper end of the 95 % interval of the 95th percentile",
+        value: |row| row.p95_high,
+        has_unit: true,
+    },
+    Kind {
+        name: "isobench_p99",
+        help: "99th percentile of the good samples",
+        value: |row| row.p99,
+        has_unit: true,
+    },
+    Kind {
+        name: "isobench_p99_low",
+        help: "Lower end of the 95 % interval of the 99th percentile",
+        value: |row| row.p99_low,
+        has_unit: true,
+    },
+    Kind {
+        name: "isobench_p99_high",
+        help: "Upper end of the 95 % interval of the 99th percentile",
+        value: |row| row.p99_high,
+        has_unit: true,
+    },
+    Kind {
+        name: "isobench_success",
+        help: "Share of the samples that succeeded",
+        value: |row| row.success,
+        has_unit: false,
+    },
+    Kind {
+        name: "isobench_success_low",
+        help: "Lower end of the 95 % interval of that share",
+        value: |row| row.success_low,
+        has_unit: false,
+    },
+    Kind {
+        name: "isobench_success_high",
+        help: "Upper end of the 95 % interval of that share",
+        value: |row| row.success_high,
         has_unit: false,
     },
 ];
@@ -147,7 +201,10 @@ pub fn render(rows: &[FigureRow<'_>]) -> Result<String, FormatError> {
             let of_unit = rows.iter().filter(|row| row.metric_unit == *unit);
             let (name, divisor) = base_unit(*unit);
             let samples = Samples::of(&kind, Some(name), of_unit, divisor);
-            registry.register_collector(Box::new(samples));
+            // Only times have tails.
+            if !samples.values.is_empty() {
+                registry.register_collector(Box::new(samples));
+            }
         }
     }
     let mut text = String::new();

@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::figures::summary::{Cell, CellContent, Figure, Section, Summary};
+use crate::figures::tails::{self, TargetTail};
 use crate::model::{Better, Metric, Unit};
+use crate::statistics::{Bounds, Tail};
 
 /// The status of a figure to which a delay was added on purpose.
 pub const INJECTED: &str = "injected";
@@ -32,10 +34,24 @@ pub struct FigureRow<'a> {
     pub p: Option<f64>,
     pub verdict: Option<&'static str>,
     pub reason: Option<String>,
+    pub p95: Option<f64>,
+    pub p95_low: Option<f64>,
+    pub p95_high: Option<f64>,
+    pub p95_needs: Option<usize>,
+    pub p99: Option<f64>,
+    pub p99_low: Option<f64>,
+    pub p99_high: Option<f64>,
+    pub p99_needs: Option<usize>,
+    pub success: Option<f64>,
+    pub success_low: Option<f64>,
+    pub success_high: Option<f64>,
+    pub resolution: Option<f64>,
     #[serde(skip)]
     pub metric_unit: Unit,
     #[serde(skip)]
     pub word: Option<&'static str>,
+    #[serde(skip)]
+    pub tail: Option<TargetTail<'a>>,
 }
 
 /// Every figure of a run and every missing figure, in the order of the run.
@@ -43,8 +59,12 @@ pub fn rows<'a>(summary: &Summary<'a>) -> Vec<FigureRow<'a>> {
     let mut rows = Vec::new();
     for section in &summary.sections {
         for column in &section.columns {
-            let cells = column.cells.iter();
-            rows.extend(cells.filter_map(|cell| row(summary, section, column.metric, cell)));
+            let tails = tails::of_column(summary, section, column);
+            let cells = column.cells.iter().enumerate();
+            rows.extend(cells.filter_map(|(index, cell)| {
+                let tail = tails.iter().copied().find(|tail| tail.index == index);
+                row(summary, section, column.metric, (cell, tail))
+            }));
         }
     }
     rows
@@ -55,7 +75,7 @@ fn row<'a>(
     summary: &Summary<'a>,
     section: &Section<'a>,
     metric: &'a Metric,
-    cell: &Cell<'a>,
+    (cell, tail): (&Cell<'a>, Option<TargetTail<'a>>),
 ) -> Option<FigureRow<'a>> {
     let failed = cell.failures.first().map(|failure| failure.reason);
     let injections = &summary.run.conduct.injections;
@@ -73,6 +93,10 @@ fn row<'a>(
     let ratio = figure.and_then(|figure| figure.ratio);
     let interval = figure.and_then(|figure: &Figure<'_>| figure.interval);
     let ratio_interval = ratio.and_then(|ratio| ratio.interval);
+    let p95 = Quantile::of(tail.and_then(|tail| tail.p95));
+    let p99 = Quantile::of(tail.and_then(|tail| tail.p99));
+    let success = tail.map(|tail| tail.success);
+    let success_interval = success.and_then(|success| success.interval);
     Some(FigureRow {
         host: &summary.run.host.summary,
         started: &summary.run.started,
@@ -97,7 +121,48 @@ fn row<'a>(
         p: ratio.map(|ratio| ratio.test.corrected),
         verdict: ratio.map(|ratio| ratio.test.difference.name()),
         reason: reason.map(str::to_owned),
+        p95: p95.value,
+        p95_low: p95.low,
+        p95_high: p95.high,
+        p95_needs: p95.needs,
+        p99: p99.value,
+        p99_low: p99.low,
+        p99_high: p99.high,
+        p99_needs: p99.needs,
+        success: success.map(|success| success.share),
+        success_low: success_interval.map(|interval| interval.low),
+        success_high: success_interval.map(|interval| interval.high),
+        resolution: metric.resolution,
         metric_unit: metric.unit,
         word: ratio.map(|ratio| ratio.test.difference.word(metric.unit, metric.better)),
+        tail,
     })
+}
+
+/// A far quantile as the columns of a row.
+#[derive(Debug, Default)]
+struct Quantile {
+    value: Option<f64>,
+    low: Option<f64>,
+    high: Option<f64>,
+    /// How many samples more an interval takes; absent too if nobody knows.
+    needs: Option<usize>,
+}
+
+impl Quantile {
+    fn of(tail: Option<Tail>) -> Self {
+        let Some(tail) = tail else {
+            return Self::default();
+        };
+        let interval = tail.bounds.interval();
+        Self {
+            value: Some(tail.value),
+            low: interval.map(|interval| interval.low),
+            high: interval.map(|interval| interval.high),
+            needs: match tail.bounds {
+                Bounds::Needs(more) => Some(more),
+                Bounds::Within(_) | Bounds::NeedsRounds => None,
+            },
+        }
+    }
 }

@@ -37,7 +37,10 @@ pub struct QuestionView {
 /// A question for each rung and each experiment with a leading figure.
 pub fn questions(summary: &Summary<'_>, words: &Words) -> Vec<QuestionView> {
     let mut questions = Vec::new();
-    for (title, column) in by_importance(summary).into_iter().filter_map(leading) {
+    for (title, column) in by_importance(summary)
+        .into_iter()
+        .filter_map(|section| leading(section, words))
+    {
         for cell in &column.cells {
             let is_rung = matches!(cell.target.kind, TargetKind::Rung(_));
             let figure = cell

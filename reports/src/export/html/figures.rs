@@ -2,12 +2,14 @@
 
 use super::ReportError;
 use super::figure::{FigureView, LegendItem, by_number};
+use super::table::title;
 use crate::chart::{self, ChartError, bars, curves, distribution, phases, theme};
 use crate::figures::parts::OTHER;
 use crate::figures::prices;
 use crate::figures::summary::{Column, Section, Summary};
+use crate::figures::tails;
 use crate::model::{Better, Unit};
-use crate::schema::image;
+use crate::schema::{image, time};
 use crate::words::Words;
 use crate::words::units;
 
@@ -59,6 +61,12 @@ pub fn draw(
             figures.extend(samples(summary, column, words)?);
         }
     }
+    // A command's samples are worth a look even where no launcher reports phases.
+    let is_time = time::is_time(&section.experiment.name);
+    let whole = measured().filter(|column| !column.has_parts() && tails::has_tails(column.metric));
+    for column in whole.filter(|_| is_time) {
+        figures.extend(samples(summary, column, words)?);
+    }
     for unit in UNITS {
         let columns: Vec<_> = measured()
             .filter(|column| !column.has_parts() && column.metric.unit == unit)
@@ -68,6 +76,7 @@ pub fn draw(
         }
     }
     figures.extend(super::latency::figures(summary.run, section, words)?);
+    figures.extend(super::tails::figure(summary, section, words)?);
     Ok(figures)
 }
 
@@ -80,9 +89,23 @@ fn is_waterfall(section: &Section<'_>, column: &Column<'_>) -> bool {
 
 /// The leading column of each experiment, if it has parts, as stacked bars.
 pub fn waterfalls(summary: &Summary<'_>, words: &Words) -> Result<Vec<FigureView>, ChartError> {
-    let leading = summary.sections.iter().filter_map(Section::leading);
-    let cut = leading.filter(|column| column.has_parts());
-    cut.map(|column| stacked(column, words)).collect()
+    let sections = summary.sections.iter();
+    let drawn = sections.filter_map(|section| waterfall(section, words).transpose());
+    drawn.collect()
+}
+
+/// The leading column of an experiment as stacked bars, if it has parts. All timed commands have
+/// the same metrics, so the title of such bars has the command's name too.
+fn waterfall(section: &Section<'_>, words: &Words) -> Result<Option<FigureView>, ChartError> {
+    let leading = section.leading().filter(|column| column.has_parts());
+    let Some(mut figure) = leading.map(|column| stacked(column, words)).transpose()? else {
+        return Ok(None);
+    };
+    if time::is_time(&section.experiment.name) {
+        let name = title(&section.experiment.name, words);
+        figure.title = format!("{name}: {}", figure.title);
+    }
+    Ok(Some(figure))
 }
 
 /// Every chart of a report with the name of its experiment.
@@ -104,11 +127,7 @@ pub fn all(summary: &Summary<'_>, words: &Words) -> Result<Vec<(String, FigureVi
             experiment: name.clone(),
             source,
         };
-        let leading = section.leading().filter(|column| column.has_parts());
-        let waterfall = leading
-            .map(|column| stacked(column, words))
-            .transpose()
-            .map_err(failed)?;
+        let waterfall = waterfall(section, words).map_err(failed)?;
         let figures = draw(summary, section, words).map_err(failed)?;
         all.extend(
             waterfall

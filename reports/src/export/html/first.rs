@@ -48,7 +48,8 @@ impl FirstView {
 
 /// The rungs, with the leading figure of each experiment.
 fn ladder(summary: &Summary<'_>, words: &Words) -> TableView {
-    let columns = by_importance(summary).into_iter().filter_map(leading);
+    let sections = by_importance(summary).into_iter();
+    let columns = sections.filter_map(|section| leading(section, words));
     let columns: Vec<_> = columns.take(ABREAST).collect();
     let is_rung = |index: usize| {
         let target = &summary.run.targets[index];

@@ -2,11 +2,11 @@
 //! target and a column per run.
 
 use super::cell::{self, CellView};
-use super::table::{RowView, TableView, place};
+use super::table::{RowView, TableView, place, title};
 use crate::chart::theme;
 use crate::figures::summary::{Column, Section, Summary};
 use crate::model::Target;
-use crate::words::{Words, capital};
+use crate::words::Words;
 
 /// One experiment over all runs.
 pub struct HostsView {
@@ -49,7 +49,7 @@ fn view(summaries: &[Summary<'_>], name: &str, words: &Words) -> Option<HostsVie
         }
     }
     Some(HostsView {
-        title: format!("{}: {}", capital(name), metric.title),
+        title: format!("{}: {}", title(name, words), metric.title),
         table: TableView {
             columns: titles,
             rows,

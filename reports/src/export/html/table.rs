@@ -4,6 +4,7 @@ use super::cell::{self, CellView};
 use crate::chart::theme;
 use crate::figures::summary::{Column, Section, Summary};
 use crate::model::{Target, TargetKind};
+use crate::schema::time;
 use crate::words::{Words, capital};
 
 /// A table with a row per target and a column per metric.
@@ -22,16 +23,22 @@ pub struct RowView {
 }
 
 /// The column that stands for an experiment, with its heading.
-pub fn leading<'a, 'b>(section: &'b Section<'a>) -> Option<(String, &'b Column<'a>)> {
+pub fn leading<'a, 'b>(
+    section: &'b Section<'a>,
+    words: &Words,
+) -> Option<(String, &'b Column<'a>)> {
     let column = section.leading()?;
-    Some((
-        format!(
-            "{}: {}",
-            capital(&section.experiment.name),
-            column.metric.title
-        ),
-        column,
-    ))
+    let title = title(&section.experiment.name, words);
+    Some((format!("{title}: {}", column.metric.title), column))
+}
+
+/// The heading of an experiment: for a timed command, the command's name.
+pub fn title(experiment: &str, words: &Words) -> String {
+    match time::command(experiment) {
+        Some(command) => command.to_owned(),
+        None if time::is_time(experiment) => words.text("time.title").to_owned(),
+        None => capital(experiment),
+    }
 }
 
 /// A table of the targets for which `has_row` is true; `has_row` gets a target's place in the run.

@@ -105,6 +105,73 @@ fn cost_stands_against_isolation_where_a_run_has_looked() {
     );
 }
 
+/// The section with this heading.
+fn section<'d>(document: &'d str, heading: &str) -> &'d str {
+    let section = document.split(&format!("\">{heading}</h2>")).nth(1);
+    section.unwrap().split("</section>").next().unwrap()
+}
+
+#[test]
+fn a_timed_command_has_its_name_its_command_line_and_its_tail() {
+    let mut run = fixture::run();
+    fixture::add_time(&mut run);
+    let document = render(&[run.clone()], None).unwrap();
+    let server = section(&document, "server");
+    for words in [
+        "<code>python3 -m http.server --bind 127.0.0.1 8080 --directory /srv/&#60;www&#62; &#38;&#38; true</code>",
+        "Time until ready, sample by sample",
+        "Median, p95 and p99",
+        "The slowest: Time until ready",
+        "needs 40 more",
+        "82.4 to 100 %, 19 of 19",
+        "74.0 to 99.9 %, 18 of 19",
+        "Time until ready: polled each 1.00 ms; the intervals include it.",
+    ] {
+        assert!(server.contains(words), "{words}");
+    }
+    let unnamed = section(&document, "A timed command");
+    assert!(unnamed.contains("<code>python3 -c &#39;print(1)&#39;</code>"));
+    assert!(!unnamed.contains("polled each"));
+    for words in [
+        "<h3>server: Time until ready, by part</h3>",
+        "microvm-bare runs static programs alone",
+        "takes 21.7\u{a0}ms as a process",
+    ] {
+        assert!(document.contains(words), "{words}");
+    }
+    let chinese = ReportOptions {
+        language: Language::Chinese,
+        ..ReportOptions::default()
+    };
+    let translated = super::render(&[run], chinese).unwrap();
+    let section = section(&translated, "计时的命令");
+    for words in [
+        "还需要 40 个",
+        "19 个中有 18 个",
+        "最慢的样本：结束所需时间",
+    ] {
+        assert!(section.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn tails_are_told_of_starts_alone() {
+    let mut run = fixture::with_prices();
+    fixture::add_crowds(&mut run);
+    fixture::add_burst(&mut run);
+    let document = render(&[run], None).unwrap();
+    let tables = |heading: &str| section(&document, heading).matches("The slowest: ").count();
+    let told = ["Startup", "Parallel", "Burst", "Memory", "Start-parts"].map(tables);
+    assert_eq!(told, [1, 3, 1, 0, 0]);
+    let plots = |heading: &str| {
+        section(&document, heading)
+            .matches("Median, p95 and p99")
+            .count()
+    };
+    assert_eq!(["Startup", "Parallel", "Disk"].map(plots), [1, 1, 0]);
+    assert!(section(&document, "Startup").contains("container median 2.47 ms, p95 3.25 ms"));
+}
+
 #[test]
 fn what_is_shared_and_what_is_copied_have_plots_and_cards() {
     let mut run = fixture::run();

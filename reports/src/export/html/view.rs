@@ -6,7 +6,8 @@ use super::figures;
 use super::first::FirstView;
 use super::latency;
 use super::prices::PricesView;
-use super::table::{TableView, leading, table};
+use super::table::{TableView, leading, table, title};
+use super::tails::{self, TailsView};
 use super::tradeoff::TradeoffView;
 use super::{ReportError, ReportOptions};
 use crate::chart::{ChartError, evidence, theme};
@@ -15,9 +16,10 @@ use crate::figures::summary::{Gap, Section, Summary};
 use crate::findings::claims::{self, Card};
 use crate::findings::conduct;
 use crate::findings::doubts::{self, Doubt, RunDoubt};
+use crate::findings::polled;
 use crate::model::{EMULATED, Fact, Run, Target, Unit};
+use crate::words::Words;
 use crate::words::units;
-use crate::words::{Words, capital};
 
 /// The most metrics beside each other in a table.
 const ABREAST: usize = 4;
@@ -57,11 +59,14 @@ pub struct SectionView {
     pub id: String,
     pub experiment: String,
     pub title: String,
+    pub command: Option<String>,
     pub method: String,
     pub figures: Vec<FigureView>,
     pub wanted: Option<String>,
     pub prices: Vec<PricesView>,
     pub tables: Vec<TableView>,
+    pub polled: Vec<String>,
+    pub tails: Vec<TailsView>,
 }
 
 /// A target that the host can't run.
@@ -128,7 +133,7 @@ impl RunView {
                 &summary
                     .sections
                     .iter()
-                    .filter_map(leading)
+                    .filter_map(|section| leading(section, words))
                     .collect::<Vec<_>>(),
                 words,
                 |_| true,
@@ -250,7 +255,8 @@ fn view(
     Ok(SectionView {
         id: format!("{run}-{index}"),
         experiment: name.clone(),
-        title: capital(name),
+        title: title(&section.experiment.name, words),
+        command: section.experiment.command.clone(),
         method: section.experiment.method.clone(),
         figures: figures::draw(summary, section, words).map_err(|source| ReportError::Chart {
             experiment: name.clone(),
@@ -265,5 +271,7 @@ fn view(
             .chunks(ABREAST)
             .map(|columns| table(summary, columns, words, |index| section.was_tried(index)))
             .collect(),
+        polled: polled::notes(section, words),
+        tails: tails::tables(summary, section, words),
     })
 }

@@ -142,6 +142,67 @@ fn only_a_styled_screen_has_escape_sequences() {
     assert!(!styled.contains("\u{1b}[2J") && !styled.contains("\u{1b}]"));
 }
 
+#[test]
+fn the_screen_of_timed_commands() {
+    let mut run = fixture::run();
+    fixture::only_time(&mut run);
+    insta::assert_snapshot!(screen(&run, 80));
+}
+
+#[test]
+fn a_single_command_is_told_in_a_sentence_above_its_table() {
+    let mut run = fixture::run();
+    fixture::only_time(&mut run);
+    run.experiments.remove(0);
+    run.samples.retain(|sample| sample.experiment == "time");
+    let text = screen(&run, 80);
+    assert!(text.starts_with("`python3 -c 'print(1)'` takes "), "{text}");
+    assert_eq!(
+        text.matches("takes").count(),
+        2,
+        "the sentence, and a legend: {text}"
+    );
+}
+
+#[test]
+fn commands_without_a_bare_process_have_their_command_lines() {
+    let mut run = fixture::run();
+    fixture::only_time(&mut run);
+    run.samples.retain(|sample| sample.target != "process");
+    run.targets.remove(0);
+    let text = screen(&run, 80);
+    assert!(text.starts_with("This run has no bare process"), "{text}");
+    assert!(text.contains("server: python3 -m http.server"), "{text}");
+}
+
+#[test]
+fn commands_that_don_t_fit_are_counted() {
+    let mut run = fixture::run();
+    fixture::only_time(&mut run);
+    for number in 0..12 {
+        let mut copy = run.experiments[1].clone();
+        copy.name = format!("time-{number}");
+        let samples = run.samples.iter().filter(|one| one.experiment == "time");
+        let samples: Vec<_> = samples.cloned().collect();
+        run.samples.extend(samples.into_iter().map(|mut sample| {
+            sample.experiment.clone_from(&copy.name);
+            sample
+        }));
+        run.experiments.push(copy);
+    }
+    for width in [40, 60, 80, 120] {
+        let text = screen(&run, width);
+        assert!(text.lines().count() <= 40, "{text}");
+        assert!(text.contains(" more in the report"), "{text}");
+        let lines = text
+            .lines()
+            .filter(|line| !line.contains("isobench-results/"));
+        for line in lines {
+            assert!(length(line) <= usize::from(width), "{line}");
+        }
+    }
+}
+
 /// The run with more targets, more doubts and longer texts than any real one.
 fn crowded(targets: usize, warnings: usize, text: &str) -> Run {
     let mut run = on_a_fresh_host();

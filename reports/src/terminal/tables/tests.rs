@@ -14,6 +14,22 @@ fn a_table_for_120_columns() {
 }
 
 #[test]
+fn the_tables_of_timed_commands() {
+    let mut run = fixture::run();
+    fixture::only_time(&mut run);
+    insta::assert_snapshot!(render(&run, None, plain(80)));
+}
+
+#[test]
+fn the_tables_of_many_starts_at_once() {
+    let mut run = fixture::run();
+    run.experiments.clear();
+    run.samples.clear();
+    fixture::add_burst(&mut run);
+    insta::assert_snapshot!(render(&run, None, plain(80)));
+}
+
+#[test]
 fn a_row_is_left_out_only_where_another_table_has_it() {
     let mut run = fixture::run();
     let rows = |run: &Run, name: &str| {
@@ -22,7 +38,7 @@ fn a_row_is_left_out_only_where_another_table_has_it() {
             .filter(|line| line.starts_with('│') && line.contains(name))
             .count()
     };
-    assert_eq!((rows(&run, "namespaces"), rows(&run, "process")), (1, 4));
+    assert_eq!((rows(&run, "namespaces"), rows(&run, "process")), (2, 5));
     run.samples.clear();
     assert_eq!((rows(&run, "namespaces"), rows(&run, "process")), (3, 3));
 }

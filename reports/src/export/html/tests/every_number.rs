@@ -28,6 +28,8 @@ fn with_all() -> Run {
     fixture::add_image(&mut run);
     fixture::add_isolation(&mut run);
     fixture::add_latencies(&mut run, 400);
+    fixture::add_time(&mut run);
+    fixture::add_burst(&mut run);
     run
 }
 
@@ -154,9 +156,15 @@ impl Known {
         for row in reader.deserialize::<HashMap<String, String>>() {
             let row = row.unwrap();
             let unit = unit(run, &row["experiment"], &row["metric"]);
-            for column in ["low", "high"] {
-                if let Ok(end) = row[column].parse() {
-                    self.value(unit, end);
+            let of_tails = ["p95", "p95_low", "p95_high", "p99", "p99_low", "p99_high"];
+            for column in ["low", "high", "resolution"].into_iter().chain(of_tails) {
+                if let Ok(value) = row[column].parse() {
+                    self.value(unit, value);
+                }
+            }
+            for column in ["success", "success_low", "success_high"] {
+                if let Ok(share) = row[column].parse() {
+                    self.0.insert(units::share(share));
                 }
             }
             for column in ["ratio_low", "ratio_high"] {
