@@ -23,21 +23,32 @@ impl MountNamespace {
     ///
     /// # Errors
     /// This process lacks `CAP_SYS_ADMIN`, or one of `hidden` is no directory.
-    pub fn new(hidden: Vec<PathBuf>) -> io::Result<Self> {
-        // A thread of its own moves into the new namespace and ends: all other threads stay.
-        let made = std::thread::spawn(move || -> io::Result<File> {
-            unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS)?;
+    pub fn new(hidden: &[PathBuf]) -> io::Result<Self> {
+        let file = on_own_thread(|| {
+            unshare(CloneFlags::CLONE_NEWNS)?;
             let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
             mount(None::<&str>, "/", None::<&str>, private, None::<&str>)?;
-            for path in &hidden {
+            for path in hidden {
                 hide(path)?;
             }
             File::open("/proc/thread-self/ns/mnt")
-        });
-        let file = made
-            .join()
-            .map_err(|_| io::Error::other("the thread that makes the namespace panicked"))?;
-        Ok(Self(Arc::new(file?)))
+        })?;
+        Ok(Self(Arc::new(file)))
+    }
+
+    /// Calls `work` inside the namespace. `work` may change its root directory, working directory
+    /// and file mode creation mask: no other code sees the change.
+    ///
+    /// # Errors
+    /// The namespace can't be entered, or the error of `work`.
+    pub fn run_inside<T: Send>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send,
+    ) -> io::Result<T> {
+        on_own_thread(|| {
+            self.enter()?;
+            work()
+        })
     }
 
     /// Moves this thread into the namespace. The thread must not share its working directory with
@@ -48,6 +59,42 @@ impl MountNamespace {
     pub fn enter(&self) -> nix::Result<()> {
         setns(&*self.0, CloneFlags::CLONE_NEWNS)
     }
+}
+
+/// A directory at which something is mounted in a namespace.
+#[derive(Debug, Clone)]
+pub struct MountPoint {
+    /// The namespace with the mount.
+    pub namespace: MountNamespace,
+    /// The directory's path in the namespace.
+    pub directory: PathBuf,
+}
+
+impl MountPoint {
+    /// Unmounts what is mounted at the directory and below, and removes the directory.
+    ///
+    /// # Errors
+    /// Nothing is mounted there.
+    pub fn unmount(&self) -> io::Result<()> {
+        self.namespace.run_inside(|| {
+            umount2(&self.directory, MntFlags::MNT_DETACH)?;
+            std::fs::remove_dir(&self.directory)
+        })
+    }
+}
+
+/// Calls `work` on a thread of its own, which shares neither its mount namespace nor its
+/// directories with another thread once it has moved.
+fn on_own_thread<T: Send>(work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            unshare(CloneFlags::CLONE_FS)?;
+            work()
+        });
+        thread
+            .join()
+            .map_err(|_| io::Error::other("the thread that works on mounts panicked"))?
+    })
 }
 
 /// Covers the directory `path` with an empty file system. A mount at `path` is unmounted first,
@@ -75,17 +122,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         std::fs::write(&file, "x").unwrap();
-        let mounts = MountNamespace::new(vec![directory.path().to_owned()]).unwrap();
-        let inside = file.clone();
-        let seen = std::thread::spawn(move || {
-            unshare(CloneFlags::CLONE_FS).unwrap();
-            mounts.enter().unwrap();
-            let seen = inside.exists();
-            std::fs::write(inside.with_file_name("new"), "x").unwrap();
-            seen
+        let mounts = MountNamespace::new(&[directory.path().to_owned()]).unwrap();
+        let seen = mounts.run_inside(|| {
+            std::fs::write(file.with_file_name("new"), "x")?;
+            Ok(file.exists())
         });
-        assert!(!seen.join().unwrap());
+        assert!(!seen.unwrap());
         assert!(file.exists() && !directory.path().join("new").exists());
-        assert!(MountNamespace::new(vec![file]).is_err());
+        assert!(MountNamespace::new(&[file]).is_err());
     }
 }

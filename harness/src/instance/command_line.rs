@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
-use crate::host::mounts::MountNamespace;
+use crate::host::mounts::{MountNamespace, MountPoint};
 
 /// The number of the descriptor through which a launcher writes its marks.
 pub const MARKS_DESCRIPTOR: RawFd = 3;
@@ -26,6 +26,10 @@ pub struct CommandLine {
     pub input: Option<PathBuf>,
     /// The mount namespace of the program; `None` for the harness's own.
     pub mounts: Option<MountNamespace>,
+    /// The root directory of the program; `None` for the root of its mount namespace.
+    pub root: Option<RootDirectory>,
+    /// The ids that the program runs with; `None` for the harness's own.
+    pub user: Option<HostUser>,
     /// Whether the program starts with `SIGCHLD` blocked. The kernel then keeps a `SIGCHLD` that
     /// comes before the program waits for the signal.
     pub blocks_sigchld: bool,
@@ -42,16 +46,25 @@ impl CommandLine {
             environment: Vec::new(),
             input: None,
             mounts: None,
+            root: None,
+            user: None,
             blocks_sigchld: false,
             leftovers: Leftovers::default(),
         }
     }
 
     /// The same command, run by `tracer` with these further `options`. The tracer writes its counts
-    /// to the marks pipe.
+    /// to the marks pipe. In a root directory of its own, where the tracer's file isn't, the command
+    /// finds the tracer by a descriptor; /proc must be mounted there.
     #[must_use]
     pub fn traced_by(mut self, tracer: &Path, options: &[&str]) -> Self {
-        let program = std::mem::replace(&mut self.program, tracer.to_owned());
+        let path = if self.root.is_some() {
+            self.input = Some(tracer.to_owned());
+            format!("/proc/self/fd/{INPUT_DESCRIPTOR}").into()
+        } else {
+            tracer.to_owned()
+        };
+        let program = std::mem::replace(&mut self.program, path);
         let mut own: Vec<OsString> = vec!["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()];
         own.extend(options.iter().map(Into::into));
         own.extend(["--".into(), program.into()]);
@@ -68,12 +81,35 @@ impl CommandLine {
     }
 }
 
+/// A root directory, and where in it a program starts. The program's own path leads through this
+/// root as well.
+#[derive(Debug, Clone)]
+pub struct RootDirectory {
+    /// The directory's path in the program's mount namespace.
+    pub directory: PathBuf,
+    /// The directory in which the program starts, as a path inside the root.
+    pub working_directory: PathBuf,
+}
+
+/// A user by ids of the host. A program that runs as a user other than root has no capability.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostUser {
+    /// The user id.
+    pub uid: u32,
+    /// The id of the primary group.
+    pub gid: u32,
+    /// The ids of further groups.
+    pub groups: Vec<u32>,
+}
+
 /// What a runtime may leave behind after its processes have ended: a container in the runtime's
 /// records, files, and cgroups in hierarchies that isobench doesn't use.
 #[derive(Debug, Clone, Default)]
 pub struct Leftovers {
     /// The command that ends and deletes the container, run after an instance failed or was killed.
     pub deletion: Option<Box<CommandLine>>,
+    /// A directory of a mount namespace at which only this instance's file systems are mounted.
+    pub mounted: Option<MountPoint>,
     /// A directory that only this instance uses.
     pub directory: Option<PathBuf>,
     /// The cgroups that only this instance uses. Some of them may not exist.

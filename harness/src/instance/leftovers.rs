@@ -20,6 +20,10 @@ impl Leftovers {
             // A start that failed early has made no container, and then the deletion fails.
             let _ = bounded_command::run(deletion, DELETION_LIMIT);
         }
+        if let Some(mounted) = &self.mounted {
+            // What is still mounted goes with the namespace.
+            let _ = mounted.unmount();
+        }
         if let Some(directory) = &self.directory {
             let _ = fs::remove_dir_all(directory);
         }
@@ -45,6 +49,7 @@ mod tests {
         let leftovers = Leftovers {
             deletion: Some(Box::new(CommandLine::new("/bin/sh").args(["-c", &script]))),
             directory: Some(own.clone()),
+            mounted: None,
             cgroups: vec!["/sys/fs/cgroup/no-such-group".into()],
         };
         fs::create_dir(&own).unwrap();

@@ -99,19 +99,21 @@ pub fn spawn_with_delay(
     let strings = ExecStrings::new(command)?;
     let files = InheritedFiles::new(command, descriptors)?;
     let mut stack = vec![0_u8; CHILD_STACK];
-    let mut exec_error = 0_i32;
+    let mut failure = None;
 
     let old_mask = block_all_signals().map_err(clone_error)?;
     let plan = ChildPlan {
         image: strings.image(),
         files,
+        root: strings.root(),
+        user: command.user.as_ref(),
         group,
         parent: Pid::this(),
         signal_mask: child_mask(command, old_mask),
     };
     let child = Box::new(|| {
         // SAFETY: `clone` below calls this closure once, in the child that it makes.
-        exec_error = unsafe { plan.run() } as i32;
+        failure = Some(unsafe { plan.run() });
         127
     });
     let spawned_at = MonotonicTime::now();
@@ -130,12 +132,9 @@ pub fn spawn_with_delay(
     };
     let restored = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&old_mask), None);
     let pid = cloned.map_err(clone_error)?;
-    if exec_error != 0 {
+    if let Some(failure) = failure {
         reap(pid);
-        return Err(SpawnError::Exec {
-            program: command.program.clone(),
-            source: Errno::from_raw(exec_error),
-        });
+        return Err(SpawnError::of_child(command, failure));
     }
     let pidfd = restored.and_then(|()| open_pidfd(pid)).map_err(|source| {
         // A child that nobody can watch must not run on.

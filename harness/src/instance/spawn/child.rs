@@ -10,17 +10,24 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, signal};
 use nix::sys::stat::Mode;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, chdir, chroot};
 
 use super::{Descriptors, ProcessGroup, SpawnError};
 use crate::host::mounts::MountNamespace;
-use crate::instance::command_line::{CommandLine, INPUT_DESCRIPTOR};
+use crate::instance::command_line::{CommandLine, HostUser, INPUT_DESCRIPTOR};
 
 /// The strings of a command line, each with the NUL byte that execve(2) needs.
 pub struct ExecStrings {
     program: CString,
     arguments: Vec<CString>,
     environment: Vec<CString>,
+    root: Option<RootStrings>,
+}
+
+/// The paths of a root directory.
+pub struct RootStrings {
+    directory: CString,
+    working_directory: CString,
 }
 
 impl ExecStrings {
@@ -35,11 +42,23 @@ impl ExecStrings {
             arguments.push(c_string(argument)?);
         }
         let environment = command.environment.iter().map(|v| c_string(v));
+        let root = command.root.as_ref().map(|root| {
+            Ok(RootStrings {
+                directory: c_string(root.directory.as_os_str())?,
+                working_directory: c_string(root.working_directory.as_os_str())?,
+            })
+        });
         Ok(Self {
             program,
             arguments,
             environment: environment.collect::<Result<_, _>>()?,
+            root: root.transpose()?,
         })
+    }
+
+    /// The program's root directory; `None` for the root of its mount namespace.
+    pub fn root(&self) -> Option<&RootStrings> {
+        self.root.as_ref()
     }
 
     /// The strings in the form that execve(2) takes.
@@ -136,6 +155,10 @@ pub struct ChildPlan<'s> {
     pub image: ExecImage<'s>,
     /// The child's descriptors and mounts.
     pub files: InheritedFiles,
+    /// The program's root directory; `None` for the root of its mount namespace.
+    pub root: Option<&'s RootStrings>,
+    /// The ids that the program runs with; `None` for the harness's own.
+    pub user: Option<&'s HostUser>,
     /// The process group that the child joins or makes.
     pub group: ProcessGroup,
     /// The process id of the harness.
@@ -145,19 +168,21 @@ pub struct ChildPlan<'s> {
 }
 
 impl ChildPlan<'_> {
-    /// Prepares the calling process and becomes the program. Returns only at a failure, with the
-    /// reason.
+    /// Prepares the calling process and becomes the program. Returns only at a failure.
     ///
     /// # Safety
     /// Only a child that clone(2) has just made may call this function, once, with all signals
     /// blocked: the function replaces descriptors 0 to 4 of its process, whoever owns them.
     /// The child may share its parent's memory, so this function and all that it calls must not
     /// allocate, take a lock or panic.
-    pub unsafe fn run(&self) -> Errno {
+    pub unsafe fn run(&self) -> ChildFailure {
         // SAFETY: the caller is such a child.
         match unsafe { self.prepare() } {
-            Ok(()) => self.image.exec(),
-            Err(errno) => errno,
+            Ok(()) => ChildFailure {
+                step: ChildStep::Execute,
+                errno: self.image.exec(),
+            },
+            Err(failure) => failure,
         }
     }
 
@@ -165,12 +190,26 @@ impl ChildPlan<'_> {
     ///
     /// # Safety
     /// As [`ChildPlan::run`].
-    unsafe fn prepare(&self) -> nix::Result<()> {
-        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-        if Pid::parent() != self.parent {
-            // The harness ended before the kernel knew of the wish: no signal will come.
-            return Err(Errno::ESRCH);
+    unsafe fn prepare(&self) -> Result<(), ChildFailure> {
+        // SAFETY: the caller is a new child, as this function asks for.
+        unsafe { self.leave_parent() }.map_err(ChildFailure::at(ChildStep::Execute))?;
+        if let Some(root) = self.root {
+            enter_root(root).map_err(ChildFailure::at(ChildStep::Root))?;
         }
+        if let Some(user) = self.user {
+            self.become_user(user)
+                .map_err(ChildFailure::at(ChildStep::User))?;
+        }
+        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.signal_mask), None)
+            .map_err(ChildFailure::at(ChildStep::Execute))
+    }
+
+    /// Takes the child out of the parent's process group, mounts, descriptors and dispositions.
+    ///
+    /// # Safety
+    /// As [`ChildPlan::run`].
+    unsafe fn leave_parent(&self) -> nix::Result<()> {
+        self.die_with_parent()?;
         if self.group == ProcessGroup::Own {
             nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
         }
@@ -182,8 +221,25 @@ impl ChildPlan<'_> {
         unsafe { self.fill_descriptors() }?;
         // SAFETY: the default disposition is no handler. Rust's runtime ignores SIGPIPE, and exec
         // would pass that on.
-        unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }?;
-        pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.signal_mask), None)
+        unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map(drop)
+    }
+
+    /// Asks the kernel to kill this process when the parent ends.
+    fn die_with_parent(&self) -> nix::Result<()> {
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if Pid::parent() == self.parent {
+            Ok(())
+        } else {
+            // The harness ended before the kernel knew of the wish: no signal will come.
+            Err(Errno::ESRCH)
+        }
+    }
+
+    /// Becomes `user`. The change undoes the wish to die with the parent (prctl(2)), so the wish is
+    /// made again.
+    fn become_user(&self, user: &HostUser) -> nix::Result<()> {
+        set_ids(user)?;
+        self.die_with_parent()
     }
 
     /// Puts the program's descriptors at 0 to 4.
@@ -207,6 +263,60 @@ impl ChildPlan<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// What the child was doing when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildStep {
+    /// Going to the program's root and working directory.
+    Root,
+    /// Becoming the program's user.
+    User,
+    /// Anything else, up to execve(2).
+    Execute,
+}
+
+/// Why the child could not become the program.
+#[derive(Debug, Clone, Copy)]
+pub struct ChildFailure {
+    /// What the child was doing.
+    pub step: ChildStep,
+    /// The kernel's reason.
+    pub errno: Errno,
+}
+
+impl ChildFailure {
+    /// For `map_err`: the failure of `step`.
+    fn at(step: ChildStep) -> impl Fn(Errno) -> Self {
+        move |errno| Self { step, errno }
+    }
+}
+
+/// Makes a directory the root of this process, and goes to the working directory inside.
+fn enter_root(root: &RootStrings) -> nix::Result<()> {
+    chdir(root.directory.as_c_str())?;
+    chroot(c".")?;
+    chdir(root.working_directory.as_c_str())
+}
+
+/// Gives this process, and not the threads that it shares memory with, the ids of `user`. The C
+/// library's functions would ask all threads of the parent to take the ids too, so the calls are
+/// made without the library. They come in this order because the last one takes the right to the
+/// others.
+fn set_ids(user: &HostUser) -> nix::Result<()> {
+    let (uid, gid) = (user.uid, user.gid);
+    // SAFETY: the kernel reads `groups.len()` ids from a list that is borrowed. The other two calls
+    // take integers.
+    unsafe {
+        let groups = user.groups.as_ptr();
+        Errno::result(libc::syscall(
+            libc::SYS_setgroups,
+            user.groups.len(),
+            groups,
+        ))?;
+        Errno::result(libc::syscall(libc::SYS_setresgid, gid, gid, gid))?;
+        Errno::result(libc::syscall(libc::SYS_setresuid, uid, uid, uid)).map(drop)
     }
 }
 

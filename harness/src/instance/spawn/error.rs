@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
+use super::child::{ChildFailure, ChildStep};
+use crate::instance::command_line::{CommandLine, HostUser, RootDirectory};
+
 /// A program could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
@@ -29,6 +32,26 @@ pub enum SpawnError {
         /// The kernel's reason.
         source: Errno,
     },
+    /// The program's root or working directory can't be entered.
+    #[error(
+        "cannot go to {} in the root directory {}",
+        .root.working_directory.display(),
+        .root.directory.display()
+    )]
+    Root {
+        /// The root directory.
+        root: RootDirectory,
+        /// The kernel's reason.
+        source: Errno,
+    },
+    /// The program's user or groups can't be taken on.
+    #[error("cannot become the host's user {} and group {}; run isobench as root", user.uid, user.gid)]
+    User {
+        /// The user.
+        user: HostUser,
+        /// The kernel's reason.
+        source: Errno,
+    },
     /// execve(2) failed.
     #[error("cannot execute {}", program.display())]
     Exec {
@@ -37,4 +60,25 @@ pub enum SpawnError {
         /// The kernel's reason.
         source: Errno,
     },
+}
+
+impl SpawnError {
+    /// The error for a child that could not become the program of `command`.
+    pub(super) fn of_child(command: &CommandLine, failure: ChildFailure) -> Self {
+        let source = failure.errno;
+        match (failure.step, &command.root, &command.user) {
+            (ChildStep::Root, Some(root), _) => Self::Root {
+                root: root.clone(),
+                source,
+            },
+            (ChildStep::User, _, Some(user)) => Self::User {
+                user: user.clone(),
+                source,
+            },
+            _ => Self::Exec {
+                program: command.program.clone(),
+                source,
+            },
+        }
+    }
 }

@@ -161,6 +161,7 @@ impl Prepared for Tasks {
             deletion: Some(Box::new(deletion(&self.client, &self.namespace, &id))),
             directory: Some(directory),
             cgroups: peer_cgroups(&launch.cgroups),
+            ..Leftovers::default()
         };
         Ok(command)
     }

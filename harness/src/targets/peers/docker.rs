@@ -175,8 +175,8 @@ impl Prepared for Images {
         let delete = self.client.command().args(["rm", "--force", &name]);
         command.leftovers = Leftovers {
             deletion: Some(Box::new(delete)),
-            directory: None,
             cgroups: peer_cgroups(&launch.cgroups),
+            ..Leftovers::default()
         };
         Ok(command
             .args([&self.image])

@@ -65,7 +65,7 @@ pub fn make_layer(program: &Path, directory: &Path, mount_points: &[&str]) -> io
 
 /// A mount namespace for runtimes, in which [`hidden_directories`] are covered.
 pub fn runtime_mounts() -> io::Result<MountNamespace> {
-    MountNamespace::new(hidden_directories())
+    MountNamespace::new(&hidden_directories())
 }
 
 /// The directories that runtimes must not see. A runtime must neither find the host's files in

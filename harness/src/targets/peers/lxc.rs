@@ -95,7 +95,7 @@ fn mounts() -> io::Result<MountNamespace> {
     hidden.extend(hierarchies().into_iter().filter(is_unusable));
     hidden.sort();
     hidden.dedup();
-    MountNamespace::new(hidden)
+    MountNamespace::new(&hidden)
 }
 
 /// A prepared LXC, whose instances have the directory `layer` as root.
@@ -131,6 +131,7 @@ impl Prepared for Containers {
             deletion: None,
             directory: Some(directory),
             cgroups: peer_cgroups(&launch.cgroups),
+            ..Leftovers::default()
         };
         Ok(command
             .args(["--"])

@@ -249,6 +249,7 @@ impl Prepared for Bundles {
             deletion: Some(Box::new(delete)),
             directory: Some(bundle),
             cgroups: peer_cgroups(&launch.cgroups),
+            ..Leftovers::default()
         };
         Ok(command)
     }

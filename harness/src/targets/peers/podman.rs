@@ -153,8 +153,8 @@ impl Prepared for Engine {
         let delete = self.base().args(["rm", "--force", "--time=0", &name]);
         command.leftovers = Leftovers {
             deletion: Some(Box::new(delete)),
-            directory: None,
             cgroups: peer_cgroups(&launch.cgroups),
+            ..Leftovers::default()
         };
         Ok(command
             .args(["--rootfs".as_ref(), self.layer.as_os_str()])
