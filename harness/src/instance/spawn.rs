@@ -25,7 +25,7 @@ use nix::unistd::Pid;
 use crate::host::clock::MonotonicTime;
 use crate::instance::command_line::CommandLine;
 
-use child::{ChildPlan, ExecStrings, InheritedFiles};
+use child::{ChildFailure, ChildPlan, ChildStep, ExecStrings, InheritedFiles};
 pub use error::SpawnError;
 
 /// Size of the child's stack between clone and exec: enough for some nested system calls.
@@ -134,7 +134,7 @@ pub fn spawn_with_delay(
     let pid = cloned.map_err(clone_error)?;
     if let Some(failure) = failure {
         reap(pid);
-        return Err(SpawnError::of_child(command, failure));
+        return Err(error_of_child(command, failure));
     }
     let pidfd = restored.and_then(|()| open_pidfd(pid)).map_err(|source| {
         // A child that nobody can watch must not run on.
@@ -166,6 +166,25 @@ fn child_mask(command: &CommandLine, mut mask: SigSet) -> SigSet {
         mask.add(Signal::SIGCHLD);
     }
     mask
+}
+
+/// The error for a child that could not become the program of `command`.
+fn error_of_child(command: &CommandLine, failure: ChildFailure) -> SpawnError {
+    let source = failure.errno;
+    match (failure.step, &command.root, &command.user) {
+        (ChildStep::Root, Some(root), _) => SpawnError::Root {
+            root: root.clone(),
+            source,
+        },
+        (ChildStep::User, _, Some(user)) => SpawnError::User {
+            user: user.clone(),
+            source,
+        },
+        _ => SpawnError::Exec {
+            program: command.program.clone(),
+            source,
+        },
+    }
 }
 
 fn reap(pid: Pid) {

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 
-use super::child::{ChildFailure, ChildStep};
-use crate::instance::command_line::{CommandLine, HostUser, RootDirectory};
+use crate::instance::command_line::{HostUser, RootDirectory};
 
 /// A program could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -60,25 +59,4 @@ pub enum SpawnError {
         /// The kernel's reason.
         source: Errno,
     },
-}
-
-impl SpawnError {
-    /// The error for a child that could not become the program of `command`.
-    pub(super) fn of_child(command: &CommandLine, failure: ChildFailure) -> Self {
-        let source = failure.errno;
-        match (failure.step, &command.root, &command.user) {
-            (ChildStep::Root, Some(root), _) => Self::Root {
-                root: root.clone(),
-                source,
-            },
-            (ChildStep::User, _, Some(user)) => Self::User {
-                user: user.clone(),
-                source,
-            },
-            _ => Self::Exec {
-                program: command.program.clone(),
-                source,
-            },
-        }
-    }
 }
