@@ -25,6 +25,9 @@ pub struct TargetInfo {
     pub floor: Option<&'static str>,
     /// The differences between a peer and isobench's container, a short sentence each.
     pub differences: &'static [&'static str],
+    /// The same differences of a target that is prepared with an image, in place of
+    /// `differences`.
+    pub image_differences: &'static [&'static str],
     /// The experiments that make sense for the target.
     pub participation: Participation,
     /// What the target can do beyond starting.
@@ -57,6 +60,7 @@ impl TargetInfo {
             phases: Vec::new(),
             floor: None,
             differences: &[],
+            image_differences: &[],
             participation: Participation::InAll,
             capabilities: Capability::OF_MOST_PEERS,
             networks: &[Network::None],
@@ -162,6 +166,14 @@ impl Capability {
     /// The capabilities of nearly every peer.
     const OF_MOST_PEERS: &[Self] = &[
         Self::RunPrograms,
+        Self::KernelServices,
+        Self::PassEndOfInput,
+    ];
+
+    /// The capabilities of a container runtime whose instances can have an image's files as root.
+    pub const OF_RUNTIMES_OF_IMAGES: &[Self] = &[
+        Self::RunPrograms,
+        Self::RunImages,
         Self::KernelServices,
         Self::PassEndOfInput,
     ];

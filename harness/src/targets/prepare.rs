@@ -6,11 +6,12 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use isobench_container::User;
+use isobench_container::{FIRST_HOST_ID, User};
 use isobench_reports::model::Unavailable;
 
 use crate::host::accounting::Accounting;
 use crate::host::session::SessionName;
+use crate::instance::command_line::HostUser;
 
 /// What a target is prepared with.
 #[derive(Debug, Clone, Copy)]
@@ -113,6 +114,17 @@ impl<'a> PrepareContext<'a> {
             directory: self.directory.to_owned(),
             source,
         })
+    }
+}
+
+/// The host's user to whom the files of the image's user `user` belong. The store shifts all ids
+/// when it imports an image.
+pub(super) fn host_user(user: &User) -> HostUser {
+    let shifted = |id: u32| FIRST_HOST_ID.saturating_add(id);
+    HostUser {
+        uid: shifted(user.uid),
+        gid: shifted(user.gid),
+        groups: user.groups.iter().copied().map(shifted).collect(),
     }
 }
 

@@ -1,16 +1,23 @@
 //! Rung 0: a bare process, without isolation. Its figures are the baseline of all other targets.
+//!
+//! A program of an image gets the image's files by chroot(2) and nothing else: the same program in
+//! the same root as in the container, with the rights that it has there.
 
 use std::io;
+use std::path::PathBuf;
 
 use isobench_container::Network;
 use isobench_reports::model::{TargetFamily, TargetKind};
 
+use super::overlay_roots::{Mounter, OverlayRoots, needs_root};
+use super::prepare::host_user;
 use super::{
-    Availability, Capability, InsidePath, Launch, PrepareContext, PrepareError, Prepared, Target,
-    TargetInfo,
+    Availability, Capability, Contents, Image, InsidePath, Launch, PrepareContext, PrepareError,
+    Prepared, Target, TargetInfo,
 };
 use crate::host::facts::HostReport;
-use crate::instance::command_line::CommandLine;
+use crate::host::mounts::MountNamespace;
+use crate::instance::command_line::{CommandLine, HostUser, Leftovers, RootDirectory};
 
 /// The target `process`, rung 0.
 #[derive(Debug)]
@@ -30,8 +37,16 @@ impl Process {
 /// The description of a bare process, with this name.
 pub(super) fn info(kind: TargetKind, name: &'static str, description: &'static str) -> TargetInfo {
     TargetInfo {
+        image_differences: &[
+            "chroot into an overlayfs that is mounted before the clock starts, with the \
+             container's /dev and the host's /proc",
+            "the program runs as the host's user 100000 plus its own id, without capabilities: it \
+             owns what it owns in the container",
+            "no namespace of its own: it sees the host's processes, network and host name",
+        ],
         capabilities: &[
             Capability::RunPrograms,
+            Capability::RunImages,
             Capability::KernelServices,
             Capability::PassEndOfInput,
             Capability::ExposeFiles,
@@ -52,19 +67,70 @@ impl Target for Process {
     }
 
     fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
-        context.program(self.info.name)?;
-        Ok(Box::new(BareProcess))
+        prepare(context)
+    }
+}
+
+/// Prepares bare processes.
+pub(super) fn prepare(context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
+    match context.contents {
+        Contents::Program(_) => Ok(Box::new(BareProcess)),
+        Contents::Image(image) => Ok(Box::new(RootedProcess::new(context, image)?)),
     }
 }
 
 /// A prepared bare process: there is nothing to prepare.
 #[derive(Debug)]
-pub(super) struct BareProcess;
+struct BareProcess;
 
 impl Prepared for BareProcess {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let mut command = CommandLine::new(launch.program).args(&launch.arguments);
         command.environment.clone_from(&launch.environment);
+        Ok(command)
+    }
+}
+
+/// Bare processes whose root is an image's.
+#[derive(Debug)]
+struct RootedProcess {
+    roots: OverlayRoots,
+    working_directory: PathBuf,
+    user: HostUser,
+}
+
+impl RootedProcess {
+    fn new(context: &PrepareContext, image: Image) -> Result<Self, PrepareError> {
+        needs_root().map_or(Ok(()), Err)?;
+        let roots = context.files(|_| {
+            let namespace = MountNamespace::new(&["/run".into()])?;
+            OverlayRoots::new(namespace, image.layers, Mounter::Isobench)
+        })?;
+        Ok(Self {
+            roots,
+            working_directory: image.working_directory.to_owned(),
+            user: host_user(image.user),
+        })
+    }
+}
+
+impl Prepared for RootedProcess {
+    fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
+        // The paths inside are those on the host.
+        let bound = [launch.disk, launch.files].into_iter().flatten();
+        let binds: Vec<_> = bound.map(|path| (path, path.to_owned())).collect();
+        let root = self.roots.mount(&binds, &[])?;
+        let mut command = BareProcess.command(launch)?;
+        command.mounts = Some(self.roots.namespace().clone());
+        command.user = Some(self.user.clone());
+        command.root = Some(RootDirectory {
+            directory: root.directory,
+            working_directory: self.working_directory.clone(),
+        });
+        command.leftovers = Leftovers {
+            mounted: Some(root.mounted),
+            ..Leftovers::default()
+        };
         Ok(command)
     }
 }

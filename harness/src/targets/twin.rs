@@ -4,7 +4,7 @@
 use isobench_container::Network;
 use isobench_reports::model::TargetKind;
 
-use super::process::{self, BareProcess};
+use super::process;
 use super::{Availability, PrepareContext, PrepareError, Prepared, Target, TargetInfo};
 use crate::host::facts::HostReport;
 
@@ -37,7 +37,6 @@ impl Target for Twin {
     }
 
     fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
-        context.program(self.info.name)?;
-        Ok(Box::new(BareProcess))
+        process::prepare(context)
     }
 }

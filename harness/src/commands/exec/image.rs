@@ -9,7 +9,7 @@ use super::instance::{check_disk, check_target, choose, run_in};
 use crate::commands::arguments::ExecArguments;
 use crate::commands::failure::BadInput;
 use crate::host::programs::Programs;
-use crate::targets::{Capability, Contents, Image, Launch};
+use crate::targets::{self, Capability, Contents, Daemons, Image, Launch, TargetInfo};
 use crate::timing::store::open_store;
 
 /// Runs a program of the image called `name` and gives its exit code.
@@ -21,11 +21,7 @@ pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
     let target = choose(&programs, &arguments.target)?;
     if !target.info().can(Capability::RunImages) {
-        return Err(BadInput(format!(
-            "an image runs in `container` or `microvm-linux`, not in `{}`; leave --image out, or choose one of them",
-            target.info().name
-        ))
-        .into());
+        return Err(no_images(target.info(), &programs).into());
     }
     let disk = arguments.disk.as_deref().map(check_disk).transpose()?;
     check_target(&*target, arguments, &programs)?;
@@ -46,4 +42,16 @@ pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
         user: &program.user,
     });
     run_in(&*target, contents, launch, arguments)
+}
+
+/// The error for a target that runs no programs of images. It names those that do.
+fn no_images(info: &TargetInfo, programs: &Programs) -> BadInput {
+    let reason = info.why_not(Capability::RunImages).unwrap_or_default();
+    let mut others = targets::all(programs, Daemons::UseRunning);
+    others.retain(|target| target.info().can(Capability::RunImages));
+    BadInput(format!(
+        "{} runs no image: {reason}; leave --image out, or choose among {}",
+        info.name,
+        targets::names(&others)
+    ))
 }

@@ -4,15 +4,17 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use isobench_container::seccomp;
+use isobench_container::{User, seccomp};
 
-use super::instance::{binds, container_peer, make_layer};
+use super::instance::{binds, container_peer};
 use super::program::{Program, Source};
+use super::roots::{ONE_USER_DIFFERENCE, OVERLAY_DIFFERENCE, Roots, differences};
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::{CommandLine, INPUT_DESCRIPTOR};
-use crate::targets::prepare::inside_path;
+use crate::targets::overlay_roots::Mounter;
+use crate::targets::prepare::host_user;
 use crate::targets::{
-    Availability, Launch, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
+    Availability, Capability, Launch, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
 };
 
 const PROGRAM: Program = Program {
@@ -28,14 +30,22 @@ impl Bubblewrap {
     pub fn new() -> Self {
         let description = "Bubblewrap: seven namespaces, a bound root, /proc and /dev, the \
                            container's seccomp filter.";
-        Self(TargetInfo {
-            differences: &[
+        let differences = differences!(
+            [
                 "a directory bound read-only as root: no overlayfs",
+                "root inside is the user who starts bwrap"
+            ],
+            [OVERLAY_DIFFERENCE, ONE_USER_DIFFERENCE],
+            [
                 "/dev also has a devpts",
                 "no cgroup of its own",
                 "the loopback interface is up",
-                "root inside is the user who starts bwrap",
             ],
+        );
+        Self(TargetInfo {
+            differences: differences.program,
+            image_differences: differences.image,
+            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
             ..container_peer("bwrap", description)
         })
     }
@@ -51,43 +61,58 @@ impl Target for Bubblewrap {
     }
 
     fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = context.program(self.0.name)?;
-        let layer = context.files(|directory| make_layer(program, directory, &["proc", "dev"]))?;
+        let roots = Roots::alone(context, &["proc", "dev"], Mounter::Runtime)?;
         let filter = context.directory.join("seccomp.bpf");
         context.files(|_| fs::write(&filter, seccomp::compiled()))?;
         Ok(Box::new(Sandbox {
             bwrap: PROGRAM.path()?,
-            layer,
+            roots,
             filter,
         }))
     }
 }
 
-/// A prepared bwrap, whose instances have the directory `layer` as root.
+/// A prepared bwrap.
 #[derive(Debug)]
 struct Sandbox {
     bwrap: PathBuf,
-    layer: PathBuf,
+    roots: Roots,
     /// The compiled seccomp filter.
     filter: PathBuf,
 }
 
 impl Prepared for Sandbox {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
+        let root = self.roots.instance(launch)?;
+        let bind = if root.is_writable {
+            "--bind"
+        } else {
+            "--ro-bind"
+        };
         let mut command = CommandLine::new(&self.bwrap)
             .args(["--unshare-all", "--hostname", "isobench"])
             .args(["--die-with-parent", "--cap-drop", "ALL", "--seccomp"])
             .args([INPUT_DESCRIPTOR.to_string()])
-            .args(["--ro-bind".as_ref(), self.layer.as_os_str(), "/".as_ref()])
+            .args([bind.as_ref(), root.directory.as_os_str(), "/".as_ref()])
             .args(["--proc", "/proc", "--dev", "/dev"]);
         for (source, place) in binds(launch) {
             command = command.args(["--bind".as_ref(), source.as_os_str(), place.as_ref()]);
         }
+        if let Some(mounts) = self.roots.namespace() {
+            let User { uid, gid, .. } = root.user;
+            command = command
+                .args(["--uid", &uid.to_string(), "--gid", &gid.to_string()])
+                .args(["--chdir".as_ref(), root.working_directory.as_os_str()]);
+            // The user who starts bwrap is the only one inside, and owns the image's files.
+            command.user = Some(host_user(&root.user));
+            command.mounts = Some(mounts.clone());
+        }
         command.input = Some(self.filter.clone());
         command.environment.clone_from(&launch.environment);
+        command.leftovers.mounted = root.mounted;
         Ok(command
             .args(["--"])
-            .args([inside_path(launch.program)])
+            .args([&root.program])
             .args(&launch.arguments))
     }
 }

@@ -9,22 +9,23 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use isobench_reports::model::Unavailable;
 use isobench_reports::schema::memory;
 
 use super::daemon::{Client, Daemon, Daemons, not_running, start_own, succeeds};
-use super::instance::{
-    InstanceCounter, LIBSECCOMP_DIFFERENCE, container_peer, make_layer, peer_cgroups,
-};
+use super::instance::{InstanceCounter, LIBSECCOMP_DIFFERENCE, container_peer, peer_cgroups};
 use super::oci_config::{self, PathVariable};
 use super::program::{Program, Source, client_environment, needs_root};
+use super::roots::{OVERLAY_DIFFERENCE, Roots, differences};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::host::session::SessionName;
 use crate::instance::bounded_command;
 use crate::instance::command_line::{CommandLine, Leftovers};
+use crate::targets::overlay_roots::Mounter;
 use crate::targets::{
-    Availability, Launch, MemoryLimit, Pace, Participation, PrepareContext, PrepareError, Prepared,
-    Target, TargetInfo,
+    Availability, Capability, Contents, Launch, MemoryLimit, Pace, Participation, PrepareContext,
+    PrepareError, Prepared, Target, TargetInfo,
 };
 
 const CLIENT: Program = Program {
@@ -55,18 +56,24 @@ impl Containerd {
     pub fn new(daemons: Daemons) -> Self {
         let description = "containerd by its client ctr: a daemon, a shim and runc, with the \
                            container's namespaces, mounts and policy.";
-        let info = TargetInfo {
-            pace: Pace::Slow,
-            differences: &[
+        let differences = differences!(
+            ["a read-only directory as root: no image, no overlayfs"],
+            [OVERLAY_DIFFERENCE],
+            [
                 "a daemon and a shim beside the runtime; runc reads the same config.json as under \
                  the target runc",
-                "a read-only directory as root: no image, no overlayfs",
                 "the program is PID 1: no process in the container forwards signals and reaps \
                  orphans",
                 "a cgroup in every hierarchy of cgroups v1; the loopback interface is up",
                 LIBSECCOMP_DIFFERENCE,
                 "no memory experiment: daemon and shim are no part of an instance",
             ],
+        );
+        let info = TargetInfo {
+            pace: Pace::Slow,
+            differences: differences.program,
+            image_differences: differences.image,
+            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
             participation: Participation::NotIn {
                 experiments: &[memory::NAME],
                 reason: "daemon and shim are no part of an instance",
@@ -97,8 +104,6 @@ impl Target for Containerd {
     }
 
     fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = context.program(self.info.name)?;
-        let layer = context.files(|directory| make_layer(program, directory, &["proc", "dev"]))?;
         let path = CLIENT.path()?;
         let (client, daemon) = match self.daemons {
             Daemons::StartOwn => start_own(path, ["--address", SOCKET], context, start_daemon)?,
@@ -108,14 +113,34 @@ impl Target for Containerd {
                 (client, None)
             }
         };
+        let roots = roots(&client, context)?;
         Ok(Box::new(Tasks {
             client,
             namespace: context.session.to_string(),
             directory: context.directory.to_owned(),
-            layer,
+            roots,
             instances: InstanceCounter::default(),
             daemon,
         }))
+    }
+}
+
+/// The roots of instances. The roots of an image must be where the daemon sees them.
+fn roots(client: &Client, context: &PrepareContext) -> Result<Roots, PrepareError> {
+    const DIRECTORIES: &[&str] = &["proc", "dev"];
+    match (client.mounts(), context.contents) {
+        (Some(mounts), _) => Roots::in_namespace(context, DIRECTORIES, mounts),
+        (None, Contents::Program(_)) => Roots::alone(context, DIRECTORIES, Mounter::Runtime),
+        (None, Contents::Image(_)) => Err(Unavailable {
+            reason: "a containerd that ran before doesn't see the run's mounts, and an image's \
+                     layers have to be mounted for it"
+                .to_owned(),
+            fix: "let a run start a containerd of its own with --start-daemons, or take the \
+                  target runc"
+                .to_owned(),
+            command: None,
+        }
+        .into()),
     }
 }
 
@@ -126,7 +151,7 @@ struct Tasks {
     /// The containerd namespace, which has the run's name.
     namespace: String,
     directory: PathBuf,
-    layer: PathBuf,
+    roots: Roots,
     instances: InstanceCounter,
     /// The daemon, if the run has started it.
     daemon: Option<Daemon>,
@@ -148,7 +173,8 @@ impl Prepared for Tasks {
         let directory = self.directory.join(format!("instance-{number}"));
         fs::create_dir(&directory)?;
         let file = directory.join("config.json");
-        oci_config::config(launch, &self.layer, PathVariable::AsGiven)?
+        let root = self.roots.instance(launch)?;
+        oci_config::config(launch, &root, PathVariable::AsGiven)?
             .save(&file)
             .map_err(io::Error::other)?;
         let mut command = self
@@ -160,8 +186,8 @@ impl Prepared for Tasks {
         command.leftovers = Leftovers {
             deletion: Some(Box::new(deletion(&self.client, &self.namespace, &id))),
             directory: Some(directory),
+            mounted: root.mounted,
             cgroups: peer_cgroups(&launch.cgroups),
-            ..Leftovers::default()
         };
         Ok(command)
     }

@@ -76,6 +76,11 @@ impl Client {
         }
     }
 
+    /// The mount namespace of a daemon that the run has started.
+    pub fn mounts(&self) -> Option<&MountNamespace> {
+        self.mounts.as_ref()
+    }
+
     /// The client's command line without a subcommand.
     pub fn command(&self) -> CommandLine {
         let mut command = CommandLine::new(&self.program).args(&self.address);

@@ -9,17 +9,17 @@ use isobench_container::{FIRST_HOST_ID, ID_COUNT};
 
 use super::instance::{
     InstanceCounter, LIBSECCOMP_DIFFERENCE, binds, container_peer, hidden_directories,
-    instance_cgroup, make_layer, peer_cgroups, utf8,
+    instance_cgroup, peer_cgroups, utf8,
 };
 use super::oci_config;
 use super::program::{Program, Source, needs_root};
+use super::roots::{InstanceRoot, OVERLAY_DIFFERENCE, Roots, differences};
 use crate::host::accounting::hierarchies;
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
-use crate::targets::prepare::inside_path;
 use crate::targets::{
-    Availability, Launch, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
+    Availability, Capability, Launch, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
 };
 
 const PROGRAM: Program = Program {
@@ -39,16 +39,27 @@ impl Lxc {
     pub fn new() -> Self {
         let description = "LXC's lxc-execute: one program and an init, with the container's \
                            namespaces and seccomp policy.";
-        Self(TargetInfo {
-            differences: &[
+        let differences = differences!(
+            [
                 "a directory as root, to which root inside, another user, can't write: no \
-                 overlayfs",
+                 overlayfs"
+            ],
+            [
+                OVERLAY_DIFFERENCE,
+                "the program lacks its user's further groups, which lxc-execute doesn't set",
+            ],
+            [
                 "a second cgroup for LXC's monitor; of cgroups v1 LXC uses memory, pids and \
                  devices \
                  alone, because it can't set up a cpuset",
                 LIBSECCOMP_DIFFERENCE,
                 "LXC adds variables to the program's environment",
             ],
+        );
+        Self(TargetInfo {
+            differences: differences.program,
+            image_differences: differences.image,
+            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
             ..container_peer("lxc", description)
         })
     }
@@ -64,8 +75,9 @@ impl Target for Lxc {
     }
 
     fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = context.program(self.0.name)?;
         let lxc_execute = PROGRAM.path()?;
+        let mounts = context.files(|_| mounts())?;
+        let roots = Roots::in_namespace(context, &["proc", "dev", "sys"], &mounts)?;
         let containers = context.files(|directory| {
             let (state, profile) = (directory.join("state"), directory.join("seccomp.policy"));
             fs::create_dir(&state)?;
@@ -73,10 +85,10 @@ impl Target for Lxc {
             Ok(Containers {
                 lxc_execute,
                 directory: directory.to_owned(),
-                layer: make_layer(program, directory, &["proc", "dev", "sys"])?,
+                roots,
                 state,
                 profile,
-                mounts: mounts()?,
+                mounts,
                 instances: InstanceCounter::default(),
             })
         })?;
@@ -98,12 +110,12 @@ fn mounts() -> io::Result<MountNamespace> {
     MountNamespace::new(&hidden)
 }
 
-/// A prepared LXC, whose instances have the directory `layer` as root.
+/// A prepared LXC.
 #[derive(Debug)]
 struct Containers {
     lxc_execute: PathBuf,
     directory: PathBuf,
-    layer: PathBuf,
+    roots: Roots,
     state: PathBuf,
     /// The file with the seccomp policy in LXC's language.
     profile: PathBuf,
@@ -118,7 +130,8 @@ impl Prepared for Containers {
         let directory = self.directory.join(format!("instance-{number}"));
         fs::create_dir(&directory)?;
         let file = directory.join("config");
-        fs::write(&file, config(launch, &self.layer, &self.profile)?)?;
+        let root = self.roots.instance(launch)?;
+        fs::write(&file, config(launch, &root, &self.profile)?)?;
         let mut command = CommandLine::new(&self.lxc_execute)
             .args(["--name", &name, "--lxcpath"])
             .args([&self.state])
@@ -129,22 +142,25 @@ impl Prepared for Containers {
         command.mounts = Some(self.mounts.clone());
         command.leftovers = Leftovers {
             deletion: None,
+            mounted: root.mounted,
             directory: Some(directory),
             cgroups: peer_cgroups(&launch.cgroups),
-            ..Leftovers::default()
         };
         Ok(command
             .args(["--"])
-            .args([inside_path(launch.program)])
+            .args([&root.program])
             .args(&launch.arguments))
     }
 }
 
 /// The configuration of one instance (lxc.container.conf(5)).
-fn config(launch: &Launch, layer: &Path, policy: &Path) -> io::Result<String> {
+fn config(launch: &Launch, root: &InstanceRoot, policy: &Path) -> io::Result<String> {
     let path = |path: &Path| utf8(path.as_os_str());
     let mut lines = vec![
-        format!("rootfs.path = dir:{}", path(layer)?),
+        format!("rootfs.path = dir:{}", path(&root.directory)?),
+        format!("init.cwd = {}", path(&root.working_directory)?),
+        format!("init.uid = {}", root.user.uid),
+        format!("init.gid = {}", root.user.gid),
         format!("idmap = u 0 {FIRST_HOST_ID} {ID_COUNT}"),
         format!("idmap = g 0 {FIRST_HOST_ID} {ID_COUNT}"),
         format!("seccomp.profile = {}", path(policy)?),
@@ -174,6 +190,10 @@ fn config(launch: &Launch, layer: &Path, policy: &Path) -> io::Result<String> {
     }
     for variable in &launch.environment {
         lines.push(format!("environment = {}", utf8(variable)?));
+    }
+    if root.mounted.is_some() {
+        let options = "nosuid,nodev,noexec,mode=1777,create=dir";
+        lines.push(format!("mount.entry = shm dev/shm tmpfs {options} 0 0"));
     }
     for (source, place) in binds(launch) {
         // A space is written as in fstab(5).

@@ -16,6 +16,7 @@ mod oci;
 mod oci_config;
 mod podman;
 mod program;
+mod roots;
 mod unshare;
 mod vmm;
 

@@ -2,27 +2,29 @@
 //! them without systemd's services.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use isobench_container::{FIRST_HOST_ID, ID_COUNT};
+use isobench_container::{FIRST_HOST_ID, ID_COUNT, User};
 
 use super::instance::{
-    InstanceCounter, bind_option, binds, container_peer, make_layer, peer_cgroups, runtime_mounts,
+    InstanceCounter, bind_option, binds, container_peer, peer_cgroups, runtime_mounts,
 };
 use super::program::{Program, Source, needs_root, path_variable};
+use super::roots::{OVERLAY_DIFFERENCE, Roots, differences};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
-use crate::targets::prepare::inside_path;
 use crate::targets::{
-    Availability, Launch, Pace, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
+    Availability, Capability, Launch, Pace, PrepareContext, PrepareError, Prepared, Target,
+    TargetInfo,
 };
 
 const PROGRAM: Program = Program {
     name: "systemd-nspawn",
     source: Source::Debian("systemd-container"),
 };
-/// The directories of an operating system, without which nspawn refuses to start.
+/// The directories of an operating system, without which nspawn refuses to start. An image that
+/// lacks one of them gets it.
 const DIRECTORIES: [&str; 9] = [
     "proc", "dev", "sys", "usr", "etc", "run", "tmp", "var", "root",
 ];
@@ -35,16 +37,27 @@ impl Nspawn {
     pub fn new() -> Self {
         let description = "systemd-nspawn: a container for an operating system, with the \
                            container's namespaces.";
-        Self(TargetInfo {
-            pace: Pace::Slow,
-            differences: &[
+        let differences = differences!(
+            [
                 "a read-only directory as root, with the empty directories of an operating \
-                 system: no overlayfs",
+                 system: no overlayfs"
+            ],
+            [
+                OVERLAY_DIFFERENCE,
+                "a user other than root is looked up at each start by the image's program getent"
+            ],
+            [
                 "/sys, /run and more are mounted; the loopback interface is up",
                 "no cgroup of its own (--keep-unit, --register=no: systemd is not involved)",
                 "nspawn's own list of allowed system calls",
                 "nspawn adds variables to the program's environment, such as PATH",
             ],
+        );
+        Self(TargetInfo {
+            pace: Pace::Slow,
+            differences: differences.program,
+            image_differences: differences.image,
+            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
             ..container_peer("systemd-nspawn", description)
         })
     }
@@ -60,21 +73,21 @@ impl Target for Nspawn {
     }
 
     fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = context.program(self.0.name)?;
+        let mounts = context.files(|_| runtime_mounts())?;
         Ok(Box::new(Machine {
             nspawn: PROGRAM.path()?,
-            layer: context.files(|directory| make_layer(program, directory, &DIRECTORIES))?,
-            mounts: context.files(|_| runtime_mounts())?,
+            roots: Roots::in_namespace(context, &DIRECTORIES, &mounts)?,
+            mounts,
             instances: InstanceCounter::default(),
         }))
     }
 }
 
-/// A prepared nspawn, whose instances have the directory `layer` as root.
+/// A prepared nspawn.
 #[derive(Debug)]
 struct Machine {
     nspawn: PathBuf,
-    layer: PathBuf,
+    roots: Roots,
     mounts: MountNamespace,
     instances: InstanceCounter,
 }
@@ -82,19 +95,30 @@ struct Machine {
 impl Prepared for Machine {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let number = self.instances.next();
+        let root = self.roots.instance(launch)?;
         let mut command = CommandLine::new(&self.nspawn)
             .args(["--quiet", "--keep-unit", "--register=no", "--as-pid2"])
             .args([format!("--machine=isobench-{number}")])
             .args(["--hostname=isobench", "--console=pipe"])
-            .args(["--directory".as_ref(), self.layer.as_os_str()])
+            .args(["--directory".as_ref(), root.directory.as_os_str()])
             .args([format!("--private-users={FIRST_HOST_ID}:{ID_COUNT}")])
             .args(["--private-users-ownership=off", "--private-network"])
-            .args(["--read-only", "--drop-capability=all"])
+            .args(["--drop-capability=all"])
             .args(["--no-new-privileges=yes", "--link-journal=no"])
             .args(["--timezone=off", "--resolv-conf=off"]);
+        if !root.is_writable {
+            command = command.args(["--read-only"]);
+        }
+        if root.working_directory != Path::new("/") {
+            command = command.args(["--chdir".as_ref(), root.working_directory.as_os_str()]);
+        }
+        if root.user != User::default() {
+            command = command.args([format!("--user={}", root.user.uid)]);
+        }
         command.environment = path_variable();
         command.mounts = Some(self.mounts.clone());
         command.leftovers = Leftovers {
+            mounted: root.mounted,
             cgroups: peer_cgroups(&launch.cgroups),
             ..Leftovers::default()
         };
@@ -106,7 +130,7 @@ impl Prepared for Machine {
         }
         Ok(command
             .args(["--"])
-            .args([inside_path(launch.program)])
+            .args([&root.program])
             .args(&launch.arguments))
     }
 }

@@ -1,8 +1,8 @@
 //! The OCI runtimes. They have one adapter, because they share a command line and a `config.json`.
 //!
 //! Each instance has a *bundle* of its own, a directory with a `config.json` that is written before
-//! the clock starts. All instances share one root file system. The runtime keeps its state in the
-//! target's directory, which the run removes.
+//! the clock starts. All instances of a static program share one root directory. The runtime keeps
+//! its state in the target's directory, which the run removes.
 
 use std::fs;
 use std::io;
@@ -11,30 +11,34 @@ use std::path::PathBuf;
 use isobench_reports::model::TargetFamily;
 
 use super::instance::{
-    InstanceCounter, LIBSECCOMP_DIFFERENCE, container_peer, make_layer, peer_cgroups,
-    runtime_mounts,
+    InstanceCounter, LIBSECCOMP_DIFFERENCE, container_peer, peer_cgroups, runtime_mounts,
 };
 use super::oci_config::{self, PathVariable};
 use super::program::{Program, Source, needs_root, path_variable};
+use super::roots::{Differences, OVERLAY_DIFFERENCE, Roots, differences};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::{
-    Availability, Launch, MemoryLimit, Pace, PrepareContext, PrepareError, Prepared, Target,
-    TargetInfo,
+    Availability, Capability, Launch, MemoryLimit, Pace, PrepareContext, PrepareError, Prepared,
+    Target, TargetInfo,
 };
 
 /// The differences of every runtime that follows the `config.json`.
-macro_rules! differences {
+macro_rules! oci_differences {
     ($($own:literal),* $(,)?) => {
-        &[
-            "a read-only directory as root: no overlayfs",
-            "the program is PID 1: no process in the container forwards signals and reaps orphans",
-            "a cgroup in every hierarchy of cgroups v1, while isobench uses memory and pids alone; \
-             the second hierarchy of a hybrid host is hidden from the runtime",
-            LIBSECCOMP_DIFFERENCE,
-            $($own),*
-        ]
+        differences!(
+            ["a read-only directory as root: no overlayfs"],
+            [OVERLAY_DIFFERENCE],
+            [
+                "the program is PID 1: no process in the container forwards signals and reaps \
+                 orphans",
+                "a cgroup in every hierarchy of cgroups v1, while isobench uses memory and pids \
+                 alone; the second hierarchy of a hybrid host is hidden from the runtime",
+                LIBSECCOMP_DIFFERENCE,
+                $($own),*
+            ],
+        )
     };
 }
 
@@ -85,7 +89,7 @@ pub fn crun() -> Runtime {
         Source::Debian("crun"),
         "crun, podman's runtime: an OCI bundle with the container's namespaces, mounts and \
          seccomp policy.",
-        differences!["the loopback interface is up"],
+        oci_differences!["the loopback interface is up"],
     )
 }
 
@@ -96,7 +100,7 @@ pub fn runc() -> Runtime {
         Source::Debian("runc"),
         "runc, docker's runtime: an OCI bundle with the container's namespaces, mounts and \
          seccomp policy.",
-        differences!["the loopback interface is up"],
+        oci_differences!["the loopback interface is up"],
     )
 }
 
@@ -108,7 +112,7 @@ pub fn youki() -> Runtime {
         Source::Elsewhere(YOUKI),
         "youki, a runtime in Rust: an OCI bundle with the container's namespaces, mounts and \
          seccomp policy.",
-        differences![
+        oci_differences![
             "the program's environment has a PATH, without which youki refuses to start",
             "a youki that was built without its feature `seccomp` filters no system calls, and \
              doesn't say so",
@@ -132,14 +136,20 @@ pub fn runsc() -> Runtime {
         "runsc",
         Source::Debian("runsc"),
         "gVisor's runsc: a kernel in user space serves every system call of the program.",
-        &[
-            "a kernel of its own in user space; system calls reach that kernel by ptrace, the \
-             slowest platform of gVisor, which runs everywhere",
-            "no system-call policy: gVisor 2022 reads a policy only with a flag, and then refuses \
-             threads",
-            "no cgroup of its own (--ignore-cgroups: Debian's build fails on a hybrid host)",
-            "a read-only directory as root, which a second process serves: no overlayfs",
-        ],
+        differences!(
+            ["a read-only directory as root, which a second process serves: no overlayfs"],
+            [
+                OVERLAY_DIFFERENCE,
+                "a second process serves the files of the root"
+            ],
+            [
+                "a kernel of its own in user space; system calls reach that kernel by ptrace, the \
+                 slowest platform of gVisor, which runs everywhere",
+                "no system-call policy: gVisor 2022 reads a policy only with a flag, and then refuses \
+                 threads",
+                "no cgroup of its own (--ignore-cgroups: Debian's build fails on a hybrid host)",
+            ],
+        ),
     );
     Runtime {
         info: TargetInfo {
@@ -161,11 +171,13 @@ impl Runtime {
         name: &'static str,
         source: Source,
         description: &'static str,
-        differences: &'static [&'static str],
+        differences: Differences,
     ) -> Self {
         Self {
             info: TargetInfo {
-                differences,
+                differences: differences.program,
+                image_differences: differences.image,
+                capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
                 memory_limit: Some(MemoryLimit::Cgroup),
                 ..container_peer(name, description)
             },
@@ -186,18 +198,19 @@ impl Target for Runtime {
     }
 
     fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = context.program(self.info.name)?;
         let runtime = self.program.path()?;
+        let mounts = context.files(|_| runtime_mounts())?;
+        let roots = Roots::in_namespace(context, &["proc", "dev"], &mounts)?;
         let bundles = context.files(|directory| {
             let state = directory.join("state");
             fs::create_dir(&state)?;
             Ok(Bundles {
                 runtime,
                 options: self.options,
-                layer: make_layer(program, directory, &["proc", "dev"])?,
+                roots,
                 directory: directory.to_owned(),
                 state,
-                mounts: runtime_mounts()?,
+                mounts,
                 instances: InstanceCounter::default(),
             })
         })?;
@@ -211,7 +224,7 @@ struct Bundles {
     runtime: PathBuf,
     options: RuntimeOptions,
     directory: PathBuf,
-    layer: PathBuf,
+    roots: Roots,
     state: PathBuf,
     mounts: MountNamespace,
     instances: InstanceCounter,
@@ -235,7 +248,8 @@ impl Prepared for Bundles {
         let id = format!("isobench-{number}");
         let bundle = self.directory.join(format!("bundle-{number}"));
         fs::create_dir(&bundle)?;
-        oci_config::config(launch, &self.layer, self.options.path)?
+        let root = self.roots.instance(launch)?;
+        oci_config::config(launch, &root, self.options.path)?
             .save(bundle.join("config.json"))
             .map_err(io::Error::other)?;
         let delete = self.base().args(["delete", "--force", &id]);
@@ -247,9 +261,9 @@ impl Prepared for Bundles {
         command.blocks_sigchld = self.options.sigchld == Sigchld::Blocked;
         command.leftovers = Leftovers {
             deletion: Some(Box::new(delete)),
+            mounted: root.mounted,
             directory: Some(bundle),
             cgroups: peer_cgroups(&launch.cgroups),
-            ..Leftovers::default()
         };
         Ok(command)
     }

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use isobench_container::seccomp::policy::{ALLOWED, ArgumentRule, CONDITIONAL, UNKNOWN_CALLS};
-use isobench_container::{FIRST_HOST_ID, ID_COUNT};
+use isobench_container::{FIRST_HOST_ID, ID_COUNT, User};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
     Arch, Linux, LinuxBuilder, LinuxCapabilities, LinuxCapabilitiesBuilder, LinuxIdMapping,
@@ -16,14 +16,14 @@ use oci_spec::runtime::{
     LinuxNamespaceType, LinuxResourcesBuilder, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg,
     LinuxSeccompArgBuilder, LinuxSeccompBuilder, LinuxSeccompOperator, LinuxSyscall,
     LinuxSyscallBuilder, Mount, MountBuilder, Process, ProcessBuilder, RootBuilder, Spec,
-    SpecBuilder,
+    SpecBuilder, User as OciUser, UserBuilder as OciUserBuilder,
 };
 use syscalls::Sysno;
 
 use super::instance::{binds, utf8};
+use super::roots::InstanceRoot;
 use crate::host::accounting::path_in_hierarchy;
 use crate::targets::Launch;
-use crate::targets::prepare::inside_path;
 
 const NAMESPACES: [LinuxNamespaceType; 7] = [
     LinuxNamespaceType::User,
@@ -44,19 +44,21 @@ pub enum PathVariable {
     Added,
 }
 
-/// The configuration of one instance whose root is the directory `layer`.
-pub fn config(launch: &Launch, layer: &Path, path: PathVariable) -> io::Result<Spec> {
-    spec(launch, layer, path).map_err(io::Error::other)
+/// The configuration of one instance whose root is `root`.
+pub fn config(launch: &Launch, root: &InstanceRoot, path: PathVariable) -> io::Result<Spec> {
+    spec(launch, root, path).map_err(io::Error::other)
 }
 
-fn spec(launch: &Launch, layer: &Path, path: PathVariable) -> Result<Spec, OciSpecError> {
-    let root = RootBuilder::default().path(layer).readonly(true).build()?;
+fn spec(launch: &Launch, root: &InstanceRoot, path: PathVariable) -> Result<Spec, OciSpecError> {
+    let root_directory = RootBuilder::default()
+        .path(&root.directory)
+        .readonly(!root.is_writable);
     SpecBuilder::default()
         .version("1.0.2")
-        .root(root)
+        .root(root_directory.build()?)
         .hostname("isobench")
-        .process(process(launch, path)?)
-        .mounts(mounts(launch)?)
+        .process(process(launch, root, path)?)
+        .mounts(mounts(launch, root)?)
         .linux(linux(launch)?)
         .build()
 }
@@ -80,8 +82,12 @@ fn linux(launch: &Launch) -> Result<Linux, OciSpecError> {
     linux.resources(resources.build()?).build()
 }
 
-fn process(launch: &Launch, path: PathVariable) -> Result<Process, OciSpecError> {
-    let mut arguments = vec![utf8(inside_path(launch.program).as_os_str())?];
+fn process(
+    launch: &Launch,
+    root: &InstanceRoot,
+    path: PathVariable,
+) -> Result<Process, OciSpecError> {
+    let mut arguments = vec![utf8(root.program.as_os_str())?];
     for argument in &launch.arguments {
         arguments.push(utf8(argument)?);
     }
@@ -96,13 +102,22 @@ fn process(launch: &Launch, path: PathVariable) -> Result<Process, OciSpecError>
         .terminal(false)
         .args(arguments)
         .env(environment)
-        .cwd("/")
+        .cwd(&root.working_directory)
+        .user(user(&root.user)?)
         .capabilities(no_capabilities()?)
         .no_new_privileges(true)
         .build()?;
     // The crate's default lowers the number of open files, as docker does.
     process.set_rlimits(None);
     Ok(process)
+}
+
+fn user(user: &User) -> Result<OciUser, OciSpecError> {
+    OciUserBuilder::default()
+        .uid(user.uid)
+        .gid(user.gid)
+        .additional_gids(user.groups.clone())
+        .build()
 }
 
 fn no_capabilities() -> Result<LinuxCapabilities, OciSpecError> {
@@ -129,8 +144,8 @@ fn ids() -> Result<LinuxIdMapping, OciSpecError> {
 }
 
 /// The mounts of /proc and /dev, and the binds of the launch. Every runtime itself adds the devices
-/// of /dev.
-fn mounts(launch: &Launch) -> Result<Vec<Mount>, OciSpecError> {
+/// of /dev. A program of an image may look for /dev/shm, which isobench's container has.
+fn mounts(launch: &Launch, root: &InstanceRoot) -> Result<Vec<Mount>, OciSpecError> {
     let mount = |destination: &str, kind: &str, source: PathBuf, options: &[&str]| {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
         MountBuilder::default()
@@ -145,6 +160,10 @@ fn mounts(launch: &Launch) -> Result<Vec<Mount>, OciSpecError> {
         mount("/proc", "proc", "proc".into(), &hardened)?,
         mount("/dev", "tmpfs", "tmpfs".into(), &["nosuid", "mode=755"])?,
     ];
+    if root.mounted.is_some() {
+        let options = ["nosuid", "nodev", "noexec", "mode=1777"];
+        mounts.push(mount("/dev/shm", "tmpfs", "shm".into(), &options)?);
+    }
     for (source, place) in binds(launch) {
         mounts.push(mount(place, "bind", source.to_owned(), &["bind", "rw"])?);
     }

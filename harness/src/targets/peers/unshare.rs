@@ -3,16 +3,19 @@
 use std::io;
 use std::path::PathBuf;
 
+use isobench_container::User;
 use isobench_reports::model::TargetFamily;
 use isobench_reports::schema::disk;
 
-use super::instance::make_layer;
 use super::program::{Program, Source};
+use super::roots::{ONE_USER_DIFFERENCE, OVERLAY_DIFFERENCE, Roots, differences};
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::CommandLine;
-use crate::targets::prepare::inside_path;
+use crate::targets::overlay_roots::Mounter;
+use crate::targets::prepare::host_user;
 use crate::targets::{
-    Availability, Launch, Participation, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
+    Availability, Capability, Launch, Participation, PrepareContext, PrepareError, Prepared,
+    Target, TargetInfo,
 };
 
 const PROGRAM: Program = Program {
@@ -28,17 +31,31 @@ impl Unshare {
     pub fn new() -> Self {
         let description =
             "util-linux's unshare: seven namespaces, chroot and /proc; what a shell has to offer.";
-        Self(TargetInfo {
-            differences: &[
+        let differences = differences!(
+            [
                 "the root is made by chroot into a directory: no overlayfs, no pivot_root, no \
                  read-only root, and the host's mounts are still in the mount namespace",
                 "no /dev",
+                "root inside is the user who starts unshare",
+            ],
+            [
+                OVERLAY_DIFFERENCE,
+                ONE_USER_DIFFERENCE,
+                "the root is entered by chroot: no pivot_root, and the host's mounts are still in \
+                 the mount namespace",
+                "the container's /dev, which is bound before the clock starts",
+            ],
+            [
                 "no cgroup of its own",
                 "all capabilities within its user namespace, no seccomp filter, new privileges \
                  allowed",
-                "root inside is the user who starts unshare",
                 "no disk experiment: unshare binds nothing into its root",
             ],
+        );
+        Self(TargetInfo {
+            differences: differences.program,
+            image_differences: differences.image,
+            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
             participation: Participation::NotIn {
                 experiments: &[disk::NAME],
                 reason: "unshare binds nothing into its root",
@@ -58,31 +75,46 @@ impl Target for Unshare {
     }
 
     fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = context.program(self.0.name)?;
-        let layer = context.files(|directory| make_layer(program, directory, &["proc"]))?;
+        // unshare mounts nothing but /proc.
+        let roots = Roots::alone(context, &["proc"], Mounter::Isobench)?;
         Ok(Box::new(InChroot {
             unshare: PROGRAM.path()?,
-            layer,
+            roots,
         }))
     }
 }
 
-/// A prepared unshare, whose instances have the directory `layer` as root.
+/// A prepared unshare.
 #[derive(Debug)]
 struct InChroot {
     unshare: PathBuf,
-    layer: PathBuf,
+    roots: Roots,
 }
 
 impl Prepared for InChroot {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
+        let root = self.roots.instance(launch)?;
+        let User { uid, gid, .. } = root.user;
         let mut command = CommandLine::new(&self.unshare)
-            .args(["--user", "--map-root-user", "--mount", "--uts", "--ipc"])
+            .args(["--user", "--mount", "--uts", "--ipc"])
             .args(["--pid", "--fork", "--kill-child", "--cgroup", "--net"])
             .args(["--mount-proc=/proc", "--root"])
-            .args([&self.layer])
+            .args([&root.directory]);
+        command = match self.roots.namespace() {
+            None => command.args(["--map-root-user"]),
+            Some(_) => command
+                .args([format!("--map-user={uid}"), format!("--map-group={gid}")])
+                .args(["--wd".as_ref(), root.working_directory.as_os_str()]),
+        };
+        if let Some(mounts) = self.roots.namespace() {
+            // The user who starts unshare is the only one inside, and owns the image's files.
+            command.user = Some(host_user(&root.user));
+            command.mounts = Some(mounts.clone());
+        }
+        command.leftovers.mounted = root.mounted;
+        command = command
             .args(["--"])
-            .args([inside_path(launch.program)])
+            .args([&root.program])
             .args(&launch.arguments);
         command.environment.clone_from(&launch.environment);
         Ok(command)
