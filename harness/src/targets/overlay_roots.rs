@@ -122,17 +122,47 @@ impl OverlayRoots {
         binds: &[(&Path, PathBuf)],
         directories: &[&str],
     ) -> io::Result<OverlayRoot> {
+        let (lower, mounter) = (&self.lower, self.mounter);
+        self.assemble(|base| {
+            make_upper(base, mounter)?;
+            let (upper, work) = (base.join("u"), base.join("w"));
+            make_directory(&work)?;
+            let writes = format!("upperdir={},workdir={}", upper.display(), work.display());
+            mount_overlay(base, &format!("lowerdir={lower},{writes}"))?;
+            furnish(&base.join("root"), mounter, binds, directories)
+        })
+    }
+
+    /// Mounts a root that shows the files of the image and can't be written to. Nothing in it
+    /// changes while it is read, not even the time of a directory.
+    ///
+    /// # Errors
+    /// As [`OverlayRoots::mount`].
+    pub fn mount_read_only(&self) -> io::Result<OverlayRoot> {
+        let (lower, mounter) = (&self.lower, self.mounter);
+        self.assemble(|base| {
+            make_upper(base, mounter)?;
+            // The root directory and the mount points are as in the roots of instances.
+            mount_overlay(base, &format!("lowerdir={}/u:{lower}", base.display()))
+        })
+    }
+
+    /// Mounts a tmpfs for one root, in which `assemble` mounts the root.
+    fn assemble(
+        &self,
+        assemble: impl FnOnce(&Path) -> io::Result<()> + Send,
+    ) -> io::Result<OverlayRoot> {
         let number = self.next_number.replace(self.next_number.get() + 1);
         let point = MountPoint {
             namespace: self.namespace.clone(),
             directory: Path::new(BASE).join(number.to_string()),
         };
-        let directory = point.directory.join("root");
-        let (lower, mounter) = (&self.lower, self.mounter);
+        let base = &point.directory;
         let assembled = self.namespace.run_inside(|| {
             umask(OPEN_TO_ALL);
-            assemble(&point.directory, lower)?;
-            furnish(&directory, mounter, binds, directories)
+            make_directory(base)?;
+            new_mount("tmpfs", base, "mode=0755")?;
+            assemble(base)
         });
         if let Err(error) = assembled {
             // A failure before the first mount leaves nothing to unmount.
@@ -140,7 +170,7 @@ impl OverlayRoots {
             return Err(error);
         }
         Ok(OverlayRoot {
-            directory,
+            directory: base.join("root"),
             mounted: point,
         })
     }
@@ -158,44 +188,46 @@ fn bind_layers(layers: &[PathBuf]) -> io::Result<()> {
     Ok(())
 }
 
-/// Mounts a tmpfs at `base`, and in it an overlayfs over the layers `lower`.
-fn assemble(base: &Path, lower: &str) -> io::Result<()> {
-    make_directory(base)?;
-    new_mount("tmpfs", base, "mode=0755")?;
-    let [upper, work, root] = ["u", "w", "root"].map(|name| base.join(name));
-    for directory in [&upper, &work, &root] {
-        make_directory(directory)?;
-    }
-    make_upper(&upper)?;
+/// Mounts an overlayfs with `options` at the directory `root` in `base`.
+fn mount_overlay(base: &Path, options: &str) -> io::Result<()> {
+    let root = base.join("root");
+    make_directory(&root)?;
     // The names of the layers are relative to this directory.
     chdir(BASE)?;
     // `userxattr` is how isobench's container reads the layers.
-    let (upper, work) = (upper.display(), work.display());
-    let options = format!("lowerdir={lower},upperdir={upper},workdir={work},userxattr");
-    new_mount("overlay", &root, &options)
+    new_mount("overlay", &root, &format!("{options},userxattr"))
 }
 
-/// Makes the directories and files on which /proc and devices are mounted, and the links beside
-/// them, in overlayfs's upper directory: whatever the image has in their place, a symbolic link for
-/// example, is hidden. The directory belongs to the user who is root in the image.
-fn make_upper(upper: &Path) -> io::Result<()> {
+/// Makes the directory `u` in `base`, and in it those on which /proc and /dev are mounted: whatever
+/// the image has in their place, a symbolic link for example, is hidden. If nothing is mounted at
+/// /dev, /dev gets the links and the files on which devices are mounted.
+fn make_upper(base: &Path, mounter: Mounter) -> io::Result<()> {
+    let upper = &base.join("u");
+    make_directory(upper)?;
     let (proc, dev) = (upper.join("proc"), upper.join("dev"));
-    let shm = dev.join("shm");
-    for directory in [&proc, &dev, &shm] {
+    for directory in [&proc, &dev] {
         make_directory(directory)?;
+        give_to_root(directory)?;
     }
-    fs::set_permissions(&shm, Permissions::from_mode(0o1777))?;
-    for device in DEVICES {
-        File::create(dev.join(device))?;
+    if mounter == Mounter::Isobench {
+        let shm = dev.join("shm");
+        make_directory(&shm)?;
+        fs::set_permissions(&shm, Permissions::from_mode(0o1777))?;
+        give_to_root(&shm)?;
+        for device in DEVICES {
+            File::create(dev.join(device))?;
+        }
+        for (name, content) in LINKS {
+            symlink(content, dev.join(name))?;
+        }
     }
-    for (name, content) in LINKS {
-        symlink(content, dev.join(name))?;
-    }
-    for path in [upper, &proc, &dev, &shm] {
-        let (uid, gid) = (Uid::from_raw(FIRST_HOST_ID), Gid::from_raw(FIRST_HOST_ID));
-        chown(path, Some(uid), Some(gid)).map_err(failed("give away", path))?;
-    }
-    Ok(())
+    give_to_root(upper)
+}
+
+/// Gives the directory `path` to the user who is root in the image.
+fn give_to_root(path: &Path) -> io::Result<()> {
+    let (uid, gid) = (Uid::from_raw(FIRST_HOST_ID), Gid::from_raw(FIRST_HOST_ID));
+    chown(path, Some(uid), Some(gid)).map_err(failed("give away", path))
 }
 
 /// Makes `directories` and the places for `binds` in `root`, and mounts what `mounter` says. This

@@ -1,29 +1,32 @@
 //! Docker: a client, a daemon, containerd and runc. The daemon is the one that runs already, or one
 //! that the run starts.
 
+use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use isobench_reports::model::Unavailable;
 use isobench_reports::schema::memory;
 
 use super::daemon::{Client, Daemon, Daemons, not_running, start_own, succeeds};
+use super::engine_image::{
+    IMAGE_LIMIT, ONE_LAYER_DIFFERENCE, ProgramStart, pack_directory, pack_image,
+};
 use super::instance::{
     InstanceCounter, LIBSECCOMP_DIFFERENCE, bind_option, binds, container_peer, instance_cgroup,
     make_layer, peer_cgroups,
 };
 use super::oci_config;
 use super::program::{Program, Source, client_environment, needs_root};
+use super::roots::differences;
 use crate::host::facts::{HostReport, Need};
 use crate::host::mounts::MountNamespace;
 use crate::host::session::SessionName;
 use crate::instance::bounded_command;
 use crate::instance::command_line::{CommandLine, Leftovers};
-use crate::targets::prepare::inside_path;
 use crate::targets::{
-    Availability, Launch, MemoryLimit, Pace, Participation, PrepareContext, PrepareError, Prepared,
-    Target, TargetInfo,
+    Availability, Capability, Contents, Launch, MemoryLimit, Pace, Participation, PrepareContext,
+    PrepareError, Prepared, Target, TargetInfo,
 };
 
 const CLIENT: Program = Program {
@@ -36,8 +39,6 @@ const DAEMON: Program = Program {
 };
 /// The address of a daemon that the run has started, in the daemon's mount namespace.
 const ADDRESS: [&str; 2] = ["--host", "unix:///run/docker.sock"];
-/// How long making or removing an image may take.
-const IMAGE_LIMIT: Duration = Duration::from_mins(1);
 
 /// The target `docker`.
 #[derive(Debug)]
@@ -50,11 +51,16 @@ impl Docker {
     pub fn new(daemons: Daemons) -> Self {
         let description = "docker run: a client that asks a daemon, which has containerd and runc \
                            start the container.";
-        let info = TargetInfo {
-            pace: Pace::Slow,
-            differences: &[
+        let differences = differences!(
+            [
                 "a daemon, containerd and a shim beside the runtime; the image holds the workload \
                  alone, and its overlayfs is read-only",
+            ],
+            [
+                "a daemon, containerd and a shim beside the runtime",
+                ONE_LAYER_DIFFERENCE,
+            ],
+            [
                 "no user namespace, which docker gives to all containers of a daemon or to none: \
                  root inside is the host's root, without capabilities",
                 "/sys, /etc/hosts and more are mounted; the loopback interface is up",
@@ -64,6 +70,12 @@ impl Docker {
                 "docker adds variables to the program's environment, such as PATH",
                 "no memory experiment: daemon and shim are no part of an instance",
             ],
+        );
+        let info = TargetInfo {
+            pace: Pace::Slow,
+            differences: differences.program,
+            image_differences: differences.image,
+            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
             participation: Participation::NotIn {
                 experiments: &[memory::NAME],
                 reason: "daemon and shim are no part of an instance",
@@ -93,12 +105,9 @@ impl Target for Docker {
     }
 
     fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = context.program(self.info.name)?;
         let policy = context.directory.join("seccomp.json");
-        let layer = context.files(|directory| {
-            oci_config::save_policy(&policy)?;
-            make_layer(program, directory, &["proc", "dev", "sys", "etc"])
-        })?;
+        context.files(|_| oci_config::save_policy(&policy))?;
+        let archive = archive(context)?;
         let path = CLIENT.path()?;
         let (client, daemon) = match self.daemons {
             Daemons::StartOwn => start_own(path, ADDRESS, context, start_daemon)?,
@@ -110,22 +119,38 @@ impl Target for Docker {
         };
         // The image comes last: a failure before leaves no image in a daemon that outlives the run.
         let image = context.session.to_string();
-        make_image(&client, &layer, &image).map_err(|reason| Unavailable {
+        let file = archive.display().to_string();
+        ask(&client, &["import", &file, &image]).map_err(|reason| Unavailable {
             reason,
             fix: "check that the daemon has free disk space and may import images".to_owned(),
             command: None,
         })?;
+        // What can't be removed now is removed at the end of the run.
+        let _ = fs::remove_file(&archive);
         Ok(Box::new(Images {
             client,
             image,
             policy,
+            start: ProgramStart::of(context.contents),
             instances: InstanceCounter::default(),
             daemon,
         }))
     }
 }
 
-/// A prepared docker, whose instances run an image with the workload alone.
+/// The archive that becomes the image.
+fn archive(context: &PrepareContext) -> Result<PathBuf, PrepareError> {
+    match context.contents {
+        Contents::Program(program) => {
+            let directories = ["proc", "dev", "sys", "etc"];
+            let layer = context.files(|directory| make_layer(program, directory, &directories))?;
+            Ok(pack_directory(&layer, context)?)
+        }
+        Contents::Image(image) => pack_image(context, image),
+    }
+}
+
+/// A prepared docker, whose instances run an image of the daemon's.
 #[derive(Debug)]
 struct Images {
     client: Client,
@@ -133,6 +158,7 @@ struct Images {
     image: String,
     /// The file with the seccomp policy.
     policy: PathBuf,
+    start: ProgramStart,
     instances: InstanceCounter,
     /// The daemon, if the run has started it.
     daemon: Option<Daemon>,
@@ -157,7 +183,8 @@ impl Prepared for Images {
             .args(["--hostname=isobench", "--cgroupns=private"])
             .args(["--cap-drop=ALL", "--security-opt=no-new-privileges"])
             .args([format!("--security-opt=seccomp={}", self.policy.display())])
-            .args(["--read-only", "--pull=never", "--name", &name]);
+            .args(["--pull=never", "--name", &name])
+            .args(self.start.options());
         // A daemon that ran before may use systemd's cgroups, and then accepts no other cgroup.
         let is_own_daemon = self.daemon.is_some();
         if let Some(cgroup) = instance_cgroup(&launch.cgroups).filter(|_| is_own_daemon) {
@@ -180,7 +207,7 @@ impl Prepared for Images {
         };
         Ok(command
             .args([&self.image])
-            .args([inside_path(launch.program)])
+            .args([self.start.program(launch)])
             .args(&launch.arguments))
     }
 }
@@ -224,25 +251,6 @@ fn ask(client: &Client, arguments: &[&str]) -> Result<String, String> {
             output.last_error_line()
         ))
     }
-}
-
-/// Makes the image `name` from the directory `layer`.
-fn make_image(client: &Client, layer: &Path, name: &str) -> Result<(), String> {
-    let archive = layer.with_file_name("image.tar");
-    let mut pack = CommandLine::new("/bin/tar")
-        .args(["--create".as_ref(), "--file".as_ref(), archive.as_os_str()])
-        .args(["--directory".as_ref(), layer.as_os_str()])
-        .args(["."]);
-    pack.environment = client_environment();
-    let packed = bounded_command::run(&pack, IMAGE_LIMIT).map_err(|error| error.to_string())?;
-    if !packed.succeeded() {
-        return Err(format!(
-            "cannot pack the image: {}",
-            packed.last_error_line()
-        ));
-    }
-    ask(client, &["import", &archive.display().to_string(), name])?;
-    Ok(())
 }
 
 /// Removes the containers and images of killed runs from a daemon that outlived these runs.

@@ -8,6 +8,7 @@ mod bwrap;
 mod containerd;
 mod daemon;
 mod docker;
+mod engine_image;
 mod firejail;
 mod instance;
 mod lxc;

@@ -1,31 +1,39 @@
-//! podman: an engine without a daemon. Its storage lies in the run's scratch directory. Its
-//! containers have the workload's directory as root (`--rootfs`), so no image is pulled or made.
+//! podman: an engine without a daemon. Its storage lies in the run's scratch directory. The
+//! containers of a static program have the program's directory as root (`--rootfs`), so no image is
+//! pulled or made. An image is imported into the storage. podman's overlayfs then maps the ids of
+//! its layer, and copies no files for the user namespace (podman 4.3, Linux 5.19).
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use isobench_container::{FIRST_HOST_ID, ID_COUNT};
+use isobench_reports::model::Unavailable;
 
+use super::engine_image::{IMAGE_LIMIT, ONE_LAYER_DIFFERENCE, ProgramStart, pack_image};
 use super::instance::{
     InstanceCounter, LIBSECCOMP_DIFFERENCE, bind_option, binds, container_peer, instance_cgroup,
     make_layer, peer_cgroups, runtime_mounts,
 };
 use super::oci_config;
 use super::program::{Program, Source, needs_root, path_variable};
+use super::roots::differences;
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
+use crate::instance::bounded_command;
 use crate::instance::command_line::{CommandLine, Leftovers};
-use crate::targets::prepare::inside_path;
 use crate::targets::{
-    Availability, Launch, MemoryLimit, Pace, PrepareContext, PrepareError, Prepared, Target,
-    TargetInfo,
+    Availability, Capability, Contents, Launch, MemoryLimit, Pace, PrepareContext, PrepareError,
+    Prepared, Target, TargetInfo,
 };
 
 const PROGRAM: Program = Program {
     name: "podman",
     source: Source::Debian("podman"),
 };
+/// The name of the image in the run's own storage.
+const IMAGE: &str = "isobench:image";
 /// The directories of the root: mount points, and the directories of [`BOUND_FILES`].
 const DIRECTORIES: [&str; 6] = ["proc", "dev", "sys", "etc", "run", "tmp"];
 /// The files over which podman binds files of its own. The container's root could not make these
@@ -48,10 +56,14 @@ impl Podman {
     pub fn new() -> Self {
         let description = "podman run: an engine without a daemon, its monitor conmon and an OCI \
                            runtime, with the container's namespaces.";
-        Self(TargetInfo {
-            pace: Pace::Slow,
-            differences: &[
-                "a read-only directory as root (--rootfs): no image, no overlayfs",
+        let differences = differences!(
+            ["a read-only directory as root (--rootfs): no image, no overlayfs"],
+            [
+                ONE_LAYER_DIFFERENCE,
+                "podman gives the root directory the mode 0555, so that root inside, without \
+                 capabilities, can't make files in it",
+            ],
+            [
                 "an engine and a monitor beside the runtime, which the memory figures include; \
                  /sys, /etc/hosts and more are mounted; the loopback interface is up",
                 "a cgroup in every hierarchy of cgroups v1; the second hierarchy of a hybrid host \
@@ -61,6 +73,12 @@ impl Podman {
                  raise the limits, which needs CAP_SYS_RESOURCE",
                 "podman adds variables to the program's environment, such as PATH",
             ],
+        );
+        Self(TargetInfo {
+            pace: Pace::Slow,
+            differences: differences.program,
+            image_differences: differences.image,
+            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
             memory_limit: Some(MemoryLimit::Cgroup),
             ..container_peer("podman", description)
         })
@@ -77,33 +95,50 @@ impl Target for Podman {
     }
 
     fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
-        let program = context.program(self.0.name)?;
         let podman = PROGRAM.path()?;
-        let engine = context.files(|directory| {
-            let layer = make_layer(program, directory, &DIRECTORIES)?;
-            for file in BOUND_FILES {
-                fs::write(layer.join(file), "")?;
+        let policy = context.directory.join("seccomp.json");
+        context.files(|_| oci_config::save_policy(&policy))?;
+        let mut engine = Engine {
+            podman,
+            root: Vec::new(),
+            start: ProgramStart::of(context.contents),
+            policy,
+            storage: context.directory.join("storage"),
+            mounts: context.files(|_| runtime_mounts())?,
+            instances: InstanceCounter::default(),
+        };
+        engine.root = match context.contents {
+            Contents::Program(program) => {
+                let layer = context.files(|directory| make_root(program, directory))?;
+                vec!["--rootfs".into(), layer.into()]
             }
-            let policy = directory.join("seccomp.json");
-            oci_config::save_policy(&policy)?;
-            Ok(Engine {
-                podman,
-                layer,
-                policy,
-                storage: directory.join("storage"),
-                mounts: runtime_mounts()?,
-                instances: InstanceCounter::default(),
-            })
-        })?;
+            Contents::Image(image) => {
+                let archive = pack_image(context, image)?;
+                engine.import(&archive)?;
+                context.files(|_| fs::remove_file(&archive))?;
+                vec!["--pull=never".into(), IMAGE.into()]
+            }
+        };
         Ok(Box::new(engine))
     }
 }
 
-/// A prepared podman, whose instances have the directory `layer` as root.
+/// Makes the root of a static program in `directory`.
+fn make_root(program: &Path, directory: &Path) -> io::Result<PathBuf> {
+    let layer = make_layer(program, directory, &DIRECTORIES)?;
+    for file in BOUND_FILES {
+        fs::write(layer.join(file), "")?;
+    }
+    Ok(layer)
+}
+
+/// A prepared podman.
 #[derive(Debug)]
 struct Engine {
     podman: PathBuf,
-    layer: PathBuf,
+    /// The arguments of `podman run` that name the root: a directory, or an image.
+    root: Vec<OsString>,
+    start: ProgramStart,
     /// The file with the seccomp policy.
     policy: PathBuf,
     storage: PathBuf,
@@ -118,9 +153,35 @@ impl Engine {
             .args(["--root".as_ref(), self.storage.as_os_str()])
             .args(["--runroot", STATE])
             .args(["--cgroup-manager=cgroupfs", "--events-backend=none"]);
+        if let ProgramStart::OfImage { .. } = self.start {
+            command = command.args(["--storage-driver=overlay"]);
+        }
         command.environment = path_variable();
         command.mounts = Some(self.mounts.clone());
         command
+    }
+}
+
+impl Engine {
+    /// Makes the image [`IMAGE`] of an archive.
+    fn import(&self, archive: &Path) -> Result<(), Unavailable> {
+        let import = self
+            .base()
+            .args(["import".as_ref(), archive.as_os_str(), IMAGE.as_ref()]);
+        let imported = bounded_command::run(&import, IMAGE_LIMIT);
+        let reason = match imported {
+            Ok(output) if output.succeeded() => return Ok(()),
+            Ok(output) => output.last_error_line().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(Unavailable {
+            reason: format!("podman can't import the image: {reason}"),
+            fix: format!(
+                "check that {} is on a disk with free space, on which overlayfs works",
+                self.storage.display()
+            ),
+            command: None,
+        })
     }
 }
 
@@ -135,7 +196,8 @@ impl Prepared for Engine {
             .args(["--uidmap", &ids, "--gidmap", &ids])
             .args(["--cap-drop=all", "--security-opt=no-new-privileges"])
             .args([format!("--security-opt=seccomp={}", self.policy.display())])
-            .args(["--read-only", "--read-only-tmpfs=false"])
+            .args(["--read-only-tmpfs=false"])
+            .args(self.start.options())
             .args(["--ulimit=nofile=1024", "--ulimit=nproc=1024"])
             .args(["--name", &name]);
         if let Some(cgroup) = instance_cgroup(&launch.cgroups) {
@@ -157,8 +219,8 @@ impl Prepared for Engine {
             ..Leftovers::default()
         };
         Ok(command
-            .args(["--rootfs".as_ref(), self.layer.as_os_str()])
-            .args([inside_path(launch.program)])
+            .args(&self.root)
+            .args([self.start.program(launch)])
             .args(&launch.arguments))
     }
 }
