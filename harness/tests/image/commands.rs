@@ -32,7 +32,7 @@ impl Place {
     }
 
     /// The path of everything in the store, and of files the time of their last change.
-    fn stored(&self) -> Vec<String> {
+    pub fn stored(&self) -> Vec<String> {
         let mut found = Vec::new();
         list(&self.path("store"), &mut found);
         found.retain(|line| !line.ends_with("/lock"));

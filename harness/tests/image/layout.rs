@@ -17,12 +17,20 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// A layer's archive, while it is being written.
 pub struct Layer {
     builder: Builder<Vec<u8>>,
+    /// The user and the group that the next members belong to.
+    owner: u64,
 }
 
 impl Layer {
     pub fn new() -> Self {
         let builder = Builder::new(Vec::new());
-        Self { builder }
+        Self { builder, owner: 0 }
+    }
+
+    /// Gives the members that follow to the user and the group with this id.
+    pub fn owned(mut self, owner: u64) -> Self {
+        self.owner = owner;
+        self
     }
 
     /// Adds a member, even one whose name is forbidden.
@@ -41,8 +49,8 @@ impl Layer {
         header.set_mode(mode);
         header.set_size(content.len() as u64);
         header.set_mtime(1_000_000_000);
-        header.set_uid(0);
-        header.set_gid(0);
+        header.set_uid(self.owner);
+        header.set_gid(self.owner);
         header.set_cksum();
         self.builder.append(&header, content).unwrap();
         self

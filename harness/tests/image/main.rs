@@ -10,4 +10,5 @@ mod store;
 #[expect(dead_code, reason = "the tests of measurements use the rest")]
 #[path = "../support/mod.rs"]
 mod support;
+mod targets;
 mod tools;

@@ -131,10 +131,11 @@ fn an_ordinary_user_has_images_too_but_user_0_alone() {
     }
     let directory = common_ground();
     let isobench = |arguments: &[&str]| as_ordinary_user(directory.path(), arguments);
-    let run = |image| {
-        let start = ["exec", "--target", "container", "--image", image];
+    let run_in = |target, image| {
+        let start = ["exec", "--target", target, "--image", image];
         isobench(&[&start[..], &["--", "workload", "ready"]].concat())
     };
+    let run = |image| run_in("container", image);
     Image::with_workload()
         .plain(
             Layer::new()
@@ -150,6 +151,8 @@ fn an_ordinary_user_has_images_too_but_user_0_alone() {
         return;
     }
     assert_eq!(ended.stdout, "isobench/1 ready\n", "{ended:?}");
+    let why = "only root can mount an image's layers outside of a container";
+    run_in("process", "one").is_refused_by("isobench", why);
     Image::with_workload()
         .config(json!({"User": "7"}))
         .write(&directory.path().join("two"));
