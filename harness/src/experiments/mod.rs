@@ -4,8 +4,10 @@
 //! target, and gives values of the case's metrics. The runner decides when each case is measured on
 //! which target.
 
+mod burst;
 mod context;
 mod cpu;
+mod crowd;
 mod density;
 mod disk;
 mod error;
@@ -145,6 +147,7 @@ pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
         Box::new(startup::Startup::new()),
         Box::new(start_parts::StartParts::new(Privilege::of_this_process())),
         Box::new(parallel::Parallel::new()),
+        Box::new(burst::Burst::new()),
         Box::new(start_cold::StartCold::new()),
         Box::new(start_gaps::StartGaps::new()),
         Box::new(start_beside::StartBeside::new()),

@@ -1,7 +1,6 @@
-//! Several instances started at once, each timed from its own spawn.
+//! Several instances that start at once or at intervals, each timed from its own spawn.
 //!
-//! One thread spawns the instances one after the other as fast as it can, and then listens to all.
-//! Slow steps, such as killing a failed instance and waiting for its end, come after the last ready
+//! One thread spawns the instances and listens to all that have been spawned. Slow steps, such as killing a failed instance and waiting for its end, come after the last ready
 //! line. Otherwise the ready lines of the other instances would lie unread and count as late.
 
 use std::time::{Duration, Instant};
@@ -40,36 +39,34 @@ enum State {
     Failed(InstanceError),
 }
 
-/// Starts all `commands`, waits until each instance is ready or has failed, and then until all have
-/// ended. A failed instance doesn't change the times of the others.
+/// Starts all `commands`, with `interval` from each start to the next, whether or not the instance
+/// before is ready. Waits until each instance is ready or has failed, and then until all have ended.
+/// A failed instance doesn't change the times of the others.
 ///
 /// # Errors
 /// [`InstanceError::Interrupted`], or [`InstanceError::Pipe`] if poll(2) fails. All instances are
 /// killed then.
-pub fn start_together(
+pub fn start_at_intervals(
     commands: &[CommandLine],
+    interval: Duration,
     limit: Duration,
     interrupt: &Interrupt,
 ) -> Result<Vec<Result<StartTimes, InstanceError>>, InstanceError> {
-    let spawn = |command| {
-        let instance = Instance::start(command, Stdin::Null, limit, interrupt)?;
-        Ok(Member {
+    let mut members: Vec<Result<Member<'_>, InstanceError>> = Vec::new();
+    let mut due = Instant::now();
+    for command in commands {
+        while Instant::now() < due {
+            listen_until(&mut members, Some(due), interrupt)?;
+        }
+        let started = Instance::start(command, Stdin::Null, limit, interrupt);
+        members.push(started.map(|instance| Member {
             instance,
             state: State::Starting,
-        })
-    };
-    let mut members: Vec<Result<Member<'_>, InstanceError>> = commands.iter().map(spawn).collect();
-    loop {
-        let mut starting: Vec<&mut Member<'_>> = members
-            .iter_mut()
-            .flatten()
-            .filter(|member| matches!(member.state, State::Starting))
-            .collect();
-        if starting.is_empty() {
-            break;
-        }
-        listen(&mut starting, interrupt)?;
-        starting.into_iter().for_each(Member::update_state);
+        }));
+        due += interval;
+    }
+    while members.iter().flatten().any(Member::is_starting) {
+        listen_until(&mut members, None, interrupt)?;
     }
     let results: Vec<_> = members
         .into_iter()
@@ -81,6 +78,20 @@ pub fn start_together(
     Ok(results)
 }
 
+/// Waits until instances that are starting have written something, or the time `until` has come,
+/// and takes note of what has happened.
+fn listen_until(
+    members: &mut [Result<Member<'_>, InstanceError>],
+    until: Option<Instant>,
+    interrupt: &Interrupt,
+) -> Result<(), InstanceError> {
+    let members = members.iter_mut().flatten();
+    let mut starting: Vec<&mut Member<'_>> = members.filter(|one| one.is_starting()).collect();
+    listen(&mut starting, until, interrupt)?;
+    starting.into_iter().for_each(Member::update_state);
+    Ok(())
+}
+
 /// Which streams of an instance have something to read.
 struct Readable {
     stdout: bool,
@@ -88,8 +99,12 @@ struct Readable {
 }
 
 /// Waits until some instances have written something, and reads what has come.
-fn listen(members: &mut [&mut Member<'_>], interrupt: &Interrupt) -> Result<(), InstanceError> {
-    let readable = poll_streams(members, interrupt)?;
+fn listen(
+    members: &mut [&mut Member<'_>],
+    until: Option<Instant>,
+    interrupt: &Interrupt,
+) -> Result<(), InstanceError> {
+    let readable = poll_streams(members, until, interrupt)?;
     if interrupt.stop_requested() {
         return Err(InstanceError::Interrupted);
     }
@@ -101,16 +116,20 @@ fn listen(members: &mut [&mut Member<'_>], interrupt: &Interrupt) -> Result<(), 
     Ok(())
 }
 
-/// Waits until a stream of some member can be read, the first deadline has passed, or a stop is
-/// requested.
+/// Waits until a stream of some member can be read, the first deadline has passed, the time `until`
+/// has come, or a stop is requested.
 fn poll_streams(
     members: &[&mut Member<'_>],
+    until: Option<Instant>,
     interrupt: &Interrupt,
 ) -> Result<Vec<Readable>, InstanceError> {
     let deadlines = members.iter().map(|member| member.instance.deadline);
-    let left = deadlines.min().map_or(Duration::ZERO, |deadline| {
-        deadline.saturating_duration_since(Instant::now())
-    });
+    let left = deadlines
+        .chain(until)
+        .min()
+        .map_or(Duration::ZERO, |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        });
     let mut polled = vec![poll_in(interrupt)];
     for member in members {
         let instance = &member.instance;
@@ -135,6 +154,10 @@ fn poll_streams(
 }
 
 impl Member<'_> {
+    fn is_starting(&self) -> bool {
+        matches!(self.state, State::Starting)
+    }
+
     fn read(&mut self, readable: &Readable) -> Result<(), InstanceError> {
         if readable.stdout {
             self.instance.read_stdout()?;
@@ -147,7 +170,7 @@ impl Member<'_> {
 
     /// Works out the state from what has been read so far.
     fn update_state(&mut self) {
-        if !matches!(self.state, State::Starting) {
+        if !self.is_starting() {
             return;
         }
         let instance = &mut self.instance;
@@ -192,7 +215,7 @@ mod tests {
         let shell = |script: &&str| CommandLine::new("/bin/sh").args(["-c", script]);
         let commands: Vec<_> = scripts.iter().map(shell).collect();
         let interrupt = Interrupt::never().unwrap();
-        start_together(&commands, LIMIT, &interrupt).unwrap()
+        start_at_intervals(&commands, Duration::ZERO, LIMIT, &interrupt).unwrap()
     }
 
     #[test]
@@ -207,6 +230,25 @@ mod tests {
         let took = |start: &StartTimes| start.ready.since(start.spawned).unwrap();
         let took: Vec<_> = times.iter().map(took).collect();
         assert!(took[1] < took[2] && took[2] < took[0], "{took:?}");
+    }
+
+    #[test]
+    fn instances_start_at_intervals_whether_or_not_the_last_is_ready() {
+        let script = "sleep 0.3; echo isobench/1 ready";
+        let command = CommandLine::new("/bin/sh").args(["-c", script]);
+        let interval = Duration::from_millis(100);
+        let interrupt = Interrupt::never().unwrap();
+        let commands = vec![command; 4];
+        let results = start_at_intervals(&commands, interval, LIMIT, &interrupt).unwrap();
+        let times: Vec<StartTimes> = results.into_iter().map(Result::unwrap).collect();
+        for pair in times.windows(2) {
+            let between = pair[1].spawned.since(pair[0].spawned).unwrap();
+            assert!(
+                between + Duration::from_millis(20) >= interval,
+                "{between:?}"
+            );
+            assert!(pair[1].spawned < pair[0].ready, "it waited for the other");
+        }
     }
 
     #[test]
@@ -241,7 +283,7 @@ mod tests {
     fn an_instance_that_can_t_be_started_has_a_result_like_others() {
         let commands = [CommandLine::new("/no/such"), CommandLine::new("/bin/false")];
         let interrupt = Interrupt::never().unwrap();
-        let results = start_together(&commands, LIMIT, &interrupt).unwrap();
+        let results = start_at_intervals(&commands, Duration::ZERO, LIMIT, &interrupt).unwrap();
         assert!(matches!(results[0], Err(InstanceError::Spawn(_))));
         assert!(matches!(results[1], Err(InstanceError::EndedEarly { .. })));
     }

@@ -34,7 +34,7 @@ use crate::instance::reap::{CpuTime, Ending, reap};
 use crate::instance::spawn::{Child, Descriptors, ProcessGroup, spawn_with_delay};
 use crate::instance::stream::Stream;
 
-pub use batch::{StartTimes, start_together};
+pub use batch::{StartTimes, start_at_intervals};
 pub use error::InstanceError;
 pub use stdin::Stdin;
 

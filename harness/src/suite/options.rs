@@ -19,8 +19,8 @@ pub struct Options {
     /// Which targets are measured.
     #[command(flatten)]
     pub choice: TargetOptions,
-    /// Experiments to run, separated by commas [default: all but start-cold, start-gaps and
-    /// start-beside]
+    /// Experiments to run, separated by commas [default: all but burst, start-cold,
+    /// start-gaps and start-beside]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub experiments: Option<Vec<String>>,
     /// How much to measure, and how long to take
