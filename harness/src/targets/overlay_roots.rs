@@ -16,6 +16,9 @@
 //!     root                    where the overlayfs is mounted
 //! ```
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::Cell;
 use std::fmt::Display;
 use std::fs::{self, File, Permissions};
@@ -272,23 +275,21 @@ fn furnish(
 
 /// Makes an empty directory or file at `path`, unless something is there.
 fn make_place(path: &Path, is_directory: bool) -> io::Result<()> {
+    let make = || {
+        if is_directory {
+            return fs::create_dir_all(path);
+        }
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        File::create(path).map(drop)
+    };
     if path.exists() {
         return Ok(());
     }
-    if is_directory {
-        return fs::create_dir_all(path);
-    }
-    path.parent().map_or(Ok(()), fs::create_dir_all)?;
-    File::create(path).map(drop)
+    make().map_err(failed("make in the image's root", path))
 }
 
 fn make_directory(path: &Path) -> io::Result<()> {
-    fs::create_dir(path).map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("cannot make {}: {error}", path.display()),
-        )
-    })
+    fs::create_dir(path).map_err(failed("make", path))
 }
 
 /// Mounts a new file system of this type. Neither its devices nor its set-user-ID bits have any
