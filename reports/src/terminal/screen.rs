@@ -17,6 +17,7 @@ use super::{Style, TerminalOptions};
 use crate::figures::summary::Summary;
 use crate::findings::{headline, verdict};
 use crate::model::{EMULATED, Run};
+use crate::schema::time;
 use crate::words::{Language, Words};
 
 /// Lines of a screen.
@@ -53,7 +54,7 @@ pub fn render(
     // A blank line follows each block but the last, the ladder's included.
     let others: usize = blocks.iter().map(|lines| lines.len() + 1).sum();
     let room = HEIGHT.saturating_sub(others);
-    let figures = if commands::are_all(&summary) {
+    let figures = if time::are_all(&run.experiments) {
         commands::lines(&summary, &words, options.style, width, room)
     } else {
         ladder::lines(&summary, options.style, width, room)

@@ -155,6 +155,17 @@ fn a_timed_command_has_its_name_its_command_line_and_its_tail() {
 }
 
 #[test]
+fn a_run_that_only_timed_commands_decides_no_claims() {
+    let mut run = fixture::run();
+    fixture::only_time(&mut run);
+    let document = render(&[run], None).unwrap();
+    assert!(!document.contains("run-1-claims") && !document.contains("doesn't say how much"));
+    let verdict =
+        "<h1>`python3 -m http.server --bind 127.0.0.1 8080 --directory /s…` is ready after";
+    assert!(document.contains(verdict));
+}
+
+#[test]
 fn tails_are_told_of_starts_alone() {
     let mut run = fixture::with_prices();
     fixture::add_crowds(&mut run);

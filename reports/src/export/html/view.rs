@@ -18,6 +18,7 @@ use crate::findings::conduct;
 use crate::findings::doubts::{self, Doubt, RunDoubt};
 use crate::findings::polled;
 use crate::model::{EMULATED, Fact, Run, Target, Unit};
+use crate::schema::time;
 use crate::words::Words;
 use crate::words::units;
 
@@ -159,7 +160,11 @@ impl RunView {
     }
 }
 
+/// The cards of all claims; none for a run that only timed commands, which can't decide any.
 fn claims(summary: &Summary<'_>, words: &Words) -> Result<Vec<ClaimView>, ChartError> {
+    if time::are_all(&summary.run.experiments) {
+        return Ok(Vec::new());
+    }
     let view = |card: Card| {
         let plots = evidence::render(summary.run, &card.figures)?;
         Ok(ClaimView { card, plots })

@@ -36,16 +36,11 @@ const INDENT: Indent<'_> = Indent {
     rest: "    ",
 };
 
-/// Whether a run timed commands and measured nothing else.
-pub fn are_all(summary: &Summary<'_>) -> bool {
-    let mut names = summary.sections.iter().map(|one| &one.experiment.name);
-    !summary.sections.is_empty() && names.all(|name| time::is_time(name))
-}
-
 /// Whether the run timed commands alone, and some command has a sentence.
 pub fn has_sentence(summary: &Summary<'_>, words: &Words) -> bool {
     let mut sections = summary.sections.iter();
-    are_all(summary) && sections.any(|section| sentence(summary, section, words).is_some())
+    time::are_all(&summary.run.experiments)
+        && sections.any(|section| sentence(summary, section, words).is_some())
 }
 
 /// A block for each command, as many as `height` lines hold, and how to read them.
