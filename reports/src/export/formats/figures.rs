@@ -241,6 +241,46 @@ mod tests {
     }
 
     #[test]
+    fn tails_stand_behind_the_columns_that_there_were() {
+        let mut run = fixture::run();
+        fixture::only_time(&mut run);
+        fixture::add_burst(&mut run);
+        let csv = render(&[run.clone()], None, Format::Csv).unwrap();
+        let (header, _) = csv.split_once('\n').unwrap();
+        let behind = header.split_once(",reason,").unwrap().1;
+        let expected = "p95,p95_low,p95_high,p95_needs,p99,p99_low,p99_high,p99_needs,success,\
+                        success_low,success_high,resolution";
+        assert_eq!(behind, expected);
+        let json = render(&[run.clone()], None, Format::Json).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let figure = |metric: &str| {
+            let figures = json[0]["figures"].as_array().unwrap().iter();
+            let mut figures = figures.filter(|row| row["target"] == "container");
+            figures.find(|row| row["metric"] == metric).unwrap().clone()
+        };
+        let ready = figure("ready");
+        assert_eq!(
+            (&ready["p95_needs"], &ready["p95_low"]),
+            (&41.into(), &().into())
+        );
+        assert_eq!(
+            (&ready["resolution"], &ready["samples"]),
+            (&1e6.into(), &18.into())
+        );
+        let user = figure("user");
+        assert_eq!((&user["p95"], &user["success"]), (&().into(), &().into()));
+        let metrics = render(&[run], None, Format::OpenMetrics).unwrap();
+        let success =
+            "isobench_success{target=\"process\",experiment=\"burst\",metric=\"burst-100\"";
+        assert!(metrics.contains(success), "{metrics}");
+        assert!(
+            metrics.contains("# TYPE isobench_p95_seconds gauge"),
+            "{metrics}"
+        );
+        assert!(!metrics.contains("isobench_p95_bytes"), "{metrics}");
+    }
+
+    #[test]
     fn the_table_in_markdown() {
         insta::assert_snapshot!(render(&[small()], None, Format::Markdown).unwrap());
     }

@@ -232,6 +232,23 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
+    fn no_command_makes_a_screen_higher_or_wider(text in any::<String>(), width in 60..200_u16) {
+        let mut run = on_a_fresh_host();
+        fixture::only_time(&mut run);
+        for experiment in &mut run.experiments {
+            experiment.command = Some(text.clone());
+        }
+        for sample in run.samples.iter_mut().filter(|sample| sample.reason.is_some()) {
+            sample.reason = Some(text.repeat(9));
+        }
+        let screen = screen(&run, width);
+        prop_assert!(screen.lines().count() <= 40, "{screen}");
+        for line in screen.lines().filter(|line| !line.contains("isobench-results/")) {
+            prop_assert!(length(line) <= usize::from(width), "{line}");
+        }
+    }
+
+    #[test]
     fn no_screen_is_higher_than_40_lines_or_wider_than_its_terminal(
         targets in 0..20_usize, warnings in 0..20_usize, text in "[a-zA-Z ]{0,90}", width in 60..200_u16,
     ) {

@@ -30,10 +30,24 @@ fn poison_prices(run: &mut Run, text: &str) {
     }
 }
 
+/// Puts `text` into the command lines, and into the name of a command.
+fn poison_commands(run: &mut Run, text: &str) {
+    for experiment in &mut run.experiments {
+        experiment.command = experiment.command.as_ref().map(|_| text.to_owned());
+    }
+    let rename = |name: &mut String| *name = format!("time-{text}");
+    let experiments = run.experiments.iter_mut();
+    let names = experiments.map(|experiment| &mut experiment.name);
+    let samples = run.samples.iter_mut();
+    let all = names.chain(samples.map(|sample| &mut sample.experiment));
+    all.filter(|name| *name == "time-server").for_each(rename);
+}
+
 /// A run with `text` in every text that a results file has.
 fn poison(text: &str) -> Run {
     let mut run = fixture::with_prices();
     fixture::add_crowds(&mut run);
+    fixture::add_time(&mut run);
     run.samples.retain(|sample| sample.round < 8);
     let poisoned = || text.to_owned();
     let renamed = run.targets[1].name.clone();
@@ -73,6 +87,7 @@ fn poison(text: &str) -> Run {
     run.experiments[0].metrics[0].parts[0].explanation = poisoned();
     run.experiments[2].metrics[0].title = poisoned();
     poison_prices(&mut run, text);
+    poison_commands(&mut run, text);
     run.host.summary = poisoned();
     run.host.facts.push(Fact {
         key: poisoned(),
