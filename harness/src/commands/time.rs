@@ -1,5 +1,6 @@
 //! `isobench time` and `isobench run --workload`: the user's own commands on every target.
 
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -83,6 +84,7 @@ fn measure<'w>(
     let mut resolved = Vec::new();
     for command in commands {
         check_input(&command)?;
+        check_port(&command)?;
         let program = roots.resolve(&command).map_err(|error| {
             let error = anyhow::Error::new(error);
             match how_to_get(&command) {
@@ -111,6 +113,20 @@ fn check_input(command: &TimedCommand) -> Result<(), BadInput> {
         Err(error) => Err(error.to_string()),
     }
     .map_err(|why| BadInput(format!("--input {}: {why}; name a file", path.display())))
+}
+
+/// Checks that nothing else listens on the port that the command is to open: it would answer in the
+/// command's place.
+fn check_port(command: &TimedCommand) -> Result<(), BadInput> {
+    let Some(port) = command.ready.port() else {
+        return Ok(());
+    };
+    match TcpStream::connect((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Err(BadInput(format!(
+            "something on this host listens on port {port} already; stop it, or choose another port"
+        ))),
+        Err(_) => Ok(()),
+    }
 }
 
 /// The exit code after `run`: 130 if the user stopped the run, 1 if all samples of some target and

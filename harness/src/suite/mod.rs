@@ -16,6 +16,7 @@ pub mod stop;
 pub mod testbed;
 pub mod timed_request;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -119,12 +120,23 @@ pub fn measure(
         seed,
         stop_options: options.stop_options,
     };
+    if request.announces_gaps {
+        announce_gaps(&runner);
+    }
     let sampling = take_samples(&record, &runner, &testbed, interrupt, &mut output);
     let not_restored = tuned.and_then(|tuned| tuned.end().err());
     let late_warnings = not_restored.iter().map(ToString::to_string).collect();
     let run = record.finish(sampling, late_warnings);
     let report = output.write(&run, options.baseline.as_deref())?.html;
     Ok(FinishedRun { run, report })
+}
+
+/// Says on standard error what can't be measured, and why, one line for each target and reason.
+fn announce_gaps(runner: &Runner) {
+    for gap in runner.gaps() {
+        // The run goes on even if nobody reads standard error.
+        let _ = writeln!(std::io::stderr(), "{gap}");
+    }
 }
 
 /// The size of the disk file that a run needs. Many runs need no disk file, and to write it takes a

@@ -58,6 +58,8 @@ pub struct Request<'c> {
     pub injections: Vec<Injection>,
     /// How long one instance may take before its sample counts as failed; `None` for the default.
     pub sample_limit: Option<Duration>,
+    /// Whether the run says before its first sample what can't be measured, and why.
+    pub announces_gaps: bool,
     /// The cgroup controllers that the run's limits need.
     pub controllers: Vec<Controller>,
 }
@@ -88,6 +90,7 @@ impl<'c> Request<'c> {
             profile_name: options.profile.name(),
             injections: injections.concat(),
             sample_limit: options.sample_limit,
+            announces_gaps: false,
             controllers: ResourceLimits::default().controllers(),
         })
     }

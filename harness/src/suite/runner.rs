@@ -205,6 +205,26 @@ impl Runner<'_> {
         rows
     }
 
+    /// What can't be measured, and why: a line for each target and reason.
+    pub fn gaps(&self) -> Vec<String> {
+        let mut gaps: Vec<String> = Vec::new();
+        let unavailable = self.unavailable.iter().map(|target| {
+            let (name, reason) = (target.info.name, &target.reason);
+            format!("{name} can't run here: {}; {}", reason.reason, reason.fix)
+        });
+        let impossible = self.rows_of_impossible_cases().into_iter();
+        let impossible = impossible.filter_map(|row| {
+            let (target, experiment) = (row.target, row.experiment);
+            Some(format!("{target} has no {experiment}: {}", row.reason?))
+        });
+        for gap in unavailable.chain(impossible) {
+            if !gaps.contains(&gap) {
+                gaps.push(gap);
+            }
+        }
+        gaps
+    }
+
     /// The targets that can be measured with some of the run's contents, but not with those of the
     /// experiment.
     fn unavailable_for(&self, info: &ExperimentInfo) -> impl Iterator<Item = &UnavailableTarget> {

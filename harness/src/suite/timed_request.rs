@@ -74,6 +74,7 @@ impl<'c> Request<'c> {
             profile_name: PROFILE,
             injections: Vec::new(),
             sample_limit: None,
+            announces_gaps: true,
             controllers,
         })
     }

@@ -17,4 +17,5 @@ mod report;
 mod run;
 #[path = "../support/mod.rs"]
 mod support;
+mod time;
 mod tune;

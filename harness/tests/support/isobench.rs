@@ -57,6 +57,14 @@ impl Place {
 }
 
 impl Isobench {
+    /// The same command, which writes its results to the directory of this name.
+    pub fn writes_to(self, out: &str) -> Self {
+        Self {
+            out: out.to_owned(),
+            ..self
+        }
+    }
+
     /// `isobench run` in a place of its own.
     pub fn run() -> Self {
         Place::new().run()

@@ -8,6 +8,7 @@ pub(super) use sample::run_once;
 
 use std::borrow::Cow;
 
+use isobench_container::Network;
 use isobench_reports::model::TargetFamily;
 use isobench_reports::schema::MetricSchema;
 use isobench_reports::schema::time::{AT_READY, END, PEAK, READY, SYSTEM, TEARDOWN, USER};
@@ -108,6 +109,9 @@ fn network_obstacle(command: &TimedCommand, target: &TargetInfo) -> Option<Cow<'
     match target.family {
         TargetFamily::Container if !geteuid().is_root() => {
             Some("only root can look for a port in another network namespace".into())
+        }
+        TargetFamily::Container if target.networks == [Network::None] => {
+            Some("its loopback is down, so no port of it can be reached".into())
         }
         TargetFamily::Process | TargetFamily::Container => None,
         _ => Some("isobench looks for no port in a kernel that isn't the host's".into()),

@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use isobench_container::Network;
 use isobench_reports::model::TargetFamily;
 
 use crate::host::accounting::{counterparts, path_in_hierarchy};
@@ -26,11 +27,12 @@ pub const LIBSECCOMP_DIFFERENCE: &str = "libseccomp compiles the seccomp filter 
     the same policy; the filter compares 64 bits of an argument";
 
 /// The description of a container runtime that binds the disk file and the directory for files into
-/// its root.
+/// its root, and brings the loopback up.
 pub fn container_peer(name: &'static str, description: &'static str) -> TargetInfo {
     TargetInfo {
         disk: InsidePath::At(DISK),
         files: Some(InsidePath::At(FILES)),
+        networks: &[Network::Loopback],
         ..TargetInfo::peer(TargetFamily::Container, name, description)
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use isobench_container::{FIRST_HOST_ID, ID_COUNT};
+use isobench_container::{FIRST_HOST_ID, ID_COUNT, Network};
 
 use super::instance::{
     InstanceCounter, LIBSECCOMP_DIFFERENCE, binds, container_peer, hidden_directories,
@@ -60,6 +60,7 @@ impl Lxc {
             differences: differences.program,
             image_differences: differences.image,
             capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
+            networks: &[Network::None, Network::Loopback],
             ..container_peer("lxc", description)
         })
     }
@@ -177,6 +178,9 @@ fn config(launch: &Launch, root: &InstanceRoot, policy: &Path) -> io::Result<Str
         "console.path = none",
     ];
     lines.extend(fixed.map(str::to_owned));
+    if launch.network == Some(Network::Loopback) {
+        lines.push("net.0.flags = up".to_owned());
+    }
     if let Some(cgroup) = instance_cgroup(&launch.cgroups) {
         let cgroup = path(&cgroup)?;
         let cgroup = cgroup.trim_start_matches('/');
