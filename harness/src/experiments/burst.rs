@@ -47,7 +47,6 @@ pub struct Burst {
 
 impl Burst {
     pub fn new() -> Self {
-        let burst = |metric| MetricInfo::from(metric).at_once(AT_ONCE).back_to_back();
         Self {
             info: ExperimentInfo {
                 time_per_target: Some(ByProfile {
@@ -60,8 +59,8 @@ impl Burst {
                     NAME,
                     METHOD,
                     [
-                        burst(BURST),
-                        burst(BURST_RATE),
+                        MetricInfo::from(BURST).back_to_back(),
+                        MetricInfo::from(BURST_RATE).back_to_back(),
                         MetricInfo::from(STAGGERED).after_gap(STAGGER),
                     ],
                     [Case::of([BURST, BURST_RATE]), Case::of([STAGGERED])],
@@ -98,7 +97,6 @@ mod tests {
     #[test]
     fn the_names_and_the_crowds_agree() {
         let info = Burst::new().info;
-        assert_eq!(info.metric("burst-100").unwrap().at_once, Some(AT_ONCE));
         assert_eq!(CROWDS[0].count, 100);
         assert_eq!(CROWDS[1].interval, Duration::from_millis(200));
         for (case, crowd) in info.cases.iter().zip(CROWDS) {

@@ -29,7 +29,7 @@ pub enum RootError {
     )]
     NotFound(String),
     /// The program can't be executed.
-    #[error("{} can't be executed: {source}; check the path, or chmod +x it", path.display())]
+    #[error("{} can't be executed; check the path, or chmod +x it", path.display())]
     NotExecutable {
         /// The program.
         path: PathBuf,

@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -170,7 +170,7 @@ impl Workload {
         let needs = Needs {
             images: document.needs.images,
             files: files
-                .map(|(path, how)| (directory.join(path), how))
+                .map(|(path, how)| (plain(&directory.join(path)), how))
                 .collect(),
         };
         Ok(Self { commands, needs })
@@ -180,11 +180,11 @@ impl Workload {
     pub fn how_to_get(&self, command: &TimedCommand) -> Option<&str> {
         let how = match &command.root {
             RootChoice::Image { name, .. } => self.needs.images.get(name),
-            RootChoice::Directory { path, .. } => self.needs.files.get(path),
+            RootChoice::Directory { path, .. } => self.needs.files.get(&plain(path)),
             RootChoice::ProgramAlone => command
                 .command
                 .first()
-                .and_then(|program| self.needs.files.get(Path::new(program))),
+                .and_then(|program| self.needs.files.get(&plain(Path::new(program)))),
         };
         how.map(String::as_str)
     }
@@ -211,6 +211,12 @@ fn timed_command(
         *program = directory.join(&*program).into_os_string();
     }
     TimedCommand::new(settings, command)
+}
+
+/// The path without components that lead nowhere, so that `./a` and `a` are the same key.
+fn plain(path: &Path) -> PathBuf {
+    let parts = path.components();
+    parts.filter(|part| *part != Component::CurDir).collect()
 }
 
 /// The line and the column, from 1, of the byte `offset` of `text`.

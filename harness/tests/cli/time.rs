@@ -228,9 +228,9 @@ fn a_flood_is_thrown_away_and_children_that_stay_are_killed() {
     let program = [&[busybox.as_str()], &flood[..]].concat();
     let finished = time(&options, &program).succeeds();
     finished.leaves_nothing();
-    let script = format!("{busybox} setsid {busybox} sleep 100 & exit 0");
+    let script = "setsid sleep 100 & sleep 0.3; exit 0";
     let options = ["--targets", "process", "--runs", "2"];
-    let finished = time(&options, &[&busybox, "sh", "-c", &script]).ends();
+    let finished = time(&options, &[&busybox, "sh", "-c", script]).ends();
     if finished.accounts_memory() {
         finished.leaves_nothing().has_code(1);
         let reasons = reasons(&finished, "process", "end");
@@ -384,7 +384,7 @@ fn a_workload_file_s_commands_are_measured_in_one_run() {
     run("bad.toml").refuses("bad.toml:12:1: unknown field `colour`");
     place.write(
         "needs.toml",
-        &file.replace(&format!("\"{WORKLOAD}\", \"ready\"]"), "\"./missing\"]"),
+        file.replace(&format!("\"{WORKLOAD}\", \"ready\"]"), "\"./missing\"]"),
     );
     run("needs.toml").refuses("the workload file says: run make");
     run("none.toml").refuses("cannot read the workload file none.toml");
@@ -393,9 +393,9 @@ fn a_workload_file_s_commands_are_measured_in_one_run() {
 #[test]
 fn an_explanation_counts_what_the_command_does() {
     let Some(busybox) = busybox() else { return };
-    let script = format!("{busybox} true; {busybox} echo hello");
+    let script = "busybox stat /; busybox echo hello";
     let options = ["--targets", "process,container", "--runs", "2", "--explain"];
-    let finished = time(&options, &[&busybox, "sh", "-c", &script]).succeeds();
+    let finished = time(&options, &[&busybox, "sh", "-c", script]).succeeds();
     finished.leaves_nothing();
     for target in ["process", "container"] {
         let samples = finished.results().samples.iter();
@@ -405,7 +405,7 @@ fn an_explanation_counts_what_the_command_does() {
                 samples.find(|one| (one.metric.as_str(), one.part.as_str()) == (metric, part));
             sample.and_then(|sample| sample.value).unwrap_or_default()
         };
-        assert!(part("calls", "execve") >= 2.0, "{target}");
+        assert!(part("calls", "execve") >= 1.0, "{target}");
         assert!(part("tasks", "processes") >= 1.0, "{target}");
         assert!(part("traffic", "written") >= 6.0, "{target}");
         assert!(part("page-faults", "minor") > 10.0, "{target}");
