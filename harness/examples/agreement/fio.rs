@@ -64,7 +64,8 @@ const ACCESSES: [Access; 5] = [
 pub fn rows(own: &Own) -> impl Iterator<Item = Row<'_>> {
     ACCESSES.iter().map(move |access| Row {
         figure: access.figure,
-        tool: "fio",
+        tool: "fio".to_owned(),
+        program: "fio".into(),
         package: "fio",
         allowance: 0.10,
         unit: access.unit,

@@ -1,4 +1,4 @@
-//! Start-up: the same program from spawn to end, by hyperfine and by the experiment `startup`.
+//! Start-up: the same program from spawn to end, by hyperfine, by the experiment `startup` and by `isobench time`.
 //!
 //! hyperfine starts by `posix_spawn(3)`, which sets each of 64 signals back in the child, and its clock runs from before that
 //! call until the process is reaped. isobench's spawn has no signal to set back, and its clock stops when the kernel says that
@@ -7,6 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, pipe};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use isobench_reports::schema::startup;
 use isobench_reports::statistics::Series;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::waitpid;
+use serde_json::Value;
 use std::os::fd::AsFd as _;
 
 use crate::own::Own;
@@ -27,25 +29,65 @@ use crate::rows::{self, Row};
 /// Starts in a turn.
 const STARTS: u32 = 25;
 
-pub fn row(own: &Own) -> Row<'_> {
+/// A row for each of the `programs`, which are hyperfines of any version: beside the experiment `startup`, and beside
+/// `isobench time`.
+pub fn rows<'r>(own: &'r Own, programs: &[PathBuf]) -> Vec<Row<'r>> {
+    programs
+        .iter()
+        .flat_map(|program| [startup_row(own, program), time_row(own, program)])
+        .collect()
+}
+
+fn startup_row<'r>(own: &'r Own, program: &Path) -> Row<'r> {
+    let spawn_to_end = || Ok(own.sample(startup::NAME, &["ready", "exit"])?.iter().sum());
+    row(
+        "start-up by posix_spawn, until reaped",
+        own,
+        program,
+        spawn_to_end,
+    )
+}
+
+fn time_row<'r>(own: &'r Own, program: &Path) -> Row<'r> {
+    row("`time` by posix_spawn, until reaped", own, program, || {
+        own.time()
+    })
+}
+
+/// A row whose figure of isobench's lasts from the spawn to the end, as `spawn_to_end` takes it.
+fn row<'r>(
+    figure: &'static str,
+    own: &'r Own,
+    program: &Path,
+    spawn_to_end: impl Fn() -> anyhow::Result<f64> + 'r,
+) -> Row<'r> {
+    let program = program.to_owned();
     Row {
-        figure: "start-up by posix_spawn, until reaped",
-        tool: "hyperfine",
+        figure,
+        tool: named(&program),
+        program: program.clone(),
         package: "hyperfine",
         allowance: 0.05,
         unit: Unit::Nanoseconds,
         keeps_processor: false,
-        ours: Box::new(|| {
+        ours: Box::new(move || {
             let beyond = beyond_spawn_to_end(own)?;
-            let starts = (0..STARTS).map(|_| Ok(spawn_to_end(own)? + beyond));
+            let starts = (0..STARTS).map(|_| Ok(spawn_to_end()? + beyond));
             starts.collect()
         }),
-        theirs: Box::new(|| times(own)),
+        theirs: Box::new(move || times(own, &program)),
     }
 }
 
-fn spawn_to_end(own: &Own) -> anyhow::Result<f64> {
-    Ok(own.sample(startup::NAME, &["ready", "exit"])?.iter().sum())
+/// The program's own name and version, or its path if it doesn't tell.
+fn named(program: &Path) -> String {
+    let mut version = Command::new(program);
+    version.arg("--version");
+    let told = rows::output_of(version);
+    told.map_or_else(
+        |_| program.display().to_string(),
+        |told| told.trim().to_owned(),
+    )
 }
 
 /// How much longer `posix_spawn` takes than isobench's spawn, and reaping: medians, in nanoseconds.
@@ -98,11 +140,11 @@ fn start_and_reap(own: &Own) -> anyhow::Result<(Duration, Duration)> {
     Ok((spawned.context("the clock went back")?, start.elapsed()))
 }
 
-fn times(own: &Own) -> anyhow::Result<Vec<f64>> {
+fn times(own: &Own, program: &Path) -> anyhow::Result<Vec<f64>> {
     let directory = tempfile::tempdir()?;
     let json = directory.path().join("times.json");
     // No shell in between; and a pipe, as isobench has it: what is written to /dev/null wakes nobody up.
-    let mut command = Command::new("hyperfine");
+    let mut command = Command::new(program);
     command.args([
         "-N",
         "--output=pipe",
@@ -114,9 +156,18 @@ fn times(own: &Own) -> anyhow::Result<Vec<f64>> {
     command.arg("--export-json").arg(&json);
     command.arg(format!("{} ready", own.workload.display()));
     rows::output_of(command)?;
-    let results: serde_json::Value = serde_json::from_slice(&fs::read(json)?)?;
-    let times = results["results"][0]["times"].as_array();
-    let times = times.context("hyperfine's JSON has no times")?.iter();
-    let seconds = times.filter_map(serde_json::Value::as_f64);
-    Ok(seconds.map(|seconds| seconds * 1e9).collect())
+    let results: Value = serde_json::from_slice(&fs::read(json)?)?;
+    let seconds = wall_clock(&results["results"][0]).context("hyperfine's JSON has no times")?;
+    Ok(seconds.into_iter().map(|seconds| seconds * 1e9).collect())
+}
+
+/// The times of a result in seconds: `times` up to hyperfine 1.20, each of the `measurements` since 2.0 (schema 2).
+fn wall_clock(result: &Value) -> Option<Vec<f64>> {
+    if let Some(times) = result["times"].as_array() {
+        return times.iter().map(Value::as_f64).collect();
+    }
+    let measurements = result["measurements"].as_array()?.iter();
+    measurements
+        .map(|one| one["time_wall_clock"]["value"].as_f64())
+        .collect()
 }

@@ -2,7 +2,7 @@
 //! calls beside `perf bench`, memory beside smem and a sum over /proc by hand. All of the bare process, on this host, in
 //! turns, so that both see the same drift.
 //!
-//! `scripts/agreement [--rounds N]`. A tool that isn't installed is a row that says so. The exit code is 1 only if a whole
+//! `scripts/agreement [--rounds N] [--hyperfine PROGRAM]`. A tool that isn't installed is a row that says so. The exit code is 1 only if a whole
 //! interval lies outside of its allowance: a busy host widens intervals, and so decides nothing.
 //!
 //! An example and no benchmark: cargo builds benchmarks with unwinding, and so all that they use a second time.
@@ -15,6 +15,7 @@ mod perf;
 mod processor;
 mod rows;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -34,24 +35,32 @@ struct Arguments {
     /// Turns of each tool.
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(FEWEST_ROUNDS..))]
     rounds: u32,
+    /// A hyperfine to compare with, beside the one on the PATH; may be repeated.
+    #[arg(long, value_name = "PROGRAM")]
+    hyperfine: Vec<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    match compare(Arguments::parse().rounds) {
+    match compare(&Arguments::parse()) {
         Ok(code) => code,
         Err(error) => isobench::commands::failure::report(&error),
     }
 }
 
-fn compare(rounds: u32) -> anyhow::Result<ExitCode> {
+fn compare(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let own = Own::assemble()?;
+    let on_path = PathBuf::from("hyperfine");
+    let hyperfines: Vec<_> = [on_path]
+        .into_iter()
+        .chain(arguments.hyperfine.clone())
+        .collect();
     println!(
         "{:<52} {:>9} {:>16}  {:<8} ours, theirs",
         "figure of the bare process, and the tool", "ratio", "95 % interval", "allowed"
     );
     let mut disagrees = false;
-    for row in rows::all(&own) {
-        disagrees |= take_turns(&row, rounds)?;
+    for row in rows::all(&own, &hyperfines) {
+        disagrees |= take_turns(&row, arguments.rounds)?;
     }
     Ok(ExitCode::from(u8::from(disagrees)))
 }

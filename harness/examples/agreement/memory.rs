@@ -17,9 +17,10 @@ use crate::rows::{self, Row};
 const TOUCHED: f64 = 16.0 * 1024.0 * 1024.0;
 
 pub fn rows(own: &Own) -> [Row<'_>; 2] {
-    let row = |tool, package, look: fn(Pid) -> anyhow::Result<f64>| Row {
+    let row = |tool: &str, package, look: fn(Pid) -> anyhow::Result<f64>| Row {
         figure: "memory (PSS) beyond what is touched",
-        tool,
+        tool: tool.to_owned(),
+        program: tool.into(),
         package,
         allowance: 0.05,
         unit: Unit::Bytes,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use isobench::experiments::profile::Profile;
-use isobench::experiments::{self, Case, Experiment};
+use isobench::experiments::{self, Case, ContentsId, Experiment, Time};
 use isobench::host::facts::HostReport;
 use isobench::host::interrupt::Interrupt;
 use isobench::host::programs::Programs;
@@ -12,7 +12,11 @@ use isobench::instance::command_line::CommandLine;
 use isobench::instance::{Instance, Stdin};
 use isobench::suite::testbed::{Candidate, Testbed};
 use isobench::targets::{self, Daemons};
+use isobench::timing::command::TimedCommand;
+use isobench::timing::root::Roots;
+use isobench::timing::settings::Settings;
 use isobench_reports::model::TOTAL;
+use isobench_reports::schema;
 
 /// The amounts of work: those of a run whose figures are worth quoting.
 pub const PROFILE: Profile = Profile::Standard;
@@ -26,6 +30,8 @@ pub struct Own {
     /// Never fires: Ctrl-C ends the comparison, and what is left goes with the next run.
     pub interrupt: Interrupt,
     experiments: Vec<Box<dyn Experiment>>,
+    /// `isobench time` of the workload.
+    time: Time,
 }
 
 impl Own {
@@ -38,7 +44,9 @@ impl Own {
             targets::all(&programs, Daemons::UseRunning),
             Some(&["process".to_owned()]),
         )?;
+        let time = time_of(&programs.workload)?;
         Ok(Self {
+            time,
             testbed: Testbed::assemble(
                 &Candidate::inspect(process, &host),
                 &programs,
@@ -48,6 +56,15 @@ impl Own {
             interrupt: Interrupt::never()?,
             experiments: experiments::all(PROFILE),
         })
+    }
+
+    /// One run of the workload by `isobench time`, from its spawn to its end, in nanoseconds.
+    pub fn time(&self) -> anyhow::Result<f64> {
+        let context = self.testbed.context(&self.interrupt);
+        let measured = self.time.measure(0, &self.testbed.targets[0], &context)?;
+        let mut readings = measured.readings.iter();
+        let whole = readings.find(|one| one.part == TOTAL && one.metric == schema::time::END.name);
+        Ok(whole.context("no value of `end`")?.value)
     }
 
     /// The values of `metrics`, in their order, of one sample of an experiment's case that has them.
@@ -82,4 +99,13 @@ impl Own {
         let limit = self.testbed.context(&self.interrupt).limit;
         Ok(Instance::start(&command, stdin, limit, &self.interrupt)?)
     }
+}
+
+/// `isobench time` of a static program that writes one line.
+fn time_of(workload: &Path) -> anyhow::Result<Time> {
+    let command = vec![workload.into(), "ready".into()];
+    let command = TimedCommand::new(Settings::default(), command)?;
+    // No directory is copied, so nothing is written to the place of copies.
+    let program = Roots::new(Path::new("/")).resolve(&command)?;
+    Ok(Time::new(command, program, ContentsId::WORKLOAD))
 }

@@ -17,7 +17,8 @@ const CALLS: u64 = 2_000_000;
 pub fn row(own: &Own) -> Row<'_> {
     Row {
         figure: "system call",
-        tool: "perf bench",
+        tool: "perf bench".to_owned(),
+        program: "perf".into(),
         package: "linux-perf",
         allowance: 0.10,
         unit: Unit::Nanoseconds,

@@ -1,5 +1,6 @@
 //! The rows of the table: a figure of isobench's, and the same one by another tool.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
@@ -17,8 +18,10 @@ pub type Turn<'r> = Box<dyn Fn() -> anyhow::Result<Vec<f64>> + 'r>;
 pub struct Row<'r> {
     /// What is measured.
     pub figure: &'static str,
-    /// The other tool; its first word is the program, if it is one.
-    pub tool: &'static str,
+    /// The other tool, for a reader.
+    pub tool: String,
+    /// The tool's program, if it is one.
+    pub program: PathBuf,
     /// Debian's package of the tool; empty for what needs none.
     pub package: &'static str,
     /// How far apart they may be, as a part.
@@ -40,7 +43,7 @@ impl Row<'_> {
 
     /// What has to be installed first, if something has.
     pub fn missing(&self) -> Option<String> {
-        if self.package.is_empty() || runs(self.tool) {
+        if self.package.is_empty() || runs(&self.program) {
             return None;
         }
         Some(format!(
@@ -56,17 +59,16 @@ impl Row<'_> {
 }
 
 /// Whether there is such a program; not each of them has a version to tell.
-fn runs(tool: &str) -> bool {
-    let program = tool.split(' ').next().unwrap_or(tool);
+fn runs(program: &Path) -> bool {
     let mut version = Command::new(program);
     version.arg("--version").stdin(Stdio::null());
     version.stdout(Stdio::null()).stderr(Stdio::null());
     version.status().is_ok()
 }
 
-/// Every row.
-pub fn all(own: &Own) -> Vec<Row<'_>> {
-    let mut rows = vec![hyperfine::row(own)];
+/// Every row. `hyperfines` are the hyperfines to compare with.
+pub fn all<'r>(own: &'r Own, hyperfines: &[PathBuf]) -> Vec<Row<'r>> {
+    let mut rows = hyperfine::rows(own, hyperfines);
     rows.extend(fio::rows(own));
     rows.push(perf::row(own));
     rows.extend(memory::rows(own));

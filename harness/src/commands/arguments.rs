@@ -37,8 +37,8 @@ pub enum Command {
     /// The program is a static one of the host, or any program of an image or of a directory. Each
     /// run takes a fresh instance, and the targets take turns.
     Time(Box<TimeArguments>),
-    /// Run any static Linux program in a target, or a program of an image in a container or a Linux
-    /// guest.
+    /// Run any static Linux program in a target, or a program of an image in a target that runs
+    /// images.
     Exec(ExecArguments),
     /// Say what this host can run, what it can't, and why.
     Doctor(DoctorArguments),
@@ -46,7 +46,7 @@ pub enum Command {
     Report(ReportArguments),
     /// Hold one run against another; exit code 1 if something got worse.
     Compare(CompareArguments),
-    /// Keep images that other tools made, to run their programs in containers.
+    /// Keep images that other tools made, to run their programs in targets.
     ///
     /// The images are in the directory `ISOBENCH_STORE`, or else in ~/.local/share/isobench.
     #[command(subcommand)]
@@ -125,8 +125,7 @@ pub struct ExecArguments {
     /// A variable of the program's environment, which has no others; may be repeated
     #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_variable)]
     pub environment: Vec<OsString>,
-    /// Run a program of this image, which `isobench image import` brought, in `container` or
-    /// `microvm-linux`
+    /// Run a program of this image, which `isobench image import` brought
     #[arg(long, value_name = "NAME")]
     pub image: Option<String>,
     /// The program, a static ELF file, and its arguments; with --image any program of the image
