@@ -86,6 +86,9 @@ pub struct Measurement {
     /// The metrics that could not be measured, each with the reason. The readings of all other
     /// metrics count.
     pub missing: Vec<(&'static str, String)>,
+    /// The metrics that the target or the host can't give, each with the reason. That is no
+    /// failure.
+    pub unavailable: Vec<(&'static str, String)>,
     /// The harness's processor time for the host's part of the work. This time is no cost of
     /// measuring.
     pub host_work: Duration,

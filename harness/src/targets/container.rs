@@ -44,6 +44,7 @@ impl Container {
                     Capability::RunImages,
                     Capability::KernelServices,
                     Capability::PassEndOfInput,
+                    Capability::WaitForProgram,
                     Capability::LimitResources,
                     Capability::LeaveOutMechanisms,
                     Capability::StackLayers,

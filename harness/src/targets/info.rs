@@ -147,6 +147,9 @@ pub enum Capability {
     KernelServices,
     /// The end of the launcher's standard input reaches the program.
     PassEndOfInput,
+    /// The command that starts an instance waits for the program, so the kernel adds the program's
+    /// processor time to the command's (wait4(2)).
+    WaitForProgram,
     /// The target enforces [`ResourceLimits`](super::resource_limits::ResourceLimits).
     LimitResources,
     /// The target can start an instance with less than all of a container's mechanisms.
@@ -168,10 +171,20 @@ impl Capability {
         Self::RunPrograms,
         Self::KernelServices,
         Self::PassEndOfInput,
+        Self::WaitForProgram,
     ];
 
     /// The capabilities of a container runtime whose instances can have an image's files as root.
     pub const OF_RUNTIMES_OF_IMAGES: &[Self] = &[
+        Self::RunPrograms,
+        Self::RunImages,
+        Self::KernelServices,
+        Self::PassEndOfInput,
+        Self::WaitForProgram,
+    ];
+
+    /// The same, of a runtime whose command leaves it to another process to wait for the program.
+    pub const OF_RUNTIMES_WITH_MONITORS: &[Self] = &[
         Self::RunPrograms,
         Self::RunImages,
         Self::KernelServices,
@@ -189,6 +202,10 @@ impl Capability {
                 "it has no kernel that could give a program threads or mapped files"
             }
             Self::PassEndOfInput => "its guest's standard input never ends",
+            Self::WaitForProgram => {
+                "its command doesn't wait for the program, so the kernel tells nobody how much \
+                 processor time the program took"
+            }
             Self::LimitResources => "its interface has no such limit",
             Self::LeaveOutMechanisms => "its interface has all mechanisms or none",
             Self::StackLayers => "its root is one directory or one disk, without layers",

@@ -39,6 +39,7 @@ impl BareMicrovm {
                 capabilities: &[
                     Capability::RunPrograms,
                     Capability::PassEndOfInput,
+                    Capability::WaitForProgram,
                     Capability::ExposeFiles,
                     Capability::CountExits,
                 ],

@@ -45,6 +45,7 @@ impl LinuxMicrovm {
                     Capability::RunImages,
                     Capability::KernelServices,
                     Capability::PassEndOfInput,
+                    Capability::WaitForProgram,
                     Capability::ExposeFiles,
                     Capability::CountExits,
                     Capability::ExitOnPurpose,

@@ -49,6 +49,7 @@ pub(super) fn info(kind: TargetKind, name: &'static str, description: &'static s
             Capability::RunImages,
             Capability::KernelServices,
             Capability::PassEndOfInput,
+            Capability::WaitForProgram,
             Capability::ExposeFiles,
         ],
         networks: &[Network::Host],

@@ -25,7 +25,7 @@ use crate::instance::marks::Count;
 use crate::instance::reap::Ending;
 use crate::instance::timed::{End, LinePattern, Pipes, TimedError, TimedInstance};
 use crate::targets::resource_limits::ResourceLimits;
-use crate::targets::{Launch, Marks, TargetInfo};
+use crate::targets::{Capability, Launch, Marks, TargetInfo};
 use crate::timing::command::TimedCommand;
 use crate::timing::ready::ReadyCondition;
 use crate::timing::root::ResolvedProgram;
@@ -317,10 +317,16 @@ impl RunningSample<'_> {
             let marks = self.instance.marks()?;
             self.add(phases(END.name, spawned, &marks, end.at, PROGRAM)?);
         }
-        self.add([
-            Reading::duration(USER.name, end.cpu_time.user),
-            Reading::duration(SYSTEM.name, end.cpu_time.system),
-        ]);
+        if let Some(reason) = self.target.why_not(Capability::WaitForProgram) {
+            let metrics = [USER.name, SYSTEM.name];
+            let unavailable = metrics.map(|metric| (metric, reason.to_owned()));
+            self.measurement.unavailable.extend(unavailable);
+        } else {
+            self.add([
+                Reading::duration(USER.name, end.cpu_time.user),
+                Reading::duration(SYSTEM.name, end.cpu_time.system),
+            ]);
+        }
         Ok(())
     }
 
@@ -355,7 +361,7 @@ impl RunningSample<'_> {
     fn add_memory(&mut self, metric: &'static str, bytes: Result<u64, String>) {
         match bytes {
             Ok(bytes) => self.add([Reading::total(metric, bytes as f64)]),
-            Err(reason) => self.measurement.missing.push((metric, reason)),
+            Err(reason) => self.measurement.unavailable.push((metric, reason)),
         }
     }
 

@@ -21,7 +21,8 @@ pub(super) fn note_injections(rows: &mut [Sample], injections: &[Injection]) {
     }
 }
 
-/// The rows of one sample: a row for each reading, and a failed row for each missing metric. If a
+/// The rows of one sample: a row for each reading, and a row with the reason for each metric that is
+/// missing or unavailable. If a
 /// reading has a metric that doesn't belong to the case, the whole sample fails.
 pub(super) fn rows(
     experiment: &ExperimentInfo,
@@ -53,17 +54,19 @@ pub(super) fn rows(
             ..context.row(metric(reading.metric)?, &reading.part, good, note.clone())
         })
     });
-    let failures = measurement
-        .missing
-        .into_iter()
-        .filter_map(|(name, reason)| {
+    let failures = measurement.missing.into_iter();
+    let unavailable = measurement.unavailable.into_iter();
+    let without_value = failures
+        .map(|missing| (missing, Status::Failed))
+        .chain(unavailable.map(|missing| (missing, Status::Unavailable)))
+        .filter_map(|((name, reason), status)| {
             let reason = match case.part.as_str() {
                 TOTAL => reason,
                 part => format!("{part}: {reason}"),
             };
-            Some(context.row(metric(name)?, &case.part, Status::Failed, Some(reason)))
+            Some(context.row(metric(name)?, &case.part, status, Some(reason)))
         });
-    values.chain(failures).collect()
+    values.chain(without_value).collect()
 }
 
 /// The rows of a case that is impossible for the target: one for each metric, with the reason.
@@ -90,9 +93,9 @@ pub(super) fn unavailable_rows(
 /// be lost, because the results have no place for it.
 fn check(case: &Case, measurement: Measurement) -> Result<Measurement, MeasureError> {
     let read = measurement.readings.iter().map(|reading| reading.metric);
-    let missing = measurement.missing.iter().map(|(metric, _)| *metric);
+    let missing = measurement.missing.iter().chain(&measurement.unavailable);
     let unknown = read
-        .chain(missing)
+        .chain(missing.map(|(metric, _)| *metric))
         .find(|metric| !case.metrics.contains(metric));
     match unknown {
         Some(metric) => Err(MeasureError::UnknownMetric { metric }),

@@ -45,7 +45,7 @@ impl Bubblewrap {
         Self(TargetInfo {
             differences: differences.program,
             image_differences: differences.image,
-            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
+            capabilities: Capability::OF_RUNTIMES_WITH_MONITORS,
             ..container_peer("bwrap", description)
         })
     }

@@ -75,7 +75,7 @@ impl Docker {
             pace: Pace::Slow,
             differences: differences.program,
             image_differences: differences.image,
-            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
+            capabilities: Capability::OF_RUNTIMES_WITH_MONITORS,
             participation: Participation::NotIn {
                 experiments: &[memory::NAME],
                 reason: "daemon and shim are no part of an instance",

@@ -78,7 +78,7 @@ impl Podman {
             pace: Pace::Slow,
             differences: differences.program,
             image_differences: differences.image,
-            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
+            capabilities: Capability::OF_RUNTIMES_WITH_MONITORS,
             memory_limit: Some(MemoryLimit::Cgroup),
             ..container_peer("podman", description)
         })

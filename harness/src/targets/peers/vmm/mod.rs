@@ -106,7 +106,11 @@ impl Vmm {
 fn vmm_info(family: TargetFamily, name: &'static str, description: &'static str) -> TargetInfo {
     TargetInfo {
         pace: Pace::Slow,
-        capabilities: &[Capability::RunPrograms, Capability::KernelServices],
+        capabilities: &[
+            Capability::RunPrograms,
+            Capability::KernelServices,
+            Capability::WaitForProgram,
+        ],
         memory_limit: Some(MemoryLimit::GuestMemory),
         // The name of the first virtio disk in a Linux guest.
         disk: InsidePath::At("/dev/vda"),
