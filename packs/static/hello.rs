@@ -1,0 +1,5 @@
+//! A Rust program that says one line, in one thread.
+
+fn main() {
+    println!("hello");
+}
