@@ -1,7 +1,8 @@
 //! What a run measures that times commands of the user.
 
 use isobench_container::cgroup::Controller;
-use isobench_reports::schema::{cpu, startup, time};
+use isobench_reports::schema::explain::PRICES;
+use isobench_reports::schema::time;
 
 use super::options::{ConductOptions, TargetOptions};
 use super::request::{Request, RequestError, check_baseline};
@@ -12,9 +13,6 @@ use crate::targets::Contents;
 use crate::targets::resource_limits::ResourceLimits;
 use crate::timing::command::TimedCommand;
 use crate::timing::root::{ResolvedProgram, Roots};
-
-/// The experiments whose figures are prices of what a command does.
-const PRICES: [&str; 2] = [startup::NAME, cpu::NAME];
 
 /// Whether a run explains why its targets differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

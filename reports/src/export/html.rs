@@ -8,12 +8,14 @@
 mod cell;
 mod density;
 mod exercise;
+mod explanation;
 mod figure;
 pub(super) mod figures;
 mod first;
 mod hosts;
 mod image;
 mod latency;
+mod plain;
 mod prices;
 mod table;
 mod tails;

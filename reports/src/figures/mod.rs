@@ -1,6 +1,7 @@
 //! From samples to figures: medians with their intervals, and what is worked out from them.
 
 pub mod density;
+pub mod explanation;
 pub mod isolation;
 pub mod latency;
 pub mod leading;

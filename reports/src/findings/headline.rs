@@ -2,22 +2,28 @@
 
 use crate::figures::prices::{self, PriceList, RowKind};
 use crate::figures::summary::{Cell, Column, Figure, Section, Summary};
-use crate::findings::timed;
+use crate::findings::{failures, timed};
 use crate::model::{Better, Metric, Run, Target, TargetKind, Unit};
-use crate::schema::{memory, startup, time};
+use crate::schema::{are_of_commands, memory, startup, time};
 use crate::words::units;
 use crate::words::{Words, capital, unbroken};
 
 /// The findings of a run, a sentence each. An experiment has a sentence if the baseline and another
 /// rung have figures. `asked` is the name of the baseline that was asked for.
 pub fn sentences(summary: &Summary<'_>, asked: Option<&str>, words: &Words) -> Vec<String> {
+    if let Some(sentences) = failures::sentences(summary, words) {
+        return sentences;
+    }
     let Some(baseline) = summary.baseline else {
         let wanted = asked.unwrap_or(words.text("finding.bare-process"));
         return vec![words.say("finding.no-baseline", &[("baseline", &wanted)])];
     };
-    let sentences: Vec<_> = summary
-        .sections
-        .iter()
+    // What explains commands has no sentence beside those of the commands.
+    let is_of_commands = are_of_commands(&summary.run.experiments);
+    let sections = summary.sections.iter();
+    let told =
+        sections.filter(|section| !is_of_commands || time::is_time(&section.experiment.name));
+    let sentences: Vec<_> = told
         .flat_map(|section| {
             let is_time = time::is_time(&section.experiment.name);
             let told = section.leading().into_iter().chain(ordinary(section));

@@ -3,6 +3,7 @@
 pub mod claims;
 pub mod conduct;
 pub mod doubts;
+pub mod failures;
 pub mod headline;
 pub mod polled;
 pub mod quiet;

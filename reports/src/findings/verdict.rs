@@ -2,14 +2,14 @@
 
 use crate::figures::summary::{Column, Section, Summary};
 use crate::model::{Target, TargetKind};
-use crate::schema::{memory, startup};
+use crate::schema::{are_of_commands, memory, startup};
 use crate::words::{Words, signed};
 
 /// What isolation costs on each rung, in one sentence; nothing unless the baseline is the bare
-/// process.
+/// process. The sentences of timed commands take the place of a verdict.
 pub fn sentence(summary: &Summary<'_>, words: &Words) -> Option<String> {
     let baseline = summary.baseline?;
-    if baseline.kind != TargetKind::Rung(0) {
+    if baseline.kind != TargetKind::Rung(0) || are_of_commands(&summary.run.experiments) {
         return None;
     }
     let columns =

@@ -1,7 +1,7 @@
 //! `explain`: what a timed command does that costs something, counted in one run of its own. The
 //! experiment of a command with the name NAME is `explain-NAME`.
 
-use super::MetricSchema;
+use super::{MetricSchema, cpu, startup};
 use crate::model::Better::Lower;
 use crate::model::MetricFamily::BytesRead;
 use crate::model::Sign;
@@ -30,6 +30,14 @@ pub const EXITS: MetricSchema = MetricSchema::count("exits", "VM exits", Lower);
 /// Every metric, in the order of the report.
 pub const METRICS: [MetricSchema; 5] = [CALLS, FAULTS, TASKS, TRAFFIC, EXITS];
 
+/// The experiments whose figures are prices of what a command does.
+pub const PRICES: [&str; 2] = [startup::NAME, cpu::NAME];
+
+/// Whether an experiment counts what a timed command does.
+pub fn is_explanation(experiment: &str) -> bool {
+    experiment == NAME || experiment.starts_with(PREFIX)
+}
+
 /// The name of the experiment that explains the timed command `time_experiment`, such as `time` or
 /// `time-NAME`; `None` if the name isn't that of a timed command.
 pub fn of_time(time_experiment: &str) -> Option<String> {
@@ -49,5 +57,7 @@ mod tests {
         assert_eq!(of_time("time").as_deref(), Some("explain"));
         assert_eq!(of_time("time-web").as_deref(), Some("explain-web"));
         assert_eq!(of_time("startup"), None);
+        assert!(["explain", "explain-web"].map(is_explanation) == [true; 2]);
+        assert!(!is_explanation("explained"));
     }
 }

@@ -22,7 +22,7 @@ pub mod start_parts;
 pub mod startup;
 pub mod time;
 
-use crate::model::{Better, Metric, MetricFamily, Sign, Unit};
+use crate::model::{Better, Experiment, Metric, MetricFamily, Sign, Unit};
 
 /// Every experiment with its metrics, in the order of the report. The experiments `time-NAME` have
 /// the metrics of [`time`].
@@ -125,6 +125,16 @@ impl MetricSchema {
             parts: Vec::new(),
         }
     }
+}
+
+/// Whether a run of `experiments` is about timed commands: some experiment times a command, and all
+/// others explain the commands or have the prices of what the commands do.
+pub fn are_of_commands(experiments: &[Experiment]) -> bool {
+    let supports = |name: &str| explain::is_explanation(name) || explain::PRICES.contains(&name);
+    let mut names = experiments
+        .iter()
+        .map(|experiment| experiment.name.as_str());
+    names.clone().any(time::is_time) && names.all(|name| time::is_time(name) || supports(name))
 }
 
 /// The declaration of a metric, if isobench has such a metric.

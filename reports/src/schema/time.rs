@@ -5,7 +5,7 @@
 
 use super::MetricSchema;
 use crate::model::MetricFamily::{EndTime, LifeTime, Memory, ProcessorTime, StartTime};
-use crate::model::{Experiment, Sign};
+use crate::model::Sign;
 
 /// Name of the experiment of a command without a name.
 pub const NAME: &str = "time";
@@ -40,12 +40,6 @@ pub const METRICS: [MetricSchema; 7] = [READY, END, USER, SYSTEM, PEAK, AT_READY
 /// Whether an experiment is of a timed command.
 pub fn is_time(experiment: &str) -> bool {
     experiment == NAME || command(experiment).is_some()
-}
-
-/// Whether all of `experiments` are of timed commands, and there is one.
-pub fn are_all(experiments: &[Experiment]) -> bool {
-    let mut names = experiments.iter().map(|experiment| &experiment.name);
-    !experiments.is_empty() && names.all(|name| is_time(name))
 }
 
 /// The name of the command that an experiment times; nothing if the command has no name, or if the

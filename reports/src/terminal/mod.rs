@@ -2,6 +2,7 @@
 //! comparison.
 
 pub mod comparison;
+mod explanation;
 pub mod screen;
 pub mod tables;
 mod wrap;

@@ -1,5 +1,5 @@
 //! The screen that a run ends with: its verdict, the ladder, what couldn't run, and the doubts. A
-//! run that only timed commands has a table for each of them instead of the ladder.
+//! run of timed commands has a table for each of them instead of the ladder.
 //!
 //! A screen of 80 columns and 40 lines holds all of it. What doesn't fit is counted, and stands in
 //! the report and in the tables.
@@ -7,6 +7,7 @@
 mod columns;
 mod commands;
 mod doubts;
+mod explanation;
 mod ladder;
 mod missing;
 
@@ -17,7 +18,7 @@ use super::{Style, TerminalOptions};
 use crate::figures::summary::Summary;
 use crate::findings::{headline, verdict};
 use crate::model::{EMULATED, Run};
-use crate::schema::time;
+use crate::schema::are_of_commands;
 use crate::words::{Language, Words};
 
 /// Lines of a screen.
@@ -54,7 +55,7 @@ pub fn render(
     // A blank line follows each block but the last, the ladder's included.
     let others: usize = blocks.iter().map(|lines| lines.len() + 1).sum();
     let room = HEIGHT.saturating_sub(others);
-    let figures = if time::are_all(&run.experiments) {
+    let figures = if are_of_commands(&run.experiments) {
         commands::lines(&summary, &words, options.style, width, room)
     } else {
         ladder::lines(&summary, options.style, width, room)

@@ -1,6 +1,7 @@
 //! The figures of a run as tables for a terminal, one for each experiment, with a row per target
 //! and a column per metric.
 
+mod explanation;
 mod prices;
 mod tails;
 
@@ -93,6 +94,7 @@ fn tables(summary: &Summary<'_>, section: &Section<'_>, options: TerminalOptions
         pending = rest;
     }
     tables.extend(tails::tables(summary, section, options));
+    tables.extend(explanation::tables(summary, section, options));
     tables
 }
 
@@ -307,6 +309,7 @@ fn notes(summary: &Summary<'_>, options: TerminalOptions) -> Vec<String> {
 fn how_to_read(summary: &Summary<'_>, words: &Words) -> Vec<(String, String)> {
     let mut notes = vec![("how to read".to_owned(), legend(summary))];
     notes.extend(tails::legend(summary).map(|note| ("the slowest".to_owned(), note)));
+    notes.extend(explanation::legend(summary).map(|note| ("predicted".to_owned(), note)));
     let sections = summary.sections.iter();
     notes.extend(sections.flat_map(|section| {
         let name = &section.experiment.name;

@@ -1,6 +1,7 @@
 //! The far quantiles and the success rates of an experiment: a chart, and a table per metric.
 
 use super::figure::FigureView;
+use super::plain::{PlainRow, PlainTable};
 use crate::chart::{self, ChartError, theme};
 use crate::figures::summary::{Column, Section, Summary};
 use crate::figures::tails::{self, TargetTail};
@@ -9,33 +10,17 @@ use crate::statistics::{Proportion, Tail};
 use crate::words::Words;
 use crate::words::units;
 
-/// The table of one metric.
-pub struct TailsView {
-    pub title: String,
-    /// The names of the columns behind the target's.
-    pub columns: [String; 5],
-    pub rows: Vec<TailRowView>,
-}
-
-/// A target with its tail.
-pub struct TailRowView {
-    pub ink: String,
-    pub name: String,
-    /// A cell per column, each with how sure it is.
-    pub cells: [(String, Option<String>); 5],
-}
-
 /// The tables of a section; none if the report doesn't show its tails.
-pub fn tables(summary: &Summary<'_>, section: &Section<'_>, words: &Words) -> Vec<TailsView> {
+pub fn tables(summary: &Summary<'_>, section: &Section<'_>, words: &Words) -> Vec<PlainTable> {
     let columns = tails::shown(section);
     let table = |column| {
         let tails = tails::of_column(summary, section, column);
         let rows = tails
             .iter()
             .map(|tail| row(summary.run, column, tail, words));
-        TailsView {
+        PlainTable {
             title: words.say_one("tails.title", "metric", &column.metric.title),
-            columns: [
+            columns: vec![
                 words.text("tails.samples").to_owned(),
                 "p50".to_owned(),
                 "p95".to_owned(),
@@ -49,7 +34,7 @@ pub fn tables(summary: &Summary<'_>, section: &Section<'_>, words: &Words) -> Ve
     tables.filter(|table| !table.rows.is_empty()).collect()
 }
 
-fn row(run: &Run, column: &Column<'_>, tail: &TargetTail<'_>, words: &Words) -> TailRowView {
+fn row(run: &Run, column: &Column<'_>, tail: &TargetTail<'_>, words: &Words) -> PlainRow {
     let unit = column.metric.unit;
     let figure = column.cells[tail.index].figure();
     let none = || (words.text("cell.not-measured").to_owned(), None);
@@ -66,10 +51,10 @@ fn row(run: &Run, column: &Column<'_>, tail: &TargetTail<'_>, words: &Words) -> 
         told.unwrap_or_else(none)
     };
     let count = figure.map_or(0, |figure| figure.count);
-    TailRowView {
+    PlainRow {
         ink: theme::ink_of(run, tail.target).name(),
         name: tail.target.name.clone(),
-        cells: [
+        cells: vec![
             (count.to_string(), None),
             median.unwrap_or_else(none),
             quantile(tail.p95),

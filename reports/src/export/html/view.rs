@@ -1,13 +1,15 @@
 //! The texts of a report in the order in which the template uses them.
 
 use super::exercise::{self, QuestionView};
+use super::explanation::ExplanationView;
 use super::figure::FigureView;
 use super::figures;
 use super::first::FirstView;
 use super::latency;
+use super::plain::PlainTable;
 use super::prices::PricesView;
 use super::table::{TableView, leading, table, title};
-use super::tails::{self, TailsView};
+use super::tails;
 use super::tradeoff::TradeoffView;
 use super::{ReportError, ReportOptions};
 use crate::chart::{ChartError, evidence, theme};
@@ -18,7 +20,7 @@ use crate::findings::conduct;
 use crate::findings::doubts::{self, Doubt, RunDoubt};
 use crate::findings::polled;
 use crate::model::{EMULATED, Fact, Run, Target, Unit};
-use crate::schema::time;
+use crate::schema::are_of_commands;
 use crate::words::Words;
 use crate::words::units;
 
@@ -67,7 +69,8 @@ pub struct SectionView {
     pub prices: Vec<PricesView>,
     pub tables: Vec<TableView>,
     pub polled: Vec<String>,
-    pub tails: Vec<TailsView>,
+    pub tails: Vec<PlainTable>,
+    pub explanation: Option<ExplanationView>,
 }
 
 /// A target that the host can't run.
@@ -160,9 +163,9 @@ impl RunView {
     }
 }
 
-/// The cards of all claims; none for a run that only timed commands, which can't decide any.
+/// The cards of all claims; none for a run of timed commands, which can't decide any.
 fn claims(summary: &Summary<'_>, words: &Words) -> Result<Vec<ClaimView>, ChartError> {
-    if time::are_all(&summary.run.experiments) {
+    if are_of_commands(&summary.run.experiments) {
         return Ok(Vec::new());
     }
     let view = |card: Card| {
@@ -278,5 +281,6 @@ fn view(
             .collect(),
         polled: polled::notes(section, words),
         tails: tails::tables(summary, section, words),
+        explanation: ExplanationView::of(summary, section, words),
     })
 }

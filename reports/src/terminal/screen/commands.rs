@@ -1,15 +1,15 @@
-//! The commands of a run that only timed commands: a sentence and a table for each.
+//! The commands of a run of timed commands: for each a sentence, a table, and why targets differ.
 
 use std::collections::BTreeMap;
 
 use super::columns::{Drawn, table};
 use super::ladder::{NAME, legend, texts};
-use super::{FLUSH, heading};
+use super::{FLUSH, explanation, heading};
 use crate::figures::summary::{Cell, CellContent, Column, Section, Summary};
 use crate::figures::tails::{self, TargetTail};
 use crate::findings::timed;
 use crate::model::{MetricFamily, TargetKind, Unit};
-use crate::schema::time;
+use crate::schema::{are_of_commands, time};
 use crate::statistics::{Bounds, Series};
 use crate::terminal::Style;
 use crate::terminal::wrap::{Indent, clip, wrap};
@@ -36,10 +36,10 @@ const INDENT: Indent<'_> = Indent {
     rest: "    ",
 };
 
-/// Whether the run timed commands alone, and some command has a sentence.
+/// Whether the run is one of timed commands, and some command has a sentence.
 pub fn has_sentence(summary: &Summary<'_>, words: &Words) -> bool {
     let mut sections = summary.sections.iter();
-    time::are_all(&summary.run.experiments)
+    are_of_commands(&summary.run.experiments)
         && sections.any(|section| sentence(summary, section, words).is_some())
 }
 
@@ -52,6 +52,7 @@ pub fn lines(
     height: usize,
 ) -> Vec<String> {
     let sections = summary.sections.iter();
+    let sections = sections.filter(|section| time::is_time(&section.experiment.name));
     let blocks = sections.map(|section| block(summary, section, words, style, width));
     let blocks: Vec<Vec<String>> = blocks.filter(|block| !block.is_empty()).collect();
     if blocks.is_empty() {
@@ -109,13 +110,15 @@ fn block(
         |row: &usize| targets[*row].kind != TargetKind::Floor && column.cells[*row].was_tried();
     let rows: Vec<usize> = (0..targets.len()).filter(is_shown).collect();
     let names = rows.iter().map(|row| one_line(&targets[*row].name, NAME));
-    if !rows.is_empty() {
+    // Where nothing succeeded, the reasons say all.
+    if column.has_figures() {
         let columns = columns(summary, section, column, &rows);
         lines.extend(table(&names.collect::<Vec<_>>(), columns, style, width));
     }
     let reasons = reasons(column).into_iter();
     let reasons = reasons.flat_map(|reason| wrap(&reason, INDENT, width));
     lines.extend(clip(reasons.collect(), REASON_LINES));
+    lines.extend(explanation::lines(summary, section, style, width));
     lines
 }
 
@@ -214,6 +217,7 @@ fn failed(cell: &Cell<'_>) -> Vec<String> {
 
 fn how_to_read(summary: &Summary<'_>) -> String {
     let sections = summary.sections.iter();
+    let sections = sections.filter(|section| time::is_time(&section.experiment.name));
     let leading = sections.filter_map(|section| Some((section, section.leading()?)));
     let tails = leading.flat_map(|(section, column)| tails::of_column(summary, section, column));
     let bounds = tails.filter_map(|tail| Some(tail.p95?.bounds));
