@@ -94,6 +94,7 @@ pub fn measure(
         seed,
         &host,
         &candidates,
+        &request.contents,
         &experiments,
     );
     let testbed = Testbed::assemble_in(

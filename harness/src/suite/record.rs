@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use super::instrument::InstrumentError;
 use super::runner::{Completeness, TakenSamples};
 use super::testbed::{Candidate, Testbed};
-use crate::experiments::{Experiment, ReadyTarget};
+use crate::experiments::{ContentsId, Experiment, ReadyTarget};
 use crate::host::clock::wall_clock_offset;
 use crate::host::cpu_time;
 use crate::host::facts::{HostReport, Interference, Severity};
 use crate::host::tune::TunedHost;
-use crate::targets::{Availability, TargetInfo};
+use crate::targets::{Availability, Contents, TargetInfo};
 
 /// What is known about a run before its samples are taken.
 #[derive(Debug)]
@@ -30,13 +30,15 @@ pub struct RunRecord {
 }
 
 impl RunRecord {
-    /// The record of a run that begins, with the name of its profile.
+    /// The record of a run that begins, with the name of its profile. `contents` are those of the
+    /// targets' roots.
     pub fn begin(
         started: Timestamp,
         profile: &'static str,
         seed: u64,
         host: &HostReport,
         candidates: &[Candidate],
+        contents: &[(ContentsId, Contents<'_>)],
         experiments: &[Box<dyn Experiment>],
     ) -> Self {
         let infos: Vec<&TargetInfo> = candidates
@@ -54,7 +56,9 @@ impl RunRecord {
             host: host.describe(),
             targets: candidates
                 .iter()
-                .map(|candidate| describe(candidate.target.info(), &candidate.availability))
+                .map(|candidate| {
+                    describe(candidate.target.info(), &candidate.availability, contents)
+                })
                 .collect(),
             experiments: experiments
                 .iter()
@@ -222,8 +226,12 @@ impl Sampling {
     }
 }
 
-/// A target in the form that results files hold.
-fn describe(info: &TargetInfo, availability: &Availability) -> Target {
+/// A target, whose roots have `contents`, in the form that results files hold.
+fn describe(
+    info: &TargetInfo,
+    availability: &Availability,
+    contents: &[(ContentsId, Contents<'_>)],
+) -> Target {
     Target {
         name: info.name.to_owned(),
         description: info.description.to_owned(),
@@ -231,7 +239,63 @@ fn describe(info: &TargetInfo, availability: &Availability) -> Target {
         family: info.family,
         version: availability.version.clone(),
         floor: info.floor.map(str::to_owned),
-        differences: info.differences.iter().map(|&s| s.to_owned()).collect(),
+        differences: differences(info, contents),
         unavailable: availability.unavailable.clone(),
+    }
+}
+
+/// What a target does otherwise than the container with any of `contents`, each sentence once.
+fn differences(info: &TargetInfo, contents: &[(ContentsId, Contents<'_>)]) -> Vec<String> {
+    let of_contents = contents.iter().flat_map(|(_, contents)| match contents {
+        Contents::Program(_) => info.differences,
+        Contents::Image(_) => info.image_differences,
+    });
+    let mut told: Vec<String> = Vec::new();
+    for &difference in of_contents {
+        if !told.iter().any(|known| known == difference) {
+            told.push(difference.to_owned());
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use isobench_container::User;
+    use isobench_reports::model::TargetFamily;
+
+    use super::*;
+    use crate::targets::Image;
+
+    #[test]
+    fn the_differences_told_are_those_of_the_run_s_contents_each_once() {
+        let info = TargetInfo {
+            differences: &["one user", "no cgroup"],
+            image_differences: &["an overlay", "no cgroup"],
+            ..TargetInfo::peer(TargetFamily::Container, "fake", "A fake.")
+        };
+        let user = User {
+            uid: 0,
+            gid: 0,
+            groups: Vec::new(),
+        };
+        let image = Contents::Image(Image {
+            layers: &[],
+            working_directory: Path::new("/"),
+            user: &user,
+        });
+        let image = (ContentsId(1), image);
+        let program = (
+            ContentsId::WORKLOAD,
+            Contents::Program(Path::new("/bin/true")),
+        );
+        let of_program = ["one user", "no cgroup"];
+        assert_eq!(differences(&info, &[program]), of_program);
+        let of_image = ["an overlay", "no cgroup"];
+        assert_eq!(differences(&info, &[image]), of_image);
+        let of_both = ["an overlay", "no cgroup", "one user"];
+        assert_eq!(differences(&info, &[image, program]), of_both);
     }
 }

@@ -66,7 +66,10 @@ pub struct Pair {
     pub new: f64,
     /// The new median over the base's; absent unless both are positive.
     pub ratio: Option<f64>,
-    /// The 95 % interval of the ratio.
+    /// The period with which the times of either run were polled, in the metric's unit; 0 if
+    /// nothing was polled.
+    pub period: f64,
+    /// The 95 % interval of the ratio; absent if the base may be as short as the period.
     pub interval: Option<Interval>,
     /// How often chance alone shows a change as large, corrected for all figures compared.
     pub p: f64,
@@ -157,10 +160,11 @@ fn cells<'s, 'a>(summary: &'s Summary<'a>) -> impl Iterator<Item = Named<'s, 'a>
 
 /// Every figure of either run: those of the base, and then those that the new run alone has.
 fn rows<'a>(before: &Summary<'a>, after: &Summary<'a>) -> Vec<Row<'a>> {
-    let mut later: HashMap<_, _> = cells(after).map(|(name, _, cell)| (name, cell)).collect();
+    let later = cells(after).map(|(name, metric, cell)| (name, (metric, cell)));
+    let mut later: HashMap<_, _> = later.collect();
     let mut rows = Vec::new();
     for (name, metric, cell) in cells(before) {
-        let presence = presence(cell, later.remove(&name));
+        let presence = presence((metric, cell), later.remove(&name));
         rows.extend(presence.map(|presence| row(name, metric, presence)));
     }
     // The new run's own order: a map has none.
@@ -182,13 +186,18 @@ fn row<'a>(name: FigureName<'a>, metric: &'a Metric, presence: Presence<'a>) -> 
 }
 
 /// Which of two cells have a figure; nothing if neither has.
-fn presence<'a>(before: &Cell<'a>, after: Option<&Cell<'a>>) -> Option<Presence<'a>> {
+fn presence<'a>(
+    (old_metric, before): (&Metric, &Cell<'a>),
+    after: Option<(&Metric, &Cell<'a>)>,
+) -> Option<Presence<'a>> {
     let old = before.figure();
-    let Some(after) = after else {
+    let Some((new_metric, after)) = after else {
         return old.map(|_| Presence::OnlyInBase);
     };
+    let periods = [old_metric, new_metric].map(|metric| metric.resolution.unwrap_or_default());
+    let period = periods[0].max(periods[1]);
     match (old, after.figure()) {
-        (Some(old), Some(new)) => Some(Presence::InBoth(pair(old, new))),
+        (Some(old), Some(new)) => Some(Presence::InBoth(pair(old, new, period))),
         (None, Some(_)) => Some(Presence::OnlyInNew),
         (None, None) => None,
         (Some(_), None) => Some(match &after.content {
@@ -203,12 +212,19 @@ fn presence<'a>(before: &Cell<'a>, after: Option<&Cell<'a>>) -> Option<Presence<
 }
 
 /// Both figures, still without a judgement.
-fn pair(old: &Figure<'_>, new: &Figure<'_>) -> Pair {
+fn pair(old: &Figure<'_>, new: &Figure<'_>, period: f64) -> Pair {
+    let interval = if period > 0.0 {
+        new.series
+            .ratio_interval_to_run_late_by(&old.series, period)
+    } else {
+        new.series.ratio_interval_to_run(&old.series)
+    };
     Pair {
         base: old.median,
         new: new.median,
         ratio: new.series.ratio(&old.series),
-        interval: new.series.ratio_interval_to_run(&old.series),
+        period,
+        interval,
         p: new.series.evidence_to_run(&old.series).p,
         change: Change::Unclear,
     }
@@ -241,7 +257,8 @@ fn change(pair: &Pair, better: Better, threshold: f64) -> Change {
             Change::Unclear
         };
     };
-    let matters = is_large(ratio, threshold);
+    // A change below the period is none.
+    let matters = is_large(ratio, threshold) && (pair.new - pair.base).abs() >= pair.period;
     match (matters, pair.p < SIGNIFICANCE) {
         (true, true) if (ratio > 1.0) == (better == Better::Higher) => Change::Better,
         (true, true) => Change::Worse,

@@ -56,6 +56,28 @@ fn a_change_is_judged_by_its_metric_s_direction() {
 }
 
 #[test]
+fn a_polled_change_below_the_period_is_none_and_its_interval_is_wider() {
+    let base = fixture::run();
+    let slower = scaled(1.5, |metric| metric == "ready");
+    let interval = |base: &Run, new: &Run| {
+        let comparison = Comparison::of(base, new, 0.05);
+        let mut rows = comparison.rows.iter();
+        let row = rows.find(|row| (row.target, &*row.metric.name) == ("container", "ready"));
+        row.and_then(Row::pair).unwrap().interval.unwrap()
+    };
+    let exact = interval(&base, &slower);
+    let mut polled = slower.clone();
+    polled.experiments[0].metrics[0].resolution = Some(1e5);
+    let wider = interval(&base, &polled);
+    assert!(wider.low < exact.low && exact.high < wider.high);
+    // The change is of some 1.2 ms.
+    let mut slowly = slower;
+    slowly.experiments[0].metrics[0].resolution = Some(2e6);
+    let change = change_of(&base, &slowly, "container", "ready");
+    assert_eq!(change, Change::NoDifference);
+}
+
+#[test]
 fn below_the_threshold_a_change_is_none_and_with_few_samples_it_is_unclear() {
     let base = fixture::run();
     let slower = scaled(1.5, |metric| metric == "ready");

@@ -17,8 +17,8 @@ pub struct Target {
     pub family: TargetFamily,
     /// The version of the runtime behind the target.
     pub version: Option<String>,
-    /// What a peer does otherwise than isobench's container, a sentence each; empty for isobench's
-    /// own targets.
+    /// What the target does otherwise than isobench's container, a sentence each. Of isobench's own
+    /// targets, only the bare process has any, and only with an image's files.
     pub differences: Vec<String>,
     /// The name of a target that does a part of what this target does. So this target can't be
     /// faster.

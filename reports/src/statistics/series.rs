@@ -110,13 +110,8 @@ impl Series {
     /// `period`: a time that was polled. Nothing if a median of `baseline` may be as short as that.
     pub fn ratio_interval_late_by(&self, baseline: &Self, period: f64) -> Option<Interval> {
         self.ratio(baseline)?;
-        let lowest = self.compared(baseline, |own, base| {
-            bootstrap::quotient((own - period).max(f64::MIN_POSITIVE), base)
-        })?;
-        let highest = self.compared(baseline, |own, base| {
-            let shortest = base - period;
-            Some(bootstrap::quotient(own, shortest).unwrap_or(f64::INFINITY))
-        })?;
+        let lowest = self.compared(baseline, |own, base| shortest_quotient(own, base, period))?;
+        let highest = self.compared(baseline, |own, base| longest_quotient(own, base, period))?;
         Some(Interval {
             low: lowest.low,
             high: highest.high,
@@ -128,6 +123,18 @@ impl Series {
     pub fn ratio_interval_to_run(&self, other: &Self) -> Option<Interval> {
         self.ratio(other)?;
         self.drawn_apart(other, bootstrap::quotient)
+    }
+
+    /// [`ratio_interval_to_run`](Self::ratio_interval_to_run) if each value of both sides may be too
+    /// high by up to `period`.
+    pub fn ratio_interval_to_run_late_by(&self, other: &Self, period: f64) -> Option<Interval> {
+        self.ratio(other)?;
+        let lowest = self.drawn_apart(other, |own, base| shortest_quotient(own, base, period))?;
+        let highest = self.drawn_apart(other, |own, base| longest_quotient(own, base, period))?;
+        Some(Interval {
+            low: lowest.low,
+            high: highest.high,
+        })
     }
 
     /// The 95 % interval of this median minus the median of `baseline`, from draws as for ratios.
@@ -222,6 +229,16 @@ impl Series {
     }
 }
 
+/// The quotient if `own` is too high by `period`.
+fn shortest_quotient(own: f64, base: f64, period: f64) -> Option<f64> {
+    bootstrap::quotient((own - period).max(f64::MIN_POSITIVE), base)
+}
+
+/// The quotient if `base` is too high by `period`; without end if `base` may be that short.
+fn longest_quotient(own: f64, base: f64, period: f64) -> Option<f64> {
+    Some(bootstrap::quotient(own, base - period).unwrap_or(f64::INFINITY))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -310,6 +327,9 @@ mod tests {
             let (sure, late) = (own.ratio_interval(&base).unwrap(), own.ratio_interval_late_by(&base, period).unwrap());
             prop_assert!(late.low <= sure.low && sure.high <= late.high);
             prop_assert_eq!(own.ratio_interval_late_by(&base, 1e3), None);
+            let sure = own.ratio_interval_to_run(&base).unwrap();
+            let late = own.ratio_interval_to_run_late_by(&base, period).unwrap();
+            prop_assert!(late.low <= sure.low && sure.high <= late.high);
         }
 
         #[test]

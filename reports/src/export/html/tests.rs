@@ -1,6 +1,7 @@
 //! The document as a whole.
 
 mod every_number;
+mod explained;
 mod hostile;
 mod numbers;
 

@@ -72,9 +72,10 @@ pub fn lines(
         told += 1;
     }
     let rest = blocks.len() - told;
-    lines.push(String::new());
-    lines.extend((rest > 0).then(|| format!("and {rest} more in the report")));
-    lines.extend(legend);
+    let below = (rest > 0).then(|| format!("and {rest} more in the report"));
+    let below: Vec<String> = below.into_iter().chain(legend).collect();
+    lines.extend((!below.is_empty()).then(String::new));
+    lines.extend(below);
     lines
 }
 
@@ -182,7 +183,7 @@ fn processor_time(section: &Section<'_>, row: usize) -> Option<f64> {
     Series::new(user.rounds().flat_map(sum)).median()
 }
 
-/// Why targets have no figure or not all of their samples, a sentence each. A target that the host
+/// Why targets have not all of their samples or no figure, a sentence each. A target that the host
 /// can't run at all has its sentence elsewhere.
 fn reasons(column: &Column<'_>) -> Vec<String> {
     let mut unable: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -200,7 +201,7 @@ fn reasons(column: &Column<'_>) -> Vec<String> {
         let targets = targets.collect::<Vec<_>>().join(", ");
         format!("{targets}: not run: {}", one_line(reason, REASON))
     });
-    unable.chain(cells.flat_map(failed)).collect()
+    cells.flat_map(failed).chain(unable).collect()
 }
 
 fn failed(cell: &Cell<'_>) -> Vec<String> {
@@ -215,10 +216,15 @@ fn failed(cell: &Cell<'_>) -> Vec<String> {
     failures.collect()
 }
 
+/// How to read the tables; empty if there is none.
 fn how_to_read(summary: &Summary<'_>) -> String {
     let sections = summary.sections.iter();
     let sections = sections.filter(|section| time::is_time(&section.experiment.name));
     let leading = sections.filter_map(|section| Some((section, section.leading()?)));
+    let leading = leading.filter(|(_, column)| column.has_figures());
+    if leading.clone().next().is_none() {
+        return String::new();
+    }
     let tails = leading.flat_map(|(section, column)| tails::of_column(summary, section, column));
     let bounds = tails.filter_map(|tail| Some(tail.p95?.bounds));
     let needs = bounds.filter_map(|bounds| match bounds {

@@ -6,7 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fixture::{self, plain};
-use crate::model::{ClockOffset, Instrument, Target, TargetFamily, TargetKind, Unavailable};
+use crate::model::{
+    ClockOffset, Instrument, Status, Target, TargetFamily, TargetKind, Unavailable,
+};
+use crate::schema::time;
 use crate::terminal::wrap::length;
 
 const REPORT: &str = "isobench-results/2026-11-24T02-16-07Z/report.html";
@@ -146,6 +149,25 @@ fn only_a_styled_screen_has_escape_sequences() {
 fn the_screen_of_timed_commands() {
     let mut run = fixture::run();
     fixture::only_time(&mut run);
+    insta::assert_snapshot!(screen(&run, 80));
+}
+
+#[test]
+fn the_screen_of_a_command_that_is_explained() {
+    let mut run = fixture::explained();
+    run.experiments.retain(|one| one.name != "time-server");
+    insta::assert_snapshot!(screen(&run, 80));
+}
+
+#[test]
+fn where_every_sample_failed_the_reasons_take_the_place_of_the_table() {
+    let mut run = fixture::explained();
+    for sample in &mut run.samples {
+        if time::is_time(&sample.experiment) && sample.status != Status::Unavailable {
+            (sample.status, sample.value) = (Status::Failed, None);
+            sample.reason = Some("exit code 1: no module named web".to_owned());
+        }
+    }
     insta::assert_snapshot!(screen(&run, 80));
 }
 

@@ -1,9 +1,11 @@
 //! Why the targets of a timed command differ: a table, and what the command does.
 
+use std::ops::Range;
+
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Attribute, Cell, CellAlignment};
 
-use super::NAME;
+use super::{FRAME, NAME, length};
 use crate::figures::explanation::{Counted, Explanation, all};
 use crate::figures::summary::{Section, Summary};
 use crate::terminal::TerminalOptions;
@@ -20,7 +22,15 @@ const INDENT: Indent<'_> = Indent {
     rest: "    ",
 };
 
-/// The table of a section, and what its command does; nothing if the run doesn't explain it.
+const FLUSH: Indent<'_> = Indent {
+    first: "",
+    rest: "  ",
+};
+
+/// The name of a target, and its texts.
+type Row = (String, [String; TITLES.len()]);
+
+/// The tables of a section, and what its command does; nothing if the run doesn't explain it.
 pub fn tables(
     summary: &Summary<'_>,
     section: &Section<'_>,
@@ -30,32 +40,68 @@ pub fn tables(
         return Vec::new();
     };
     let name = one_line(&section.experiment.name, NAME);
-    let table = (!explanation.targets.is_empty()).then(|| draw(&name, &explanation, options));
-    table
+    let rows = explanation.targets.iter();
+    let rows = rows.map(|target| (one_line(&target.target.name, NAME), texts(target)));
+    let rows: Vec<Row> = rows.collect();
+    let names = rows.iter().map(|(name, _)| length(name));
+    let first = names.chain([length(&name)]).max().unwrap_or_default();
+    let places = abreast(
+        &rows,
+        usize::from(options.width).saturating_sub(first + FRAME + 1),
+    );
+    let mut tables: Vec<String> = places
         .into_iter()
-        .chain([work(&name, &explanation, options)])
-        .collect()
+        .filter(|_| !rows.is_empty())
+        .map(|places| draw(&name, &rows, places, options))
+        .collect();
+    if let Some(first) = tables.first_mut() {
+        let base = one_line(&explanation.base.name, NAME);
+        let title = format!("{name}, why the targets differ from {base}");
+        let title = wrap(&title, FLUSH, usize::from(options.width)).join("\n");
+        *first = format!("{title}\n{first}");
+    }
+    tables.push(work(&name, &explanation, options));
+    tables
 }
 
-fn draw(name: &str, explanation: &Explanation<'_>, options: TerminalOptions) -> String {
+/// The columns that stand beside each other, for each table that has `room` for columns.
+fn abreast(rows: &[Row], room: usize) -> Vec<Range<usize>> {
+    let width = |place: usize| {
+        let texts = rows.iter().map(|(_, texts)| length(&texts[place]));
+        2 + texts
+            .chain([length(TITLES[place])])
+            .max()
+            .unwrap_or_default()
+    };
+    let mut tables = Vec::new();
+    let (mut begin, mut used) = (0, 0);
+    for place in 0..TITLES.len() {
+        if place > begin && used + width(place) > room {
+            tables.push(begin..place);
+            (begin, used) = (place, 0);
+        }
+        used += width(place);
+    }
+    tables.push(begin..TITLES.len());
+    tables
+}
+
+/// A table of some of the columns.
+fn draw(name: &str, rows: &[Row], places: Range<usize>, options: TerminalOptions) -> String {
     let mut table = super::table(options);
     table.load_style(UTF8_FULL_CONDENSED);
-    let bold = |text: String| Cell::new(text).add_attribute(Attribute::Bold);
-    let header = TITLES.map(str::to_owned);
-    table.set_header([name.to_owned()].into_iter().chain(header).map(bold));
-    for target in &explanation.targets {
-        let name = bold(one_line(&target.target.name, NAME));
-        table.add_row([name].into_iter().chain(texts(target).map(Cell::new)));
+    let bold = |text: &str| Cell::new(text).add_attribute(Attribute::Bold);
+    let titles = TITLES[places.clone()].iter().copied();
+    table.set_header([name].into_iter().chain(titles).map(bold));
+    for (name, texts) in rows {
+        let texts = texts[places.clone()].iter().map(Cell::new);
+        table.add_row([bold(name)].into_iter().chain(texts));
     }
     for drawn in table.column_iter_mut().skip(1) {
         drawn.set_cell_alignment(CellAlignment::Right);
         drawn.set_padding((0, 1));
     }
-    let base = one_line(&explanation.base.name, NAME);
-    format!(
-        "{name}, why the targets differ from {base}\n{}",
-        table.trim_fmt()
-    )
+    table.trim_fmt()
 }
 
 /// What the command does as a bare process, a count a line.

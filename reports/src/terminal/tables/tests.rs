@@ -21,6 +21,19 @@ fn the_tables_of_timed_commands() {
 }
 
 #[test]
+fn why_the_targets_of_a_command_differ() {
+    let text = render(&fixture::explained(), None, plain(80));
+    let from = text.find("time, why").unwrap();
+    let blocks: Vec<&str> = text[from..].split("\n\n").take(2).collect();
+    insta::assert_snapshot!(blocks.join("\n\n"));
+    for width in [40, 60, 80, 120] {
+        let text = render(&fixture::explained(), None, plain(width));
+        let widest = text.lines().map(length).max().unwrap();
+        assert!(widest <= usize::from(width), "{widest} of {width}\n{text}");
+    }
+}
+
+#[test]
 fn the_tables_of_many_starts_at_once() {
     let mut run = fixture::run();
     run.experiments.clear();
