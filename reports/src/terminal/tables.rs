@@ -110,6 +110,17 @@ fn command(section: &Section<'_>, options: TerminalOptions) -> Option<String> {
     Some(wrap(&line, indent, usize::from(options.width)).join("\n"))
 }
 
+/// A block under its title, which may take several lines.
+fn titled(title: &str, block: &str, options: TerminalOptions) -> String {
+    let indent = Indent {
+        first: "",
+        rest: "  ",
+    };
+    let mut lines = wrap(title, indent, usize::from(options.width));
+    lines.push(block.to_owned());
+    lines.join("\n")
+}
+
 /// How many of the first `columns` fit beside each other, at least one.
 fn fitting(columns: &[Column<'_>], heading: &str, width: u16) -> usize {
     let names = columns

@@ -5,7 +5,7 @@ use std::ops::Range;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Attribute, Cell, CellAlignment};
 
-use super::{FRAME, NAME, length};
+use super::{FRAME, NAME, length, titled};
 use crate::figures::explanation::{Counted, Explanation, all};
 use crate::figures::summary::{Section, Summary};
 use crate::terminal::TerminalOptions;
@@ -20,11 +20,6 @@ const NAMED: usize = 10;
 const INDENT: Indent<'_> = Indent {
     first: "  ",
     rest: "    ",
-};
-
-const FLUSH: Indent<'_> = Indent {
-    first: "",
-    rest: "  ",
 };
 
 /// The name of a target, and its texts.
@@ -57,8 +52,7 @@ pub fn tables(
     if let Some(first) = tables.first_mut() {
         let base = one_line(&explanation.base.name, NAME);
         let title = format!("{name}, why the targets differ from {base}");
-        let title = wrap(&title, FLUSH, usize::from(options.width)).join("\n");
-        *first = format!("{title}\n{first}");
+        *first = titled(&title, first, options);
     }
     tables.push(work(&name, &explanation, options));
     tables
@@ -113,11 +107,7 @@ fn work(name: &str, explanation: &Explanation<'_>, options: TerminalOptions) -> 
     let lines = lines.flat_map(|counted| wrap(&count(counted), INDENT, width));
     let base = one_line(&explanation.base.name, NAME);
     let title = format!("{name}, what the command does in {base}");
-    [title]
-        .into_iter()
-        .chain(lines)
-        .collect::<Vec<_>>()
-        .join("\n")
+    titled(&title, &lines.collect::<Vec<_>>().join("\n"), options)
 }
 
 fn count(counted: &Counted<'_>) -> String {

@@ -3,7 +3,7 @@
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Attribute, Cell, CellAlignment};
 
-use super::{NAME, TITLE};
+use super::{NAME, TITLE, titled};
 use crate::figures::summary::{Column, Section, Summary};
 use crate::figures::tails::{self, TargetTail};
 use crate::statistics::{Bounds, Tail};
@@ -48,7 +48,8 @@ fn draw(
         drawn.set_cell_alignment(CellAlignment::Right);
     }
     let title = one_line(&column.metric.title, TITLE);
-    format!("{name}, the slowest: {title}\n{}", table.trim_fmt())
+    let title = format!("{name}, the slowest: {title}");
+    titled(&title, &table.trim_fmt(), options)
 }
 
 /// The cells behind the target's name. Below a quantile and a rate stands how sure it is.

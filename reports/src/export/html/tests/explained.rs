@@ -19,7 +19,7 @@ fn an_explained_command_says_why_the_targets_differ() {
         "bwrap has no term for Page faults: a price or a count wasn&#39;t measured.",
         "medians of 3 samples or more",
         "<dd>500: openat 250, read 150, close 100</dd>",
-        "<dd>391 KiB: read 391 KiB, written 7 B, sent 0 B</dd>",
+        "<dd>391 KiB: read 391 KiB, written 7.00 B, sent 0 B</dd>",
         "<b>780</b><small>openat 260, prctl 250, read 160, close 110</small>",
         "<b>18</b><small>port-write 16, halt 2</small>",
     ] {
