@@ -19,7 +19,7 @@ use crate::suite::request::Request;
 use crate::suite::timed_request::Explanation;
 use crate::timing::command::TimedCommand;
 use crate::timing::root::Roots;
-use crate::timing::workload_file::Workload;
+use crate::timing::workload_file::{Needs, Workload};
 
 /// How a run of the user's commands is measured and printed.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub fn time(arguments: &TimeArguments) -> anyhow::Result<ExitCode> {
         explanation: explanation(arguments.explain),
         format: arguments.format,
     };
-    measure(vec![command], |_| None, &options)
+    measure(vec![command], &Needs::default(), &options)
 }
 
 /// What the option `--explain` asks for.
@@ -64,16 +64,14 @@ pub fn explanation(is_wanted: bool) -> Explanation {
 /// # Errors
 /// The file is wrong, something that it needs isn't there, or the run fails.
 pub fn workload(path: &Path, options: &TimeOptions) -> anyhow::Result<ExitCode> {
-    let mut workload = Workload::read(path)?;
-    let commands = std::mem::take(&mut workload.commands);
-    measure(commands, |command| workload.how_to_get(command), options)
+    let Workload { commands, needs } = Workload::read(path)?;
+    measure(commands, &needs, options)
 }
 
-/// Times `commands`. `how_to_get` tells what to do about a command whose root or program isn't
-/// there.
-fn measure<'w>(
+/// Times `commands`. `hints` say what to do about what isn't there.
+fn measure(
     commands: Vec<TimedCommand>,
-    how_to_get: impl Fn(&TimedCommand) -> Option<&'w str>,
+    hints: &Needs,
     options: &TimeOptions,
 ) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::install().context("cannot catch signals")?;
@@ -83,15 +81,13 @@ fn measure<'w>(
     let mut roots = Roots::new(&scratch);
     let mut resolved = Vec::new();
     for command in commands {
-        check_input(&command)?;
         check_port(&command)?;
-        let program = roots.resolve(&command).map_err(|error| {
-            let error = anyhow::Error::new(error);
-            match how_to_get(&command) {
-                Some(how) => BadInput(format!("{error:#}; the workload file says: {how}")).into(),
-                None => error,
-            }
-        })?;
+        if let Some(input) = &command.input {
+            check_input(input).map_err(|error| with_hint(error.into(), hints.of_file(input)))?;
+        }
+        let program = roots.resolve(&command);
+        let program =
+            program.map_err(|error| with_hint(error.into(), hints.of_command(&command)))?;
         resolved.push((command, program));
     }
     let (choice, conduct) = (options.choice, options.conduct);
@@ -102,11 +98,16 @@ fn measure<'w>(
     Ok(exit_code(&finished.run))
 }
 
-/// Checks that the file that the command reads can be opened.
-fn check_input(command: &TimedCommand) -> Result<(), BadInput> {
-    let Some(path) = &command.input else {
-        return Ok(());
-    };
+/// The error, and what the workload file says about what isn't there.
+fn with_hint(error: anyhow::Error, hint: Option<&str>) -> anyhow::Error {
+    match hint {
+        Some(hint) => BadInput(format!("{error:#}; the workload file says: {hint}")).into(),
+        None => error,
+    }
+}
+
+/// Checks that the file that a command reads can be opened.
+fn check_input(path: &Path) -> Result<(), BadInput> {
     match std::fs::File::open(path).and_then(|file| file.metadata()) {
         Ok(metadata) if metadata.is_dir() => Err("it is a directory".to_owned()),
         Ok(_) => Ok(()),

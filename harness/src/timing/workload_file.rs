@@ -87,14 +87,14 @@ pub enum WorkloadFileError {
 pub struct Workload {
     /// The commands, in the file's order.
     pub commands: Vec<TimedCommand>,
-    /// By image or file: what to do if it isn't there.
-    needs: Needs,
+    /// What to do about what isn't there.
+    pub needs: Needs,
 }
 
-/// What the commands of a file need.
+/// What the commands of a file need, each with what to do if it isn't there.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Needs {
+pub struct Needs {
     /// By name of an image: how the image is made.
     images: BTreeMap<String, String>,
     /// By path, as the commands have it: how the file is made.
@@ -175,18 +175,21 @@ impl Workload {
         };
         Ok(Self { commands, needs })
     }
+}
 
-    /// How to make what `command` lacks, if the file says so.
-    pub fn how_to_get(&self, command: &TimedCommand) -> Option<&str> {
-        let how = match &command.root {
-            RootChoice::Image { name, .. } => self.needs.images.get(name),
-            RootChoice::Directory { path, .. } => self.needs.files.get(&plain(path)),
-            RootChoice::ProgramAlone => command
-                .command
-                .first()
-                .and_then(|program| self.needs.files.get(&plain(Path::new(program)))),
-        };
-        how.map(String::as_str)
+impl Needs {
+    /// How to get the root or the program of `command`, if the file says so.
+    pub fn of_command(&self, command: &TimedCommand) -> Option<&str> {
+        match &command.root {
+            RootChoice::Image { name, .. } => self.images.get(name).map(String::as_str),
+            RootChoice::Directory { path, .. } => self.of_file(path),
+            RootChoice::ProgramAlone => self.of_file(Path::new(command.command.first()?)),
+        }
+    }
+
+    /// How to get the file of the host at `path`, if the file says so.
+    pub fn of_file(&self, path: &Path) -> Option<&str> {
+        self.files.get(&plain(path)).map(String::as_str)
     }
 }
 
@@ -263,13 +266,15 @@ mod tests {
         };
         assert_eq!(one.in_words(), "python3 -V");
         assert_eq!(one.input.as_deref(), Some(Path::new("dir/in.txt")));
+        let hint = workload.needs.of_file(Path::new("./dir/bin/tool"));
+        assert_eq!(hint, Some("build it"));
         assert_eq!((one.runs, two.runs), (7, 7));
-        assert_eq!(workload.how_to_get(one), Some("import it"));
+        assert_eq!(workload.needs.of_command(one), Some("import it"));
         assert!(
             matches!(&two.root, RootChoice::Directory { path, .. } if path == Path::new("dir/tree"))
         );
         assert_eq!(two.command, ["bin/x"]);
-        assert_eq!(workload.how_to_get(two), None);
+        assert_eq!(workload.needs.of_command(two), None);
     }
 
     #[test]
@@ -277,7 +282,10 @@ mod tests {
         let text = "[needs.files]\n\"bin/tool\" = \"build it\"\n[[command]]\nname = \"a\"\ncommand = [\"bin/tool\", \"x/y\"]\n[[command]]\nname = \"b\"\ncommand = [\"true\"]";
         let workload = parse(text).unwrap();
         assert_eq!(workload.commands[0].command, ["dir/bin/tool", "x/y"]);
-        assert_eq!(workload.how_to_get(&workload.commands[0]), Some("build it"));
+        assert_eq!(
+            workload.needs.of_command(&workload.commands[0]),
+            Some("build it")
+        );
         assert_eq!(workload.commands[1].command, ["true"]);
     }
 

@@ -41,7 +41,7 @@ impl fmt::Display for Obstacle {
 }
 
 /// Every condition that differs between two runs. The profile is one, since another amount of work
-/// is another figure; so are delays that were added on purpose.
+/// is another figure; so are the commands that were timed, and delays that were added on purpose.
 pub fn obstacles(base: &Run, new: &Run) -> Vec<Obstacle> {
     let mut obstacles = Vec::new();
     let mut compare = |label: &str, base: Option<&str>, new: Option<&str>| {
@@ -64,6 +64,14 @@ pub fn obstacles(base: &Run, new: &Run) -> Vec<Obstacle> {
         );
     }
     compare("profile", Some(&base.profile), Some(&new.profile));
+    for experiment in &base.experiments {
+        let mut others = new.experiments.iter();
+        if let Some(other) = others.find(|other| other.name == experiment.name) {
+            let label = format!("the command of {}", experiment.name);
+            let (old, now) = (experiment.command.as_deref(), other.command.as_deref());
+            compare(&label, old, now);
+        }
+    }
     let injected = |run: &Run| {
         let injections = run.conduct.injections.iter();
         let words = injections

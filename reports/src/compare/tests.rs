@@ -35,6 +35,22 @@ fn a_run_beside_itself_has_no_differences() {
 }
 
 #[test]
+fn runs_of_other_commands_are_not_compared() {
+    let mut base = fixture::run();
+    fixture::add_time(&mut base);
+    let mut new = base.clone();
+    assert!(Comparison::of(&base, &new, 0.05).obstacles.is_empty());
+    let mut experiments = new.experiments.iter_mut();
+    let timed = experiments.find(|one| one.command.is_some()).unwrap();
+    timed.command = Some("another".to_owned());
+    let obstacles = Comparison::of(&base, &new, 0.05).obstacles;
+    let labels: Vec<_> = obstacles.iter().map(|one| one.label.as_str()).collect();
+    assert_eq!(labels.len(), 1);
+    assert!(labels[0].starts_with("the command of time"), "{labels:?}");
+    assert_eq!(obstacles[0].new.as_deref(), Some("another"));
+}
+
+#[test]
 fn a_change_is_judged_by_its_metric_s_direction() {
     let base = fixture::run();
     let slower = scaled(1.5, |metric| metric == "ready");
