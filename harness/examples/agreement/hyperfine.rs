@@ -18,6 +18,7 @@ use isobench::instance::spawn::{Descriptors, ProcessGroup, spawn};
 use isobench_reports::model::Unit;
 use isobench_reports::schema::startup;
 use isobench_reports::statistics::Series;
+use isobench_reports::units::value;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::waitpid;
 use serde_json::Value;
@@ -90,8 +91,31 @@ fn named(program: &Path) -> String {
     )
 }
 
+/// What lies between hyperfine's window and isobench's, in nanoseconds.
+struct Between {
+    posix_spawn: f64,
+    spawn: f64,
+    reaping: f64,
+}
+
+/// A line that says what lies between the two windows.
+pub fn windows(own: &Own) -> anyhow::Result<String> {
+    let between = between(own)?;
+    let [posix_spawn, spawn, reaping] = [between.posix_spawn, between.spawn, between.reaping]
+        .map(|nanos| value(Unit::Nanoseconds, nanos));
+    Ok(format!(
+        "hyperfine's window is longer: the standard library's spawn takes {posix_spawn} and isobench's {spawn}, \
+         and the process is reaped in {reaping}"
+    ))
+}
+
 /// How much longer `posix_spawn` takes than isobench's spawn, and reaping: medians, in nanoseconds.
 fn beyond_spawn_to_end(own: &Own) -> anyhow::Result<f64> {
+    let between = between(own)?;
+    Ok(between.posix_spawn - between.spawn + between.reaping)
+}
+
+fn between(own: &Own) -> anyhow::Result<Between> {
     let theirs: Vec<_> = (0..STARTS)
         .map(|_| posix_spawn(own))
         .collect::<anyhow::Result<_>>()?;
@@ -99,7 +123,11 @@ fn beyond_spawn_to_end(own: &Own) -> anyhow::Result<f64> {
         .map(|_| start_and_reap(own))
         .collect::<anyhow::Result<_>>()?;
     let (spawned, reaped): (Vec<_>, Vec<_>) = ours.into_iter().unzip();
-    Ok(median(theirs)? - median(spawned)? + median(reaped)?)
+    Ok(Between {
+        posix_spawn: median(theirs)?,
+        spawn: median(spawned)?,
+        reaping: median(reaped)?,
+    })
 }
 
 fn median(taken: Vec<Duration>) -> anyhow::Result<f64> {

@@ -58,6 +58,7 @@ fn compare(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         "{:<52} {:>9} {:>16}  {:<8} ours, theirs",
         "figure of the bare process, and the tool", "ratio", "95 % interval", "allowed"
     );
+    println!("{}", hyperfine::windows(&own)?);
     let mut disagrees = false;
     for row in rows::all(&own, &hyperfines) {
         disagrees |= take_turns(&row, arguments.rounds)?;
