@@ -58,6 +58,9 @@ pub struct TimedCommand {
     pub name: Option<String>,
     /// The program, as the user wrote it, and its arguments. Empty for an image's own program.
     pub command: Vec<OsString>,
+    /// The directory of the host from which a relative path of a program leads; empty for the
+    /// working directory.
+    pub directory: PathBuf,
     /// Where the program is.
     pub root: RootChoice,
     /// When the program is ready.
@@ -113,6 +116,7 @@ impl TimedCommand {
         Ok(Self {
             name,
             command,
+            directory: PathBuf::new(),
             root,
             stop: settings.stop.unwrap_or(ready.port().is_some()),
             ready,

@@ -159,7 +159,7 @@ impl<'s> Roots<'s> {
     }
 
     fn program_alone(&mut self, command: &TimedCommand) -> Result<ResolvedProgram, RootError> {
-        let path = find_on_host(&command.command[0])?;
+        let path = find_on_host(&command.command[0], &command.directory)?;
         let needs_more = check_program(&path)?;
         let is_same =
             |(_, root): &(_, HeldRoot)| matches!(root, HeldRoot::Program(known) if *known == path);
@@ -241,12 +241,13 @@ fn copy_directory(
     Ok(imported.image)
 }
 
-/// The absolute path of a program of the host: a path, or a name that is searched on the `PATH`.
-fn find_on_host(program: &OsString) -> Result<PathBuf, RootError> {
+/// The absolute path of a program of the host: a path that leads from `directory`, or a name that is
+/// searched on the `PATH`.
+fn find_on_host(program: &OsString, directory: &Path) -> Result<PathBuf, RootError> {
     let path = Path::new(program);
     let executable = |path: &Path| access(path, AccessFlags::X_OK);
     let found = if path.components().count() > 1 || program.to_string_lossy().contains('/') {
-        path.to_owned()
+        directory.join(path)
     } else {
         let directories = env::var_os("PATH").unwrap_or_default();
         env::split_paths(&directories)

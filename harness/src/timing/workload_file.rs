@@ -183,7 +183,10 @@ impl Needs {
         match &command.root {
             RootChoice::Image { name, .. } => self.images.get(name).map(String::as_str),
             RootChoice::Directory { path, .. } => self.of_file(path),
-            RootChoice::ProgramAlone => self.of_file(Path::new(command.command.first()?)),
+            RootChoice::ProgramAlone => {
+                let program = command.command.first()?;
+                self.of_file(&command.directory.join(program))
+            }
         }
     }
 
@@ -205,15 +208,11 @@ fn timed_command(
     settings.name = Some(name);
     settings.root = settings.root.map(|path| directory.join(path));
     settings.input = settings.input.map(|path| directory.join(path));
-    let mut command: Vec<_> = settings.command.drain(..).map(Into::into).collect();
-    let is_of_host = settings.image.is_none() && settings.root.is_none();
-    if let Some(program) = command.first_mut()
-        && is_of_host
-        && Path::new(program).components().count() > 1
-    {
-        *program = directory.join(&*program).into_os_string();
-    }
-    TimedCommand::new(settings, command)
+    let command = settings.command.drain(..).map(Into::into).collect();
+    Ok(TimedCommand {
+        directory: directory.to_owned(),
+        ..TimedCommand::new(settings, command)?
+    })
 }
 
 /// The path without components that lead nowhere, so that `./a` and `a` are the same key.
@@ -281,7 +280,8 @@ mod tests {
     fn a_program_of_the_host_is_found_from_the_file_s_directory() {
         let text = "[needs.files]\n\"bin/tool\" = \"build it\"\n[[command]]\nname = \"a\"\ncommand = [\"bin/tool\", \"x/y\"]\n[[command]]\nname = \"b\"\ncommand = [\"true\"]";
         let workload = parse(text).unwrap();
-        assert_eq!(workload.commands[0].command, ["dir/bin/tool", "x/y"]);
+        assert_eq!(workload.commands[0].command, ["bin/tool", "x/y"]);
+        assert_eq!(workload.commands[0].directory, Path::new("dir"));
         assert_eq!(
             workload.needs.of_command(&workload.commands[0]),
             Some("build it")
