@@ -4,6 +4,7 @@
 //! a target couldn't give. Values are in the unit of the samples, which stands beside them.
 
 mod changes;
+mod explained;
 mod figures;
 mod openmetrics;
 mod row;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::explained::{self, ExplanationRow};
 use super::row::{FigureRow, INJECTED, rows};
 use super::{Format, FormatError, csv, json, markdown, openmetrics};
 use crate::figures::summary::Summary;
@@ -30,6 +31,8 @@ struct RunDocument<'a> {
     doubts: Vec<DoubtDocument>,
     warnings: &'a [String],
     figures: Vec<FigureRow<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    explanations: Vec<ExplanationRow<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,6 +84,7 @@ fn document<'a>(summary: &Summary<'a>) -> RunDocument<'a> {
             .collect(),
         warnings: &run.warnings,
         figures: rows(summary),
+        explanations: explained::rows(summary),
     }
 }
 

@@ -62,7 +62,7 @@ pub fn tables(
 fn abreast(rows: &[Row], room: usize) -> Vec<Range<usize>> {
     let width = |place: usize| {
         let texts = rows.iter().map(|(_, texts)| length(&texts[place]));
-        2 + texts
+        1 + texts
             .chain([length(TITLES[place])])
             .max()
             .unwrap_or_default()
@@ -93,7 +93,7 @@ fn draw(name: &str, rows: &[Row], places: Range<usize>, options: TerminalOptions
     }
     for drawn in table.column_iter_mut().skip(1) {
         drawn.set_cell_alignment(CellAlignment::Right);
-        drawn.set_padding((0, 1));
+        drawn.set_padding((0, 0));
     }
     table.trim_fmt()
 }
@@ -128,6 +128,7 @@ fn count(counted: &Counted<'_>) -> String {
 /// How to read the tables, if there are any.
 pub fn legend(summary: &Summary<'_>) -> Option<String> {
     let (_, explanation) = all(summary).next()?;
+    let count = explanation.price_samples;
     let start = if explanation.is_to_the_end {
         "start and end"
     } else {
@@ -135,6 +136,7 @@ pub fn legend(summary: &Summary<'_>) -> Option<String> {
     };
     Some(format!(
         "predicted is what an ordinary program's {start} takes longer, and the command's calls and \
-         minor faults times what the cheapest of each costs more; exits are in these prices"
+         minor faults times what the cheapest of each costs more, by at least {count} samples; few \
+         samples leave these prices unsure; VM exits are in the prices and in the start"
     ))
 }
