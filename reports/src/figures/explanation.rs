@@ -175,7 +175,7 @@ impl<'s> Explanation<'s> {
             .position(|target| target.kind == TargetKind::Rung(0))?;
         let column = section.leading()?;
         let is_to_the_end = column.metric.family == MetricFamily::LifeTime;
-        let bare = column.cells[base].figure()?;
+        let of_process = column.cells[base].figure()?;
         let work = Work::of(explained, base);
         if work.calls.is_none() && work.faults.is_none() {
             return None;
@@ -186,7 +186,7 @@ impl<'s> Explanation<'s> {
             Some(TargetExplanation {
                 target: &targets[index],
                 index,
-                measured: difference(column.cells[index].figure()?, bare, period),
+                measured: difference(column.cells[index].figure()?, of_process, period),
                 terms: prices.terms(&work, is_to_the_end, index),
                 calls: Counted::of(explained, CALLS, index),
                 exits: Counted::of(explained, EXITS, index),
@@ -311,7 +311,8 @@ mod tests {
             assert_eq!(container.predicted(), Some(Nanoseconds(2.75e6)));
             let rest = container.measured.value - 2.75e6;
             assert_eq!(container.unexplained(), Some(Nanoseconds(rest)));
-            assert_eq!(container.calls.as_ref().unwrap().total, 780.0);
+            let calls = container.calls.as_ref().map(|calls| calls.total);
+            assert_eq!(calls, Some(780.0));
         });
     }
 
@@ -374,7 +375,7 @@ mod tests {
                 calls.largest(2),
                 (vec![("openat", 250.0), ("read", 150.0)], 100.0)
             );
-            assert_eq!(calls.largest(9).1, 0.0);
+            assert_eq!(calls.largest(9).0.len(), 3);
         });
     }
 }

@@ -111,7 +111,9 @@ impl Series {
     pub fn ratio_interval_late_by(&self, baseline: &Self, period: f64) -> Option<Interval> {
         self.ratio(baseline)?;
         let lowest = self.compared(baseline, |own, base| shortest_quotient(own, base, period))?;
-        let highest = self.compared(baseline, |own, base| longest_quotient(own, base, period))?;
+        let highest = self.compared(baseline, |own, base| {
+            Some(longest_quotient(own, base, period))
+        })?;
         Some(Interval {
             low: lowest.low,
             high: highest.high,
@@ -130,7 +132,8 @@ impl Series {
     pub fn ratio_interval_to_run_late_by(&self, other: &Self, period: f64) -> Option<Interval> {
         self.ratio(other)?;
         let lowest = self.drawn_apart(other, |own, base| shortest_quotient(own, base, period))?;
-        let highest = self.drawn_apart(other, |own, base| longest_quotient(own, base, period))?;
+        let highest =
+            self.drawn_apart(other, |own, base| Some(longest_quotient(own, base, period)))?;
         Some(Interval {
             low: lowest.low,
             high: highest.high,
@@ -235,8 +238,8 @@ fn shortest_quotient(own: f64, base: f64, period: f64) -> Option<f64> {
 }
 
 /// The quotient if `base` is too high by `period`; without end if `base` may be that short.
-fn longest_quotient(own: f64, base: f64, period: f64) -> Option<f64> {
-    Some(bootstrap::quotient(own, base - period).unwrap_or(f64::INFINITY))
+fn longest_quotient(own: f64, base: f64, period: f64) -> f64 {
+    bootstrap::quotient(own, base - period).unwrap_or(f64::INFINITY)
 }
 
 #[cfg(test)]
