@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             &Interrupt::install()?,
         )
     };
-    let printed = outcome().and_then(|finished| commands::run::print(&finished, None, None));
+    let printed = outcome().and_then(|finished| commands::finished::print(&finished, None, None));
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => commands::failure::report(&error),

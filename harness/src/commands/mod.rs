@@ -5,6 +5,7 @@ pub mod compare;
 pub mod doctor;
 pub mod exec;
 pub mod failure;
+pub mod finished;
 pub mod image;
 pub mod kernel;
 mod output;

@@ -3,17 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use isobench_reports::render_screen;
 
-use crate::commands::arguments::{FigureFormat, RunArguments};
-use crate::commands::output;
+use crate::commands::arguments::RunArguments;
+use crate::commands::finished::{INTERRUPTED, print};
 use crate::commands::time::{self, TimeOptions};
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
-use crate::suite::{self, FinishedRun};
-
-/// Exit code of a run that the user stopped: 128 + SIGINT, as shells have it.
-pub const INTERRUPTED: u8 = 130;
+use crate::suite;
 
 /// Runs the suite, and prints the screen that sums it up.
 ///
@@ -39,25 +35,4 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
-}
-
-/// Prints the screen that a run ends with. With a `format` standard output has the figures alone, and
-/// standard error the path of the report.
-///
-/// # Errors
-/// The figures can't be written in that format.
-pub fn print(
-    finished: &FinishedRun,
-    baseline: Option<&str>,
-    format: Option<FigureFormat>,
-) -> anyhow::Result<()> {
-    let (run, report) = (&finished.run, &finished.report);
-    if let Some(format) = format {
-        output::print(format.render(std::slice::from_ref(run), baseline)?);
-        eprintln!("report: {}", report.display());
-    } else {
-        let options = output::terminal_options();
-        output::print(render_screen(run, baseline, options, report));
-    }
-    Ok(())
 }

@@ -9,7 +9,7 @@ use isobench_reports::model::{Run, Status, TOTAL};
 
 use crate::commands::arguments::{FigureFormat, TimeArguments};
 use crate::commands::failure::BadInput;
-use crate::commands::run::{INTERRUPTED, print};
+use crate::commands::finished::{INTERRUPTED, print};
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
 use crate::host::session::Session;
