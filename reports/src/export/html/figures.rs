@@ -9,7 +9,7 @@ use crate::figures::prices;
 use crate::figures::summary::{Column, Section, Summary};
 use crate::figures::tails;
 use crate::model::{Better, Unit};
-use crate::schema::{image, time};
+use crate::schema::{explain, image, time};
 use crate::words::Words;
 use crate::words::units;
 
@@ -38,6 +38,9 @@ pub fn draw(
     let all = || section.columns.iter().filter(|column| column.has_figures());
     let measured = || all().filter(|column| column.metric.at_once.is_none());
     let mut figures = Vec::new();
+    if explain::is_explanation(&section.experiment.name) {
+        return Ok(figures);
+    }
     // Times come first; the rates are the same figures the other way around.
     for unit in UNITS.into_iter().rev() {
         let crowds = all().filter(|column| column.metric.at_once.is_some());
@@ -97,7 +100,11 @@ pub fn waterfalls(summary: &Summary<'_>, words: &Words) -> Result<Vec<FigureView
 /// The leading column of an experiment as stacked bars, if it has parts. All timed commands have
 /// the same metrics, so the title of such bars has the command's name too.
 fn waterfall(section: &Section<'_>, words: &Words) -> Result<Option<FigureView>, ChartError> {
-    let leading = section.leading().filter(|column| column.has_parts());
+    // The counts of an explanation are many and small: a table has them.
+    let is_counted = explain::is_explanation(&section.experiment.name);
+    let leading = section
+        .leading()
+        .filter(|column| column.has_parts() && !is_counted);
     let Some(mut figure) = leading.map(|column| stacked(column, words)).transpose()? else {
         return Ok(None);
     };
