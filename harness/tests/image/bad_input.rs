@@ -116,24 +116,18 @@ fn unknown_media_types_are_refused() {
 fn archives_that_reach_outside_are_refused() {
     let place = place();
     place.write("secret", "secret");
-    let up = "../".repeat(12) + "tmp";
     for (number, (layer, words)) in [
         (
-            Layer::new().file("/etc/passwd", b"x"),
-            "\"/etc/passwd\" is absolute",
-        ),
-        (Layer::new().file("a/../../secret", b"x"), "has `..` in it"),
-        (
-            Layer::new().link("a", "/etc").file("a/passwd", b"x"),
-            "\"a\" leads through \"a\"",
+            Layer::new().file("a/../../secret", b"x"),
+            "leads out of the image by `..`",
         ),
         (
-            Layer::new().link("a", &up).file("a/b", b"x"),
-            "\"a\" leads through \"a\"",
+            Layer::new().link("etc", "/etc").file("etc/passwd", b"x"),
+            "\"etc\" leads through \"etc\"",
         ),
         (
             Layer::new().add("h", EntryType::Link, "/etc/passwd", 0, b""),
-            "hard link \"h\" leads to \"/etc/passwd\"",
+            "hard link \"h\" leads to \"etc/passwd\"",
         ),
         (
             Layer::new().add("h", EntryType::Link, "../x", 0, b""),

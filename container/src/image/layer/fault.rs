@@ -29,8 +29,6 @@ pub enum LayerFault {
     },
     #[error("{name:?} leads through {through:?}, which is no directory of this layer")]
     Through { name: PathBuf, through: PathBuf },
-    #[error("{name:?} is first a directory with something in it, and then something else")]
-    Twice { name: PathBuf },
     #[error("{name:?} is a whiteout of nothing")]
     Whiteout { name: String },
     #[error("{name:?} belongs to {id}; only ids up to 65535 are mapped into a container")]

@@ -10,12 +10,14 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat, mkdirat, mknodat};
 use nix::unistd::{UnlinkatFlags, linkat, mkfifoat, symlinkat, unlinkat};
+use rustix::fs::Dir;
 
 use super::extended;
 use super::path::SafePath;
@@ -31,6 +33,8 @@ pub enum Kind {
     Directory,
     /// A character device 0/0, by which overlayfs hides what the layers below have at the path.
     Whiteout,
+    /// A symbolic link.
+    Link,
     /// Something else.
     Other,
 }
@@ -40,6 +44,7 @@ impl Kind {
     pub fn of(stat: &FileStat) -> Self {
         match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
             SFlag::S_IFDIR => Self::Directory,
+            SFlag::S_IFLNK => Self::Link,
             SFlag::S_IFCHR if stat.st_rdev == 0 => Self::Whiteout,
             _ => Self::Other,
         }
@@ -150,9 +155,31 @@ impl Directory {
     pub fn remove(&self, name: &OsStr, kind: Kind) -> nix::Result<()> {
         let flag = match kind {
             Kind::Directory => UnlinkatFlags::RemoveDir,
-            Kind::Whiteout | Kind::Other => UnlinkatFlags::NoRemoveDir,
+            Kind::Whiteout | Kind::Link | Kind::Other => UnlinkatFlags::NoRemoveDir,
         };
         unlinkat(&self.descriptor, name, flag)
+    }
+
+    /// Removes everything in this directory, whose directories are all this user's own.
+    pub fn clear(&self) -> nix::Result<()> {
+        let entries = Dir::read_from(&self.descriptor).map_err(crate::sys::errno)?;
+        // Names are gathered first, because a removal may disturb the listing.
+        let names: Vec<_> = entries
+            .map(|entry| Ok(entry.map_err(crate::sys::errno)?.file_name().to_owned()))
+            .collect::<nix::Result<_>>()?;
+        for name in &names {
+            let name = OsStr::from_bytes(name.to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            let kind = Kind::of(&self.stat(name)?);
+            if kind == Kind::Directory {
+                let path = SafePath::default().child(name);
+                self.open(&path)?.clear()?;
+            }
+            self.remove(name, kind)?;
+        }
+        Ok(())
     }
 
     /// Opens the regular file `name` for reading; `None` if `name` is something else.

@@ -5,6 +5,8 @@
 //! shifted to the ids that the container's ids are on the host (docs/adr/0004). Directories get
 //! their attributes last: until then they must be writable, and their times would change.
 
+mod enter;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io::{self, Read, Write as _};
@@ -67,18 +69,6 @@ pub fn unpack(
     unpacker.finish()
 }
 
-/// How a directory came to be at its path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Made {
-    /// The directory was there before.
-    Before,
-    /// The directory was made, where nothing or something else was.
-    Anew,
-    /// The directory was made where a whiteout was. So it is opaque: it hides what is below just as
-    /// the whiteout did.
-    ForWhiteout,
-}
-
 struct Unpacker<'a> {
     root: Directory,
     ids: IdMap,
@@ -109,8 +99,9 @@ impl Unpacker<'_> {
                 Ok(())
             }
             Change::Opaque(directory) => {
-                let opened = self.enter(&directory)?;
-                opened.make_opaque().map_err(at(&directory))
+                let entered = self.enter(&directory)?;
+                let made = entered.directory.make_opaque();
+                made.map_err(at(&entered.path))
             }
             Change::Whiteout(path) => self.hide(&path),
             Change::Node(path, node) => {
@@ -130,68 +121,6 @@ impl Unpacker<'_> {
         Ok(attributes)
     }
 
-    /// Opens the directory `path`. If the archive has no member for the directory or for one on the
-    /// way, or has none yet, the missing directories are made.
-    fn enter(&mut self, path: &SafePath) -> Result<Directory, LayerFault> {
-        match self.root.open(path) {
-            Ok(directory) => return Ok(directory),
-            Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {}
-            Err(errno) => return Err(at(path)(errno)),
-        }
-        let mut steps = path.parents();
-        steps.push(path.clone());
-        for step in &steps {
-            let Some((parent, name)) = step.split() else {
-                continue;
-            };
-            let parent = self.root.open(&parent).map_err(at(step))?;
-            match parent.kind(name).map_err(at(step))? {
-                Some(Kind::Directory) => continue,
-                // This may be a symbolic link, through which the path would lead elsewhere.
-                Some(Kind::Other) => {
-                    return Err(LayerFault::Through {
-                        name: path.as_path().to_owned(),
-                        through: step.as_path().to_owned(),
-                    });
-                }
-                Some(Kind::Whiteout) | None => {}
-            }
-            let made = self.make_directory(&parent, step, name)?;
-            let plain = Attributes::plain_directory(self.ids);
-            self.directories.insert(step.clone(), plain);
-            // Where a whiteout was, the directory is another one than that of the layers below,
-            // whose attributes do not matter.
-            if made != Made::ForWhiteout {
-                self.facts.implied.insert(step.clone());
-            }
-        }
-        self.root.open(path).map_err(at(path))
-    }
-
-    /// Makes the directory `path`, which is `name` in `parent`, unless it exists.
-    fn make_directory(
-        &self,
-        parent: &Directory,
-        path: &SafePath,
-        name: &OsStr,
-    ) -> Result<Made, LayerFault> {
-        let existing = parent.kind(name).map_err(at(path))?;
-        if existing == Some(Kind::Directory) {
-            return Ok(Made::Before);
-        }
-        if let Some(kind) = existing {
-            parent.remove(name, kind).map_err(at(path))?;
-        }
-        self.charge(path)?;
-        parent.make_directory(name).map_err(at(path))?;
-        if existing != Some(Kind::Whiteout) {
-            return Ok(Made::Anew);
-        }
-        let made = self.root.open(path).map_err(at(path))?;
-        made.make_opaque().map_err(at(path))?;
-        Ok(Made::ForWhiteout)
-    }
-
     fn charge(&self, path: &SafePath) -> Result<(), LayerFault> {
         let length = path.as_path().as_os_str().len();
         Ok(self.meter.charge_node(length)?)
@@ -203,20 +132,20 @@ impl Unpacker<'_> {
             return Ok(());
         };
         let parent = self.enter(&parent)?;
-        match parent.kind(name).map_err(at(path))? {
+        let path = &parent.child(name)?;
+        match parent.directory.kind(name).map_err(at(path))? {
             None => {
                 self.charge(path)?;
-                self.facts
-                    .hiding
-                    .extend(path.split().map(|(parent, _)| parent));
-                parent.make_whiteout(name).map_err(at(path))
+                let made = parent.directory.make_whiteout(name);
+                self.facts.hiding.insert(parent.path);
+                made.map_err(at(path))
             }
             Some(Kind::Directory) => {
                 self.facts.implied.remove(path);
                 let directory = self.root.open(path).map_err(at(path))?;
                 directory.make_opaque().map_err(at(path))
             }
-            Some(Kind::Whiteout | Kind::Other) => Ok(()),
+            Some(Kind::Whiteout | Kind::Link | Kind::Other) => Ok(()),
         }
     }
 
@@ -227,19 +156,21 @@ impl Unpacker<'_> {
         attributes: Attributes,
         members: &mut Members<R>,
     ) -> Result<(), LayerFault> {
-        let Some((parent_path, name)) = path.split() else {
+        let Some((parent, name)) = path.split() else {
             return self.describe_directory(path, attributes);
         };
-        let parent = self.enter(&parent_path)?;
+        let entered = self.enter(&parent)?;
+        let path = &entered.child(name)?;
+        let parent = &entered.directory;
         match node {
             Node::Directory => {
-                self.make_directory(&parent, path, name)?;
+                self.make_directory(parent, path, name)?;
                 return self.describe_directory(path, attributes);
             }
-            Node::HardLink(target) => return self.make_hard_link(&parent, path, name, target),
+            Node::HardLink(target) => return self.make_hard_link(parent, path, name, target),
             _ => {}
         }
-        self.clear(&parent, path, name)?;
+        self.clear(parent, path, name)?;
         self.charge(path)?;
         let made = match node {
             Node::Directory | Node::HardLink(_) => Ok(()),
@@ -250,13 +181,13 @@ impl Unpacker<'_> {
             }
             Node::SymbolicLink(content) => parent
                 .make_link(name, content)
-                .and_then(|()| attributes.give_to_link(&parent, name)),
+                .and_then(|()| attributes.give_to_link(parent, name)),
             Node::Fifo => parent
                 .make_fifo(name)
-                .and_then(|()| attributes.give_to_fifo(&parent, name)),
+                .and_then(|()| attributes.give_to_fifo(parent, name)),
             Node::Device => {
                 self.facts.devices_left_out += 1;
-                self.facts.hiding.insert(parent_path);
+                self.facts.hiding.insert(entered.path.clone());
                 parent.make_whiteout(name)
             }
         };
@@ -279,7 +210,7 @@ impl Unpacker<'_> {
     }
 
     /// Makes room for something that is no directory. If an archive has several members of a name,
-    /// the last member counts.
+    /// the last member counts, and what is below a directory that it replaces goes.
     fn clear(
         &mut self,
         parent: &Directory,
@@ -289,16 +220,23 @@ impl Unpacker<'_> {
         let Some(kind) = parent.kind(name).map_err(at(path))? else {
             return Ok(());
         };
-        match parent.remove(name, kind) {
-            Ok(()) => {
-                self.directories.remove(path);
-                self.facts.implied.remove(path);
-                Ok(())
-            }
-            Err(Errno::ENOTEMPTY) => Err(LayerFault::Twice {
-                name: path.as_path().to_owned(),
-            }),
-            Err(errno) => Err(at(path)(errno)),
+        if kind == Kind::Directory {
+            let directory = self.root.open(path).map_err(at(path))?;
+            directory.clear().map_err(at(path))?;
+            self.forget(path);
+        }
+        parent.remove(name, kind).map_err(at(path))
+    }
+
+    /// Forgets what is known of the directory `path` and of those below it.
+    fn forget(&mut self, path: &SafePath) {
+        let below = |other: &&SafePath| other.as_path().starts_with(path.as_path());
+        let directories = self.directories.range(path.clone()..);
+        let directories = directories.map(|(other, _)| other);
+        for gone in directories.take_while(below).cloned().collect::<Vec<_>>() {
+            self.directories.remove(&gone);
+            self.facts.implied.remove(&gone);
+            self.facts.hiding.remove(&gone);
         }
     }
 
@@ -309,23 +247,25 @@ impl Unpacker<'_> {
         name: &OsStr,
         target: &SafePath,
     ) -> Result<(), LayerFault> {
-        let refused = |why| LayerFault::HardLink {
+        let missing = || LayerFault::HardLink {
             name: path.as_path().display().to_string(),
             target: target.as_path().display().to_string(),
-            why,
+            why: "is no file of this layer",
         };
-        let missing = || refused("is no file of this layer");
         let (from, target_name) = target.split().ok_or_else(missing)?;
-        let from = self.root.open(&from).map_err(|_| missing())?;
-        if from.kind(target_name).map_err(at(path))? != Some(Kind::Other) {
+        let from = self.find(&from)?.ok_or_else(missing)?;
+        let target = from.child(target_name)?;
+        let kind = from.directory.kind(target_name).map_err(at(path))?;
+        if !matches!(kind, Some(Kind::Other | Kind::Link)) {
             return Err(missing());
         }
-        if path == target {
+        if *path == target {
             return Ok(());
         }
         self.clear(parent, path, name)?;
+        self.charge(path)?;
         parent
-            .make_hard_link(name, &from, target_name)
+            .make_hard_link(name, &from.directory, target_name)
             .map_err(at(path))
     }
 
@@ -366,3 +306,6 @@ fn copy<R: Read>(
 #[cfg(test)]
 #[path = "unpack_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod names_tests;

@@ -2,19 +2,17 @@
 //! `/etc/passwd` are found in this way. Symbolic links are followed inside the image only, as they
 //! are in a container.
 
-use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
-use std::path::{Component, Path};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, SFlag};
 
 use crate::image::layer::path::SafePath;
+use crate::image::layer::steps::{MAX_LINKS, Step, steps};
 use crate::image::layer::tree::{Directory, Kind, errno};
 
-/// The most symbolic links on the way to a file. The kernel has the same limit.
-const MAX_LINKS: usize = 40;
 /// The longest file that is read whole, in bytes.
 const MAX_FILE: u64 = 4 << 20;
 
@@ -71,9 +69,9 @@ impl View {
     pub fn find(&self, path: &Path) -> nix::Result<Option<Found>> {
         let mut way = vec![self.root()];
         let mut found = None;
-        let mut steps = steps(path);
+        let mut left = steps(path);
         let mut links = 0;
-        while let Some(step) = steps.pop_front() {
+        while let Some(step) = left.pop_front() {
             // Only a directory has something in it.
             if found
                 .as_ref()
@@ -81,7 +79,7 @@ impl View {
             {
                 return Ok(None);
             }
-            let PathStep::Into(name) = step else {
+            let Step::Into(name) = step else {
                 take_back(&mut way, &step);
                 found = None;
                 continue;
@@ -94,11 +92,8 @@ impl View {
                 if links > MAX_LINKS {
                     return Ok(None);
                 }
-                for step in self::steps(Path::new(&self.read_link(&next)?))
-                    .into_iter()
-                    .rev()
-                {
-                    steps.push_front(step);
+                for step in steps(Path::new(&self.read_link(&next)?)).into_iter().rev() {
+                    left.push_front(step);
                 }
                 found = None;
                 continue;
@@ -221,31 +216,10 @@ impl View {
     }
 }
 
-/// A step along a path.
-enum PathStep {
-    /// To the root.
-    Root,
-    /// To the parent directory.
-    Up,
-    /// To the entry of this name.
-    Into(OsString),
-}
-
-fn steps(path: &Path) -> VecDeque<PathStep> {
-    path.components()
-        .filter_map(|component| match component {
-            Component::RootDir => Some(PathStep::Root),
-            Component::ParentDir => Some(PathStep::Up),
-            Component::Normal(name) => Some(PathStep::Into(name.to_owned())),
-            Component::CurDir | Component::Prefix(_) => None,
-        })
-        .collect()
-}
-
 /// Goes back along `way`: to the root, or to the parent. The root's parent is the root.
-fn take_back(way: &mut Vec<Parts>, step: &PathStep) {
+fn take_back(way: &mut Vec<Parts>, step: &Step) {
     let left = match step {
-        PathStep::Root => 1,
+        Step::Root => 1,
         _ => way.len().saturating_sub(1).max(1),
     };
     way.truncate(left);
