@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::archive::members::ArchiveFault;
+use super::archive::fault::ArchiveFault;
 use super::digest::{Digest, DigestSyntaxError};
 use super::layer::fault::LayerFault;
 use super::name::{ImageName, NameSyntaxError};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use crate::image::archive::members::ArchiveFault;
+use crate::image::archive::fault::ArchiveFault;
 use crate::image::digest::{Digest, DigestReader};
 use crate::image::error::ImageError;
 use crate::image::layer::fault::LayerFault;
@@ -34,6 +34,9 @@ pub struct Imported {
     pub devices_left_out: u64,
     /// How many extended attributes of files are not kept.
     pub attributes_left_out: u64,
+    /// Of each layer that has some: how many files belong to another owner, because no container has
+    /// the owner's id.
+    pub owners_changed: Vec<(Digest, u64)>,
     /// Whether owners are kept. For an ordinary user, who has only one id, they are not.
     pub owners_kept: bool,
 }
@@ -83,9 +86,22 @@ pub fn import(
         shared,
         devices_left_out: facts.iter().map(|facts| facts.devices_left_out).sum(),
         attributes_left_out: facts.iter().map(|facts| facts.attributes_left_out).sum(),
+        owners_changed: owners_changed(&resolved, &facts),
         owners_kept: store.ids().changes_user(),
         image,
     })
+}
+
+/// The layers in which owners are changed, each once, and how often.
+fn owners_changed(resolved: &Resolved, facts: &[LayerFacts]) -> Vec<(Digest, u64)> {
+    let mut changed: Vec<(Digest, u64)> = Vec::new();
+    for (layer, facts) in resolved.layers.iter().zip(facts) {
+        let is_new = changed.iter().all(|(other, _)| *other != layer.diff_id);
+        if facts.owners_changed > 0 && is_new {
+            changed.push((layer.diff_id.clone(), facts.owners_changed));
+        }
+    }
+    changed
 }
 
 /// The facts of a layer that the same image has further down.

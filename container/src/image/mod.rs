@@ -31,7 +31,7 @@ mod view;
 #[cfg(test)]
 mod model_tests;
 
-pub use archive::members::ArchiveFault;
+pub use archive::fault::ArchiveFault;
 pub use archive::pax::PaxFault;
 pub use digest::{Digest, DigestSyntaxError};
 pub use error::ImageError;

@@ -14,7 +14,7 @@ pub const FIRST_HOST_ID: u32 = 100_000;
 pub const ID_COUNT: u32 = 65_536;
 /// The id that the kernel shows for every id that is not mapped. `/proc/sys/kernel/overflowuid`
 /// could change the id, and nobody does.
-const OVERFLOW: u32 = 65_534;
+pub const OVERFLOW: u32 = 65_534;
 
 /// Which host ids the container's ids are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -67,6 +67,14 @@ fn describe(imported: &Imported) -> String {
         // Writing to a string can't fail.
         let _ = write!(text, "\n{what} left out: {count}");
     }
+    for (layer, count) in &imported.owners_changed {
+        // Writing to a string can't fail.
+        let _ = write!(
+            text,
+            "\n{layer}: {count} files of ids above 65535, which containers don't have, belong to \
+             65534 inside"
+        );
+    }
     if !imported.owners_kept {
         text.push_str("\nall files belong to user 0 inside: only root can keep other owners");
     }

@@ -8,17 +8,16 @@ use std::io::{self, Read};
 
 use tar::{EntryType, Header};
 
+use super::fault::ArchiveFault;
+use super::fields::{Extensions, field, mtime, number};
 use super::pax;
+use super::sparse::{self, Segment};
 
 /// Bytes of a block. A tar archive consists of whole blocks.
 const BLOCK: usize = 512;
 /// The longest extended header or long name that is taken, in bytes. The value of an attribute has
 /// at most 64 KiB.
 const MAX_EXTENSION: u64 = 1 << 20;
-/// The prefix of extended attributes' names in extended headers.
-const ATTRIBUTE: &[u8] = b"SCHILY.xattr.";
-/// The prefix of the keys that extended headers have for sparse files.
-const SPARSE: &[u8] = b"GNU.sparse.";
 
 /// What a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,32 +53,13 @@ pub struct Member {
     pub gid: u64,
     /// The time of the last change: seconds since 1970, and nanoseconds.
     pub mtime: (i64, u32),
-    /// The length of the content, in bytes.
+    /// The length of the file, in bytes.
     pub size: u64,
+    /// Where the archive's content belongs in a sparse file, in order; the rest of the file is
+    /// zeros. `None` if the content is the whole file.
+    pub segments: Option<Vec<Segment>>,
     /// The names and values of the extended attributes.
     pub attributes: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-/// What is wrong with an archive.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each message says what the variant is")]
-pub enum ArchiveFault {
-    #[error(transparent)]
-    Read(#[from] io::Error),
-    #[error("the archive is cut off")]
-    CutOff,
-    #[error("a header's checksum is wrong")]
-    Checksum,
-    #[error("a header's {field} is no number")]
-    Number { field: &'static str },
-    #[error("an extended header or a long name has more than 1 MiB")]
-    ExtensionTooLong,
-    #[error(transparent)]
-    Pax(#[from] pax::PaxFault),
-    #[error("{name:?} is a sparse file, which images should not have")]
-    Sparse { name: String },
-    #[error("{name:?} is of the unknown type {kind:?}")]
-    Kind { name: String, kind: char },
 }
 
 /// A name for a message, which is cut if the name is long.
@@ -96,40 +76,6 @@ pub struct Members<R> {
     unread: u64,
     /// Bytes that fill the last block of the current member's content.
     padding: u64,
-}
-
-/// What extended headers and long names say of the member that follows them.
-#[derive(Default)]
-struct Extensions {
-    name: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    records: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-impl Extensions {
-    /// The value of the last record with this key. Earlier records do not count.
-    fn get(&self, key: &str) -> Option<&[u8]> {
-        let found = self.records.iter().rev().find(|(k, _)| k == key.as_bytes());
-        found.map(|(_, value)| value.as_slice())
-    }
-
-    fn number(&self, field: &'static str) -> Result<Option<u64>, ArchiveFault> {
-        let parse = |value| std::str::from_utf8(value).ok()?.parse().ok();
-        self.get(field)
-            .map(|value| parse(value).ok_or(ArchiveFault::Number { field }))
-            .transpose()
-    }
-
-    fn attributes(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let named = |(key, value): &(Vec<u8>, Vec<u8>)| {
-            Some((key.strip_prefix(ATTRIBUTE)?.to_vec(), value.clone()))
-        };
-        self.records.iter().filter_map(named).collect()
-    }
-
-    fn is_sparse(&self) -> bool {
-        self.records.iter().any(|(key, _)| key.starts_with(SPARSE))
-    }
 }
 
 impl<R: Read> Members<R> {
@@ -174,7 +120,8 @@ impl<R: Read> Members<R> {
     }
 
     fn member(&mut self, header: &Header, extensions: &Extensions) -> Result<Member, ArchiveFault> {
-        let name = extensions.get("path").map(<[u8]>::to_vec);
+        let name = extensions.get("GNU.sparse.name");
+        let name = name.or_else(|| extensions.get("path")).map(<[u8]>::to_vec);
         let name = name
             .or_else(|| extensions.name.clone())
             .unwrap_or_else(|| header.path_bytes().into_owned());
@@ -186,16 +133,17 @@ impl<R: Read> Members<R> {
                 .map_or_else(Vec::new, std::borrow::Cow::into_owned)
         });
         let kind = kind(header, &name)?;
-        if extensions.is_sparse() {
-            return Err(ArchiveFault::Sparse { name: shown(&name) });
-        }
         // Other members have no content, although their headers may say so. Other readers of tar
         // archives do the same.
-        let size = match kind {
+        let packed = match kind {
             MemberKind::File => field(header, extensions, "size")?,
             _ => 0,
         };
-        self.content_is(size);
+        self.content_is(packed);
+        let (size, segments) = match kind {
+            MemberKind::File => self.segments(&name, extensions, packed)?,
+            _ => (0, None),
+        };
         Ok(Member {
             kind,
             link,
@@ -205,20 +153,45 @@ impl<R: Read> Members<R> {
             gid: field(header, extensions, "gid")?,
             mtime: mtime(header, extensions)?,
             size,
+            segments,
             attributes: extensions.attributes(),
             name,
         })
     }
 
+    /// The size of a file with `packed` bytes of content, and its segments if it is sparse.
+    fn segments(
+        &mut self,
+        name: &[u8],
+        extensions: &Extensions,
+        packed: u64,
+    ) -> Result<(u64, Option<Vec<Segment>>), ArchiveFault> {
+        let Some(sparse) =
+            sparse::of(&extensions.records).map_err(|fault| fault.of(shown(name)))?
+        else {
+            return Ok((packed, None));
+        };
+        let segments = match sparse.map {
+            Some(map) => map,
+            None => sparse::read_map(&mut self.content())?.ok_or_else(malformed(name))?,
+        };
+        if !sparse::fits(&segments, sparse.size, self.unread) {
+            return Err(malformed(name)());
+        }
+        Ok((sparse.size, Some(segments)))
+    }
+
     /// The next header; `None` at the archive's end.
     fn header(&mut self) -> Result<Option<Header>, ArchiveFault> {
-        let skipped = self.unread + self.padding;
-        let done = io::copy(&mut (&mut self.reader).take(skipped), &mut io::sink())?;
-        if done < skipped {
+        if self.skip(self.unread)? < self.unread {
             return Err(ArchiveFault::CutOff);
         }
-        self.position += skipped;
-        (self.unread, self.padding) = (0, 0);
+        // `umoci insert` ends an archive with the last byte of the last content.
+        match self.skip(self.padding)? {
+            0 if self.padding > 0 => return Ok(None),
+            done if done < self.padding => return Err(ArchiveFault::CutOff),
+            _ => (self.unread, self.padding) = (0, 0),
+        }
         let mut block = [0; BLOCK];
         match read_all(&mut self.reader, &mut block)? {
             0 => return Ok(None),
@@ -236,6 +209,13 @@ impl<R: Read> Members<R> {
             return Err(ArchiveFault::Checksum);
         }
         Ok(Some(header.clone()))
+    }
+
+    /// Skips up to `count` bytes, and tells how many there were.
+    fn skip(&mut self, count: u64) -> Result<u64, ArchiveFault> {
+        let skipped = io::copy(&mut (&mut self.reader).take(count), &mut io::sink())?;
+        self.position += skipped;
+        Ok(skipped)
     }
 
     /// The content of an extended header or a long name.
@@ -300,6 +280,10 @@ fn read_all(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
+fn malformed(name: &[u8]) -> impl Fn() -> ArchiveFault {
+    move || ArchiveFault::SparseMap { name: shown(name) }
+}
+
 fn until_zero(mut bytes: Vec<u8>) -> Vec<u8> {
     let end = bytes.iter().position(|byte| *byte == 0);
     bytes.truncate(end.unwrap_or(bytes.len()));
@@ -321,66 +305,6 @@ fn kind(header: &Header, name: &[u8]) -> Result<MemberKind, ArchiveFault> {
             name: shown(name),
             kind: char::from(other.as_byte()),
         }),
-    }
-}
-
-/// A number of a member. An extended header may give it in place of the header.
-fn field(
-    header: &Header,
-    extensions: &Extensions,
-    field: &'static str,
-) -> Result<u64, ArchiveFault> {
-    match extensions.number(field)? {
-        Some(number) => Ok(number),
-        None => number(header, field),
-    }
-}
-
-fn number(header: &Header, field: &'static str) -> Result<u64, ArchiveFault> {
-    let old = header.as_old();
-    let (bytes, number) = match field {
-        "mode" => (&old.mode[..], header.mode().map(u64::from)),
-        "uid" => (&old.uid[..], header.uid()),
-        "gid" => (&old.gid[..], header.gid()),
-        "mtime" => (&old.mtime[..], header.mtime()),
-        _ => (&old.size[..], header.entry_size()),
-    };
-    // Some tools leave out what is zero.
-    if bytes.iter().all(|byte| matches!(byte, 0 | b' ')) {
-        return Ok(0);
-    }
-    number.map_err(|_| ArchiveFault::Number { field })
-}
-
-fn mtime(header: &Header, extensions: &Extensions) -> Result<(i64, u32), ArchiveFault> {
-    const FAULT: ArchiveFault = ArchiveFault::Number { field: "mtime" };
-    if let Some(value) = extensions.get("mtime") {
-        return parse_time(value).ok_or(FAULT);
-    }
-    let seconds = number(header, "mtime")?;
-    Ok((i64::try_from(seconds).map_err(|_| FAULT)?, 0))
-}
-
-/// Reads seconds with a fraction, such as `1700000000.25`: whole seconds, and nanoseconds after
-/// them.
-fn parse_time(value: &[u8]) -> Option<(i64, u32)> {
-    let text = std::str::from_utf8(value).ok()?;
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let seconds: i64 = whole.parse().ok()?;
-    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let digits: String = fraction
-        .chars()
-        .chain("000000000".chars())
-        .take(9)
-        .collect();
-    match digits.parse().ok()? {
-        0 => Some((seconds, 0)),
-        nanoseconds if text.starts_with('-') => {
-            Some((seconds.checked_sub(1)?, 1_000_000_000 - nanoseconds))
-        }
-        nanoseconds => Some((seconds, nanoseconds)),
     }
 }
 

@@ -16,7 +16,16 @@ use nix::unistd::{Gid, Uid, fchown, fchownat};
 use super::extended::{self, Attribute};
 use super::tree::Directory;
 use crate::image::archive::members::Member;
-use crate::isolation::id_map::IdMap;
+use crate::isolation::id_map::{IdMap, OVERFLOW};
+
+/// What attributes are not as a member says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Differences {
+    /// How many extended attributes are left out.
+    pub attributes_left_out: u64,
+    /// 1 if the owner is another one, because no container has the ids.
+    pub owners_changed: u64,
+}
 
 /// The attributes of one file or directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,21 +38,25 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// The attributes of `member`, and how many extended attributes of the member are left out. The
-    /// error is the id of an owner that no container has.
-    pub fn of(member: &Member, ids: IdMap) -> Result<(Self, u64), u64> {
+    /// The attributes of `member`, and what of them is not as the member says.
+    pub fn of(member: &Member, ids: IdMap) -> (Self, Differences) {
         let (kept, left_out): (Vec<_>, Vec<_>) = member
             .attributes
             .iter()
             .cloned()
             .partition(|(name, _)| is_kept(name));
+        let (owner, is_changed) = owner(ids, member.uid, member.gid);
         let attributes = Self {
-            owner: owner(ids, member.uid, member.gid)?,
+            owner,
             mode: Mode::from_bits_truncate(member.mode & 0o7777),
             mtime: TimeSpec::new(member.mtime.0, member.mtime.1.into()),
             extended: kept,
         };
-        Ok((attributes, left_out.len() as u64))
+        let differences = Differences {
+            attributes_left_out: left_out.len() as u64,
+            owners_changed: is_changed.into(),
+        };
+        (attributes, differences)
     }
 
     /// The attributes that a directory of a layer has.
@@ -116,14 +129,17 @@ impl Attributes {
     }
 }
 
-/// The owner on the host, or the id that no container has.
-fn owner(ids: IdMap, uid: u64, gid: u64) -> Result<Option<(Uid, Gid)>, u64> {
+/// The owner on the host, and whether it is another one because no container has the ids.
+fn owner(ids: IdMap, uid: u64, gid: u64) -> (Option<(Uid, Gid)>, bool) {
     if !ids.changes_user() {
-        return Ok(None);
+        return (None, false);
     }
-    let uid = ids.on_host(uid).ok_or(uid)?;
-    let gid = ids.on_host(gid).ok_or(gid)?;
-    Ok(Some((Uid::from_raw(uid), Gid::from_raw(gid))))
+    let overflow = u64::from(OVERFLOW);
+    let host = |id: u64| ids.on_host(id).or_else(|| ids.on_host(overflow));
+    let owner = host(uid).zip(host(gid));
+    let owner = owner.map(|(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid)));
+    let is_changed = ids.on_host(uid).is_none() || ids.on_host(gid).is_none();
+    (owner, is_changed)
 }
 
 /// Whether the extended attribute `name` is kept.
@@ -151,15 +167,16 @@ mod tests {
     }
 
     #[test]
-    fn owners_are_shifted_or_refused() {
+    fn owners_are_shifted_or_the_overflow_id() {
         let shifted = |uid, gid| Some((Uid::from_raw(uid), Gid::from_raw(gid)));
-        assert_eq!(
-            owner(IdMap::Range, 0, 65_535),
-            Ok(shifted(100_000, 165_535))
-        );
-        assert_eq!(owner(IdMap::Range, 0, 65_536), Err(65_536));
-        assert_eq!(owner(IdMap::Range, u64::MAX, 0), Err(u64::MAX));
+        for (ids, expected) in [
+            ((0, 65_535), (shifted(100_000, 165_535), false)),
+            ((0, 65_536), (shifted(100_000, 165_534), true)),
+            ((u64::MAX, 0), (shifted(165_534, 100_000), true)),
+        ] {
+            assert_eq!(owner(IdMap::Range, ids.0, ids.1), expected, "{ids:?}");
+        }
         let own = IdMap::Own { uid: 7, gid: 8 };
-        assert_eq!(owner(own, 1_000_000, 0), Ok(None));
+        assert_eq!(owner(own, 1_000_000, 0), (None, false));
     }
 }

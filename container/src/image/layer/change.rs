@@ -150,6 +150,7 @@ mod tests {
             gid: 0,
             mtime: (0, 0),
             size: 0,
+            segments: None,
             attributes: Vec::new(),
         };
         interpret(&member)

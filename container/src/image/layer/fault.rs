@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 use super::meter::TooMuch;
 use super::path::PathFault;
-use crate::image::archive::members::ArchiveFault;
+use crate::image::archive::fault::ArchiveFault;
 
 /// What is wrong with a layer, or with the place that it is unpacked to.
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +31,6 @@ pub enum LayerFault {
     Through { name: PathBuf, through: PathBuf },
     #[error("{name:?} is a whiteout of nothing")]
     Whiteout { name: String },
-    #[error("{name:?} belongs to {id}; only ids up to 65535 are mapped into a container")]
-    Owner { name: PathBuf, id: u64 },
     #[error("cannot write {name:?}")]
     Write { name: PathBuf, source: Errno },
 }

@@ -53,10 +53,11 @@ impl SafePath {
         for component in name.split(|byte| *byte == b'/') {
             match component {
                 b"" | b"." => {}
-                b".." if components.pop().is_none() && !is_absolute => {
-                    return Err(PathFault::Parent);
+                b".." => {
+                    if components.pop().is_none() && !is_absolute {
+                        return Err(PathFault::Parent);
+                    }
                 }
-                b".." => {}
                 plain => components.push(plain),
             }
         }

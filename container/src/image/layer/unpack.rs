@@ -5,11 +5,12 @@
 //! shifted to the ids that the container's ids are on the host (docs/adr/0004). Directories get
 //! their attributes last: until then they must be writable, and their times would change.
 
+mod content;
 mod enter;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::io::{self, Read, Write as _};
+use std::io::Read;
 
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
@@ -23,9 +24,6 @@ use super::tree::{Directory, Kind};
 use crate::image::archive::members::{Member, Members};
 use crate::isolation::id_map::IdMap;
 
-/// How many bytes of a file are copied at a time.
-const CHUNK: usize = 64 * 1024;
-
 /// What is known of a layer once it is unpacked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerFacts {
@@ -35,6 +33,9 @@ pub struct LayerFacts {
     pub devices_left_out: u64,
     /// How many extended attributes were not kept.
     pub attributes_left_out: u64,
+    /// How many files belong to the overflow id, because no container has their owner's id.
+    #[serde(default)]
+    pub owners_changed: u64,
     /// Whether the layer hides everything of the layers below.
     pub hides_all_below: bool,
     /// Directories for which the archive has no member, although it has members in them: the layer
@@ -105,20 +106,12 @@ impl Unpacker<'_> {
             }
             Change::Whiteout(path) => self.hide(&path),
             Change::Node(path, node) => {
-                let attributes = self.attributes(&path, member)?;
-                self.make(&path, &node, attributes, members)
+                let (attributes, differences) = Attributes::of(member, self.ids);
+                self.facts.attributes_left_out += differences.attributes_left_out;
+                self.facts.owners_changed += differences.owners_changed;
+                self.make(&path, &node, attributes, member, members)
             }
         }
-    }
-
-    fn attributes(&mut self, path: &SafePath, member: &Member) -> Result<Attributes, LayerFault> {
-        let (attributes, left_out) =
-            Attributes::of(member, self.ids).map_err(|id| LayerFault::Owner {
-                name: path.as_path().to_owned(),
-                id,
-            })?;
-        self.facts.attributes_left_out += left_out;
-        Ok(attributes)
     }
 
     fn charge(&self, path: &SafePath) -> Result<(), LayerFault> {
@@ -154,6 +147,7 @@ impl Unpacker<'_> {
         path: &SafePath,
         node: &Node,
         attributes: Attributes,
+        member: &Member,
         members: &mut Members<R>,
     ) -> Result<(), LayerFault> {
         let Some((parent, name)) = path.split() else {
@@ -176,7 +170,8 @@ impl Unpacker<'_> {
             Node::Directory | Node::HardLink(_) => Ok(()),
             Node::File => {
                 let mut file = parent.make_file(name).map_err(at(path))?;
-                self.facts.bytes += copy(members, &mut file, path)?;
+                self.facts.bytes += member.size;
+                content::copy(member, members, &mut file, path, self.meter)?;
                 attributes.give_to(&file)
             }
             Node::SymbolicLink(content) => parent
@@ -278,28 +273,6 @@ impl Unpacker<'_> {
             given.map_err(at(path))?;
         }
         Ok(self.facts)
-    }
-}
-
-/// Copies a member's content. The error tells whether reading or writing failed.
-fn copy<R: Read>(
-    members: &mut Members<R>,
-    file: &mut std::fs::File,
-    path: &SafePath,
-) -> Result<u64, LayerFault> {
-    let mut content = members.content();
-    let mut buffer = vec![0; CHUNK];
-    let mut copied = 0;
-    loop {
-        let count = match content.read(&mut buffer) {
-            Ok(0) => return Ok(copied),
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(source) => return Err(LayerFault::Read { source }),
-        };
-        let written = file.write_all(&buffer[..count]);
-        written.map_err(|error| at(path)(super::tree::errno(&error)))?;
-        copied += count as u64;
     }
 }
 

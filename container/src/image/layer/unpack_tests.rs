@@ -57,9 +57,15 @@ impl Layer {
 
     pub fn attribute(mut self, name: &str, value: &[u8]) -> Self {
         let key = format!("SCHILY.xattr.{name}");
-        self.builder
-            .append_pax_extensions([(key.as_str(), value)])
-            .unwrap();
+        let records = [(key.as_str(), value)];
+        self.builder.append_pax_extensions(records).unwrap();
+        self
+    }
+
+    /// Writes an extended header for the next member.
+    pub fn extension(mut self, records: &[(&str, &str)]) -> Self {
+        let records = records.iter().map(|(key, value)| (*key, value.as_bytes()));
+        self.builder.append_pax_extensions(records).unwrap();
         self
     }
 
@@ -236,19 +242,76 @@ fn devices_and_forbidden_attributes_are_left_out_and_counted() {
 }
 
 #[test]
-fn an_owner_that_no_container_has_is_refused() {
+fn an_owner_that_no_container_has_is_nobody_and_counted() {
     if !ids().changes_user() {
         skip(Need::Root, "only root keeps owners");
         return;
     }
-    let mut layer = Layer::new();
-    layer
-        .builder
-        .append_pax_extensions([("uid", &b"65536"[..])])
-        .unwrap();
-    let (_, result) = unpacked(layer.file("f", ""));
-    let fault = result.unwrap_err().to_string();
-    assert!(fault.contains("\"f\" belongs to 65536"), "{fault}");
+    let layer = Layer::new()
+        .extension(&[("uid", "65536")])
+        .file("f", "")
+        .extension(&[("uid", "-2"), ("gid", "4294967296")])
+        .link("l", "f")
+        .file("own", "");
+    let (directory, facts) = unpacked(layer);
+    assert_eq!(facts.unwrap().owners_changed, 2);
+    for (name, owner) in [
+        ("f", (165_534, 100_004)),
+        ("l", (165_534, 165_534)),
+        ("own", (100_003, 100_004)),
+    ] {
+        let found = fs::symlink_metadata(at_root(&directory, name)).unwrap();
+        assert_eq!((found.uid(), found.gid()), owner, "{name}");
+    }
+}
+
+#[test]
+fn times_before_1970_with_fractions_and_beyond_the_disk_s_are_taken() {
+    let layer = Layer::new()
+        .extension(&[("mtime", "-1.25")])
+        .file("early", "")
+        .extension(&[("mtime", "1.999999999999")])
+        .directory("d", 0o755)
+        .extension(&[("mtime", "99999999999999999999")])
+        .link("late", "x")
+        .extension(&[("mtime", "-9223372036854775808.5")])
+        .file("earliest", "");
+    let (directory, result) = unpacked(layer);
+    result.unwrap();
+    let time = |name: &str| {
+        let found = fs::symlink_metadata(at_root(&directory, name)).unwrap();
+        (found.mtime(), found.mtime_nsec())
+    };
+    assert_eq!(time("early"), (-2, 750_000_000));
+    assert_eq!(time("d"), (1, 999_999_999));
+    assert!(time("late").0 > 1 << 31, "{:?}", time("late"));
+    assert!(time("earliest").0 < 0, "{:?}", time("earliest"));
+}
+
+#[test]
+fn a_sparse_file_is_whole_and_counts_as_whole() {
+    let map = [
+        ("GNU.sparse.size", "1048576"),
+        ("GNU.sparse.map", "0,1,4096,2,1048576,0"),
+    ];
+    let name = ("GNU.sparse.name", "d/sparse");
+    let packed = || {
+        Layer::new()
+            .extension(&[map[0], map[1], name])
+            .file("GNUSparseFile.0/sparse", "abc")
+    };
+    let (directory, facts) = unpacked(packed().file("next", ""));
+    assert_eq!(facts.unwrap().bytes, 1 << 20);
+    let mut expected = vec![0; 1 << 20];
+    (expected[0], expected[4096], expected[4097]) = (b'a', b'b', b'c');
+    assert_eq!(fs::read(at_root(&directory, "d/sparse")).unwrap(), expected);
+    assert!(at_root(&directory, "next").exists());
+
+    let empty = tempfile::tempdir().unwrap();
+    let root = Directory::open_root(empty.path()).unwrap();
+    let meter = Meter::half_of(ByteSize::mib(1));
+    let fault = unpack(&packed().bytes()[..], root, ids(), &meter).unwrap_err();
+    assert!(matches!(fault, LayerFault::TooMuch(_)), "{fault}");
 }
 
 #[test]

@@ -16,7 +16,8 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use serde::de::DeserializeOwned;
 
 use super::compression::Compression;
-use crate::image::archive::members::{ArchiveFault, MemberKind, Members};
+use crate::image::archive::fault::ArchiveFault;
+use crate::image::archive::members::{MemberKind, Members};
 use crate::image::digest::Digest;
 use crate::image::error::ImageError;
 use crate::image::layer::path::SafePath;
@@ -217,6 +218,10 @@ fn index(file: &File, path: &Path) -> Result<HashMap<SafePath, Found>, ImageErro
             continue;
         };
         let entry = match member.kind {
+            MemberKind::File if member.segments.is_some() => {
+                let name = name.as_path().display().to_string();
+                return Err(failed(ArchiveFault::Sparse { name }));
+            }
             MemberKind::File => Found::File {
                 position: members.position(),
                 size: member.size,

@@ -1,6 +1,7 @@
 //! Names of members: absolute, behind links, twice, and leading out.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
