@@ -29,40 +29,45 @@ pub fn find(view: &View, text: &str) -> nix::Result<Result<Account, &'static str
 }
 
 fn look_up(text: &str, passwd: &str, group: &str) -> Result<Account, &'static str> {
-    let (user, wanted_group) = match text.split_once(':') {
-        Some((user, group)) => (user, Some(group)),
-        None => (text, None),
-    };
+    // `app:` is the same as `app`, with the user's own groups.
+    let (user, wanted_group) = text.split_once(':').unwrap_or((text, ""));
     let user = if user.is_empty() { "0" } else { user };
     let id = user.parse::<u32>().ok();
     // A name may consist of digits. It goes before the number.
     let entry = lines(passwd).find(|line| line[0] == user);
     let entry = entry.or_else(|| lines(passwd).find(|line| id.is_some() && number(line, 2) == id));
     let uid = entry.as_ref().and_then(|line| number(line, 2)).or(id);
-    let uid = uid.ok_or("whom its /etc/passwd doesn't know")?;
+    let uid = uid.ok_or_else(|| why(user, "whom its /etc/passwd doesn't know"))?;
     let home = entry
         .as_ref()
         .and_then(|line| line.get(5))
         .map(|home| (*home).to_owned());
-    let (gid, groups) = if let Some(wanted) = wanted_group {
-        let found = lines(group).find(|line| line[0] == wanted);
-        let found = found.and_then(|line| number(&line, 2));
-        let gid = found.or(wanted.parse().ok());
-        (
-            gid.ok_or("whose group its /etc/group doesn't know")?,
-            Vec::new(),
-        )
-    } else {
+    let (gid, groups) = if wanted_group.is_empty() {
         let gid = entry.as_ref().and_then(|line| number(line, 3)).unwrap_or(0);
         let name = entry.as_ref().map(|line| line[0]);
         let groups = name.map_or_else(Vec::new, |name| groups_of(name, group));
         (gid, groups)
+    } else {
+        let found = lines(group).find(|line| line[0] == wanted_group);
+        let found = found.and_then(|line| number(&line, 2));
+        let gid = found.or(wanted_group.parse().ok());
+        let unknown = || why(wanted_group, "whose group its /etc/group doesn't know");
+        (gid.ok_or_else(unknown)?, Vec::new())
     };
     let user = User { uid, gid, groups };
     Ok(Account {
         user,
         home: home.filter(|home| home.starts_with('/')),
     })
+}
+
+/// Why `text` is no id: it is beyond all ids, or else `unknown`.
+fn why(text: &str, unknown: &'static str) -> &'static str {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        "but no id is so large"
+    } else {
+        unknown
+    }
 }
 
 /// The fields of each line of `/etc/passwd` or `/etc/group`.
@@ -112,6 +117,12 @@ mod tests {
         assert_eq!(ids("4:5"), Ok((4, 5, vec![])));
         assert_eq!(ids("4"), Ok((4, 0, vec![])));
         assert_eq!(ids("12"), Ok((7, 8, vec![])));
+        // A colon with nothing after it says nothing.
+        assert_eq!(ids("u:"), Ok((1000, 1001, vec![50, 51])));
+        assert_eq!(ids("1000:"), Ok((1000, 1001, vec![50, 51])));
+        assert_eq!(ids("1234:"), Ok((1234, 0, vec![])));
+        assert_eq!(ids(":"), Ok((0, 0, vec![])));
+        assert_eq!(ids(":extra"), Ok((0, 50, vec![])));
     }
 
     #[test]
@@ -119,6 +130,8 @@ mod tests {
         for text in ["nobody", "u:nogroup", "broken", "-1", "99999999999"] {
             assert!(ids(text).is_err(), "{text}");
         }
+        assert_eq!(ids("99999999999"), Err("but no id is so large"));
+        assert_eq!(ids("u:99999999999"), Err("but no id is so large"));
     }
 
     #[test]
