@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::archive::fault::ArchiveFault;
 use super::digest::{Digest, DigestSyntaxError};
 use super::layer::fault::LayerFault;
+use super::layer::meter::TooMuch;
 use super::name::{ImageName, NameSyntaxError};
 
 /// An image cannot be imported, listed, removed or used.
@@ -18,17 +19,32 @@ pub enum ImageError {
     Digest(#[from] DigestSyntaxError),
     #[error("cannot read {path:?}")]
     Open { path: PathBuf, source: io::Error },
-    #[error("{path:?} is compressed; uncompress it first")]
-    CompressedArchive { path: PathBuf },
-    #[error("{path:?} is no OCI image layout, nor a tar of one, nor what `docker save` writes")]
+    #[error("the archive {path:?} can't be unpacked")]
+    ArchiveTooLarge { path: PathBuf, source: TooMuch },
+    #[error(
+        "{path:?} is no OCI image layout, nor a tar of one, nor what `docker save` and `podman save` write"
+    )]
     UnknownFormat { path: PathBuf },
+    #[error(
+        "{path:?} is a copy in skopeo's form dir:, which has no names of its own; copy it once more: skopeo copy dir:{} oci:NEW:TAG", .path.display()
+    )]
+    DirForm { path: PathBuf },
+    #[error(
+        "{path:?} is the storage of an engine; let the engine write the image: docker save NAME >image.tar, or podman save --format oci-dir -o NEW NAME"
+    )]
+    Storage { path: PathBuf },
+    #[error("{path:?} holds no image at all")]
+    Empty { path: PathBuf },
+    #[error("{path:?} leads to more than {most} manifests, or has indexes within indexes")]
+    TooManyManifests { path: PathBuf, most: usize },
     #[error("cannot read the archive {path:?}")]
     Archive { path: PathBuf, source: ArchiveFault },
     #[error("the image has no {file:?}")]
     Missing { file: String },
-    #[error("{file:?} of the image is not what its name says")]
+    #[error("{file:?} of the image is no {what} that can be read")]
     Json {
         file: String,
+        what: &'static str,
         source: serde_json::Error,
     },
     #[error("{file:?} of the image has more than {limit} bytes")]
@@ -87,8 +103,12 @@ pub enum ImageError {
         program: String,
         what: &'static str,
     },
-    #[error("the working directory {directory:?} is not in {name}")]
-    WorkingDirectory { name: ImageName, directory: String },
+    #[error("{name} wants to start in {directory:?}, which is {why}")]
+    WorkingDirectory {
+        name: ImageName,
+        directory: String,
+        why: &'static str,
+    },
     #[error("{name} wants to run as {user:?}, {why}")]
     User {
         name: ImageName,

@@ -14,13 +14,15 @@ use crate::image::layer::meter::{Meter, MeteredReader, TooMuch};
 use crate::image::layer::tree::Directory;
 use crate::image::layer::unpack::{LayerFacts, unpack};
 use crate::image::name::ImageName;
-use crate::image::source::compression::Compression;
+use crate::image::source::compression::decompressed;
 use crate::image::source::files::Source;
-use crate::image::source::manifest::{LayerBlob, Resolved, resolve};
+use crate::image::source::manifest::resolve;
+use crate::image::source::resolved::{LayerBlob, Resolved};
 use crate::image::store::directory::{Store, StoreWriter};
 use crate::image::store::record::{Image, stacked};
 use crate::image::view::implied;
 use crate::image::view::lookup::View;
+use crate::image::view::own_layer::OwnLayer;
 use crate::isolation::id_map::IdMap;
 
 /// An imported image, and what of it was left out.
@@ -34,6 +36,9 @@ pub struct Imported {
     pub devices_left_out: u64,
     /// How many extended attributes of files are not kept.
     pub attributes_left_out: u64,
+    /// Directories of a layer that are a link in the layers below, and for which the layer has no
+    /// entry of its own. Containers have the directory.
+    pub over_links: Vec<PathBuf>,
     /// Of each layer that has some: how many files belong to another owner, because no container has
     /// the owner's id.
     pub owners_changed: Vec<(Digest, u64)>,
@@ -53,7 +58,10 @@ pub fn import(
     name: Option<ImageName>,
     reference: Option<&str>,
 ) -> Result<Imported, ImageError> {
-    let source = Source::open(path)?;
+    let source = Source::open(path, || {
+        let (file, free) = store.scratch()?;
+        Ok((file, Meter::half_of(free)))
+    })?;
     let resolved = resolve(&source, reference)?;
     let name = match name {
         Some(name) => name,
@@ -75,7 +83,8 @@ pub fn import(
     }
     let shared = resolved.layers.len() - new_layers.len();
     let mut image = describe(name, &resolved, &facts);
-    if let Some(layer) = restore_directories(&writer, &image, &facts)? {
+    let top = make_top(&writer, &image, &facts)?;
+    if let Some(layer) = top.layer {
         image.stacked.push(layer.clone());
         if writer.facts(&layer).is_none() {
             new_layers.push(layer);
@@ -86,6 +95,7 @@ pub fn import(
         shared,
         devices_left_out: facts.iter().map(|facts| facts.devices_left_out).sum(),
         attributes_left_out: facts.iter().map(|facts| facts.attributes_left_out).sum(),
+        over_links: top.over_links,
         owners_changed: owners_changed(&resolved, &facts),
         owners_kept: store.ids().changes_user(),
         image,
@@ -120,12 +130,31 @@ fn own_name(path: &Path, own: Option<&str>) -> Result<ImageName, ImageError> {
     if let Some(own) = own.filter(|own| own.contains(['/', ':'])) {
         return Ok(ImageName::resembling(own)?);
     }
-    let absolute = std::path::absolute(path).unwrap_or_default();
-    let stem = absolute.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = stem(path);
     Ok(ImageName::resembling(&match own {
         Some(tag) => format!("{stem}:{tag}"),
-        None => stem.into_owned(),
+        None => stem,
     })?)
+}
+
+/// The name of the file or directory `path` without what it says of its form. A pipe's name says
+/// nothing of the image.
+fn stem(path: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_default();
+    if !absolute.is_file() && !absolute.is_dir() {
+        return "image".to_owned();
+    }
+    let mut stem = absolute.file_name().unwrap_or_default().to_string_lossy();
+    let is_compression = |end: &str| ["gz", "xz", "zst", "bz2"].contains(&end);
+    if let Some((start, end)) = stem.clone().rsplit_once('.')
+        && is_compression(end)
+    {
+        stem = start.to_owned().into();
+    }
+    match stem.rsplit_once('.') {
+        Some((start, _)) if !start.is_empty() => start.to_owned(),
+        _ => stem.into_owned(),
+    }
 }
 
 /// The record of an image whose layers have these `facts`.
@@ -138,20 +167,28 @@ fn describe(name: ImageName, resolved: &Resolved, facts: &[LayerFacts]) -> Image
     Image {
         name,
         id: resolved.id.clone(),
-        created: resolved.config.created().clone(),
+        created: resolved.created.clone(),
         bytes: facts.iter().map(|facts| facts.bytes).sum(),
         stacked: stacked(&hiding.collect::<Vec<_>>()),
         layers,
-        config: resolved.config.config().clone(),
+        config: Some(resolved.config.clone()),
     }
 }
 
-/// Makes the layer that gives directories back their attributes, if `image` needs such a layer.
-fn restore_directories(
+/// What stands on top of an image's own layers.
+struct Top {
+    /// The layer, if the image needs one.
+    layer: Option<Digest>,
+    /// Directories of a layer where the layers below have a link.
+    over_links: Vec<PathBuf>,
+}
+
+/// Makes the layer on top of `image`, if the image needs one.
+fn make_top(
     writer: &StoreWriter<'_>,
     image: &Image,
     facts: &[LayerFacts],
-) -> Result<Option<Digest>, ImageError> {
+) -> Result<Top, ImageError> {
     let roots: Vec<PathBuf> = image
         .stacked
         .iter()
@@ -169,16 +206,30 @@ fn restore_directories(
         what: format!("its layers cannot be read: {errno}"),
     };
     let view = View::open(roots.iter().map(PathBuf::as_path)).map_err(failed)?;
-    let restored = implied::restored(&view, &facts).map_err(failed)?;
-    if restored.is_empty() {
+    let over_links = implied::over_links(&view, &facts).map_err(failed)?;
+    let over_links = over_links
+        .iter()
+        .map(|path| Path::new("/").join(path.as_path()));
+    let config = image.config.as_ref();
+    let directory = config.and_then(|config| config.working_dir().as_deref());
+    let ids = writer.store().ids();
+    let own = OwnLayer::of(&view, &facts, directory.unwrap_or_default(), ids);
+    Ok(Top {
+        layer: put(writer, &own.map_err(failed)?)?,
+        over_links: over_links.collect(),
+    })
+}
+
+/// Puts isobench's own layer into the store, unless it is empty.
+fn put(writer: &StoreWriter<'_>, own: &OwnLayer) -> Result<Option<Digest>, ImageError> {
+    if own.is_empty() {
         return Ok(None);
     }
-    let layer = implied::identity(&restored);
+    let layer = own.identity();
     if writer.facts(&layer).is_none() {
         let path = writer.new_layer(&layer)?;
         let ids = writer.store().ids();
-        let made =
-            Directory::open_root(&path).and_then(|root| implied::make(&restored, &root, ids));
+        let made = Directory::open_root(&path).and_then(|root| own.make(&root, ids));
         made.map_err(|errno| ImageError::store(&path)(errno.into()))?;
         writer.describe(&layer, &LayerFacts::default())?;
     }
@@ -192,10 +243,9 @@ fn import_layer(
     writer: &StoreWriter<'_>,
     meter: &Meter,
 ) -> Result<LayerFacts, ImageError> {
-    let Some(file) = source.file(&blob.file)? else {
-        return Err(ImageError::Missing {
-            file: blob.file.clone(),
-        });
+    let name = &blob.file.name;
+    let Some(file) = source.file(name)? else {
+        return Err(ImageError::Missing { file: name.clone() });
     };
     let fault = |source| ImageError::Layer {
         layer: blob.diff_id.clone(),
@@ -205,13 +255,13 @@ fn import_layer(
     let root =
         Directory::open_root(&root).map_err(|errno| ImageError::store(&root)(errno.into()))?;
     let mut packed = DigestReader::new(file);
-    let unpacked = unpack_blob(&mut packed, blob, root, writer.store().ids(), meter);
+    let unpacked = unpack_blob(&mut packed, root, writer.store().ids(), meter);
     // A file with the wrong digest is a better reason for a failure than what is wrong in the file.
     // If the disk is the reason, the digest does not matter.
     if !matches!(
         unpacked,
         Err(LayerFault::Write { .. } | LayerFault::TooMuch(_))
-    ) && let Some(expected) = &blob.digest
+    ) && let Some(expected) = &blob.file.digest
     {
         let found = packed
             .finish()
@@ -244,17 +294,14 @@ fn check(what: &str, expected: &Digest, found: Digest) -> Result<(), ImageError>
 /// decompressed archive.
 fn unpack_blob(
     packed: &mut impl Read,
-    blob: &LayerBlob,
     root: Directory,
     ids: IdMap,
     meter: &Meter,
 ) -> Result<(LayerFacts, Digest), LayerFault> {
-    let mut start = Vec::new();
-    let read = packed.by_ref().take(4).read_to_end(&mut start);
-    read.map_err(|source| LayerFault::Read { source })?;
-    let compression = blob.compression.unwrap_or(Compression::of(&start));
-    let whole = io::Cursor::new(start).chain(packed);
-    let mut plain = DigestReader::new(compression.reader(whole));
+    // What a media type says of the compression is often wrong. No tar archive begins as a
+    // compressed file does.
+    let plain = decompressed(packed).map_err(|source| LayerFault::Read { source })?;
+    let mut plain = DigestReader::new(plain);
     let facts = unpack(&mut plain, root, ids, meter).map_err(unwrap_too_much)?;
     // After the archive's end there should be zeros only, but an attacker may have put any number
     // of bytes there.

@@ -15,9 +15,9 @@ use crate::image::layer::path::SafePath;
 use crate::image::layer::tree::Directory;
 use crate::image::layer::unpack::{LayerFacts, unpack};
 use crate::image::store::record::stacked;
-use crate::image::view::implied;
 use crate::image::view::lookup::View;
 use crate::image::view::merged::{Entry, EntryKind, merged};
+use crate::image::view::own_layer::OwnLayer;
 use crate::isolation::id_map::IdMap;
 use crate::privilege::Privilege;
 
@@ -248,14 +248,13 @@ fn unpacked(layers: &[Vec<Change>], base: &Path) -> Vec<PathBuf> {
     let known: Vec<&LayerFacts> = stack.iter().rev().map(facts).collect();
     let mut paths: Vec<_> = stack.iter().map(|digest| base.join(digest.hex())).collect();
     let view = View::open(paths.iter().map(PathBuf::as_path)).unwrap();
-    let restored = implied::restored(&view, &known).unwrap();
-    if restored.is_empty() {
-        return paths;
-    }
-    paths.push(base.join("restored"));
-    std::fs::create_dir(base.join("restored")).unwrap();
-    let root = Directory::open_root(&base.join("restored")).unwrap();
-    implied::make(&restored, &root, ids).unwrap();
+    let own = OwnLayer::of(&view, &known, "", ids).unwrap();
+    paths.push(base.join("own"));
+    std::fs::create_dir(base.join("own")).unwrap();
+    let root = Directory::open_root(&base.join("own")).unwrap();
+    own.make(&root, ids).unwrap();
+    // The model knows nothing of what isobench adds.
+    std::fs::remove_dir_all(base.join("own/etc")).unwrap();
     paths
 }
 

@@ -304,14 +304,14 @@ pub enum ImageCommand {
 /// Arguments of `isobench image import`.
 #[derive(Debug, Args)]
 pub struct ImportArguments {
-    /// The archive, or the layout's directory
+    /// The archive, which may be compressed, or the layout's directory; - is the standard input
     #[arg(value_name = "TAR|OCI-LAYOUT")]
     pub path: PathBuf,
     /// Name of the image in the store [default: the name that the image has already]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Tag of the image, where the archive has several images
-    #[arg(long = "ref", value_name = "TAG")]
+    /// Tag or digest of the image, where the archive has several images
+    #[arg(long = "ref", value_name = "TAG|DIGEST")]
     pub reference: Option<String>,
 }
 

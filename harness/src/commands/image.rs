@@ -34,7 +34,10 @@ pub fn image(command: &ImageCommand) -> anyhow::Result<ExitCode> {
         ImageCommand::Ls(_) => say(table(&store.images()?)),
         ImageCommand::Rm(arguments) => {
             for name in &arguments.names {
-                store.writer()?.remove(&name.parse()?)?;
+                let name = name.parse()?;
+                // Without the image, no store is made to remove the image from.
+                store.image(&name)?;
+                store.writer()?.remove(&name)?;
                 say(format!("removed {name}"));
             }
         }
@@ -66,6 +69,15 @@ fn describe(imported: &Imported) -> String {
     for (count, what) in left_out.into_iter().filter(|(count, _)| *count > 0) {
         // Writing to a string can't fail.
         let _ = write!(text, "\n{what} left out: {count}");
+    }
+    for path in &imported.over_links {
+        // Writing to a string can't fail.
+        let _ = write!(
+            text,
+            "\n{} is a link in one layer and a directory in a higher one: containers have the \
+             directory",
+            path.display().to_string().escape_debug()
+        );
     }
     for (layer, count) in &imported.owners_changed {
         // Writing to a string can't fail.

@@ -73,10 +73,19 @@ impl Attributes {
 
     /// The attributes of a directory of which no layer says anything.
     pub fn plain_directory(ids: IdMap) -> Self {
+        Self::plain(ids, 0o755)
+    }
+
+    /// The attributes of a file of which no layer says anything.
+    pub fn plain_file(ids: IdMap) -> Self {
+        Self::plain(ids, 0o644)
+    }
+
+    fn plain(ids: IdMap, mode: u32) -> Self {
         let root = |(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid));
         Self {
             owner: ids.changes_user().then(|| root(ids.root())),
-            mode: Mode::from_bits_truncate(0o755),
+            mode: Mode::from_bits_truncate(mode),
             mtime: TimeSpec::new(0, 0),
             extended: Vec::new(),
         }

@@ -132,17 +132,25 @@ fn key(variable: &OsStr) -> &[u8] {
     bytes.split(|byte| *byte == b'=').next().unwrap_or(bytes)
 }
 
-/// The directory in which the image's programs start.
+/// The directory in which the image's programs start. If no layer has it, the import has made it.
 fn working_directory(image: &Image, view: &View, config: &Config) -> Result<PathBuf, ImageError> {
-    let directory = Path::new("/").join(config.working_dir().as_deref().unwrap_or_default());
-    let found = view.find(&directory).ok().flatten();
-    if found.is_some_and(|found| found.is_directory()) {
-        return Ok(directory);
-    }
-    Err(ImageError::WorkingDirectory {
+    let text = config.working_dir().as_deref().unwrap_or_default();
+    let refused = |why| ImageError::WorkingDirectory {
         name: image.name.clone(),
-        directory: directory.display().to_string(),
-    })
+        directory: text.to_owned(),
+        why,
+    };
+    let directory = Path::new(if text.is_empty() { "/" } else { text });
+    if !directory.is_absolute() {
+        return Err(refused("no absolute path; let its builder write one"));
+    }
+    let found = view.find(directory).ok().flatten();
+    if directory == Path::new("/") || found.is_some_and(|found| found.is_directory()) {
+        return Ok(directory.to_owned());
+    }
+    Err(refused(
+        "no directory of the image; import it again, or name another",
+    ))
 }
 
 /// The path of the program `name`. A name without a slash is looked up along PATH.

@@ -8,18 +8,21 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use serde::de::DeserializeOwned;
 
 use super::compression::Compression;
+use super::spool;
 use crate::image::archive::fault::ArchiveFault;
 use crate::image::archive::members::{MemberKind, Members};
 use crate::image::digest::Digest;
 use crate::image::error::ImageError;
+use crate::image::layer::meter::Meter;
 use crate::image::layer::path::SafePath;
 
 /// The longest JSON file that is read, in bytes.
@@ -48,7 +51,7 @@ enum Kind {
 }
 
 /// A member of an archive.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Found {
     /// A file of `size` bytes, whose content begins at `position`.
     File { position: u64, size: u64 },
@@ -57,26 +60,36 @@ enum Found {
 }
 
 impl Source {
-    /// Opens the image at `path`.
-    pub fn open(path: &Path) -> Result<Self, ImageError> {
+    /// Opens the image at `path`; `-` is the standard input. An archive that is compressed or comes
+    /// through a pipe is copied to the file that `scratch` makes, as far as its meter allows.
+    pub fn open(
+        path: &Path,
+        scratch: impl FnOnce() -> Result<(File, Meter), ImageError>,
+    ) -> Result<Self, ImageError> {
         let failed = |source| ImageError::Open {
             path: path.to_owned(),
             source,
         };
-        // Without O_NONBLOCK, opening a named pipe would wait for a writer.
-        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        let opened = nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty());
-        let file = File::from(opened.map_err(|errno| failed(errno.into()))?);
-        let metadata = file.metadata().map_err(failed)?;
-        let kind = if metadata.is_dir() {
-            Kind::Directory(file.into())
-        } else if metadata.is_file() {
-            let members = index(&file, path)?;
-            Kind::Archive { file, members }
+        let file = open_any(path).map_err(failed)?;
+        let kind = file.metadata().map_err(failed)?.file_type();
+        if kind.is_dir() {
+            let kind = Kind::Directory(file.into());
+            return Ok(Self {
+                path: path.to_owned(),
+                kind,
+            });
+        }
+        let file = if kind.is_file() && !is_compressed(&file).map_err(failed)? {
+            file
+        } else if kind.is_file() || kind.is_fifo() || kind.is_socket() {
+            let (place, meter) = scratch()?;
+            spool::copy(file, place, meter, path)?
         } else {
-            let kind = io::Error::other("it is neither a file nor a directory");
+            let kind = io::Error::other("it is neither a file, a directory nor a pipe");
             return Err(failed(kind));
         };
+        let members = index(&file, path)?;
+        let kind = Kind::Archive { file, members };
         Ok(Self {
             path: path.to_owned(),
             kind,
@@ -142,10 +155,12 @@ impl Source {
         Ok(bytes)
     }
 
-    /// The content of the JSON file `name`. If a digest is given, the file must have it.
+    /// The content of the JSON file `name`, which is a `what`. If a digest is given, the file must
+    /// have it.
     pub fn json<T: DeserializeOwned>(
         &self,
         name: &str,
+        what: &'static str,
         digest: Option<&Digest>,
     ) -> Result<T, ImageError> {
         let bytes = self.bytes(name)?;
@@ -161,9 +176,26 @@ impl Source {
         }
         serde_json::from_slice(&bytes).map_err(|source| ImageError::Json {
             file: name.to_owned(),
+            what,
             source,
         })
     }
+}
+
+/// Opens whatever is at `path`, or the standard input.
+fn open_any(path: &Path) -> io::Result<File> {
+    if path == Path::new("-") {
+        return io::stdin().as_fd().try_clone_to_owned().map(File::from);
+    }
+    File::open(path)
+}
+
+/// Whether the content of `file` is compressed. The file is at its beginning again.
+fn is_compressed(mut file: &File) -> io::Result<bool> {
+    file.rewind()?;
+    let compression = Compression::of_start(&mut file)?;
+    file.rewind()?;
+    Ok(compression.0 != Compression::None)
 }
 
 /// Opens the regular file `path` below `directory`. Symbolic links may not lead out of the
@@ -191,18 +223,8 @@ fn index(file: &File, path: &Path) -> Result<HashMap<SafePath, Found>, ImageErro
     let unknown = || ImageError::UnknownFormat {
         path: path.to_owned(),
     };
-    let mut start = Vec::new();
-    let mut reader = file;
-    let read = reader.take(4).read_to_end(&mut start);
-    read.and_then(|_| reader.rewind())
-        .map_err(|e| failed(e.into()))?;
-    if Compression::of(&start) != Compression::None {
-        return Err(ImageError::CompressedArchive {
-            path: path.to_owned(),
-        });
-    }
     let mut found = HashMap::new();
-    let mut members = Members::new(BufReader::new(reader));
+    let mut members = Members::new(BufReader::new(file));
     loop {
         let member = match members.next() {
             Ok(Some(member)) => member,
@@ -228,6 +250,14 @@ fn index(file: &File, path: &Path) -> Result<HashMap<SafePath, Found>, ImageErro
             },
             MemberKind::SymbolicLink if member.link.len() <= MAX_LINK => {
                 Found::Link(std::ffi::OsStr::from_bytes(&member.link).to_owned())
+            }
+            // One more name of a member that came before.
+            MemberKind::HardLink => {
+                let target = SafePath::parse(&member.link).ok();
+                match target.and_then(|target| found.get(&target)) {
+                    Some(entry) => Found::clone(entry),
+                    None => continue,
+                }
             }
             _ => continue,
         };
@@ -268,9 +298,17 @@ fn resolve(directory: &SafePath, content: &Path) -> Option<SafePath> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write as _;
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    /// Opens an image for which no scratch file is needed.
+    fn open(path: &Path) -> Result<Source, ImageError> {
+        Source::open(path, || {
+            unreachable!("the archive can be read in any order")
+        })
+    }
 
     fn archive() -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
@@ -289,7 +327,36 @@ mod tests {
             header.set_entry_type(tar::EntryType::Symlink);
             builder.append_link(&mut header, name, content).unwrap();
         }
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        header.set_entry_type(tar::EntryType::Link);
+        builder
+            .append_link(&mut header, "hard/layer.tar", "./a/layer.tar")
+            .unwrap();
         builder.into_inner().unwrap()
+    }
+
+    #[test]
+    fn an_archive_that_is_compressed_or_comes_through_a_pipe_is_copied() {
+        let directory = tempfile::tempdir().unwrap();
+        let scratch = || {
+            let free = bytesize::ByteSize::mib(2);
+            Ok((tempfile::tempfile().unwrap(), Meter::half_of(free)))
+        };
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&archive()).unwrap();
+        let path = directory.path().join("image.tar.gz");
+        fs::write(&path, encoder.finish().unwrap()).unwrap();
+        let source = Source::open(&path, scratch).unwrap();
+        assert_eq!(source.bytes("a/layer.tar").unwrap(), b"text");
+
+        let pipe = directory.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let writer = pipe.clone();
+        let writing = std::thread::spawn(move || fs::write(writer, archive()).unwrap());
+        let source = Source::open(&pipe, scratch).unwrap();
+        writing.join().unwrap();
+        assert_eq!(source.bytes("a/layer.tar").unwrap(), b"text");
     }
 
     #[test]
@@ -297,12 +364,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("image.tar");
         fs::write(&path, archive()).unwrap();
-        let source = Source::open(&path).unwrap();
+        let source = open(&path).unwrap();
         for name in [
             "a/layer.tar",
             "./a//layer.tar",
             "/a/layer.tar",
             "b/layer.tar",
+            "hard/layer.tar",
         ] {
             assert_eq!(source.bytes(name).unwrap(), b"text", "{name}");
         }
@@ -320,7 +388,7 @@ mod tests {
         fs::write(directory.path().join("secret"), "secret").unwrap();
         symlink("blobs/a", image.join("inside")).unwrap();
         symlink("../secret", image.join("outside")).unwrap();
-        let source = Source::open(&image).unwrap();
+        let source = open(&image).unwrap();
         assert_eq!(source.bytes("inside").unwrap(), b"text");
         assert!(source.bytes("outside").is_err());
         assert!(!source.has("blobs").unwrap());
@@ -333,12 +401,11 @@ mod tests {
         let refused = |name: &str, content: &[u8]| {
             let path = directory.path().join(name);
             fs::write(&path, content).unwrap();
-            Source::open(&path).unwrap_err().to_string()
+            open(&path).unwrap_err().to_string()
         };
         assert!(refused("text", &[b'x'; 2000]).contains("is no OCI image layout"));
-        assert!(refused("gzip", &[0x1f, 0x8b, 8, 0]).contains("uncompress it first"));
         assert!(refused("cut", &archive()[..1300]).contains("cannot read the archive"));
-        let error = Source::open(Path::new("/dev/null")).unwrap_err();
+        let error = open(Path::new("/dev/null")).unwrap_err();
         assert!(matches!(error, ImageError::Open { .. }));
     }
 }

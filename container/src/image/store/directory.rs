@@ -20,6 +20,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytesize::ByteSize;
 use nix::sys::statvfs::fstatvfs;
@@ -57,28 +58,67 @@ pub struct HeldLayers {
 }
 
 impl Store {
-    /// Opens the store in `directory`. A store that does not exist is made.
+    /// Opens the store in `directory`. A store that does not exist is empty, and is made when
+    /// something is to be put into it.
     ///
     /// # Errors
-    /// The store cannot be made, or other users may write to it.
+    /// Other users may write to the store.
     pub fn open(directory: &Path) -> Result<Self, ImageError> {
         let ids = IdMap::of_user_namespace(Privilege::of_this_process());
         let path = directory.join(if ids.changes_user() { "shifted" } else { "own" });
+        let store = Self { path, ids };
+        store.check_private()?;
+        Ok(store)
+    }
+
+    /// Makes what there is not yet of the store's directories.
+    fn make(&self) -> Result<(), ImageError> {
         for name in ["images", "layers", "new"] {
-            let path = path.join(name);
+            let path = self.path.join(name);
             let mut builder = DirBuilder::new();
             let made = builder.mode(0o700).recursive(true).create(&path);
             made.map_err(ImageError::store(&path))?;
         }
-        for path in [directory, &path] {
-            let found = fs::metadata(path).map_err(ImageError::store(path))?;
+        self.check_private()
+    }
+
+    /// Checks that nobody else can write to the store's directories, as far as they exist.
+    fn check_private(&self) -> Result<(), ImageError> {
+        for path in [self.path.parent().unwrap_or(&self.path), &self.path] {
+            let found = match fs::metadata(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                found => found.map_err(ImageError::store(path))?,
+            };
             if found.uid() != geteuid().as_raw() || found.mode() & 0o022 != 0 {
                 return Err(ImageError::NotPrivate {
                     path: path.to_owned(),
                 });
             }
         }
-        Ok(Self { path, ids })
+        Ok(())
+    }
+
+    /// A new file on the store's disk, which nobody else sees and which ends with its descriptor,
+    /// and how much can be written to the disk.
+    pub(in crate::image) fn scratch(&self) -> Result<(File, ByteSize), ImageError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("scratch-{}-{number}", std::process::id());
+        self.make()?;
+        let path = self.path.join(name);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).mode(0o600);
+        let file = options.open(&path).map_err(ImageError::store(&path))?;
+        fs::remove_file(&path).map_err(ImageError::store(&path))?;
+        Ok((file, self.free()?))
+    }
+
+    /// How much can be written to the store's disk.
+    fn free(&self) -> Result<ByteSize, ImageError> {
+        let failed = ImageError::store(&self.path);
+        let directory = File::open(&self.path).map_err(&failed)?;
+        let disk = fstatvfs(&directory).map_err(|errno| failed(errno.into()))?;
+        Ok(ByteSize(disk.blocks_available() * disk.fragment_size()))
     }
 
     /// The ids that the owners in the store are made for.
@@ -94,7 +134,11 @@ impl Store {
         let directory = self.path.join("images");
         let failed = ImageError::store(&directory);
         let mut images = Vec::new();
-        for entry in fs::read_dir(&directory).map_err(&failed)? {
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(images),
+            entries => entries.map_err(&failed)?,
+        };
+        for entry in entries {
             match Image::read(&entry.map_err(&failed)?.path()) {
                 Ok(image) => images.push(image),
                 // The image was removed after it was listed.
@@ -149,6 +193,7 @@ impl Store {
     /// # Errors
     /// The store cannot be written.
     pub fn writer(&self) -> Result<StoreWriter<'_>, ImageError> {
+        self.make()?;
         let path = self.path.join("lock");
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
@@ -200,10 +245,7 @@ impl StoreWriter<'_> {
 
     /// How much can be written to the store's disk.
     pub(in crate::image) fn free(&self) -> Result<ByteSize, ImageError> {
-        let failed = ImageError::store(&self.store.path);
-        let directory = File::open(&self.store.path).map_err(&failed)?;
-        let disk = fstatvfs(&directory).map_err(|errno| failed(errno.into()))?;
-        Ok(ByteSize(disk.blocks_available() * disk.fragment_size()))
+        self.store.free()
     }
 
     /// The facts of `layer`; `None` if the store does not have the layer.

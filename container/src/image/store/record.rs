@@ -43,6 +43,7 @@ impl Image {
         let text = fs::read(path).map_err(ImageError::store(path))?;
         serde_json::from_slice(&text).map_err(|source| ImageError::Json {
             file: path.display().to_string(),
+            what: "record of an image",
             source,
         })
     }

@@ -16,15 +16,12 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use super::lookup::View;
-use crate::image::digest::Digest;
 use crate::image::layer::attributes::Attributes;
 use crate::image::layer::path::SafePath;
-use crate::image::layer::tree::Directory;
+use crate::image::layer::tree::Kind;
 use crate::image::layer::unpack::LayerFacts;
-use crate::isolation::id_map::IdMap;
 
 /// The directories of the layer on top, with their attributes. If there are none, no layer is
 /// needed.
@@ -69,7 +66,7 @@ fn is_needed(view: &View, facts: &[&LayerFacts], path: &SafePath) -> nix::Result
 
 /// The attributes of the directory `path` in the highest layer that says something about them, or
 /// else in the highest layer that has the directory.
-fn attributes(view: &View, facts: &[&LayerFacts], path: &SafePath) -> nix::Result<Attributes> {
+pub fn attributes(view: &View, facts: &[&LayerFacts], path: &SafePath) -> nix::Result<Attributes> {
     let silent = |layer: usize| facts[layer].implied.contains(path);
     let parts = view.parts(path, silent)?;
     let speaking = parts.iter().find(|(layer, _)| !silent(*layer));
@@ -79,26 +76,22 @@ fn attributes(view: &View, facts: &[&LayerFacts], path: &SafePath) -> nix::Resul
     Attributes::of_directory(&view.open_part(*layer, path)?)
 }
 
-/// The identity of the layer that holds these directories.
-pub fn identity(restored: &Restored) -> Digest {
-    let mut text = String::from("isobench: directories\n");
-    for (path, attributes) in restored {
-        // Writing to a string can't fail.
-        let path = path.as_path().as_os_str().as_encoded_bytes().escape_ascii();
-        let _ = writeln!(text, "{path} {attributes:?}");
-    }
-    Digest::of(text.as_bytes())
-}
-
-/// Makes the directories in the empty directory `root`.
-pub fn make(restored: &Restored, root: &Directory, ids: IdMap) -> nix::Result<()> {
-    for path in restored.keys() {
-        if let Some((parent, name)) = path.split() {
-            root.open(&parent)?.make_directory(name)?;
+/// The outermost directories that a layer's archive implies where the layers below have a symbolic
+/// link. As with docker, containers have the directory, and see nothing of the link's target there.
+pub fn over_links(view: &View, facts: &[&LayerFacts]) -> nix::Result<BTreeSet<SafePath>> {
+    let mut over_links = BTreeSet::new();
+    for (layer, facts) in facts.iter().enumerate() {
+        for path in &facts.implied {
+            let mut parts = view.root();
+            parts.retain(|(other, _)| *other > layer);
+            let mut found = None;
+            for name in path.as_path() {
+                (found, parts) = view.step(&parts, name, |_| false)?;
+            }
+            if found.is_some_and(|found| Kind::of(&found.stat) == Kind::Link) {
+                over_links.insert(path.clone());
+            }
         }
     }
-    for (path, attributes) in restored.iter().rev() {
-        attributes.give_to(&root.open(path)?.file()?)?;
-    }
-    Attributes::plain_directory(ids).give_to(&root.file()?)
+    Ok(over_links)
 }
