@@ -83,6 +83,10 @@ pub enum ImageError {
         "the store {path:?} belongs to another user, or others may write to it; set ISOBENCH_STORE to a directory of your own"
     )]
     NotPrivate { path: PathBuf },
+    #[error(
+        "the store {path:?} is on overlayfs, where a layer can't hide files of the layers below; set ISOBENCH_STORE to a directory on a disk or a tmpfs"
+    )]
+    StoreOnOverlayfs { path: PathBuf },
     #[error("no image {name}; `isobench image ls` lists them")]
     NoSuchImage { name: ImageName },
     #[error("{name} is in use by a running container; end the container first")]

@@ -19,6 +19,7 @@ use crate::image::source::files::Source;
 use crate::image::source::manifest::resolve;
 use crate::image::source::resolved::{LayerBlob, Resolved};
 use crate::image::store::directory::{Store, StoreWriter};
+use crate::image::store::disk::is_overlayfs;
 use crate::image::store::record::{Image, stacked};
 use crate::image::view::implied;
 use crate::image::view::lookup::View;
@@ -272,7 +273,17 @@ fn import_layer(
             found,
         )?;
     }
-    let (facts, plain) = unpacked.map_err(fault)?;
+    let (facts, plain) = unpacked.map_err(|fault| match fault {
+        LayerFault::Hide { .. } if is_overlayfs(writer.store().path()) => {
+            ImageError::StoreOnOverlayfs {
+                path: writer.store().path().to_owned(),
+            }
+        }
+        source => ImageError::Layer {
+            layer: blob.diff_id.clone(),
+            source,
+        },
+    })?;
     check("the unpacked layer", &blob.diff_id, plain)?;
     writer.describe(&blob.diff_id, &facts)?;
     Ok(facts)

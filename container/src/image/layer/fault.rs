@@ -31,6 +31,8 @@ pub enum LayerFault {
     Through { name: PathBuf, through: PathBuf },
     #[error("{name:?} is a whiteout of nothing")]
     Whiteout { name: String },
+    #[error("cannot hide {name:?} of the layers below")]
+    Hide { name: PathBuf, source: Errno },
     #[error("cannot write {name:?}")]
     Write { name: PathBuf, source: Errno },
 }

@@ -87,6 +87,14 @@ fn at(path: &SafePath) -> impl Fn(Errno) -> LayerFault {
     }
 }
 
+/// For `map_err`: the kernel refused to hide what the layers below have at `path`.
+fn hiding(path: &SafePath) -> impl Fn(Errno) -> LayerFault {
+    move |source| LayerFault::Hide {
+        name: path.as_path().to_owned(),
+        source,
+    }
+}
+
 impl Unpacker<'_> {
     fn apply<R: Read>(
         &mut self,
@@ -102,7 +110,7 @@ impl Unpacker<'_> {
             Change::Opaque(directory) => {
                 let entered = self.enter(&directory)?;
                 let made = entered.directory.make_opaque();
-                made.map_err(at(&entered.path))
+                made.map_err(hiding(&entered.path))
             }
             Change::Whiteout(path) => self.hide(&path),
             Change::Node(path, node) => {
@@ -131,12 +139,12 @@ impl Unpacker<'_> {
                 self.charge(path)?;
                 let made = parent.directory.make_whiteout(name);
                 self.facts.hiding.insert(parent.path);
-                made.map_err(at(path))
+                made.map_err(hiding(path))
             }
             Some(Kind::Directory) => {
                 self.facts.implied.remove(path);
                 let directory = self.root.open(path).map_err(at(path))?;
-                directory.make_opaque().map_err(at(path))
+                directory.make_opaque().map_err(hiding(path))
             }
             Some(Kind::Whiteout | Kind::Link | Kind::Other) => Ok(()),
         }
@@ -183,7 +191,7 @@ impl Unpacker<'_> {
             Node::Device => {
                 self.facts.devices_left_out += 1;
                 self.facts.hiding.insert(entered.path.clone());
-                parent.make_whiteout(name)
+                return parent.make_whiteout(name).map_err(hiding(path));
             }
         };
         made.map_err(at(path))

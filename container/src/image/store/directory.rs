@@ -20,12 +20,11 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytesize::ByteSize;
-use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{geteuid, syncfs};
 
+use super::disk;
 use super::record::Image;
 use super::remove::remove_tree;
 use crate::image::digest::Digest;
@@ -71,6 +70,11 @@ impl Store {
         Ok(store)
     }
 
+    /// The directory of the store.
+    pub(in crate::image) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Makes what there is not yet of the store's directories.
     fn make(&self) -> Result<(), ImageError> {
         for name in ["images", "layers", "new"] {
@@ -101,24 +105,10 @@ impl Store {
     /// A new file on the store's disk, which nobody else sees and which ends with its descriptor,
     /// and how much can be written to the disk.
     pub(in crate::image) fn scratch(&self) -> Result<(File, ByteSize), ImageError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("scratch-{}-{number}", std::process::id());
         self.make()?;
-        let path = self.path.join(name);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(true).mode(0o600);
-        let file = options.open(&path).map_err(ImageError::store(&path))?;
-        fs::remove_file(&path).map_err(ImageError::store(&path))?;
-        Ok((file, self.free()?))
-    }
-
-    /// How much can be written to the store's disk.
-    fn free(&self) -> Result<ByteSize, ImageError> {
         let failed = ImageError::store(&self.path);
-        let directory = File::open(&self.path).map_err(&failed)?;
-        let disk = fstatvfs(&directory).map_err(|errno| failed(errno.into()))?;
-        Ok(ByteSize(disk.blocks_available() * disk.fragment_size()))
+        let file = disk::scratch(&self.path).map_err(&failed)?;
+        Ok((file, disk::free(&self.path).map_err(failed)?))
     }
 
     /// The ids that the owners in the store are made for.
@@ -245,7 +235,7 @@ impl StoreWriter<'_> {
 
     /// How much can be written to the store's disk.
     pub(in crate::image) fn free(&self) -> Result<ByteSize, ImageError> {
-        self.store.free()
+        disk::free(&self.store.path).map_err(ImageError::store(&self.store.path))
     }
 
     /// The facts of `layer`; `None` if the store does not have the layer.

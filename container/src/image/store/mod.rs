@@ -1,5 +1,6 @@
 //! The directory in which imported images are kept.
 
 pub mod directory;
+pub mod disk;
 pub mod record;
 pub mod remove;

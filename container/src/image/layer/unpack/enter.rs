@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 
 use nix::errno::Errno;
 
-use super::{Unpacker, at};
+use super::{Unpacker, at, hiding};
 use crate::image::layer::attributes::Attributes;
 use crate::image::layer::fault::LayerFault;
 use crate::image::layer::path::SafePath;
@@ -167,7 +167,7 @@ impl Unpacker<'_> {
             return Ok(Made::Anew);
         }
         let made = self.root.open(path).map_err(at(path))?;
-        made.make_opaque().map_err(at(path))?;
+        made.make_opaque().map_err(hiding(path))?;
         Ok(Made::ForWhiteout)
     }
 }
