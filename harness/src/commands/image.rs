@@ -83,8 +83,7 @@ fn describe(imported: &Imported) -> String {
         // Writing to a string can't fail.
         let _ = write!(
             text,
-            "\n{layer}: {count} files of ids above 65535, which containers don't have, belong to \
-             65534 inside"
+            "\n{layer}: files of ids above 65535, which belong to 65534 inside: {count}"
         );
     }
     if !imported.owners_kept {

@@ -2,6 +2,7 @@
 //! with images of other tools.
 
 mod bad_input;
+mod builders;
 mod commands;
 mod guest;
 mod layout;

@@ -9,6 +9,7 @@ use oci_spec::image::Config;
 
 use super::account::{self, Account};
 use crate::image::error::ImageError;
+use crate::image::layer::path::SafePath;
 use crate::image::store::directory::HeldLayers;
 use crate::image::store::record::Image;
 use crate::image::view::lookup::View;
@@ -140,17 +141,18 @@ fn working_directory(image: &Image, view: &View, config: &Config) -> Result<Path
         directory: text.to_owned(),
         why,
     };
-    let directory = Path::new(if text.is_empty() { "/" } else { text });
-    if !directory.is_absolute() {
+    if !text.is_empty() && !text.starts_with('/') {
         return Err(refused("no absolute path; let its builder write one"));
     }
-    let found = view.find(directory).ok().flatten();
-    if directory == Path::new("/") || found.is_some_and(|found| found.is_directory()) {
-        return Ok(directory.to_owned());
+    let missing = "no directory of the image; import it again, or name another";
+    // Engines take `..` back before they follow links.
+    let path = SafePath::parse(text.as_bytes()).map_err(|_| refused(missing))?;
+    let directory = Path::new("/").join(path.as_path());
+    let found = view.find(&directory).ok().flatten();
+    if path.is_root() || found.is_some_and(|found| found.is_directory()) {
+        return Ok(directory);
     }
-    Err(refused(
-        "no directory of the image; import it again, or name another",
-    ))
+    Err(refused(missing))
 }
 
 /// The path of the program `name`. A name without a slash is looked up along PATH.

@@ -8,7 +8,6 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
 
 use nix::sys::stat::SFlag;
 
@@ -17,7 +16,8 @@ use super::lookup::View;
 use crate::image::digest::Digest;
 use crate::image::layer::attributes::Attributes;
 use crate::image::layer::path::SafePath;
-use crate::image::layer::tree::{Directory, errno};
+use crate::image::layer::steps::{MAX_LINKS, Step, steps};
+use crate::image::layer::tree::{Directory, Kind, errno};
 use crate::image::layer::unpack::LayerFacts;
 use crate::isolation::id_map::IdMap;
 
@@ -128,18 +128,35 @@ fn escaped(path: &SafePath) -> impl std::fmt::Display + '_ {
 /// `None` if something else is in the way.
 fn real_directory(view: &View, path: &SafePath) -> nix::Result<Option<SafePath>> {
     let mut real = SafePath::default();
-    for name in path.as_path() {
-        let Ok(next) = real.join(name) else {
+    let mut left = steps(path.as_path());
+    let mut links = 0;
+    while let Some(step) = left.pop_front() {
+        let name = match step {
+            Step::Root => {
+                real = SafePath::default();
+                continue;
+            }
+            Step::Up => {
+                real = real.split().map_or_else(SafePath::default, |(up, _)| up);
+                continue;
+            }
+            Step::Into(name) => name,
+        };
+        let Ok(next) = real.join(&name) else {
             return Ok(None);
         };
         let parts = view.parts(&real, |_| false)?;
-        real = match view.find(&Path::new("/").join(next.as_path()))? {
-            Some(found) if found.is_directory() => found.path,
+        let (found, _) = view.step(&parts, &name, |_| false)?;
+        match found.as_ref().map(|found| (found, Kind::of(&found.stat))) {
+            None | Some((_, Kind::Directory)) => real = next,
+            Some((link, Kind::Link)) if links < MAX_LINKS => {
+                links += 1;
+                for step in steps(view.read_link(link)?.as_ref()).into_iter().rev() {
+                    left.push_front(step);
+                }
+            }
             Some(_) => return Ok(None),
-            // A link that leads nowhere.
-            None if view.step(&parts, name, |_| false)?.0.is_some() => return Ok(None),
-            None => next,
-        };
+        }
     }
     Ok(Some(real))
 }
