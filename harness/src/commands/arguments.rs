@@ -293,7 +293,7 @@ impl From<ComparisonFormat> for Format {
 /// The subcommands of `isobench image`.
 #[derive(Debug, Subcommand)]
 pub enum ImageCommand {
-    /// Import an OCI image layout, a tar archive of one, or what `docker save` writes.
+    /// Import an OCI image layout, a tar archive of one, or what `docker save` or `podman save` writes.
     Import(ImportArguments),
     /// List the images.
     Ls(ListArguments),

@@ -4,6 +4,7 @@
 mod bad_input;
 mod builders;
 mod commands;
+mod foreign;
 mod guest;
 mod layout;
 mod running;

@@ -104,7 +104,7 @@ fn account(image: &Image, view: &View, config: &Config, ids: IdMap) -> Result<Ac
     let is_unmapped = |id: u32| ids.on_host(id.into()).is_none();
     if account.user.ids().any(is_unmapped) {
         return Err(refused(
-            "but only ids up to 65535 are mapped into a container",
+            "but a container has no ids above 65535; choose a smaller one",
         ));
     }
     Ok(account)
