@@ -47,9 +47,18 @@ pub struct Imported {
     pub owners_kept: bool,
 }
 
-/// Imports the image at `path`. If `path` holds many images, the image called `reference` is
-/// imported. The image gets the name `name`, or else the name that it has at `path`. Another image
-/// of that name loses the name.
+/// What an image gets that is not its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Additions {
+    /// Nothing.
+    None,
+    /// What engines make when they start a container.
+    OfEngines,
+}
+
+/// Imports the image at `path` as it is. If `path` holds many images, the image called `reference`
+/// is imported, or the one with this digest. The image gets the name `name`, or else the name that
+/// it has at `path`. Another image of that name loses the name.
 ///
 /// # Errors
 /// Something is wrong with the image or the store. The store is as before.
@@ -58,6 +67,30 @@ pub fn import(
     path: &Path,
     name: Option<ImageName>,
     reference: Option<&str>,
+) -> Result<Imported, ImageError> {
+    import_with(store, path, name, reference, Additions::None)
+}
+
+/// Imports the image at `path` as [`import`] does, with what engines make when they start a
+/// container: its working directory and `/etc/hosts`, if it lacks them.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_for_containers(
+    store: &Store,
+    path: &Path,
+    name: Option<ImageName>,
+    reference: Option<&str>,
+) -> Result<Imported, ImageError> {
+    import_with(store, path, name, reference, Additions::OfEngines)
+}
+
+fn import_with(
+    store: &Store,
+    path: &Path,
+    name: Option<ImageName>,
+    reference: Option<&str>,
+    additions: Additions,
 ) -> Result<Imported, ImageError> {
     let source = Source::open(path, || {
         let (file, free) = store.scratch()?;
@@ -84,7 +117,7 @@ pub fn import(
     }
     let shared = resolved.layers.len() - new_layers.len();
     let mut image = describe(name, &resolved, &facts);
-    let top = make_top(&writer, &image, &facts)?;
+    let top = make_top(&writer, &image, &facts, additions)?;
     if let Some(layer) = top.layer {
         image.stacked.push(layer.clone());
         if writer.facts(&layer).is_none() {
@@ -189,6 +222,7 @@ fn make_top(
     writer: &StoreWriter<'_>,
     image: &Image,
     facts: &[LayerFacts],
+    additions: Additions,
 ) -> Result<Top, ImageError> {
     let roots: Vec<PathBuf> = image
         .stacked
@@ -211,12 +245,16 @@ fn make_top(
     let over_links = over_links
         .iter()
         .map(|path| Path::new("/").join(path.as_path()));
-    let config = image.config.as_ref();
-    let directory = config.and_then(|config| config.working_dir().as_deref());
-    let ids = writer.store().ids();
-    let own = OwnLayer::of(&view, &facts, directory.unwrap_or_default(), ids);
+    let mut own = OwnLayer::of(&view, &facts).map_err(failed)?;
+    if additions == Additions::OfEngines {
+        let config = image.config.as_ref();
+        let directory = config.and_then(|config| config.working_dir().as_deref());
+        let (directory, ids) = (directory.unwrap_or_default(), writer.store().ids());
+        let added = own.add_what_engines_make(&view, &facts, directory, ids);
+        added.map_err(failed)?;
+    }
     Ok(Top {
-        layer: put(writer, &own.map_err(failed)?)?,
+        layer: put(writer, &own)?,
         over_links: over_links.collect(),
     })
 }

@@ -35,7 +35,7 @@ pub use archive::fault::ArchiveFault;
 pub use archive::pax::PaxFault;
 pub use digest::{Digest, DigestSyntaxError};
 pub use error::ImageError;
-pub use import::{Imported, import};
+pub use import::{Imported, import, import_for_containers};
 pub use layer::fault::LayerFault;
 pub use layer::meter::TooMuch;
 pub use layer::path::PathFault;

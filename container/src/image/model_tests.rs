@@ -248,13 +248,14 @@ fn unpacked(layers: &[Vec<Change>], base: &Path) -> Vec<PathBuf> {
     let known: Vec<&LayerFacts> = stack.iter().rev().map(facts).collect();
     let mut paths: Vec<_> = stack.iter().map(|digest| base.join(digest.hex())).collect();
     let view = View::open(paths.iter().map(PathBuf::as_path)).unwrap();
-    let own = OwnLayer::of(&view, &known, "", ids).unwrap();
+    let own = OwnLayer::of(&view, &known).unwrap();
+    if own.is_empty() {
+        return paths;
+    }
     paths.push(base.join("own"));
     std::fs::create_dir(base.join("own")).unwrap();
     let root = Directory::open_root(&base.join("own")).unwrap();
     own.make(&root, ids).unwrap();
-    // The model knows nothing of what isobench adds.
-    std::fs::remove_dir_all(base.join("own/etc")).unwrap();
     paths
 }
 

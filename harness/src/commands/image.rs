@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use bytesize::ByteSize;
-use isobench_container::image::{Image, ImageName, Imported, Store, import};
+use isobench_container::image::{Image, ImageName, Imported, Store, import_for_containers};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -48,7 +48,8 @@ pub fn image(command: &ImageCommand) -> anyhow::Result<ExitCode> {
 fn import_from(store: &Store, arguments: &ImportArguments) -> anyhow::Result<Imported> {
     let name = arguments.name.as_deref().map(str::parse::<ImageName>);
     let (path, reference) = (&arguments.path, arguments.reference.as_deref());
-    Ok(import(store, path, name.transpose()?, reference)?)
+    let name = name.transpose()?;
+    Ok(import_for_containers(store, path, name, reference)?)
 }
 
 fn describe(imported: &Imported) -> String {

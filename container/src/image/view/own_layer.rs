@@ -34,34 +34,39 @@ pub struct OwnLayer {
 }
 
 impl OwnLayer {
-    /// What the layer on top of `view` has. `facts` are the facts of its layers, of which the highest
-    /// comes first.
-    pub fn of(
+    /// What the layer on top of `view` has so that its directories have their attributes. `facts` are
+    /// the facts of its layers, of which the highest comes first.
+    pub fn of(view: &View, facts: &[&LayerFacts]) -> nix::Result<Self> {
+        Ok(Self {
+            directories: implied::restored(view, facts)?,
+            hosts: None,
+        })
+    }
+
+    /// Adds what engines make when they start a container of the image.
+    pub fn add_what_engines_make(
+        &mut self,
         view: &View,
         facts: &[&LayerFacts],
         working_directory: &str,
         ids: IdMap,
-    ) -> nix::Result<Self> {
-        let mut layer = Self {
-            directories: implied::restored(view, facts)?,
-            hosts: None,
-        };
+    ) -> nix::Result<()> {
         // A relative one is refused when a program is to start there.
         if working_directory.starts_with('/')
             && let Ok(path) = SafePath::parse(working_directory.as_bytes())
             && let Some(real) = real_directory(view, &path)?
             && view.parts(&real, |_| false)?.is_empty()
         {
-            layer.add_directory(view, facts, &real, ids)?;
+            self.add_directory(view, facts, &real, ids)?;
         }
         let etc = SafePath::default().child(OsStr::new("etc"));
         if let Some(etc) = real_directory(view, &etc)?
             && lacks_hosts(view, &etc)?
         {
-            layer.add_directory(view, facts, &etc, ids)?;
-            layer.hosts = Some(etc.child(OsStr::new("hosts")));
+            self.add_directory(view, facts, &etc, ids)?;
+            self.hosts = Some(etc.child(OsStr::new("hosts")));
         }
-        Ok(layer)
+        Ok(())
     }
 
     /// Whether no such layer is needed.
