@@ -19,6 +19,8 @@ pub enum Need {
     CompressedGuestKernel,
     /// A processor counter (TSC) that runs at a constant rate in all of the processor's states.
     ConstantCounter,
+    /// The running daemon of a runtime, which this user can reach.
+    Daemon(&'static str),
     /// A file system with `O_DIRECT` (open(2)) below the tests.
     DirectIo,
     /// A `/bin/sh` that is linked with shared libraries.
@@ -66,6 +68,7 @@ impl Need {
             Self::CgroupV2 => "cgroup-v2",
             Self::CompressedGuestKernel => "compressed-guest-kernel",
             Self::ConstantCounter => "constant-counter",
+            Self::Daemon(name) => return format!("daemon:{name}"),
             Self::DirectIo => "direct-io",
             Self::DynamicShell => "dynamic-shell",
             Self::FileCapabilities => "file-capabilities",
@@ -112,6 +115,7 @@ impl Need {
             | Self::Cgroup
             | Self::CgroupV2
             | Self::ConstantCounter
+            | Self::Daemon(_)
             | Self::DirectIo
             | Self::DynamicShell
             | Self::FileCapabilities

@@ -40,6 +40,7 @@ fn missing(target: &'static str, reason: &str) -> Need {
         Some("user-namespaces") => Need::UserNamespaces,
         Some("memory-cgroup") => Need::Cgroup,
         Some(other) => panic!("no test knows what {other} is"),
+        None if reason.contains("isn't running") => Need::Daemon(target),
         None => missing_from_target(target),
     }
 }
