@@ -28,7 +28,7 @@ use crate::own::Own;
 use crate::rows::{self, Row};
 
 /// Starts in a turn.
-const STARTS: u32 = 25;
+const STARTS: u32 = 100;
 
 /// A row for each of the `programs`, which are hyperfines of any version: beside the experiment `startup`, and beside
 /// `isobench time`.
