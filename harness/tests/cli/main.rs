@@ -19,3 +19,4 @@ mod run;
 mod support;
 mod time;
 mod tune;
+mod workload_file;

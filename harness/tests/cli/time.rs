@@ -1,4 +1,4 @@
-//! `isobench time` and workload files: commands of the user on every target.
+//! `isobench time`: a command of the user on every target.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -358,36 +358,6 @@ fn a_command_runs_before_each_sample() {
     let expected =
         "the preparation `echo broken >&2; exit 2` failed: ended with exit code 2: broken";
     assert_eq!(reasons[0], expected);
-}
-
-#[test]
-fn a_workload_file_s_commands_are_measured_in_one_run() {
-    let place = Place::new();
-    let file = format!(
-        "[needs.files]\n\"missing\" = \"run make\"\n[defaults]\nruns = 2\n\
-         [[command]]\nname = \"one\"\ncommand = [\"{WORKLOAD}\", \"ready\"]\n\
-         [[command]]\nname = \"two\"\ncommand = [\"{WORKLOAD}\", \"ready\", \"--libc\"]\nready = \"line\"\n"
-    );
-    place.write("two.toml", &file);
-    let run = |file: &str| {
-        place
-            .run()
-            .options(&["--workload", file])
-            .targets("process,container")
-    };
-    let finished = run("two.toml").succeeds();
-    finished.leaves_nothing();
-    finished.has_rows("time-one", "end", &["process", "container"]);
-    finished.has_rows("time-two", "ready", &["process", "container"]);
-    finished.prints("one").prints("two");
-    place.write("bad.toml", &(file.clone() + "colour = 1\n"));
-    run("bad.toml").refuses("bad.toml:12:1: unknown field `colour`");
-    place.write(
-        "needs.toml",
-        file.replace(&format!("\"{WORKLOAD}\", \"ready\"]"), "\"./missing\"]"),
-    );
-    run("needs.toml").refuses("the workload file says: run make");
-    run("none.toml").refuses("cannot read the workload file none.toml");
 }
 
 #[test]

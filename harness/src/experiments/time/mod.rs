@@ -3,6 +3,7 @@
 mod probe;
 mod reach;
 mod sample;
+mod start;
 
 pub(super) use sample::run_once;
 

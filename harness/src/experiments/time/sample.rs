@@ -1,9 +1,7 @@
 //! One sample of a timed command: one fresh instance, from before its start until its cgroup is
 //! removed.
 
-use std::fs::File;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use isobench_container::Network;
 use isobench_reports::model::TargetFamily;
@@ -12,6 +10,7 @@ use isobench_reports::schema::time::{AT_READY, END, PEAK, READY, SYSTEM, TEARDOW
 
 use super::probe::{PERIOD, Probe};
 use super::reach::Reach;
+use super::start::{launch, start};
 use crate::experiments::info::PROGRAM;
 use crate::experiments::startup::phases;
 use crate::experiments::{
@@ -19,15 +18,11 @@ use crate::experiments::{
 };
 use crate::host::accounting::InstanceGroup;
 use crate::host::clock::MonotonicTime;
-use crate::instance::Stdin;
-use crate::instance::command_line::CommandLine;
 use crate::instance::marks::Count;
 use crate::instance::reap::Ending;
-use crate::instance::timed::{End, LinePattern, Pipes, TimedError, TimedInstance};
-use crate::targets::resource_limits::ResourceLimits;
-use crate::targets::{Capability, Launch, Marks, TargetInfo};
+use crate::instance::timed::{End, TimedError, TimedInstance};
+use crate::targets::{Capability, Marks, TargetInfo};
 use crate::timing::command::TimedCommand;
-use crate::timing::ready::ReadyCondition;
 use crate::timing::root::ResolvedProgram;
 
 /// Takes a sample of `command` on `target`.
@@ -45,7 +40,12 @@ pub(super) fn take(
         instance,
         measurement: Measurement::default(),
     };
-    sample.follow(group)
+    let ended = sample.follow(group.as_ref())?;
+    if let Some(group) = group {
+        let teardown = group.remove(ended)?;
+        sample.add([Reading::duration(TEARDOWN.name, teardown)]);
+    }
+    Ok(sample.measurement)
 }
 
 /// An untimed run of a command.
@@ -95,100 +95,6 @@ pub(in crate::experiments) fn run_once(
     Ok(UntimedRun { end, counts })
 }
 
-/// Starts one instance, in a cgroup of its own if there are cgroups. `change` is the last to change
-/// the instance's command line.
-fn start<'r>(
-    command: &TimedCommand,
-    launch: Launch,
-    target: &ReadyTarget,
-    context: &'r MeasureContext,
-    change: impl FnOnce(CommandLine) -> CommandLine,
-) -> Result<(Option<InstanceGroup>, TimedInstance<'r>), MeasureError> {
-    if let Some(script) = &command.prepare {
-        prepare_host(script, command.timeout, context)?;
-    }
-    let pattern = match &command.ready {
-        ReadyCondition::Line(None) => Some(LinePattern::Any),
-        ReadyCondition::Line(Some(regex)) => Some(LinePattern::Matching(regex.clone())),
-        _ => None,
-    };
-    let input = command.input.as_deref().unwrap_or(Path::new("/dev/null"));
-    let stdin = File::open(input).map_err(|source| MeasureError::Input {
-        path: input.to_owned(),
-        source,
-    })?;
-    let pipes = Pipes::new(stdin.into(), pattern.as_ref()).map_err(TimedError::Pipe)?;
-    let (group, command_line) = context.prepare(target, launch, Stdin::Null)?;
-    let command_line = change(command_line);
-    if let Some(group) = &group {
-        group.enter()?;
-    }
-    let (limit, interrupt) = (command.timeout, context.interrupt);
-    let instance = TimedInstance::start(&command_line, pipes, limit, interrupt)?;
-    Ok((group, instance))
-}
-
-/// Runs the user's command before a sample, on the host and untimed.
-fn prepare_host(
-    script: &str,
-    limit: Duration,
-    context: &MeasureContext,
-) -> Result<(), MeasureError> {
-    let mut shell = CommandLine::new("/bin/sh").args(["-c", script]);
-    let variables = std::env::vars_os();
-    shell.environment = variables
-        .map(|(mut name, value)| {
-            name.push("=");
-            name.push(value);
-            name
-        })
-        .collect();
-    let failed = |source| MeasureError::Preparation {
-        script: script.to_owned(),
-        source,
-    };
-    let run = || -> Result<(), TimedError> {
-        let stdin = File::open("/dev/null")?;
-        let pipes = Pipes::new(stdin.into(), None)?;
-        let mut instance = TimedInstance::start(&shell, pipes, limit, context.interrupt)?;
-        match instance.wait_until_ended()?.ending {
-            Ending::Code(0) => Ok(()),
-            ending => Err(TimedError::Failed {
-                ending,
-                stderr: instance.stderr(),
-            }),
-        }
-    };
-    run().map_err(|error| match error {
-        TimedError::Interrupted => error.into(),
-        other => failed(other),
-    })
-}
-
-/// The launch of the program on a target.
-fn launch<'l>(
-    command: &TimedCommand,
-    program: &'l ResolvedProgram,
-    target: &TargetInfo,
-    marks: Marks,
-) -> Launch<'l> {
-    let needs_port = command.ready.port().is_some();
-    let has_loopback = target.networks.contains(&Network::Loopback);
-    Launch {
-        environment: program.environment.clone(),
-        memory: command.memory,
-        network: command
-            .network
-            .or((needs_port && has_loopback).then_some(Network::Loopback)),
-        resource_limits: ResourceLimits {
-            cpus: command.cpus,
-            ..ResourceLimits::default()
-        },
-        marks,
-        ..Launch::of(&program.path, program.arguments.iter().cloned())
-    }
-}
-
 /// A sample whose instance has been started.
 struct RunningSample<'s> {
     command: &'s TimedCommand,
@@ -198,28 +104,26 @@ struct RunningSample<'s> {
 }
 
 impl RunningSample<'_> {
-    /// Waits for all that the sample waits for, and measures it.
-    fn follow(&mut self, group: Option<InstanceGroup>) -> Result<Measurement, MeasureError> {
+    /// Waits for all that the sample waits for, and measures it. Returns the time of the end. The
+    /// instance is dropped before its group: the instance reaps its processes, while the group would
+    /// only kill them.
+    fn follow(&mut self, group: Option<&InstanceGroup>) -> Result<MonotonicTime, MeasureError> {
         let spawned = self.instance.spawned_at();
         if self.command.ready.is_before_end() {
-            let ready = self.wait_until_ready(group.as_ref())?;
-            self.read_memory_at_ready(group.as_ref());
+            let ready = self.wait_until_ready(group)?;
+            self.read_memory_at_ready(group);
             let marks = self.instance.marks()?;
             self.add(phases(READY.name, spawned, &marks, ready, PROGRAM)?);
         }
         let ended = if self.command.stop {
-            self.stop(group.as_ref())?
+            self.stop(group)?
         } else {
             let end = self.wait_until_ended()?;
             self.add_end(end)?;
             end.at
         };
-        self.read_peak(group.as_ref());
-        if let Some(group) = group {
-            let teardown = group.remove(ended)?;
-            self.add([Reading::duration(TEARDOWN.name, teardown)]);
-        }
-        Ok(std::mem::take(&mut self.measurement))
+        self.read_peak(group);
+        Ok(ended)
     }
 
     fn add(&mut self, readings: impl IntoIterator<Item = Reading>) {
