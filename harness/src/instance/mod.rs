@@ -13,6 +13,7 @@ pub mod marks;
 mod polling;
 pub mod reap;
 pub mod spawn;
+mod started;
 mod stdin;
 pub mod stream;
 #[cfg(test)]
@@ -23,19 +24,18 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use isobench_workloads::protocol::Message;
-use nix::sys::signal::{Signal, kill, killpg};
 
 use crate::host::clock::MonotonicTime;
 use crate::host::interrupt::Interrupt;
-use crate::instance::command_line::Leftovers;
-use crate::instance::command_line::{CommandLine, CommandResult};
+use crate::instance::command_line::CommandLine;
 use crate::instance::marks::{Count, Mark, parse_marks};
-use crate::instance::reap::{CpuTime, Ending, reap};
-use crate::instance::spawn::{Child, Descriptors, ProcessGroup, spawn_with_delay};
+use crate::instance::reap::Ending;
+use crate::instance::spawn::{Descriptors, ProcessGroup, spawn_with_delay};
 use crate::instance::stream::Stream;
 
 pub use batch::{StartTimes, start_at_intervals};
 pub use error::InstanceError;
+use started::{End, StartedCommand};
 pub use stdin::Stdin;
 
 /// Bytes of standard output that an instance may write. The protocol needs far fewer.
@@ -49,20 +49,11 @@ const MAX_MARKS: usize = 16 * 1024;
 /// isn't counted as the workload's.
 const SETTLING_TIME: Duration = Duration::from_millis(5);
 
-/// How and when an instance ended.
-#[derive(Debug, Clone, Copy)]
-struct Ended {
-    ending: Ending,
-    at: MonotonicTime,
-    cpu_time: CpuTime,
-}
-
 /// A started instance.
 #[derive(Debug)]
 pub struct Instance<'i> {
-    child: Child,
-    leftovers: Leftovers,
-    ended: Option<Ended>,
+    // Dropped first: the processes are killed before their pipes close.
+    command: StartedCommand,
     stdin: Option<OwnedFd>,
     stdout: Stream,
     stderr: Stream,
@@ -112,9 +103,7 @@ impl<'i> Instance<'i> {
         let child = spawn_with_delay(command, descriptors, ProcessGroup::Own, delay)?;
         Ok(Self {
             stdout_read_at: child.spawned_at,
-            child,
-            leftovers: command.leftovers.clone(),
-            ended: None,
+            command: StartedCommand::new(child, command),
             stdin: held,
             stdout,
             stderr,
@@ -127,12 +116,12 @@ impl<'i> Instance<'i> {
 
     /// The clock's reading just before the instance was cloned.
     pub fn spawned_at(&self) -> MonotonicTime {
-        self.child.spawned_at
+        self.command.child.spawned_at
     }
 
     /// The process id of the instance's first process.
     pub fn pid(&self) -> nix::unistd::Pid {
-        self.child.pid
+        self.command.child.pid
     }
 
     /// Waits for the next message on the instance's standard output, and returns the message and
@@ -218,7 +207,7 @@ impl<'i> Instance<'i> {
     /// # Errors
     /// [`InstanceError::Failed`] for any other ending; `Timeout`, `Flood`, `Interrupted`, `Pipe`.
     pub fn wait_until_exited(&mut self) -> Result<MonotonicTime, InstanceError> {
-        let Ended { ending, at, .. } = self.wait_for_end("exit")?;
+        let End { ending, at, .. } = self.wait_for_end("exit")?;
         self.stdout.drain()?;
         self.stderr.drain()?;
         if self.stdout.has_overflowed() {
@@ -236,7 +225,7 @@ impl<'i> Instance<'i> {
     /// The processor time of the instance and of all its descendants that were waited for. `None`
     /// until the instance has ended.
     pub fn cpu_time(&self) -> Option<Duration> {
-        self.ended.map(|ended| ended.cpu_time.sum())
+        self.command.end().map(|end| end.cpu_time.sum())
     }
 
     /// The phase marks that have arrived so far.
@@ -258,26 +247,6 @@ impl<'i> Instance<'i> {
     fn read_marks_pipe(&mut self) -> Result<(Vec<Mark>, Vec<Count>), InstanceError> {
         self.marks.drain()?;
         Ok(parse_marks(&self.marks.text())?)
-    }
-}
-
-impl Drop for Instance<'_> {
-    fn drop(&mut self) {
-        if self.ended.is_none() {
-            // The group is empty until the child has made it, so the child is killed by its own id
-            // as well.
-            let _ = killpg(self.child.pid, Signal::SIGKILL);
-            let _ = kill(self.child.pid, Signal::SIGKILL);
-            let _ = reap(self.child.pid);
-        }
-        let result = match self.ended {
-            Some(Ended {
-                ending: Ending::Code(0),
-                ..
-            }) => CommandResult::Success,
-            _ => CommandResult::Failure,
-        };
-        self.leftovers.remove_after(result);
     }
 }
 

@@ -6,11 +6,9 @@ use std::time::Instant;
 use isobench_workloads::protocol::Message;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, killpg};
 
-use super::{Ended, Instance, InstanceError};
+use super::{End, Instance, InstanceError};
 use crate::host::clock::MonotonicTime;
-use crate::instance::reap::{Reaped, reap};
 
 impl Instance<'_> {
     /// Takes the next message from what has been read so far.
@@ -29,7 +27,7 @@ impl Instance<'_> {
     /// The error for an instance that closed its standard output before `awaited` came.
     pub(super) fn ended_early(&mut self, awaited: &'static str) -> InstanceError {
         match self.wait_for_end(awaited) {
-            Ok(Ended { ending, .. }) => {
+            Ok(End { ending, .. }) => {
                 // If standard error can't be read, the message lacks its last part and no more.
                 let _ = self.stderr.drain();
                 InstanceError::EndedEarly {
@@ -44,10 +42,10 @@ impl Instance<'_> {
     }
 
     /// Waits until the instance has ended, in whatever way.
-    pub(super) fn wait_for_end(&mut self, awaited: &'static str) -> Result<Ended, InstanceError> {
+    pub(super) fn wait_for_end(&mut self, awaited: &'static str) -> Result<End, InstanceError> {
         loop {
-            if let Some(ended) = self.ended {
-                return Ok(ended);
+            if let Some(end) = self.command.end() {
+                return Ok(end);
             }
             if self.stdout.has_overflowed() {
                 return Err(InstanceError::Flood);
@@ -92,7 +90,7 @@ impl Instance<'_> {
     /// Waits until the instance has written something or has ended, and takes note of either.
     fn poll_exit(&mut self, awaited: &'static str) -> Result<(), InstanceError> {
         let (exited, at) = {
-            let mut polled = vec![poll_in(&self.child.pidfd), poll_in(self.interrupt)];
+            let mut polled = vec![poll_in(&self.command.child.pidfd), poll_in(self.interrupt)];
             for stream in [&self.stdout, &self.stderr] {
                 if !stream.is_closed() {
                     polled.push(poll_in(stream));
@@ -102,17 +100,7 @@ impl Instance<'_> {
             (is_ready(&polled[0]), MonotonicTime::now())
         };
         if exited {
-            // Other processes of the group are killed first: once the child is reaped, its number
-            // may be given to another group.
-            let _ = killpg(self.child.pid, Signal::SIGKILL);
-            let Reaped {
-                ending, cpu_time, ..
-            } = reap(self.child.pid)?;
-            self.ended = Some(Ended {
-                ending,
-                at,
-                cpu_time,
-            });
+            self.command.reap(at)?;
         }
         self.stdout.fill()?;
         self.stderr.fill()?;

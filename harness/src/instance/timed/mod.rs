@@ -16,17 +16,18 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, kill};
 
 use super::polling::{is_ready, poll_in};
+use super::started::StartedCommand;
 use crate::host::clock::MonotonicTime;
 use crate::host::interrupt::Interrupt;
-use crate::instance::command_line::{CommandLine, CommandResult, Leftovers};
+use crate::instance::command_line::CommandLine;
 use crate::instance::marks::{Count, Mark, parse_marks};
-use crate::instance::reap::{CpuTime, Ending, Faults, reap};
-use crate::instance::spawn::{Child, Descriptors, ProcessGroup, spawn};
+use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
 use crate::instance::stream::Stream;
 
+pub use super::started::End;
 pub use error::TimedError;
 pub use output::LinePattern;
 use output::Output;
@@ -68,25 +69,11 @@ impl Pipes {
     }
 }
 
-/// How and when an instance ended.
-#[derive(Debug, Clone, Copy)]
-pub struct End {
-    /// How the command ended.
-    pub ending: Ending,
-    /// When the kernel told the harness of the end.
-    pub at: MonotonicTime,
-    /// The processor time of the command and of those descendants that were waited for.
-    pub cpu_time: CpuTime,
-    /// The page faults of the command and of the same descendants.
-    pub faults: Faults,
-}
-
 /// A started command of the user.
 #[derive(Debug)]
 pub struct TimedInstance<'i> {
-    child: Child,
-    leftovers: Leftovers,
-    end: Option<End>,
+    // Dropped first: the processes are killed before their pipes close.
+    command: StartedCommand,
     stdout: Output,
     stderr: Output,
     marks: Stream,
@@ -108,9 +95,7 @@ impl<'i> TimedInstance<'i> {
     ) -> Result<Self, TimedError> {
         let child = spawn(command, pipes.descriptors, ProcessGroup::Own)?;
         Ok(Self {
-            child,
-            leftovers: command.leftovers.clone(),
-            end: None,
+            command: StartedCommand::new(child, command),
             stdout: pipes.stdout,
             stderr: pipes.stderr,
             marks: pipes.marks,
@@ -122,12 +107,12 @@ impl<'i> TimedInstance<'i> {
 
     /// The clock's reading just before the instance was cloned.
     pub fn spawned_at(&self) -> MonotonicTime {
-        self.child.spawned_at
+        self.command.child.spawned_at
     }
 
     /// How and when the instance ended; `None` while it runs.
     pub fn end(&self) -> Option<End> {
-        self.end
+        self.command.end()
     }
 
     /// When the awaited line was read; `None` if it hasn't come.
@@ -139,11 +124,6 @@ impl<'i> TimedInstance<'i> {
     /// The last that the instance wrote to standard error.
     pub fn stderr(&self) -> String {
         self.stderr.tail()
-    }
-
-    /// How long the instance may take.
-    pub fn limit(&self) -> Duration {
-        self.limit
     }
 
     /// The phase marks that have arrived so far, in the order of time.
@@ -171,9 +151,9 @@ impl<'i> TimedInstance<'i> {
     /// # Errors
     /// As [`TimedInstance::wait`]
     pub fn terminate(&mut self) -> Result<End, TimedError> {
-        if self.end.is_none() {
+        if self.command.end().is_none() {
             // A process that has just ended needs no signal.
-            let _ = kill(self.child.pid, Signal::SIGTERM);
+            let _ = kill(self.command.child.pid, Signal::SIGTERM);
         }
         self.wait_until_ended()
     }
@@ -193,8 +173,13 @@ impl<'i> TimedInstance<'i> {
         let until = until.map_or(self.deadline, |until| until.min(self.deadline));
         let (ended, has_socket_event, at) = {
             let mut polled = vec![poll_in(self.interrupt)];
-            polled.extend(self.end.is_none().then(|| poll_in(&self.child.pidfd)));
-            let exit_polled = self.end.is_none();
+            polled.extend(
+                self.command
+                    .end()
+                    .is_none()
+                    .then(|| poll_in(&self.command.child.pidfd)),
+            );
+            let exit_polled = self.command.end().is_none();
             let has_socket = socket.is_some();
             polled.extend(socket);
             for output in [&self.stdout, &self.stderr] {
@@ -214,7 +199,7 @@ impl<'i> TimedInstance<'i> {
         }
         self.stdout.fill()?;
         self.stderr.fill()?;
-        if self.end.is_none() && Instant::now() >= self.deadline {
+        if self.command.end().is_none() && Instant::now() >= self.deadline {
             return Err(TimedError::Timeout { limit: self.limit });
         }
         Ok(has_socket_event)
@@ -226,7 +211,7 @@ impl<'i> TimedInstance<'i> {
     /// As [`TimedInstance::wait`]
     pub fn wait_until_ended(&mut self) -> Result<End, TimedError> {
         loop {
-            if let Some(end) = self.end {
+            if let Some(end) = self.command.end() {
                 return Ok(end);
             }
             self.wait(None, None)?;
@@ -238,29 +223,22 @@ impl<'i> TimedInstance<'i> {
     /// # Errors
     /// [`TimedError::Pipe`] if the process can't be waited for.
     pub fn kill(&mut self) -> Result<End, TimedError> {
-        if let Some(end) = self.end {
+        if let Some(end) = self.command.end() {
             return Ok(end);
         }
         // A process that has just ended needs no signal.
-        let _ = kill(self.child.pid, Signal::SIGKILL);
-        let polled = &mut [PollFd::new(self.child.pidfd.as_fd(), PollFlags::POLLIN)];
+        let _ = kill(self.command.child.pid, Signal::SIGKILL);
+        let polled = &mut [PollFd::new(
+            self.command.child.pidfd.as_fd(),
+            PollFlags::POLLIN,
+        )];
         while poll(polled, PollTimeout::NONE) == Err(Errno::EINTR) {}
         self.note_end(MonotonicTime::now())
     }
 
     /// Reaps the first process, which has ended at the time `at`.
     fn note_end(&mut self, at: MonotonicTime) -> Result<End, TimedError> {
-        // Other processes of the group are killed first: once the child is reaped, its number may
-        // be given to another group.
-        let _ = killpg(self.child.pid, Signal::SIGKILL);
-        let reaped = reap(self.child.pid)?;
-        let end = End {
-            ending: reaped.ending,
-            at,
-            cpu_time: reaped.cpu_time,
-            faults: reaped.faults,
-        };
-        self.end = Some(end);
+        let end = self.command.reap(at)?;
         // What the processes wrote before their end is in the pipes now.
         while self.stdout.fill()? || self.stderr.fill()? {}
         Ok(end)
@@ -275,22 +253,5 @@ fn poll_until(polled: &mut [PollFd], until: Instant) -> io::Result<()> {
     match nix::poll::ppoll(polled, Some(timeout), None) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(errno) => Err(errno.into()),
-    }
-}
-
-impl Drop for TimedInstance<'_> {
-    fn drop(&mut self) {
-        if self.end.is_none() {
-            // The group is empty until the child has made it, so the child is killed by its own id
-            // as well.
-            let _ = killpg(self.child.pid, Signal::SIGKILL);
-            let _ = kill(self.child.pid, Signal::SIGKILL);
-            let _ = reap(self.child.pid);
-        }
-        let result = match self.end.map(|end| end.ending) {
-            Some(Ending::Code(0)) => CommandResult::Success,
-            _ => CommandResult::Failure,
-        };
-        self.leftovers.remove_after(result);
     }
 }

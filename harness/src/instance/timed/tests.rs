@@ -3,6 +3,7 @@ use std::fs::File;
 use regex::bytes::Regex;
 
 use super::*;
+use crate::instance::reap::Ending;
 
 const LONG: Duration = Duration::from_secs(20);
 
