@@ -45,15 +45,16 @@ impl Cgroup {
                     name,
                 })
         };
+        let usage = self.memory_usage()?;
         match self.version() {
             Version::V1 => Ok(MemoryCharge {
-                usage: self.number("memory.usage_in_bytes")?,
+                usage,
                 anonymous: part("total_rss")?,
                 file: part("total_cache")?,
                 kernel: self.number("memory.kmem.usage_in_bytes")?,
             }),
             Version::V2 => Ok(MemoryCharge {
-                usage: self.number("memory.current")?,
+                usage,
                 anonymous: part("anon")?,
                 file: part("file")?,
                 // Buffers of sockets are counted apart (admin-guide/cgroup-v2.rst, memory.stat).
@@ -68,6 +69,17 @@ impl Cgroup {
                     })?,
             }),
         }
+    }
+
+    /// Reads the controller's own counter of what this cgroup is charged with, and nothing else.
+    ///
+    /// # Errors
+    /// The cgroup has no memory controller.
+    pub fn memory_usage(&self) -> Result<ByteSize, CgroupError> {
+        self.number(match self.version() {
+            Version::V1 => "memory.usage_in_bytes",
+            Version::V2 => "memory.current",
+        })
     }
 
     /// How many processes of this cgroup the kernel has killed because the cgroup hit its memory

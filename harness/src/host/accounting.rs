@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
 use isobench_container::cgroup::{
-    self, Cgroup, CgroupError, Controller, Hierarchies, MemoryCharge, Unusable,
+    self, Cgroup, CgroupError, Controller, Hierarchies, MemoryCharge, Unusable, Usage,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -252,7 +252,7 @@ impl InstanceGroup {
     /// # Errors
     /// The figure can't be read.
     pub fn memory_now(&self) -> Result<ByteSize, AccountingError> {
-        Ok(self.instance.memory_charge()?.usage)
+        Ok(self.instance.memory()?.memory_usage()?)
     }
 
     /// The most memory that was charged at one time, by the counter that
@@ -260,9 +260,7 @@ impl InstanceGroup {
     /// before Linux 5.19).
     pub fn memory_peak(&self) -> Option<ByteSize> {
         let memory = self.instance.memory().ok()?;
-        let peak = |file: &str| std::fs::read_to_string(memory.path().join(file)).ok();
-        let text = peak("memory.max_usage_in_bytes").or_else(|| peak("memory.peak"))?;
-        text.trim().parse().ok().map(ByteSize::b)
+        Usage::of(std::slice::from_ref(memory)).memory_peak
     }
 
     /// Kills all processes of the group but the harness, until there are none.
@@ -270,20 +268,30 @@ impl InstanceGroup {
     /// # Errors
     /// [`AccountingError::LeftBehind`] if processes are left after 2 seconds.
     pub fn kill_all(&self) -> Result<(), AccountingError> {
+        let kill_each = |processes: &[Pid]| {
+            for pid in processes.iter().filter(|pid| pid.as_raw() > 0) {
+                // The call fails if the process has ended by itself.
+                let _ = kill(*pid, Signal::SIGKILL);
+            }
+        };
+        self.wait_until_empty(kill_each).map(drop)
+    }
+
+    /// Waits until the group is empty, and returns that time. Meanwhile, `look` gets the processes
+    /// again and again.
+    fn wait_until_empty(&self, look: impl Fn(&[Pid])) -> Result<MonotonicTime, AccountingError> {
         let deadline = Instant::now() + PROCESS_LIMIT;
         loop {
             let processes = self.processes()?;
+            let now = MonotonicTime::now();
             if processes.is_empty() {
-                return Ok(());
+                return Ok(now);
             }
             if Instant::now() > deadline {
                 let count = processes.len();
                 return Err(AccountingError::LeftBehind { count });
             }
-            for pid in processes.into_iter().filter(|pid| pid.as_raw() > 0) {
-                // The call fails if the process has ended by itself.
-                let _ = kill(pid, Signal::SIGKILL);
-            }
+            look(&processes);
             sleep(LOOK_INTERVAL);
         }
     }
@@ -296,18 +304,20 @@ impl InstanceGroup {
     /// [`AccountingError::LeftBehind`] if processes had to be killed;
     /// [`AccountingError::Backwards`] if the clock went backwards.
     pub fn remove(self, ended: MonotonicTime) -> Result<Duration, AccountingError> {
-        let deadline = Instant::now() + PROCESS_LIMIT;
-        let empty = loop {
-            let count = self.processes()?.len();
-            let now = MonotonicTime::now();
-            if count == 0 {
-                break now;
-            }
-            if Instant::now() > deadline {
-                return Err(AccountingError::LeftBehind { count });
-            }
-            sleep(LOOK_INTERVAL);
-        };
+        self.remove_after(ended, |_| ())
+    }
+
+    /// As [`InstanceGroup::remove`], with a `last_look` at the empty group, which isn't counted.
+    ///
+    /// # Errors
+    /// As [`InstanceGroup::remove`].
+    pub fn remove_after(
+        self,
+        ended: MonotonicTime,
+        last_look: impl FnOnce(&Self),
+    ) -> Result<Duration, AccountingError> {
+        let empty = self.wait_until_empty(|_| ())?;
+        last_look(&self);
         self.leave()?;
         let from = MonotonicTime::now();
         drop(self);

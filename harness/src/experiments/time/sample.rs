@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use bytesize::ByteSize;
 use isobench_container::Network;
 use isobench_reports::model::TargetFamily;
 use isobench_reports::schema::memory;
@@ -33,18 +34,10 @@ pub(super) fn take(
     context: &MeasureContext,
 ) -> Result<Measurement, MeasureError> {
     let launch = launch(command, program, &target.info, Marks::Phases);
-    let (group, instance) = start(command, launch, target, context, |command| command)?;
-    let mut sample = RunningSample {
-        command,
-        target: &target.info,
-        instance,
-        measurement: Measurement::default(),
-    };
+    let started = start(command, launch, target, context, |command| command)?;
+    let (group, mut sample) = RunningSample::of(started, command, target);
     let ended = sample.follow(group.as_ref())?;
-    if let Some(group) = group {
-        let teardown = group.remove(ended)?;
-        sample.add([Reading::duration(TEARDOWN.name, teardown)]);
-    }
+    sample.remove_group(group, ended)?;
     Ok(sample.measurement)
 }
 
@@ -67,19 +60,14 @@ pub(in crate::experiments) fn run_once(
     is_traced: bool,
 ) -> Result<UntimedRun, MeasureError> {
     let launch = launch(command, program, &target.info, marks);
-    let (group, instance) = start(command, launch, target, context, |command| {
+    let started = start(command, launch, target, context, |command| {
         if is_traced {
             command.traced_by(context.tracer, &["--each-call"])
         } else {
             command
         }
     })?;
-    let mut sample = RunningSample {
-        command,
-        target: &target.info,
-        instance,
-        measurement: Measurement::default(),
-    };
+    let (group, mut sample) = RunningSample::of(started, command, target);
     let end = if command.stop {
         sample.wait_until_ready(group.as_ref())?;
         // The tracer writes its counts when it is asked to end.
@@ -103,7 +91,22 @@ struct RunningSample<'s> {
     measurement: Measurement,
 }
 
-impl RunningSample<'_> {
+impl<'s> RunningSample<'s> {
+    /// A sample of an instance that has just been started, and the instance's group.
+    fn of(
+        (group, instance): (Option<InstanceGroup>, TimedInstance<'s>),
+        command: &'s TimedCommand,
+        target: &'s ReadyTarget,
+    ) -> (Option<InstanceGroup>, Self) {
+        let sample = Self {
+            command,
+            target: &target.info,
+            instance,
+            measurement: Measurement::default(),
+        };
+        (group, sample)
+    }
+
     /// Waits for all that the sample waits for, and measures it. Returns the time of the end. The
     /// instance is dropped before its group: the instance reaps its processes, while the group would
     /// only kill them.
@@ -115,15 +118,12 @@ impl RunningSample<'_> {
             let marks = self.instance.marks()?;
             self.add(phases(READY.name, spawned, &marks, ready, PROGRAM)?);
         }
-        let ended = if self.command.stop {
-            self.stop(group)?
-        } else {
-            let end = self.wait_until_ended()?;
-            self.add_end(end)?;
-            end.at
-        };
-        self.read_peak(group);
-        Ok(ended)
+        if self.command.stop {
+            return self.stop(group);
+        }
+        let end = self.wait_until_ended()?;
+        self.add_end(end)?;
+        Ok(end.at)
     }
 
     fn add(&mut self, readings: impl IntoIterator<Item = Reading>) {
@@ -245,36 +245,45 @@ impl RunningSample<'_> {
     }
 
     fn read_memory_at_ready(&mut self, group: Option<&InstanceGroup>) {
-        let memory = match (self.memory_obstacle(group), group) {
-            (None, Some(group)) => group.memory_now().map_err(|error| error.to_string()),
-            (reason, _) => Err(reason.unwrap_or_default()),
-        };
-        self.add_memory(AT_READY.name, memory.map(|bytes| bytes.as_u64()));
+        let memory = self
+            .accounted(group)
+            .and_then(|group| group.memory_now().map_err(|error| error.to_string()));
+        self.add_memory(AT_READY.name, memory);
     }
 
-    fn read_peak(&mut self, group: Option<&InstanceGroup>) {
-        let memory = match (self.memory_obstacle(group), group) {
-            (None, Some(group)) => group.memory_peak().ok_or_else(|| {
-                "the kernel doesn't count the peak of a cgroup; Linux 5.19 does".to_owned()
-            }),
-            (reason, _) => Err(reason.unwrap_or_default()),
-        };
-        self.add_memory(PEAK.name, memory.map(|bytes| bytes.as_u64()));
+    /// Removes the group of the instance, which ended at the time `ended`. The peak of its memory is
+    /// read when nothing runs in it any more, and outside of the teardown's time.
+    fn remove_group(
+        &mut self,
+        group: Option<InstanceGroup>,
+        ended: MonotonicTime,
+    ) -> Result<(), MeasureError> {
+        let accounted = self.accounted(group.as_ref()).map(drop);
+        let mut peak = None;
+        if let Some(group) = group {
+            let teardown = group.remove_after(ended, |group| peak = group.memory_peak())?;
+            self.add([Reading::duration(TEARDOWN.name, teardown)]);
+        }
+        let no_peak =
+            || "the kernel doesn't count the peak of a cgroup; Linux 5.19 does".to_owned();
+        let memory = accounted.and_then(|()| peak.ok_or_else(no_peak));
+        self.add_memory(PEAK.name, memory);
+        Ok(())
     }
 
-    fn add_memory(&mut self, metric: &'static str, bytes: Result<u64, String>) {
-        match bytes {
-            Ok(bytes) => self.add([Reading::total(metric, bytes as f64)]),
+    fn add_memory(&mut self, metric: &'static str, memory: Result<ByteSize, String>) {
+        match memory {
+            Ok(memory) => self.add([Reading::total(metric, memory.as_u64() as f64)]),
             Err(reason) => self.measurement.unavailable.push((metric, reason)),
         }
     }
 
-    /// Why the memory of the instance's cgroup isn't the instance's memory; `None` if it is.
-    fn memory_obstacle(&self, group: Option<&InstanceGroup>) -> Option<String> {
+    /// The group, if its memory is the instance's memory; otherwise the reason why it isn't.
+    fn accounted<'g>(&self, group: Option<&'g InstanceGroup>) -> Result<&'g InstanceGroup, String> {
         match (self.target.why_not_in(memory::NAME), group) {
-            (Some(reason), _) => Some(reason.to_owned()),
-            (None, None) => Some(MeasureError::NoAccounting.to_string()),
-            (None, Some(_)) => None,
+            (Some(reason), _) => Err(reason.to_owned()),
+            (None, None) => Err(MeasureError::NoAccounting.to_string()),
+            (None, Some(group)) => Ok(group),
         }
     }
 }
