@@ -1,12 +1,11 @@
 //! What a timed command does that costs something: system calls, page faults, processes, bytes, VM
 //! exits. One run of its own counts each, and none of them is timed.
 
-use isobench_reports::model::TOTAL;
-use isobench_reports::schema::MetricSchema;
 use isobench_reports::schema::explain::{CALLS, EXITS, FAULTS, TASKS, TRAFFIC, of_time};
 use isobench_reports::schema::memory;
 use isobench_vmm::kvm::exits::ExitReason;
 
+use super::isolation::{exits_by_reason, number};
 use super::profile::ByProfile;
 use super::time::{obstacle, run_once};
 use super::{
@@ -123,73 +122,36 @@ impl Experiment for Explain {
             marks,
             is_traced,
         )?;
-        Ok(match case {
-            TRACED => traced(&run.counts),
-            EXIT_CASE => exits(&run.counts),
+        let readings = match case {
+            TRACED => traced(&run.counts)?,
+            EXIT_CASE => Reading::sum_of_parts(EXITS.name, exits_by_reason(&run.counts)?),
             _ => {
                 let faults = run.end.faults;
                 let parts = [("minor", faults.minor), ("major", faults.major)];
-                with_parts(FAULTS, parts)
+                Reading::sum_of_parts(FAULTS.name, parts.map(|(part, count)| (part, count as f64)))
             }
-        }
-        .into())
+        };
+        Ok(readings.into())
     }
 }
 
-/// A reading of the whole, and one of each part.
-fn with_parts<'p>(
-    metric: MetricSchema,
-    parts: impl IntoIterator<Item = (&'p str, u64)>,
-) -> Vec<Reading> {
-    let parts: Vec<_> = parts.into_iter().collect();
-    let whole = parts.iter().map(|(_, count)| *count as f64).sum();
-    let parts = parts.iter();
-    let parts = parts.map(|(part, count)| Reading::of_part(metric.name, part, *count as f64));
-    let whole = [Reading::of_part(metric.name, TOTAL, whole)];
-    whole.into_iter().chain(parts).collect()
-}
-
 /// The readings from the tracer's counts.
-fn traced(counts: &[Count]) -> Vec<Reading> {
-    let number = |name: &str| {
-        let count = counts.iter().find(|count| count.name == name);
-        count.map_or(0, |count| count.number)
-    };
-    let calls: Vec<_> = counts
-        .iter()
-        .filter_map(|count| {
-            let name = count.name.strip_prefix(tracer::CALL)?;
-            Some((name.replace('-', "_"), count.number))
-        })
-        .collect();
-    let calls = calls.iter().map(|(name, count)| (name.as_str(), *count));
-    let mut readings = with_parts(CALLS, calls);
-    readings.extend(with_parts(
-        TASKS,
-        [
-            ("processes", number(tracer::PROCESSES)),
-            ("threads", number(tracer::THREADS)),
-        ],
-    ));
-    readings.extend(with_parts(
-        TRAFFIC,
-        [
-            ("read", number(tracer::BYTES_READ)),
-            ("written", number(tracer::BYTES_WRITTEN)),
-            ("sent", number(tracer::BYTES_SENT)),
-        ],
-    ));
-    readings
-}
-
-/// The readings from the VMM's counts of exits.
-fn exits(counts: &[Count]) -> Vec<Reading> {
-    let reasons = ExitReason::ALL.map(ExitReason::name);
-    let counted = counts
-        .iter()
-        .filter(|count| count.number > 0 && reasons.contains(&count.name.as_str()));
-    with_parts(
-        EXITS,
-        counted.map(|count| (count.name.as_str(), count.number)),
-    )
+fn traced(counts: &[Count]) -> Result<Vec<Reading>, MeasureError> {
+    let calls = counts.iter().filter_map(|count| {
+        let name = count.name.strip_prefix(tracer::CALL)?;
+        Some((name.replace('-', "_"), count.number as f64))
+    });
+    let tasks = [
+        ("processes", number(counts, tracer::PROCESSES)?),
+        ("threads", number(counts, tracer::THREADS)?),
+    ];
+    let traffic = [
+        ("read", number(counts, tracer::BYTES_READ)?),
+        ("written", number(counts, tracer::BYTES_WRITTEN)?),
+        ("sent", number(counts, tracer::BYTES_SENT)?),
+    ];
+    let mut readings = Reading::sum_of_parts(CALLS.name, calls);
+    readings.extend(Reading::sum_of_parts(TASKS.name, tasks));
+    readings.extend(Reading::sum_of_parts(TRAFFIC.name, traffic));
+    Ok(readings)
 }

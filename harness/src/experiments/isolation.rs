@@ -163,7 +163,7 @@ fn begin_counting(instance: &mut Instance) -> Result<(), MeasureError> {
 }
 
 /// The number of the count `name`.
-fn number(counts: &[Count], name: &'static str) -> Result<f64, MeasureError> {
+pub(super) fn number(counts: &[Count], name: &'static str) -> Result<f64, MeasureError> {
     let mut counts = counts.iter();
     let count = counts.find(|count| count.name == name);
     count.map_or(Err(MeasureError::NotCounted(name)), |count| {
@@ -186,18 +186,19 @@ fn host_calls(counts: &[Count]) -> Result<Measurement, MeasureError> {
 
 /// The readings from the VMM's counts of exits.
 fn exits(counts: &[Count]) -> Result<Measurement, MeasureError> {
-    let each = ExitReason::ALL
-        .into_iter()
-        .map(|reason| Ok((reason, number(counts, reason.name())?)))
-        .collect::<Result<Vec<_>, MeasureError>>()?;
-    let occurred = || each.iter().filter(|(_, count)| *count > 0.0);
-    let parts =
-        occurred().map(|(reason, count)| Reading::of_part(EXITS.name, reason.name(), *count));
-    let totals = [
-        Reading::total(EXIT_REASONS.name, occurred().count() as f64),
-        Reading::total(EXITS.name, occurred().map(|(_, count)| count).sum()),
-    ];
-    Ok(totals.into_iter().chain(parts).collect::<Vec<_>>().into())
+    let occurred = exits_by_reason(counts)?;
+    let mut readings = vec![Reading::total(EXIT_REASONS.name, occurred.len() as f64)];
+    readings.extend(Reading::sum_of_parts(EXITS.name, occurred));
+    Ok(readings.into())
+}
+
+/// How often each reason for an exit has occurred. Reasons that haven't occurred are left out.
+pub(super) fn exits_by_reason(counts: &[Count]) -> Result<Vec<(&'static str, f64)>, MeasureError> {
+    let all = ExitReason::ALL.into_iter();
+    let each = all.map(|reason| Ok((reason.name(), number(counts, reason.name())?)));
+    let mut each = each.collect::<Result<Vec<_>, MeasureError>>()?;
+    each.retain(|(_, count)| *count > 0.0);
+    Ok(each)
 }
 
 /// The readings from the calls that the program inside has tried. `host` is the kernel as the

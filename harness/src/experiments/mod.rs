@@ -73,6 +73,19 @@ impl Reading {
         }
     }
 
+    /// The sum of `parts` as the whole, and each part.
+    fn sum_of_parts<P: AsRef<str>>(
+        metric: &'static str,
+        parts: impl IntoIterator<Item = (P, f64)>,
+    ) -> Vec<Self> {
+        let parts = parts.into_iter();
+        let parts: Vec<_> = parts
+            .map(|(part, value)| Self::of_part(metric, part.as_ref(), value))
+            .collect();
+        let whole = Self::total(metric, parts.iter().map(|part| part.value).sum());
+        [whole].into_iter().chain(parts).collect()
+    }
+
     fn duration(metric: &'static str, value: Duration) -> Self {
         Self::total(metric, nanoseconds(value))
     }
