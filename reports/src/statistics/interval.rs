@@ -10,8 +10,7 @@
 
 use std::ops::Range;
 
-use statrs::distribution::{Binomial, DiscreteCDF as _};
-
+use super::order::ranks;
 use super::quantile;
 
 /// The fewest samples whose range holds the true median 95 times in 100. All samples lie on one
@@ -85,14 +84,10 @@ impl Interval {
     }
 }
 
-/// The index of the lower end among `count` sorted values: the highest index with at most 2.5 % of
-/// the binomial distribution below.
+/// The index of the lower end among `count` sorted values; 0 if there are too few values for an
+/// interval.
 fn place(count: usize) -> usize {
-    let Ok(coins) = Binomial::new(0.5, count as u64) else {
-        return 0;
-    };
-    let above = usize::try_from(coins.inverse_cdf(0.025)).unwrap_or(0);
-    above.saturating_sub(1)
+    ranks(count, 500).map_or(0, |(low, _)| low - 1)
 }
 
 /// A value with its interval.

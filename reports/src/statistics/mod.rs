@@ -14,6 +14,7 @@ mod effective;
 mod interval;
 mod joint;
 mod line;
+mod order;
 pub mod permutation;
 mod proportion;
 pub mod ranks;
