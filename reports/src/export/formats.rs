@@ -73,11 +73,15 @@ fn csv<R: Serialize>(rows: &[R]) -> Result<String, FormatError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn markdown<const N: usize>(header: [&str; N], rows: Vec<[String; N]>) -> String {
+fn markdown<'h>(
+    header: impl IntoIterator<Item = &'h str>,
+    rows: impl IntoIterator<Item: IntoIterator<Item = String>>,
+) -> String {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN).set_header(header);
     for row in rows {
         // A vertical bar or a line end would begin another cell or row.
+        let row = row.into_iter();
         table.add_row(row.map(|text| one_line(&text, CELL).replace('|', "\\|")));
     }
     table.trim_fmt() + "\n"

@@ -141,7 +141,7 @@ fn table(comparison: &Comparison<'_>) -> String {
         "95 % interval",
         "verdict",
     ];
-    let table = markdown(header, rows.collect());
+    let table = markdown(header, rows);
     if comparison.obstacles.is_empty() {
         return table;
     }

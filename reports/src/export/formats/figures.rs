@@ -115,43 +115,12 @@ const HEADER: [&str; 10] = [
 
 /// A table for people; the host is a column if there are several runs.
 fn table(rows: &[FigureRow<'_>], several: bool) -> String {
-    if !several {
-        return markdown(HEADER, rows.iter().map(texts).collect());
-    }
+    let header = several.then_some("host").into_iter().chain(HEADER);
     let rows = rows.iter().map(|row| {
-        let [
-            experiment,
-            metric,
-            target,
-            median,
-            interval,
-            ratio,
-            verdict,
-            p95,
-            p99,
-            success,
-        ] = texts(row);
-        let host = row.host.to_owned();
-        [
-            host, experiment, metric, target, median, interval, ratio, verdict, p95, p99, success,
-        ]
+        let host = several.then(|| row.host.to_owned());
+        host.into_iter().chain(texts(row))
     });
-    let [
-        experiment,
-        metric,
-        target,
-        median,
-        interval,
-        ratio,
-        verdict,
-        p95,
-        p99,
-        success,
-    ] = HEADER;
-    let header = [
-        "host", experiment, metric, target, median, interval, ratio, verdict, p95, p99, success,
-    ];
-    markdown(header, rows.collect())
+    markdown(header, rows)
 }
 
 fn texts(row: &FigureRow<'_>) -> [String; HEADER.len()] {
