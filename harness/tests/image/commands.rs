@@ -5,6 +5,7 @@ use std::path::Path;
 
 use isobench_testing::{Need, lacks};
 
+use crate::support::ended::Ended;
 use crate::support::needs::can_run;
 use crate::support::place::Place;
 
@@ -61,4 +62,19 @@ pub fn is_root() -> bool {
 /// Whether containers of images can run here: they need overlayfs in user namespaces.
 pub fn can_run_images() -> bool {
     can_run("container") && !lacks(Need::Overlayfs)
+}
+
+/// Whether these programs are installed, and programs of images run here as root.
+pub fn has_tools(programs: &[&'static str]) -> bool {
+    let are_there = programs
+        .iter()
+        .all(|program| !lacks(Need::Program(program)));
+    are_there && !lacks(Need::Root) && can_run_images()
+}
+
+/// Runs a tool, which must succeed, and gives what it prints.
+pub fn run_tool(place: &Place, program: &str, arguments: &[&str]) -> String {
+    let ended = Ended::of(&mut place.command(program, arguments));
+    ended.has_code(0);
+    ended.stdout
 }

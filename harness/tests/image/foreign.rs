@@ -5,24 +5,9 @@ use std::path::Path;
 
 use isobench_testing::{Need, find_program, lacks};
 
-use crate::commands::can_run_images;
+use crate::commands::{has_tools, run_tool};
 use crate::layout::{Image, Layer};
-use crate::support::ended::Ended;
 use crate::support::place::Place;
-
-/// Whether these programs are installed and programs of images run here.
-fn has(programs: &[&'static str]) -> bool {
-    let are_there = programs
-        .iter()
-        .all(|program| !lacks(Need::Program(program)));
-    are_there && !lacks(Need::Root) && can_run_images()
-}
-
-fn run(place: &Place, program: &str, arguments: &[&str]) -> String {
-    let ended = Ended::of(&mut place.command(program, arguments));
-    ended.has_code(0);
-    ended.stdout
-}
 
 /// An image with busybox at `path`.
 fn write_busybox(path: &Path) -> Image {
@@ -35,7 +20,7 @@ fn write_busybox(path: &Path) -> Image {
 
 #[test]
 fn layers_that_umoci_inserts_are_taken() {
-    if !has(&["umoci", "busybox"]) {
+    if !has_tools(&["umoci", "busybox"]) {
         return;
     }
     let place = Place::new();
@@ -54,7 +39,7 @@ fn layers_that_umoci_inserts_are_taken() {
         &["tree", "/"],
     ] {
         let start = ["insert", "--image", "image:v1"];
-        run(&place, "umoci", &[&start[..], arguments].concat());
+        run_tool(&place, "umoci", &[&start[..], arguments].concat());
     }
     place.succeeds(&["image", "import", "image"]);
     let script = "busybox cat /opt/d/f /d/f /opt/one";
@@ -64,7 +49,7 @@ fn layers_that_umoci_inserts_are_taken() {
 
 #[test]
 fn sparse_files_of_gnu_tar_are_whole() {
-    if !has(&["tar", "busybox"]) {
+    if !has_tools(&["tar", "busybox"]) {
         return;
     }
     let place = Place::new();
@@ -75,7 +60,7 @@ fn sparse_files_of_gnu_tar_are_whole() {
     file.set_len(3 << 20).unwrap();
     let pack = |options: &[&str]| {
         let rest = ["--sparse", "-cf", "f.tar", "f"];
-        run(&place, "tar", &[options, &rest].concat());
+        run_tool(&place, "tar", &[options, &rest].concat());
         let layer = fs::read(place.path("f.tar")).unwrap();
         assert!(layer.len() < 1 << 20, "the file has no holes");
         let image = write_busybox(&place.path("image"));
@@ -86,7 +71,7 @@ fn sparse_files_of_gnu_tar_are_whole() {
         pack(&["--format=posix", &format!("--sparse-version={version}")]);
         place.succeeds(&["image", "import", "image"]);
         let found = place.prints("image", &["busybox", "md5sum", "/f"]);
-        let expected = run(&place, "busybox", &["md5sum", "f"]);
+        let expected = run_tool(&place, "busybox", &["md5sum", "f"]);
         assert_eq!(
             found.split(' ').next(),
             expected.split(' ').next(),
@@ -112,7 +97,7 @@ fn archives_compressed_by_any_tool_are_taken() {
             continue;
         }
         place.write("image.tar", image.docker_save("saved:1"));
-        run(&place, program, &["-q", "image.tar"]);
+        run_tool(&place, program, &["-q", "image.tar"]);
         let _ = fs::remove_file(place.path("image.tar"));
         place.succeeds(&["image", "import", &format!("image.tar.{end}")]);
     }

@@ -7,25 +7,9 @@ use std::path::{Path, PathBuf};
 use isobench_testing::{Need, find_program, lacks};
 use tar::EntryType;
 
-use crate::commands::can_run_images;
+use crate::commands::{has_tools, run_tool};
 use crate::layout::{Image, Layer};
-use crate::support::ended::Ended;
 use crate::support::place::Place;
-
-/// Whether these programs are installed and may unpack images, which takes root.
-fn has(programs: &[&'static str]) -> bool {
-    let are_there = programs
-        .iter()
-        .all(|program| !lacks(Need::Program(program)));
-    are_there && !lacks(Need::Root) && can_run_images()
-}
-
-/// Runs a tool, which must succeed, and gives what it prints.
-fn run(place: &Place, program: &str, arguments: &[&str]) -> String {
-    let ended = Ended::of(&mut place.command(program, arguments));
-    ended.has_code(0);
-    ended.stdout
-}
 
 fn write(path: PathBuf, content: &str, mode: u32) {
     fs::write(&path, content).unwrap();
@@ -93,19 +77,19 @@ fn change_again(root: &Path) {
 /// Makes an OCI layout `image:v3` of three layers. Its root file system is left in `bundle/rootfs`.
 fn make(place: &Place) -> PathBuf {
     let root = place.path("bundle/rootfs");
-    run(place, "umoci", &["init", "--layout", "image"]);
-    run(place, "umoci", &["new", "--image", "image:v0"]);
+    run_tool(place, "umoci", &["init", "--layout", "image"]);
+    run_tool(place, "umoci", &["new", "--image", "image:v0"]);
     for (number, step) in [fill as fn(&Path), change, change_again]
         .into_iter()
         .enumerate()
     {
         let (old, new) = (format!("image:v{number}"), format!("image:v{}", number + 1));
         let _ = fs::remove_dir_all(place.path("bundle"));
-        run(place, "umoci", &["unpack", "--image", &old, "bundle"]);
+        run_tool(place, "umoci", &["unpack", "--image", &old, "bundle"]);
         step(&root);
-        run(place, "umoci", &["repack", "--image", &new, "bundle"]);
+        run_tool(place, "umoci", &["repack", "--image", &new, "bundle"]);
     }
-    run(
+    run_tool(
         place,
         "umoci",
         &[
@@ -127,7 +111,7 @@ fn make(place: &Place) -> PathBuf {
         ],
     );
     let _ = fs::remove_dir_all(place.path("bundle"));
-    run(place, "umoci", &["unpack", "--image", "image:v3", "bundle"]);
+    run_tool(place, "umoci", &["unpack", "--image", "image:v3", "bundle"]);
     root
 }
 
@@ -141,7 +125,7 @@ const LIST: &str = "cd \"$1\"; for p in $(busybox find . -path ./proc -prune -o 
 
 #[test]
 fn an_image_by_umoci_is_inside_what_umoci_unpacks() {
-    if !has(&["umoci", "busybox"]) {
+    if !has_tools(&["umoci", "busybox"]) {
         return;
     }
     let place = Place::new();
@@ -153,7 +137,7 @@ fn an_image_by_umoci_is_inside_what_umoci_unpacks() {
     );
     // The container's user 0 has no capabilities, so both list only what that user may read.
     let list = ["sh", "-c", LIST, "sh", root.to_str().unwrap()];
-    let expected = run(&place, "busybox", &list);
+    let expected = run_tool(&place, "busybox", &list);
     let inside = place.prints("image:v3", &["busybox", "sh", "-c", LIST, "sh", "/"]);
     let (expected, inside): (Vec<_>, Vec<_>) =
         (expected.lines().collect(), inside.lines().collect());
@@ -174,7 +158,7 @@ fn an_image_by_umoci_is_inside_what_umoci_unpacks() {
 
 #[test]
 fn a_whiteout_of_nothing_is_not_seen() {
-    if !has(&["busybox"]) {
+    if !has_tools(&["busybox"]) {
         return;
     }
     let place = Place::new();
@@ -198,7 +182,7 @@ fn a_whiteout_of_nothing_is_not_seen() {
 
 #[test]
 fn an_image_s_user_directory_environment_and_command_are_its_programs() {
-    if !has(&["umoci", "busybox"]) {
+    if !has_tools(&["umoci", "busybox"]) {
         return;
     }
     let place = Place::new();
@@ -229,7 +213,7 @@ fn an_image_s_user_directory_environment_and_command_are_its_programs() {
 
 #[test]
 fn skopeo_s_copies_bring_the_same_layers() {
-    if !has(&["umoci", "skopeo", "busybox"]) {
+    if !has_tools(&["umoci", "skopeo", "busybox"]) {
         return;
     }
     let place = Place::new();
@@ -240,7 +224,7 @@ fn skopeo_s_copies_bring_the_same_layers() {
         ("oci-archive:archive.tar:v3", "archive.tar"),
         ("oci:again:v3", "again"),
     ] {
-        run(&place, "skopeo", &["copy", "--quiet", "oci:image:v3", copy]);
+        run_tool(&place, "skopeo", &["copy", "--quiet", "oci:image:v3", copy]);
         let said = place.succeeds(&["image", "import", name]);
         assert!(
             said.contains("layers 3 (3 there already)"),
@@ -255,7 +239,7 @@ fn skopeo_s_copies_bring_the_same_layers() {
         "oci:image:v3",
         "oci:zstd:v3",
     ];
-    run(&place, "skopeo", &zstd);
+    run_tool(&place, "skopeo", &zstd);
     place.succeeds(&[
         "image",
         "rm",
@@ -271,13 +255,13 @@ fn skopeo_s_copies_bring_the_same_layers() {
 
 #[test]
 fn a_dynamic_program_by_buildah_runs_with_the_image_s_own_loader() {
-    if !has(&["buildah"]) {
+    if !has_tools(&["buildah"]) {
         return;
     }
     let place = Place::new();
     let files = place.path("files");
     // The distribution's own program, loader and libraries.
-    let needs = run(&place, "ldd", &["/bin/ls"]);
+    let needs = run_tool(&place, "ldd", &["/bin/ls"]);
     let libraries = needs
         .split_whitespace()
         .filter(|word| word.starts_with('/'));
@@ -296,7 +280,7 @@ fn a_dynamic_program_by_buildah_runs_with_the_image_s_own_loader() {
         "--runroot",
         state.to_str().unwrap(),
     ];
-    let buildah = |arguments: &[&str]| run(&place, "buildah", &[&own[..], arguments].concat());
+    let buildah = |arguments: &[&str]| run_tool(&place, "buildah", &[&own[..], arguments].concat());
     let container = buildah(&["from", "scratch"]).trim().to_owned();
     buildah(&["copy", "--quiet", &container, files.to_str().unwrap(), "/"]);
     buildah(&["config", "--cmd", "ls -d /bin/ls", &container]);
