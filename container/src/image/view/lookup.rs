@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::sys::stat::{FileStat, SFlag};
 
 use crate::image::layer::path::SafePath;
-use crate::image::layer::steps::{MAX_LINKS, Step, steps};
+use crate::image::layer::steps::{Route, Step};
 use crate::image::layer::tree::{Directory, Kind, errno};
 
 /// The longest file that is read whole, in bytes.
@@ -69,9 +69,8 @@ impl View {
     pub fn find(&self, path: &Path) -> nix::Result<Option<Found>> {
         let mut way = vec![self.root()];
         let mut found = None;
-        let mut left = steps(path);
-        let mut links = 0;
-        while let Some(step) = left.pop_front() {
+        let mut route = Route::along(path);
+        while let Some(step) = route.next_step() {
             // Only a directory has something in it.
             if found
                 .as_ref()
@@ -88,12 +87,8 @@ impl View {
                 self.step(way.last().map_or(&[], Vec::as_slice), &name, |_| false)?;
             let Some(next) = next else { return Ok(None) };
             if next.stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFLNK.bits() {
-                links += 1;
-                if links > MAX_LINKS {
+                if !route.follow(Path::new(&self.read_link(&next)?)) {
                     return Ok(None);
-                }
-                for step in steps(Path::new(&self.read_link(&next)?)).into_iter().rev() {
-                    left.push_front(step);
                 }
                 found = None;
                 continue;

@@ -16,7 +16,7 @@ use super::lookup::View;
 use crate::image::digest::Digest;
 use crate::image::layer::attributes::Attributes;
 use crate::image::layer::path::SafePath;
-use crate::image::layer::steps::{MAX_LINKS, Step, steps};
+use crate::image::layer::steps::Route;
 use crate::image::layer::tree::{Directory, Kind, errno};
 use crate::image::layer::unpack::LayerFacts;
 use crate::isolation::id_map::IdMap;
@@ -133,20 +133,8 @@ fn escaped(path: &SafePath) -> impl std::fmt::Display + '_ {
 /// `None` if something else is in the way.
 fn real_directory(view: &View, path: &SafePath) -> nix::Result<Option<SafePath>> {
     let mut real = SafePath::default();
-    let mut left = steps(path.as_path());
-    let mut links = 0;
-    while let Some(step) = left.pop_front() {
-        let name = match step {
-            Step::Root => {
-                real = SafePath::default();
-                continue;
-            }
-            Step::Up => {
-                real = real.split().map_or_else(SafePath::default, |(up, _)| up);
-                continue;
-            }
-            Step::Into(name) => name,
-        };
+    let mut route = Route::along(path.as_path());
+    while let Some(name) = route.next_name(&mut real) {
         let Ok(next) = real.join(&name) else {
             return Ok(None);
         };
@@ -154,12 +142,7 @@ fn real_directory(view: &View, path: &SafePath) -> nix::Result<Option<SafePath>>
         let (found, _) = view.step(&parts, &name, |_| false)?;
         match found.as_ref().map(|found| (found, Kind::of(&found.stat))) {
             None | Some((_, Kind::Directory)) => real = next,
-            Some((link, Kind::Link)) if links < MAX_LINKS => {
-                links += 1;
-                for step in steps(view.read_link(link)?.as_ref()).into_iter().rev() {
-                    left.push_front(step);
-                }
-            }
+            Some((link, Kind::Link)) if route.follow(view.read_link(link)?.as_ref()) => {}
             Some(_) => return Ok(None),
         }
     }

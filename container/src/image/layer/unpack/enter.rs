@@ -15,7 +15,7 @@ use super::{Unpacker, at, hiding};
 use crate::image::layer::attributes::Attributes;
 use crate::image::layer::fault::LayerFault;
 use crate::image::layer::path::SafePath;
-use crate::image::layer::steps::{MAX_LINKS, Step, steps};
+use crate::image::layer::steps::Route;
 use crate::image::layer::tree::{Directory, Kind};
 
 /// An open directory of the layer.
@@ -77,37 +77,19 @@ impl Unpacker<'_> {
             Err(errno) => return Err(at(path)(errno)),
         }
         let mut way = SafePath::default();
-        let mut left = steps(path.as_path());
-        let mut links = 0;
-        while let Some(step) = left.pop_front() {
-            let name = match step {
-                Step::Root => {
-                    way = SafePath::default();
-                    continue;
-                }
-                Step::Up => {
-                    way = way.split().map_or_else(SafePath::default, |(up, _)| up);
-                    continue;
-                }
-                Step::Into(name) => name,
-            };
+        let mut route = Route::along(path.as_path());
+        while let Some(name) = route.next_name(&mut way) {
             let here = self.root.open(&way).map_err(at(&way))?;
             let next = child(&way, &name)?;
             match here.kind(&name).map_err(at(&next))? {
                 Some(Kind::Directory) => way = next,
-                Some(Kind::Link) if links < MAX_LINKS => {
-                    links += 1;
+                Some(Kind::Link) => {
                     let content = here.read_link(&name).map_err(at(&next))?;
-                    for step in steps(content.as_ref()).into_iter().rev() {
-                        left.push_front(step);
+                    if !route.follow(content.as_ref()) {
+                        return Err(through(path, &next));
                     }
                 }
-                Some(Kind::Link | Kind::Other) => {
-                    return Err(LayerFault::Through {
-                        name: path.as_path().to_owned(),
-                        through: next.as_path().to_owned(),
-                    });
-                }
+                Some(Kind::Other) => return Err(through(path, &next)),
                 Some(Kind::Whiteout) | None if missing == Missing::Leave => return Ok(None),
                 Some(Kind::Whiteout) | None => {
                     self.make_implied(&here, &next, &name)?;
@@ -169,6 +151,14 @@ impl Unpacker<'_> {
         let made = self.root.open(path).map_err(at(path))?;
         made.make_opaque().map_err(hiding(path))?;
         Ok(Made::ForWhiteout)
+    }
+}
+
+/// The fault that `path` leads through `obstacle`, which is neither a directory nor a link to one.
+fn through(path: &SafePath, obstacle: &SafePath) -> LayerFault {
+    LayerFault::Through {
+        name: path.as_path().to_owned(),
+        through: obstacle.as_path().to_owned(),
     }
 }
 
