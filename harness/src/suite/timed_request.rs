@@ -48,16 +48,16 @@ impl<'c> Request<'c> {
         let mut contents: Vec<_> = (0..).map(id).zip(roots.contents()).collect();
         let controllers = controllers(&commands);
         let mut experiments: Vec<Box<dyn Experiment>> = Vec::new();
+        let mut explanations: Vec<Box<dyn Experiment>> = Vec::new();
         for (command, program) in commands {
             let contents = id(program.root);
             if explanation == Explanation::Wanted {
                 let (command, program) = (command.clone(), program.clone());
-                experiments.push(Box::new(Explain::new(command, program, contents)));
+                explanations.push(Box::new(Explain::new(command, program, contents)));
             }
             experiments.push(Box::new(Time::new(command, program, contents)));
         }
-        // The commands stand before what explains them.
-        experiments.sort_by_key(|experiment| !time::is_time(&experiment.info().name));
+        experiments.extend(explanations);
         if explanation == Explanation::Wanted {
             let workload = Contents::Program(&programs.workload);
             contents.push((ContentsId::WORKLOAD, workload));
