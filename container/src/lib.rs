@@ -59,6 +59,8 @@ pub use launch::{
     PhaseObserver, ProgramEnd, Running, WaitError,
 };
 pub use mechanism::{Mechanism, Mechanisms, UnknownMechanism};
-pub use network::{HOST_ADDRESS, Network, NetworkError, NetworkSyntaxError, Tap, TapError};
+pub use network::{
+    HOST_ADDRESS, Network, NetworkError, NetworkSyntaxError, OpenTap, Tap, TapError,
+};
 pub use privilege::Privilege;
 pub use user::{User, UserSyntaxError};

@@ -12,6 +12,9 @@ use nix::unistd::Pid;
 /// the host. The address is of the range for benchmarks (RFC 2544).
 pub const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 
+/// The beginning of the names of all links.
+const NAME_PREFIX: &str = "isobench-";
+
 /// How many links a launcher tries before it gives up.
 pub const TRIES: u16 = 256;
 
@@ -49,7 +52,13 @@ impl Link {
 
     /// The name of the host's end, such as `isobench-1a2b`.
     pub fn name(self) -> String {
-        format!("isobench-{:04x}", self.number)
+        format!("{NAME_PREFIX}{:04x}", self.number)
+    }
+
+    /// The link with the name `name`, if it is the name of a link.
+    pub fn named(name: &str) -> Option<Self> {
+        let number = u16::from_str_radix(name.strip_prefix(NAME_PREFIX)?, 16).ok()?;
+        Some(Self { number }).filter(|link| link.name() == name)
     }
 
     /// The address of the container's end. Its last two bytes are those of the number.
@@ -97,6 +106,10 @@ mod tests {
         assert_eq!(link.name(), "isobench-1a2b");
         assert_eq!(link.address(), Ipv4Addr::new(198, 19, 0x1a, 0x2b));
         assert_eq!(link.index(), 0x1000_1a2b);
+        assert_eq!(Link::named("isobench-1a2b"), Some(link));
+        for other in ["isobench-1A2B", "isobench-1a2", "isobench-+1a2", "eth0"] {
+            assert_eq!(Link::named(other), None, "{other}");
+        }
     }
 
     proptest! {

@@ -12,6 +12,7 @@ mod choice;
 mod connect;
 mod link;
 mod messages;
+mod open_tap;
 mod rtnetlink;
 mod tap;
 
@@ -19,5 +20,6 @@ pub use choice::{Network, NetworkSyntaxError};
 pub use connect::{NetworkError, connect};
 pub use link::HOST_ADDRESS;
 pub use messages::MAX_MESSAGES;
+pub use open_tap::OpenTap;
 pub use rtnetlink::configure;
 pub use tap::{Tap, TapError};

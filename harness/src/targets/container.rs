@@ -45,6 +45,7 @@ impl Container {
                     Capability::KernelServices,
                     Capability::PassEndOfInput,
                     Capability::WaitForProgram,
+                    Capability::PassFailure,
                     Capability::LimitResources,
                     Capability::LeaveOutMechanisms,
                     Capability::StackLayers,

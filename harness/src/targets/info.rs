@@ -150,6 +150,8 @@ pub enum Capability {
     /// The command that starts an instance waits for the program, so the kernel adds the program's
     /// processor time to the command's (wait4(2)).
     WaitForProgram,
+    /// The command that starts an instance fails if the program fails.
+    PassFailure,
     /// The target enforces [`ResourceLimits`](super::resource_limits::ResourceLimits).
     LimitResources,
     /// The target can start an instance with less than all of a container's mechanisms.
@@ -172,6 +174,7 @@ impl Capability {
         Self::KernelServices,
         Self::PassEndOfInput,
         Self::WaitForProgram,
+        Self::PassFailure,
     ];
 
     /// The capabilities of a container runtime whose instances can have an image's files as root.
@@ -181,6 +184,7 @@ impl Capability {
         Self::KernelServices,
         Self::PassEndOfInput,
         Self::WaitForProgram,
+        Self::PassFailure,
     ];
 
     /// The same, of a runtime whose command leaves it to another process to wait for the program.
@@ -189,6 +193,7 @@ impl Capability {
         Self::RunImages,
         Self::KernelServices,
         Self::PassEndOfInput,
+        Self::PassFailure,
     ];
 
     /// Why a target lacks this capability. The subject of the sentence is the target.
@@ -206,6 +211,7 @@ impl Capability {
                 "its command doesn't wait for the program, so the kernel tells nobody how much \
                  processor time the program took"
             }
+            Self::PassFailure => "its command succeeds also if the program fails",
             Self::LimitResources => "its interface has no such limit",
             Self::LeaveOutMechanisms => "its interface has all mechanisms or none",
             Self::StackLayers => "its root is one directory or one disk, without layers",

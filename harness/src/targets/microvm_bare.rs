@@ -40,6 +40,7 @@ impl BareMicrovm {
                     Capability::RunPrograms,
                     Capability::PassEndOfInput,
                     Capability::WaitForProgram,
+                    Capability::PassFailure,
                     Capability::ExposeFiles,
                     Capability::CountExits,
                 ],

@@ -46,6 +46,7 @@ impl LinuxMicrovm {
                     Capability::KernelServices,
                     Capability::PassEndOfInput,
                     Capability::WaitForProgram,
+                    Capability::PassFailure,
                     Capability::ExposeFiles,
                     Capability::CountExits,
                     Capability::ExitOnPurpose,

@@ -50,6 +50,7 @@ pub(super) fn info(kind: TargetKind, name: &'static str, description: &'static s
             Capability::KernelServices,
             Capability::PassEndOfInput,
             Capability::WaitForProgram,
+            Capability::PassFailure,
             Capability::ExposeFiles,
         ],
         networks: &[Network::Host],

@@ -17,7 +17,7 @@ use tar::EntryType;
 use crate::commands::can_run_images;
 use crate::layout::{Image, Layer};
 use crate::support::ended::Ended;
-use crate::support::isobench::WORKLOAD;
+use crate::support::isobench::{Isobench, WORKLOAD};
 use crate::support::needs::can_run;
 use crate::support::place::Place;
 
@@ -211,4 +211,62 @@ fn a_program_of_an_image_runs_in_a_virtual_machine_as_in_a_container() {
     let expected = "hello /opaque 7 8 end\n/proc/self/fd/1\n";
     assert_eq!(ended.stdout, expected, "{ended:?}");
     ended.has_code(3);
+}
+
+/// One sample of `program`, of the image `image`, by each of `targets`.
+fn timed(place: &Place, image: &str, options: &[&str], program: &[&str]) -> Isobench {
+    let isobench = place.isobench(&["time", "--out", "out", "--runs", "1", "--warmup", "0"]);
+    let isobench = isobench.writes_to("out").options(&["--image", image]);
+    isobench.options(options).program(program)
+}
+
+#[test]
+fn a_command_of_an_image_is_timed_in_virtual_machines() {
+    let machines = ["microvm-linux", "qemu-microvm", "qemu-pc"];
+    let place = Place::new();
+    Image::with_workload().write(&place.path("one"));
+    place.succeeds(&["image", "import", "one"]);
+    let runnable: Vec<_> = machines.into_iter().filter(|name| can_run(name)).collect();
+    if runnable.is_empty() {
+        return;
+    }
+    let targets = ["--targets", &runnable.join(",")];
+    let good = timed(&place, "one", &targets, &["workload", "ready"]).succeeds();
+    good.leaves_nothing();
+    good.has_rows("time", "end", &machines);
+    let failing = timed(&place, "one", &targets, &["workload", "nonsense"]);
+    failing.ends().has_code(1).prints("unknown workload");
+}
+
+#[test]
+fn a_port_of_a_virtual_machine_is_reached_by_the_link_to_it() {
+    let place = Place::new();
+    if lacks(Need::Program("busybox")) {
+        return;
+    }
+    stacked().write(&place.path("stacked"));
+    place.succeeds(&["image", "import", "stacked"]);
+    if !can_run("microvm-linux") {
+        return;
+    }
+    let server = ["busybox", "httpd", "-f", "-p", "8000", "-h", "/"];
+    for condition in ["tcp=8000", "http=8000/kept"] {
+        let options = ["--targets", "microvm-linux", "--ready", condition];
+        let finished = timed(&place, "stacked", &options, &server).succeeds();
+        finished.leaves_nothing();
+        let run = finished.results();
+        let ready = finished.values("microvm-linux", "ready");
+        assert_eq!(ready.len(), 1, "{finished:?}");
+        let network = run.samples.iter().find(|row| row.part == "network");
+        assert!(network.is_some(), "the network has no phase of its own");
+    }
+    let options = [
+        "--targets",
+        "microvm-linux",
+        "--net",
+        "none",
+        "--ready",
+        "tcp=8000",
+    ];
+    timed(&place, "stacked", &options, &server).refuses("leave --net none out");
 }

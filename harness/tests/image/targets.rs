@@ -108,13 +108,13 @@ fn image() -> Image {
     Image::new().plain(below).plain(above).config(config)
 }
 
-/// All targets that run images, but for the virtual machine, which has tests of its own.
+/// All targets that run images, but for virtual machines, which have tests of their own.
 fn targets_of_images(daemons: Daemons) -> Vec<Box<dyn Target>> {
     let directory = Path::new(ISOBENCH).parent().unwrap();
     let programs = Programs::in_directory(directory).unwrap();
     let mut all = targets::all(&programs, daemons);
     all.retain(|target| {
-        target.info().can(Capability::RunImages) && target.info().name != "microvm-linux"
+        target.info().can(Capability::RunImages) && !target.info().family.is_machine()
     });
     all
 }

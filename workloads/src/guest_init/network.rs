@@ -2,7 +2,7 @@
 //! The guest's network: the loopback, and the network card if the guest was given an address.
 
 use std::mem;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::errno::Errno;
@@ -17,7 +17,7 @@ const LOOPBACK: &str = "lo";
 /// With this mask a guest reaches the whole range by its card.
 const MASK: Ipv4Addr = Ipv4Addr::new(255, 254, 0, 0);
 
-/// Brings up the loopback, and the card with `address`.
+/// Brings up the loopback, and the card with `address`. The host is told when both are up.
 pub(super) fn set_up(address: Ipv4Addr) -> Result<(), Errno> {
     let socket = socket(
         AddressFamily::Inet,
@@ -31,7 +31,22 @@ pub(super) fn set_up(address: Ipv4Addr) -> Result<(), Errno> {
         request.ifr_ifru.ifru_addr = socket_address(value);
         ask(&socket, kind, &mut request)?;
     }
-    bring_up(&socket, CARD)
+    bring_up(&socket, CARD)?;
+    announce(address)
+}
+
+/// Sends a packet to nobody. With the packet, the host knows that the guest's address answers.
+fn announce(address: Ipv4Addr) -> Result<(), Errno> {
+    /// The port for what is to be thrown away (RFC 863).
+    const DISCARD: u16 = 9;
+    let send = || {
+        let socket = UdpSocket::bind((address, 0))?;
+        socket.set_broadcast(true)?;
+        socket.send_to(&[], (address | !MASK, DISCARD))
+    };
+    let sent: std::io::Result<usize> = send();
+    sent.map(drop)
+        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
 }
 
 fn bring_up(socket: &OwnedFd, interface: &str) -> Result<(), Errno> {

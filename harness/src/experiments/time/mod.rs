@@ -95,6 +95,12 @@ pub(super) fn obstacle(
     {
         return Some(reason.into());
     }
+    if !command.keep_going
+        && !command.stop
+        && let Some(reason) = target.why_not(Capability::PassFailure)
+    {
+        return Some(format!("{reason}: give --keep-going").into());
+    }
     network_obstacle(command, target)
 }
 
@@ -107,15 +113,28 @@ fn network_obstacle(command: &TimedCommand, target: &TargetInfo) -> Option<Cow<'
         return Some(format!("it has no network {wanted}, but {offered}").into());
     }
     command.ready.port()?;
+    port_obstacle(target, command.network).map(Into::into)
+}
+
+/// Why no port of `target` can be reached, which has the network `network` or its default.
+fn port_obstacle(target: &TargetInfo, network: Option<Network>) -> Option<&'static str> {
+    let has_link = target.networks.contains(&Network::Veth);
     match target.family {
         TargetFamily::Container if !geteuid().is_root() => {
-            Some("only root can look for a port in another network namespace".into())
+            Some("only root can look for a port in another network namespace")
         }
         TargetFamily::Container if target.networks == [Network::None] => {
-            Some("its loopback is down, so no port of it can be reached".into())
+            Some("its loopback is down, so no port of it can be reached")
         }
-        TargetFamily::Process | TargetFamily::Container => None,
-        _ => Some("isobench looks for no port in a kernel that isn't the host's".into()),
+        TargetFamily::MicroVm if !has_link => Some("isobench gives its guest no network"),
+        TargetFamily::MicroVm if network == Some(Network::None) => {
+            Some("a guest's port is reached by a link to the host: leave --net none out")
+        }
+        TargetFamily::MicroVm if !geteuid().is_root() => {
+            Some("only root can make a link to a guest, and a port is reached by the link")
+        }
+        TargetFamily::Process | TargetFamily::Container | TargetFamily::MicroVm => None,
+        _ => Some("isobench gives it no network"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whether a program answers at a port: tries in short steps, each of which never blocks.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,8 @@ use nix::sys::socket::{
 };
 use nix::unistd::{read, write};
 
+use super::reach::Place;
 use crate::host::clock::MonotonicTime;
-use crate::host::net_namespace::NetNamespace;
 use crate::timing::ready::ReadyCondition;
 
 /// The time between the beginnings of two tries. A program can be ready for so long before the
@@ -28,7 +28,7 @@ const ANSWER: usize = 64;
 /// Tries to reach a program.
 #[derive(Debug)]
 pub(super) struct Probe {
-    address: SocketAddrV4,
+    port: u16,
     /// The request, if an answer is awaited.
     request: Option<String>,
     attempt: Option<Attempt>,
@@ -69,7 +69,7 @@ impl Probe {
             _ => None,
         };
         Some(Self {
-            address: SocketAddrV4::new(Ipv4Addr::LOCALHOST, port),
+            port,
             request,
             attempt: None,
             next: Instant::now(),
@@ -93,18 +93,15 @@ impl Probe {
         }
     }
 
-    /// Goes on with the try, or begins the next. `namespace` is where the program is; `None` for
-    /// the harness's own. Returns the time at which the program was known to be ready.
+    /// Goes on with the try, or begins the next at `place`. Returns the time at which the program
+    /// was known to be ready.
     ///
     /// # Errors
     /// The harness can make no socket.
-    pub fn step(
-        &mut self,
-        namespace: Option<(&NetNamespace, &NetNamespace)>,
-    ) -> io::Result<Option<MonotonicTime>> {
+    pub fn step(&mut self, place: Place) -> io::Result<Option<MonotonicTime>> {
         let outcome = match self.attempt.take() {
             Some(attempt) => self.go_on(attempt),
-            None if Instant::now() >= self.next => self.begin(namespace)?,
+            None if Instant::now() >= self.next => self.begin(place)?,
             None => Outcome::Waiting,
         };
         if outcome == Outcome::Refused {
@@ -113,14 +110,15 @@ impl Probe {
         Ok((outcome == Outcome::Ready).then(MonotonicTime::now))
     }
 
-    fn begin(&mut self, namespace: Option<(&NetNamespace, &NetNamespace)>) -> io::Result<Outcome> {
+    fn begin(&mut self, place: Place) -> io::Result<Outcome> {
         let begun = Instant::now();
         self.next = begun + PERIOD;
-        let socket = match namespace {
+        let socket = match place.namespaces {
             Some((inside, own)) => inside.inside(own, new_socket)?,
             None => new_socket()?,
         };
-        let result = connect(socket.as_raw_fd(), &SockaddrIn::from(self.address));
+        let address = SocketAddrV4::new(place.address, self.port);
+        let result = connect(socket.as_raw_fd(), &SockaddrIn::from(address));
         let attempt = Attempt {
             socket,
             stage: Stage::Connecting,
@@ -205,7 +203,7 @@ fn is_success(answer: &[u8]) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
-    use std::net::TcpListener;
+    use std::net::{Ipv4Addr, TcpListener};
 
     use nix::poll::{PollTimeout, poll};
 
@@ -235,7 +233,7 @@ mod tests {
         let mut probe = Probe::new(&condition).unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
-            if probe.step(None).unwrap().is_some() {
+            if probe.step(Place::LOOPBACK).unwrap().is_some() {
                 return Some(server.join().unwrap());
             }
             if server.is_finished() {
@@ -270,11 +268,11 @@ mod tests {
         let condition = format!("tcp={port}").parse().unwrap();
         let mut probe = Probe::new(&condition).unwrap();
         let begun = Instant::now();
-        assert_eq!(probe.step(None).unwrap(), None);
+        assert_eq!(probe.step(Place::LOOPBACK).unwrap(), None);
         // On a busy host the refusal comes a little later than the try.
         while let (Some(socket), _) = probe.awaited() {
             poll(&mut [socket], PollTimeout::from(100_u16)).unwrap();
-            assert_eq!(probe.step(None).unwrap(), None);
+            assert_eq!(probe.step(Place::LOOPBACK).unwrap(), None);
         }
         assert!(probe.awaited().1 >= begun + PERIOD);
     }

@@ -164,14 +164,17 @@ impl<'s> RunningSample<'s> {
         mut probe: Probe,
         group: Option<&InstanceGroup>,
     ) -> Result<MonotonicTime, TimedError> {
-        let is_own = self.target.family == TargetFamily::Process
-            || self.command.network == Some(Network::Host);
-        let mut reach = if is_own { Reach::Own } else { Reach::inside()? };
+        let mut reach = match self.target.family {
+            TargetFamily::Process => Reach::Own,
+            TargetFamily::MicroVm => Reach::guest(),
+            _ if self.command.network == Some(Network::Host) => Reach::Own,
+            _ => Reach::inside()?,
+        };
         loop {
             self.check_alive()?;
             reach.look(group);
-            if reach.is_known() {
-                if let Some(at) = probe.step(reach.namespaces())? {
+            if let Some(place) = reach.place() {
+                if let Some(at) = probe.step(place)? {
                     return Ok(at);
                 }
                 let (socket, until) = probe.awaited();

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use isobench_container::Network;
+use isobench_reports::model::TargetFamily;
 
 use crate::experiments::{MeasureContext, MeasureError, ReadyTarget};
 use crate::host::accounting::InstanceGroup;
@@ -95,14 +96,16 @@ pub(super) fn launch<'l>(
     target: &TargetInfo,
     marks: Marks,
 ) -> Launch<'l> {
-    let needs_port = command.ready.port().is_some();
-    let has_loopback = target.networks.contains(&Network::Loopback);
+    // A port of a container is looked for at its loopback, a port of a guest by the link to it.
+    let least_network = match target.family {
+        TargetFamily::MicroVm => Network::Veth,
+        _ => Network::Loopback,
+    };
+    let needs_network = command.ready.port().is_some() && target.networks.contains(&least_network);
     Launch {
         environment: program.environment.clone(),
         memory: command.memory,
-        network: command
-            .network
-            .or((needs_port && has_loopback).then_some(Network::Loopback)),
+        network: command.network.or(needs_network.then_some(least_network)),
         resource_limits: ResourceLimits {
             cpus: command.cpus,
             ..ResourceLimits::default()

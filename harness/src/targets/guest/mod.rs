@@ -4,3 +4,4 @@
 pub(super) mod availability;
 pub mod files;
 pub mod kernel;
+pub mod memory;

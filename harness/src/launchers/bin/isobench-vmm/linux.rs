@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytesize::ByteSize;
 use isobench::launchers::Failure;
 use isobench::targets::guest::files::{GuestFiles, GuestImage};
+use isobench::targets::guest::memory;
 use isobench_container::Tap;
 use isobench_vmm::devices::disk::{DiskError, HostCache, HostDisk};
 use isobench_vmm::devices::program_io::has_input;
@@ -23,7 +23,7 @@ use isobench_vmm::devices::virtio::block::Block;
 use isobench_vmm::devices::virtio::net::Net;
 use isobench_vmm::kvm::Hypervisor;
 use isobench_vmm::linux::initramfs::Initramfs;
-use isobench_vmm::linux::layout::{DEVICE_HOLE, OUTPUT_PORT};
+use isobench_vmm::linux::layout::OUTPUT_PORT;
 use isobench_vmm::linux::{BootError, Config, Ending, Kernel, Machine, OnEnd, Phase, RunError};
 use isobench_vmm::probe::check_guest_kernel;
 use isobench_workloads::guest_init::{Orders, Wire};
@@ -38,7 +38,11 @@ pub fn run(mut request: Request) -> Result<u8, Failure> {
     on_phase(Phase::Start);
     let tap = match request.network {
         Network::None => None,
-        Network::Tap => Some(Tap::open().map_err(Failure::of_launcher)?),
+        Network::Tap => {
+            let tap = Tap::open().map_err(Failure::of_launcher)?;
+            on_phase(Phase::Network);
+            Some(tap)
+        }
     };
     let config = prepare(&request, tap).map_err(Failure::bad_request)?;
     let exits = config.exits.clone();
@@ -97,8 +101,13 @@ fn prepare(request: &Request, tap: Option<Tap>) -> Result<Config, Box<dyn Error>
     };
     let address = tap.as_ref().map(|tap| tap.address);
     let files = files(request, input.is_some(), address)?;
+    let memory = if request.layers.is_empty() {
+        request.memory()
+    } else {
+        memory::for_image(&files, request.memory)?
+    };
     Ok(Config {
-        memory: memory(request, &files)?,
+        memory,
         processors: request.processors,
         kernel: Kernel::open(kernel)?,
         files,
@@ -163,32 +172,6 @@ fn files(
         ..Orders::default()
     };
     Ok(files.archive(orders)?)
-}
-
-/// The size of guest memory. If the request has an image and no size, the memory is large enough
-/// for the image.
-fn memory(request: &Request, files: &Initramfs) -> Result<ByteSize, String> {
-    if request.layers.is_empty() {
-        return Ok(request.memory());
-    }
-    let most = ByteSize(DEVICE_HOLE.start);
-    let least = files.least_memory();
-    let size = ByteSize(files.size());
-    if size >= most {
-        return Err(format!(
-            "the image's files take {size}, but a guest's first file system must be smaller \
-             than {most}"
-        ));
-    }
-    match request.memory {
-        None => Ok(files.ample_memory()),
-        Some(memory) if memory < least => Err(format!(
-            "guest memory of {memory} is too small for the image: while the guest starts, memory \
-             holds the image's files twice; use at least --memory {}MiB",
-            least.as_u64() >> 20
-        )),
-        Some(memory) => Ok(memory),
-    }
 }
 
 /// The path of the workload, which is also the guest's `/init`. It lies beside this program.

@@ -13,7 +13,7 @@ use isobench_workloads::guest_init::{Orders, PowerOff, Wire};
 
 use super::{
     COMMAND_LINE, Guest, NO_EXIT_CODE, PREPARED_ARCHIVE, SERIAL_OUTPUT, UNTESTED, Vmm, VmmAdapter,
-    unsupported, vmm_info,
+    WITHOUT_EXIT_CODE, unsupported, vmm_info,
 };
 use crate::instance::command_line::CommandLine;
 use crate::targets::peers::program::{Program, Source};
@@ -36,6 +36,7 @@ pub fn target(init: &Path) -> Vmm {
             NO_EXIT_CODE,
             "the disk is on PCI",
         ],
+        capabilities: WITHOUT_EXIT_CODE,
         ..vmm_info(
             TargetFamily::MicroVm,
             "cloud-hypervisor",

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     COMMAND_LINE, Guest, NO_EXIT_CODE, PREPARED_ARCHIVE, SERIAL_OUTPUT, UNTESTED, Vmm, VmmAdapter,
-    unsupported, vmm_info,
+    WITHOUT_EXIT_CODE, unsupported, vmm_info,
 };
 use crate::instance::command_line::CommandLine;
 use crate::targets::peers::instance::utf8;
@@ -33,6 +33,7 @@ pub fn target(init: &Path) -> Vmm {
             NO_EXIT_CODE,
             "no disk that bypasses the host's page cache",
         ],
+        capabilities: WITHOUT_EXIT_CODE,
         ..vmm_info(
             TargetFamily::MicroVm,
             "firecracker",

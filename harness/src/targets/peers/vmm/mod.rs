@@ -17,6 +17,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
+use isobench_container::User;
 use isobench_reports::model::TargetFamily;
 use isobench_workloads::guest_init::Orders;
 
@@ -25,11 +26,12 @@ use super::program::{Program, path_variable};
 use crate::host::facts::HostReport;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::guest::availability::GuestKernel;
-use crate::targets::guest::files::GuestFiles;
+use crate::targets::guest::files::{GuestFiles, GuestImage};
 use crate::targets::guest::kernel::Kernel;
+use crate::targets::guest::memory;
 use crate::targets::{
-    Availability, Capability, InsidePath, Launch, MemoryLimit, Pace, PrepareContext, PrepareError,
-    Prepared, Target, TargetInfo,
+    Availability, Capability, Contents, InsidePath, Launch, MemoryLimit, Pace, PrepareContext,
+    PrepareError, Prepared, Target, TargetInfo,
 };
 
 /// The default size of guest memory, as in isobench's own microVMs.
@@ -48,6 +50,13 @@ const SERIAL_OUTPUT: &str = "output leaves the guest by the serial port, with on
 /// The difference of every VMM that reads the initramfs from a file.
 const PREPARED_ARCHIVE: &str =
     "the guest's files are in an archive that is written before the start, not during the start";
+/// The capabilities of a VMM that passes no exit code on.
+const WITHOUT_EXIT_CODE: &[Capability] = &[
+    Capability::RunPrograms,
+    Capability::RunImages,
+    Capability::KernelServices,
+    Capability::WaitForProgram,
+];
 /// The difference of a VMM that passes neither the end of its input nor an exit code on.
 const NO_EXIT_CODE: &str = "standard input never ends, and there is no exit code: an exit code \
     other \
@@ -108,8 +117,10 @@ fn vmm_info(family: TargetFamily, name: &'static str, description: &'static str)
         pace: Pace::Slow,
         capabilities: &[
             Capability::RunPrograms,
+            Capability::RunImages,
             Capability::KernelServices,
             Capability::WaitForProgram,
+            Capability::PassFailure,
         ],
         memory_limit: Some(MemoryLimit::GuestMemory),
         // The name of the first virtio disk in a Linux guest.
@@ -136,11 +147,19 @@ impl Target for Vmm {
     }
 
     fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
-        context.program(self.info.name)?;
+        let image = match context.contents {
+            Contents::Program(_) => None,
+            Contents::Image(image) => Some(ImageRoot {
+                layers: image.layers.to_owned(),
+                working_directory: image.working_directory.to_owned(),
+                user: image.user.clone(),
+            }),
+        };
         Ok(Box::new(Guests {
             vmm: self.program.path()?,
             adapter: self.adapter,
             init: self.init.clone(),
+            image,
             kernel: self.kernel.get()?.clone(),
             directory: context.directory.to_owned(),
             instances: InstanceCounter::default(),
@@ -154,9 +173,19 @@ struct Guests {
     vmm: PathBuf,
     adapter: &'static dyn VmmAdapter,
     init: PathBuf,
+    /// The root of the guests' programs; `None` for a program alone.
+    image: Option<ImageRoot>,
     kernel: Kernel,
     directory: PathBuf,
     instances: InstanceCounter,
+}
+
+/// The files of an image, and how the image's programs are started.
+#[derive(Debug)]
+struct ImageRoot {
+    layers: Vec<PathBuf>,
+    working_directory: PathBuf,
+    user: User,
 }
 
 /// The guest of one instance.
@@ -180,20 +209,28 @@ impl Guests {
         let files = GuestFiles {
             init: &self.init,
             program: launch.program,
-            image: None,
+            image: self.image.as_ref().map(|image| GuestImage {
+                layers: &image.layers,
+                working_directory: &image.working_directory,
+                user: &image.user,
+            }),
             files: &[],
             modules: &[],
         };
         let archive = files
             .archive(orders(self.adapter.orders(), launch)?)
             .map_err(io::Error::other)?;
+        let memory = match &self.image {
+            None => launch.memory.unwrap_or(MEMORY),
+            Some(_) => memory::for_image(&archive, launch.memory).map_err(io::Error::other)?,
+        };
         archive
             .save(&File::create_new(&initramfs)?)
             .map_err(io::Error::other)?;
         Ok(Guest {
             kernel: &self.kernel,
             initramfs,
-            memory: launch.memory.unwrap_or(MEMORY),
+            memory,
             directory,
         })
     }

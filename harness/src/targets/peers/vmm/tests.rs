@@ -43,6 +43,7 @@ impl Fixture {
             vmm: self.path("stub"),
             adapter,
             init: self.path("workload"),
+            image: None,
             kernel: Kernel {
                 image: self.path("vmlinux"),
                 bzimage: Some(self.path("bzImage")),
