@@ -54,7 +54,7 @@ impl OpenTap {
 }
 
 /// The number of packets that the device `name` has received, from the kernel's table of devices
-/// (proc_pid_net(5)): the second number behind the name.
+/// (`proc_pid_net(5)`): the second number behind the name.
 fn received(table: &str, name: &str) -> Option<u64> {
     let mut rows = table.lines().filter_map(|line| line.split_once(':'));
     let (_, numbers) = rows.find(|(device, _)| device.trim() == name)?;

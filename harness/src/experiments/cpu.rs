@@ -13,7 +13,7 @@ use isobench_workloads::run::{PriceOperation, SLEEP};
 use super::disk::warm_page_cache;
 use super::{
     Applicability, Case, DiskFile, Experiment, ExperimentInfo, MeasureContext, MeasureError,
-    Measurement, MetricInfo, Reading, ReadyTarget, Rounds, nanoseconds,
+    Measurement, Reading, ReadyTarget, Rounds, nanoseconds,
 };
 use crate::experiments::profile::{ByProfile, Profile};
 use crate::instance::{Instance, InstanceError, Stdin, unexpected};
@@ -53,6 +53,8 @@ const METHOD: &str = "The price of one operation in a running program; the progr
 #[derive(Debug)]
 pub struct Cpu {
     info: ExperimentInfo,
+    /// The operation of each case.
+    operations: &'static [PriceOperation],
     /// How long an instance repeats its operation.
     window: Duration,
 }
@@ -60,6 +62,33 @@ pub struct Cpu {
 impl Cpu {
     /// The experiment with the window of `profile`.
     pub fn new(profile: Profile) -> Self {
+        let rounds = ByProfile {
+            quick: Rounds::new(0, 3),
+            standard: Rounds::new(1, 15),
+            thorough: Rounds::new(1, 50),
+        };
+        Self::of(PriceOperation::ALL, profile, rounds)
+    }
+
+    /// The prices by which a command's own costs are explained, in more rounds than a quick run
+    /// has: a command makes thousands of calls, so the error of their price counts as often.
+    pub fn to_explain() -> Self {
+        const OPERATIONS: &[PriceOperation] =
+            &[PriceOperation::SystemCall, PriceOperation::PageFault];
+        let mut experiment = Self::of(
+            OPERATIONS,
+            Profile::Quick,
+            ByProfile::same(Rounds::new(1, 20)),
+        );
+        experiment.info.time_per_target = Some(ByProfile::same(Duration::from_secs(3)));
+        experiment
+    }
+
+    fn of(
+        operations: &'static [PriceOperation],
+        profile: Profile,
+        rounds: ByProfile<Rounds>,
+    ) -> Self {
         let milliseconds = match profile {
             Profile::Quick => 5,
             Profile::Standard => 20,
@@ -76,17 +105,14 @@ impl Cpu {
                 ..ExperimentInfo::new(
                     cpu::NAME,
                     METHOD,
-                    cpu::METRICS.map(MetricInfo::from),
-                    PriceOperation::ALL
+                    operations.iter().map(|operation| metric(*operation).into()),
+                    operations
                         .iter()
                         .map(|operation| Case::of([metric(*operation)])),
-                    ByProfile {
-                        quick: Rounds::new(0, 3),
-                        standard: Rounds::new(1, 15),
-                        thorough: Rounds::new(1, 50),
-                    },
+                    rounds,
                 )
             },
+            operations,
             window: Duration::from_millis(milliseconds),
         }
     }
@@ -98,7 +124,7 @@ impl Experiment for Cpu {
     }
 
     fn applicability(&self, case: usize, target: &TargetInfo) -> Applicability {
-        let operation = PriceOperation::ALL[case];
+        let operation = self.operations[case];
         let runs_programs = target.can(Capability::RunPrograms);
         let reason = match operation {
             _ if target.can(Capability::KernelServices) => None,
@@ -125,7 +151,7 @@ impl Experiment for Cpu {
         target: &ReadyTarget,
         context: &MeasureContext,
     ) -> Result<Measurement, MeasureError> {
-        let operation = PriceOperation::ALL[case];
+        let operation = self.operations[case];
         let window = self.window.as_millis().to_string();
         let mut arguments = vec![
             "--wait",

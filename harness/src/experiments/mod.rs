@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 pub use context::{MeasureContext, ReadyTarget};
+pub use cpu::Cpu;
 pub use error::MeasureError;
 pub use explain::Explain;
 pub use host_socket::NetError;
@@ -40,6 +41,7 @@ pub use info::{
 };
 use isobench_container::Privilege;
 use isobench_reports::model::{Latencies, TOTAL};
+pub use startup::Startup;
 pub use time::Time;
 
 use crate::experiments::profile::Profile;
@@ -160,7 +162,7 @@ pub trait Experiment: std::fmt::Debug {
 /// All experiments, in the order of the report.
 pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
     vec![
-        Box::new(startup::Startup::new()),
+        Box::new(Startup::new()),
         Box::new(start_parts::StartParts::new(Privilege::of_this_process())),
         Box::new(parallel::Parallel::new()),
         Box::new(burst::Burst::new()),
@@ -169,7 +171,7 @@ pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
         Box::new(start_beside::StartBeside::new()),
         Box::new(memory::Memory::new()),
         Box::new(density::Density::new(profile)),
-        Box::new(cpu::Cpu::new(profile)),
+        Box::new(Cpu::new(profile)),
         Box::new(disk::Disk::new(profile)),
         Box::new(net::Net::new(profile)),
         Box::new(image::Image::new(profile)),

@@ -49,6 +49,7 @@ pub struct Startup {
 }
 
 impl Startup {
+    /// The experiment with the rounds of each profile.
     pub fn new() -> Self {
         Self {
             info: ExperimentInfo::new(
@@ -109,7 +110,11 @@ impl Experiment for Startup {
             EXIT.name,
             elapsed(EXIT.name, ready, ended)?,
         ));
-        if let Some(cpu_time) = instance.cpu_time() {
+        let mut unavailable = Vec::new();
+        if let Some(reason) = target.info.why_not(Capability::WaitForProgram) {
+            let metrics = [CPU.name, WAITING.name];
+            unavailable.extend(metrics.map(|metric| (metric, reason.to_owned())));
+        } else if let Some(cpu_time) = instance.cpu_time() {
             let life = elapsed(WAITING.name, spawned, ended)?;
             readings.push(Reading::duration(CPU.name, cpu_time));
             readings.push(Reading::total(WAITING.name, waiting(life, cpu_time)));
@@ -119,8 +124,13 @@ impl Experiment for Startup {
         }
         if case != LEAST {
             readings.retain(|reading| reading.metric == metric);
+            unavailable.clear();
         }
-        Ok(readings.into())
+        Ok(Measurement {
+            readings,
+            unavailable,
+            ..Measurement::default()
+        })
     }
 }
 

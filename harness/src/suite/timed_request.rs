@@ -1,13 +1,12 @@
 //! What a run measures that times commands of the user.
 
 use isobench_container::cgroup::Controller;
-use isobench_reports::schema::explain::PRICES;
 use isobench_reports::schema::time;
 
 use super::options::{ConductOptions, TargetOptions};
 use super::request::{Request, RequestError, check_baseline};
 use crate::experiments::profile::Profile;
-use crate::experiments::{self, ContentsId, Experiment, Explain, Time};
+use crate::experiments::{ContentsId, Cpu, Experiment, Explain, Startup, Time};
 use crate::host::programs::Programs;
 use crate::targets::Contents;
 use crate::targets::resource_limits::ResourceLimits;
@@ -61,8 +60,8 @@ impl<'c> Request<'c> {
         if explanation == Explanation::Wanted {
             let workload = Contents::Program(&programs.workload);
             contents.push((ContentsId::WORKLOAD, workload));
-            let all = experiments::all(Profile::Quick).into_iter();
-            experiments.extend(all.filter(|one| PRICES.contains(&&*one.info().name)));
+            experiments.push(Box::new(Startup::new()));
+            experiments.push(Box::new(Cpu::to_explain()));
         }
         Ok(Self {
             targets,

@@ -94,6 +94,7 @@ impl KvmFloor {
                 capabilities: &[
                     Capability::KernelServices,
                     Capability::PassEndOfInput,
+                    Capability::WaitForProgram,
                     Capability::ExitOnPurpose,
                 ],
                 ..TargetInfo::new(

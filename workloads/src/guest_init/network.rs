@@ -1,6 +1,7 @@
 #![expect(unsafe_code, reason = "the ioctls that set up a network interface")]
 //! The guest's network: the loopback, and the network card if the guest was given an address.
 
+use std::io;
 use std::mem;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -39,14 +40,12 @@ pub(super) fn set_up(address: Ipv4Addr) -> Result<(), Errno> {
 fn announce(address: Ipv4Addr) -> Result<(), Errno> {
     /// The port for what is to be thrown away (RFC 863).
     const DISCARD: u16 = 9;
-    let send = || {
+    let send = || -> io::Result<()> {
         let socket = UdpSocket::bind((address, 0))?;
         socket.set_broadcast(true)?;
-        socket.send_to(&[], (address | !MASK, DISCARD))
+        socket.send_to(&[], (address | !MASK, DISCARD)).map(drop)
     };
-    let sent: std::io::Result<usize> = send();
-    sent.map(drop)
-        .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+    send().map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
 }
 
 fn bring_up(socket: &OwnedFd, interface: &str) -> Result<(), Errno> {
