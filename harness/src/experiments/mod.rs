@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 pub use context::{MeasureContext, ReadyTarget};
-pub use cpu::Cpu;
+pub(crate) use cpu::Cpu;
 pub use error::MeasureError;
 pub use explain::Explain;
 pub use host_socket::NetError;
@@ -41,7 +41,7 @@ pub use info::{
 };
 use isobench_container::Privilege;
 use isobench_reports::model::{Latencies, TOTAL};
-pub use startup::Startup;
+pub(crate) use startup::Startup;
 pub use time::Time;
 
 use crate::experiments::profile::Profile;
