@@ -78,8 +78,8 @@ fn describe(failure: SetupFailure, spec: &Spec) -> String {
 fn advice(step: SetupStep, errno: Errno, spec: &Spec) -> &'static str {
     match (step, errno) {
         (SetupStep::Interpreter, _) => {
-            "; the program exists, but the dynamic linker that it asks for does not: link the \
-             program statically, or add a layer that has the linker"
+            "; the file exists, but the interpreter that it asks for does not: the dynamic linker \
+             of a program, or what the first line of a script names"
         }
         (SetupStep::Execute, Errno::ENOENT) => {
             if spec.mechanisms.contains(Mechanism::Pivot) {
@@ -91,7 +91,9 @@ fn advice(step: SetupStep, errno: Errno, spec: &Spec) -> &'static str {
         (SetupStep::Execute, Errno::EACCES) => {
             "; the program is not executable for the container's user, who is another user outside"
         }
-        (SetupStep::Execute, Errno::ENOEXEC) => "; the file is no program for this machine",
+        (SetupStep::Execute, Errno::ENOEXEC) => {
+            "; the file is no program for this machine; a script needs a first line such as #!/bin/sh"
+        }
         (SetupStep::Overlay, Errno::ENODEV) => "; the kernel has no overlayfs: modprobe overlay",
         (SetupStep::Overlay, Errno::EPERM) => "; overlayfs in a user namespace needs Linux 5.11",
         (SetupStep::Layer | SetupStep::Bind | SetupStep::Entry, Errno::EINVAL) => {

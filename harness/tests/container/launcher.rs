@@ -76,8 +76,8 @@ fn a_program_that_cannot_run_is_explained() {
     for (path, words) in [
         ("/missing", "no layer has the program"),
         ("/plain", "not executable"),
-        ("/text", "no program for this machine"),
-        ("/script", "dynamic linker"),
+        ("/text", "a first line such as #!/bin/sh"),
+        ("/script", "what the first line of a script names"),
         ("/dev", "not executable"),
     ] {
         cannot_run(&fixture, path, words);

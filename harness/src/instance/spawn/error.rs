@@ -52,11 +52,22 @@ pub enum SpawnError {
         source: Errno,
     },
     /// execve(2) failed.
-    #[error("cannot execute {}", program.display())]
+    #[error("cannot execute {}{}", program.display(), hint(*source))]
     Exec {
         /// The program to be started.
         program: PathBuf,
         /// The kernel's reason.
         source: Errno,
     },
+}
+
+/// What a failed execve(2) may mean beside what its error says.
+fn hint(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ENOENT => " (or the interpreter that it asks for)",
+        Errno::ENOEXEC => {
+            " (it is no program for this machine, and a script needs a first line such as #!/bin/sh)"
+        }
+        _ => "",
+    }
 }
