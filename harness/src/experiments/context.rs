@@ -10,6 +10,7 @@ use super::{ContentsId, MeasureError};
 use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::host::clock::MonotonicTime;
 use crate::host::interrupt::Interrupt;
+use crate::host::umask::ReadableByAll;
 use crate::instance::command_line::CommandLine;
 use crate::instance::{Instance, Stdin};
 use crate::targets::{Capability, Launch, Marks, Prepared, TargetInfo};
@@ -37,6 +38,7 @@ impl ReadyTarget {
         stdin: Stdin,
     ) -> Result<CommandLine, MeasureError> {
         launch.keeps_stdin_open = matches!(stdin, Stdin::HeldOpen);
+        let _readable = ReadableByAll::begin();
         self.prepared
             .command(&launch)
             .map_err(MeasureError::Command)

@@ -13,3 +13,4 @@ pub mod probe;
 pub mod programs;
 pub mod session;
 pub mod tune;
+pub mod umask;

@@ -20,6 +20,7 @@ use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
 use crate::host::session::{Session, SessionName};
+use crate::host::umask::ReadableByAll;
 use crate::targets::resource_limits::ResourceLimits;
 use crate::targets::{
     Availability, Contents, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
@@ -116,6 +117,7 @@ impl Testbed {
         programs: &Programs,
         disk_size: ByteSize,
     ) -> anyhow::Result<Self> {
+        let readable = ReadableByAll::begin();
         let scratch = session.scratch();
         let disk = make_disk_file(scratch, disk_size)
             .with_context(|| format!("cannot make the disk file in {}", scratch.display()))?;
@@ -135,6 +137,7 @@ impl Testbed {
                 testbed.prepare(candidate, id, contents);
             }
         }
+        drop(readable);
         Ok(testbed)
     }
 

@@ -17,6 +17,7 @@ mod report;
 mod run;
 #[path = "../support/mod.rs"]
 mod support;
+mod surroundings;
 mod time;
 mod tune;
 mod workload_file;

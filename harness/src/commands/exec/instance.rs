@@ -21,6 +21,7 @@ use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::host::facts::HostReport;
 use crate::host::programs::Programs;
 use crate::host::session::{Session, SessionName};
+use crate::host::umask::ReadableByAll;
 use crate::instance::command_line::{CommandLine, CommandResult};
 use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
 use crate::targets::{
@@ -37,6 +38,7 @@ pub(super) fn run_in(
 ) -> anyhow::Result<ExitCode> {
     let info = target.info();
     let session = Session::open()?;
+    let readable = ReadableByAll::begin();
     let directory = session.scratch().join("root");
     fs::create_dir(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     let accounting = accounting(arguments, session.name(), info.memory_limit)?;
@@ -65,6 +67,7 @@ pub(super) fn run_in(
     let command = prepared
         .command(&launch)
         .with_context(|| format!("cannot prepare an instance in {}", directory.display()))?;
+    drop(readable);
     let code = run(&command);
     command.leftovers.remove_after(match code {
         Ok(0) => CommandResult::Success,

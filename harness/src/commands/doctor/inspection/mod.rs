@@ -25,6 +25,7 @@ use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::host::facts::Finding;
 use crate::host::programs::Programs;
 use crate::host::session::Session;
+use crate::host::umask::ReadableByAll;
 use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
 use crate::instance::stream::Stream;
 use crate::targets::resource_limits::ResourceLimits;
@@ -47,6 +48,7 @@ const MOST: usize = 1 << 20;
 /// The container can't be started, or the workload inside doesn't print what it sees.
 pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<Finding>> {
     let session = Session::open()?;
+    let readable = ReadableByAll::begin();
     let directory = session.scratch().join("root");
     fs::create_dir(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
     // Without cgroups there are no limits to look at, which is one of the findings.
@@ -71,6 +73,7 @@ pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<F
         ..Launch::of(&programs.workload, ["inspect"])
     };
     let command = prepared.command(&launch)?;
+    drop(readable);
     let (stdout, mut output) = Stream::pipe(MOST)?;
     let (stdin, hold) = io::pipe()?;
     let child = spawn(
