@@ -111,18 +111,27 @@ impl Group {
         self.cgroups.into_iter().try_for_each(Cgroup::remove)
     }
 
-    /// Kills and removes the groups in `hierarchies` that a killed run has left, known by their
-    /// names. Returns how many cgroups there were.
+    /// The directories of the group's cgroups.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.cgroups.iter().map(Cgroup::path)
+    }
+
+    /// Kills and removes the groups in `hierarchies` that a killed run has left: those of which
+    /// `claim` gives something, which is held during the removal. Returns how many cgroups there
+    /// were.
     ///
     /// # Errors
     /// A cgroup cannot be removed. The others are removed all the same.
-    pub fn sweep(
+    pub fn sweep<Claim>(
         hierarchies: &Hierarchies,
-        is_left: impl Fn(&str) -> bool,
+        claim: impl Fn(&Path) -> Option<Claim>,
     ) -> Result<usize, CgroupError> {
         let mut result = Ok(0);
         for parent in hierarchies.parents() {
-            for path in named(parent, &is_left)? {
+            for path in directories_in(parent)? {
+                let Some(_claim) = claim(&path) else {
+                    continue;
+                };
                 result = match (sweep_one(path), result) {
                     (Ok(()), Ok(swept)) => Ok(swept + 1),
                     (Err(error), Ok(_)) => Err(error),
@@ -140,7 +149,7 @@ fn sweep_one(path: PathBuf) -> Result<(), CgroupError> {
     left.remove()
 }
 
-fn named(parent: &Path, wanted: &impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, CgroupError> {
+fn directories_in(parent: &Path) -> Result<Vec<PathBuf>, CgroupError> {
     let entries = std::fs::read_dir(parent).map_err(|source| CgroupError::Read {
         path: parent.to_owned(),
         source,
@@ -148,6 +157,5 @@ fn named(parent: &Path, wanted: &impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, 
     let directories = entries
         .flatten()
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let paths = directories.filter(|entry| entry.file_name().to_str().is_some_and(wanted));
-    Ok(paths.map(|entry| entry.path()).collect())
+    Ok(directories.map(|entry| entry.path()).collect())
 }

@@ -103,8 +103,9 @@ fn a_group_left_behind_is_swept_with_the_groups_below() {
     }
     std::mem::forget(group);
     let prefix = format!("isobench-test-sweep-{}", std::process::id());
-    let swept = Group::sweep(&Hierarchies::detect().unwrap(), |name| {
-        name.starts_with(&prefix)
+    let swept = Group::sweep(&Hierarchies::detect().unwrap(), |path| {
+        let name = path.file_name()?.to_str()?;
+        name.starts_with(&prefix).then_some(())
     })
     .unwrap();
     assert_eq!(swept, below.len());

@@ -7,17 +7,20 @@
 //! and joins that group, as a phase of its start. The layout is the same in cgroups v1 and v2:
 //!
 //! ```text
-//! PARENT/isobench-PID-STARTTIME/   one for each run; a later run removes that of a dead run
-//!     NUMBER/                      one for each instance: its figures cover all groups below
-//!         launcher/                entered by the harness, inherited by the launcher
-//!         limits/                  made by the launcher, for the program
-//!         NUMBER/limits/           the same, where several instances share the group
+//! PARENT/NAME/             one for each run; a later run removes that of a dead run
+//!     NUMBER/              one for each instance: its figures cover all groups below
+//!         launcher/        entered by the harness, inherited by the launcher
+//!         limits/          made by the launcher, for the program
+//!         NUMBER/limits/   the same, where several instances share the group
 //! ```
+//!
+//! A run holds the lock of `NAME/` in each hierarchy ([`Claim`]). The group of a dead run is one
+//! whose lock nobody holds: a process id would mean another process in another PID namespace.
 
 mod peer_cgroups;
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -29,7 +32,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::host::clock::MonotonicTime;
-use crate::host::session::SessionName;
+use crate::host::session::{Claim, SessionName};
 
 use peer_cgroups::PeerCgroups;
 pub use peer_cgroups::{counterparts, hierarchies, path_in_hierarchy};
@@ -52,6 +55,10 @@ const CHARGE_BATCH: u64 = 64 * 4096;
 /// objects.
 const BATCHES: u64 = 4;
 
+/// How many names a run tries for its group. Another run that clears up can take the group between
+/// its making and its claim, but hardly twice.
+const NAME_TRIES: u32 = 10;
+
 /// cgroups can't be used, or an operation on a cgroup failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountingError {
@@ -69,6 +76,9 @@ pub enum AccountingError {
         /// The sum of the statistics.
         parts: ByteSize,
     },
+    /// Another process holds the locks of the run's groups.
+    #[error("other runs of isobench take the run's cgroups away; run it again")]
+    Contended,
     /// A teardown ended before it began.
     #[error("the teardown ended before it began, by the host's own clock")]
     Backwards,
@@ -87,9 +97,10 @@ pub struct Accounting {
     session: cgroup::Group,
     // Dropped after `session`, when all processes of the run have been killed.
     _peer_cgroups: PeerCgroups,
+    // Released last.
+    _claims: Vec<Claim>,
     /// The cgroup that the harness was in when the run began.
     home: PathBuf,
-    name: SessionName,
     /// The number of instance groups so far.
     groups: Cell<u64>,
 }
@@ -111,22 +122,17 @@ impl Accounting {
         let memory = hierarchies.of(Controller::Memory)?;
         // A group that can't be removed is another user's or stuck in the kernel. This run doesn't
         // need its name, so the run goes on.
-        let _ = cgroup::Group::sweep(hierarchies, is_dead);
-        peer_cgroups::sweep(&memory.parent, is_dead);
-        let session = cgroup::Group::create(hierarchies, &name.to_string())?;
+        let _ = cgroup::Group::sweep(hierarchies, claim_of_dead);
+        peer_cgroups::sweep(&memory.parent);
+        let (session, claims) = make_claimed(hierarchies, name)?;
         session.hand_on_controllers()?;
         Ok(Self {
             _peer_cgroups: PeerCgroups::of(session.memory()?.path()),
+            _claims: claims,
             session,
             home: memory.home.clone(),
-            name: name.clone(),
             groups: Cell::new(0),
         })
-    }
-
-    /// The name of the run.
-    pub fn name(&self) -> &SessionName {
-        &self.name
     }
 
     /// Makes a new group for one instance.
@@ -148,8 +154,28 @@ impl Accounting {
     }
 }
 
-fn is_dead(name: &str) -> bool {
-    SessionName::parse(name).is_some_and(|session| !session.is_alive())
+/// Makes the group of a run and takes the locks of its cgroups. The group is called `name`, or like
+/// a later name of this process if another run takes the group for that of a dead run.
+fn make_claimed(
+    hierarchies: &Hierarchies,
+    name: &SessionName,
+) -> Result<(cgroup::Group, Vec<Claim>), AccountingError> {
+    let mut name = name.clone();
+    for _ in 0..NAME_TRIES {
+        let group = cgroup::Group::create(hierarchies, &name.to_string())?;
+        let claims = group.paths().map(|path| Claim::take(path).ok().flatten());
+        if let Some(claims) = claims.collect() {
+            return Ok((group, claims));
+        }
+        name = name.next();
+    }
+    Err(AccountingError::Contended)
+}
+
+/// The lock of a dead run's cgroup; `None` if `path` is none, or if the lock can't be looked at.
+fn claim_of_dead(path: &Path) -> Option<Claim> {
+    SessionName::parse(path.file_name()?.to_str()?)?;
+    Claim::take(path).ok().flatten()
 }
 
 /// The cgroup of one instance, or of several instances that are measured together. Dropping the

@@ -1,19 +1,23 @@
 //! What a run puts on the host, and how it is removed again.
 //!
-//! Everything carries the name of the process that made it, `isobench-PID-STARTTIME`: a scratch
-//! directory, and a cgroup of the same name. A run removes its own things at the end. The next run
-//! removes what a killed run left: the name tells that its process no longer runs.
+//! Everything carries a name that no other run has ([`SessionName`]): a scratch directory, and
+//! cgroups. A run removes its own things at the end. The next run removes what a killed run left:
+//! a run holds a lock on each of its directories ([`Claim`]), and the kernel ends the locks of a
+//! killed process. Where a lock can't be looked at, everything is left alone.
+
+mod claim;
+mod name;
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
-use nix::unistd::geteuid;
-use procfs::process::Process;
+use nix::sys::statfs::{
+    FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, TMPFS_MAGIC, statfs,
+};
 
-const PREFIX: &str = "isobench-";
+pub use claim::Claim;
+pub use name::SessionName;
 
 /// A scratch directory could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -32,50 +36,17 @@ pub enum SessionError {
     Proc(#[from] procfs::ProcError),
 }
 
-/// The name of everything that one process puts on the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionName {
-    pid: i32,
-    start_time: u64,
-}
-
-impl SessionName {
-    fn own() -> Result<Self, SessionError> {
-        let stat = Process::myself()?.stat()?;
-        Ok(Self {
-            pid: stat.pid,
-            start_time: stat.starttime,
-        })
-    }
-
-    /// Parses a name as this module writes it. Any other name isn't isobench's.
-    pub fn parse(name: &str) -> Option<Self> {
-        let (pid, start_time) = name.strip_prefix(PREFIX)?.split_once('-')?;
-        Some(Self {
-            pid: pid.parse().ok()?,
-            start_time: start_time.parse().ok()?,
-        })
-    }
-
-    /// Whether the process still runs. A later process with the same id doesn't count.
-    pub fn is_alive(&self) -> bool {
-        Process::new(self.pid)
-            .and_then(|process| process.stat())
-            .is_ok_and(|stat| stat.starttime == self.start_time && stat.state != 'Z')
-    }
-}
-
-impl std::fmt::Display for SessionName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{PREFIX}{}-{}", self.pid, self.start_time)
-    }
-}
+/// How many names a run tries in one place. Another run that clears up can take the directory
+/// between its making and its claim, but hardly twice.
+const TRIES: u32 = 10;
 
 /// The scratch directory of one run, removed when dropped.
 #[derive(Debug)]
 pub struct Session {
     name: SessionName,
     scratch: PathBuf,
+    // Released after the directory's removal.
+    _claim: Claim,
 }
 
 impl Session {
@@ -86,7 +57,6 @@ impl Session {
     /// # Errors
     /// [`SessionError`]
     pub fn open() -> Result<Self, SessionError> {
-        let name = SessionName::own()?;
         let bases = [
             std::env::temp_dir(),
             PathBuf::from("/var/tmp"),
@@ -96,13 +66,35 @@ impl Session {
             remove_stale(base);
         }
         for base in bases.iter().filter(|base| is_on_disk(base)) {
-            if let Some(scratch) = make_scratch(&base.join(name.to_string())) {
-                return Ok(Self { name, scratch });
+            if let Some(session) = Self::open_in(base)? {
+                return Ok(session);
             }
         }
         Err(SessionError::NoDirectory {
             tried: bases.map(|base| base.display().to_string()).join(", "),
         })
+    }
+
+    /// Makes a scratch directory in `base`; `None` if that isn't possible.
+    fn open_in(base: &Path) -> Result<Option<Self>, SessionError> {
+        for _ in 0..TRIES {
+            let name = SessionName::new()?;
+            let path = base.join(name.to_string());
+            if make_scratch(&path).is_none() {
+                return Ok(None);
+            }
+            let Ok(Some(claim)) = Claim::take(&path) else {
+                let _ = fs::remove_dir(&path);
+                continue;
+            };
+            let scratch = path.canonicalize().unwrap_or(path);
+            return Ok(Some(Self {
+                name,
+                scratch,
+                _claim: claim,
+            }));
+        }
+        Ok(None)
     }
 
     /// The name that everything that this run makes carries.
@@ -120,44 +112,15 @@ impl Drop for Session {
     fn drop(&mut self) {
         // The next run removes what can't be removed now.
         remove_all(&self.scratch);
-        if let Some(named) = self.scratch.parent() {
-            let _ = fs::remove_dir(named);
-        }
     }
 }
 
-/// Makes the directory `path`, and a numbered directory inside. Other users may pass through both
-/// but not list them: a container's root is another user on the host, who must reach the
-/// container's files.
-fn make_scratch(path: &Path) -> Option<PathBuf> {
-    let mut builder = fs::DirBuilder::new();
-    builder.mode(0o711);
-    // Tests and benches open several sessions in one process, each with its own number.
-    for suffix in 0..1000 {
-        match builder.create(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return None,
-            // In a directory that all may write to, another user may have made `path` first.
-            _ if !is_own_directory(path) => return None,
-            // The user's umask may have taken permissions away.
-            _ => fs::set_permissions(path, fs::Permissions::from_mode(0o711)).ok()?,
-        }
-        let path = path.join(suffix.to_string());
-        match builder.create(&path) {
-            Ok(()) => {
-                fs::set_permissions(&path, fs::Permissions::from_mode(0o711)).ok()?;
-                return path.canonicalize().ok();
-            }
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(_) => return None,
-        }
-    }
-    None
-}
-
-fn is_own_directory(path: &Path) -> bool {
-    // A symbolic link to a directory is no directory here.
-    fs::symlink_metadata(path)
-        .is_ok_and(|found| found.is_dir() && found.uid() == geteuid().as_raw())
+/// Makes the directory `path`. Other users may pass through the directory but not list it: a
+/// container's root is another user on the host, who must reach the container's files.
+fn make_scratch(path: &Path) -> Option<()> {
+    fs::DirBuilder::new().mode(0o711).create(path).ok()?;
+    // The user's umask may have taken permissions away.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o711)).ok()
 }
 
 fn is_on_disk(directory: &Path) -> bool {
@@ -166,21 +129,41 @@ fn is_on_disk(directory: &Path) -> bool {
     statfs(directory).is_ok_and(|fs| ![TMPFS_MAGIC, RAMFS_MAGIC].contains(&fs.filesystem_type()))
 }
 
+/// Removes what killed runs left in `base`.
 fn remove_stale(base: &Path) {
     let Ok(entries) = fs::read_dir(base) else {
         return;
     };
+    let locks_are_seen = !is_shared_between_machines(base);
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let stale = name
-            .to_str()
-            .and_then(SessionName::parse)
-            .is_some_and(|session| !session.is_alive());
-        if stale {
+        let Some(session) = name.to_str().and_then(SessionName::parse) else {
+            continue;
+        };
+        if locks_are_seen || session.is_of_this_world() {
             // What another user's run left can't be removed, and stays for that user's next run.
-            remove_all(&entry.path());
+            if let Ok(Some(_claim)) = Claim::take(&entry.path()) {
+                remove_all(&entry.path());
+            }
         }
     }
+}
+
+/// Whether other machines, or virtual machines, may have `directory` mounted too. Some of these
+/// file systems keep locks on each machine alone.
+fn is_shared_between_machines(directory: &Path) -> bool {
+    // From linux/magic.h. nix has no names for these numbers. The third is SMB2's.
+    const OTHERS: [FsType; 4] = [
+        FsType(0x0102_1997),
+        FsType(0xff53_4d42),
+        FsType(0xfe53_4d42),
+        FsType(0x00c3_6400),
+    ];
+    let named = [FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC, SMB_SUPER_MAGIC];
+    statfs(directory).is_ok_and(|fs| {
+        let kind = fs.filesystem_type();
+        named.contains(&kind) || OTHERS.contains(&kind)
+    })
 }
 
 /// Removes a directory and its content, as far as this user may.
@@ -208,46 +191,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_names_are_parsed_and_foreign_names_are_not() {
-        let own = SessionName::own().unwrap();
-        assert_eq!(SessionName::parse(&own.to_string()), Some(own.clone()));
-        assert!(own.is_alive());
-        let dead = SessionName {
-            start_time: own.start_time + 1,
-            ..own
-        };
-        assert!(!dead.is_alive());
-        for stranger in [
-            "isobench",
-            "isobench-",
-            "isobench-12",
-            "isobench-x-1",
-            "isobench-1-2x",
-            "other-1-2",
-        ] {
-            assert_eq!(SessionName::parse(stranger), None, "{stranger}");
-        }
-    }
-
-    #[test]
-    fn only_the_directory_of_a_dead_run_is_removed() {
+    fn only_the_directory_that_nobody_has_claimed_is_removed() {
         let base = tempfile::tempdir().unwrap();
-        let own = SessionName::own().unwrap();
-        let dead = SessionName {
-            start_time: own.start_time + 1,
-            ..own.clone()
-        };
-        for name in [
-            own.to_string(),
-            dead.to_string(),
-            "isobench-results".to_owned(),
-        ] {
+        let live = Session::open_in(base.path()).unwrap().unwrap();
+        let dead = SessionName::new().unwrap().to_string();
+        for name in [dead.as_str(), "isobench-results"] {
             fs::create_dir(base.path().join(name)).unwrap();
         }
         remove_stale(base.path());
-        assert!(base.path().join(own.to_string()).exists());
+        assert!(live.scratch().exists());
         assert!(base.path().join("isobench-results").exists());
-        assert!(!base.path().join(dead.to_string()).exists());
+        assert!(!base.path().join(dead).exists());
     }
 
     #[test]
@@ -277,10 +231,8 @@ mod tests {
         fs::create_dir(&elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &place).unwrap();
         assert_eq!(make_scratch(&place), None);
+        assert_eq!(make_scratch(&elsewhere), None);
         assert!(fs::read_dir(&elsewhere).unwrap().next().is_none());
-        let first = make_scratch(&elsewhere).unwrap();
-        let second = make_scratch(&elsewhere).unwrap();
-        assert!(first.ends_with("elsewhere/0") && second.ends_with("elsewhere/1"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod factors;
 mod honesty;
 mod image;
 mod isolation;
+mod neighbours;
 mod net;
 mod peers;
 mod report;

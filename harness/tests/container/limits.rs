@@ -201,8 +201,9 @@ fn what_a_killed_launcher_leaves_is_swept() {
     assert!(paths.iter().all(|path| path.exists()));
     std::mem::forget(limits);
     let prefix = format!("isobench-test-kill-{}", std::process::id());
-    Group::sweep(&Hierarchies::detect().unwrap(), |name| {
-        name.starts_with(&prefix)
+    Group::sweep(&Hierarchies::detect().unwrap(), |path| {
+        let name = path.file_name()?.to_str()?;
+        name.starts_with(&prefix).then_some(())
     })
     .unwrap();
     assert!(paths.iter().all(|path| !path.exists()));

@@ -5,10 +5,13 @@
 //! the last directory at best, and never the parents.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use isobench_container::cgroup::Cgroup;
 use procfs::process::{MountInfo, Process};
+
+use crate::host::session::{Claim, SessionName};
 
 /// The mount points of all cgroup hierarchies, v1 and v2.
 pub fn hierarchies() -> Vec<PathBuf> {
@@ -64,14 +67,25 @@ impl Drop for PeerCgroups {
 }
 
 /// Removes the cgroups that peers of dead sessions left in the other hierarchies. `parent` is the
-/// directory of the sessions' own groups; `is_dead` tells whether a name is that of a dead session.
-pub fn sweep(parent: &Path, is_dead: impl Fn(&str) -> bool) {
+/// directory of the sessions' own groups, where a session's lock is, if the session lives.
+pub fn sweep(parent: &Path) {
     for directory in counterparts(parent) {
         let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
-        let is_left = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(&is_dead);
-        for entry in entries.filter(is_left) {
-            remove(&entry.path());
+        for entry in entries {
+            let name = entry.file_name();
+            let is_session = name.to_str().and_then(SessionName::parse).is_some();
+            if is_session && has_no_session(&parent.join(&name)) {
+                remove(&entry.path());
+            }
         }
+    }
+}
+
+/// Whether the session whose own group is `directory` is gone: with its group, or without.
+fn has_no_session(directory: &Path) -> bool {
+    match Claim::take(directory) {
+        Ok(claim) => claim.is_some(),
+        Err(error) => error.kind() == ErrorKind::NotFound,
     }
 }
 

@@ -261,7 +261,7 @@ fn remove(client: &Client, namespace: &str) {
 /// Removes the namespaces of killed runs.
 fn sweep(client: &Client) {
     let is_left_over =
-        |name: &&String| SessionName::parse(name).is_some_and(|session| !session.is_alive());
+        |name: &&String| SessionName::parse(name).is_some_and(|session| session.has_ended());
     let namespaces = list(client, &["namespaces", "ls", "--quiet"]);
     for name in namespaces.iter().filter(is_left_over) {
         remove(client, name);

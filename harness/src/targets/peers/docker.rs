@@ -257,7 +257,7 @@ fn ask(client: &Client, arguments: &[&str]) -> Result<String, String> {
 fn sweep(client: &Client) {
     let is_left_over = |name: &str| {
         let session = name.rsplit_once('.').map_or(name, |(session, _)| session);
-        SessionName::parse(session).is_some_and(|session| !session.is_alive())
+        SessionName::parse(session).is_some_and(|session| session.has_ended())
     };
     let lists: [(&[&str], &str); 2] = [
         (&["ps", "--all", "--format", "{{.Names}}"], "rm"),

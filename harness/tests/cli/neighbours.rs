@@ -1,0 +1,101 @@
+//! Two isobenches beside each other, which share the directory for temporary files and the cgroup.
+
+use std::path::PathBuf;
+
+use isobench_reports::model::Status;
+use isobench_testing::{Need, lacks};
+use nix::sys::signal::Signal;
+
+use crate::support::isobench::{ISOBENCH, Isobench, Running, WORKLOAD};
+use crate::support::place::Place;
+use crate::support::traces;
+
+/// Puts a command into a PID namespace of its own, which ends with `unshare`.
+const APART: [&str; 5] = ["--fork", "--pid", "--mount-proc", "--kill-child", ISOBENCH];
+
+/// Where an isobench runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum World {
+    OfTheTest,
+    Apart,
+}
+
+impl World {
+    fn isobench(self, place: &Place, arguments: &[&str]) -> Isobench {
+        match self {
+            Self::OfTheTest => place.isobench(arguments),
+            Self::Apart => place.isobench_at("/usr/bin/unshare", &[&APART, arguments].concat()),
+        }
+    }
+
+    /// A run that lasts some seconds.
+    fn run(self, place: &Place) -> Running {
+        let run = self.isobench(place, &["run", "--out", "out", "--profile", "standard"]);
+        let run = run.targets("process,container").experiments("startup");
+        run.options(&["--max-time", "5s"]).starts()
+    }
+
+    fn exec(self, place: &Place) -> Isobench {
+        let exec = self.isobench(place, &["exec", "--target", "container"]);
+        exec.program(&[WORKLOAD, "ready"])
+    }
+}
+
+/// The worlds of a run and of what is started beside the run.
+const WORLDS: [(World, World); 4] = [
+    (World::OfTheTest, World::OfTheTest),
+    (World::OfTheTest, World::Apart),
+    (World::Apart, World::OfTheTest),
+    (World::Apart, World::Apart),
+];
+
+fn can_be_apart() -> bool {
+    !lacks(Need::Root) && !lacks(Need::Program("unshare"))
+}
+
+#[test]
+fn two_at_once_leave_each_other_alone_in_one_and_in_two_pid_namespaces() {
+    if !can_be_apart() {
+        return;
+    }
+    for (first, second) in WORLDS {
+        let place = Place::new();
+        let mut run = first.run(&place);
+        run.takes_samples();
+        let before = traces::temporary_files(&place);
+        assert_eq!(before.len(), 1, "{first:?}: {before:?}");
+        let finished = second.exec(&place).succeeds();
+        assert_eq!(finished.stdout, "isobench/1 ready\n");
+        assert_eq!(
+            traces::temporary_files(&place),
+            before,
+            "{second:?} beside {first:?}"
+        );
+        let finished = run.ends();
+        finished.has_code(0);
+        let mut rows = finished.results().samples.iter();
+        let failed = rows.find(|row| row.status == Status::Failed);
+        assert_eq!(failed, None, "{second:?} beside {first:?}");
+        finished.has_rows("startup", "ready", &["process", "container"]);
+        assert_eq!(traces::temporary_files(&place), Vec::<PathBuf>::new());
+    }
+}
+
+#[test]
+fn what_a_killed_run_leaves_is_cleared_away_from_any_pid_namespace() {
+    if !can_be_apart() {
+        return;
+    }
+    for (first, second) in WORLDS {
+        let place = Place::new();
+        let mut run = first.run(&place);
+        run.takes_samples();
+        // The first process of a PID namespace takes all others with it.
+        run.send(Signal::SIGKILL);
+        run.ends();
+        assert_eq!(traces::temporary_files(&place).len(), 1);
+        second.exec(&place).succeeds();
+        let left = traces::temporary_files(&place);
+        assert_eq!(left, Vec::<PathBuf>::new(), "{second:?} after {first:?}");
+    }
+}
