@@ -1,5 +1,8 @@
 //! Two isobenches beside each other, which share the directory for temporary files and the cgroup.
 
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use isobench_reports::model::Status;
@@ -7,6 +10,7 @@ use isobench_testing::{Need, lacks};
 use nix::sys::signal::Signal;
 
 use crate::support::isobench::{ISOBENCH, Isobench, Running, WORKLOAD};
+use crate::support::needs::can_run;
 use crate::support::place::Place;
 use crate::support::traces;
 
@@ -98,4 +102,59 @@ fn what_a_killed_run_leaves_is_cleared_away_from_any_pid_namespace() {
         let left = traces::temporary_files(&place);
         assert_eq!(left, Vec::<PathBuf>::new(), "{second:?} after {first:?}");
     }
+}
+
+/// Targets of peers whose runtimes keep something outside of the run's directory: sockets, locks,
+/// records of machines.
+const PEERS: [&str; 8] = [
+    "bwrap",
+    "crun",
+    "firejail",
+    "lxc",
+    "podman",
+    "runc",
+    "runsc",
+    "systemd-nspawn",
+];
+
+#[test]
+fn instances_of_two_at_once_do_not_meet_in_a_peer() {
+    if !can_be_apart() {
+        return;
+    }
+    for target in PEERS.into_iter().filter(|target| can_run(target)) {
+        let place = Place::new();
+        let start = ["exec", "--target", target, "--", WORKLOAD, "idle"];
+        let idle = |world: World| {
+            let idle = world.isobench(&place, &[&start[..], &["--touch", "1MiB"]].concat());
+            let mut running = idle.starts_with_input();
+            let mut line = String::new();
+            let stdout = running.child.stdout.as_mut().unwrap();
+            BufReader::new(stdout).read_line(&mut line).unwrap();
+            (running, line)
+        };
+        // Firejail takes a PID namespace of its own for a sandbox.
+        let third = match target {
+            "firejail" => World::OfTheTest,
+            _ => World::Apart,
+        };
+        let started = [World::OfTheTest, World::OfTheTest, third].map(idle);
+        for (running, line) in started {
+            let finished = running.ends();
+            assert_eq!(line, "isobench/1 ready\n", "{target}: {finished:?}");
+            finished.has_code(0);
+        }
+    }
+}
+
+#[test]
+fn podman_leaves_the_locks_of_the_host_s_podman_alone() {
+    if !can_run("podman") {
+        return;
+    }
+    let locks = || fs::metadata("/dev/shm/libpod_lock").map(|found| found.ino());
+    let before = locks().ok();
+    let exec = Isobench::exec("podman").program(&[WORKLOAD, "ready"]);
+    exec.succeeds();
+    assert_eq!(locks().ok(), before);
 }

@@ -11,7 +11,7 @@ use isobench_testing::{Need, lacks};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::support::isobench::{Finished, Isobench, Running};
+use crate::support::isobench::{Finished, ISOBENCH, Isobench, Running, WORKLOAD};
 use crate::support::needs::can_run;
 use crate::support::place::Place;
 use crate::support::results::rows;
@@ -322,4 +322,21 @@ fn a_daemon_that_fails_costs_its_own_row_alone() {
     let why = docker.unavailable.as_ref().unwrap();
     assert_eq!(why.reason, "dockerd did not start: no disk");
     assert!(good(&finished, "process") >= 25 * 4);
+}
+
+#[test]
+fn firejail_is_refused_where_it_would_not_isolate_or_not_see_the_run_s_files() {
+    if !can_run("firejail") || lacks(Need::Program("unshare")) {
+        return;
+    }
+    let place = Place::new();
+    let exec = ["exec", "--target", "firejail", "--", WORKLOAD, "ready"];
+    let apart = ["--fork", "--pid", "--mount-proc", ISOBENCH];
+    place
+        .isobench_at("/usr/bin/unshare", &[&apart[..], &exec].concat())
+        .refuses("takes this PID namespace for a sandbox already");
+    place
+        .isobench(&exec)
+        .environment("TMPDIR", "/var/tmp")
+        .refuses("set TMPDIR to a directory elsewhere");
 }

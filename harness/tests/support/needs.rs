@@ -41,6 +41,7 @@ fn missing(target: &'static str, reason: &str) -> Need {
         Some("memory-cgroup") => Need::Cgroup,
         Some(other) => panic!("no test knows what {other} is"),
         None if reason.contains("isn't running") => Need::Daemon(target),
+        None if reason.contains("this PID namespace") => Need::KernelThreads,
         None => missing_from_target(target),
     }
 }

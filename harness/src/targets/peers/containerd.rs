@@ -116,7 +116,7 @@ impl Target for Containerd {
         let roots = roots(&client, context)?;
         Ok(Box::new(Tasks {
             client,
-            namespace: context.session.to_string(),
+            namespace: context.session.next().to_string(),
             directory: context.directory.to_owned(),
             roots,
             instances: InstanceCounter::default(),
@@ -148,7 +148,7 @@ fn roots(client: &Client, context: &PrepareContext) -> Result<Roots, PrepareErro
 #[derive(Debug)]
 struct Tasks {
     client: Client,
-    /// The containerd namespace, which has the run's name.
+    /// The containerd namespace, which has a name of this process.
     namespace: String,
     directory: PathBuf,
     roots: Roots,

@@ -118,7 +118,8 @@ impl Target for Docker {
             }
         };
         // The image comes last: a failure before leaves no image in a daemon that outlives the run.
-        let image = context.session.to_string();
+        // The daemon may have the image of other contents of this run under the run's own name.
+        let image = context.session.next().to_string();
         let file = archive.display().to_string();
         ask(&client, &["import", &file, &image]).map_err(|reason| Unavailable {
             reason,
@@ -154,7 +155,7 @@ fn archive(context: &PrepareContext) -> Result<PathBuf, PrepareError> {
 #[derive(Debug)]
 struct Images {
     client: Client,
-    /// The image's name, which is the run's name.
+    /// The image's name, which is one of this process.
     image: String,
     /// The file with the seccomp policy.
     policy: PathBuf,

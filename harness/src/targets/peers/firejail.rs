@@ -11,6 +11,7 @@ use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use isobench_container::seccomp::policy::{ALLOWED, CONDITIONAL, UNKNOWN_CALLS};
+use isobench_reports::model::Unavailable;
 
 use super::instance::{binds, container_peer, make_layer, runtime_mounts};
 use super::program::{Program, Source, needs_to_be_root};
@@ -28,6 +29,8 @@ const PROGRAM: Program = Program {
 };
 /// Where the layer is bound to: a directory that the hierarchy standard promises, mostly empty.
 const LAYER: &str = "/srv";
+/// The directory that firejail always covers by an empty one, before it binds anything.
+const COVERED: &str = "/var/tmp";
 /// What stays in sight. Firejail keeps its own files in `/run`. The program by which firejail
 /// compiles filters runs inside, and needs the host's libraries.
 const IN_SIGHT: [&str; 9] = [
@@ -77,17 +80,45 @@ impl Target for Firejail {
     }
 
     fn availability(&self, _: &HostReport) -> Availability {
-        PROGRAM.availability_inside(runtime_mounts, needs_to_be_root(self.0.name))
+        let obstacle = needs_to_be_root(self.0.name).or_else(needs_kernel_threads);
+        PROGRAM.availability_inside(runtime_mounts, obstacle)
     }
 
     fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
         let program = context.program(self.0.name)?;
+        if context.directory.starts_with(COVERED) {
+            return Err(covered(context.directory).into());
+        }
         Ok(Box::new(Jail {
             firejail: PROGRAM.path()?,
             layer: context.files(|directory| make_layer(program, directory, &[]))?,
             mounts: context.files(|_| runtime_mounts())?,
             calls: calls(),
         }))
+    }
+}
+
+/// Why firejail would isolate nothing here, if so. Firejail takes a PID namespace in which it sees
+/// no thread of the kernel's for a sandbox, and then starts the program as it is.
+fn needs_kernel_threads() -> Option<Unavailable> {
+    let second = fs::read_to_string("/proc/2/comm").unwrap_or_default();
+    (second.trim() != "kthreadd").then(|| Unavailable {
+        reason: "firejail takes this PID namespace for a sandbox already, and isolates nothing"
+            .to_owned(),
+        fix: "run isobench in the host's own PID namespace".to_owned(),
+        command: None,
+    })
+}
+
+/// The reason for which firejail can't bind files of `directory`.
+fn covered(directory: &Path) -> Unavailable {
+    Unavailable {
+        reason: format!(
+            "firejail covers {COVERED}, where the run's files are: {}",
+            directory.display()
+        ),
+        fix: "set TMPDIR to a directory elsewhere".to_owned(),
+        command: None,
     }
 }
 

@@ -13,6 +13,7 @@ use isobench_reports::model::TargetFamily;
 
 use crate::host::accounting::{counterparts, path_in_hierarchy};
 use crate::host::mounts::MountNamespace;
+use crate::host::session::SessionName;
 use crate::targets::prepare::place_program;
 use crate::targets::{InsidePath, Launch, TargetInfo};
 
@@ -47,6 +48,32 @@ impl InstanceCounter {
         let number = self.0.get();
         self.0.set(number + 1);
         number
+    }
+}
+
+/// Gives names to the instances of one prepared peer.
+///
+/// The names are like none of another run. Runtimes make more of a name than files in the run's
+/// directory: runsc's sandbox listens at an abstract socket of that name, which every runsc in the
+/// same network namespace sees.
+#[derive(Debug)]
+pub struct InstanceNames {
+    prefix: SessionName,
+    counter: InstanceCounter,
+}
+
+impl InstanceNames {
+    /// The names for one prepared peer of the run `session`.
+    pub fn of(session: &SessionName) -> Self {
+        Self {
+            prefix: session.next(),
+            counter: InstanceCounter::default(),
+        }
+    }
+
+    /// The next name.
+    pub fn next(&self) -> String {
+        format!("{}.{}", self.prefix, self.counter.next())
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use isobench_container::{FIRST_HOST_ID, ID_COUNT, Network};
 
 use super::instance::{
-    InstanceCounter, LIBSECCOMP_DIFFERENCE, binds, container_peer, hidden_directories,
+    InstanceNames, LIBSECCOMP_DIFFERENCE, binds, container_peer, hidden_directories,
     instance_cgroup, peer_cgroups, utf8,
 };
 use super::oci_config;
@@ -90,7 +90,7 @@ impl Target for Lxc {
                 state,
                 profile,
                 mounts,
-                instances: InstanceCounter::default(),
+                names: InstanceNames::of(context.session),
             })
         })?;
         Ok(Box::new(containers))
@@ -121,14 +121,13 @@ struct Containers {
     /// The file with the seccomp policy in LXC's language.
     profile: PathBuf,
     mounts: MountNamespace,
-    instances: InstanceCounter,
+    names: InstanceNames,
 }
 
 impl Prepared for Containers {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let number = self.instances.next();
-        let name = format!("isobench-{number}");
-        let directory = self.directory.join(format!("instance-{number}"));
+        let name = self.names.next();
+        let directory = self.directory.join(&name);
         fs::create_dir(&directory)?;
         let file = directory.join("config");
         let root = self.roots.instance(launch)?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use isobench_container::{FIRST_HOST_ID, ID_COUNT, User};
 
 use super::instance::{
-    InstanceCounter, bind_option, binds, container_peer, peer_cgroups, runtime_mounts,
+    InstanceNames, bind_option, binds, container_peer, peer_cgroups, runtime_mounts,
 };
 use super::program::{Program, Source, needs_root, path_variable};
 use super::roots::{OVERLAY_DIFFERENCE, Roots, differences};
@@ -78,7 +78,7 @@ impl Target for Nspawn {
             nspawn: PROGRAM.path()?,
             roots: Roots::in_namespace(context, &DIRECTORIES, &mounts)?,
             mounts,
-            instances: InstanceCounter::default(),
+            names: InstanceNames::of(context.session),
         }))
     }
 }
@@ -89,16 +89,15 @@ struct Machine {
     nspawn: PathBuf,
     roots: Roots,
     mounts: MountNamespace,
-    instances: InstanceCounter,
+    names: InstanceNames,
 }
 
 impl Prepared for Machine {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let number = self.instances.next();
         let root = self.roots.instance(launch)?;
         let mut command = CommandLine::new(&self.nspawn)
             .args(["--quiet", "--keep-unit", "--register=no", "--as-pid2"])
-            .args([format!("--machine=isobench-{number}")])
+            .args([format!("--machine={}", self.names.next())])
             .args(["--hostname=isobench", "--console=pipe"])
             .args(["--directory".as_ref(), root.directory.as_os_str()])
             .args([format!("--private-users={FIRST_HOST_ID}:{ID_COUNT}")])

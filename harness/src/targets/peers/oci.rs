@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use isobench_reports::model::TargetFamily;
 
 use super::instance::{
-    InstanceCounter, LIBSECCOMP_DIFFERENCE, container_peer, peer_cgroups, runtime_mounts,
+    InstanceNames, LIBSECCOMP_DIFFERENCE, container_peer, peer_cgroups, runtime_mounts,
 };
 use super::oci_config::{self, PathVariable};
 use super::program::{Program, Source, needs_root, path_variable};
@@ -211,7 +211,7 @@ impl Target for Runtime {
                 directory: directory.to_owned(),
                 state,
                 mounts,
-                instances: InstanceCounter::default(),
+                names: InstanceNames::of(context.session),
             })
         })?;
         Ok(Box::new(bundles))
@@ -227,7 +227,7 @@ struct Bundles {
     roots: Roots,
     state: PathBuf,
     mounts: MountNamespace,
-    instances: InstanceCounter,
+    names: InstanceNames,
 }
 
 impl Bundles {
@@ -244,9 +244,8 @@ impl Bundles {
 
 impl Prepared for Bundles {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let number = self.instances.next();
-        let id = format!("isobench-{number}");
-        let bundle = self.directory.join(format!("bundle-{number}"));
+        let id = self.names.next();
+        let bundle = self.directory.join(&id);
         fs::create_dir(&bundle)?;
         let root = self.roots.instance(launch)?;
         oci_config::config(launch, &root, self.options.path)?

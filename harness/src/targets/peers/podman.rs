@@ -13,8 +13,8 @@ use isobench_reports::model::Unavailable;
 
 use super::engine_image::{IMAGE_LIMIT, ONE_LAYER_DIFFERENCE, ProgramStart, pack_image};
 use super::instance::{
-    InstanceCounter, LIBSECCOMP_DIFFERENCE, bind_option, binds, container_peer, instance_cgroup,
-    make_layer, peer_cgroups, runtime_mounts,
+    InstanceNames, LIBSECCOMP_DIFFERENCE, bind_option, binds, container_peer, hidden_directories,
+    instance_cgroup, make_layer, peer_cgroups,
 };
 use super::oci_config;
 use super::program::{Program, Source, needs_root, path_variable};
@@ -104,8 +104,8 @@ impl Target for Podman {
             start: ProgramStart::of(context.contents),
             policy,
             storage: context.directory.join("storage"),
-            mounts: context.files(|_| runtime_mounts())?,
-            instances: InstanceCounter::default(),
+            mounts: context.files(|_| mounts())?,
+            names: InstanceNames::of(context.session),
         };
         engine.root = match context.contents {
             Contents::Program(program) => {
@@ -121,6 +121,14 @@ impl Target for Podman {
         };
         Ok(Box::new(engine))
     }
+}
+
+/// A mount namespace for podman. podman keeps its locks in /dev/shm, in one file for all storages of
+/// the host: the user's podman and other runs would share them, and the file would stay.
+fn mounts() -> io::Result<MountNamespace> {
+    let mut hidden = hidden_directories();
+    hidden.push("/dev/shm".into());
+    MountNamespace::new(&hidden)
 }
 
 /// Makes the root of a static program in `directory`.
@@ -143,7 +151,7 @@ struct Engine {
     policy: PathBuf,
     storage: PathBuf,
     mounts: MountNamespace,
-    instances: InstanceCounter,
+    names: InstanceNames,
 }
 
 impl Engine {
@@ -187,7 +195,7 @@ impl Engine {
 
 impl Prepared for Engine {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
-        let name = format!("isobench-{}", self.instances.next());
+        let name = self.names.next();
         let ids = format!("0:{FIRST_HOST_ID}:{ID_COUNT}");
         let mut command = self
             .base()
