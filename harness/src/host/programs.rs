@@ -2,8 +2,12 @@
 //! puts all programs of the package.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// The directory of this package when `isobench` was built.
+const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The static programs that a run starts.
 #[derive(Debug, Clone)]
@@ -53,12 +57,10 @@ impl Programs {
     pub fn find() -> Result<Self, ProgramsError> {
         let own = env::current_exe().map_err(ProgramsError::Own)?;
         let directory = own.parent().unwrap_or(Path::new("."));
-        if let (Some(cargo), Some(package)) =
-            (env::var_os("CARGO"), env::var_os("CARGO_MANIFEST_DIR"))
-        {
+        if let Some(cargo) = cargo_of_this_package() {
             let mut build = Command::new(cargo);
             build.args(["build", "--quiet", "--bins", "--manifest-path"]);
-            build.arg(Path::new(&package).join("Cargo.toml"));
+            build.arg(Path::new(PACKAGE).join("Cargo.toml"));
             if directory.ends_with("release") {
                 build.arg("--release");
             }
@@ -93,6 +95,13 @@ impl Programs {
             tracer: program("isobench-tracer")?,
         })
     }
+}
+
+/// The cargo that runs `isobench` as a program of this package, if one does. The tests and benches of
+/// another crate pass variables of the same names on, which name that crate.
+fn cargo_of_this_package() -> Option<OsString> {
+    let package = env::var_os("CARGO_MANIFEST_DIR")?;
+    env::var_os("CARGO").filter(|_| package == PACKAGE)
 }
 
 #[cfg(test)]

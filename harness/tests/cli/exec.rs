@@ -1,5 +1,6 @@
 //! `isobench exec`: a program's streams and exit code pass through, in every target.
 
+use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
 
@@ -103,4 +104,43 @@ fn limits_are_held_where_they_can_be_and_refused_where_not() {
         .leaves_nothing()
         .has_code(2)
         .says("on no single block device");
+}
+
+#[test]
+fn a_crate_whose_tests_start_isobench_is_not_built() {
+    for build_script in [false, true] {
+        let place = Place::new();
+        let manifest = "[package]\nname = \"other\"\nversion = \"0.1.0\"\n[workspace]\n";
+        place.write("Cargo.toml", manifest);
+        fs::create_dir(place.path("src")).unwrap();
+        place.write("src/main.rs", "this is no Rust");
+        if build_script {
+            place.write(
+                "build.rs",
+                "fn main() { std::fs::write(\"was-run\", \"\").unwrap(); }",
+            );
+        }
+        let beside = |command: Isobench| {
+            command
+                .environment("CARGO", env!("CARGO"))
+                .environment("CARGO_MANIFEST_DIR", place.directory())
+        };
+        let exec = place.isobench(&["exec", "--target", "process"]);
+        let finished = beside(exec.program(&[WORKLOAD, "ready"])).succeeds();
+        assert_eq!(finished.stdout, "isobench/1 ready\n");
+        beside(place.isobench(&["doctor"])).succeeds();
+        for made in ["target", "Cargo.lock", "was-run"] {
+            assert!(!place.path(made).exists(), "{made}");
+        }
+    }
+}
+
+#[test]
+fn under_cargo_run_the_launchers_are_built_first() {
+    Isobench::exec("process")
+        .program(&[WORKLOAD, "ready"])
+        .environment("CARGO", "/bin/false")
+        .environment("CARGO_MANIFEST_DIR", env!("CARGO_MANIFEST_DIR"))
+        .ends()
+        .says("cannot build the launchers");
 }
