@@ -6,6 +6,7 @@ use isobench_container::image::{ImageError, NameSyntaxError};
 use isobench_reports::{ResultsError, WriteError};
 
 use crate::host::pin::PinError;
+use crate::host::session::SessionError;
 use crate::suite::request::RequestError;
 use crate::targets::UnknownTarget;
 use crate::targets::guest::kernel::KernelError;
@@ -45,6 +46,7 @@ fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.is::<CommandError>()
         || cause.is::<WorkloadFileError>()
         || cause.is::<NameSyntaxError>()
+        || matches!(cause.downcast_ref(), Some(SessionError::NoDirectory { .. }))
         || cause.downcast_ref().is_some_and(KernelError::is_bad_input)
         || matches!(
             cause.downcast_ref(),

@@ -12,7 +12,7 @@ use crate::commands::failure::BadInput;
 use crate::commands::finished::{INTERRUPTED, print};
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
-use crate::host::session::Session;
+use crate::host::session::{PlaceNeeds, Session};
 use crate::suite;
 use crate::suite::options::{ConductOptions, TargetOptions};
 use crate::suite::request::Request;
@@ -76,7 +76,7 @@ fn measure(
 ) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::install().context("cannot catch signals")?;
     let programs = Programs::find()?;
-    let session = Session::open()?;
+    let session = Session::open(&PlaceNeeds::OF_PROGRAMS)?;
     let scratch = session.scratch().to_owned();
     let mut roots = Roots::new(&scratch);
     let mut resolved = Vec::new();

@@ -22,6 +22,7 @@ use super::{
     Measurement, MetricInfo, ReadyTarget, Rounds,
 };
 use crate::experiments::profile::{ByProfile, Profile};
+use crate::host::session::Medium;
 use crate::instance::{InstanceError, Stdin};
 use crate::targets::{Capability, DiskAccess, TargetInfo};
 use cases::{CASES, DiskCase};
@@ -80,6 +81,7 @@ impl Disk {
         Self {
             info: ExperimentInfo {
                 disk_file: DiskFile::Used,
+                medium: Medium::Disk,
                 ..ExperimentInfo::new(
                     NAME,
                     METHOD,

@@ -7,6 +7,7 @@ use isobench_reports::model::{Experiment, Metric, Part, TOTAL};
 use isobench_reports::schema::MetricSchema;
 
 use super::profile::{ByProfile, Profile};
+use crate::host::session::Medium;
 use crate::targets::TargetInfo;
 
 /// The phase after a launcher's last mark. For a target that marks no phases, it is the whole
@@ -40,6 +41,8 @@ pub struct ExperimentInfo {
     pub inclusion: Inclusion,
     /// Whether the experiment works on the run's disk file.
     pub disk_file: DiskFile,
+    /// What the run's files have to be on.
+    pub medium: Medium,
     /// When no more samples of a target are taken.
     pub give_up: GiveUp,
 }
@@ -64,6 +67,7 @@ impl ExperimentInfo {
             time_per_target: None,
             inclusion: Inclusion::InEveryRun,
             disk_file: DiskFile::Unused,
+            medium: Medium::Any,
             give_up: GiveUp::AfterTimeouts,
         }
     }

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::experiments::profile::ByProfile;
 use crate::host::page_cache::{cached_size, evict, files_below, load};
+use crate::host::session::Medium;
 use crate::instance::Stdin;
 use crate::instance::command_line::CommandLine;
 
@@ -49,6 +50,7 @@ impl StartCold {
         Self {
             info: ExperimentInfo {
                 inclusion: Inclusion::OnlyIfNamed,
+                medium: Medium::Disk,
                 ..ExperimentInfo::new(
                     NAME,
                     METHOD,

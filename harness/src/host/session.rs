@@ -7,28 +7,27 @@
 
 mod claim;
 mod name;
+mod place;
 
+use std::fmt;
 use std::fs;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use nix::sys::statfs::{
-    FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, TMPFS_MAGIC, statfs,
-};
+use nix::sys::statfs::{FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, statfs};
 
 pub use claim::Claim;
 pub use name::SessionName;
+pub use place::{Medium, PlaceNeeds, Unfit};
 
 /// A scratch directory could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// No directory on a disk is writable.
-    #[error(
-        "no writable directory on a disk among {tried}; set TMPDIR to a directory that isn't on a \
-         tmpfs"
-    )]
+    /// No directory can hold the run's files.
+    #[error("no directory can hold the run's files: {tried}; set TMPDIR to one that can")]
     NoDirectory {
-        /// The directories that were tried.
+        /// The directories that were tried, each with the reason against it.
         tried: String,
     },
     /// The kernel doesn't describe this process.
@@ -50,51 +49,73 @@ pub struct Session {
 }
 
 impl Session {
-    /// Removes what killed runs left in the usual places, and makes a scratch directory on a disk.
-    /// It is made in `TMPDIR`, `/var/tmp` or the current directory: the first of them that isn't in
-    /// memory.
+    /// Removes what killed runs left in the usual places, and makes a scratch directory in `TMPDIR`,
+    /// `/var/tmp` or the current directory: the first of them that meets `needs`. A disk comes
+    /// before memory, unless the user has set `TMPDIR`. If `TMPDIR` is set and isn't taken, a line
+    /// on standard error says why.
     ///
     /// # Errors
     /// [`SessionError`]
-    pub fn open() -> Result<Self, SessionError> {
-        let bases = [
-            std::env::temp_dir(),
-            PathBuf::from("/var/tmp"),
-            std::env::current_dir().unwrap_or_default(),
-        ];
+    pub fn open(needs: &PlaceNeeds) -> Result<Self, SessionError> {
+        let name = SessionName::new()?;
+        let mut bases = Base::all();
         for base in &bases {
-            remove_stale(base);
+            remove_stale(&base.directory);
         }
-        for base in bases.iter().filter(|base| is_on_disk(base)) {
-            if let Some(session) = Self::open_in(base)? {
-                return Ok(session);
+        bases.sort_by_key(Base::is_last_choice);
+        let mut refusals = Vec::new();
+        for base in bases {
+            let checked = place::check(&base.directory, needs);
+            match checked.and_then(|()| Self::open_in(&base.directory, &name)) {
+                Ok(session) => return Ok(session.announced(&refusals)),
+                Err(reason) => refusals.push((base, reason)),
             }
         }
+        let tried = refusals
+            .iter()
+            .map(|(base, reason)| format!("{base}: {reason}"));
         Err(SessionError::NoDirectory {
-            tried: bases.map(|base| base.display().to_string()).join(", "),
+            tried: tried.collect::<Vec<_>>().join("; "),
         })
     }
 
-    /// Makes a scratch directory in `base`; `None` if that isn't possible.
-    fn open_in(base: &Path) -> Result<Option<Self>, SessionError> {
+    /// Makes a scratch directory in `base`, called `name` or like a later name of this process.
+    fn open_in(base: &Path, name: &SessionName) -> Result<Self, Unfit> {
+        let mut name = name.clone();
         for _ in 0..TRIES {
-            let name = SessionName::new()?;
             let path = base.join(name.to_string());
-            if make_scratch(&path).is_none() {
-                return Ok(None);
+            make_scratch(&path)?;
+            let claim = Claim::take(&path);
+            if let Ok(Some(claim)) = claim {
+                return Ok(Self {
+                    name,
+                    scratch: path.canonicalize()?,
+                    _claim: claim,
+                });
             }
-            let Ok(Some(claim)) = Claim::take(&path) else {
-                let _ = fs::remove_dir(&path);
-                continue;
-            };
-            let scratch = path.canonicalize().unwrap_or(path);
-            return Ok(Some(Self {
-                name,
-                scratch,
-                _claim: claim,
-            }));
+            let _ = fs::remove_dir(&path);
+            // Another run that clears up has the directory, or has removed it.
+            if let Err(error) = claim
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(error.into());
+            }
+            name = name.next();
         }
-        Ok(None)
+        Err(io::Error::other("other runs remove the run's directory").into())
+    }
+
+    /// The same session. If the directory that the user has chosen was refused, that is said.
+    fn announced(self, refusals: &[(Base, Unfit)]) -> Self {
+        if let Some((base, reason)) = refusals.iter().find(|(base, _)| base.is_chosen) {
+            let place = self.scratch.parent().unwrap_or(&self.scratch).display();
+            // The run goes on even if nobody reads standard error.
+            let _ = writeln!(
+                io::stderr(),
+                "isobench: {base} is not used: {reason}; the files of this run are in {place}"
+            );
+        }
+        self
     }
 
     /// The name that everything that this run makes carries.
@@ -108,6 +129,48 @@ impl Session {
     }
 }
 
+/// A directory in which a run's files may be.
+#[derive(Debug)]
+struct Base {
+    directory: PathBuf,
+    /// Whether the user has chosen it, by `TMPDIR`.
+    is_chosen: bool,
+}
+
+impl Base {
+    /// The directories that are tried, in this order.
+    fn all() -> Vec<Self> {
+        let chosen = std::env::var_os("TMPDIR").filter(|value| !value.is_empty());
+        let is_chosen = chosen.is_some();
+        let first = chosen.map_or_else(|| "/tmp".into(), PathBuf::from);
+        let others = [
+            Some(PathBuf::from("/var/tmp")),
+            std::env::current_dir().ok(),
+        ];
+        let mut bases = vec![Self {
+            directory: first,
+            is_chosen,
+        }];
+        bases.extend(others.into_iter().flatten().map(|directory| Self {
+            directory,
+            is_chosen: false,
+        }));
+        bases
+    }
+
+    /// Whether every disk is a better place.
+    fn is_last_choice(&self) -> bool {
+        !self.is_chosen && place::is_in_memory(&self.directory)
+    }
+}
+
+impl fmt::Display for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lead = if self.is_chosen { "TMPDIR=" } else { "" };
+        write!(f, "{lead}{}", self.directory.display())
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         // The next run removes what can't be removed now.
@@ -117,16 +180,10 @@ impl Drop for Session {
 
 /// Makes the directory `path`. Other users may pass through the directory but not list it: a
 /// container's root is another user on the host, who must reach the container's files.
-fn make_scratch(path: &Path) -> Option<()> {
-    fs::DirBuilder::new().mode(0o711).create(path).ok()?;
+fn make_scratch(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(0o711).create(path)?;
     // The user's umask may have taken permissions away.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o711)).ok()
-}
-
-fn is_on_disk(directory: &Path) -> bool {
-    // From linux/magic.h. nix has no name for this number.
-    const RAMFS_MAGIC: FsType = FsType(0x8584_58f6);
-    statfs(directory).is_ok_and(|fs| ![TMPFS_MAGIC, RAMFS_MAGIC].contains(&fs.filesystem_type()))
+    fs::set_permissions(path, fs::Permissions::from_mode(0o711))
 }
 
 /// Removes what killed runs left in `base`.
@@ -193,7 +250,7 @@ mod tests {
     #[test]
     fn only_the_directory_that_nobody_has_claimed_is_removed() {
         let base = tempfile::tempdir().unwrap();
-        let live = Session::open_in(base.path()).unwrap().unwrap();
+        let live = Session::open_in(base.path(), &SessionName::new().unwrap()).unwrap();
         let dead = SessionName::new().unwrap().to_string();
         for name in [dead.as_str(), "isobench-results"] {
             fs::create_dir(base.path().join(name)).unwrap();
@@ -230,14 +287,14 @@ mod tests {
         let (place, elsewhere) = (base.path().join("place"), base.path().join("elsewhere"));
         fs::create_dir(&elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &place).unwrap();
-        assert_eq!(make_scratch(&place), None);
-        assert_eq!(make_scratch(&elsewhere), None);
+        assert!(make_scratch(&place).is_err());
+        assert!(make_scratch(&elsewhere).is_err());
         assert!(fs::read_dir(&elsewhere).unwrap().next().is_none());
     }
 
     #[test]
     fn a_dropped_session_removes_its_directory() {
-        let session = Session::open().unwrap();
+        let session = Session::open(&PlaceNeeds::OF_PROGRAMS).unwrap();
         let scratch = session.scratch().to_owned();
         fs::write(scratch.join("file"), "x").unwrap();
         drop(session);

@@ -31,7 +31,7 @@ use crate::experiments::{self, DiskFile, Experiment};
 use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
-use crate::host::session::Session;
+use crate::host::session::{Medium, PlaceNeeds, Session};
 use crate::host::tune::TunedHost;
 use crate::suite::options::{ConductOptions, Options};
 use crate::suite::progress::Progress;
@@ -60,7 +60,7 @@ pub fn run(
     interrupt: &Interrupt,
 ) -> anyhow::Result<FinishedRun> {
     let request = Request::of(options, programs)?;
-    let session = Session::open()?;
+    let session = Session::open(&place_needs(&request))?;
     measure(request, &options.conduct, session, programs, interrupt)
 }
 
@@ -137,6 +137,20 @@ fn announce_gaps(runner: &Runner) {
     for gap in runner.gaps() {
         // The run goes on even if nobody reads standard error.
         let _ = writeln!(std::io::stderr(), "{gap}");
+    }
+}
+
+/// What the run needs of the directory with its files.
+fn place_needs(request: &Request) -> PlaceNeeds {
+    let mut infos = request
+        .experiments
+        .iter()
+        .map(|experiment| experiment.info());
+    let on_disk = infos.any(|info| info.medium == Medium::Disk);
+    let file = disk_size(&request.experiments, request.profile);
+    PlaceNeeds {
+        medium: if on_disk { Medium::Disk } else { Medium::Any },
+        space: PlaceNeeds::OF_PROGRAMS.space + file,
     }
 }
 

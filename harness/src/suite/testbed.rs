@@ -19,7 +19,7 @@ use crate::host::accounting::{Accounting, AccountingError};
 use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
-use crate::host::session::{Session, SessionName};
+use crate::host::session::{Medium, PlaceNeeds, Session, SessionName};
 use crate::host::umask::ReadableByAll;
 use crate::targets::resource_limits::ResourceLimits;
 use crate::targets::{
@@ -91,7 +91,10 @@ impl Testbed {
         programs: &Programs,
         disk_size: ByteSize,
     ) -> anyhow::Result<Self> {
-        let session = Session::open()?;
+        let session = Session::open(&PlaceNeeds {
+            medium: Medium::Disk,
+            space: PlaceNeeds::OF_PROGRAMS.space + disk_size,
+        })?;
         let contents = [(ContentsId::WORKLOAD, Contents::Program(&programs.workload))];
         let controllers = ResourceLimits::default().controllers();
         Self::assemble_in(

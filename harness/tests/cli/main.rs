@@ -14,6 +14,7 @@ mod isolation;
 mod neighbours;
 mod net;
 mod peers;
+mod places;
 mod report;
 mod run;
 #[path = "../support/mod.rs"]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use isobench::host::accounting::{Accounting, InstanceGroup};
 use isobench::host::programs::Programs;
-use isobench::host::session::Session;
+use isobench::host::session::{PlaceNeeds, Session};
 use isobench::instance::bounded_command;
 use isobench::targets::{
     self, Capability, Contents, Daemons, Image as Files, Launch, PrepareContext, Target,
@@ -237,7 +237,7 @@ impl Prepared {
 
     /// Runs [`inside`] twice in one prepared target, and gives what both said.
     fn run_twice(&self, target: &dyn Target) -> [String; 2] {
-        let session = Session::open().unwrap();
+        let session = Session::open(&PlaceNeeds::OF_PROGRAMS).unwrap();
         let accounting = Accounting::open(session.name()).ok();
         let directory = session.scratch().join("root");
         fs::create_dir(&directory).unwrap();

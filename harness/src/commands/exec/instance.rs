@@ -20,7 +20,7 @@ use crate::commands::failure::BadInput;
 use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::host::facts::HostReport;
 use crate::host::programs::Programs;
-use crate::host::session::{Session, SessionName};
+use crate::host::session::{PlaceNeeds, Session, SessionName};
 use crate::host::umask::ReadableByAll;
 use crate::instance::command_line::{CommandLine, CommandResult};
 use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
@@ -37,7 +37,7 @@ pub(super) fn run_in(
     arguments: &ExecArguments,
 ) -> anyhow::Result<ExitCode> {
     let info = target.info();
-    let session = Session::open()?;
+    let session = Session::open(&PlaceNeeds::OF_PROGRAMS)?;
     let readable = ReadableByAll::begin();
     let directory = session.scratch().join("root");
     fs::create_dir(&directory).with_context(|| format!("cannot make {}", directory.display()))?;

@@ -22,6 +22,7 @@ use super::{
     MetricInfo, Parts, Reading, ReadyTarget, Rounds,
 };
 use crate::experiments::profile::{ByProfile, Profile};
+use crate::host::session::Medium;
 use crate::targets::{Capability, TargetInfo};
 use series::Series;
 
@@ -75,6 +76,7 @@ impl Image {
         };
         Self {
             info: ExperimentInfo {
+                medium: Medium::Disk,
                 time_per_target: Some(ByProfile {
                     quick: Duration::from_secs(5),
                     standard: Duration::from_secs(30),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use isobench_container::{FIRST_HOST_ID, ID_COUNT};
 use isobench_reports::model::Unavailable;
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
 
 use super::engine_image::{IMAGE_LIMIT, ONE_LAYER_DIFFERENCE, ProgramStart, pack_image};
 use super::instance::{
@@ -104,6 +105,7 @@ impl Target for Podman {
             start: ProgramStart::of(context.contents),
             policy,
             storage: context.directory.join("storage"),
+            driver: driver(context),
             mounts: context.files(|_| mounts())?,
             names: InstanceNames::of(context.session),
         };
@@ -120,6 +122,17 @@ impl Target for Podman {
             }
         };
         Ok(Box::new(engine))
+    }
+}
+
+/// The driver of podman's storage. On overlayfs podman's choice hangs in its second start. There is
+/// nothing in the storage if the root is a directory.
+fn driver(context: &PrepareContext) -> Option<&'static str> {
+    let on_overlayfs =
+        statfs(context.directory).is_ok_and(|fs| fs.filesystem_type() == OVERLAYFS_SUPER_MAGIC);
+    match context.contents {
+        Contents::Image(_) => Some("overlay"),
+        Contents::Program(_) => on_overlayfs.then_some("vfs"),
     }
 }
 
@@ -150,6 +163,8 @@ struct Engine {
     /// The file with the seccomp policy.
     policy: PathBuf,
     storage: PathBuf,
+    /// The storage's driver; `None` for podman's choice.
+    driver: Option<&'static str>,
     mounts: MountNamespace,
     names: InstanceNames,
 }
@@ -161,8 +176,8 @@ impl Engine {
             .args(["--root".as_ref(), self.storage.as_os_str()])
             .args(["--runroot", STATE])
             .args(["--cgroup-manager=cgroupfs", "--events-backend=none"]);
-        if let ProgramStart::OfImage { .. } = self.start {
-            command = command.args(["--storage-driver=overlay"]);
+        if let Some(driver) = self.driver {
+            command = command.args([format!("--storage-driver={driver}")]);
         }
         command.environment = path_variable();
         command.mounts = Some(self.mounts.clone());

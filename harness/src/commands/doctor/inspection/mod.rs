@@ -24,7 +24,7 @@ use nix::sys::wait::waitpid;
 use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::host::facts::Finding;
 use crate::host::programs::Programs;
-use crate::host::session::Session;
+use crate::host::session::{PlaceNeeds, Session};
 use crate::host::umask::ReadableByAll;
 use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
 use crate::instance::stream::Stream;
@@ -47,7 +47,7 @@ const MOST: usize = 1 << 20;
 /// # Errors
 /// The container can't be started, or the workload inside doesn't print what it sees.
 pub fn inspect(target: &dyn Target, programs: &Programs) -> anyhow::Result<Vec<Finding>> {
-    let session = Session::open()?;
+    let session = Session::open(&PlaceNeeds::OF_PROGRAMS)?;
     let readable = ReadableByAll::begin();
     let directory = session.scratch().join("root");
     fs::create_dir(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
