@@ -2,6 +2,10 @@
 //! size, which must be found inside its interval.
 //!
 //! Printed, not asserted: a shared or busy host must not fail a build by its timing. `cargo bench --bench honesty`
+#![expect(
+    clippy::print_stdout,
+    reason = "a benchmark's figures are for whoever watches it"
+)]
 
 use std::process::ExitCode;
 use std::time::Duration;

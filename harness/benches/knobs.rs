@@ -2,6 +2,10 @@
 //! KVM and a guest kernel, which the lab has: `cargo xtask lab -- knobs --bench`, or `cargo bench --bench knobs` on such a host.
 //!
 //! The table in docs/guest.md comes from here.
+#![expect(
+    clippy::print_stdout,
+    reason = "a benchmark's figures are for whoever watches it"
+)]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

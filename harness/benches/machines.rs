@@ -2,6 +2,10 @@
 //! and QEMU, all of which the lab has: `cargo xtask lab -- machines --bench`, or `cargo bench --bench machines` on such a host.
 //!
 //! Printed, not asserted, as all goals are.
+#![expect(
+    clippy::print_stdout,
+    reason = "a benchmark's figures are for whoever watches it"
+)]
 
 use std::io::{BufRead as _, BufReader};
 use std::ops::Range;

@@ -1,5 +1,9 @@
 //! How long the report of a long run takes, from its results file to the document: a thorough run's rounds, made from those of
 //! the gallery's by letting each value vary.
+#![expect(
+    clippy::print_stdout,
+    reason = "a benchmark's figures are for whoever watches it"
+)]
 
 use std::collections::HashMap;
 use std::fs::File;

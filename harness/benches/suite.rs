@@ -37,9 +37,7 @@ fn main() -> ExitCode {
             &Interrupt::install()?,
         )
     };
-    let printed = outcome().and_then(|finished| commands::finished::print(&finished, None, None));
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => commands::failure::report(&error),
-    }
+    let concluded =
+        outcome().and_then(|finished| commands::finished::conclude(&finished, None, None));
+    concluded.unwrap_or_else(|error| commands::failure::report(&error))
 }

@@ -10,6 +10,7 @@
 //! - [`launchers`]: what the launchers' mains share.
 //! - [`instance`]: one started command: its command line, streams, marks and end.
 //! - [`host`]: this machine: its facts, cgroups, clocks, signals and settings.
+//! - [`streams`]: what is printed, and what if it can't be.
 //! - [`values`]: how times and percentages are written on the command line.
 
 pub mod commands;
@@ -17,6 +18,7 @@ pub mod experiments;
 pub mod host;
 pub mod instance;
 pub mod launchers;
+pub mod streams;
 pub mod suite;
 pub mod targets;
 pub mod timing;

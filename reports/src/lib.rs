@@ -35,4 +35,5 @@ pub use terminal::comparison::render as render_comparison;
 pub use terminal::screen::render as render_screen;
 pub use terminal::tables::render as render_tables;
 pub use terminal::{Style, TerminalOptions};
+pub use words::text::one_line;
 pub use words::{Language, units};

@@ -13,6 +13,10 @@
 //!
 //! - [`lacks`] answers for a need that this crate can look up: `if lacks(Need::Root) { return; }`
 //! - [`or_skip`] and [`skip`] are for what only a trial shows, which the test makes itself.
+#![expect(
+    clippy::print_stdout,
+    reason = "the test framework keeps what `println!` prints, and shows it if asked"
+)]
 
 mod line;
 mod need;

@@ -2,6 +2,11 @@
 //!
 //! The same program is the lab's first process: the kernel starts it as `/init`, and its process
 //! number tells it so.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the lab is for whoever watches it"
+)]
 
 mod init;
 mod lab;

@@ -6,6 +6,10 @@
 //! interval lies outside of its allowance: a busy host widens intervals, and so decides nothing.
 //!
 //! An example and no benchmark: cargo builds benchmarks with unwinding, and so all that they use a second time.
+#![expect(
+    clippy::print_stdout,
+    reason = "a comparison's figures are for whoever watches it"
+)]
 
 mod fio;
 mod hyperfine;

@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use isobench_container::Network;
 use isobench_reports::model::Run;
 use isobench_reports::{Format, FormatError, Language, render_figures, render_tables};
 
-use crate::commands::output::terminal_options;
+use crate::commands::terminal::terminal_options;
 use crate::suite::options::{ConductOptions, Options, TargetOptions};
 use crate::targets::resource_limits::ResourceLimits;
 use crate::timing::settings::{Settings, parse_variable};
@@ -25,6 +25,9 @@ pub struct Cli {
     /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
+    /// When to use colours and bold letters
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    pub color: ColorChoice,
 }
 
 /// The subcommands of `isobench`.

@@ -7,7 +7,8 @@ use isobench_reports::{read_results, render_changes, render_comparison};
 
 use crate::commands::arguments::CompareArguments;
 use crate::commands::failure::BadInput;
-use crate::commands::output::{print, terminal_options};
+use crate::commands::terminal::terminal_options;
+use crate::streams::print;
 
 /// Exit code for a figure that got worse or was lost.
 const REGRESSION: u8 = 1;
@@ -40,7 +41,7 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<ExitCode> {
     print(match arguments.format {
         Some(format) => render_changes(&comparison, format.into())?,
         None => render_comparison(&comparison, terminal_options()),
-    });
+    })?;
     Ok(if comparison.has_regression() {
         ExitCode::from(REGRESSION)
     } else {

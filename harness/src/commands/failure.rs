@@ -1,12 +1,15 @@
 //! What `isobench` prints and returns when it can't do what it was asked.
 
+use std::io;
 use std::process::ExitCode;
 
 use isobench_container::image::{ImageError, NameSyntaxError};
-use isobench_reports::{ResultsError, WriteError};
+use isobench_reports::{ResultsError, Style, WriteError};
 
+use crate::commands::terminal::style;
 use crate::host::pin::PinError;
 use crate::host::session::SessionError;
+use crate::streams::{print, tell};
 use crate::suite::request::RequestError;
 use crate::targets::UnknownTarget;
 use crate::targets::guest::kernel::KernelError;
@@ -23,10 +26,28 @@ pub struct BadInput(pub String);
 /// Exit code of a request that can't be met as it stands.
 const BAD_INPUT: u8 = 2;
 
+/// Prints clap's answer to a command line that asks for help or the version, or is wrong, and gives
+/// the exit code.
+pub fn answer(answer: &clap::Error) -> ExitCode {
+    let text = answer.render();
+    let text = |style| match style {
+        Style::Styled => text.ansi().to_string(),
+        Style::Plain => text.to_string(),
+    };
+    if answer.use_stderr() {
+        tell(text(style(&io::stderr())).trim_end());
+        return ExitCode::from(BAD_INPUT);
+    }
+    match print(text(style(&io::stdout()))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report(&error.into()),
+    }
+}
+
 /// Prints the chain of causes on one line, and gives the exit code: 2 for bad input, 1 otherwise.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     let line = format!("{error:#}").replace('\n', " ");
-    eprintln!("isobench: {line}");
+    tell(format_args!("isobench: {line}"));
     if error.chain().any(is_bad_input) {
         ExitCode::from(BAD_INPUT)
     } else {
@@ -48,10 +69,20 @@ fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.is::<NameSyntaxError>()
         || matches!(cause.downcast_ref(), Some(SessionError::NoDirectory { .. }))
         || cause.downcast_ref().is_some_and(KernelError::is_bad_input)
+        || matches!(cause.downcast_ref(), Some(WriteError::Exists(_)))
         || matches!(
             cause.downcast_ref(),
-            Some(WriteError::Exists(_) | WriteError::Write { .. })
+            // Another place can be named; a full disk is no mistake of the user's.
+            Some(WriteError::Write { source, .. }) if !is_full(source)
         )
+}
+
+/// Whether a disk or a quota has no room left.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 #[cfg(test)]

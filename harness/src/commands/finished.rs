@@ -1,31 +1,52 @@
 //! What `isobench` prints and returns when a run has finished.
 
+use std::process::ExitCode;
+
 use isobench_reports::render_screen;
 
 use crate::commands::arguments::FigureFormat;
-use crate::commands::output;
+use crate::commands::terminal::terminal_options;
+use crate::streams::{self, tell};
 use crate::suite::FinishedRun;
 
 /// Exit code of a run that the user stopped: 128 + SIGINT, as shells have it.
-pub const INTERRUPTED: u8 = 130;
+const INTERRUPTED: u8 = 130;
+
+/// Prints what a run ends with, and gives the exit code: 130 if the user stopped the run, 1 if some
+/// target failed every sample of an experiment. Standard error then has a line for each such target.
+///
+/// # Errors
+/// The figures can't be written in that format, or standard output can't be written to.
+pub fn conclude(
+    finished: &FinishedRun,
+    baseline: Option<&str>,
+    format: Option<FigureFormat>,
+) -> anyhow::Result<ExitCode> {
+    print(finished, baseline, format)?;
+    if finished.run.partial {
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    for failed in &finished.failed_targets {
+        tell(format_args!("isobench: {failed}"));
+    }
+    let has_failed = !finished.failed_targets.is_empty();
+    Ok(ExitCode::from(u8::from(has_failed)))
+}
 
 /// Prints the screen that a run ends with. With a `format` standard output has the figures alone, and
 /// standard error the path of the report.
-///
-/// # Errors
-/// The figures can't be written in that format.
-pub fn print(
+fn print(
     finished: &FinishedRun,
     baseline: Option<&str>,
     format: Option<FigureFormat>,
 ) -> anyhow::Result<()> {
     let (run, report) = (&finished.run, &finished.report);
     if let Some(format) = format {
-        output::print(format.render(std::slice::from_ref(run), baseline)?);
-        eprintln!("report: {}", report.display());
+        streams::print(format.render(std::slice::from_ref(run), baseline)?)?;
+        tell(format_args!("report: {}", report.display()));
     } else {
-        let options = output::terminal_options();
-        output::print(render_screen(run, baseline, options, report));
+        let options = terminal_options();
+        streams::print(render_screen(run, baseline, options, report))?;
     }
     Ok(())
 }

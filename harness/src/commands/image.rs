@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::commands::arguments::{ImageCommand, ImportArguments};
-use crate::commands::output::say;
+use crate::streams::say;
 use crate::timing::store::open_store;
 
 /// Widest line printed.
@@ -25,20 +25,22 @@ const OTHER_COLUMNS: usize = 2 + 6 + 2 + 10 + 2 + 10;
 pub fn image(command: &ImageCommand) -> anyhow::Result<ExitCode> {
     let store = open_store()?;
     match command {
-        ImageCommand::Import(arguments) => say(describe(&import_from(&store, arguments)?)),
+        ImageCommand::Import(arguments) => {
+            say(describe(&import_from(&store, arguments)?))?;
+        }
         ImageCommand::Ls(arguments) if arguments.json => {
             let images = store.images()?;
             let images: Vec<_> = images.iter().map(listed).collect();
-            say(serde_json::to_string_pretty(&images).context("cannot write JSON")?);
+            say(serde_json::to_string_pretty(&images).context("cannot write JSON")?)?;
         }
-        ImageCommand::Ls(_) => say(table(&store.images()?)),
+        ImageCommand::Ls(_) => say(table(&store.images()?))?,
         ImageCommand::Rm(arguments) => {
             for name in &arguments.names {
                 let name = name.parse()?;
                 // Without the image, no store is made to remove the image from.
                 store.image(&name)?;
                 store.writer()?.remove(&name)?;
-                say(format!("removed {name}"));
+                say(format_args!("removed {name}"))?;
             }
         }
     }

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::commands::arguments::{KernelArguments, KernelCommand};
-use crate::commands::output::say;
 use crate::host::interrupt::Interrupt;
+use crate::streams::{say, tell};
 use crate::targets::guest::kernel::build::{self, Built};
 use crate::targets::guest::kernel::{self, Kernel};
 
@@ -23,10 +23,10 @@ pub fn kernel(arguments: &KernelArguments) -> anyhow::Result<ExitCode> {
                 Built::New(kernel) => (kernel, "built now"),
                 Built::Reused(kernel) => (kernel, "built earlier"),
             };
-            eprintln!("kernel: {}, {when}", describe(kernel));
-            say(kernel.image.display());
+            tell(format_args!("kernel: {}, {when}", describe(kernel)));
+            say(kernel.image.display())?;
         }
-        KernelCommand::Path => say(kernel::locate(None)?.image.display()),
+        KernelCommand::Path => say(kernel::locate(None)?.image.display())?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,11 +4,19 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use isobench::commands::arguments::{Cli, Command};
-use isobench::commands::{self, failure};
+use isobench::commands::{self, failure, terminal};
 use isobench::host::tune;
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let Cli { command, color } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => {
+            terminal::choose_color(terminal::color_wanted(std::env::args_os()));
+            return failure::answer(&answer);
+        }
+    };
+    terminal::choose_color(color);
+    let outcome = match command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Time(arguments) => commands::time::time(&arguments),
         Command::Exec(arguments) => commands::exec::exec(&arguments),

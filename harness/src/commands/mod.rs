@@ -8,7 +8,7 @@ pub mod failure;
 pub mod finished;
 pub mod image;
 pub mod kernel;
-mod output;
 pub mod report;
 pub mod run;
+pub mod terminal;
 pub mod time;

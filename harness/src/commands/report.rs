@@ -10,7 +10,7 @@ use isobench_reports::{Language, ReportOptions, plots, read_results, render_html
 
 use crate::commands::arguments::ReportArguments;
 use crate::commands::failure::BadInput;
-use crate::commands::output::{print, say};
+use crate::streams::{print, say};
 
 /// Draws one report from saved results and prints the path of the report; or prints the figures in a
 /// format.
@@ -27,7 +27,7 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
     let baseline = arguments.baseline.as_deref();
     check_baseline(&runs, baseline)?;
     if let Some(format) = arguments.format {
-        print(format.render(&runs, baseline)?);
+        print(format.render(&runs, baseline)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(directory) = &arguments.plots {
@@ -40,7 +40,7 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
     };
     let document = render_html(&runs, options).context("cannot draw the report")?;
     write_new(&arguments.out, document.as_bytes())?;
-    say(format_args!("report: {}", arguments.out.display()));
+    say(format_args!("report: {}", arguments.out.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -60,7 +60,7 @@ fn write_plots(runs: &[Run], directory: &Path, language: Language) -> anyhow::Re
         "plots: {} files in {}",
         files.len(),
         directory.display()
-    ));
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::commands::arguments::RunArguments;
-use crate::commands::finished::{INTERRUPTED, print};
+use crate::commands::finished::conclude;
 use crate::commands::time::{self, TimeOptions};
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
@@ -29,10 +29,5 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
     let finished = suite::run(&arguments.options, &programs, &interrupt)?;
     let baseline = arguments.options.conduct.baseline.as_deref();
-    print(&finished, baseline, arguments.format)?;
-    Ok(if finished.run.partial {
-        ExitCode::from(INTERRUPTED)
-    } else {
-        ExitCode::SUCCESS
-    })
+    conclude(&finished, baseline, arguments.format)
 }

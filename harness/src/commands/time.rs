@@ -5,11 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use isobench_reports::model::{Run, Status, TOTAL};
 
 use crate::commands::arguments::{FigureFormat, TimeArguments};
 use crate::commands::failure::BadInput;
-use crate::commands::finished::{INTERRUPTED, print};
+use crate::commands::finished::conclude;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
 use crate::host::session::{PlaceNeeds, Session};
@@ -94,8 +93,7 @@ fn measure(
     let explanation = options.explanation;
     let request = Request::of_commands(resolved, &roots, choice, conduct, explanation, &programs)?;
     let finished = suite::measure(request, conduct, session, &programs, &interrupt)?;
-    print(&finished, conduct.baseline.as_deref(), options.format)?;
-    Ok(exit_code(&finished.run))
+    conclude(&finished, conduct.baseline.as_deref(), options.format)
 }
 
 /// The error, and what the workload file says about what isn't there.
@@ -128,29 +126,4 @@ fn check_port(command: &TimedCommand) -> Result<(), BadInput> {
         ))),
         Err(_) => Ok(()),
     }
-}
-
-/// The exit code after `run`: 130 if the user stopped the run, 1 if all samples of some target and
-/// command have failed.
-fn exit_code(run: &Run) -> ExitCode {
-    if run.partial {
-        return ExitCode::from(INTERRUPTED);
-    }
-    let has = |target: &str, experiment: &str, status: Status| {
-        run.samples.iter().any(|sample| {
-            (
-                sample.target.as_str(),
-                sample.experiment.as_str(),
-                sample.part.as_str(),
-            ) == (target, experiment, TOTAL)
-                && sample.status == status
-        })
-    };
-    let failed_wholly = run.targets.iter().any(|target| {
-        run.experiments.iter().any(|experiment| {
-            has(&target.name, &experiment.name, Status::Failed)
-                && !has(&target.name, &experiment.name, Status::Ok)
-        })
-    });
-    ExitCode::from(u8::from(failed_wholly))
 }

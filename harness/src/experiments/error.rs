@@ -127,6 +127,11 @@ pub enum MeasureError {
 }
 
 impl MeasureError {
+    /// Whether the host lacks something that every target would need.
+    pub fn is_obstacle(&self) -> bool {
+        matches!(self, Self::NoAccounting | Self::NoNetwork)
+    }
+
     /// Whether the instance used up its time.
     pub fn is_timeout(&self) -> bool {
         matches!(

@@ -15,6 +15,7 @@ use isobench_container::{Phase, PhaseObserver};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use crate::instance::marks::MarkWriter;
+use crate::streams::tell;
 
 /// The exit code for a request that can't be served: a bad flag, program, layer or disk.
 const BAD_REQUEST: u8 = 2;
@@ -64,7 +65,7 @@ impl Failure {
 
     /// Prints the failure on standard error, after the launcher's name, and returns the exit code.
     pub fn print(&self, name: &str) -> u8 {
-        eprintln!("{name}: {}", self.message);
+        tell(format_args!("{name}: {}", self.message));
         self.code
     }
 }

@@ -12,6 +12,7 @@ use crate::experiments::{self, Applicability, Case, Experiment, ReadyTarget};
 use crate::host::facts::HostReport;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
+use crate::streams::tell;
 use crate::suite::testbed::{Candidate, Testbed};
 use crate::targets::{self, Daemons, Pace};
 
@@ -53,7 +54,7 @@ impl BenchTestbed {
         )?;
         for target in &testbed.unavailable {
             let (name, reason) = (target.info.name, &target.reason.reason);
-            eprintln!("{name} can't run here: {reason}");
+            tell(format_args!("{name} can't run here: {reason}"));
         }
         Ok(Self {
             testbed,
@@ -88,7 +89,7 @@ impl BenchTestbed {
                 Applicability::Measured => true,
                 Applicability::NotApplicable => false,
                 Applicability::Impossible(reason) => {
-                    eprintln!("{} is left out: {reason}", info.name);
+                    tell(format_args!("{} is left out: {reason}", info.name));
                     false
                 }
             }

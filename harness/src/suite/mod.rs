@@ -16,7 +16,6 @@ pub mod stop;
 pub mod testbed;
 pub mod timed_request;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -33,11 +32,12 @@ use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
 use crate::host::session::{Medium, PlaceNeeds, Session};
 use crate::host::tune::TunedHost;
+use crate::streams::tell;
 use crate::suite::options::{ConductOptions, Options};
 use crate::suite::progress::Progress;
 use crate::suite::record::{RunRecord, Sampling};
 use crate::suite::request::Request;
-use crate::suite::runner::Runner;
+use crate::suite::runner::{FailedTarget, Runner};
 use crate::suite::testbed::{Candidate, Testbed};
 
 /// The results of a finished run.
@@ -47,6 +47,8 @@ pub struct FinishedRun {
     pub run: Run,
     /// The path of the report.
     pub report: PathBuf,
+    /// The targets that have failed every sample of an experiment.
+    pub failed_targets: Vec<FailedTarget>,
 }
 
 /// Runs the suite.
@@ -127,16 +129,20 @@ pub fn measure(
     let sampling = take_samples(&record, &runner, &testbed, interrupt, &mut output);
     let not_restored = tuned.and_then(|tuned| tuned.end().err());
     let late_warnings = not_restored.iter().map(ToString::to_string).collect();
+    let failed_targets = sampling.failed_targets().to_vec();
     let run = record.finish(sampling, late_warnings);
     let report = output.write(&run, options.baseline.as_deref())?.html;
-    Ok(FinishedRun { run, report })
+    Ok(FinishedRun {
+        run,
+        report,
+        failed_targets,
+    })
 }
 
 /// Says on standard error what can't be measured, and why, one line for each target and reason.
 fn announce_gaps(runner: &Runner) {
     for gap in runner.gaps() {
-        // The run goes on even if nobody reads standard error.
-        let _ = writeln!(std::io::stderr(), "{gap}");
+        tell(gap);
     }
 }
 

@@ -1,9 +1,10 @@
 //! The progress of a run: a bar on a terminal, plain lines otherwise.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::streams::{can_redraw, tell};
 
 /// The time between two plain lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -25,8 +26,8 @@ impl Progress {
     /// Shows the progress of a run of `samples` samples, on standard error: standard output holds
     /// the results alone.
     pub fn new(samples: usize) -> Self {
-        let is_terminal = std::io::stderr().is_terminal();
-        let target = if is_terminal {
+        let can_redraw = can_redraw();
+        let target = if can_redraw {
             ProgressDrawTarget::stderr_with_hz(REDRAWS)
         } else {
             ProgressDrawTarget::hidden()
@@ -36,7 +37,7 @@ impl Progress {
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self {
             bar,
-            prints_lines: !is_terminal,
+            prints_lines: !can_redraw,
             samples: Some(samples),
             last_line: None,
         }
@@ -78,12 +79,10 @@ impl Progress {
                 None => String::new(),
                 Some(samples) => format!(" of {samples}"),
             };
-            // The run goes on even if nobody reads standard error any more.
-            let _ = writeln!(
-                std::io::stderr(),
-                "sample {}{total}: {experiment}, {target}",
-                number + 1,
-            );
+            let number = number + 1;
+            tell(format_args!(
+                "sample {number}{total}: {experiment}, {target}"
+            ));
             self.last_line = Some(Instant::now());
         }
     }

@@ -7,7 +7,7 @@ use isobench_reports::model::{ClockOffset, Conduct, Host, Run, SCHEMA_VERSION, S
 use jiff::Timestamp;
 
 use super::instrument::InstrumentError;
-use super::runner::{Completeness, TakenSamples};
+use super::runner::{Completeness, FailedTarget, TakenSamples};
 use super::testbed::{Candidate, Testbed};
 use crate::experiments::{ContentsId, Experiment, ReadyTarget};
 use crate::host::clock::wall_clock_offset;
@@ -223,6 +223,11 @@ impl Sampling {
             interference: Interference::now().warnings_since(interference),
         };
         Self { taken, conditions }
+    }
+
+    /// The targets that have failed every sample of an experiment.
+    pub fn failed_targets(&self) -> &[FailedTarget] {
+        &self.taken.failed_targets
     }
 }
 

@@ -1,6 +1,7 @@
 //! Takes the samples of a plan, one after the other, and turns each sample into rows of the
 //! results.
 
+mod failures;
 mod patience;
 mod rows;
 
@@ -17,6 +18,9 @@ use crate::suite::plan::{ExperimentPlan, PlannedSample, plan};
 use crate::suite::progress::Progress;
 use crate::suite::stop::{MAX_ROUNDS, StopOptions, StopRule, StoppableExperiment};
 use crate::suite::testbed::UnavailableTarget;
+pub use failures::FailedTarget;
+
+use failures::Failures;
 use patience::Patience;
 use rows::{note_injections, rows, unavailable_rows};
 
@@ -52,6 +56,8 @@ pub struct TakenSamples {
     pub stop: Option<Stop>,
     /// The harness's processor time for the host's part of the work.
     pub host_work: Duration,
+    /// The targets that have failed every sample of an experiment.
+    pub failed_targets: Vec<FailedTarget>,
 }
 
 /// Whether a run got to the end of its plan.
@@ -77,6 +83,7 @@ impl Runner<'_> {
         let mut completeness = Completeness::Complete;
         let mut rule = StopRule::new(self.stop_options, self.stoppable_experiments());
         let mut patience = Patience::default();
+        let mut failures = Failures::default();
         let mut spent = TimeSpent::default();
         let mut host_work = Duration::ZERO;
         for (sequence, planned) in self.plan().iter().enumerate() {
@@ -102,6 +109,7 @@ impl Runner<'_> {
                 completeness = Completeness::Partial;
                 break;
             }
+            failures.note(planned, &result);
             host_work += result
                 .as_ref()
                 .map_or(Duration::ZERO, |measurement| measurement.host_work);
@@ -120,6 +128,10 @@ impl Runner<'_> {
             completeness,
             stop: rule.stop(),
             host_work,
+            failed_targets: failures.of_targets(
+                |target| self.targets[target].info.name,
+                |experiment| self.experiments[experiment].info().name.to_string(),
+            ),
         }
     }
 

@@ -17,6 +17,7 @@ mod peers;
 mod places;
 mod report;
 mod run;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod surroundings;

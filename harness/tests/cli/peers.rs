@@ -138,7 +138,8 @@ fn a_peer_that_misbehaves_costs_its_own_row_alone() {
         .targets("process,unshare,bwrap,crun,runc")
         .options(&["--sample-limit", "3s"])
         .environment("PATH", path_with(&bin))
-        .succeeds();
+        .ends();
+    finished.has_code(1);
     // Two samples hang for 3 s each, and no more are taken.
     assert!(begun.elapsed() < Duration::from_mins(1));
     finished.leaves_nothing();
@@ -157,6 +158,8 @@ fn a_peer_that_misbehaves_costs_its_own_row_alone() {
         ),
     ] {
         assert_eq!(good(&finished, target), 0, "{target}");
+        let line = format!("isobench: {target}: all samples of startup failed: ");
+        assert_eq!(finished.stderr.matches(&line).count(), 1, "{finished:?}");
         let samples = finished.results().samples.iter();
         let samples = samples.filter(|sample| sample.target == target);
         let mut reasons = samples.filter_map(|sample| sample.reason.as_deref());
@@ -183,6 +186,28 @@ fn processor_time_that_a_launcher_does_not_wait_for_is_unavailable() {
             assert!(reason.contains("doesn't wait for the program"), "{reason}");
         }
     }
+}
+
+#[test]
+fn a_target_that_fails_every_sample_of_an_experiment_has_one_line_and_exit_code_1() {
+    if !can_run("bwrap") {
+        return;
+    }
+    let place = Place::new();
+    let bin = programs(&place, &[("bwrap", &fake("echo broken >&2; exit 9"))]);
+    let run = place.run().quick().targets("process,bwrap");
+    let run = run.experiments("startup,parallel");
+    let finished = run.environment("PATH", path_with(&bin)).ends();
+    finished.leaves_nothing().has_code(1);
+    finished
+        .says("isobench: bwrap: all samples of startup, parallel failed: ended with exit code 9");
+    assert_eq!(
+        finished.stderr.matches("isobench: ").count(),
+        1,
+        "{finished:?}"
+    );
+    finished.prints("report: out/report.html");
+    assert!(good(&finished, "process") >= 25 * 4);
 }
 
 #[test]

@@ -3,32 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use isobench_reports::model::Run;
 use isobench_testing::{Need, skip};
 
 use crate::support::isobench::Isobench;
 use crate::support::place::Place;
+use crate::support::results::some_results;
 use crate::support::traces::entries;
-
-/// Results in the gallery. They may be of another machine.
-const RESULTS: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../docs/gallery/host/results.json"
-);
-
-/// A place with a few of those results, `some.json`: a report of all takes longer.
-fn some_results() -> Place {
-    let place = Place::new();
-    let mut run: Run = serde_json::from_slice(&fs::read(RESULTS).unwrap()).unwrap();
-    let kept = ["process", "container", "microvm-bare"];
-    run.experiments.truncate(1);
-    run.targets.retain(|one| kept.contains(&one.name.as_str()));
-    run.samples.retain(|one| {
-        one.experiment == "startup" && kept.contains(&one.target.as_str()) && one.round < 9
-    });
-    place.write("some.json", serde_json::to_vec(&run).unwrap());
-    place
-}
 
 fn report(place: &Place, options: &[&str]) -> Isobench {
     place.isobench(&["report", "some.json"]).options(options)
@@ -90,4 +70,28 @@ fn a_report_asks_first_and_speaks_another_language_if_told_to() {
         .ends()
         .has_code(2)
         .says("'xx'");
+}
+
+#[test]
+fn what_can_be_drawn_is_drawn_and_the_rest_is_named() {
+    let place = some_results();
+    fs::create_dir(place.path("killed")).unwrap();
+    let options = ["killed", "--format", "csv"];
+    let finished = report(&place, &options).succeeds();
+    finished
+        .says_one_line()
+        .says("left out: killed has no results.json")
+        .prints("startup");
+    place.write("broken.json", "{");
+    let options = ["killed", "broken.json", "missing", "--out", "drawn.html"];
+    let finished = report(&place, &options).ends();
+    finished
+        .has_code(1)
+        .says("killed")
+        .says("broken.json is truncated");
+    finished.says("missing: No such file").prints("drawn.html");
+    assert_eq!(finished.stderr.lines().count(), 3, "{finished:?}");
+    let nothing = place.isobench(&["report", "killed", "--out", "nothing.html"]);
+    nothing.refuses("killed has no results.json");
+    assert!(!place.path("nothing.html").exists());
 }

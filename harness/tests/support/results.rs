@@ -1,11 +1,33 @@
 //! The results of a run, and what a test expects of them.
 
+use std::fs;
+
 use isobench_reports::model::{Run, Sample, Status, TOTAL};
 use isobench_testing::{Need, skip};
 
 use super::isobench::Finished;
 use super::needs::can_run;
 use super::place::Place;
+
+/// Results in the gallery. They may be of another machine.
+const RESULTS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../docs/gallery/host/results.json"
+);
+
+/// A place with a few of those results, `some.json`: a report of all takes longer.
+pub fn some_results() -> Place {
+    let place = Place::new();
+    let mut run: Run = serde_json::from_slice(&fs::read(RESULTS).unwrap()).unwrap();
+    let kept = ["process", "container", "microvm-bare"];
+    run.experiments.truncate(1);
+    run.targets.retain(|one| kept.contains(&one.name.as_str()));
+    run.samples.retain(|one| {
+        one.experiment == "startup" && kept.contains(&one.target.as_str()) && one.round < 9
+    });
+    place.write("some.json", serde_json::to_vec(&run).unwrap());
+    place
+}
 
 /// The results that a run has saved to the directory `out`.
 #[track_caller]

@@ -15,7 +15,7 @@ mod start;
 
 pub use orders::{ORDERS, Orders, PowerOff, User, Wire};
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process;
 
 use nix::sys::reboot::{RebootMode, reboot};
@@ -75,7 +75,7 @@ pub fn run() -> ! {
             match &ports {
                 Some(ports) => ports.error(line.as_bytes()),
                 // Standard error is the kernel's console, if the kernel has one.
-                None => eprint!("{line}"),
+                None => drop(io::stderr().write_all(line.as_bytes())),
             }
             (ports, FAILED)
         }

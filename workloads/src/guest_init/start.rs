@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::File;
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
@@ -73,10 +74,10 @@ pub(super) fn start(orders: &Orders) -> Result<Program, InitError> {
         ForkResult::Child => {
             let failure = become_program(orders, &program_input, &program_output, &program_error);
             let Err(reason) = failure;
-            eprintln!(
-                "init: starting {}: {reason}",
-                orders.program.to_string_lossy()
-            );
+            let program = orders.program.to_string_lossy();
+            let line = format!("init: starting {program}: {reason}\n");
+            // If standard error is gone too, the exit code alone tells of the failure.
+            let _ = io::stderr().write_all(line.as_bytes());
             std::process::exit(if reason == Errno::ENOENT {
                 NOT_FOUND
             } else {

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::commands::arguments::DoctorArguments;
 use crate::commands::failure::BadInput;
-use crate::commands::output::say;
 use crate::host::facts::{Finding, HostReport, Severity};
 use crate::host::programs::Programs;
+use crate::streams::say;
 use crate::targets::{self, Availability, Daemons, Target};
 
 /// Widest line printed.
@@ -85,7 +85,7 @@ fn print<T: Serialize>(
         serde_json::to_string_pretty(answer).context("cannot write JSON")?
     } else {
         render(answer).trim_end().to_owned()
-    });
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -18,6 +18,8 @@ use std::process::{Child, Command, Stdio};
 use isobench_reports::model::Setting;
 use serde::{Deserialize, Serialize};
 
+use crate::streams::tell;
+
 /// The host's settings can't be changed or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum TuneError {
@@ -126,7 +128,7 @@ fn start_guardian(root: &Path) -> io::Result<Child> {
 impl Drop for TunedHost {
     fn drop(&mut self) {
         if let Err(error) = self.restore() {
-            eprintln!("isobench: {error}");
+            tell(format_args!("isobench: {error}"));
         }
     }
 }

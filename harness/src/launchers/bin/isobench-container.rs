@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use isobench::instance::marks::MarkWriter;
 use isobench::launchers::{Failure, InheritedDescriptors, exit_code};
+use isobench::streams::tell;
 use isobench_container::{Config, Container, ForwardedSignals, Phase, RootPolicy, Spec};
 use lexopt::{Arg, Parser, ValueExt as _};
 
@@ -38,10 +39,10 @@ fn run(mut inherited: InheritedDescriptors) -> Result<u8, Failure> {
         .wait_forwarding(&signals)
         .map_err(Failure::of_launcher)?;
     if exited.out_of_memory() {
-        eprintln!("isobench-container: the program was killed because it hit its memory limit");
+        tell("isobench-container: the program was killed because it hit its memory limit");
     }
     if let Some(usage) = exited.usage() {
-        eprintln!("isobench-container: the program used {usage}");
+        tell(format_args!("isobench-container: the program used {usage}"));
     }
     Ok(exited.end().exit_code())
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytesize::ByteSize;
 use isobench::instance::marks::MarkWriter;
 use isobench::launchers::{Failure, InheritedDescriptors, exit_code};
+use isobench::streams::say;
 use isobench_vmm::bare::floor::{FloorError, StoppedVm};
 use isobench_workloads::protocol::Message;
 use lexopt::{Arg, Parser, ValueExt as _};
@@ -97,7 +98,7 @@ fn namespaces(request: &Request) -> Result<u8, Failure> {
 fn kvm(marks: &MarkWriter) -> Result<u8, Failure> {
     let vm = isobench_vmm::bare::floor::first_exit(&|phase| marks.mark(phase.name()))
         .map_err(Failure::of_launcher)?;
-    println!("{}", Message::Ready);
+    say(Message::Ready).map_err(Failure::of_launcher)?;
     // The kernel takes the VM down with the process, as in the microVM's launcher.
     std::mem::forget(vm);
     Ok(0)
@@ -111,7 +112,7 @@ fn repeated_exits(window: Duration) -> Result<u8, Failure> {
     exit_times(&mut vm, TRIAL_EXITS).map_err(Failure::of_launcher)?;
     let fit = window.as_nanos() * u128::from(TRIAL_EXITS) / begun.elapsed().as_nanos().max(1);
     let count = u32::try_from(fit).unwrap_or(u32::MAX).max(1);
-    println!("{}", Message::Begin);
+    say(Message::Begin).map_err(Failure::of_launcher)?;
     // If the harness has ended, the kernel kills this launcher: the result doesn't matter.
     let _ = io::stdin().read_line(&mut String::new());
     exit_times(&mut vm, count).map_err(Failure::of_launcher)?;
@@ -119,7 +120,7 @@ fn repeated_exits(window: Duration) -> Result<u8, Failure> {
         operations: count.into(),
         bytes: ByteSize(0),
     };
-    println!("{end}");
+    say(end).map_err(Failure::of_launcher)?;
     Ok(0)
 }
 

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 use isobench::launchers::Failure;
+use isobench::streams::tell;
 use isobench_vmm::bare::address_space::GuestRam;
 use isobench_vmm::bare::program::Program;
 use isobench_vmm::bare::stack::Start;
@@ -37,7 +38,7 @@ pub fn run(request: &Request) -> Result<u8, Failure> {
         super::write_exit_counts(marks, vm.exits());
     }
     if let Ending::Died(death) = &end {
-        eprintln!("isobench-vmm: {death}");
+        tell(format_args!("isobench-vmm: {death}"));
     }
     // SAFETY: _exit(2) ends the process, and no output is buffered. The kernel takes the VM down
     // with the process, which is faster than dropping it piece by piece.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use isobench::launchers::Failure;
+use isobench::streams::tell;
 use isobench::targets::guest::files::{GuestFiles, GuestImage};
 use isobench::targets::guest::memory;
 use isobench_container::Tap;
@@ -76,7 +77,7 @@ fn end_process(result: Result<Ending, RunError>) {
     let code = match result {
         Ok(ending) => {
             if !ending.is_orderly() {
-                eprintln!("isobench-vmm: {ending}");
+                tell(format_args!("isobench-vmm: {ending}"));
             }
             ending.code()
         }

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use isobench::instance::marks::MarkWriter;
 use isobench::launchers::{Failure, InheritedDescriptors, exit_code};
+use isobench::streams::say;
 use isobench_vmm::kvm::Hypervisor;
 use isobench_vmm::kvm::exits::ExitCounts;
 use isobench_vmm::probe::{self, ProbeError};
@@ -25,10 +26,9 @@ fn main() -> ExitCode {
     {
         Some("run") => run(inherited),
         Some("probe") => print_probe(),
-        Some("--help" | "-h") => {
-            println!("{USAGE}");
-            Ok(0)
-        }
+        Some("--help" | "-h") => say(USAGE)
+            .map(|()| 0)
+            .map_err(|error| Failure::new(1, error)),
         _ => Err(Failure::bad_usage(
             "the first argument is neither `run` nor `probe`",
             USAGE,
@@ -58,12 +58,13 @@ fn print_probe() -> Result<u8, Failure> {
         Hypervisor::open().map_err(|error| Failure::new(1, ProbeError::from(error)))?;
     let found = probe::probe(&hypervisor).map_err(|error| Failure::new(1, error))?;
     let obstacle = found.guest_kernel_obstacle();
-    println!(
+    say(format_args!(
         r#"{{"kind":"{}","ring0_mips":{:.2},"syscall_changes_ring":{},"guest_kernel_obstacle":{}}}"#,
         found.kind,
         found.ring0_mips,
         found.syscall_changes_ring,
         obstacle.map_or_else(|| "null".to_owned(), |text| format!("{text:?}")),
-    );
+    ))
+    .map_err(|error| Failure::new(1, error))?;
     Ok(0)
 }

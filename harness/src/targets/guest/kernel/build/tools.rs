@@ -1,7 +1,7 @@
 //! Runs the build's tools. Their output goes to a log, and their progress to the terminal.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal as _, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use super::super::KernelError;
 use crate::host::interrupt::Interrupt;
+use crate::streams::{can_redraw, tell};
 
 /// The time between two looks at a tool.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -47,7 +48,7 @@ pub struct Tools<'a> {
 
 impl<'a> Tools<'a> {
     pub fn new(log: PathBuf, interrupt: &'a Interrupt) -> Self {
-        let display = if io::stderr().is_terminal() {
+        let display = if can_redraw() {
             Display::Bar
         } else {
             Display::Lines
@@ -200,7 +201,7 @@ impl ProgressMeter {
         }
         bar.set_message(what.to_owned());
         if display == Display::Lines {
-            eprintln!("kernel: {what}");
+            tell(format_args!("kernel: {what}"));
         }
         Self {
             bar,
@@ -223,7 +224,8 @@ impl ProgressMeter {
                 .bar
                 .length()
                 .map_or(String::new(), |length| format!(" of about {length}"));
-            eprintln!("kernel: {}: step {}{total}", self.what, self.bar.position());
+            let (what, step) = (&self.what, self.bar.position());
+            tell(format_args!("kernel: {what}: step {step}{total}"));
             self.last_line = Instant::now();
         }
     }
