@@ -1,51 +1,75 @@
 //! `isobench report`: draws saved results again.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use isobench_reports::model::Run;
-use isobench_reports::{Language, ReportOptions, plots, read_results, render_html, write_new};
+use isobench_reports::{
+    Language, ReportOptions, ResultsError, plots, read_results, render_html, write_new,
+};
 
 use crate::commands::arguments::ReportArguments;
 use crate::commands::failure::BadInput;
-use crate::streams::{print, say};
+use crate::streams::{print, say, tell};
 
 /// Draws one report from saved results and prints the path of the report; or prints the figures in a
-/// format.
+/// format. Results that can't be read are left out and named on standard error. The exit code is
+/// then 1, unless they are no more than directories without results.
 ///
 /// # Errors
-/// A file isn't a results file of this schema, or the report can't be written. Nothing is written
-/// then.
+/// No results can be read, or the report can't be written. Nothing is written then.
 pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
-    let runs = arguments
-        .results
-        .iter()
-        .map(|path| read_results(path))
-        .collect::<Result<Vec<_>, _>>()?;
+    let (runs, code) = read_all(&arguments.results)?;
     let baseline = arguments.baseline.as_deref();
     check_baseline(&runs, baseline)?;
     if let Some(format) = arguments.format {
         print(format.render(&runs, baseline)?)?;
-        return Ok(ExitCode::SUCCESS);
+    } else if let Some(directory) = &arguments.plots {
+        write_plots(&runs, directory, arguments.language.into())?;
+    } else {
+        let options = ReportOptions {
+            baseline,
+            language: arguments.language.into(),
+            exercise: arguments.exercise,
+        };
+        let document = render_html(&runs, options).context("cannot draw the report")?;
+        write_new(&arguments.out, document.as_bytes())?;
+        say(format_args!("report: {}", arguments.out.display()))?;
     }
-    if let Some(directory) = &arguments.plots {
-        return write_plots(&runs, directory, arguments.language.into());
+    Ok(code)
+}
+
+/// The results that can be read, and the exit code that tells of the others.
+fn read_all(paths: &[PathBuf]) -> Result<(Vec<Run>, ExitCode), ResultsError> {
+    let (mut runs, mut refused) = (Vec::new(), Vec::new());
+    for path in paths {
+        match read_results(path) {
+            Ok(run) => runs.push(run),
+            Err(error) => refused.push(error),
+        }
     }
-    let options = ReportOptions {
-        baseline,
-        language: arguments.language.into(),
-        exercise: arguments.exercise,
-    };
-    let document = render_html(&runs, options).context("cannot draw the report")?;
-    write_new(&arguments.out, document.as_bytes())?;
-    say(format_args!("report: {}", arguments.out.display()))?;
-    Ok(ExitCode::SUCCESS)
+    if runs.is_empty()
+        && let Some(last) = refused.pop()
+    {
+        refused.iter().for_each(tell_of);
+        return Err(last);
+    }
+    refused.iter().for_each(tell_of);
+    let is_fault = |error: &ResultsError| !matches!(error, ResultsError::NoResults { .. });
+    let code = u8::from(refused.iter().any(is_fault));
+    Ok((runs, ExitCode::from(code)))
+}
+
+fn tell_of(error: &ResultsError) {
+    let cause = std::error::Error::source(error);
+    let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+    tell(format_args!("isobench: left out: {error}{cause}"));
 }
 
 /// Writes every plot as SVG and as PNG. All plots are drawn before the first is written.
-fn write_plots(runs: &[Run], directory: &Path, language: Language) -> anyhow::Result<ExitCode> {
+fn write_plots(runs: &[Run], directory: &Path, language: Language) -> anyhow::Result<()> {
     let mut files = Vec::new();
     for plot in plots(runs, language)? {
         files.push((format!("{}.png", plot.name), plot.png()?));
@@ -61,7 +85,7 @@ fn write_plots(runs: &[Run], directory: &Path, language: Language) -> anyhow::Re
         files.len(),
         directory.display()
     ))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn check_baseline(runs: &[Run], wanted: Option<&str>) -> Result<(), BadInput> {

@@ -39,10 +39,12 @@ pub enum WriteError {
 /// A directory for results: it exists, is writable, and has no results yet.
 ///
 /// The directory is claimed before a run starts, so that minutes of measuring don't end with a
-/// refusal.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// refusal. A directory that was made for it and is still empty when the value is dropped is removed.
+#[derive(Debug)]
 pub struct Output {
     directory: PathBuf,
+    /// The directories that were made, the innermost first.
+    made: Vec<PathBuf>,
     /// Whether this output has saved a `results.json` already.
     checkpointed: bool,
 }
@@ -69,11 +71,16 @@ impl Output {
             path: directory.to_owned(),
             source,
         };
-        fs::create_dir_all(directory).map_err(cannot_write)?;
+        let missing = directory.ancestors().take_while(|path| {
+            // The last ancestor of a relative path is empty and stands for the working directory.
+            !path.as_os_str().is_empty() && path.symlink_metadata().is_err()
+        });
         let output = Self {
             directory: directory.to_owned(),
+            made: missing.map(Path::to_owned).collect(),
             checkpointed: false,
         };
+        fs::create_dir_all(directory).map_err(cannot_write)?;
         let files = output.files();
         for path in [files.json, files.csv, files.html] {
             if path.symlink_metadata().is_ok() {
@@ -164,6 +171,17 @@ impl Output {
             return Ok(());
         }
         publish(file, path)
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        for directory in &self.made {
+            // A directory that holds anything is kept by the kernel.
+            if fs::remove_dir(directory).is_err() {
+                break;
+            }
+        }
     }
 }
 
@@ -313,6 +331,20 @@ mod tests {
             WriteError::Inconsistent(json::Inconsistency::NotFinite(0))
         ));
         assert_eq!(names(folder.path()), [""; 0]);
+    }
+
+    #[test]
+    fn a_directory_that_was_made_for_nothing_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Output::claim(&folder.path().join("results/run")).unwrap());
+        assert_eq!(names(folder.path()), [""; 0]);
+        // One that was there is not isobench's to remove.
+        drop(Output::claim(folder.path()).unwrap());
+        assert!(folder.path().exists());
+        let mut kept = Output::claim(&folder.path().join("kept/run")).unwrap();
+        kept.checkpoint(&fixture::run()).unwrap();
+        drop(kept);
+        assert_eq!(names(&folder.path().join("kept/run")), ["results.json"]);
     }
 
     #[test]

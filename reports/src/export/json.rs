@@ -9,7 +9,7 @@ pub(crate) mod undeclared;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -39,6 +39,12 @@ pub enum ResultsError {
         path: PathBuf,
         /// The system's error.
         source: std::io::Error,
+    },
+    /// The directory holds no results.
+    #[error("{} has no results.json: its run was killed or failed before any were saved", directory.display())]
+    NoResults {
+        /// The directory.
+        directory: PathBuf,
     },
     /// The file is larger than any results file.
     #[error("{} is larger than {} MiB: pass the results.json of a run", path.display(), LIMIT >> 20)]
@@ -182,16 +188,18 @@ struct Header {
 /// If the file can't be read, isn't a results file of this schema, or contradicts itself. Each
 /// error is one line that names the file.
 pub fn read(path: &Path) -> Result<Run, ResultsError> {
-    let path = if path.is_dir() {
-        path.join("results.json")
-    } else {
-        path.to_owned()
-    };
+    let directory = path.is_dir().then_some(path);
+    let path = directory.map_or_else(|| path.to_owned(), |path| path.join("results.json"));
     let cannot_read = |source| ResultsError::Read {
         path: path.clone(),
         source,
     };
-    let file = File::open(&path).map_err(cannot_read)?;
+    let file = File::open(&path).map_err(|error| match directory {
+        Some(directory) if error.kind() == ErrorKind::NotFound => ResultsError::NoResults {
+            directory: directory.to_owned(),
+        },
+        _ => cannot_read(error),
+    })?;
     // A pipe has no length, so the bytes that are read are counted as well.
     if file.metadata().map_err(cannot_read)?.len() > LIMIT {
         return Err(ResultsError::TooLarge { path });
