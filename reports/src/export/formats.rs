@@ -8,6 +8,7 @@ mod explained;
 mod figures;
 mod openmetrics;
 mod row;
+mod run_id;
 
 use std::io;
 
@@ -41,7 +42,7 @@ pub enum Format {
 #[derive(Debug, Error)]
 pub enum FormatError {
     /// The JSON writer failed.
-    #[error("cannot write the figures as JSON")]
+    #[error("cannot write the figures or their run as JSON")]
     Json(#[from] serde_json::Error),
     /// The CSV writer failed.
     #[error("cannot write the figures as CSV")]

@@ -57,7 +57,7 @@ pub fn render(runs: &[Run], baseline: Option<&str>, format: Format) -> Result<St
         Format::Json => json(&summaries.iter().map(document).collect::<Vec<_>>()),
         Format::Csv => csv(&all()),
         Format::Markdown => Ok(stamp(runs) + &table(&all(), runs.len() > 1)),
-        Format::OpenMetrics => openmetrics::render(&all()),
+        Format::OpenMetrics => openmetrics::render(&summaries),
     }
 }
 
@@ -269,6 +269,34 @@ mod tests {
         });
         run.host.summary = "a \"host\"\\\nof two lines".to_owned();
         insta::assert_snapshot!(render(&[run], None, Format::OpenMetrics).unwrap());
+    }
+
+    #[test]
+    fn no_set_of_labels_stands_twice_however_alike_the_runs_are() {
+        // Equal machines that began in the same second, with the same seed; and one of them again.
+        let one = small();
+        let mut two = one.clone();
+        two.samples[0].value = two.samples[0].value.map(|value| value + 1.0);
+        let mut three = two.clone();
+        three.seed += 1;
+        // Names that are alike as far as a label reaches, or once control characters are replaced.
+        for target in 0..2 {
+            let name = "x".repeat(300) + ["\u{1}", "\u{2}"][target];
+            let old = std::mem::replace(&mut three.targets[target].name, name.clone());
+            let own = three.samples.iter_mut().filter(|one| one.target == old);
+            own.for_each(|sample| sample.target.clone_from(&name));
+        }
+        let runs = [one.clone(), two, three, one];
+        let text = render(&runs, None, Format::OpenMetrics).unwrap();
+        let mut known = std::collections::HashSet::new();
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        for (labels, _) in samples.map(|line| line.rsplit_once(' ').unwrap()) {
+            assert!(known.insert(labels), "twice: {labels}");
+        }
+        let of_one = render(&runs[..1], None, Format::OpenMetrics).unwrap();
+        let of_one = of_one.lines().filter(|line| !line.starts_with('#')).count();
+        assert_eq!(known.len(), 3 * of_one);
+        assert!(text.ends_with("# EOF\n"));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! `OpenMetrics`: gauges in base units, one family a unit, with labels for target, experiment and
-//! metric.
+//! metric. Labels for host, start, run and seed tell several runs apart: no set of labels stands
+//! twice in a family.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -10,12 +12,13 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit as MetricUnit};
 
-use super::FormatError;
-use super::row::FigureRow;
+use super::row::{FigureRow, rows};
+use super::{FormatError, run_id};
+use crate::figures::summary::Summary;
 use crate::model::Unit;
 use crate::words::text::one_line;
 
-/// Longest value of a label, in characters. A hostile file can't make it longer.
+/// Longest text of a run in a label, in characters. A hostile file can't make it longer.
 const LABEL: usize = 200;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -26,6 +29,15 @@ struct Labels {
     status: &'static str,
     host: String,
     started: String,
+    run: String,
+    seed: u64,
+}
+
+/// A figure, and what tells its run from others.
+struct Source<'a> {
+    row: FigureRow<'a>,
+    run: String,
+    seed: u64,
 }
 
 /// A family of gauges: its name, whether it has a unit, and the value that it takes of a row.
@@ -143,15 +155,18 @@ impl Samples {
     fn of<'r>(
         kind: &Kind,
         unit: Option<MetricUnit>,
-        rows: impl Iterator<Item = &'r FigureRow<'r>>,
+        sources: impl Iterator<Item = &'r Source<'r>>,
         divisor: f64,
     ) -> Self {
         Self {
             name: kind.name,
             help: kind.help,
             unit,
-            values: rows
-                .filter_map(|row| Some((Labels::of(row), (kind.value)(row)? / divisor)))
+            values: sources
+                .filter_map(|source| {
+                    let value = (kind.value)(&source.row)?;
+                    Some((Labels::of(source), value / divisor))
+                })
                 .collect(),
         }
     }
@@ -170,8 +185,8 @@ impl Collector for Samples {
 }
 
 impl Labels {
-    fn of(row: &FigureRow<'_>) -> Self {
-        let label = |text: &str| one_line(text, LABEL);
+    fn of(source: &Source<'_>) -> Self {
+        let row = &source.row;
         Self {
             target: label(row.target),
             experiment: label(row.experiment),
@@ -179,26 +194,56 @@ impl Labels {
             status: row.status,
             host: label(row.host),
             started: label(row.started),
+            run: source.run.clone(),
+            seed: source.seed,
         }
     }
 }
 
-pub fn render(rows: &[FigureRow<'_>]) -> Result<String, FormatError> {
+/// The value of a label. Texts that would be alike once they are cut stay different.
+fn label(text: &str) -> String {
+    let line = one_line(text, LABEL);
+    if line == text {
+        return line;
+    }
+    format!("{line} {}", run_id::digest(text.as_bytes()))
+}
+
+/// The figures of all runs. A run that is given twice stands once.
+fn sources<'a>(summaries: &[Summary<'a>]) -> Result<Vec<Source<'a>>, FormatError> {
+    let (mut sources, mut known) = (Vec::new(), HashSet::new());
+    for summary in summaries {
+        let (run, seed) = (run_id::of(summary.run)?, summary.run.seed);
+        if known.insert(run.clone()) {
+            let rows = rows(summary).into_iter();
+            sources.extend(rows.map(|row| Source {
+                row,
+                run: run.clone(),
+                seed,
+            }));
+        }
+    }
+    Ok(sources)
+}
+
+pub fn render(summaries: &[Summary<'_>]) -> Result<String, FormatError> {
+    let sources = sources(summaries)?;
     let mut units: Vec<Unit> = Vec::new();
-    for row in rows {
-        if !units.contains(&row.metric_unit) {
-            units.push(row.metric_unit);
+    for unit in sources.iter().map(|source| source.row.metric_unit) {
+        if !units.contains(&unit) {
+            units.push(unit);
         }
     }
     let mut registry = Registry::default();
     for kind in KINDS {
         if !kind.has_unit {
-            let samples = Samples::of(&kind, None, rows.iter(), 1.0);
+            let samples = Samples::of(&kind, None, sources.iter(), 1.0);
             registry.register_collector(Box::new(samples));
             continue;
         }
         for unit in &units {
-            let of_unit = rows.iter().filter(|row| row.metric_unit == *unit);
+            let of_unit = sources.iter();
+            let of_unit = of_unit.filter(|source| source.row.metric_unit == *unit);
             let (name, divisor) = base_unit(*unit);
             let samples = Samples::of(&kind, Some(name), of_unit, divisor);
             // Only times have tails.

@@ -150,7 +150,9 @@ fn a_difference_may_be_below_zero_and_a_number_that_is_none_is_named() {
 fn a_file_that_can_t_be_read_or_is_too_large_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let error = read(folder.path()).unwrap_err();
-    assert!(error.to_string().ends_with("/results.json"), "{error}");
+    assert!(matches!(error, ResultsError::NoResults { .. }), "{error}");
+    let error = read(&folder.path().join("missing.json")).unwrap_err();
+    assert!(error.to_string().ends_with("/missing.json"), "{error}");
     let large = folder.path().join("large.json");
     File::create(&large).unwrap().set_len(LIMIT + 1).unwrap();
     assert!(
