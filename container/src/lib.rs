@@ -56,11 +56,12 @@ pub use isolation::root::plan::RootKind;
 pub use isolation::seccomp;
 pub use launch::{
     BlockSignalsError, Container, Exited, ForwardedSignals, LaunchError, NoObserver, Phase,
-    PhaseObserver, ProgramEnd, Running, WaitError,
+    PhaseObserver, ProgramEnd, ProgramSignals, Running, WaitError,
 };
 pub use mechanism::{Mechanism, Mechanisms, UnknownMechanism};
 pub use network::{
     HOST_ADDRESS, Network, NetworkError, NetworkSyntaxError, OpenTap, Tap, TapError,
 };
 pub use privilege::Privilege;
+pub use sys::signal::{Caught, Sender, send, stop_this_process};
 pub use user::{User, UserSyntaxError};

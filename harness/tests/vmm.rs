@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -30,22 +30,11 @@ fn run(program: &Path, arguments: &[&str]) -> Ended {
 
 /// Compiles a C program. `None` if there is no compiler here or no KVM to run the program.
 fn compile_c(directory: &Path, source: &str, flags: &[&str]) -> Option<PathBuf> {
-    if lacks(Need::Program("cc")) || lacks(Need::Kvm) {
+    if lacks(Need::Kvm) {
         return None;
     }
     let program = directory.join(format!("program{}", flags.concat()));
-    let mut compiler = Command::new("cc")
-        .args(["-x", "c", "-", "-O1", "-o"])
-        .arg(&program)
-        .args(flags)
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = compiler.stdin.take().unwrap();
-    input.write_all(source.as_bytes()).unwrap();
-    drop(input);
-    assert!(compiler.wait().unwrap().success());
-    Some(program)
+    isobench_testing::compile_c(&program, source, flags).then_some(program)
 }
 
 #[test]

@@ -18,11 +18,13 @@
     reason = "the test framework keeps what `println!` prints, and shows it if asked"
 )]
 
+mod c;
 mod line;
 mod need;
 
 use std::fmt::Display;
 
+pub use c::compile_c;
 pub use line::{Skip, again_in};
 pub use need::{Need, find_program};
 

@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 
 use super::bind::Bind;
 use crate::cgroup::{Cpus, IoRate};
+use crate::launch::ProgramSignals;
 use crate::mechanism::Mechanisms;
 use crate::network::Network;
 use crate::user::User;
@@ -56,6 +57,8 @@ pub struct Spec {
     pub working_directory: Option<PathBuf>,
     /// The user that the program runs as; user 0 without one.
     pub user: Option<User>,
+    /// What the program starts with of signals.
+    pub signals: ProgramSignals,
     /// The network of the container.
     pub network: Network,
     /// How the layers may become one root file system.

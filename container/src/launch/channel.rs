@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use super::error::LaunchError;
 use super::handshake::{MESSAGE_BYTES, Message, Order};
 use crate::isolation::step::{SetupFailure, SetupStep};
-use crate::sys::socket;
+use crate::sys::{signal, socket};
 
 /// The launcher's end of a socket pair.
 #[derive(Debug)]
@@ -55,6 +55,25 @@ impl Channel {
         match received {
             Ok(received) => Ok(Message::decode(&bytes[..received.length])),
             Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    /// Has the kernel send `SIGIO` to this process whenever a message comes (fcntl(2), `O_ASYNC`).
+    pub fn signal_messages(&self) -> nix::Result<()> {
+        signal::announce_input(self.socket.as_fd())
+    }
+
+    /// Takes the next message if it tells of a stop of the program, and gives the signal's number.
+    /// Any other message stays where it is.
+    pub fn next_stop(&self) -> nix::Result<Option<u8>> {
+        let mut bytes = [0; MESSAGE_BYTES];
+        let length = socket::peek(self.socket.as_fd(), &mut bytes)?;
+        match Message::decode(&bytes[..length]) {
+            Some(Message::ProgramStopped(signal)) => {
+                socket::receive(self.socket.as_fd(), &mut bytes)?;
+                Ok(Some(signal))
+            }
+            _ => Ok(None),
         }
     }
 

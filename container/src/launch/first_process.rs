@@ -103,9 +103,11 @@ unsafe fn set_up(
         .thread_set_mask()
         .map_err(SetupFailure::at(SetupStep::Handshake))?;
     observer.phase_ended(Phase::Clone);
-    // This is done while the launcher writes the id maps, and before there is a filter that each of
-    // these calls would go through.
-    signal::reset_actions();
+    // The program must not find ignored what Rust's runtime ignores, and this process has to hear of
+    // its children.
+    for signal in [Signal::SIGPIPE, Signal::SIGCHLD] {
+        signal::reset_action(signal).map_err(SetupFailure::at(SetupStep::Handshake))?;
+    }
     // SAFETY: no descriptor is closed before this process executes a program.
     unsafe { process::close_from(FIRST_INHERITED, CloseRange::OnExec) }
         .map_err(SetupFailure::at(SetupStep::Descriptors))?;

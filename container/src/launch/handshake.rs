@@ -28,6 +28,8 @@ pub enum Message {
     SetupFailed(SetupFailure),
     /// The program runs.
     ProgramStarted,
+    /// The signal of this number has stopped the program.
+    ProgramStopped(u8),
     /// The program ended, and the first process ends now.
     ProgramEnded(ProgramEnd),
 }
@@ -40,6 +42,7 @@ const FAILED: u8 = 1;
 const STARTED: u8 = 2;
 const EXITED: u8 = 3;
 const SIGNALED: u8 = 4;
+const STOPPED: u8 = 5;
 
 impl Message {
     /// The bytes of the message: its kind, the step, the index, zero, and a number of 32 bits.
@@ -52,6 +55,7 @@ impl Message {
                 failure.errno as i32,
             ),
             Self::ProgramStarted => (STARTED, 0, 0, 0),
+            Self::ProgramStopped(signal) => (STOPPED, 0, 0, signal.into()),
             Self::ProgramEnded(ProgramEnd::Exited(code)) => (EXITED, 0, 0, code.into()),
             Self::ProgramEnded(ProgramEnd::Signaled(signal)) => (SIGNALED, 0, 0, signal.into()),
         };
@@ -72,6 +76,7 @@ impl Message {
                 errno: Errno::from_raw(number),
             })),
             (STARTED, 0, 0) => (number == 0).then_some(Self::ProgramStarted),
+            (STOPPED, 0, 0) => Some(Self::ProgramStopped(number.try_into().ok()?)),
             (EXITED, 0, 0) => Some(Self::ProgramEnded(ProgramEnd::Exited(
                 number.try_into().ok()?,
             ))),
@@ -120,7 +125,8 @@ impl Handshake {
     /// The message is out of turn.
     pub fn accept(self, message: Option<Message>) -> Result<Self, OutOfTurn> {
         match (self, message) {
-            (Self::Starting, Some(Message::ProgramStarted)) => Ok(Self::Running),
+            (Self::Starting, Some(Message::ProgramStarted))
+            | (Self::Running, Some(Message::ProgramStopped(_))) => Ok(Self::Running),
             (Self::Starting, Some(Message::SetupFailed(failure))) => {
                 Ok(Self::Over(ConversationEnd::SetupFailed(failure)))
             }
@@ -152,9 +158,11 @@ mod tests {
     const LOST: Handshake = Handshake::Over(ConversationEnd::FirstProcessLost);
 
     #[test]
-    fn a_start_and_an_end_are_accepted_in_order() {
+    fn a_start_a_stop_and_an_end_are_accepted_in_order() {
         let running = Handshake::Starting.accept(Some(Message::ProgramStarted));
         assert_eq!(running, Ok(Handshake::Running));
+        let stopped = Handshake::Running.accept(Some(Message::ProgramStopped(20)));
+        assert_eq!(stopped, Ok(Handshake::Running));
         let over = Handshake::Over(ConversationEnd::ProgramEnded(END));
         let ended = Handshake::Running.accept(Some(Message::ProgramEnded(END)));
         assert_eq!(ended, Ok(over));
@@ -179,6 +187,7 @@ mod tests {
     fn a_message_out_of_turn_is_refused() {
         for (state, message) in [
             (Handshake::Starting, Message::ProgramEnded(END)),
+            (Handshake::Starting, Message::ProgramStopped(20)),
             (Handshake::Running, Message::ProgramStarted),
             (Handshake::Running, Message::SetupFailed(FAILURE)),
             (LOST, Message::ProgramStarted),
@@ -203,9 +212,10 @@ mod tests {
     }
 
     #[test]
-    fn a_start_and_an_end_are_read_as_they_are_written() {
+    fn starts_stops_and_ends_are_read_as_they_are_written() {
         for message in [
             Message::ProgramStarted,
+            Message::ProgramStopped(20),
             Message::ProgramEnded(END),
             Message::ProgramEnded(ProgramEnd::Signaled(9)),
         ] {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::error::LaunchError;
 use super::root_plan;
+use super::signals::ProgramSignals;
 use crate::config::Config;
 use crate::isolation::namespaces;
 use crate::isolation::root::plan::{RootKind, RootPlan};
@@ -47,6 +48,8 @@ pub struct LaunchPlan<'c> {
     pub working_directory: &'c CStr,
     /// The user that the program runs as; user 0 without one.
     pub user: Option<Identity>,
+    /// What the program starts with of signals.
+    pub signals: &'c ProgramSignals,
     /// The program's path.
     pub program: &'c CStr,
     /// The program's arguments, its own name first.
@@ -91,6 +94,7 @@ impl<'c> LaunchPlan<'c> {
             hostname: &strings.hostname,
             working_directory: &strings.working_directory,
             user: user.map(|user| Identity::new(user.uid, user.gid, &user.groups)),
+            signals: &spec.signals,
             program: &strings.program,
             arguments: ExecList::new(&strings.arguments),
             environment: ExecList::new(&strings.environment),

@@ -13,6 +13,7 @@ use nix::unistd::{AccessFlags, Pid, access};
 use super::observer::PhaseObserver;
 use super::phase::Phase;
 use super::plan::LaunchPlan;
+use super::signals::ProgramSignals;
 use crate::isolation::step::{SetupFailure, SetupStep};
 use crate::mechanism::{Mechanism, Mechanisms};
 use crate::sys::{process, signal};
@@ -29,13 +30,14 @@ pub fn start(plan: &mut LaunchPlan<'_>, observer: &dyn PhaseObserver) -> Result<
         program,
         arguments,
         environment,
+        signals,
         stack,
         ..
     } = plan;
     let mut failed = None;
     let child = || {
         let result = die_with(first_process, mechanisms)
-            .and_then(|()| signal::unblock_all())
+            .and_then(|()| start_signals(signals))
             .and_then(|()| {
                 observer.phase_ended(Phase::Exec);
                 process::execute(program, arguments, environment)
@@ -55,6 +57,17 @@ pub fn start(plan: &mut LaunchPlan<'_>, observer: &dyn PhaseObserver) -> Result<
         }
         Some(errno) => Err(SetupFailure::at(SetupStep::Execute)(errno)),
     }
+}
+
+/// Gives the program its signals. What the launcher ignores is ignored already.
+fn start_signals(signals: &ProgramSignals) -> nix::Result<()> {
+    if signals.ignores_sigpipe {
+        signal::ignore(Signal::SIGPIPE)?;
+    }
+    if signals.ignores_sigchld {
+        signal::ignore(Signal::SIGCHLD)?;
+    }
+    signals.blocked.thread_set_mask()
 }
 
 /// Makes sure that the program dies with the first process. In a PID namespace the kernel sees to

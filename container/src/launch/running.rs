@@ -15,7 +15,7 @@ use super::signals::ForwardedSignals;
 use crate::cgroup::{Cgroup, Usage};
 use crate::isolation::root::plan::RootKind;
 use crate::sys::process;
-use crate::sys::signal::{Sender, wait};
+use crate::sys::signal::{Sender, send, stop_this_process};
 
 /// A failure to wait for a container.
 #[derive(Debug, thiserror::Error)]
@@ -99,33 +99,44 @@ impl Running {
         self.finish()
     }
 
-    /// Waits as [`Running::wait`] does, and passes on the signals that come meanwhile.
+    /// Waits as [`Running::wait`] does, and passes on the signals that come meanwhile. While the
+    /// program is stopped, this process is stopped, too: whoever looks after this process sees the
+    /// stop, and lets both go on.
     ///
     /// # Errors
     /// Somebody else has reaped the first process.
     pub fn wait_forwarding(self, signals: &ForwardedSignals) -> Result<Exited, WaitError> {
         let pid = self.first_process.pid;
+        self.channel.signal_messages().map_err(io::Error::from)?;
         loop {
-            match wait(signals.set()).map_err(io::Error::from)? {
-                // The signal may also tell of an attempt before this container, or of a stop.
-                (Signal::SIGCHLD, _) => {
-                    if process::has_ended(pid).map_err(io::Error::from)? {
-                        return self.finish();
-                    }
+            while let Some(signal) = self.channel.next_stop().map_err(io::Error::from)? {
+                // The program may be in a group in which only SIGSTOP stops.
+                let _ = stop_this_process(signal.into());
+            }
+            let caught = signals.wait().map_err(io::Error::other)?;
+            if caught.is(Signal::SIGCHLD) {
+                // The signal may also tell of an attempt before this container.
+                if process::has_ended(pid).map_err(io::Error::from)? {
+                    return self.finish();
                 }
-                // A key typed at the terminal signals the program too: the program is in the same
-                // process group.
-                (_, Sender::Kernel) => {}
-                (signal, Sender::Process) => self.signal(signal).or_else(ignore_ended)?,
+            } else if caught.sender == Sender::Process {
+                // The call fails only if the first process has just ended.
+                let _ = send(pid, caught.number);
             }
         }
     }
 
     fn finish(self) -> Result<Exited, WaitError> {
         let status = self.first_process.reap().map_err(io::Error::from)?;
-        let message = self.channel.next_message().ok().flatten();
-        let end = match Handshake::Running.accept(message) {
-            Ok(Handshake::Over(ConversationEnd::ProgramEnded(end))) => end,
+        let mut conversation = Handshake::Running;
+        while conversation == Handshake::Running
+            && let Ok(message) = self.channel.next_message()
+            && let Ok(next) = conversation.accept(message)
+        {
+            conversation = next;
+        }
+        let end = match conversation {
+            Handshake::Over(ConversationEnd::ProgramEnded(end)) => end,
             _ => ProgramEnd::from_wait_status(status).unwrap_or(ProgramEnd::KILLED),
         };
         let out_of_memory = end == ProgramEnd::KILLED && self.cgroups.iter().any(ran_out_of_memory);
@@ -137,14 +148,6 @@ impl Running {
             out_of_memory,
             usage,
         })
-    }
-}
-
-fn ignore_ended(error: WaitError) -> Result<(), WaitError> {
-    if error.source.raw_os_error() == Some(libc::ESRCH) {
-        Ok(())
-    } else {
-        Err(error)
     }
 }
 

@@ -1,34 +1,66 @@
-//! The signals that a launcher passes on to its container.
+//! The signals that a launcher passes on to its program, and what the program starts with.
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 
-use crate::sys::signal::reset_action;
+use crate::sys::signal::{Caught, reset_action, wait};
 
-/// The signals that are passed on.
-const FORWARDED: [Signal; 7] = [
-    Signal::SIGTERM,
-    Signal::SIGINT,
-    Signal::SIGHUP,
-    Signal::SIGQUIT,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGWINCH,
+/// The signals that are not passed on. Nobody can catch the first two. The kernel sends the others
+/// for what the launcher itself has done, and a launcher that has gone wrong must end.
+const NOT_FORWARDED: [Signal; 12] = [
+    Signal::SIGKILL,
+    Signal::SIGSTOP,
+    Signal::SIGILL,
+    Signal::SIGTRAP,
+    Signal::SIGABRT,
+    Signal::SIGBUS,
+    Signal::SIGFPE,
+    Signal::SIGSEGV,
+    Signal::SIGSYS,
+    Signal::SIGPIPE,
+    Signal::SIGXCPU,
+    Signal::SIGXFSZ,
 ];
 
-/// Signals that are held back until [`Running::wait_forwarding`](crate::Running::wait_forwarding)
-/// passes them on.
+/// What a program starts with of signals, beside what the launcher's process has: every signal that
+/// the launcher ignores is ignored by the program, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramSignals {
+    /// The signals that the program finds blocked.
+    pub blocked: SigSet,
+    /// Whether the program finds `SIGPIPE` ignored. Rust's runtime ignores it in the launcher, which
+    /// says nothing about the program.
+    pub ignores_sigpipe: bool,
+    /// Whether the program finds `SIGCHLD` ignored. The launcher itself needs the signal.
+    pub ignores_sigchld: bool,
+}
+
+impl Default for ProgramSignals {
+    /// No signal is blocked, and neither of the two is ignored.
+    fn default() -> Self {
+        Self {
+            blocked: SigSet::empty(),
+            ignores_sigpipe: false,
+            ignores_sigchld: false,
+        }
+    }
+}
+
+/// Signals that are held back until somebody waits for them and passes them on, as
+/// [`Running::wait_forwarding`](crate::Running::wait_forwarding) does: all that a process can catch,
+/// but those of the launcher's own faults.
 ///
 /// Block them before the launch: then a signal that comes during the launch is passed on too, and
 /// nothing of the container stays behind.
 #[derive(Debug)]
 pub struct ForwardedSignals {
     set: SigSet,
+    mask_before: SigSet,
 }
 
-/// The signals could not be blocked.
+/// The signals could not be blocked, or not be waited for.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot block the signals that are passed on to the container")]
+#[error("cannot block the signals that are passed on to the program, or wait for them")]
 pub struct BlockSignalsError {
     #[from]
     source: Errno,
@@ -39,23 +71,36 @@ impl ForwardedSignals {
     /// only one of the process.
     ///
     /// `SIGCHLD` gets its default action. A parent may hand the signal down ignored; then the
-    /// signal would never come, and the container's end would be lost.
+    /// signal would never come, and the program's end would be lost.
     ///
     /// # Errors
     /// Never on Linux.
     pub fn block() -> Result<Self, BlockSignalsError> {
         reset_action(Signal::SIGCHLD)?;
-        let mut set = SigSet::empty();
-        for signal in FORWARDED {
-            set.add(signal);
+        let mut set = SigSet::all();
+        for signal in NOT_FORWARDED {
+            set.remove(signal);
         }
-        set.add(Signal::SIGCHLD);
-        set.thread_block()?;
-        Ok(Self { set })
+        let mut mask_before = SigSet::empty();
+        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut mask_before))?;
+        Ok(Self { set, mask_before })
     }
 
-    /// The blocked signals.
-    pub(super) fn set(&self) -> &SigSet {
-        &self.set
+    /// The mask of this thread before, which is the one that the program has to start with.
+    pub fn mask_before(&self) -> SigSet {
+        self.mask_before
+    }
+
+    /// Waits for the next signal.
+    ///
+    /// A key typed at the terminal and a resize of the window signal the terminal's whole foreground
+    /// process group. So a signal of the kernel ([`Sender::Kernel`](crate::Sender)) has reached a
+    /// program of the same group already, and must not be passed on: the program would get it
+    /// twice.
+    ///
+    /// # Errors
+    /// Never on Linux.
+    pub fn wait(&self) -> Result<Caught, BlockSignalsError> {
+        Ok(wait(&self.set)?)
     }
 }

@@ -179,11 +179,13 @@ pub fn exit(code: c_int) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Reaps one child that has ended, and gives its id and wait status; `None` if no child has ended.
+/// Gives the id and the wait status of a child that has ended or stopped since the last call, and
+/// reaps a child that has ended; `None` if there is no such child.
 ///
 /// nix's `waitpid` fails for a process that a real-time signal killed, after the process is reaped.
-pub fn reap_any() -> Option<(Pid, WaitStatus)> {
-    let (pid, status) = rustix::process::wait(WaitOptions::NOHANG).ok()??;
+pub fn next_change() -> Option<(Pid, WaitStatus)> {
+    let (pid, status) =
+        rustix::process::wait(WaitOptions::NOHANG | WaitOptions::UNTRACED).ok()??;
     Some((Pid::from_raw(pid.as_raw_nonzero().get()), status))
 }
 

@@ -62,6 +62,17 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<Receive
     })
 }
 
+/// Copies the next message into `buffer` and leaves the message where it is. Gives the message's
+/// length; 0 if there is no message, or if the other side is gone.
+pub fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<usize> {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    match retry_on_intr(|| rustix::net::recv(socket, &mut *buffer, flags)) {
+        Ok((length, _)) => Ok(length),
+        Err(rustix::io::Errno::AGAIN) => Ok(0),
+        Err(error) => Err(errno(error)),
+    }
+}
+
 /// Sends `message`. If the launcher is gone, nobody is left to be told, and `SIGKILL` is on its
 /// way.
 pub fn send(socket: BorrowedFd<'_>, message: &[u8]) {

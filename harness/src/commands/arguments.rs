@@ -42,6 +42,10 @@ pub enum Command {
     Time(Box<TimeArguments>),
     /// Run any static Linux program in a target, or a program of an image in a target that runs
     /// images.
+    ///
+    /// Streams, signals and the exit code pass through. Signals that are ignored stay ignored. The
+    /// targets microvm-*, bwrap, firejail, unshare, systemd-nspawn and runsc end by a signal instead
+    /// of passing it on.
     Exec(ExecArguments),
     /// Say what this host can run, what it can't, and why.
     Doctor(DoctorArguments),

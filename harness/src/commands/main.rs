@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use isobench::commands::arguments::{Cli, Command};
 use isobench::commands::{self, failure, terminal};
-use isobench::host::tune;
+use isobench::host::{signals, tune};
 
 fn main() -> ExitCode {
     let Cli { command, color } = match Cli::try_parse() {
@@ -16,6 +16,9 @@ fn main() -> ExitCode {
         }
     };
     terminal::choose_color(color);
+    if let Err(errno) = signals::hear_of_children() {
+        return failure::report(&errno.into());
+    }
     let outcome = match command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Time(arguments) => commands::time::time(&arguments),

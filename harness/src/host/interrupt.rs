@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::Signal;
 use nix::sys::time::TimeSpec;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use crate::host::signals::is_ignored;
 
 /// Tells whether the user has requested that the run stop.
 #[derive(Debug)]
@@ -23,14 +24,19 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Catches SIGINT, SIGTERM and SIGHUP for the rest of the process's life.
+    /// Catches SIGINT, SIGTERM and SIGHUP for the rest of the process's life. One of them that is
+    /// ignored stays ignored, as under nohup(1) or in a shell's background.
     ///
     /// # Errors
     /// The signal handlers could not be installed.
     pub fn install() -> io::Result<Self> {
         let requested = Arc::new(AtomicBool::new(false));
         let (wake, writer) = UnixStream::pair()?;
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+            if is_ignored(signal) {
+                continue;
+            }
+            let signal = signal as i32;
             signal_hook::flag::register(signal, Arc::clone(&requested))?;
             signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
         }

@@ -12,5 +12,6 @@ pub mod pin;
 pub mod probe;
 pub mod programs;
 pub mod session;
+pub mod signals;
 pub mod tune;
 pub mod umask;

@@ -5,6 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::SigSet;
+
 use crate::host::mounts::{MountNamespace, MountPoint};
 
 /// The number of the descriptor through which a launcher writes its marks.
@@ -30,6 +32,8 @@ pub struct CommandLine {
     pub root: Option<RootDirectory>,
     /// The ids that the program runs with; `None` for the harness's own.
     pub user: Option<HostUser>,
+    /// The signals that the program finds blocked; `None` for those that the starting thread blocks.
+    pub signal_mask: Option<SigSet>,
     /// Whether the program starts with `SIGCHLD` blocked. The kernel then keeps a `SIGCHLD` that
     /// comes before the program waits for the signal.
     pub blocks_sigchld: bool,
@@ -48,6 +52,7 @@ impl CommandLine {
             mounts: None,
             root: None,
             user: None,
+            signal_mask: None,
             blocks_sigchld: false,
             leftovers: Leftovers::default(),
         }

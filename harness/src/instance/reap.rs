@@ -97,6 +97,40 @@ pub fn reap(pid: Pid) -> io::Result<Reaped> {
     }
 }
 
+/// What has become of a child since it was last asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The child has ended, and is reaped. The exit code is the one that a shell gives: the child's
+    /// own, or 128 + the number of the signal that killed the child.
+    Ended(u8),
+    /// The signal of this number has stopped the child.
+    Stopped(i32),
+}
+
+/// The next change of the child process `pid`; `None` if there is none.
+///
+/// # Errors
+/// `pid` is no child of this process, or was waited for before.
+pub fn next_change(pid: Pid) -> io::Result<Option<Change>> {
+    let mut status = 0;
+    let options = libc::WNOHANG | libc::WUNTRACED;
+    // SAFETY: the pointer leads to a local variable, which lives through the call.
+    let result = unsafe { libc::waitpid(pid.as_raw(), &raw mut status, options) };
+    match Errno::result(result) {
+        Err(Errno::EINTR) | Ok(0) => Ok(None),
+        Err(errno) => Err(errno.into()),
+        Ok(_) if libc::WIFSTOPPED(status) => Ok(Some(Change::Stopped(libc::WSTOPSIG(status)))),
+        Ok(_) => {
+            let code = if libc::WIFEXITED(status) {
+                libc::WEXITSTATUS(status)
+            } else {
+                128 + libc::WTERMSIG(status)
+            };
+            Ok(Some(Change::Ended(u8::try_from(code).unwrap_or(u8::MAX))))
+        }
+    }
+}
+
 /// Decodes the status of wait4(2). Without `WUNTRACED` the status is that of an end.
 fn ending(status: i32) -> io::Result<Ending> {
     if libc::WIFEXITED(status) {

@@ -161,7 +161,8 @@ fn block_all_signals() -> nix::Result<SigSet> {
 }
 
 /// The signal mask that the program starts with.
-fn child_mask(command: &CommandLine, mut mask: SigSet) -> SigSet {
+fn child_mask(command: &CommandLine, own: SigSet) -> SigSet {
+    let mut mask = command.signal_mask.unwrap_or(own);
     if command.blocks_sigchld {
         mask.add(Signal::SIGCHLD);
     }

@@ -8,7 +8,7 @@ use isobench_reports::model::{Run, Status};
 use isobench_testing::{Need, lacks, skip};
 use nix::sys::signal::Signal;
 
-use crate::support::isobench::Isobench;
+use crate::support::isobench::{ISOBENCH, Isobench};
 use crate::support::needs::can_run;
 use crate::support::place::Place;
 use crate::support::results::{results, values};
@@ -148,6 +148,22 @@ fn an_interrupted_run_keeps_its_samples_and_leaves_nothing() {
         let report = finished.saved("report.html");
         assert!(report.contains("Partial run"), "{signal}");
     }
+}
+
+#[test]
+fn a_signal_that_is_ignored_stops_no_run() {
+    let place = Place::new();
+    let script = "trap '' HUP INT; exec \"$0\" \"$@\"";
+    let words = ["-c", script, ISOBENCH, "run", "--out", "out"];
+    let run = place.isobench_at("/bin/bash", &words).quick();
+    let mut running = run.targets("process").experiments("startup").starts();
+    running.takes_samples();
+    for signal in [Signal::SIGHUP, Signal::SIGINT] {
+        running.send(signal);
+    }
+    let finished = running.ends();
+    finished.leaves_nothing().has_code(0);
+    assert!(!finished.results().partial);
 }
 
 #[test]

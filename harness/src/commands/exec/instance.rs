@@ -1,20 +1,14 @@
-//! One instance of a target on the streams of `isobench exec` itself.
+//! One instance of a target, prepared and started for `isobench exec`.
 
 use std::fs;
-use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use isobench_container::Network;
 use isobench_container::cgroup::Hierarchies;
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
-use signal_hook::iterator::Signals;
 
+use super::foreground;
 use crate::commands::arguments::ExecArguments;
 use crate::commands::failure::BadInput;
 use crate::host::accounting::{Accounting, InstanceGroup};
@@ -22,8 +16,7 @@ use crate::host::facts::HostReport;
 use crate::host::programs::Programs;
 use crate::host::session::{PlaceNeeds, Session, SessionName};
 use crate::host::umask::ReadableByAll;
-use crate::instance::command_line::{CommandLine, CommandResult};
-use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
+use crate::instance::command_line::CommandResult;
 use crate::targets::{
     self, Capability, Contents, Daemons, Launch, MemoryLimit, PrepareContext, PrepareError, Target,
     TargetInfo,
@@ -64,11 +57,11 @@ pub(super) fn run_in(
             .map_or_else(Vec::new, InstanceGroup::limit_directories),
         ..launch
     };
-    let command = prepared
+    let mut command = prepared
         .command(&launch)
         .with_context(|| format!("cannot prepare an instance in {}", directory.display()))?;
     drop(readable);
-    let code = run(&command);
+    let code = foreground::run(&mut command);
     command.leftovers.remove_after(match code {
         Ok(0) => CommandResult::Success,
         _ => CommandResult::Failure,
@@ -175,54 +168,4 @@ pub(super) fn check_disk(disk: &Path) -> Result<PathBuf, BadInput> {
         ));
     }
     disk.canonicalize().map_err(|e| refuse(e.to_string()))
-}
-
-/// Runs a launcher on this process's own streams.
-fn run(command: &CommandLine) -> anyhow::Result<u8> {
-    let own = || -> io::Result<Descriptors> {
-        let clone =
-            |fd: std::os::fd::BorrowedFd<'_>| -> io::Result<OwnedFd> { fd.try_clone_to_owned() };
-        Ok(Descriptors {
-            stdin: clone(io::stdin().as_fd())?,
-            stdout: clone(io::stdout().as_fd())?,
-            stderr: clone(io::stderr().as_fd())?,
-            marks: None,
-        })
-    };
-    let forwarded = [
-        Signal::SIGTERM,
-        Signal::SIGINT,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
-    ];
-    let mut signals =
-        Signals::new(forwarded.map(|signal| signal as i32)).context("cannot catch signals")?;
-    let child = spawn(
-        command,
-        own().context("cannot pass the streams on")?,
-        ProcessGroup::Inherited,
-    )?;
-    let pid = child.pid;
-    std::thread::spawn(move || {
-        for signal in signals.forever() {
-            forward(pid, signal);
-        }
-    });
-    loop {
-        match waitpid(pid, None) {
-            Ok(WaitStatus::Exited(_, code)) => return Ok(u8::try_from(code & 0xff)?),
-            Ok(WaitStatus::Signaled(_, signal, _)) => {
-                return Ok(u8::try_from(128 + signal as i32)?);
-            }
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno).context("cannot wait for the launcher"),
-        }
-    }
-}
-
-fn forward(pid: Pid, signal: i32) {
-    if let Ok(signal) = Signal::try_from(signal) {
-        // A launcher that has just ended needs no signal.
-        let _ = kill(pid, signal);
-    }
 }

@@ -1,6 +1,7 @@
 //! `isobench exec`: any static program in any target, or a program of an image, with its streams and
 //! its exit code passed through.
 
+mod foreground;
 mod image;
 mod instance;
 mod program;

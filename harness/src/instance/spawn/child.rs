@@ -14,6 +14,7 @@ use nix::unistd::{Pid, chdir, chroot};
 
 use super::{Descriptors, ProcessGroup, SpawnError};
 use crate::host::mounts::MountNamespace;
+use crate::host::signals;
 use crate::instance::command_line::{CommandLine, HostUser, INPUT_DESCRIPTOR};
 
 /// The strings of a command line, each with the NUL byte that execve(2) needs.
@@ -219,9 +220,7 @@ impl ChildPlan<'_> {
         close_all_at_exec()?;
         // SAFETY: the caller is a new child, whose descriptor table nobody else uses.
         unsafe { self.fill_descriptors() }?;
-        // SAFETY: the default disposition is no handler. Rust's runtime ignores SIGPIPE, and exec
-        // would pass that on.
-        unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map(drop)
+        restore_actions()
     }
 
     /// Asks the kernel to kill this process when the parent ends.
@@ -291,6 +290,23 @@ impl ChildFailure {
     fn at(step: ChildStep) -> impl Fn(Errno) -> Self {
         move |errno| Self { step, errno }
     }
+}
+
+/// Gives the program the two signals whose actions are another's in this process as the caller of
+/// isobench had them: exec passes on what is ignored.
+fn restore_actions() -> nix::Result<()> {
+    let sigpipe = if signals::sigpipe_was_ignored() {
+        SigHandler::SigIgn
+    } else {
+        SigHandler::SigDfl
+    };
+    // SAFETY: neither action is a handler.
+    unsafe { signal(Signal::SIGPIPE, sigpipe) }?;
+    if signals::sigchld_was_ignored() {
+        // SAFETY: as above.
+        unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }?;
+    }
+    Ok(())
 }
 
 /// Makes a directory the root of this process, and goes to the working directory inside.

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use isobench::host::signals::of_program;
 use isobench::instance::marks::MarkWriter;
 use isobench::launchers::{Failure, InheritedDescriptors, exit_code};
 use isobench::streams::tell;
@@ -25,8 +26,9 @@ fn main() -> ExitCode {
 
 fn run(mut inherited: InheritedDescriptors) -> Result<u8, Failure> {
     let signals = ForwardedSignals::block().map_err(Failure::of_launcher)?;
-    let (spec, marks) = parse(Parser::from_env(), &mut inherited)
+    let (mut spec, marks) = parse(Parser::from_env(), &mut inherited)
         .map_err(|error| Failure::bad_usage(error, USAGE))?;
+    spec.signals = of_program(signals.mask_before());
     marks.mark(Phase::Start.name());
     inherited.close_rest(&marks);
     let config = Config::new(spec).map_err(Failure::bad_request)?;

@@ -39,6 +39,7 @@ use signals::Signals;
 use tree::NodeId;
 
 pub use host_calls::HOST_SYSTEM_CALLS;
+pub use signals::StartSignals;
 pub use tree::{FileTree, FileTreeError};
 
 /// One system call, as the guest's registers hold it.
@@ -199,6 +200,13 @@ impl Personality {
             gs_base: 0,
             clock: vdso::Clock::new(),
         })
+    }
+
+    /// The same for a program that starts with these signals ignored or blocked.
+    #[must_use]
+    pub fn with_signals(mut self, start: StartSignals) -> Self {
+        self.signals = Signals::new(start);
+        self
     }
 
     /// Serves one system call.

@@ -38,6 +38,15 @@ struct Stack {
     size: u64,
 }
 
+/// What a program starts with of signals, as sets: bit N - 1 stands for signal N.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StartSignals {
+    /// The signals that the program ignores.
+    pub ignored: u64,
+    /// The signals that the program blocks.
+    pub blocked: u64,
+}
+
 /// The program's settings of signals, and its pending signals.
 #[derive(Debug)]
 pub(super) struct Signals {
@@ -49,12 +58,7 @@ pub(super) struct Signals {
 
 impl Default for Signals {
     fn default() -> Self {
-        Self {
-            actions: [Action::default(); SIGNALS],
-            blocked: 0,
-            pending: 0,
-            stack: None,
-        }
+        Self::new(StartSignals::default())
     }
 }
 
@@ -70,6 +74,22 @@ enum SignalEffect {
 }
 
 impl Signals {
+    /// The signals of a program that has not started yet.
+    pub fn new(start: StartSignals) -> Self {
+        let mut actions = [Action::default(); SIGNALS];
+        for (signal, action) in (1..).zip(&mut actions[1..]) {
+            if start.ignored & bit(signal) != 0 {
+                action.handler = IGNORE;
+            }
+        }
+        Self {
+            actions,
+            blocked: start.blocked & CAN_BE_BLOCKED,
+            pending: 0,
+            stack: None,
+        }
+    }
+
     /// The failure of a write to a pipe without a reader.
     pub fn broken_pipe(&mut self) -> Failure {
         match self.send(libc::SIGPIPE) {
@@ -115,7 +135,7 @@ impl Signals {
 
     /// Changes the mask, and delivers pending signals that are no longer blocked.
     fn set_blocked(&mut self, blocked: u64) -> CallResult {
-        self.blocked = blocked & !(bit(libc::SIGKILL) | bit(libc::SIGSTOP));
+        self.blocked = blocked & CAN_BE_BLOCKED;
         for signal in 1..=64 {
             if self.pending & !self.blocked & bit(signal) != 0 {
                 self.pending &= !bit(signal);
@@ -129,9 +149,12 @@ impl Signals {
 }
 
 /// A signal's bit in a `sigset_t`.
-fn bit(signal: c_int) -> u64 {
+const fn bit(signal: c_int) -> u64 {
     1 << ((signal - 1) & 63)
 }
+
+/// All signals but the two that nobody can block.
+const CAN_BE_BLOCKED: u64 = !(bit(libc::SIGKILL) | bit(libc::SIGSTOP));
 
 pub(super) fn serve(
     state: &mut Personality,

@@ -10,12 +10,13 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
 use bytesize::ByteSize;
+use isobench::host::signals;
 use isobench::launchers::Failure;
 use isobench::streams::tell;
 use isobench_vmm::bare::address_space::GuestRam;
 use isobench_vmm::bare::program::Program;
 use isobench_vmm::bare::stack::Start;
-use isobench_vmm::bare::syscalls::{FileTree, Personality, Settings};
+use isobench_vmm::bare::syscalls::{FileTree, Personality, Settings, StartSignals};
 use isobench_vmm::bare::{Config, Ending, MicroVm, Phase, confine, loader};
 use isobench_vmm::devices::console::Console;
 use isobench_vmm::devices::disk::HostDisk;
@@ -71,7 +72,11 @@ fn prepare(request: &Request) -> Result<(Config, Personality), Box<dyn Error>> {
         memory: request.memory(),
         stack: ByteSize(stack),
         trace: request.trace,
-    })?;
+    })?
+    .with_signals(StartSignals {
+        ignored: signals::ignored_at_start(),
+        blocked: signals::blocked()?,
+    });
     let start = Start {
         path: CString::new(path.into_os_string().into_vec())?,
         arguments: request.arguments.clone(),

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use nix::libc;
 
-use super::super::CallEffect;
+use super::super::{CallEffect, StartSignals};
 use super::{Machine, int};
 
 const ABORT: u8 = 6;
@@ -84,6 +84,29 @@ fn abort_kills_as_the_c_library_does_it() {
         &[int(libc::SIG_SETMASK), old, 0, 8],
     );
     assert_eq!(unblocked, CallEffect::Signal(ABORT));
+}
+
+#[test]
+fn a_program_finds_the_signals_that_it_starts_with() {
+    let mut machine = Machine::new();
+    machine.personality = machine.personality.with_signals(StartSignals {
+        ignored: 1 << 12,
+        blocked: 1 << 11 | 1 << 8,
+    });
+    let old = machine.data;
+    machine
+        .call(libc::SYS_rt_sigaction, &[13, 0, old, 8])
+        .unwrap();
+    assert_eq!(machine.word(0), 1);
+    machine
+        .call(libc::SYS_rt_sigaction, &[12, 0, old, 8])
+        .unwrap();
+    assert_eq!(machine.word(0), 0);
+    // Nobody can block SIGKILL.
+    machine
+        .call(libc::SYS_rt_sigprocmask, &[0, 0, old, 8])
+        .unwrap();
+    assert_eq!(machine.word(0), 1 << 11);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `isobench exec`: a program's streams and exit code pass through, in every target.
 
+mod signals;
+
 use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
