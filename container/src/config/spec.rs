@@ -69,6 +69,8 @@ pub struct Spec {
     /// The program's path in the container; without
     /// [`Mechanism::Pivot`](crate::Mechanism::Pivot), the path on the host.
     pub program: PathBuf,
+    /// The program's own name, its argument 0; the program's path without one.
+    pub name: Option<OsString>,
     /// The program's arguments, without its name.
     pub arguments: Vec<OsString>,
 }

@@ -37,8 +37,8 @@ impl Strings {
     /// A text has a zero byte in it, a variable has no name, or the host name is empty or too long.
     pub fn of(spec: &Spec) -> Result<Self, ConfigError> {
         let layers = spec.layers.iter().map(|path| absolute("layer", path));
-        let names = std::iter::once(spec.program.as_os_str())
-            .chain(spec.arguments.iter().map(OsString::as_os_str));
+        let name = spec.name.as_deref().unwrap_or(spec.program.as_os_str());
+        let names = std::iter::once(name).chain(spec.arguments.iter().map(OsString::as_os_str));
         let directory = spec.working_directory.as_deref().unwrap_or(Path::new("/"));
         Ok(Self {
             layers: layers.collect::<Result<_, _>>()?,
@@ -90,5 +90,11 @@ mod tests {
         };
         let arguments = Strings::of(&spec).unwrap().arguments;
         assert_eq!(arguments, [c"/bin/true".to_owned(), c"a".to_owned()]);
+        let named = Spec {
+            name: Some("./typed".into()),
+            ..spec
+        };
+        let arguments = Strings::of(&named).unwrap().arguments;
+        assert_eq!(arguments, [c"./typed".to_owned(), c"a".to_owned()]);
     }
 }

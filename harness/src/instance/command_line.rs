@@ -20,6 +20,8 @@ pub const INPUT_DESCRIPTOR: RawFd = 4;
 pub struct CommandLine {
     /// The program's path. `PATH` is not searched.
     pub program: PathBuf,
+    /// The program's own name, its argument 0; `None` for its path.
+    pub name: Option<OsString>,
     /// The arguments after the program's own name.
     pub arguments: Vec<OsString>,
     /// The environment as `KEY=VALUE`. Nothing is inherited.
@@ -46,6 +48,7 @@ impl CommandLine {
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
+            name: None,
             arguments: Vec::new(),
             environment: Vec::new(),
             input: None,
@@ -70,6 +73,8 @@ impl CommandLine {
             tracer.to_owned()
         };
         let program = std::mem::replace(&mut self.program, path);
+        // The tracer runs the program under its path.
+        self.name = None;
         let mut own: Vec<OsString> = vec!["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()];
         own.extend(options.iter().map(Into::into));
         own.extend(["--".into(), program.into()]);

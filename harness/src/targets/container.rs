@@ -161,6 +161,9 @@ impl Prepared for ContainerLauncher {
         arguments.extend(isolation(launch, self.root.layers()));
         arguments.extend(surroundings(launch));
         arguments.extend(options);
+        if let Some(name) = &launch.name {
+            arguments.extend(["--argv0".into(), name.clone()]);
+        }
         arguments.push("--".into());
         arguments.push(program.into());
         arguments.extend(launch.arguments.iter().cloned());

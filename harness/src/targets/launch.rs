@@ -14,6 +14,9 @@ pub struct Launch<'a> {
     /// The program's path on the host, or inside the image if the target was prepared with an
     /// image.
     pub program: &'a Path,
+    /// The program's own name, its argument 0; `None` for its path. A peer without a way to name a
+    /// program uses the path.
+    pub name: Option<OsString>,
     /// The program's arguments.
     pub arguments: Vec<OsString>,
     /// The program's environment, as `KEY=VALUE`.
@@ -59,6 +62,7 @@ impl<'a> Launch<'a> {
     pub fn of(program: &'a Path, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Self {
             program,
+            name: None,
             arguments: arguments.into_iter().map(Into::into).collect(),
             environment: Vec::new(),
             disk: None,

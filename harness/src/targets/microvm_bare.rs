@@ -100,6 +100,9 @@ impl Prepared for BareLauncher {
         for variable in &launch.environment {
             arguments.extend(["--env".into(), variable.clone()]);
         }
+        if let Some(name) = &launch.name {
+            arguments.extend(["--argv0".into(), name.clone()]);
+        }
         arguments.push("--".into());
         arguments.push(launch.program.into());
         arguments.extend(launch.arguments.iter().cloned());

@@ -144,6 +144,9 @@ impl Prepared for LinuxLauncher {
             arguments.extend(["--env".into(), variable.clone()]);
         }
         arguments.extend(self.image_options.iter().cloned());
+        if let Some(name) = &launch.name {
+            arguments.extend(["--argv0".into(), name.clone()]);
+        }
         arguments.push("--".into());
         arguments.push(launch.program.into());
         arguments.extend(launch.arguments.iter().cloned());

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use isobench_container::{FIRST_HOST_ID, User};
 use isobench_reports::model::Unavailable;
 
+use super::Launch;
 use crate::host::accounting::Accounting;
 use crate::host::session::SessionName;
 use crate::instance::command_line::HostUser;
@@ -134,6 +135,8 @@ pub(super) fn host_user(user: &User) -> HostUser {
 pub(super) fn place_program(program: &Path, directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let place = directory.join(file_name(program));
+    // The program may be known by the name of a symbolic link, which leads nowhere inside.
+    let program = &program.canonicalize()?;
     let may_all_run = fs::metadata(program)?.permissions().mode() & 0o005 == 0o005;
     if may_all_run && fs::hard_link(program, &place).is_ok() {
         return Ok(());
@@ -145,6 +148,17 @@ pub(super) fn place_program(program: &Path, directory: &Path) -> io::Result<()> 
 /// The path of `program` at the root of an instance.
 pub(super) fn inside_path(program: &Path) -> PathBuf {
     Path::new("/").join(file_name(program))
+}
+
+/// The path inside of the launch's program for a peer that takes no name beside the path. Programs
+/// start in `/`, so that a name such as `./program` leads to the program as it was typed.
+pub(super) fn path_as_name(launch: &Launch) -> PathBuf {
+    let name = file_name(launch.program);
+    let typed = Path::new(".").join(name);
+    match &launch.name {
+        Some(given) if *given == typed => typed,
+        _ => inside_path(launch.program),
+    }
 }
 
 /// The last component of `program`.

@@ -88,6 +88,7 @@ struct BareProcess;
 impl Prepared for BareProcess {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let mut command = CommandLine::new(launch.program).args(&launch.arguments);
+        command.name.clone_from(&launch.name);
         command.environment.clone_from(&launch.environment);
         Ok(command)
     }

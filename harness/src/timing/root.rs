@@ -65,6 +65,8 @@ pub struct ResolvedProgram {
     pub root: usize,
     /// The program's path: on the host for a program alone, else inside the root.
     pub path: PathBuf,
+    /// The program's own name, as the command has it.
+    pub name: OsString,
     /// The program's arguments.
     pub arguments: Vec<OsString>,
     /// The program's whole environment, as `KEY=VALUE`.
@@ -171,6 +173,7 @@ impl<'s> Roots<'s> {
         Ok(ResolvedProgram {
             root,
             path,
+            name: command.command[0].clone(),
             arguments: command.command[1..].to_vec(),
             environment: command.environment.clone(),
             needs_more,
@@ -211,6 +214,7 @@ impl<'s> Roots<'s> {
         Ok(ResolvedProgram {
             root,
             path: program.path,
+            name: program.name,
             arguments: program.arguments,
             environment: program.environment,
             needs_more: None,
@@ -260,7 +264,8 @@ fn find_on_host(program: &OsString, directory: &Path) -> Result<PathBuf, RootErr
         source,
     };
     executable(&found).map_err(|errno| not_executable(errno.into()))?;
-    found.canonicalize().map_err(not_executable)
+    // A program that is started through a link keeps the link's name.
+    std::path::absolute(&found).map_err(not_executable)
 }
 
 /// Why the program at `path` can't run in a root with nothing else; `None` if it can.

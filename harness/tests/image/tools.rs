@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use isobench_testing::{Need, find_program, lacks};
+use serde_json::json;
 use tar::EntryType;
 
 use crate::commands::{has_tools, run_tool};
@@ -178,6 +179,28 @@ fn a_whiteout_of_nothing_is_not_seen() {
     let script = "busybox find /d | busybox sort; busybox rm -r /d && busybox ls /";
     let said = place.prints("one", &["busybox", "sh", "-c", script]);
     assert_eq!(said, "/d\n/d/e\n/d/e/here\nbin\ndev\netc\nproc\n");
+}
+
+#[test]
+fn an_image_s_program_is_called_as_it_was_typed() {
+    if !has_tools(&["busybox"]) {
+        return;
+    }
+    let place = Place::new();
+    let layer = Layer::new()
+        .program("bin/busybox", busybox().to_str().unwrap())
+        .link("bin/sh", "busybox");
+    let config = json!({"Entrypoint": ["sh"], "Cmd": ["-c", "echo $0"]});
+    Image::new()
+        .gzip(layer)
+        .config(config)
+        .write(&place.path("one"));
+    place.succeeds(&["image", "import", "one"]);
+    assert_eq!(place.prints("one", &[]), "sh\n");
+    assert_eq!(
+        place.prints("one", &["bin/sh", "-c", "echo $0"]),
+        "bin/sh\n"
+    );
 }
 
 #[test]

@@ -24,6 +24,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub struct Program {
     /// The program's path in the image.
     pub path: PathBuf,
+    /// The program's own name, as it was typed or as the image has it: its argument 0.
+    pub name: OsString,
     /// The program's arguments, without its name.
     pub arguments: Vec<OsString>,
     /// The program's whole environment, as `KEY=VALUE`.
@@ -68,6 +70,7 @@ pub fn program(
     let path = find(image, &view, name, &environment, &working_directory)?;
     Ok(Program {
         path,
+        name: name.clone(),
         arguments: arguments.to_vec(),
         environment,
         working_directory,

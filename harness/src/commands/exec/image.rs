@@ -32,6 +32,7 @@ pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
     let (command, environment) = (&arguments.command, &arguments.environment);
     let program = program(&image, &layers, store.ids(), command, environment)?;
     let launch = Launch {
+        name: Some(program.name),
         environment: program.environment,
         disk: disk.as_deref(),
         ..Launch::of(&program.path, program.arguments)

@@ -25,6 +25,7 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
     let disk = arguments.disk.as_deref().map(check_disk).transpose()?;
     check_target(&*target, arguments, &programs)?;
     let launch = Launch {
+        name: arguments.command.first().cloned(),
         environment: arguments.environment.clone(),
         disk: disk.as_deref(),
         ..Launch::of(&program, program_arguments)
@@ -32,7 +33,7 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
     run_in(&*target, Contents::Program(&program), launch, arguments)
 }
 
-/// The program's absolute path. The program is checked to be a static ELF file that may be executed.
+/// The program's absolute path, with the name that was typed. The program is checked to be a static ELF file that may be executed.
 fn program(arguments: &ExecArguments) -> anyhow::Result<(PathBuf, &[OsString])> {
     let (program, rest) = arguments
         .command
@@ -40,9 +41,8 @@ fn program(arguments: &ExecArguments) -> anyhow::Result<(PathBuf, &[OsString])> 
         .ok_or_else(|| BadInput("no program is named after `--`".to_owned()))?;
     let path = Path::new(program);
     Program::open(path).map_err(|error| BadInput(format!("{:#}", anyhow::Error::new(error))))?;
-    let path = path
-        .canonicalize()
-        .with_context(|| format!("cannot resolve {}", path.display()))?;
+    let path =
+        std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))?;
     access(&path, AccessFlags::X_OK).map_err(|e| {
         BadInput(format!(
             "{} can't be executed: {e}; chmod +x it",

@@ -103,6 +103,7 @@ pub(super) fn launch<'l>(
     };
     let needs_network = command.ready.port().is_some() && target.networks.contains(&least_network);
     Launch {
+        name: Some(program.name.clone()),
         environment: program.environment.clone(),
         memory: command.memory,
         network: command.network.or(needs_network.then_some(least_network)),

@@ -38,7 +38,8 @@ impl ExecStrings {
     /// [`SpawnError::Nul`]
     pub fn new(command: &CommandLine) -> Result<Self, SpawnError> {
         let program = c_string(command.program.as_os_str())?;
-        let mut arguments = vec![program.clone()];
+        let name = command.name.as_deref();
+        let mut arguments = vec![name.map_or_else(|| Ok(program.clone()), c_string)?];
         for argument in &command.arguments {
             arguments.push(c_string(argument)?);
         }

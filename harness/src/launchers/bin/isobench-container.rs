@@ -16,7 +16,7 @@ usage: isobench-container [--marks-fd N] --layer DIR... [--scratch DIR] \
 [--root auto|overlay|binds] [--bind HOST:INSIDE[:ro]]... [--cgroup DIR]... [--memory SIZE] \
 [--pids N] [--cpus N] [--io-read-bps PATH:RATE]... [--io-write-bps PATH:RATE]... [--usage] \
 [--hostname NAME] [--env KEY=VALUE]... [--workdir DIR] [--user UID:GID[:GROUP,...]] \
-[--net none|loopback|veth|host] [--mechanisms all|none|NAME,...] -- PROGRAM [ARGS...]";
+[--net none|loopback|veth|host] [--mechanisms all|none|NAME,...] [--argv0 NAME] -- PROGRAM [ARGS...]";
 
 fn main() -> ExitCode {
     // SAFETY: this is the first statement of the program, so nothing has been opened yet.
@@ -76,6 +76,7 @@ fn parse(
             Arg::Long("workdir") => spec.working_directory = Some(parser.value()?.into()),
             Arg::Long("user") => spec.user = Some(parser.value()?.parse()?),
             Arg::Long("mechanisms") => spec.mechanisms = parser.value()?.parse()?,
+            Arg::Long("argv0") => spec.name = Some(parser.value()?),
             Arg::Long("net") => spec.network = parser.value()?.parse()?,
             Arg::Value(program) => {
                 command.push(program);

@@ -19,7 +19,7 @@ use super::program::client_environment;
 use crate::instance::bounded_command;
 use crate::instance::command_line::CommandLine;
 use crate::targets::overlay_roots::{Mounter, OverlayRoots, needs_root};
-use crate::targets::prepare::inside_path;
+use crate::targets::prepare::path_as_name;
 use crate::targets::{Contents, Image, Launch, PrepareContext, PrepareError};
 
 /// How long packing or importing an image may take.
@@ -76,7 +76,7 @@ impl ProgramStart {
     /// The path inside of the launch's program.
     pub fn program(&self, launch: &Launch) -> PathBuf {
         match self {
-            Self::Alone => inside_path(launch.program),
+            Self::Alone => path_as_name(launch),
             Self::OfImage { .. } => launch.program.to_owned(),
         }
     }

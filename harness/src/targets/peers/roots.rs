@@ -11,7 +11,7 @@ use isobench_container::User;
 use super::instance::{binds, make_layer, runtime_mounts};
 use crate::host::mounts::{MountNamespace, MountPoint};
 use crate::targets::overlay_roots::{Mounter, OverlayRoots, needs_root};
-use crate::targets::prepare::inside_path;
+use crate::targets::prepare::path_as_name;
 use crate::targets::{Contents, Launch, PrepareContext, PrepareError};
 
 /// The difference of every peer whose roots of images are [`OverlayRoots`].
@@ -155,7 +155,7 @@ impl Roots {
             Kind::Shared(layer) => Ok(InstanceRoot {
                 directory: layer.clone(),
                 is_writable: false,
-                program: inside_path(launch.program),
+                program: path_as_name(launch),
                 working_directory: "/".into(),
                 user: User::default(),
                 mounted: None,

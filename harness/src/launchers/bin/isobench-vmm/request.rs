@@ -96,6 +96,8 @@ pub struct Request {
     pub working_directory: PathBuf,
     pub user: User,
     pub program: PathBuf,
+    /// The program's own name, its argument 0, if not the program's path.
+    pub name: Option<CString>,
     pub arguments: Vec<CString>,
 }
 
@@ -121,6 +123,7 @@ impl Default for Request {
             working_directory: "/".into(),
             user: User::default(),
             program: PathBuf::new(),
+            name: None,
             arguments: Vec::new(),
         }
     }
@@ -152,6 +155,9 @@ impl Request {
                 other @ Arg::Short(_) => return Err(other.unexpected().into()),
             }
         }
+        if let (Some(name), Some(first)) = (request.name.take(), request.arguments.first_mut()) {
+            *first = name;
+        }
         request.check(&given)?;
         Ok(request)
     }
@@ -177,6 +183,7 @@ impl Request {
             "direct-disk" => self.add_disk(words, Access::Direct)?,
             "file" => self.files.push(file_pair(&words.value()?.string()?)?),
             "env" => self.environment.push(environment_pair(words.value()?)?),
+            "argv0" => self.name = Some(CString::new(words.value()?.into_vec())?),
             "trace" => self.trace = true,
             "kernel" => self.kernel = Some(words.value()?.into()),
             "vcpus" => self.processors = words.value()?.parse()?,

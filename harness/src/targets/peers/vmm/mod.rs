@@ -239,8 +239,8 @@ impl Guests {
 /// The orders for a guest's `/init`: those of the VMM, and the program of the launch.
 fn orders(of_vmm: Orders, launch: &Launch) -> io::Result<Orders> {
     let word = |word: &OsStr| CString::new(word.as_bytes());
-    let program = launch.program.as_os_str();
-    let arguments = std::iter::once(program).chain(launch.arguments.iter().map(AsRef::as_ref));
+    let name = launch.name.as_deref().unwrap_or(launch.program.as_os_str());
+    let arguments = std::iter::once(name).chain(launch.arguments.iter().map(AsRef::as_ref));
     let environment = launch.environment.iter();
     Ok(Orders {
         input: launch.keeps_stdin_open,
