@@ -57,6 +57,9 @@ pub struct Spec {
     pub working_directory: Option<PathBuf>,
     /// The user that the program runs as; user 0 without one.
     pub user: Option<User>,
+    /// How many descriptors from 3 on stay open in the program. They must be open when the container
+    /// is launched. An open directory is a way out of the container.
+    pub preserved: u16,
     /// What the program starts with of signals.
     pub signals: ProgramSignals,
     /// The network of the container.

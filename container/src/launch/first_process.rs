@@ -34,9 +34,6 @@ use crate::sys::{mount, signal, socket};
 /// The exit code of a container that was never up. docker and podman use the same.
 const FAILED: i32 = 125;
 
-/// The first descriptor after standard input, output and error.
-const FIRST_INHERITED: i32 = 3;
-
 /// A piece of the set-up that belongs to one mechanism.
 type Action = fn(&mut LaunchPlan<'_>) -> Result<(), SetupFailure>;
 
@@ -109,7 +106,7 @@ unsafe fn set_up(
         signal::reset_action(signal).map_err(SetupFailure::at(SetupStep::Handshake))?;
     }
     // SAFETY: no descriptor is closed before this process executes a program.
-    unsafe { process::close_from(FIRST_INHERITED, CloseRange::OnExec) }
+    unsafe { process::close_from(plan.first_closed, CloseRange::OnExec) }
         .map_err(SetupFailure::at(SetupStep::Descriptors))?;
     await_order(launcher, Order::IdsMapped)?;
     become_container_root(plan)?;

@@ -13,6 +13,9 @@ use crate::mechanism::{Mechanism, Mechanisms};
 use crate::network::Network;
 use crate::sys::process::{ExecList, Identity, Stack};
 
+/// The first descriptor after standard input, output and error.
+const FIRST_INHERITED: i32 = 3;
+
 /// When the first process gets into its cgroups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Joining {
@@ -40,6 +43,8 @@ pub struct LaunchPlan<'c> {
     pub joining: Joining,
     /// Whether the launcher orders the first process to set up the network.
     pub sets_up_network: bool,
+    /// The first descriptor that the program doesn't get.
+    pub first_closed: i32,
     /// The root file system.
     pub root: RootPlan<'c>,
     /// The host name.
@@ -90,6 +95,7 @@ impl<'c> LaunchPlan<'c> {
             mechanisms: spec.mechanisms,
             joining,
             sets_up_network: spec.network.is_set_up(),
+            first_closed: FIRST_INHERITED + i32::from(spec.preserved),
             root: root_plan::make(config, kind, base)?,
             hostname: &strings.hostname,
             working_directory: &strings.working_directory,

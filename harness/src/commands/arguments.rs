@@ -132,6 +132,10 @@ pub struct ExecArguments {
     /// A variable of the program's environment, which has no others; may be repeated
     #[arg(long = "env", value_name = "KEY=VALUE", value_parser = parse_variable)]
     pub environment: Vec<OsString>,
+    /// Pass descriptors 3 to 2 + N on to the program, as runc, crun and podman do; the target
+    /// `process` passes on all that are open
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub preserve_fds: u16,
     /// Run a program of this image, which `isobench image import` brought
     #[arg(long, value_name = "NAME")]
     pub image: Option<String>,

@@ -1,10 +1,12 @@
 //! The program `isobench`: parses its arguments, runs a subcommand, reports a failure.
+#![expect(unsafe_code, reason = "claims the inherited descriptors")]
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use isobench::commands::arguments::{Cli, Command};
 use isobench::commands::{self, failure, terminal};
+use isobench::host::descriptors::CallersDescriptors;
 use isobench::host::{signals, tune};
 
 fn main() -> ExitCode {
@@ -22,7 +24,13 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Time(arguments) => commands::time::time(&arguments),
-        Command::Exec(arguments) => commands::exec::exec(&arguments),
+        Command::Exec(arguments) => {
+            // SAFETY: nothing has been opened yet.
+            let inherited = unsafe { CallersDescriptors::claim() };
+            inherited
+                .map_err(Into::into)
+                .and_then(|inherited| commands::exec::exec(&arguments, inherited))
+        }
         Command::Doctor(arguments) => commands::doctor::doctor(&arguments),
         Command::Report(arguments) => commands::report::report(&arguments),
         Command::Compare(arguments) => commands::compare::compare(&arguments),

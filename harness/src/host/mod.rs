@@ -3,6 +3,7 @@
 pub mod accounting;
 pub mod clock;
 pub mod cpu_time;
+pub mod descriptors;
 pub mod facts;
 pub mod interrupt;
 pub mod mounts;

@@ -12,8 +12,15 @@ use crate::host::mounts::{MountNamespace, MountPoint};
 /// The number of the descriptor through which a launcher writes its marks.
 pub const MARKS_DESCRIPTOR: RawFd = 3;
 
-/// The number of the descriptor through which a program reads [`CommandLine::input`].
-pub const INPUT_DESCRIPTOR: RawFd = 4;
+/// The least number of the descriptor through which a program reads [`CommandLine::input`].
+const INPUT_DESCRIPTOR: RawFd = 4;
+
+/// The number of the descriptor through which a program reads [`CommandLine::input`], beside
+/// `preserved` descriptors in order.
+pub fn input_descriptor(preserved: &[RawFd]) -> RawFd {
+    let after = preserved.last().map_or(0, |last| last.saturating_add(1));
+    after.max(INPUT_DESCRIPTOR)
+}
 
 /// A program, its arguments, its whole environment, and how the program is started.
 #[derive(Debug, Clone)]
@@ -26,8 +33,10 @@ pub struct CommandLine {
     pub arguments: Vec<OsString>,
     /// The environment as `KEY=VALUE`. Nothing is inherited.
     pub environment: Vec<OsString>,
-    /// A file that is open for reading at [`INPUT_DESCRIPTOR`] when the program starts.
+    /// A file that is open for reading at [`input_descriptor`] when the program starts.
     pub input: Option<PathBuf>,
+    /// The numbers of descriptors of this process that stay open in the program, in order.
+    pub preserved: Vec<RawFd>,
     /// The mount namespace of the program; `None` for the harness's own.
     pub mounts: Option<MountNamespace>,
     /// The root directory of the program; `None` for the root of its mount namespace.
@@ -52,6 +61,7 @@ impl CommandLine {
             arguments: Vec::new(),
             environment: Vec::new(),
             input: None,
+            preserved: Vec::new(),
             mounts: None,
             root: None,
             user: None,
@@ -68,7 +78,7 @@ impl CommandLine {
     pub fn traced_by(mut self, tracer: &Path, options: &[&str]) -> Self {
         let path = if self.root.is_some() {
             self.input = Some(tracer.to_owned());
-            format!("/proc/self/fd/{INPUT_DESCRIPTOR}").into()
+            format!("/proc/self/fd/{}", input_descriptor(&self.preserved)).into()
         } else {
             tracer.to_owned()
         };

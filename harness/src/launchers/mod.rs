@@ -89,6 +89,8 @@ unsafe impl PhaseObserver for MarkWriter {
 #[derive(Debug)]
 pub struct InheritedDescriptors {
     has_marks: bool,
+    /// How many descriptors from 3 on are the program's.
+    preserved: u16,
 }
 
 impl InheritedDescriptors {
@@ -98,7 +100,10 @@ impl InheritedDescriptors {
     /// Nothing in this process may own a descriptor above 2. So `main` calls this function first,
     /// once, before the launcher opens anything.
     pub unsafe fn claim() -> Self {
-        Self { has_marks: false }
+        Self {
+            has_marks: false,
+            preserved: 0,
+        }
     }
 
     /// Takes the descriptor `number` as the pipe for marks. From then on `execve` closes the
@@ -108,7 +113,7 @@ impl InheritedDescriptors {
     /// The harness passed no such descriptor, or the pipe was taken before.
     pub fn marks(&mut self, number: i32) -> Result<MarkWriter, &'static str> {
         const REFUSED: &str = "--marks-fd takes an open descriptor above 2, once";
-        if number <= 2 || self.has_marks {
+        if number <= 2 || self.is_preserved(number) || self.has_marks {
             return Err(REFUSED);
         }
         // SAFETY: the descriptor is borrowed for one call, which fails if the descriptor isn't
@@ -121,26 +126,73 @@ impl InheritedDescriptors {
         Ok(MarkWriter::new(unsafe { OwnedFd::from_raw_fd(number) }))
     }
 
-    /// Closes all inherited descriptors but the pipe of `marks`. Until `execve`, an open directory
-    /// of the host would be a way out of a container.
-    pub fn close_rest(self, marks: &MarkWriter) {
-        let close = |first: u32, last: u32| {
-            // SAFETY: close_range(2) takes three integers. `self` owns all descriptors above 2 but
-            // that of `marks`, which the ranges leave out. The call is missing in kernels before
-            // 5.9, which can't run a container anyway.
-            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-        };
+    /// Keeps `count` descriptors from 3 on for the program, and gives the count.
+    ///
+    /// # Errors
+    /// One of them isn't open, or is the pipe for marks.
+    pub fn preserve(&mut self, count: u16) -> Result<u16, &'static str> {
+        const REFUSED: &str =
+            "--preserve-fds takes the number of open descriptors from 3 on, before --marks-fd";
+        for number in FIRST_INHERITED..FIRST_INHERITED + u32::from(count) {
+            let number = i32::try_from(number).map_err(|_| REFUSED)?;
+            // SAFETY: the descriptor is borrowed for one call, which fails if it isn't open.
+            let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+            fcntl(borrowed, FcntlArg::F_GETFD).map_err(|_| REFUSED)?;
+        }
+        if self.has_marks {
+            return Err(REFUSED);
+        }
+        self.preserved = count;
+        Ok(count)
+    }
+
+    fn is_preserved(&self, number: i32) -> bool {
+        let end = FIRST_INHERITED + u32::from(self.preserved);
+        u32::try_from(number).is_ok_and(|number| number < end)
+    }
+
+    /// Closes all inherited descriptors but the pipe of `marks` and the program's. Until `execve`, an open directory of the host would be a way out of a
+    /// container.
+    pub fn close_rest(self, marks: &MarkWriter) -> PreservedDescriptors {
+        let end = FIRST_INHERITED + u32::from(self.preserved);
         let kept = marks
             .descriptor()
             .and_then(|number| u32::try_from(number).ok());
-        let Some(kept) = kept else {
-            return close(FIRST_INHERITED, u32::MAX);
-        };
-        if kept > FIRST_INHERITED {
-            close(FIRST_INHERITED, kept - 1);
+        match kept {
+            None => close_descriptors(end, u32::MAX),
+            Some(kept) => {
+                if kept > end {
+                    close_descriptors(end, kept - 1);
+                }
+                close_descriptors(kept + 1, u32::MAX);
+            }
         }
-        close(kept + 1, u32::MAX);
+        PreservedDescriptors { end }
     }
+}
+
+/// The inherited descriptors that the launcher keeps for its program.
+#[derive(Debug)]
+#[must_use]
+pub struct PreservedDescriptors {
+    /// One past the highest number.
+    end: u32,
+}
+
+impl PreservedDescriptors {
+    /// Closes the descriptors here. The program has its own copies.
+    pub fn close(self) {
+        if self.end > FIRST_INHERITED {
+            close_descriptors(FIRST_INHERITED, self.end - 1);
+        }
+    }
+}
+
+/// Closes inherited descriptors, `first` to `last`, which the caller owns.
+fn close_descriptors(first: u32, last: u32) {
+    // SAFETY: close_range(2) takes three integers, and the callers above own what they close. The
+    // call is missing in kernels before 5.9, which can't run a container anyway.
+    unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
 }
 
 #[cfg(test)]
@@ -163,7 +215,8 @@ mod tests {
 
     #[test]
     fn only_an_open_descriptor_above_2_can_be_the_pipe_for_marks() {
-        let mut inherited = InheritedDescriptors { has_marks: false };
+        // SAFETY: the value is never used to close descriptors.
+        let mut inherited = unsafe { InheritedDescriptors::claim() };
         for number in [-1, 0, 2, i32::MAX] {
             assert!(inherited.marks(number).is_err(), "{number}");
         }
@@ -173,7 +226,8 @@ mod tests {
     fn the_pipe_for_marks_can_be_taken_once() {
         use std::os::fd::IntoRawFd as _;
         let number = std::fs::File::open("/dev/null").unwrap().into_raw_fd();
-        let mut inherited = InheritedDescriptors { has_marks: false };
+        // SAFETY: only the descriptor of this file is taken.
+        let mut inherited = unsafe { InheritedDescriptors::claim() };
         let _marks = inherited.marks(number).unwrap();
         assert!(inherited.marks(number).is_err());
     }

@@ -47,6 +47,7 @@ impl Container {
                     Capability::WaitForProgram,
                     Capability::PassFailure,
                     Capability::LimitResources,
+                    Capability::PassDescriptors,
                     Capability::LeaveOutMechanisms,
                     Capability::StackLayers,
                     Capability::ExposeFiles,
@@ -161,12 +162,17 @@ impl Prepared for ContainerLauncher {
         arguments.extend(isolation(launch, self.root.layers()));
         arguments.extend(surroundings(launch));
         arguments.extend(options);
+        if !launch.preserved.is_empty() {
+            let count = launch.preserved.len().to_string();
+            arguments.extend(["--preserve-fds".into(), count.into()]);
+        }
         if let Some(name) = &launch.name {
             arguments.extend(["--argv0".into(), name.clone()]);
         }
         arguments.push("--".into());
         arguments.push(program.into());
         arguments.extend(launch.arguments.iter().cloned());
+        command.preserved.clone_from(&launch.preserved);
         Ok(command)
     }
 }

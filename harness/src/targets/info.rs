@@ -154,6 +154,8 @@ pub enum Capability {
     PassFailure,
     /// The target enforces [`ResourceLimits`](super::resource_limits::ResourceLimits).
     LimitResources,
+    /// The target passes descriptors above standard error on to the program.
+    PassDescriptors,
     /// The target can start an instance with less than all of a container's mechanisms.
     LeaveOutMechanisms,
     /// The target makes its root of layers, so a launch can add a layer and a scratch directory.
@@ -187,6 +189,17 @@ impl Capability {
         Self::PassFailure,
     ];
 
+    /// The same, of a runtime that passes descriptors on.
+    pub const OF_RUNTIMES_WITH_DESCRIPTORS: &[Self] = &[
+        Self::RunPrograms,
+        Self::RunImages,
+        Self::KernelServices,
+        Self::PassEndOfInput,
+        Self::WaitForProgram,
+        Self::PassFailure,
+        Self::PassDescriptors,
+    ];
+
     /// The same, of a runtime whose command leaves it to another process to wait for the program.
     pub const OF_RUNTIMES_WITH_MONITORS: &[Self] = &[
         Self::RunPrograms,
@@ -194,6 +207,7 @@ impl Capability {
         Self::KernelServices,
         Self::PassEndOfInput,
         Self::PassFailure,
+        Self::PassDescriptors,
     ];
 
     /// Why a target lacks this capability. The subject of the sentence is the target.
@@ -213,6 +227,9 @@ impl Capability {
             }
             Self::PassFailure => "its command succeeds also if the program fails",
             Self::LimitResources => "its interface has no such limit",
+            Self::PassDescriptors => {
+                "it passes no descriptors on beside the three standard streams"
+            }
             Self::LeaveOutMechanisms => "its interface has all mechanisms or none",
             Self::StackLayers => "its root is one directory or one disk, without layers",
             Self::ExposeFiles => {

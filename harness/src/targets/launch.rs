@@ -1,6 +1,7 @@
 //! The description of one instance to be started: its program, and all that the program gets.
 
 use std::ffi::OsString;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
@@ -47,6 +48,9 @@ pub struct Launch<'a> {
     /// The cgroup directories that the launcher makes for its limits, one for each hierarchy. Empty
     /// without cgroups.
     pub cgroups: Vec<PathBuf>,
+    /// The numbers of this process's descriptors that stay open in the program, if the target can
+    /// pass them on: all of the caller's in a bare process, else some from 3 on.
+    pub preserved: Vec<RawFd>,
     /// The mechanisms that isolate the program, if the target can leave some out.
     pub mechanisms: Mechanisms,
     /// Whether the program's standard input stays open. A target that can't pass the real standard
@@ -74,6 +78,7 @@ impl<'a> Launch<'a> {
             network: None,
             resource_limits: ResourceLimits::default(),
             cgroups: Vec::new(),
+            preserved: Vec::new(),
             mechanisms: Mechanisms::ALL,
             keeps_stdin_open: false,
             marks: Marks::None,

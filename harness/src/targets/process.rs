@@ -51,6 +51,7 @@ pub(super) fn info(kind: TargetKind, name: &'static str, description: &'static s
             Capability::PassEndOfInput,
             Capability::WaitForProgram,
             Capability::PassFailure,
+            Capability::PassDescriptors,
             Capability::ExposeFiles,
         ],
         networks: &[Network::Host],
@@ -89,6 +90,7 @@ impl Prepared for BareProcess {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let mut command = CommandLine::new(launch.program).args(&launch.arguments);
         command.name.clone_from(&launch.name);
+        command.preserved.clone_from(&launch.preserved);
         command.environment.clone_from(&launch.environment);
         Ok(command)
     }

@@ -8,6 +8,7 @@ use isobench_container::image::program;
 use super::instance::{check_disk, check_target, choose, run_in};
 use crate::commands::arguments::ExecArguments;
 use crate::commands::failure::BadInput;
+use crate::host::descriptors::CallersDescriptors;
 use crate::host::programs::Programs;
 use crate::targets::{self, Capability, Contents, Daemons, Image, Launch, TargetInfo};
 use crate::timing::store::open_store;
@@ -17,7 +18,11 @@ use crate::timing::store::open_store;
 /// # Errors
 /// [`BadInput`] for a target that runs no images, an unknown image, a program that the image doesn't
 /// have; else what failed.
-pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
+pub fn exec(
+    arguments: &ExecArguments,
+    name: &str,
+    inherited: CallersDescriptors,
+) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
     let target = choose(&programs, &arguments.target)?;
     if !target.info().can(Capability::RunImages) {
@@ -42,7 +47,7 @@ pub fn exec(arguments: &ExecArguments, name: &str) -> anyhow::Result<ExitCode> {
         working_directory: &program.working_directory,
         user: &program.user,
     });
-    run_in(&*target, contents, launch, arguments)
+    run_in(&*target, contents, launch, arguments, inherited)
 }
 
 /// The error for a target that runs no programs of images. It names those that do.

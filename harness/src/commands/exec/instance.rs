@@ -1,17 +1,20 @@
 //! One instance of a target, prepared and started for `isobench exec`.
 
 use std::fs;
+use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use isobench_container::Network;
 use isobench_container::cgroup::Hierarchies;
+use isobench_reports::model::TargetFamily;
 
 use super::foreground;
 use crate::commands::arguments::ExecArguments;
 use crate::commands::failure::BadInput;
 use crate::host::accounting::{Accounting, InstanceGroup};
+use crate::host::descriptors::CallersDescriptors;
 use crate::host::facts::HostReport;
 use crate::host::programs::Programs;
 use crate::host::session::{PlaceNeeds, Session, SessionName};
@@ -28,8 +31,10 @@ pub(super) fn run_in(
     contents: Contents,
     launch: Launch,
     arguments: &ExecArguments,
+    inherited: CallersDescriptors,
 ) -> anyhow::Result<ExitCode> {
     let info = target.info();
+    let preserved = preserved(info, arguments.preserve_fds, &inherited)?;
     let session = Session::open(&PlaceNeeds::OF_PROGRAMS)?;
     let readable = ReadableByAll::begin();
     let directory = session.scratch().join("root");
@@ -51,6 +56,7 @@ pub(super) fn run_in(
     let launch = Launch {
         memory: arguments.memory,
         network: arguments.net,
+        preserved,
         resource_limits: arguments.resource_limits.clone(),
         cgroups: group
             .as_ref()
@@ -61,12 +67,35 @@ pub(super) fn run_in(
         .command(&launch)
         .with_context(|| format!("cannot prepare an instance in {}", directory.display()))?;
     drop(readable);
-    let code = foreground::run(&mut command);
+    let code = foreground::run(&mut command, inherited);
     command.leftovers.remove_after(match code {
         Ok(0) => CommandResult::Success,
         _ => CommandResult::Failure,
     });
     Ok(ExitCode::from(code?))
+}
+
+/// The descriptors of the caller that the program gets.
+fn preserved(
+    info: &TargetInfo,
+    count: u16,
+    inherited: &CallersDescriptors,
+) -> Result<Vec<RawFd>, BadInput> {
+    let closed = |number: RawFd| {
+        BadInput(format!(
+            "--preserve-fds {count}: descriptor {number} isn't open; open it for isobench, as by \
+             {number}<FILE"
+        ))
+    };
+    let wanted = inherited.first(count).map_err(closed)?;
+    match info.why_not(Capability::PassDescriptors) {
+        Some(reason) if count > 0 => Err(BadInput(format!(
+            "{} has no --preserve-fds: {reason}; leave it out",
+            info.name
+        ))),
+        _ if info.family == TargetFamily::Process => Ok(inherited.numbers().to_vec()),
+        _ => Ok(wanted),
+    }
 }
 
 /// Refuses options that the target can't meet, and a target that this host can't run.

@@ -9,15 +9,17 @@ mod program;
 use std::process::ExitCode;
 
 use crate::commands::arguments::ExecArguments;
+use crate::host::descriptors::CallersDescriptors;
 
 /// Runs the program and gives its exit code, or 128 + the signal that ended the program.
 ///
 /// # Errors
-/// [`BadInput`](super::failure::BadInput) for a program, a target, an image or a disk that can't be;
+/// [`BadInput`](super::failure::BadInput) for a program, a target, an image, a disk or
+/// descriptors that can't be;
 /// else what failed.
-pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
+pub fn exec(arguments: &ExecArguments, inherited: CallersDescriptors) -> anyhow::Result<ExitCode> {
     match &arguments.image {
-        Some(image) => image::exec(arguments, image),
-        None => program::exec(arguments),
+        Some(image) => image::exec(arguments, image, inherited),
+        None => program::exec(arguments, inherited),
     }
 }

@@ -11,6 +11,7 @@ use nix::unistd::{AccessFlags, access};
 use super::instance::{check_disk, check_target, choose, run_in};
 use crate::commands::arguments::ExecArguments;
 use crate::commands::failure::BadInput;
+use crate::host::descriptors::CallersDescriptors;
 use crate::host::programs::Programs;
 use crate::targets::{Contents, Launch};
 
@@ -18,7 +19,7 @@ use crate::targets::{Contents, Launch};
 ///
 /// # Errors
 /// [`BadInput`] for a program, a target or a disk that can't be; else what failed.
-pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
+pub fn exec(arguments: &ExecArguments, inherited: CallersDescriptors) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
     let target = choose(&programs, &arguments.target)?;
     let (program, program_arguments) = program(arguments)?;
@@ -30,7 +31,13 @@ pub fn exec(arguments: &ExecArguments) -> anyhow::Result<ExitCode> {
         disk: disk.as_deref(),
         ..Launch::of(&program, program_arguments)
     };
-    run_in(&*target, Contents::Program(&program), launch, arguments)
+    run_in(
+        &*target,
+        Contents::Program(&program),
+        launch,
+        arguments,
+        inherited,
+    )
 }
 
 /// The program's absolute path, with the name that was typed. The program is checked to be a static ELF file that may be executed.

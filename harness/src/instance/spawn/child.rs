@@ -2,12 +2,12 @@
 //! between clone(2) and execve(2), which runs in the parent's memory.
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, signal};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, chdir, chroot};
@@ -15,7 +15,7 @@ use nix::unistd::{Pid, chdir, chroot};
 use super::{Descriptors, ProcessGroup, SpawnError};
 use crate::host::mounts::MountNamespace;
 use crate::host::signals;
-use crate::instance::command_line::{CommandLine, HostUser, INPUT_DESCRIPTOR};
+use crate::instance::command_line::{CommandLine, HostUser, MARKS_DESCRIPTOR, input_descriptor};
 
 /// The strings of a command line, each with the NUL byte that execve(2) needs.
 pub struct ExecStrings {
@@ -111,6 +111,8 @@ impl ExecImage<'_> {
 pub struct InheritedFiles {
     descriptors: Descriptors,
     input: Option<OwnedFd>,
+    input_number: RawFd,
+    preserved: Vec<RawFd>,
     mounts: Option<MountNamespace>,
 }
 
@@ -126,8 +128,9 @@ impl InheritedFiles {
             program: command.program.clone(),
             source,
         };
+        let input_number = input_descriptor(&command.preserved);
         let move_up = |fd: OwnedFd| {
-            let number = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(INPUT_DESCRIPTOR + 1))
+            let number = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(input_number + 1))
                 .map_err(|errno| failed("descriptors", errno))?;
             // SAFETY: F_DUPFD_CLOEXEC has just returned this number, and nothing else knows it.
             Ok::<_, SpawnError>(unsafe { OwnedFd::from_raw_fd(number) })
@@ -146,8 +149,22 @@ impl InheritedFiles {
                 marks: descriptors.marks.map(move_up).transpose()?,
             },
             input: input.map(move_up).transpose()?,
+            input_number,
+            preserved: command.preserved.clone(),
             mounts: command.mounts.clone(),
         })
+    }
+}
+
+impl InheritedFiles {
+    /// Keeps the preserved descriptors open across exec.
+    fn preserve(&self) -> nix::Result<()> {
+        for &number in &self.preserved {
+            // SAFETY: the descriptor is borrowed for one call, which fails if it isn't open.
+            let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+            fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        }
+        Ok(())
     }
 }
 
@@ -174,7 +191,7 @@ impl ChildPlan<'_> {
     ///
     /// # Safety
     /// Only a child that clone(2) has just made may call this function, once, with all signals
-    /// blocked: the function replaces descriptors 0 to 4 of its process, whoever owns them.
+    /// blocked: the function replaces low descriptors of its process, whoever owns them.
     /// The child may share its parent's memory, so this function and all that it calls must not
     /// allocate, take a lock or panic.
     pub unsafe fn run(&self) -> ChildFailure {
@@ -219,6 +236,7 @@ impl ChildPlan<'_> {
             mounts.enter()?;
         }
         close_all_at_exec()?;
+        self.files.preserve()?;
         // SAFETY: the caller is a new child, whose descriptor table nobody else uses.
         unsafe { self.fill_descriptors() }?;
         restore_actions()
@@ -242,22 +260,22 @@ impl ChildPlan<'_> {
         self.die_with_parent()
     }
 
-    /// Puts the program's descriptors at 0 to 4.
+    /// Puts the program's descriptors at 0 to 3, and its input at its number.
     ///
     /// # Safety
     /// The process must use none of these numbers for anything else.
     unsafe fn fill_descriptors(&self) -> nix::Result<()> {
         let descriptors = &self.files.descriptors;
         let wanted = [
-            Some(&descriptors.stdin),
-            Some(&descriptors.stdout),
-            Some(&descriptors.stderr),
-            descriptors.marks.as_ref(),
-            self.files.input.as_ref(),
+            (0, Some(&descriptors.stdin)),
+            (1, Some(&descriptors.stdout)),
+            (2, Some(&descriptors.stderr)),
+            (MARKS_DESCRIPTOR, descriptors.marks.as_ref()),
+            (self.files.input_number, self.files.input.as_ref()),
         ];
-        for (number, descriptor) in (0..).zip(wanted) {
+        for (number, descriptor) in wanted {
             if let Some(descriptor) = descriptor {
-                // SAFETY: the caller vouches for the numbers 0 to 4.
+                // SAFETY: the caller vouches for these numbers.
                 let result = unsafe { libc::dup2(descriptor.as_raw_fd(), number) };
                 Errno::result(result)?;
             }

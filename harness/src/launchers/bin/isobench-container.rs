@@ -16,7 +16,7 @@ usage: isobench-container [--marks-fd N] --layer DIR... [--scratch DIR] \
 [--root auto|overlay|binds] [--bind HOST:INSIDE[:ro]]... [--cgroup DIR]... [--memory SIZE] \
 [--pids N] [--cpus N] [--io-read-bps PATH:RATE]... [--io-write-bps PATH:RATE]... [--usage] \
 [--hostname NAME] [--env KEY=VALUE]... [--workdir DIR] [--user UID:GID[:GROUP,...]] \
-[--net none|loopback|veth|host] [--mechanisms all|none|NAME,...] [--argv0 NAME] -- PROGRAM [ARGS...]";
+[--net none|loopback|veth|host] [--mechanisms all|none|NAME,...] [--argv0 NAME] [--preserve-fds N] -- PROGRAM [ARGS...]";
 
 fn main() -> ExitCode {
     // SAFETY: this is the first statement of the program, so nothing has been opened yet.
@@ -30,13 +30,14 @@ fn run(mut inherited: InheritedDescriptors) -> Result<u8, Failure> {
         .map_err(|error| Failure::bad_usage(error, USAGE))?;
     spec.signals = of_program(signals.mask_before());
     marks.mark(Phase::Start.name());
-    inherited.close_rest(&marks);
+    let preserved = inherited.close_rest(&marks);
     let config = Config::new(spec).map_err(Failure::bad_request)?;
     let running = Container::new(config)
         .launch(&marks)
         .map_err(Failure::of_launcher)?;
-    // The reader of the marks then sees the end of the pipe.
+    // The readers of the marks, and of what is preserved, then see the end of their pipes.
     drop(marks);
+    preserved.close();
     let exited = running
         .wait_forwarding(&signals)
         .map_err(Failure::of_launcher)?;
@@ -76,6 +77,9 @@ fn parse(
             Arg::Long("workdir") => spec.working_directory = Some(parser.value()?.into()),
             Arg::Long("user") => spec.user = Some(parser.value()?.parse()?),
             Arg::Long("mechanisms") => spec.mechanisms = parser.value()?.parse()?,
+            Arg::Long("preserve-fds") => {
+                spec.preserved = inherited.preserve(parser.value()?.parse()?)?;
+            }
             Arg::Long("argv0") => spec.name = Some(parser.value()?),
             Arg::Long("net") => spec.network = parser.value()?.parse()?,
             Arg::Value(program) => {

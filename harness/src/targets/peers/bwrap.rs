@@ -10,7 +10,7 @@ use super::instance::{binds, container_peer};
 use super::program::{Program, Source};
 use super::roots::{ONE_USER_DIFFERENCE, OVERLAY_DIFFERENCE, Roots, differences};
 use crate::host::facts::{HostReport, Need};
-use crate::instance::command_line::{CommandLine, INPUT_DESCRIPTOR};
+use crate::instance::command_line::{CommandLine, input_descriptor};
 use crate::targets::overlay_roots::Mounter;
 use crate::targets::prepare::host_user;
 use crate::targets::{
@@ -92,7 +92,7 @@ impl Prepared for Sandbox {
         let mut command = CommandLine::new(&self.bwrap)
             .args(["--unshare-all", "--hostname", "isobench"])
             .args(["--die-with-parent", "--cap-drop", "ALL", "--seccomp"])
-            .args([INPUT_DESCRIPTOR.to_string()])
+            .args([input_descriptor(&launch.preserved).to_string()])
             .args([bind.as_ref(), root.directory.as_os_str(), "/".as_ref()])
             .args(["--proc", "/proc", "--dev", "/dev"]);
         for (source, place) in binds(launch) {
@@ -107,6 +107,7 @@ impl Prepared for Sandbox {
             command.user = Some(host_user(&root.user));
             command.mounts = Some(mounts.clone());
         }
+        command.preserved.clone_from(&launch.preserved);
         command.input = Some(self.filter.clone());
         command.environment.clone_from(&launch.environment);
         command.leftovers.mounted = root.mounted;

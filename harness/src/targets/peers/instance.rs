@@ -137,6 +137,12 @@ pub fn bind_option((source, inside): (&Path, &str)) -> PathBuf {
     option.into()
 }
 
+/// The option of runtimes and engines by which the launch's descriptors are passed on.
+pub fn preserve_option(launch: &Launch) -> Option<String> {
+    let count = launch.preserved.len();
+    (count > 0).then(|| format!("--preserve-fds={count}"))
+}
+
 /// Converts `text` for an interface that takes only UTF-8.
 pub fn utf8(text: &OsStr) -> io::Result<String> {
     text.to_str().map(str::to_owned).ok_or_else(|| {

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use isobench_reports::model::TargetFamily;
 
 use super::instance::{
-    InstanceNames, LIBSECCOMP_DIFFERENCE, container_peer, peer_cgroups, runtime_mounts,
+    InstanceNames, LIBSECCOMP_DIFFERENCE, container_peer, peer_cgroups, preserve_option,
+    runtime_mounts,
 };
 use super::oci_config::{self, PathVariable};
 use super::program::{Program, Source, needs_root, path_variable};
@@ -156,6 +157,8 @@ pub fn runsc() -> Runtime {
             family: TargetFamily::UserSpaceKernel,
             pace: Pace::Slow,
             memory_limit: None,
+            // runsc of 2022 has no such option.
+            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
             ..runtime.info
         },
         options: RuntimeOptions {
@@ -177,7 +180,7 @@ impl Runtime {
             info: TargetInfo {
                 differences: differences.program,
                 image_differences: differences.image,
-                capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
+                capabilities: Capability::OF_RUNTIMES_WITH_DESCRIPTORS,
                 memory_limit: Some(MemoryLimit::Cgroup),
                 ..container_peer(name, description)
             },
@@ -256,7 +259,9 @@ impl Prepared for Bundles {
             .base()
             .args(["run", "--bundle"])
             .args([&bundle])
+            .args(preserve_option(launch))
             .args([&id]);
+        command.preserved.clone_from(&launch.preserved);
         command.blocks_sigchld = self.options.sigchld == Sigchld::Blocked;
         command.leftovers = Leftovers {
             deletion: Some(Box::new(delete)),

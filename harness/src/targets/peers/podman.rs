@@ -15,7 +15,7 @@ use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
 use super::engine_image::{IMAGE_LIMIT, ONE_LAYER_DIFFERENCE, ProgramStart, pack_image};
 use super::instance::{
     InstanceNames, LIBSECCOMP_DIFFERENCE, bind_option, binds, container_peer, hidden_directories,
-    instance_cgroup, make_layer, peer_cgroups,
+    instance_cgroup, make_layer, peer_cgroups, preserve_option,
 };
 use super::oci_config;
 use super::program::{Program, Source, needs_root, path_variable};
@@ -221,6 +221,7 @@ impl Prepared for Engine {
             .args([format!("--security-opt=seccomp={}", self.policy.display())])
             .args(["--read-only-tmpfs=false"])
             .args(self.start.options())
+            .args(preserve_option(launch))
             .args(["--ulimit=nofile=1024", "--ulimit=nproc=1024"])
             .args(["--name", &name]);
         if let Some(cgroup) = instance_cgroup(&launch.cgroups) {
@@ -235,6 +236,7 @@ impl Prepared for Engine {
         for bind in binds(launch) {
             command = command.args(["--volume".into(), bind_option(bind)]);
         }
+        command.preserved.clone_from(&launch.preserved);
         let delete = self.base().args(["rm", "--force", "--time=0", &name]);
         command.leftovers = Leftovers {
             deletion: Some(Box::new(delete)),

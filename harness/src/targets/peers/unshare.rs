@@ -55,7 +55,7 @@ impl Unshare {
         Self(TargetInfo {
             differences: differences.program,
             image_differences: differences.image,
-            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
+            capabilities: Capability::OF_RUNTIMES_WITH_DESCRIPTORS,
             participation: Participation::NotIn {
                 experiments: &[disk::NAME],
                 reason: "unshare binds nothing into its root",
@@ -111,6 +111,7 @@ impl Prepared for InChroot {
             command.user = Some(host_user(&root.user));
             command.mounts = Some(mounts.clone());
         }
+        command.preserved.clone_from(&launch.preserved);
         command.leftovers.mounted = root.mounted;
         command = command
             .args(["--"])

@@ -1,5 +1,6 @@
 //! `isobench exec`: a program's streams and exit code pass through, in every target.
 
+mod descriptors;
 mod names;
 mod signals;
 
