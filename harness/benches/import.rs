@@ -3,6 +3,11 @@
 //! Both unpack gzip layers into files, umoci into one tree for a runtime, isobench into a directory a layer.
 //! `cargo bench --bench import [-- ISOBENCH]` also compares with another build, whose program is at the path `ISOBENCH`.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a benchmark's figures are for whoever watches it"
+)]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};

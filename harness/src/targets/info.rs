@@ -1,6 +1,7 @@
 //! The description of a target as plain data: its name, its place on the ladder, what the target
 //! can do and what it can't.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use isobench_container::Network;
@@ -32,6 +33,8 @@ pub struct TargetInfo {
     pub participation: Participation,
     /// What the target can do beyond starting.
     pub capabilities: &'static [Capability],
+    /// What arguments and variables of a program can hold.
+    pub text: Text,
     /// The networks that an instance can have. The first is the default.
     pub networks: &'static [Network],
     /// How the target limits a program's memory; `None` if the target can't.
@@ -63,6 +66,7 @@ impl TargetInfo {
             image_differences: &[],
             participation: Participation::InAll,
             capabilities: Capability::OF_MOST_PEERS,
+            text: Text::Bytes,
             networks: &[Network::None],
             memory_limit: None,
             disk: InsidePath::SameAsOnHost,
@@ -83,6 +87,20 @@ impl TargetInfo {
     /// Why the target lacks `capability`; `None` if the target has it.
     pub fn why_not(&self, capability: Capability) -> Option<&'static str> {
         (!self.can(capability)).then(|| capability.reason_for_absence())
+    }
+
+    /// Why the target can't pass all of `words`, which are arguments and variables of a program;
+    /// `None` if it can.
+    pub fn why_not_words<'w>(
+        &self,
+        words: impl IntoIterator<Item = &'w OsString>,
+    ) -> Option<String> {
+        let mut words = words.into_iter();
+        let word = words.find(|word| self.text == Text::Utf8 && word.to_str().is_none())?;
+        Some(format!(
+            "its configuration holds only UTF-8, which {} is not",
+            word.as_encoded_bytes().escape_ascii()
+        ))
     }
 
     /// Whether `experiment` makes sense for the target.
@@ -239,6 +257,15 @@ impl Capability {
             Self::ExitOnPurpose => "no program in it can leave a virtual machine on purpose",
         }
     }
+}
+
+/// What arguments and variables of a program can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Text {
+    /// All bytes but zero, as execve(2) has it.
+    Bytes,
+    /// UTF-8, as JSON has it. podman and docker would silently pass U+FFFD for what isn't UTF-8.
+    Utf8,
 }
 
 /// How a target limits a program's memory.

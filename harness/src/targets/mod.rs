@@ -34,7 +34,7 @@ use crate::host::programs::Programs;
 use crate::instance::command_line::CommandLine;
 
 pub use choice::{UnknownTarget, choose};
-pub use info::{Capability, InsidePath, MemoryLimit, Pace, Participation, TargetInfo};
+pub use info::{Capability, InsidePath, MemoryLimit, Pace, Participation, TargetInfo, Text};
 pub use launch::{DiskAccess, Launch, Marks};
 pub use peers::Daemons;
 pub use prepare::{Contents, Image, PrepareContext, PrepareError};

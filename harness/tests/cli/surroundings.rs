@@ -1,8 +1,13 @@
-//! What the process that starts isobench leaves to it: the umask.
+//! What the process that starts isobench leaves to it: the umask, and bytes that are no text.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 
+use isobench_testing::{Need, find_program, lacks};
+
+use crate::support::ended::Ended;
 use crate::support::isobench::{ISOBENCH, WORKLOAD};
 use crate::support::needs::can_run;
 use crate::support::place::Place;
@@ -20,4 +25,31 @@ fn a_user_who_shares_no_files_has_all_targets() {
     finished.has_rows("time", "end", &targets);
     let mode = |name: &str| fs::metadata(place.path(name)).unwrap().mode() & 0o077;
     assert_eq!((mode("out"), mode("out/results.json")), (0, 0));
+}
+
+#[test]
+fn an_argument_that_is_no_text_arrives_as_it_is_or_is_refused() {
+    if lacks(Need::Program("busybox")) {
+        return;
+    }
+    let busybox = find_program("busybox").unwrap();
+    let echo = |target: &str| {
+        let place = Place::new();
+        let mut exec = place.command(ISOBENCH, &["exec", "--target", target, "--"]);
+        exec.arg(&busybox)
+            .arg("echo")
+            .arg(OsStr::from_bytes(b"a\xff"));
+        exec.output().unwrap()
+    };
+    for target in ["process", "container", "bwrap", "lxc"] {
+        if can_run(target) {
+            assert_eq!(echo(target).stdout, b"a\xff\n", "{target}");
+        }
+    }
+    for target in ["crun", "runc", "podman"] {
+        if can_run(target) {
+            let words = "its configuration holds only UTF-8, which a\\xff is not";
+            Ended::from(echo(target)).is_refused_by("isobench", words);
+        }
+    }
 }

@@ -34,6 +34,10 @@ pub(super) fn run_in(
     inherited: CallersDescriptors,
 ) -> anyhow::Result<ExitCode> {
     let info = target.info();
+    let words = launch.arguments.iter().chain(&launch.environment);
+    if let Some(reason) = info.why_not_words(words) {
+        return Err(BadInput(format!("{} can't run this: {reason}", info.name)).into());
+    }
     let preserved = preserved(info, arguments.preserve_fds, &inherited)?;
     let session = Session::open(&PlaceNeeds::OF_PROGRAMS)?;
     let readable = ReadableByAll::begin();

@@ -82,6 +82,10 @@ pub(super) fn obstacle(
             .into(),
         );
     }
+    let words = program.arguments.iter().chain(&program.environment);
+    if let Some(reason) = target.why_not_words(words) {
+        return Some(reason.into());
+    }
     if command.memory.is_some() && target.memory_limit.is_none() {
         return Some("it can't limit memory: leave the memory out".into());
     }

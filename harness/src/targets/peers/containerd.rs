@@ -25,7 +25,7 @@ use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::overlay_roots::Mounter;
 use crate::targets::{
     Availability, Capability, Contents, Launch, MemoryLimit, Pace, Participation, PrepareContext,
-    PrepareError, Prepared, Target, TargetInfo,
+    PrepareError, Prepared, Target, TargetInfo, Text,
 };
 
 const CLIENT: Program = Program {
@@ -73,6 +73,7 @@ impl Containerd {
             pace: Pace::Slow,
             differences: differences.program,
             image_differences: differences.image,
+            text: Text::Utf8,
             capabilities: Capability::OF_RUNTIMES_WITH_MONITORS,
             participation: Participation::NotIn {
                 experiments: &[memory::NAME],

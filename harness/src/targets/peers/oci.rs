@@ -22,7 +22,7 @@ use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::{
     Availability, Capability, Launch, MemoryLimit, Pace, PrepareContext, PrepareError, Prepared,
-    Target, TargetInfo,
+    Target, TargetInfo, Text,
 };
 
 /// The differences of every runtime that follows the `config.json`.
@@ -180,6 +180,7 @@ impl Runtime {
             info: TargetInfo {
                 differences: differences.program,
                 image_differences: differences.image,
+                text: Text::Utf8,
                 capabilities: Capability::OF_RUNTIMES_WITH_DESCRIPTORS,
                 memory_limit: Some(MemoryLimit::Cgroup),
                 ..container_peer(name, description)

@@ -26,7 +26,7 @@ use crate::instance::bounded_command;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::{
     Availability, Capability, Contents, Launch, MemoryLimit, Pace, PrepareContext, PrepareError,
-    Prepared, Target, TargetInfo,
+    Prepared, Target, TargetInfo, Text,
 };
 
 const PROGRAM: Program = Program {
@@ -79,6 +79,7 @@ impl Podman {
             pace: Pace::Slow,
             differences: differences.program,
             image_differences: differences.image,
+            text: Text::Utf8,
             capabilities: Capability::OF_RUNTIMES_WITH_MONITORS,
             memory_limit: Some(MemoryLimit::Cgroup),
             ..container_peer("podman", description)
