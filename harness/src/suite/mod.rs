@@ -36,7 +36,7 @@ use crate::streams::tell;
 use crate::suite::options::{ConductOptions, Options};
 use crate::suite::progress::Progress;
 use crate::suite::record::{RunRecord, Sampling};
-use crate::suite::request::Request;
+use crate::suite::request::{Request, RequestError};
 use crate::suite::runner::{FailedTarget, Runner};
 use crate::suite::testbed::{Candidate, Testbed};
 
@@ -124,7 +124,7 @@ pub fn measure(
         stop_options: options.stop_options,
     };
     if request.announces_gaps {
-        announce_gaps(&runner);
+        announce_gaps(&runner)?;
     }
     let sampling = take_samples(&record, &runner, &testbed, interrupt, &mut output);
     let not_restored = tuned.and_then(|tuned| tuned.end().err());
@@ -140,10 +140,14 @@ pub fn measure(
 }
 
 /// Says on standard error what can't be measured, and why, one line for each target and reason.
-fn announce_gaps(runner: &Runner) {
+fn announce_gaps(runner: &Runner) -> Result<(), RequestError> {
     for gap in runner.gaps() {
         tell(gap);
     }
+    if runner.has_no_target_for_commands() {
+        return Err(RequestError::NoTarget);
+    }
+    Ok(())
 }
 
 /// What the run needs of the directory with its files.

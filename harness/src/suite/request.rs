@@ -36,6 +36,11 @@ pub enum RequestError {
         /// The names of the measured targets.
         measured: String,
     },
+    /// No target can run a command of the run.
+    #[error(
+        "nothing to time: no target of this run can run it; mend what is said above, or add a target"
+    )]
+    NoTarget,
     /// A delay is requested for a target that isn't measured.
     #[error(transparent)]
     Injection(#[from] UnknownDelayTarget),

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use isobench_reports::model::{Sample, Stop};
+use isobench_reports::schema::time;
 
 use crate::experiments::profile::Profile;
 use crate::experiments::{
@@ -192,6 +193,16 @@ impl Runner<'_> {
                     && experiment.applicability(case, &ready.info) == Applicability::Measured
             })
             .collect()
+    }
+
+    /// Whether the run times commands, and no target can run any of them.
+    pub fn has_no_target_for_commands(&self) -> bool {
+        let experiments = self.experiments.iter();
+        let mut commands = experiments
+            .filter(|experiment| time::is_time(&experiment.info().name))
+            .peekable();
+        commands.peek().is_some()
+            && commands.all(|command| self.targets_of(&**command, 0).is_empty())
     }
 
     /// The rows of the cases that are impossible for a target, each with the reason.

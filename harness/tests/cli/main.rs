@@ -22,5 +22,6 @@ mod streams;
 mod support;
 mod surroundings;
 mod time;
+mod time_ready;
 mod tune;
 mod workload_file;

@@ -1,7 +1,6 @@
 //! `isobench time`: a command of the user on every target.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
@@ -16,7 +15,7 @@ use crate::support::results::{rows, values};
 
 const RUNGS: [&str; 3] = ["process", "container", "microvm-bare"];
 
-fn time(options: &[&str], program: &[&str]) -> Isobench {
+pub fn time(options: &[&str], program: &[&str]) -> Isobench {
     time_in(&Place::new(), options, program)
 }
 
@@ -26,7 +25,7 @@ fn time_in(place: &Place, options: &[&str], program: &[&str]) -> Isobench {
 }
 
 /// The static busybox of the host; `None` if there is none.
-fn busybox() -> Option<String> {
+pub fn busybox() -> Option<String> {
     if lacks(Need::Program("busybox")) {
         return None;
     }
@@ -39,12 +38,6 @@ fn reasons(finished: &Finished, target: &str, metric: &str) -> Vec<String> {
     let rows = rows(finished.results(), target, metric).into_iter();
     let failed = rows.filter(|row| row.status == Status::Failed);
     failed.filter_map(|row| row.reason.clone()).collect()
-}
-
-/// A port of the host that nothing listens on.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 #[test]
@@ -72,76 +65,6 @@ fn a_static_program_is_timed_on_every_rung() {
     }
     assert!(finished.saved("report.html").contains("workload ready"));
     finished.prints("success");
-}
-
-#[test]
-fn a_program_that_goes_on_is_stopped_at_its_line() {
-    let Some(busybox) = busybox() else { return };
-    for (condition, script) in [
-        ("line", "echo up; read x; sleep 100"),
-        (
-            "line=^up [0-9]+$",
-            "echo down; echo up 1 >&2; trap '' TERM; sleep 100",
-        ),
-    ] {
-        let options = ["--targets", "process,container", "--runs", "2", "--stop"];
-        let options = [&options[..], &["--ready", condition]].concat();
-        let finished = time(&options, &[&busybox, "sh", "-c", script]).succeeds();
-        finished.leaves_nothing();
-        let found = finished.has_rows("time", "ready", &["process", "container"]);
-        assert!(
-            found.results().experiments[0]
-                .metrics
-                .iter()
-                .all(|m| m.name != "end")
-        );
-    }
-}
-
-#[test]
-fn a_port_is_found_in_the_instance_s_own_network() {
-    let Some(busybox) = busybox() else { return };
-    if lacks(Need::Root) {
-        return;
-    }
-    let port = free_port().to_string();
-    let server = [&busybox, "httpd", "-f", "-p", &port];
-    let condition = format!("tcp={port}");
-    let options = [
-        "--targets",
-        "process,container,bwrap,crun,lxc",
-        "--runs",
-        "2",
-        "--ready",
-    ];
-    let finished = time(&[&options[..], &[&condition]].concat(), &server).succeeds();
-    finished.leaves_nothing();
-    let targets = ["process", "container", "bwrap", "crun", "lxc"];
-    let run = finished.has_rows("time", "ready", &targets).results();
-    assert_eq!(run.experiments[0].metrics[0].resolution, Some(1e6));
-    let condition = format!("http={port}/busybox");
-    let options = [
-        "--targets",
-        "container,unshare",
-        "--runs",
-        "2",
-        "--ready",
-        &condition,
-    ];
-    let finished = time(&options, &server).succeeds();
-    finished.has_rows("time", "ready", &["container"]);
-    if can_run("unshare") {
-        finished.says("unshare has no time: ");
-    }
-}
-
-#[test]
-fn a_port_that_is_taken_is_refused() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let condition = format!("tcp={port}");
-    let options = ["--targets", "process", "--ready", &condition];
-    time(&options, &[WORKLOAD, "ready"]).refuses(&format!("port {port}"));
 }
 
 #[test]
@@ -293,6 +216,10 @@ fn a_program_that_needs_more_than_itself_runs_as_a_process_alone() {
     assert_eq!(finished.values("process", "end").len(), 2);
     let rows = rows(finished.results(), "container", "end");
     assert_eq!(rows[0].status, Status::Unavailable);
+    let place = Place::new();
+    let nowhere = time_in(&place, &["--targets", "container"], &["true"]).ends();
+    nowhere.has_code(2).says("no target of this run can run it");
+    assert!(!place.path("out").exists());
 }
 
 #[test]

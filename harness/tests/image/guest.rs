@@ -275,5 +275,5 @@ fn a_port_of_a_virtual_machine_is_reached_by_the_link_to_it() {
         "tcp=8000",
     ];
     let shut = timed(&place, "none", "stacked", &options, &server).ends();
-    shut.says("leave --net none out");
+    shut.has_code(2).says("leave --net none out");
 }
