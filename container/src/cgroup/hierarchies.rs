@@ -91,14 +91,17 @@ fn find_all(
 ) -> Vec<(Controller, Result<Hierarchy, Unusable>)> {
     let v1 = |controller: Controller| {
         let name = controller.v1_name();
-        mounts.iter().find(|mount| mount.is_v1_of(name))
+        let ours = memberships.iter().find(|line| line.has(name));
+        best(mounts.iter().filter(|mount| mount.is_v1_of(name)), ours)
     };
     let unified: Vec<Controller> = controllers
         .iter()
         .copied()
         .filter(|controller| v1(*controller).is_none())
         .collect();
-    let v2 = mounts.iter().find(|mount| mount.version == Version::V2);
+    let is_v2 = |mount: &&CgroupMount| mount.version == Version::V2;
+    let ours = memberships.iter().find(|line| line.controllers.is_empty());
+    let v2 = best(mounts.iter().filter(is_v2), ours);
     let place = v2.map(|mount| Unified::find(mount, memberships, &unified));
     let find = |controller: Controller| match (v1(controller), &place) {
         (Some(mount), _) => in_own_group(controller, mount, memberships),
@@ -111,6 +114,19 @@ fn find_all(
         .collect()
 }
 
+/// The first of `mounts`, all of one hierarchy, that shows this process's group `ours`, or else the
+/// first.
+fn best<'m>(
+    mounts: impl Iterator<Item = &'m CgroupMount>,
+    ours: Option<&Membership>,
+) -> Option<&'m CgroupMount> {
+    let shows_ours =
+        |mount: &&CgroupMount| ours.is_some_and(|line| mount.directory(&line.path).is_some());
+    let mut mounts = mounts.peekable();
+    let first = mounts.peek().copied();
+    mounts.find(shows_ours).or(first)
+}
+
 /// This process's own group, in the hierarchy `mount` of v1.
 fn in_own_group(
     controller: Controller,
@@ -118,10 +134,13 @@ fn in_own_group(
     memberships: &[Membership],
 ) -> Result<Hierarchy, Unusable> {
     let name = controller.v1_name();
-    let ours = memberships
-        .iter()
-        .find(|line| line.controllers.iter().any(|known| known == name));
-    let parent = ours.map_or_else(|| mount.point.clone(), |line| mount.directory(&line.path));
+    let ours = memberships.iter().find(|line| line.has(name));
+    let parent = match ours {
+        None => mount.point.clone(),
+        Some(Membership { path, .. }) => mount
+            .directory(path)
+            .ok_or_else(|| Unusable::outside(controller, path, mount))?,
+    };
     let hierarchy = Hierarchy {
         version: Version::V1,
         home: parent.clone(),
@@ -248,5 +267,51 @@ mod tests {
         let version = |controller| hierarchies.of(controller).unwrap().version;
         assert_eq!(wanted.map(version), [Version::V1, Version::V1, Version::V2]);
         assert!(hierarchies.of(Controller::Pids).is_err());
+    }
+
+    #[test]
+    fn a_group_outside_of_the_cgroup_namespace_is_named_and_never_looked_for() {
+        let (directory, _) = unified(&[("cgroup", "memory pids"), ("pids", "memory pids")]);
+        let point = directory.path().join("cgroup");
+        fs::write(point.join("cgroup.controllers"), "memory pids").unwrap();
+        for (root, group) in [
+            ("/", "/../pids"),
+            ("/../..", "/"),
+            ("/a", "/pids"),
+            ("/..", "/../../pids"),
+        ] {
+            for version in [Version::V1, Version::V2] {
+                let mount = CgroupMount {
+                    version,
+                    root: root.into(),
+                    point: point.clone(),
+                    options: vec!["memory".to_owned()],
+                };
+                let memberships = parse_memberships(&format!("4:memory:{group}\n0::{group}\n"));
+                let found = find_all(&[Controller::Memory], &memberships, &[mount]);
+                let reason = found[0].1.as_ref().unwrap_err().to_string();
+                assert!(
+                    reason.contains("outside of this cgroup namespace"),
+                    "{reason}"
+                );
+                assert!(reason.contains(&format!("{group:?}")), "{reason}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_two_mounts_the_one_that_shows_the_own_group_is_taken() {
+        let (directory, mut mounts) = unified(&[("user", "memory pids"), ("user/app", "")]);
+        let elsewhere = CgroupMount {
+            version: Version::V2,
+            root: "/other".into(),
+            point: "/no/such".into(),
+            options: vec!["rw".to_owned()],
+        };
+        mounts.insert(0, elsewhere);
+        assert_eq!(
+            places(&[Controller::Memory], &mounts),
+            [Ok(directory.path().join("user"))]
+        );
     }
 }

@@ -1,10 +1,11 @@
 //! One hierarchy of cgroups in which this process may make groups, or why there is none.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{AccessFlags, access};
 
 use super::controller::Controller;
+use super::membership::CgroupMount;
 use super::version::Version;
 
 /// A hierarchy that has a controller, and the place in the hierarchy for a new group.
@@ -37,6 +38,14 @@ impl Hierarchy {
 pub enum Unusable {
     #[error("no mounted cgroup hierarchy has the {controller} controller")]
     NotMounted { controller: &'static str },
+    #[error(
+        "this process is in the cgroup {group:?} of the {controller} controller, outside of this cgroup namespace or of the cgroups mounted at {point:?}: mount cgroups in the namespace, or move the process into it"
+    )]
+    OutsideOfNamespace {
+        controller: &'static str,
+        group: PathBuf,
+        point: PathBuf,
+    },
     #[error("{path:?} is not writable: delegate a cgroup to this user, or run as root")]
     NotWritable { path: PathBuf },
     #[error(
@@ -49,6 +58,15 @@ pub enum Unusable {
 }
 
 impl Unusable {
+    /// This process is in the group `group`, which `mount` does not show.
+    pub(super) fn outside(controller: Controller, group: &Path, mount: &CgroupMount) -> Self {
+        Self::OutsideOfNamespace {
+            controller: controller.name(),
+            group: group.to_owned(),
+            point: mount.point.clone(),
+        }
+    }
+
     /// No hierarchy has `controller`.
     pub(super) fn not_mounted(controller: Controller) -> Self {
         Self::NotMounted {

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::version::Version;
 
@@ -14,6 +14,13 @@ pub struct Membership {
     pub controllers: Vec<String>,
     /// The path of the group, from the hierarchy's root on.
     pub path: PathBuf,
+}
+
+impl Membership {
+    /// Whether this is the hierarchy of v1 that has `controller`.
+    pub fn has(&self, controller: &str) -> bool {
+        self.controllers.iter().any(|known| known == controller)
+    }
 }
 
 /// Reads /proc/self/cgroup (cgroups(7)). A line that is none of the format is skipped.
@@ -47,10 +54,13 @@ pub struct CgroupMount {
 }
 
 impl CgroupMount {
-    /// The directory of the group `path` of this hierarchy.
-    pub fn directory(&self, path: &Path) -> PathBuf {
-        let below = path.strip_prefix(&self.root).unwrap_or(Path::new(""));
-        self.point.join(below)
+    /// The directory of the group `path` of this hierarchy; `None` if the mount doesn't show the
+    /// group. Both paths are seen from the root of this process's cgroup namespace: a group outside
+    /// of it begins with `/..` (`cgroup_namespaces(7)`), which leads out of the mount here.
+    pub fn directory(&self, path: &Path) -> Option<PathBuf> {
+        let below = path.strip_prefix(&self.root).ok()?;
+        let leads_out = below.components().any(|part| part == Component::ParentDir);
+        (!leads_out).then(|| self.point.join(below))
     }
 
     /// Whether this is the hierarchy of v1 that has `controller`.

@@ -39,7 +39,7 @@ fn cgroup_mounts_are_found() {
     assert_eq!(found[1].point, Path::new("/sys/fs/cgroup/my pids"));
     assert_eq!(
         found[1].directory(Path::new("/a/b")),
-        Path::new("/sys/fs/cgroup/my pids/b")
+        Some(Path::new("/sys/fs/cgroup/my pids/b").into())
     );
     assert_eq!(found[2].version, Version::V2);
 }

@@ -11,8 +11,9 @@ use super::version::Version;
 /// The place for a group in the hierarchy of v2.
 pub struct Unified<'a> {
     mount: &'a CgroupMount,
-    /// The directory of the group that this process is in.
-    home: PathBuf,
+    /// The directory of the group that this process is in, or the group's path if the mount does
+    /// not show the group.
+    home: Result<PathBuf, PathBuf>,
     /// The directory that hands controllers on, if any does.
     parent: Option<PathBuf>,
 }
@@ -23,13 +24,18 @@ impl<'a> Unified<'a> {
     /// the nearest that hands on the first of these controllers.
     pub fn find(mount: &'a CgroupMount, memberships: &[Membership], wanted: &[Controller]) -> Self {
         let ours = memberships.iter().find(|line| line.controllers.is_empty());
-        let home = ours.map_or_else(|| mount.point.clone(), |line| mount.directory(&line.path));
+        let home = ours.map_or_else(
+            || Ok(mount.point.clone()),
+            |line| mount.directory(&line.path).ok_or_else(|| line.path.clone()),
+        );
         let known = names_in(&mount.point.join("cgroup.controllers"));
         let mut names: Vec<&str> = wanted.iter().filter_map(|one| one.v2_name()).collect();
         names.retain(|name| known.iter().any(|other| other == name));
-        let parent = handing_on(mount, &home, &names)
-            .or_else(|| enable_at_root(mount, &names))
-            .or_else(|| handing_on(mount, &home, names.get(..1)?));
+        let parent = home.as_deref().ok().and_then(|home| {
+            handing_on(mount, home, &names)
+                .or_else(|| enable_at_root(mount, &names))
+                .or_else(|| handing_on(mount, home, names.get(..1)?))
+        });
         Self {
             mount,
             home,
@@ -43,10 +49,6 @@ impl<'a> Unified<'a> {
     /// The hierarchy lacks the controller, the place does not hand the controller on, or the place
     /// is not writable.
     pub fn of(&self, controller: Controller) -> Result<Hierarchy, Unusable> {
-        let not_delegated = || Unusable::NotDelegated {
-            controller: controller.name(),
-            path: self.home.clone(),
-        };
         let has = |directory: &Path, file: &str| {
             let names = names_in(&directory.join(file));
             controller
@@ -56,6 +58,12 @@ impl<'a> Unified<'a> {
         if !has(&self.mount.point, "cgroup.controllers") {
             return Err(Unusable::not_mounted(controller));
         }
+        let home = self.home.as_ref();
+        let home = home.map_err(|group| Unusable::outside(controller, group, self.mount))?;
+        let not_delegated = || Unusable::NotDelegated {
+            controller: controller.name(),
+            path: home.clone(),
+        };
         let parent = self.parent.as_ref().ok_or_else(not_delegated)?;
         if !has(parent, "cgroup.subtree_control") {
             return Err(not_delegated());
@@ -63,7 +71,7 @@ impl<'a> Unified<'a> {
         let hierarchy = Hierarchy {
             version: Version::V2,
             parent: parent.clone(),
-            home: self.home.clone(),
+            home: home.clone(),
         };
         hierarchy.if_writable()
     }

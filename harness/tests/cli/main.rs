@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_results;
+mod cgroup_namespace;
 mod compare;
 mod cpu;
 mod density;
