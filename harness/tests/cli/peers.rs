@@ -365,3 +365,40 @@ fn firejail_is_refused_where_it_would_not_isolate_or_not_see_the_run_s_files() {
         .environment("TMPDIR", "/var/tmp")
         .refuses("set TMPDIR to a directory elsewhere");
 }
+
+#[test]
+fn podman_in_docker_s_place_is_not_taken_for_docker() {
+    let needs = [Need::Program("podman"), Need::Program("docker")];
+    if needs.into_iter().any(lacks) || lacks(Need::Root) {
+        return;
+    }
+    let place = Place::new();
+    let exec = ["exec", "--target", "docker", "--", WORKLOAD, "ready"];
+    // As Debian's package podman-docker has it.
+    let shim = "#!/bin/sh\necho 'Emulate Docker' >&2\nexec podman \"$@\"\n".to_owned();
+    let path = path_with(&programs(&place, &[("docker", &shim)]));
+    place
+        .isobench(&exec)
+        .environment("PATH", path)
+        .refuses("the program `docker` is podman's; take the target podman");
+    let socket = format!("unix://{}", place.path("socket").display());
+    // podman leaves locks in /dev/shm and a directory in /run.
+    let script = "for d in /dev/shm /run; do mount -t tmpfs x $d; done; exec podman \"$@\"";
+    let apart = ["--mount", "/bin/sh", "-c", script, "podman"];
+    let options = ["--root", "service", "--runroot", "state"];
+    let service = ["system", "service", "--time=0", &socket];
+    let arguments = [&apart[..], &options, &service].concat();
+    let mut service = place.command("unshare", &arguments).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !place.path("socket").exists() {
+        assert!(Instant::now() < deadline, "podman has no service");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let finished = place
+        .isobench(&exec)
+        .environment("DOCKER_HOST", socket)
+        .ends();
+    service.kill().unwrap();
+    service.wait().unwrap();
+    finished.is_refused_by("isobench", "the daemon that docker reaches is podman's");
+}

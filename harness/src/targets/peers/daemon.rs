@@ -33,7 +33,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long a daemon may take to end after SIGTERM. Then the daemon is killed.
 const END_LIMIT: Duration = Duration::from_secs(10);
 /// How long a client may take for one request to its daemon.
-const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+pub const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// The time between two requests.
 const REQUEST_INTERVAL: Duration = Duration::from_millis(50);
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use isobench_reports::model::Unavailable;
 use isobench_reports::schema::memory;
 
-use super::daemon::{Client, Daemon, Daemons, not_running, start_own, succeeds};
+use super::daemon::{Client, Daemon, Daemons, REQUEST_LIMIT, not_running, start_own, succeeds};
 use super::engine_image::{
     IMAGE_LIMIT, ONE_LAYER_DIFFERENCE, ProgramStart, pack_directory, pack_image,
 };
@@ -22,7 +22,7 @@ use super::roots::differences;
 use crate::host::facts::{HostReport, Need};
 use crate::host::mounts::MountNamespace;
 use crate::host::session::SessionName;
-use crate::instance::bounded_command;
+use crate::instance::bounded_command::{self, CommandOutput};
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::{
     Availability, Capability, Contents, Launch, MemoryLimit, Pace, Participation, PrepareContext,
@@ -39,6 +39,13 @@ const DAEMON: Program = Program {
 };
 /// The address of a daemon that the run has started, in the daemon's mount namespace.
 const ADDRESS: [&str; 2] = ["--host", "unix:///run/docker.sock"];
+
+/// The client's command that prints the names of the daemon's components, one a line.
+const COMPONENTS: [&str; 3] = [
+    "version",
+    "--format",
+    "{{range .Server.Components}}{{println .Name}}{{end}}",
+];
 
 /// The target `docker`.
 #[derive(Debug)]
@@ -94,13 +101,19 @@ impl Target for Docker {
     }
 
     fn availability(&self, host: &HostReport) -> Availability {
-        CLIENT.availability(|path| match self.daemons {
-            Daemons::StartOwn => DAEMON.path().err().or_else(|| needs_root("dockerd", host)),
-            Daemons::UseRunning => {
-                let client = Client::of_running(path.to_owned());
-                (!succeeds(&daemon_version(&client)))
+        CLIENT.availability(|path| {
+            let client = Client::of_running(path.to_owned());
+            if names_podman(&output(&client, &["--version"])) {
+                return Some(is_podman_s("the program `docker`"));
+            }
+            match self.daemons {
+                Daemons::StartOwn => DAEMON.path().err().or_else(|| needs_root("dockerd", host)),
+                Daemons::UseRunning if has_podman(&output(&client, &COMPONENTS)) => {
+                    Some(is_podman_s("the daemon that docker reaches"))
+                }
+                Daemons::UseRunning => (!succeeds(&daemon_version(&client)))
                     .then(|| not_running("dockerd", "docker"))
-                    .or_else(|| host.lacks(Need::MemoryCgroup))
+                    .or_else(|| host.lacks(Need::MemoryCgroup)),
             }
         })
     }
@@ -214,6 +227,37 @@ impl Prepared for Images {
     }
 }
 
+/// What a command of the client prints; nothing if it fails.
+fn output(client: &Client, arguments: &[&str]) -> String {
+    let output = bounded_command::run(&client.command().args(arguments), REQUEST_LIMIT);
+    let succeeded = output.ok().filter(CommandOutput::succeeded);
+    succeeded.map_or_else(String::new, |output| output.stdout)
+}
+
+/// Whether a client that prints this version is podman under docker's name, which writes that name
+/// in lower case. Debian's package `podman-docker` has such a program. It isn't asked for more: to
+/// answer, podman makes files in /run and /dev/shm.
+fn names_podman(version: &str) -> bool {
+    ["podman version", "docker version"]
+        .iter()
+        .any(|name| version.starts_with(name))
+}
+
+/// Whether the names of the daemon's components are those of podman's service, which speaks docker's
+/// protocol.
+fn has_podman(components: &str) -> bool {
+    components.lines().any(|name| name == "Podman Engine")
+}
+
+/// The reason for which figures of `what` would not be docker's.
+fn is_podman_s(what: &str) -> Unavailable {
+    Unavailable {
+        reason: format!("{what} is podman's"),
+        fix: "take the target podman, or install Debian's package `docker.io`".to_owned(),
+        command: None,
+    }
+}
+
 /// A command of the client that succeeds if the client can reach its daemon.
 fn daemon_version(client: &Client) -> CommandLine {
     client
@@ -271,5 +315,23 @@ fn sweep(client: &Client) {
             // A name that can't be removed is in use. This run doesn't need the name.
             let _ = ask(client, &[remove, "--force", name]);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn podman_is_known_by_what_it_says_of_itself() {
+        assert!(names_podman("podman version 4.3.1\n"));
+        assert!(names_podman("docker version 4.3.1\n"));
+        assert!(!names_podman("Docker version 28.2.2, build e6534b4\n"));
+        assert!(!names_podman(""));
+        assert!(has_podman(
+            "Podman Engine\nConmon\nOCI Runtime (crun)\nEngine\n"
+        ));
+        assert!(!has_podman("Engine\ncontainerd\nrunc\ndocker-init\n"));
+        assert!(!has_podman(""));
     }
 }
