@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use isobench_container::{Mechanism, Mechanisms, Network, Phase, User};
 use isobench_reports::model::{TargetFamily, TargetKind};
 
+use super::network_files::NetworkFiles;
 use super::prepare::{file_name, inside_path, place_program};
 use super::{
     Availability, Capability, Contents, InsidePath, Launch, Marks, MemoryLimit, PrepareContext,
@@ -19,6 +20,9 @@ use crate::instance::command_line::{CommandLine, MARKS_DESCRIPTOR};
 const DISK: &str = "/disk";
 /// The path inside at which the directory for files is bound.
 const FILES: &str = "/files";
+
+/// The host name inside.
+const HOSTNAME: &str = "isobench";
 
 /// The target `container`, rung 1.
 #[derive(Debug)]
@@ -85,6 +89,8 @@ impl Target for Container {
                 Root::Program { layer }
             }
             Contents::Image(image) => Root::Image {
+                network_files: context
+                    .files(|directory| NetworkFiles::make(directory, image.layers, HOSTNAME))?,
                 layers: image.layers.to_vec(),
                 working_directory: image.working_directory.to_owned(),
                 user: image.user.clone(),
@@ -111,6 +117,7 @@ enum Root {
     Program { layer: PathBuf },
     /// The layers of an image, the lowest first.
     Image {
+        network_files: NetworkFiles,
         layers: Vec<PathBuf>,
         working_directory: PathBuf,
         user: User,
@@ -138,6 +145,7 @@ impl Root {
                 (Vec::new(), program)
             }
             Self::Image {
+                network_files,
                 working_directory,
                 user,
                 ..
@@ -145,6 +153,11 @@ impl Root {
                 // Only overlayfs understands the whiteouts of an image.
                 let mut options: Vec<OsString> = vec!["--root".into(), "overlay".into()];
                 options.extend(["--workdir".into(), working_directory.into()]);
+                if launch.network == Some(Network::Host) {
+                    for (source, inside) in network_files.binds() {
+                        options.extend(["--bind".into(), bind(source, inside)]);
+                    }
+                }
                 if *user != User::default() {
                     options.extend(["--user".into(), user.to_string().into()]);
                 }
@@ -205,15 +218,20 @@ fn isolation(launch: &Launch, layers: &[PathBuf]) -> Vec<OsString> {
     options
 }
 
+/// A bind as the launcher's option. The run's own paths have no colon.
+fn bind(source: &Path, inside: &str) -> OsString {
+    let mut bind = source.as_os_str().to_owned();
+    bind.push(":");
+    bind.push(inside);
+    bind
+}
+
 /// The options for bound files, limits, network and environment.
 fn surroundings(launch: &Launch) -> Vec<OsString> {
     let mut options = Vec::new();
     for (source, place) in [(launch.disk, DISK), (launch.files, FILES)] {
         let Some(source) = source else { continue };
-        let mut bind = source.as_os_str().to_owned();
-        bind.push(":");
-        bind.push(place);
-        options.extend(["--bind".into(), bind]);
+        options.extend(["--bind".into(), bind(source, place)]);
     }
     if let Some(memory) = launch.memory {
         options.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);

@@ -17,6 +17,7 @@ mod info;
 mod launch;
 mod microvm_bare;
 mod microvm_linux;
+mod network_files;
 mod overlay_roots;
 mod peers;
 mod prepare;

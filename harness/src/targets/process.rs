@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use isobench_container::Network;
 use isobench_reports::model::{TargetFamily, TargetKind};
+use nix::unistd::gethostname;
 
+use super::network_files::NetworkFiles;
 use super::overlay_roots::{Mounter, OverlayRoots, needs_root};
 use super::prepare::host_user;
 use super::{
@@ -100,6 +102,7 @@ impl Prepared for BareProcess {
 #[derive(Debug)]
 struct RootedProcess {
     roots: OverlayRoots,
+    network_files: NetworkFiles,
     working_directory: PathBuf,
     user: HostUser,
 }
@@ -111,8 +114,13 @@ impl RootedProcess {
             let namespace = MountNamespace::new(&["/run".into()])?;
             OverlayRoots::new(namespace, image.layers, Mounter::Isobench)
         })?;
+        let hostname = gethostname().unwrap_or_default();
+        let network_files = context.files(|directory| {
+            NetworkFiles::make(directory, image.layers, &hostname.to_string_lossy())
+        })?;
         Ok(Self {
             roots,
+            network_files,
             working_directory: image.working_directory.to_owned(),
             user: host_user(image.user),
         })
@@ -123,7 +131,9 @@ impl Prepared for RootedProcess {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         // The paths inside are those on the host.
         let bound = [launch.disk, launch.files].into_iter().flatten();
-        let binds: Vec<_> = bound.map(|path| (path, path.to_owned())).collect();
+        let mut binds: Vec<_> = bound.map(|path| (path, path.to_owned())).collect();
+        let own = self.network_files.binds();
+        binds.extend(own.map(|(source, inside)| (source, inside.into())));
         let root = self.roots.mount(&binds, &[])?;
         let mut command = BareProcess.command(launch)?;
         command.mounts = Some(self.roots.namespace().clone());
