@@ -19,11 +19,9 @@ impl ScratchDirectory {
     /// Makes a directory in `parent` that belongs to the container's root, who has these ids on
     /// the host.
     pub fn create(parent: &Path, (uid, gid): (u32, u32)) -> io::Result<Self> {
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("isobench-{}-{number}", std::process::id());
-        let path = parent.join(name);
-        fs::create_dir(&path)?;
-        let directory = Self { path };
+        let directory = Self {
+            path: make_named(parent)?,
+        };
         chown(&directory.path, Some(uid), Some(gid))?;
         Ok(directory)
     }
@@ -31,6 +29,21 @@ impl ScratchDirectory {
     /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Makes a directory in `parent` whose name nobody has. A launcher in another PID namespace may have
+/// the same process id.
+fn make_named(parent: &Path) -> io::Result<PathBuf> {
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("isobench-{}-{number}", std::process::id());
+        let path = parent.join(name);
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -42,5 +55,31 @@ impl Drop for ScratchDirectory {
         let _ = fs::set_permissions(&work, Permissions::from_mode(0o700));
         // Nothing can be done about a failure. The directory's name says whose it was.
         let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::{getegid, geteuid};
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_another_launcher_has_is_not_taken() {
+        let parent = tempfile::tempdir().unwrap();
+        let number = NEXT.load(Ordering::Relaxed);
+        let taken: Vec<_> = (number..number + 5)
+            .map(|number| format!("isobench-{}-{number}", std::process::id()))
+            .collect();
+        for name in &taken {
+            fs::create_dir(parent.path().join(name)).unwrap();
+        }
+        let own = (geteuid().as_raw(), getegid().as_raw());
+        let directory = ScratchDirectory::create(parent.path(), own).unwrap();
+        let name = directory.path().file_name().unwrap().to_owned();
+        assert!(taken.iter().all(|taken| name != **taken), "{name:?}");
+        drop(directory);
+        assert!(!parent.path().join(name).exists());
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), taken.len());
     }
 }
