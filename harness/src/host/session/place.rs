@@ -82,6 +82,9 @@ pub enum Unfit {
 /// [`Unfit`]
 pub fn check(directory: &Path, needs: &PlaceNeeds) -> Result<(), Unfit> {
     let path = directory.canonicalize()?;
+    if !path.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::NotADirectory).into());
+    }
     if let Some(character) = first_unusual(path.as_os_str()) {
         return Err(Unfit::Path { path, character });
     }
@@ -189,8 +192,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_unfit() {
-        let found = check(Path::new("/no/such"), &PlaceNeeds::OF_PROGRAMS);
-        assert!(matches!(found, Err(Unfit::Unknown(_))), "{found:?}");
+    fn what_is_no_directory_is_unfit() {
+        for path in ["/no/such", "/proc/self/status"] {
+            let found = check(Path::new(path), &PlaceNeeds::OF_PROGRAMS);
+            assert!(matches!(found, Err(Unfit::Unknown(_))), "{found:?}");
+        }
     }
 }
