@@ -12,5 +12,6 @@ mod store;
 #[expect(dead_code, reason = "the tests of measurements use the rest")]
 #[path = "../support/mod.rs"]
 mod support;
+mod surroundings;
 mod targets;
 mod tools;
