@@ -47,6 +47,7 @@ mod launch;
 mod mechanism;
 mod network;
 mod privilege;
+mod size;
 mod sys;
 mod user;
 
@@ -63,5 +64,6 @@ pub use network::{
     HOST_ADDRESS, Network, NetworkError, NetworkSyntaxError, OpenTap, Tap, TapError,
 };
 pub use privilege::Privilege;
+pub use size::{SizeSyntaxError, parse_size};
 pub use sys::signal::{Caught, Sender, send, stop_this_process};
 pub use user::{User, UserSyntaxError};

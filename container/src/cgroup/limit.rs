@@ -12,6 +12,7 @@ use bytesize::ByteSize;
 use super::block_device::BlockDevice;
 use super::controller::Controller;
 use super::version::Version;
+use crate::size::parse_size;
 
 /// One limit on a cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +158,7 @@ impl FromStr for IoRate {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parse = || {
             let (path, rate) = text.rsplit_once(':').filter(|(path, _)| !path.is_empty())?;
-            let rate: ByteSize = rate.parse().ok()?;
+            let rate = parse_size(rate).ok()?;
             (rate > ByteSize(0)).then(|| Self {
                 path: path.into(),
                 rate,

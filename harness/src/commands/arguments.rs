@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
-use isobench_container::Network;
+use isobench_container::{Network, parse_size};
 use isobench_reports::model::Run;
 use isobench_reports::{Format, FormatError, Language, render_figures, render_tables};
 
@@ -116,8 +116,9 @@ pub struct ExecArguments {
     /// Target to run the program in
     #[arg(long, value_name = "NAME")]
     pub target: String,
-    /// Memory that the program may use
-    #[arg(long, value_name = "SIZE")]
+    /// Memory that the program may use, such as 64M: K, M, G and T are powers of 1024, as for docker and
+    /// systemd, KB to TB powers of 1000; a target rounds to what it can
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<ByteSize>,
     /// Further limits
     #[command(flatten)]

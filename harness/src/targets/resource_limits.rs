@@ -16,7 +16,8 @@ pub struct ResourceLimits {
     /// Processor time that the program may use, in processors, such as 0.5
     #[arg(long, value_name = "N")]
     pub cpus: Option<Cpus>,
-    /// Bytes a second that the program may read from the device of PATH; may be repeated
+    /// Bytes a second that the program may read from the device of PATH, such as /dev/sda:10M; may be
+    /// repeated
     #[arg(long, value_name = "PATH:RATE")]
     pub io_read_bps: Vec<IoRate>,
     /// Bytes a second that the program may write to the device of PATH; may be repeated

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
-use isobench_container::Network;
 use isobench_container::cgroup::Cpus;
+use isobench_container::{Network, parse_size};
 use serde::{Deserialize, Deserializer};
 
 use super::ready::ReadyCondition;
@@ -57,8 +57,10 @@ pub struct Settings {
     /// User and group that the program runs as, numbers or names of the image [default: the image's]
     #[arg(long, value_name = "USER[:GROUP]")]
     pub user: Option<String>,
-    /// Memory that the program may use; targets that can't limit memory take no part
-    #[arg(long, value_name = "SIZE")]
+    /// Memory that the program may use, such as 64M: K, M, G and T are powers of 1024, as for docker and
+    /// systemd, KB to TB powers of 1000; targets that can't limit memory take no part
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[serde(deserialize_with = "size")]
     pub memory: Option<ByteSize>,
     /// Processor time that the program may use, in processors, such as 0.5; only `container` has
     /// such a limit
@@ -131,6 +133,25 @@ pub fn parse_variable(text: &str) -> Result<OsString, String> {
     }
 }
 
+/// Reads a size, which is a text or a number of bytes.
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteSize>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(
+        untagged,
+        expecting = "expected a size such as \"64M\", or a number of bytes"
+    )]
+    enum Size {
+        Bytes(u64),
+        Text(String),
+    }
+    match Size::deserialize(deserializer)? {
+        Size::Bytes(bytes) => Ok(Some(ByteSize(bytes))),
+        Size::Text(text) => parse_size(&text)
+            .map(Some)
+            .map_err(serde::de::Error::custom),
+    }
+}
+
 /// Reads a value that is written as a text.
 fn from_text<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
@@ -168,6 +189,20 @@ mod tests {
         assert!(parse_variable("A=").is_ok());
         assert!(parse_variable("=a").is_err());
         assert!(parse_variable("a").is_err());
+    }
+
+    #[test]
+    fn a_size_is_a_text_or_a_number_of_bytes() {
+        for (text, size) in [
+            ("memory = \"64M\"", ByteSize::mib(64)),
+            ("memory = \"64MB\"", ByteSize::mb(64)),
+            ("memory = 4096", ByteSize::kib(4)),
+        ] {
+            let settings: Settings = toml::from_str(text).unwrap();
+            assert_eq!(settings.memory, Some(size), "{text}");
+        }
+        let error = toml::from_str::<Settings>("memory = \"64X\"").unwrap_err();
+        assert!(error.to_string().contains("such as 64M"), "{error}");
     }
 
     #[test]

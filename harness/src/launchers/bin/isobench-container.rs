@@ -8,7 +8,9 @@ use isobench::host::signals::of_program;
 use isobench::instance::marks::MarkWriter;
 use isobench::launchers::{Failure, InheritedDescriptors, exit_code};
 use isobench::streams::tell;
-use isobench_container::{Config, Container, ForwardedSignals, Phase, RootPolicy, Spec};
+use isobench_container::{
+    Config, Container, ForwardedSignals, Phase, RootPolicy, Spec, parse_size,
+};
 use lexopt::{Arg, Parser, ValueExt as _};
 
 const USAGE: &str = "\
@@ -66,7 +68,7 @@ fn parse(
             Arg::Long("root") => spec.root = parser.value()?.parse_with(root_policy)?,
             Arg::Long("bind") => spec.binds.push(parser.value()?.parse()?),
             Arg::Long("cgroup") => spec.cgroups.push(parser.value()?.into()),
-            Arg::Long("memory") => spec.memory = Some(parser.value()?.parse()?),
+            Arg::Long("memory") => spec.memory = Some(parser.value()?.parse_with(parse_size)?),
             Arg::Long("pids") => spec.pids = Some(parser.value()?.parse()?),
             Arg::Long("cpus") => spec.cpus = Some(parser.value()?.parse()?),
             Arg::Long("io-read-bps") => spec.io_read.push(parser.value()?.parse()?),

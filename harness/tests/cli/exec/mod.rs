@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use isobench_testing::{Need, skip};
+use isobench_testing::{Need, compile_c, skip};
 
 use crate::support::ended::Ended;
 use crate::support::isobench::{ISOBENCH, Isobench, WORKLOAD};
@@ -72,6 +72,35 @@ fn a_disk_is_found_where_the_target_has_it() {
         let finished = exec.program(&reader).options(&size).succeeds();
         finished.prints("end operations=16 bytes=1048576");
     }
+}
+
+#[test]
+fn sizes_are_those_of_docker_and_are_rounded() {
+    const SOURCE: &str = r#"
+        #include <stdio.h>
+        #include <sys/sysinfo.h>
+        int main(void) {
+            struct sysinfo found;
+            sysinfo(&found);
+            printf("%lu\n", found.totalram * found.mem_unit);
+        }"#;
+    let place = Place::new();
+    if !compile_c(&place.path("program"), SOURCE, &["-static"]) || !can_run("microvm-bare") {
+        return;
+    }
+    for (size, bytes) in [
+        ("64M", "67108864\n"),
+        ("64m", "67108864\n"),
+        ("64MB", "64000000\n"),
+        ("60000001", "60002304\n"),
+    ] {
+        let exec = ["exec", "--target", "microvm-bare", "--memory", size];
+        let ended = place.isobench(&exec).program(&["./program"]).succeeds();
+        assert_eq!(ended.stdout, bytes, "{size}");
+    }
+    let exec = ["exec", "--target", "container", "--memory", "64X"];
+    let refused = place.isobench(&exec).program(&["./program"]).ends();
+    refused.has_code(2).says("such as 64M");
 }
 
 #[test]

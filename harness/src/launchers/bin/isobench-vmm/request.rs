@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use isobench::instance::marks::MarkWriter;
 use isobench::launchers::InheritedDescriptors;
-use isobench_container::User;
+use isobench_container::{User, parse_size};
 use isobench_vmm::bare::DEFAULT_MEMORY;
 use lexopt::{Arg, Parser, ValueExt as _};
 
@@ -177,7 +177,7 @@ impl Request {
             "guest" => self.guest = guest(&words.value()?.string()?)?,
             "marks-fd" => self.marks = inherited.marks(words.value()?.parse()?)?,
             "count-exits" => self.counts_exits = true,
-            "memory" => self.memory = Some(words.value()?.parse()?),
+            "memory" => self.memory = Some(words.value()?.parse_with(parse_size)?),
             "disk" => self.add_disk(words, Access::Buffered)?,
             "read-only-disk" => self.add_disk(words, Access::ReadOnly)?,
             "direct-disk" => self.add_disk(words, Access::Direct)?,

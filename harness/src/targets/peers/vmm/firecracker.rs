@@ -106,20 +106,14 @@ fn configuration(launch: &Launch, guest: &Guest) -> io::Result<Value> {
             "initrd_path": path(&guest.initramfs)?,
             "boot_args": format!("{COMMAND_LINE} pci=off"),
         },
-        "machine-config": { "vcpu_count": 1, "mem_size_mib": mebibytes(guest.memory)? },
+        "machine-config": { "vcpu_count": 1, "mem_size_mib": mebibytes(guest.memory) },
         "drives": drives,
     }))
 }
 
-fn mebibytes(memory: ByteSize) -> io::Result<u64> {
-    let unit = ByteSize::mib(1).as_u64();
-    let bytes = memory.as_u64();
-    if !bytes.is_multiple_of(unit) {
-        return Err(unsupported(format!(
-            "Firecracker accepts only whole mebibytes of memory, not {bytes} bytes"
-        )));
-    }
-    Ok(bytes / unit)
+/// `memory` in the whole mebibytes that Firecracker takes.
+fn mebibytes(memory: ByteSize) -> u64 {
+    memory.as_u64().div_ceil(ByteSize::mib(1).as_u64())
 }
 
 #[cfg(test)]
@@ -127,8 +121,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_mebibytes_of_memory_are_accepted() {
-        assert_eq!(mebibytes(ByteSize::mib(128)).unwrap(), 128);
-        assert!(mebibytes(ByteSize(1)).is_err());
+    fn memory_is_rounded_up_to_mebibytes() {
+        assert_eq!(mebibytes(ByteSize::mib(128)), 128);
+        assert_eq!(mebibytes(ByteSize((128 << 20) + 1)), 129);
     }
 }

@@ -29,6 +29,7 @@ use crate::targets::guest::availability::GuestKernel;
 use crate::targets::guest::files::{GuestFiles, GuestImage};
 use crate::targets::guest::kernel::Kernel;
 use crate::targets::guest::memory;
+use crate::targets::launch::guest_memory;
 use crate::targets::{
     Availability, Capability, Contents, InsidePath, Launch, MemoryLimit, Pace, PrepareContext,
     PrepareError, Prepared, Target, TargetInfo,
@@ -220,9 +221,10 @@ impl Guests {
         let archive = files
             .archive(orders(self.adapter.orders(), launch)?)
             .map_err(io::Error::other)?;
+        let asked = launch.memory.map(guest_memory);
         let memory = match &self.image {
-            None => launch.memory.unwrap_or(MEMORY),
-            Some(_) => memory::for_image(&archive, launch.memory).map_err(io::Error::other)?,
+            None => asked.unwrap_or(MEMORY),
+            Some(_) => memory::for_image(&archive, asked).map_err(io::Error::other)?,
         };
         archive
             .save(&File::create_new(&initramfs)?)
