@@ -25,7 +25,7 @@ impl PlaceNeeds {
     /// The needs of programs, roots and configurations alone.
     pub const OF_PROGRAMS: Self = Self {
         medium: Medium::Any,
-        space: ByteSize::mib(64),
+        space: ByteSize::mib(32),
     };
 }
 
@@ -99,7 +99,8 @@ pub fn check(directory: &Path, needs: &PlaceNeeds) -> Result<(), Unfit> {
         return Err(Unfit::Closed { closed });
     }
     let free = ByteSize(disk.blocks_available().saturating_mul(disk.fragment_size()));
-    if free < needs.space {
+    // A ramfs tells of no blocks at all: its space is the host's memory.
+    if disk.blocks() > 0 && free < needs.space {
         let needed = needs.space;
         return Err(Unfit::Full { free, needed });
     }
