@@ -58,8 +58,8 @@ fn a_cgroup_outside_of_the_namespace_is_said_and_not_looked_for_elsewhere() {
     };
     let place = Place::new();
     let mount = match groups.version {
-        Version::V1 => "mount -t cgroup -o memory cgroup /mnt && mount --move /mnt",
-        Version::V2 => "mount -t cgroup2 cgroup /mnt && mount --move /mnt",
+        Version::V1 => "mkdir own; mount -t cgroup -o memory cgroup own; mount --move own",
+        Version::V2 => "mkdir own; mount -t cgroup2 cgroup own; mount --move own",
     };
     let mut point = groups.directories[0].ancestors();
     let point = point.find(|path| is_mount_point(path)).unwrap();
