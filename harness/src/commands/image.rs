@@ -10,11 +10,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::commands::arguments::{ImageCommand, ImportArguments};
+use crate::commands::terminal::columns;
 use crate::streams::say;
 use crate::timing::store::open_store;
 
-/// Widest line printed.
-const WIDTH: usize = 80;
+/// The narrowest terminal that lines are cut for.
+const NARROWEST: usize = 20;
+/// Width of the first column at least.
+const NAME: usize = 4;
 /// Width of the columns after the first: layers, size, date, and two spaces before each of them.
 const OTHER_COLUMNS: usize = 2 + 6 + 2 + 10 + 2 + 10;
 
@@ -33,7 +36,7 @@ pub fn image(command: &ImageCommand) -> anyhow::Result<ExitCode> {
             let images: Vec<_> = images.iter().map(listed).collect();
             say(serde_json::to_string_pretty(&images).context("cannot write JSON")?)?;
         }
-        ImageCommand::Ls(_) => say(table(&store.images()?))?,
+        ImageCommand::Ls(_) => say(table(&store.images()?, columns().map(usize::from)))?,
         ImageCommand::Rm(arguments) => {
             for name in &arguments.names {
                 let name = name.parse()?;
@@ -115,34 +118,47 @@ fn listed(image: &Image) -> Listed<'_> {
     }
 }
 
-fn table(images: &[Image]) -> String {
+/// The images as a table that fits a terminal of `columns`, if there is one. Another reader has a
+/// line for each image.
+fn table(images: &[Image], columns: Option<usize>) -> String {
     let longest = images.iter().map(|image| image.name.as_str().len()).max();
-    let width = longest.unwrap_or(0).clamp(4, WIDTH - OTHER_COLUMNS);
-    let mut lines = vec![row(width, "NAME", "LAYERS", "SIZE", "CREATED")];
+    let longest = longest.unwrap_or(0).max(NAME);
+    let columns = columns.map(|columns| columns.max(NARROWEST));
+    let beside = columns.map_or(longest, |columns| columns.saturating_sub(OTHER_COLUMNS));
+    let mut lines = Vec::new();
+    let width = longest.min(beside.max(NAME));
+    if beside >= NAME {
+        lines.push(row(width, "NAME", "LAYERS", "SIZE", "CREATED"));
+    }
     for image in images {
         let name = image.name.as_str();
-        // The image brought this text along: only a date is printed.
-        let created = image
-            .created
-            .as_deref()
-            .and_then(|text| text.parse::<Timestamp>().ok());
-        let created = created.map_or("-".to_owned(), |time| time.strftime("%Y-%m-%d").to_string());
-        let (layers, size) = (
-            image.layers.len().to_string(),
-            ByteSize(image.bytes).to_string(),
-        );
-        if name.len() > width {
-            lines.extend(
-                name.as_bytes()
-                    .chunks(WIDTH)
-                    .map(|part| String::from_utf8_lossy(part).into_owned()),
-            );
+        let [layers, size, created] = details(image);
+        if name.len() <= width && beside >= NAME {
+            lines.push(row(width, name, &layers, &size, &created));
+            continue;
+        }
+        let pieces = name.as_bytes().chunks(columns.unwrap_or(longest));
+        lines.extend(pieces.map(|piece| String::from_utf8_lossy(piece).into_owned()));
+        if beside >= NAME {
             lines.push(row(width, "", &layers, &size, &created));
         } else {
-            lines.push(row(width, name, &layers, &size, &created));
+            let details = [format!("layers: {layers}"), size, created];
+            lines.extend(details.map(|detail| format!("  {detail}")));
         }
     }
     lines.join("\n")
+}
+
+/// The number of layers, the size and the date of an image.
+fn details(image: &Image) -> [String; 3] {
+    // The image brought this text along: only a date is printed.
+    let created = image
+        .created
+        .as_deref()
+        .and_then(|text| text.parse::<Timestamp>().ok());
+    let created = created.map_or("-".to_owned(), |time| time.strftime("%Y-%m-%d").to_string());
+    let size = ByteSize(image.bytes).to_string();
+    [image.layers.len().to_string(), size, created]
 }
 
 fn row(width: usize, name: &str, layers: &str, size: &str, created: &str) -> String {
@@ -156,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_fits_80_columns_and_shows_no_control_characters() {
+    fn a_table_fits_its_terminal_and_shows_no_control_characters() {
         let image = |name: &str, created: &str| Image {
             name: name.parse().unwrap(),
             id: Digest::of(b""),
@@ -170,13 +186,18 @@ mod tests {
             image("busybox", "2024-05-06T07:08:09.123+02:00"),
             image(&("host.example/".repeat(12) + "a"), "\u{1b}[2J"),
         ];
-        let text = table(&images);
-        assert!(text.lines().all(|line| line.len() <= WIDTH), "{text}");
-        assert!(
-            text.contains("busybox:latest") && text.contains("2024-05-06"),
-            "{text}"
-        );
+        for columns in [0, 20, 37, 38, 40, 80, 300] {
+            let text = table(&images, Some(columns));
+            let widest = text.lines().map(str::len).max();
+            assert!(widest <= Some(columns.max(NARROWEST)), "{text}");
+            assert!(
+                text.contains("busybox:latest") && text.contains("2024-05-06"),
+                "{text}"
+            );
+        }
+        let text = table(&images, None);
+        assert_eq!(text.lines().count(), 1 + images.len(), "{text}");
         assert!(!text.contains('\u{1b}'), "{text}");
-        assert_eq!(table(&[]), "NAME  LAYERS        SIZE  CREATED");
+        assert_eq!(table(&[], Some(80)), "NAME  LAYERS        SIZE  CREATED");
     }
 }

@@ -50,16 +50,17 @@ pub fn style(stream: &impl anstream::stream::RawStream) -> Style {
     }
 }
 
+/// The columns of the terminal that standard output is; `None` if it isn't one.
+pub fn columns() -> Option<u16> {
+    let size = console::Term::stdout().size_checked();
+    // A pseudo-terminal that nobody gave a size has no columns.
+    size.map(|(_, columns)| if columns > 0 { columns } else { USUAL_WIDTH })
+}
+
 /// How text is written to standard output.
 pub fn terminal_options() -> TerminalOptions {
-    let columns = console::Term::stdout()
-        .size_checked()
-        .map(|(_, columns)| columns);
     TerminalOptions {
-        // A pseudo-terminal that nobody gave a size has no columns.
-        width: columns
-            .filter(|&columns| columns > 0)
-            .unwrap_or(USUAL_WIDTH),
+        width: columns().unwrap_or(USUAL_WIDTH),
         style: style(&io::stdout()),
     }
 }

@@ -139,8 +139,8 @@ fn a_base_that_can_t_be_written_fails_its_samples_and_leaves_nothing() {
     let script = "trap '' XFSZ; ulimit -f 1000; exec \"$@\"";
     let shell = ["-c", script, "sh", ISOBENCH, "run", "--out", "out"];
     let run = Place::new().isobench_at("/bin/sh", &shell).quick();
-    let finished = run.experiments("image").targets("process").succeeds();
-    finished.leaves_nothing();
+    let finished = run.experiments("image").targets("process").ends();
+    finished.leaves_nothing().has_code(1);
     let samples = &finished.results().samples;
     assert!(!samples.is_empty());
     for sample in samples {

@@ -22,6 +22,7 @@ mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod surroundings;
+mod terminal;
 mod time;
 mod time_ready;
 mod tune;

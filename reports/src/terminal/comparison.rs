@@ -5,8 +5,8 @@ use std::iter;
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
 use comfy_table::{Attribute, Cell, CellAlignment, Color};
 
-use super::TerminalOptions;
 use super::tables::{SAME, table};
+use super::{TerminalOptions, fit};
 use crate::compare::{Change, Comparison, Pair, Presence, Row};
 use crate::statistics::Interval;
 use crate::words::text::one_line;
@@ -23,6 +23,7 @@ pub fn render(comparison: &Comparison<'_>, options: TerminalOptions) -> String {
     let of_one = |left: &Row<'_>, right: &Row<'_>| {
         (left.experiment, &left.metric.name) == (right.experiment, &right.metric.name)
     };
+    let options = options.with_room();
     let mut blocks = banner(comparison);
     let pairs: Vec<_> = pairs(comparison).collect();
     blocks.extend(
@@ -61,7 +62,7 @@ fn draw(rows: &[(&Row<'_>, &Pair)], options: TerminalOptions) -> String {
     for column in table.column_iter_mut().skip(1).take(4) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    table.trim_fmt()
+    fit::text(table, options)
 }
 
 /// What stands above the figures: the conditions that differ.
@@ -143,7 +144,7 @@ fn notes(comparison: &Comparison<'_>, options: TerminalOptions) -> String {
     for column in table.column_iter_mut().take(1) {
         column.set_padding((0, 1));
     }
-    table.trim_fmt()
+    fit::text(table, options)
 }
 
 #[cfg(test)]
@@ -173,6 +174,22 @@ mod tests {
             "{text}"
         );
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn no_word_is_cut_and_no_line_too_wide_on_any_terminal() {
+        let base = fixture::run();
+        for width in [0, 1, 20, 30, 40, 50, 60, 79] {
+            let text = super::render(&Comparison::of(&base, &base, 0.05), plain(width));
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(
+                widest <= Some(usize::from(width.max(20))),
+                "{width}\n{text}"
+            );
+            for word in ["container", "microvm-bare", "startup", "same", "change"] {
+                assert!(text.contains(word), "{word} at {width}\n{text}");
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod comparison;
 mod explanation;
+mod fit;
 pub mod screen;
 pub mod tables;
 mod wrap;
@@ -10,10 +11,23 @@ mod wrap;
 /// How text is written for a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TerminalOptions {
-    /// Columns of the terminal; fewer than 40 count as 40.
+    /// Columns of the terminal; fewer than 20 count as 20.
     pub width: u16,
     /// Whether the text is styled.
     pub style: Style,
+}
+
+impl TerminalOptions {
+    /// The narrowest terminal that text is laid out for. It holds most words.
+    const NARROWEST: u16 = 20;
+
+    /// The options of a terminal on which words can stand.
+    fn with_room(self) -> Self {
+        Self {
+            width: self.width.max(Self::NARROWEST),
+            ..self
+        }
+    }
 }
 
 /// Whether text has colours and bold letters.

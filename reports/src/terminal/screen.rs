@@ -45,7 +45,7 @@ pub fn render(
 ) -> String {
     let summary = Summary::against(run, baseline);
     let words = Words::of(Language::English);
-    let width = usize::from(options.width.max(40));
+    let width = usize::from(options.with_room().width);
     let mut blocks = vec![
         verdict_lines(&summary, baseline, &words, width),
         missing::lines(run, &words, options.style, width),
@@ -99,7 +99,7 @@ fn places(report: &Path) -> Vec<String> {
 }
 
 /// A heading, bold on a terminal that shows such.
-fn heading(text: &str, style: Style) -> String {
+pub(super) fn heading(text: &str, style: Style) -> String {
     match style {
         Style::Plain => text.to_owned(),
         Style::Styled => format!("\u{1b}[1m{text}\u{1b}[0m"),

@@ -13,7 +13,7 @@ use comfy_table::{
 };
 
 use super::wrap::{Indent, wrap};
-use super::{Style, TerminalOptions};
+use super::{Style, TerminalOptions, fit};
 use crate::figures::density;
 use crate::figures::prices::lists;
 use crate::figures::summary::{self, CellContent, Column, Difference, Section, Summary};
@@ -47,10 +47,7 @@ const TOO_FEW: &str = "?";
 /// with a word if the ratio is no difference: `2.31 ms ±4 % 3.1×`, `412 µs ±3 % 1.03× same`. Ratios
 /// are to rung 0 of the ladder, or to the target named `baseline`.
 pub fn render(run: &Run, baseline: Option<&str>, options: TerminalOptions) -> String {
-    let options = TerminalOptions {
-        width: options.width.max(40),
-        ..options
-    };
+    let options = options.with_room();
     let summary = Summary::against(run, baseline);
     let stamp = run.host.is_emulated().then(|| format!("! {EMULATED}"));
     let mut blocks: Vec<String> = stamp.into_iter().collect();
@@ -69,6 +66,8 @@ pub(crate) fn table(options: TerminalOptions) -> Table {
         .force_no_tty();
     if options.style == Style::Styled {
         table.enforce_styling();
+        // Below the table, colours would be left out by the environment's NO_COLOR after all.
+        crossterm::style::force_color_output(true);
     }
     table
 }
@@ -188,7 +187,7 @@ fn draw(
             width.saturating_add(2),
         )));
     }
-    table.trim_fmt()
+    fit::text(table, options)
 }
 
 fn styled(cell: &summary::Cell<'_>, text: &str) -> Cell {
@@ -313,7 +312,7 @@ fn notes(summary: &Summary<'_>, options: TerminalOptions) -> Vec<String> {
     for column in table.column_iter_mut().take(1) {
         column.set_padding((0, 1));
     }
-    vec![table.trim_fmt()]
+    vec![fit::text(table, options)]
 }
 
 /// How to read the tables, each note with its subject.

@@ -9,13 +9,17 @@ use serde::Serialize;
 
 use crate::commands::arguments::DoctorArguments;
 use crate::commands::failure::BadInput;
+use crate::commands::terminal::terminal_options;
 use crate::host::facts::{Finding, HostReport, Severity};
 use crate::host::programs::Programs;
 use crate::streams::say;
 use crate::targets::{self, Availability, Daemons, Target};
 
-/// Widest line printed.
+/// Widest line printed, and the narrowest terminal that lines are cut for.
 const WIDTH: usize = 80;
+const NARROWEST: usize = 20;
+/// The narrowest terminal that has values beside their labels.
+const BESIDE: usize = 60;
 /// Width of the first column.
 const LABEL: usize = 34;
 
@@ -79,12 +83,14 @@ pub fn doctor(arguments: &DoctorArguments) -> anyhow::Result<ExitCode> {
 fn print<T: Serialize>(
     arguments: &DoctorArguments,
     answer: &T,
-    render: fn(&T) -> String,
+    render: fn(&T, usize) -> String,
 ) -> anyhow::Result<ExitCode> {
     say(if arguments.json {
         serde_json::to_string_pretty(answer).context("cannot write JSON")?
     } else {
-        render(answer).trim_end().to_owned()
+        let width = usize::from(terminal_options().width);
+        let width = width.clamp(NARROWEST, WIDTH);
+        render(answer, width).trim_end().to_owned()
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -121,86 +127,88 @@ fn report(
     })
 }
 
-fn render_report(report: &TargetReport) -> String {
+fn render_report(report: &TargetReport, width: usize) -> String {
     let mut text = String::from("Target\n");
-    render_target(&mut text, &report.target);
+    render_target(&mut text, &report.target, width);
     if let Some(findings) = &report.inside {
         text.push_str("\nAs a program in it sees it\n");
         for finding in findings {
-            render_finding(&mut text, finding);
+            render_finding(&mut text, finding, width);
         }
     } else if report.target.available {
-        text.push_str("\nOnly of `container` there is more to say.\n");
+        text.push('\n');
+        let hint = "Only of `container` there is more to say.";
+        push_wrapped(&mut text, "", hint, width);
     }
     text
 }
 
-fn render(diagnosis: &Diagnosis) -> String {
+fn render(diagnosis: &Diagnosis, width: usize) -> String {
     let mut text = String::from("Targets\n");
     for target in &diagnosis.targets {
-        render_target(&mut text, target);
+        render_target(&mut text, target, width);
     }
     text.push_str("\nHost\n");
     for finding in &diagnosis.findings {
-        render_finding(&mut text, finding);
+        render_finding(&mut text, finding, width);
     }
     text
 }
 
-fn render_target(text: &mut String, target: &TargetDiagnosis) {
+fn render_target(text: &mut String, target: &TargetDiagnosis, width: usize) {
     let (mark, value) = match (&target.version, target.available) {
         (_, false) => (Severity::Missing, "can't run"),
         (Some(version), true) => (Severity::Fine, version.as_str()),
         (None, true) => (Severity::Fine, "can run"),
     };
     let (reason, fix) = (target.reason.as_deref(), target.fix.as_deref());
-    entry(text, mark, target.name, value, reason, fix);
+    entry(text, (mark, target.name, value), reason, fix, width);
     if target.available {
         for difference in target.differences {
-            push_wrapped(text, "    differs: ", difference);
+            push_wrapped(text, "    differs: ", difference, width);
         }
     }
 }
 
-fn render_finding(text: &mut String, finding: &Finding) {
+fn render_finding(text: &mut String, finding: &Finding, width: usize) {
     let (reason, fix) = (finding.reason.as_deref(), finding.fix.as_deref());
-    entry(
-        text,
-        finding.severity,
-        finding.label,
-        &finding.value,
-        reason,
-        fix,
-    );
+    let value = (finding.severity, finding.label, finding.value.as_str());
+    entry(text, value, reason, fix, width);
 }
 
 fn entry(
     text: &mut String,
-    severity: Severity,
-    label: &str,
-    value: &str,
+    (severity, label, value): (Severity, &str, &str),
     reason: Option<&str>,
     fix: Option<&str>,
+    width: usize,
 ) {
     let mark = match severity {
         Severity::Fine => ' ',
         Severity::Concern => '!',
         Severity::Missing => 'x',
     };
-    let first = format!("{mark} {label:<width$}", width = LABEL - 2);
-    push_wrapped(text, &first, value);
+    if width < BESIDE {
+        push_wrapped(text, &format!("{mark} "), label, width);
+        push_wrapped(text, "    ", value, width);
+    } else {
+        let first = format!("{mark} {label:<0$}", LABEL - 2);
+        push_wrapped(text, &first, value, width);
+    }
     for (name, sentence) in [("why: ", reason), ("fix: ", fix)] {
         if let Some(sentence) = sentence {
-            push_wrapped(text, &format!("    {name}"), sentence);
+            push_wrapped(text, &format!("    {name}"), sentence, width);
         }
     }
 }
 
-fn push_wrapped(text: &mut String, lead: &str, sentence: &str) {
-    let options = textwrap::Options::new(WIDTH)
+fn push_wrapped(text: &mut String, lead: &str, sentence: &str, width: usize) {
+    let options = textwrap::Options::new(width)
         .initial_indent(lead)
         .subsequent_indent(if lead.len() >= LABEL {
             "                                  "
+        } else if width < BESIDE {
+            "      "
         } else {
             "         "
         });
@@ -223,14 +231,17 @@ mod tests {
             fix: Some("load the module".to_owned()),
             unmet_need: None,
         };
-        let text = render(&Diagnosis {
+        let diagnosis = Diagnosis {
             targets: Vec::new(),
             findings: vec![finding],
-        });
-        assert!(
-            text.lines().all(|line| line.chars().count() <= WIDTH),
-            "{text}"
-        );
+        };
+        for width in [20, 40, BESIDE, WIDTH] {
+            let text = render(&diagnosis, width);
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= Some(width), "{text}");
+            assert!(text.contains("x KVM"), "{text}");
+        }
+        let text = render(&diagnosis, WIDTH);
         assert!(
             text.contains("x KVM") && text.contains("    fix: load the module"),
             "{text}"

@@ -78,7 +78,8 @@ fn fitting(mut columns: Vec<Drawn>, room: usize) -> (Vec<Drawn>, usize) {
         used += gap + **width;
         used <= room
     };
-    let count = widths.iter().take_while(fits).count();
+    // Even where none fits: a name without its figure says nothing.
+    let count = widths.iter().take_while(fits).count().max(1);
     columns.truncate(count);
     (columns, gap)
 }

@@ -114,6 +114,18 @@ fn a_narrow_terminal_has_fewer_columns() {
 }
 
 #[test]
+fn any_terminal_has_the_names_with_a_figure_each() {
+    for width in [0, 1, 20, 30, 39] {
+        let text = screen(&fixture::run(), width);
+        let row = text.lines().find(|line| line.starts_with("container "));
+        assert!(
+            row.is_some_and(|row| row.contains(" ms")),
+            "{width}\n{text}"
+        );
+    }
+}
+
+#[test]
 fn a_run_without_figures_still_says_where_its_report_is() {
     let mut run = fixture::run();
     run.samples.clear();

@@ -8,9 +8,9 @@ use comfy_table::{Attribute, Cell, CellAlignment};
 use super::{FRAME, NAME, length, titled};
 use crate::figures::explanation::{Counted, Explanation, all};
 use crate::figures::summary::{Section, Summary};
-use crate::terminal::TerminalOptions;
 use crate::terminal::explanation::{TITLES, texts};
 use crate::terminal::wrap::{Indent, wrap};
+use crate::terminal::{TerminalOptions, fit};
 use crate::words::text::one_line;
 use crate::words::units;
 
@@ -95,7 +95,7 @@ fn draw(name: &str, rows: &[Row], places: Range<usize>, options: TerminalOptions
         drawn.set_cell_alignment(CellAlignment::Right);
         drawn.set_padding((0, 0));
     }
-    table.trim_fmt()
+    fit::text(table, options)
 }
 
 /// What the command does as a bare process, a count a line.

@@ -7,6 +7,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, Width};
 use super::{FRAME, NAME, TITLE, TerminalOptions, length, table};
 use crate::figures::prices::{Price, PriceList, RowKind};
 use crate::model::Metric;
+use crate::terminal::fit;
 use crate::words::text::one_line;
 use crate::words::units::Scale;
 
@@ -144,7 +145,7 @@ fn draw(
             width.saturating_add(2),
         )));
     }
-    table.trim_fmt()
+    fit::text(table, options)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::{NAME, TITLE, titled};
 use crate::figures::summary::{Column, Section, Summary};
 use crate::figures::tails::{self, TargetTail};
 use crate::statistics::{Bounds, Tail};
-use crate::terminal::TerminalOptions;
+use crate::terminal::{TerminalOptions, fit};
 use crate::words::text::one_line;
 use crate::words::units;
 
@@ -49,7 +49,7 @@ fn draw(
     }
     let title = one_line(&column.metric.title, TITLE);
     let title = format!("{name}, the slowest: {title}");
-    titled(&title, &table.trim_fmt(), options)
+    titled(&title, &fit::text(table, options), options)
 }
 
 /// The cells behind the target's name. Below a quantile and a rate stands how sure it is.

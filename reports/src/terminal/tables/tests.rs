@@ -56,6 +56,37 @@ fn a_row_is_left_out_only_where_another_table_has_it() {
     assert_eq!((rows(&run, "namespaces"), rows(&run, "process")), (3, 3));
 }
 
+/// The words of a text that stand between blanks and lines, but for long ones.
+fn words(text: &str) -> std::collections::BTreeSet<&str> {
+    let words =
+        text.split(|letter: char| letter.is_whitespace() || "│┆╞╡┌┐└┘─═╪┬┴".contains(letter));
+    let words = words.map(|word| word.trim_matches([',', ':', ';', '(', ')']));
+    words.filter(|word| length(word) <= 16).collect()
+}
+
+#[test]
+fn no_word_is_cut_and_no_line_too_wide_on_any_terminal() {
+    let mut many = fixture::run();
+    fixture::add_burst(&mut many);
+    for run in [many, fixture::explained()] {
+        let wide = render(&run, None, plain(1000));
+        for width in [0, 1, 20, 21, 25, 30, 35, 40, 50, 60, 70, 79] {
+            let text = render(&run, None, plain(width));
+            let widest = text.lines().map(length).max().unwrap();
+            assert!(
+                widest <= usize::from(width.max(20)),
+                "{widest} of {width}\n{text}"
+            );
+            let found = words(&text);
+            let cut: Vec<_> = words(&wide)
+                .into_iter()
+                .filter(|word| !found.contains(word))
+                .collect();
+            assert_eq!(cut, [""; 0], "{width}\n{text}");
+        }
+    }
+}
+
 #[test]
 fn no_line_is_wider_than_the_terminal() {
     for width in [40, 60, 80, 100, 120, 200] {
