@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use isobench::host::facts::{HostReport, Need};
 use isobench::host::programs::Programs;
+use isobench::suite::goal::noise_note;
 use isobench::targets::guest::kernel::{self, Kernel};
 use isobench_reports::statistics::Series;
 
@@ -179,10 +180,11 @@ fn print(series: &[Series]) {
         print!("{:<50} {median:>6.0} ms", knob.name);
         match (usual.median(), times.difference_interval(usual)) {
             (Some(base), Some(interval)) if !matches!(knob.change, Change::Nothing) => println!(
-                " {:>+6.0} ms [{:+.0}, {:+.0}]",
+                " {:>+6.0} ms [{:+.0}, {:+.0}] {}",
                 median - base,
                 interval.low,
-                interval.high
+                interval.high,
+                noise_note(interval).unwrap_or_default()
             ),
             _ => println!(),
         }

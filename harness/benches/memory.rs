@@ -1,66 +1,22 @@
 //! Memory charged to one idle instance of each target, beyond what its program touches; in bytes, not in time.
+#![expect(
+    clippy::print_stdout,
+    reason = "a benchmark's figures are for whoever watches it"
+)]
 
+#[path = "memory/bytes.rs"]
+mod bytes;
+
+use std::cell::RefCell;
 use std::time::Duration;
 
-use criterion::measurement::{Measurement, ValueFormatter};
-use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use isobench::suite::bench_testbed::BenchTestbed;
+use isobench::suite::goal::noise_note;
 use isobench_reports::schema::memory;
+use isobench_reports::statistics::Series;
 
-/// Bytes as criterion's measured value.
-struct Bytes;
-
-impl Measurement for Bytes {
-    type Intermediate = ();
-    type Value = f64;
-
-    // An instance's charge is read while it idles, never between two points in time: the benches use `iter_custom`.
-    fn start(&self) {}
-
-    fn end(&self, (): ()) -> f64 {
-        0.0
-    }
-
-    fn add(&self, a: &f64, b: &f64) -> f64 {
-        a + b
-    }
-
-    fn zero(&self) -> f64 {
-        0.0
-    }
-
-    fn to_f64(&self, value: &f64) -> f64 {
-        *value
-    }
-
-    fn formatter(&self) -> &dyn ValueFormatter {
-        &BytesFormatter
-    }
-}
-
-struct BytesFormatter;
-
-impl ValueFormatter for BytesFormatter {
-    fn scale_values(&self, typical: f64, values: &mut [f64]) -> &'static str {
-        let (divisor, unit) = if typical < 1024.0 * 1024.0 {
-            (1024.0, "KiB")
-        } else {
-            (1024.0 * 1024.0, "MiB")
-        };
-        for value in values {
-            *value /= divisor;
-        }
-        unit
-    }
-
-    fn scale_throughputs(&self, typical: f64, _: &Throughput, values: &mut [f64]) -> &'static str {
-        self.scale_values(typical, values)
-    }
-
-    fn scale_for_machines(&self, _: &mut [f64]) -> &'static str {
-        "B"
-    }
-}
+use bytes::Bytes;
 
 fn memory(criterion: &mut Criterion<Bytes>) {
     let testbed = BenchTestbed::assemble(memory::NAME, env!("CARGO_BIN_EXE_isobench"))
@@ -76,18 +32,42 @@ fn memory(criterion: &mut Criterion<Bytes>) {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(200))
         .measurement_time(Duration::from_secs(1));
+    let mut measured: Vec<(&str, Vec<f64>)> = Vec::new();
     for target in testbed.targets(0) {
+        let values = RefCell::new(Vec::new());
         group.bench_function(target.info.name, |bencher| {
-            bencher
-                .iter_custom(|times| (0..times).map(|_| testbed.sample(0, metric, target)).sum());
+            bencher.iter_custom(|times| {
+                let taken = (0..times).map(|_| testbed.sample(0, metric, target));
+                let taken: Vec<f64> = taken.collect();
+                let sum = taken.iter().sum();
+                values.borrow_mut().extend(taken);
+                sum
+            });
         });
+        measured.push((target.info.name, values.into_inner()));
     }
     group.finish();
+    print_doubts(&measured);
+}
+
+/// Names the targets whose memory can't be told from that of the first, the bare process.
+fn print_doubts(measured: &[(&str, Vec<f64>)]) {
+    let series = |values: &[f64]| Series::new((0..).zip(values.iter().copied()));
+    let Some(((first, values), others)) = measured.split_first() else {
+        return;
+    };
+    let base = series(values);
+    for (name, values) in others {
+        let interval = series(values).difference_interval(&base);
+        if let Some(note) = interval.and_then(noise_note) {
+            println!("memory/{name}: its difference from {first} {note}");
+        }
+    }
 }
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().with_measurement(Bytes);
+    config = bytes::criterion();
     targets = memory
 }
 criterion_main!(benches);

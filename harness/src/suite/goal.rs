@@ -79,6 +79,12 @@ impl Bound {
     }
 }
 
+/// What is said beside a difference with this interval if chance alone may have made it.
+pub fn noise_note(difference: Interval) -> Option<&'static str> {
+    let is_noise = difference.low <= 0.0 && difference.high >= 0.0;
+    is_noise.then_some("can't be told from noise")
+}
+
 /// The sums of `metrics` of each instance.
 pub fn series(samples: &[Sample], experiment: &str, metrics: &[&str], target: &str) -> Series {
     let wanted = samples.iter().filter(|sample| {
@@ -103,6 +109,18 @@ pub fn series(samples: &[Sample], experiment: &str, metrics: &[&str], target: &s
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_difference_whose_interval_holds_zero_may_be_noise() {
+        for (low, high, is_noise) in [
+            (-1.0, 2.0, true),
+            (0.0, 0.0, true),
+            (1.0, 2.0, false),
+            (-2.0, -1.0, false),
+        ] {
+            assert_eq!(noise_note(Interval { low, high }).is_some(), is_noise);
+        }
+    }
 
     #[test]
     fn a_goal_is_open_if_the_bound_lies_inside_the_interval() {

@@ -3,6 +3,9 @@
 mod bad_input;
 mod bad_results;
 mod cgroup_namespace;
+mod benches;
+#[path = "../../benches/memory/bytes.rs"]
+mod bytes;
 mod compare;
 mod cpu;
 mod density;
