@@ -78,6 +78,7 @@ fn check_mechanisms(spec: &Spec, privilege: Privilege) -> Result<(), ConfigError
             "scratch directory",
             Mechanism::Overlay,
         ),
+        (spec.terminals, "terminal", Mechanism::ProcDev),
         (!spec.binds.is_empty(), "bind", Mechanism::Pivot),
         (spec.hostname.is_some(), "host name", Mechanism::Uts),
         (spec.user.is_some(), "user", Mechanism::User),

@@ -60,6 +60,9 @@ pub struct Spec {
     /// How many descriptors from 3 on stay open in the program. They must be open when the container
     /// is launched. An open directory is a way out of the container.
     pub preserved: u16,
+    /// Whether the program can make pseudo-terminals, and finds the launcher's own terminal, if there
+    /// is one, as `/dev/console`.
+    pub terminals: bool,
     /// What the program starts with of signals.
     pub signals: ProgramSignals,
     /// The network of the container.

@@ -32,6 +32,8 @@ pub enum SetupStep {
     Masks,
     /// Binding a device into /dev.
     Device,
+    /// Mounting devpts, and binding the launcher's own terminal.
+    Terminals,
     /// Binding a directory or file that the user asked for.
     Bind,
     /// Making the place for such a bind in the container.

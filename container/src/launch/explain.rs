@@ -46,6 +46,7 @@ fn describe(failure: SetupFailure, spec: &Spec) -> String {
             "cannot bind {}",
             devices::host_path(index).to_string_lossy()
         ),
+        SetupStep::Terminals => "cannot mount devpts or bind the terminal".to_owned(),
         SetupStep::Bind => bind().map_or_else(String::new, |bind| {
             format!("cannot bind {}", bind.source.display())
         }),

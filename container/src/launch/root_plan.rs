@@ -3,16 +3,19 @@
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, OsString};
 use std::fs;
+use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
+use nix::unistd::ttyname;
 
 use super::error::LaunchError;
 use crate::config::{Config, ConfigError, c_string};
 use crate::isolation::id_map::IdMap;
 use crate::isolation::root::plan::{
-    Access, BindMount, Entry, Layer, PlaceKind, RootKind, RootPlan, Source, Union,
+    Access, BindMount, Entry, Layer, PlaceKind, RootKind, RootPlan, Source, TerminalsPlan, Union,
 };
 use crate::mechanism::Mechanism;
 use crate::sys::mount::{Reach, clone_mount};
@@ -41,11 +44,29 @@ pub fn make<'c>(
             },
         },
         binds: open_binds(config)?,
+        terminals: config
+            .spec
+            .terminals
+            .then(|| terminals(config.ids))
+            .transpose()?,
         proc_and_devices: config
             .spec
             .mechanisms
             .contains(Mechanism::ProcDev)
             .then_some(access),
+    })
+}
+
+/// The plan for terminals. The group 5 owns terminals in nearly every distribution, as in docker's
+/// containers.
+fn terminals(ids: IdMap) -> Result<TerminalsPlan, ConfigError> {
+    let group = if ids.changes_user() { ",gid=5" } else { "" };
+    let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());
+    let streams = [input.as_fd(), output.as_fd(), error.as_fd()];
+    let own = streams.into_iter().find_map(|stream| ttyname(stream).ok());
+    Ok(TerminalsPlan {
+        options: c_string(format!("newinstance,ptmxmode=0666,mode=0620{group}"))?,
+        own: own.map(c_string).transpose()?,
     })
 }
 
@@ -148,7 +169,7 @@ fn plan_entry(entry: &fs::DirEntry, layer: usize) -> Result<Entry, LaunchError> 
 }
 
 /// For `map_err`: `path` could not be opened.
-fn at(path: &Path) -> impl Fn(std::io::Error) -> LaunchError {
+fn at(path: &Path) -> impl Fn(io::Error) -> LaunchError {
     move |source| LaunchError::Open {
         path: path.to_owned(),
         source,

@@ -175,6 +175,9 @@ impl Prepared for ContainerLauncher {
         arguments.extend(isolation(launch, self.root.layers()));
         arguments.extend(surroundings(launch));
         arguments.extend(options);
+        if launch.terminals || matches!(self.root, Root::Image { .. }) {
+            arguments.push("--terminals".into());
+        }
         if !launch.preserved.is_empty() {
             let count = launch.preserved.len().to_string();
             arguments.extend(["--preserve-fds".into(), count.into()]);

@@ -51,6 +51,9 @@ pub struct Launch<'a> {
     /// The numbers of this process's descriptors that stay open in the program, if the target can
     /// pass them on: all of the caller's in a bare process, else some from 3 on.
     pub preserved: Vec<RawFd>,
+    /// Whether the program can make pseudo-terminals, and its terminal has a name. A program of an
+    /// image always can; a program alone only if it is asked for.
+    pub terminals: bool,
     /// The mechanisms that isolate the program, if the target can leave some out.
     pub mechanisms: Mechanisms,
     /// Whether the program's standard input stays open. A target that can't pass the real standard
@@ -79,6 +82,7 @@ impl<'a> Launch<'a> {
             resource_limits: ResourceLimits::default(),
             cgroups: Vec::new(),
             preserved: Vec::new(),
+            terminals: false,
             mechanisms: Mechanisms::ALL,
             keeps_stdin_open: false,
             marks: Marks::None,

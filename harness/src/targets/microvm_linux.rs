@@ -141,6 +141,9 @@ impl Prepared for LinuxLauncher {
         if launch.network == Some(Network::Veth) {
             arguments.extend(["--net".into(), "tap".into()]);
         }
+        if launch.terminals {
+            arguments.push("--terminals".into());
+        }
         for variable in &launch.environment {
             arguments.extend(["--env".into(), variable.clone()]);
         }

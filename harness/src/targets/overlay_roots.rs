@@ -44,7 +44,8 @@ const OPEN_TO_ALL: Mode = Mode::S_IWGRP.union(Mode::S_IWOTH);
 /// The host's devices that isobench's container has too.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Symbolic links in /dev, as isobench's container has them: their names and what they say.
-const LINKS: [(&str, &str); 4] = [
+const LINKS: [(&str, &str); 5] = [
+    ("ptmx", "pts/ptmx"),
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),
@@ -217,6 +218,7 @@ fn make_upper(base: &Path, mounter: Mounter) -> io::Result<()> {
         make_directory(&shm)?;
         fs::set_permissions(&shm, Permissions::from_mode(0o1777))?;
         give_to_root(&shm)?;
+        make_directory(&dev.join("pts"))?;
         for device in DEVICES {
             File::create(dev.join(device))?;
         }
@@ -249,6 +251,7 @@ fn furnish(
                 &root.join("dev").join(device),
             )?;
         }
+        mount_terminals(&root.join("dev/pts"))?;
     }
     let opened = binds.iter().map(|(source, inside)| {
         let file = open(*source, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
@@ -298,6 +301,14 @@ fn new_mount(kind: &str, target: &Path, options: &str) -> io::Result<()> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some(kind), target, Some(kind), flags, Some(options))
         .map_err(failed(&format!("mount {kind} at"), target))
+}
+
+/// Mounts a devpts of the root's own, as isobench's container has.
+fn mount_terminals(target: &Path) -> io::Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    let options = "newinstance,ptmxmode=0666,mode=0620";
+    mount(Some("devpts"), target, Some("devpts"), flags, Some(options))
+        .map_err(failed("mount devpts at", target))
 }
 
 fn bind(source: &Path, target: &Path) -> io::Result<()> {

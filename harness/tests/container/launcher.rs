@@ -130,6 +130,22 @@ fn signals_reach_the_program() {
 }
 
 #[test]
+fn terminals_are_mounted_only_where_they_are_asked_for() {
+    let Some(fixture) = fixture() else { return };
+    let has = |flags: &[&str], name: &str| {
+        let names = fixture.report(flags, "list /dev");
+        names.iter().any(|known| known == name)
+    };
+    for name in ["pts", "ptmx"] {
+        assert!(!has(&[], name), "{name}");
+        assert!(has(&["--terminals"], name), "{name}");
+        assert!(has(&["--terminals", "--root", "binds"], name), "{name}");
+    }
+    let refused = fixture.ends(&["--terminals", "--mechanisms", "none"], "nothing");
+    refused.has_code(2);
+}
+
+#[test]
 fn a_killed_launcher_takes_its_container_along() {
     let Some(fixture) = fixture() else { return };
     let (mut child, mut reader) = started(&mut fixture.command(&[], "wait"));

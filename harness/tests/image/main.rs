@@ -14,4 +14,5 @@ mod store;
 mod support;
 mod surroundings;
 mod targets;
+mod terminals;
 mod tools;

@@ -16,14 +16,7 @@ pub fn confine() -> Result<(), ConfineError> {
 fn allowed() -> Allowed {
     Allowed {
         calls: [&HOST_SYSTEM_CALLS[..], &RUNTIME_CALLS].concat(),
-        ioctls: vec![
-            KVM_RUN,
-            KVM_GET_SREGS,
-            KVM_SET_SREGS,
-            KVM_SET_MSRS,
-            libc::TCGETS,
-            libc::TIOCGWINSZ,
-        ],
+        ioctls: vec![KVM_RUN, KVM_GET_SREGS, KVM_SET_SREGS, KVM_SET_MSRS],
     }
 }
 

@@ -1,12 +1,12 @@
 //! The console: the launcher's own standard input, output and error.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::host_io::{self, GuestSlices, TerminalQuestion};
+use super::host_io::{self, GuestSlices};
 
 /// One of the console's three streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,23 +72,6 @@ impl Console {
     /// Whether the guest has written to its standard output.
     pub fn has_output(&self) -> bool {
         self.has_output
-    }
-
-    /// Whether the stream leads to a terminal.
-    pub fn is_terminal(&self, stream: Stream) -> bool {
-        self.descriptor(stream).is_terminal()
-    }
-
-    /// Asks the terminal at the other end of a stream.
-    ///
-    /// # Errors
-    /// `ENOTTY` if the stream leads to no terminal.
-    pub fn ask_terminal(
-        &self,
-        stream: Stream,
-        question: TerminalQuestion,
-    ) -> Result<Vec<u8>, Errno> {
-        host_io::ask_terminal(self.descriptor(stream), question)
     }
 
     /// Reads the bytes that are there.

@@ -226,53 +226,6 @@ pub fn fill_zero(into: &GuestSlices<'_>) -> usize {
     into.len()
 }
 
-/// Asks a terminal with an `ioctl` that changes nothing, and returns the answer.
-///
-/// # Errors
-/// `ENOTTY` if the descriptor is no terminal.
-pub fn ask_terminal(
-    terminal: BorrowedFd<'_>,
-    question: TerminalQuestion,
-) -> Result<Vec<u8>, Errno> {
-    let mut answer = [0_u8; 64];
-    // SAFETY: each question's answer takes at most `size()` bytes, fewer than `answer` has.
-    let result = unsafe {
-        libc::ioctl(
-            terminal.as_raw_fd(),
-            question.request(),
-            answer.as_mut_ptr(),
-        )
-    };
-    Errno::result(result)?;
-    Ok(answer[..question.size()].to_vec())
-}
-
-/// What can be asked about a terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TerminalQuestion {
-    /// The settings that only a terminal has (`TCGETS`).
-    Settings,
-    /// The number of rows and columns (`TIOCGWINSZ`).
-    Size,
-}
-
-impl TerminalQuestion {
-    fn request(self) -> libc::Ioctl {
-        match self {
-            Self::Settings => libc::TCGETS,
-            Self::Size => libc::TIOCGWINSZ,
-        }
-    }
-
-    /// The bytes of the kernel's `struct termios` (the C library's is larger) or `struct winsize`.
-    fn size(self) -> usize {
-        match self {
-            Self::Settings => 36,
-            Self::Size => 8,
-        }
-    }
-}
-
 fn length(pieces: &[iovec]) -> c_int {
     // Callers pass at most IOV_MAX pieces.
     c_int::try_from(pieces.len()).unwrap_or(c_int::MAX)

@@ -107,7 +107,7 @@ fn carry_out(orders: &Orders, ports: &Ports) -> Result<u8, InitError> {
     for module in &orders.modules {
         start::load_module(module)?;
     }
-    root::set_up(orders.root.as_deref())?;
+    root::set_up(orders.root.as_deref(), orders.terminals)?;
     if let Some(address) = orders.address {
         network::set_up(address).map_err(|e| InitError::Setup("setting up the network", e))?;
     }

@@ -95,6 +95,8 @@ pub struct Orders {
     /// Whether the program's standard input comes over the serial port. Otherwise the program's
     /// standard input is empty.
     pub input: bool,
+    /// Whether the program can make pseudo-terminals.
+    pub terminals: bool,
     /// The guest's address, if the guest has a network card.
     pub address: Option<Ipv4Addr>,
     /// The kernel modules to load first, in order.
@@ -120,10 +122,11 @@ impl Orders {
         // Writing to a string cannot fail.
         let _ = write!(
             head,
-            "ports={}\0wire={}\0input={}\0",
+            "ports={}\0wire={}\0input={}\0terminals={}\0",
             self.ports,
             self.wire.name(),
-            self.input
+            self.input,
+            self.terminals
         );
         if let Some(PowerOff { port, value }) = self.power_off {
             let _ = write!(head, "off={port} {value}\0");
@@ -193,6 +196,7 @@ impl Orders {
                 });
             }
             b"input" => self.input = value.to_str().ok()?.parse().ok()?,
+            b"terminals" => self.terminals = value.to_str().ok()?.parse().ok()?,
             b"address" => self.address = Some(value.to_str().ok()?.parse().ok()?),
             b"module" => self.modules.push(value),
             b"root" => self.root = Some(value),
@@ -234,6 +238,7 @@ mod tests {
             wire in prop::sample::select(Wire::VARIANTS),
             power_off in prop::option::of(any::<(u16, u8)>()),
             input: bool,
+            terminals: bool,
             address: Option<Ipv4Addr>,
             modules in strings(),
             root in prop::option::of(string()),
@@ -249,6 +254,7 @@ mod tests {
                 wire,
                 power_off,
                 input,
+                terminals,
                 address,
                 modules,
                 root,

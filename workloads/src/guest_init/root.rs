@@ -9,7 +9,8 @@ use std::io;
 use std::os::unix::fs::symlink;
 
 use nix::mount::{MsFlags, mount};
-use nix::unistd::{chdir, chroot};
+use nix::sys::stat::Mode;
+use nix::unistd::{chdir, chroot, mkdir};
 
 use super::InitError;
 
@@ -28,8 +29,20 @@ const LINKS: [(&str, &str); 4] = [
     ("/proc/self/fd/2", "/dev/stderr"),
 ];
 
-/// Makes `root` the root, if one is given, and mounts what programs expect.
-pub(super) fn set_up(root: Option<&CStr>) -> Result<(), InitError> {
+/// The file system of pseudo-terminals, and its directory. `/dev/ptmx` is one of devtmpfs's files.
+const TERMINALS: (&str, &str) = ("devpts", "/dev/pts");
+
+/// Makes `root` the root, if one is given, and mounts what programs expect. Pseudo-terminals can be
+/// made only with `terminals`.
+pub(super) fn set_up(root: Option<&CStr>, terminals: bool) -> Result<(), InitError> {
+    set_up_files(root)?;
+    if terminals {
+        mount_terminals()?;
+    }
+    Ok(())
+}
+
+fn set_up_files(root: Option<&CStr>) -> Result<(), InitError> {
     let Some(root) = root else {
         return mount_all(&FILE_SYSTEMS);
     };
@@ -48,6 +61,21 @@ pub(super) fn set_up(root: Option<&CStr>) -> Result<(), InitError> {
         }
     }
     Ok(())
+}
+
+/// Mounts devpts, unless the kernel has none.
+fn mount_terminals() -> Result<(), InitError> {
+    let (kind, place) = TERMINALS;
+    match mkdir(place, Mode::from_bits_truncate(0o755)) {
+        Ok(()) | Err(nix::Error::EEXIST) => {}
+        Err(error) => return Err(InitError::Mount(place, error)),
+    }
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    let options = "ptmxmode=0666,mode=0620,gid=5";
+    match mount(Some(kind), place, Some(kind), flags, Some(options)) {
+        Ok(()) | Err(nix::Error::ENODEV) => Ok(()),
+        Err(error) => Err(InitError::Mount(place, error)),
+    }
 }
 
 fn change(root: &CStr) -> nix::Result<()> {

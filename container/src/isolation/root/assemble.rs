@@ -8,7 +8,7 @@ use nix::unistd::{chdir, fchdir, mkdir, symlinkat};
 use rustix::mount::MountFlags;
 
 use super::plan::{Entry, Layer, RootPlan, Source, Union};
-use super::{devices, place};
+use super::{devices, place, terminals};
 use crate::isolation::step::{SetupFailure, SetupStep};
 use crate::sys::mount::{self, Reach};
 
@@ -33,6 +33,9 @@ fn assemble_with_open_modes(plan: &mut RootPlan<'_>) -> Result<(), SetupFailure>
     make_directories().map_err(SetupFailure::at(SetupStep::Scratch))?;
     if plan.proc_and_devices.is_some() {
         devices::prepare().map_err(SetupFailure::at(SetupStep::Scratch))?;
+        if let Some(terminals) = &plan.terminals {
+            terminals::prepare(terminals).map_err(SetupFailure::at(SetupStep::Scratch))?;
+        }
     }
     for (index, layer) in plan.layers.iter_mut().enumerate() {
         attach_layer(layer).map_err(SetupFailure::at_item(SetupStep::Layer, index))?;
@@ -46,6 +49,10 @@ fn assemble_with_open_modes(plan: &mut RootPlan<'_>) -> Result<(), SetupFailure>
     chdir(c"r").map_err(SetupFailure::at(SetupStep::Overlay))?;
     if let Some(access) = plan.proc_and_devices {
         devices::mount_all(access)?;
+        if let Some(terminals) = &plan.terminals {
+            terminals::mount_all(terminals, access)
+                .map_err(SetupFailure::at(SetupStep::Terminals))?;
+        }
     }
     // The paths on the host lead nowhere once the root is changed.
     for (index, bind) in plan.binds.iter_mut().enumerate() {

@@ -17,7 +17,7 @@
 //! bound into `u` read-only.
 //!
 //! - [`plan`] is what the launcher prepares before the clone;
-//! - [`assemble`] makes the root from the plan, with [`devices`] and [`masks`];
+//! - [`assemble`] makes the root from the plan, with [`devices`], [`masks`] and [`terminals`];
 //! - [`switch`] makes the assembled root the root;
 //! - [`place`] makes the files and directories to mount on.
 
@@ -27,3 +27,4 @@ mod masks;
 mod place;
 pub mod plan;
 pub mod switch;
+mod terminals;

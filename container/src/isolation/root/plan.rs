@@ -122,6 +122,14 @@ pub enum Union {
     },
 }
 
+/// What is mounted in /dev for terminals.
+pub struct TerminalsPlan {
+    /// The mount options of devpts.
+    pub options: CString,
+    /// The path on the host of the launcher's own terminal, if there is one.
+    pub own: Option<CString>,
+}
+
 /// What the root is made of.
 pub struct RootPlan<'c> {
     /// The base directory on a disk; without one the base is a fresh tmpfs.
@@ -132,6 +140,8 @@ pub struct RootPlan<'c> {
     pub union: Union,
     /// What is bound into the root once the root is up.
     pub binds: Vec<BindMount<'c>>,
+    /// What is mounted for terminals; `None` if the container can make none.
+    pub terminals: Option<TerminalsPlan>,
     /// What the container may do to /proc and to the devices in /dev; without it the root has
     /// neither directory.
     pub proc_and_devices: Option<Access>,

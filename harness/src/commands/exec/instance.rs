@@ -61,6 +61,7 @@ pub(super) fn run_in(
         memory: arguments.memory,
         network: arguments.net,
         preserved,
+        terminals: true,
         resource_limits: arguments.resource_limits.clone(),
         cgroups: group
             .as_ref()

@@ -70,8 +70,8 @@ fn an_unmounted_root_leaves_nothing_and_the_host_sees_no_root() {
         });
         mounts.unwrap().matches(" /run/isobench/0").count()
     };
-    // The tmpfs, the overlayfs, /proc and the devices.
-    assert_eq!(mounts(), 3 + DEVICES.len());
+    // The tmpfs, the overlayfs, /proc, devpts and the devices.
+    assert_eq!(mounts(), 4 + DEVICES.len());
     root.mounted.unmount().unwrap();
     assert_eq!(mounts(), 0);
     assert!(root.mounted.unmount().is_err());

@@ -171,7 +171,6 @@ fn config(launch: &Launch, root: &InstanceRoot, policy: &Path) -> io::Result<Str
         "autodev = 1",
         "cap.keep = none",
         "no_new_privs = 1",
-        "pty.max = 0",
         "tty.max = 0",
         "uts.name = isobench",
         "console.path = none",
@@ -194,6 +193,9 @@ fn config(launch: &Launch, root: &InstanceRoot, policy: &Path) -> io::Result<Str
     for variable in &launch.environment {
         lines.push(format!("environment = {}", utf8(variable)?));
     }
+    // Images have pseudo-terminals, as in isobench's container.
+    let terminals = if root.mounted.is_some() { 1024 } else { 0 };
+    lines.push(format!("pty.max = {terminals}"));
     if root.mounted.is_some() {
         let options = "nosuid,nodev,noexec,mode=1777,create=dir";
         lines.push(format!("mount.entry = shm dev/shm tmpfs {options} 0 0"));

@@ -35,6 +35,16 @@ const NAMESPACES: [LinuxNamespaceType; 7] = [
     LinuxNamespaceType::Network,
 ];
 
+/// The options of devpts, as of isobench's container.
+const TERMINALS: [&str; 6] = [
+    "nosuid",
+    "noexec",
+    "newinstance",
+    "ptmxmode=0666",
+    "mode=0620",
+    "gid=5",
+];
+
 /// Whether the program's environment gets a `PATH`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathVariable {
@@ -144,7 +154,8 @@ fn ids() -> Result<LinuxIdMapping, OciSpecError> {
 }
 
 /// The mounts of /proc and /dev, and the binds of the launch. Every runtime itself adds the devices
-/// of /dev. A program of an image may look for /dev/shm, which isobench's container has.
+/// of /dev. A program of an image may look for /dev/shm and
+/// for terminals, which isobench's container has.
 fn mounts(launch: &Launch, root: &InstanceRoot) -> Result<Vec<Mount>, OciSpecError> {
     let mount = |destination: &str, kind: &str, source: PathBuf, options: &[&str]| {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
@@ -163,6 +174,7 @@ fn mounts(launch: &Launch, root: &InstanceRoot) -> Result<Vec<Mount>, OciSpecErr
     if root.mounted.is_some() {
         let options = ["nosuid", "nodev", "noexec", "mode=1777"];
         mounts.push(mount("/dev/shm", "tmpfs", "shm".into(), &options)?);
+        mounts.push(mount("/dev/pts", "devpts", "devpts".into(), &TERMINALS)?);
     }
     for (source, place) in binds(launch) {
         mounts.push(mount(place, "bind", source.to_owned(), &["bind", "rw"])?);

@@ -3,6 +3,8 @@
 mod descriptors;
 mod names;
 mod signals;
+mod terminal;
+mod terminals;
 
 use std::fs;
 use std::io::Write as _;

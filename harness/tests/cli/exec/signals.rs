@@ -1,17 +1,16 @@
 //! What a program finds of signals when it starts, and which of them reach it.
 
-use std::io::{BufReader, Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::io::{BufReader, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 use isobench_testing::{Need, compile_c, lacks};
-use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::terminal::{Terminal, line};
 use crate::support::ended::Ended;
 use crate::support::isobench::ISOBENCH;
 use crate::support::needs::can_run;
@@ -135,12 +134,6 @@ impl Waiting {
     }
 }
 
-fn line(output: &mut impl std::io::BufRead) -> String {
-    let mut line = String::new();
-    output.read_line(&mut line).unwrap();
-    line.trim_end().to_owned()
-}
-
 #[test]
 fn signals_reach_the_program_one_by_one() {
     let place = Place::new();
@@ -196,40 +189,6 @@ fn a_stopped_run_goes_on() {
         waiting.send(Signal::SIGTERM);
         assert_eq!(waiting.line(), "caught 15", "{target}");
         assert_eq!(waiting.child.wait().unwrap().code(), Some(7), "{target}");
-    }
-}
-
-/// A command with a terminal of its own, whose keys the test presses.
-struct Terminal {
-    keys: std::fs::File,
-    screen: BufReader<std::fs::File>,
-    child: Child,
-}
-
-impl Terminal {
-    fn start(place: &Place, command: &[&str]) -> Self {
-        let pair = openpty(None, None).unwrap();
-        let copy = |fd: &OwnedFd| Stdio::from(fd.try_clone().unwrap());
-        let words = [&["--ctty", "--wait"], command].concat();
-        let mut leader: Command = place.command("/usr/bin/setsid", &words);
-        leader
-            .stdin(copy(&pair.slave))
-            .stdout(copy(&pair.slave))
-            .stderr(copy(&pair.slave));
-        let child = leader.spawn().unwrap();
-        Self {
-            keys: pair.master.try_clone().unwrap().into(),
-            screen: BufReader::new(pair.master.into()),
-            child,
-        }
-    }
-
-    fn press(&mut self, key: u8) {
-        self.keys.write_all(&[key]).unwrap();
-    }
-
-    fn line(&mut self) -> String {
-        line(&mut self.screen)
     }
 }
 

@@ -8,9 +8,7 @@ use super::guest;
 use super::tree::{Device, LastLink, Node, NodeId};
 use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
-use crate::devices::console::Stream;
 use crate::devices::disk::{Flush, HostDisk, SECTOR};
-use crate::devices::host_io::TerminalQuestion;
 
 /// The flag that Linux sets in every file of a 64-bit program (x86-64 `O_LARGEFILE`, which is 0 in
 /// libc).
@@ -288,27 +286,9 @@ impl Personality {
             return Ok(0);
         }
         match file.object {
-            Object::Stream(stream) if request_is(libc::TCGETS) => {
-                self.ask_terminal(memory, stream, TerminalQuestion::Settings, argument)
-            }
-            Object::Stream(stream) if request_is(libc::TIOCGWINSZ) => {
-                self.ask_terminal(memory, stream, TerminalQuestion::Size, argument)
-            }
             Object::Block => self.disk_control(memory, request, argument),
             _ => Err(Errno::ENOTTY.into()),
         }
-    }
-
-    fn ask_terminal(
-        &self,
-        memory: &mut AddressSpace,
-        stream: Stream,
-        question: TerminalQuestion,
-        to: u64,
-    ) -> CallResult {
-        let answer = self.console.ask_terminal(stream, question)?;
-        guest::write(memory, to, &answer)?;
-        Ok(0)
     }
 
     fn disk_control(&self, memory: &mut AddressSpace, request: u32, to: u64) -> CallResult {

@@ -128,26 +128,20 @@ impl Personality {
     fn attributes_of_open(&self, file: &OpenFile) -> Attributes {
         match (file.object, file.node) {
             (_, Some(node)) => self.attributes_of(node),
-            (Object::Stream(stream), None) => self.attributes_of_stream(stream),
+            (Object::Stream(stream), None) => Self::attributes_of_stream(stream),
             // No file but the console's streams is open without a node.
             (_, None) => self.attributes_of(NodeId::ROOT),
         }
     }
 
-    /// The attributes of a terminal if the host's stream is one. Any other stream looks like a
-    /// pipe: it can only be read or written.
-    fn attributes_of_stream(&self, stream: Stream) -> Attributes {
-        let number = stream as u32;
-        let (mode, special) = if self.console.is_terminal(stream) {
-            (libc::S_IFCHR | 0o620, (136, number))
-        } else {
-            (libc::S_IFIFO | 0o600, (0, 0))
-        };
+    /// Every stream looks like a pipe, which can only be read or written. So it is with a terminal of
+    /// the host: a program that took it for one would go on to set its modes and ask for its name.
+    fn attributes_of_stream(stream: Stream) -> Attributes {
         Attributes {
-            inode: u64::from(number) + 1,
+            inode: stream as u64 + 1,
             device: PIPE_DEVICE,
-            special,
-            mode,
+            special: (0, 0),
+            mode: libc::S_IFIFO | 0o600,
             links: 1,
             size: 0,
             modified: 0,
@@ -252,7 +246,7 @@ fn mode_and_number(device: Device) -> (u32, (u32, u32)) {
         Device::Null => (libc::S_IFCHR | 0o666, (1, 3)),
         Device::Zero => (libc::S_IFCHR | 0o666, (1, 5)),
         Device::Random => (libc::S_IFCHR | 0o666, (1, 9)),
-        Device::Stream(stream) => (libc::S_IFCHR | 0o620, (136, stream as u32)),
+        Device::Stream(_) => (libc::S_IFIFO | 0o600, (0, 0)),
         Device::Block => (libc::S_IFBLK | 0o660, (254, 0)),
     }
 }

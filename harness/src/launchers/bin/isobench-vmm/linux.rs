@@ -167,6 +167,7 @@ fn files(
         ports: OUTPUT_PORT,
         wire: Wire::Pieces,
         input,
+        terminals: request.terminals || !request.layers.is_empty(),
         address,
         arguments: request.arguments.clone(),
         environment: request.environment.clone(),

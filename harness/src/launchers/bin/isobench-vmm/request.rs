@@ -20,12 +20,13 @@ usage: isobench-vmm run [--guest bare|linux] [--memory SIZE] [--disk FILE] \
 [--kernel FILE] [--vcpus N] [--direct-disk FILE]... [--module FILE]... [--net none|tap] \
 [--append WORDS] [--show-console] [--time-limit SECONDS] \
 [--layer DIRECTORY]... [--workdir PATH] [--user UID:GID[:GROUP,...]] \
--- PROGRAM [ARGS...] | probe";
+[--terminals] [--argv0 NAME] -- PROGRAM [ARGS...] | probe";
 
 /// The options that only the bare guest has.
 const BARE_ONLY: [&str; 1] = ["trace"];
 /// The options that only the Linux guest has.
-const LINUX_ONLY: [&str; 11] = [
+const LINUX_ONLY: [&str; 12] = [
+    "terminals",
     "net",
     "kernel",
     "vcpus",
@@ -74,6 +75,10 @@ pub enum Access {
 
 /// The parsed command line of `isobench-vmm run`.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option without a value"
+)]
 pub struct Request {
     pub guest: Guest,
     pub marks: MarkWriter,
@@ -84,6 +89,8 @@ pub struct Request {
     pub files: Vec<(PathBuf, PathBuf)>,
     pub environment: Vec<CString>,
     pub trace: bool,
+    /// Whether the program of a Linux guest can make pseudo-terminals.
+    pub terminals: bool,
     pub kernel: Option<PathBuf>,
     pub processors: u8,
     pub modules: Vec<PathBuf>,
@@ -112,6 +119,7 @@ impl Default for Request {
             files: Vec::new(),
             environment: Vec::new(),
             trace: false,
+            terminals: false,
             kernel: None,
             processors: 1,
             modules: Vec::new(),
@@ -185,6 +193,7 @@ impl Request {
             "env" => self.environment.push(environment_pair(words.value()?)?),
             "argv0" => self.name = Some(CString::new(words.value()?.into_vec())?),
             "trace" => self.trace = true,
+            "terminals" => self.terminals = true,
             "kernel" => self.kernel = Some(words.value()?.into()),
             "vcpus" => self.processors = words.value()?.parse()?,
             "module" => self.modules.push(words.value()?.into()),

@@ -246,6 +246,7 @@ fn orders(of_vmm: Orders, launch: &Launch) -> io::Result<Orders> {
     let environment = launch.environment.iter();
     Ok(Orders {
         input: launch.keeps_stdin_open,
+        terminals: launch.terminals,
         arguments: arguments.map(word).collect::<Result<_, _>>()?,
         environment: environment
             .map(|variable| word(variable))
