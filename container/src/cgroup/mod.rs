@@ -24,6 +24,7 @@ mod memory;
 mod unified;
 mod usage;
 mod version;
+mod view;
 
 pub use block_device::{BlockDevice, DeviceError};
 pub use controller::Controller;
@@ -36,6 +37,7 @@ pub use limit::{Cpus, CpusSyntaxError, Direction, IoRate, IoRateSyntaxError, Lim
 pub use memory::MemoryCharge;
 pub use usage::Usage;
 pub use version::Version;
+pub(crate) use view::View;
 
 #[cfg(test)]
 mod tests;

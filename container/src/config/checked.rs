@@ -79,6 +79,12 @@ fn check_mechanisms(spec: &Spec, privilege: Privilege) -> Result<(), ConfigError
             Mechanism::Overlay,
         ),
         (spec.terminals, "terminal", Mechanism::ProcDev),
+        (
+            spec.shows_cgroups,
+            "view of cgroups",
+            Mechanism::CgroupNamespace,
+        ),
+        (spec.shows_cgroups, "view of cgroups", Mechanism::Pivot),
         (!spec.binds.is_empty(), "bind", Mechanism::Pivot),
         (spec.hostname.is_some(), "host name", Mechanism::Uts),
         (spec.user.is_some(), "user", Mechanism::User),

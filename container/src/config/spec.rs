@@ -63,6 +63,8 @@ pub struct Spec {
     /// Whether the program can make pseudo-terminals, and finds the launcher's own terminal, if there
     /// is one, as `/dev/console`.
     pub terminals: bool,
+    /// Whether the program sees its own cgroups, read-only, at `/sys/fs/cgroup`.
+    pub shows_cgroups: bool,
     /// What the program starts with of signals.
     pub signals: ProgramSignals,
     /// The network of the container.

@@ -42,6 +42,8 @@ pub enum SetupStep {
     JoinCgroup,
     /// Making the cgroup namespace.
     CgroupNamespace,
+    /// Showing the container its own cgroups.
+    ShowCgroups,
     /// Making the assembled root the root.
     PivotRoot,
     /// Going to the directory where the program starts.

@@ -55,6 +55,7 @@ fn describe(failure: SetupFailure, spec: &Spec) -> String {
         }),
         SetupStep::JoinCgroup => format!("cannot join the cgroup {}", list(&spec.cgroups)),
         SetupStep::CgroupNamespace => "cannot make a cgroup namespace".to_owned(),
+        SetupStep::ShowCgroups => "cannot mount the container's cgroups".to_owned(),
         SetupStep::PivotRoot => "cannot change the root".to_owned(),
         SetupStep::WorkingDirectory => {
             let directory = spec.working_directory.clone().unwrap_or_default();

@@ -23,7 +23,7 @@ use super::observer::PhaseObserver;
 use super::phase::Phase;
 use super::plan::{Joining, LaunchPlan};
 use super::{init, program};
-use crate::isolation::root::{assemble, switch};
+use crate::isolation::root::{assemble, cgroups, switch};
 use crate::isolation::step::{SetupFailure, SetupStep};
 use crate::isolation::{capabilities, seccomp};
 use crate::mechanism::Mechanism;
@@ -224,7 +224,7 @@ fn check_launcher(launcher: BorrowedFd<'_>) -> Result<(), SetupFailure> {
 }
 
 /// Waits for the launcher's word, joins the cgroups that come with it, and makes the cgroup
-/// namespace whose roots these cgroups are.
+/// namespace whose roots these cgroups are, and which the container is shown.
 fn join_cgroups(plan: &LaunchPlan<'_>, launcher: BorrowedFd<'_>) -> Result<(), SetupFailure> {
     let cgroups = await_order(launcher, Order::Proceed)?;
     join(&cgroups)?;
@@ -232,7 +232,7 @@ fn join_cgroups(plan: &LaunchPlan<'_>, launcher: BorrowedFd<'_>) -> Result<(), S
         unshare(CloneFlags::CLONE_NEWCGROUP)
             .map_err(SetupFailure::at(SetupStep::CgroupNamespace))?;
     }
-    Ok(())
+    cgroups::mount_all(&plan.root.cgroups).map_err(SetupFailure::at(SetupStep::ShowCgroups))
 }
 
 /// Joins cgroups of v1 by writing "0", which stands for this process, to their `tasks` files.

@@ -12,10 +12,12 @@ use nix::errno::Errno;
 use nix::unistd::ttyname;
 
 use super::error::LaunchError;
+use crate::cgroup::{Version, View};
 use crate::config::{Config, ConfigError, c_string};
 use crate::isolation::id_map::IdMap;
 use crate::isolation::root::plan::{
-    Access, BindMount, Entry, Layer, PlaceKind, RootKind, RootPlan, Source, TerminalsPlan, Union,
+    Access, BindMount, CgroupView, Entry, Layer, PlaceKind, RootKind, RootPlan, Source,
+    TerminalsPlan, Union,
 };
 use crate::mechanism::Mechanism;
 use crate::sys::mount::{Reach, clone_mount};
@@ -40,10 +42,11 @@ pub fn make<'c>(
                 options: overlay_options(layers.len())?,
             },
             RootKind::Binds => Union::Binds {
-                entries: entries(layers)?,
+                entries: entries(layers, config.spec.shows_cgroups)?,
             },
         },
         binds: open_binds(config)?,
+        cgroups: cgroups(config)?,
         terminals: config
             .spec
             .terminals
@@ -55,6 +58,29 @@ pub fn make<'c>(
             .contains(Mechanism::ProcDev)
             .then_some(access),
     })
+}
+
+/// The cgroups that the container sees, if it is to see them.
+fn cgroups(config: &Config) -> Result<Vec<CgroupView>, LaunchError> {
+    let spec = &config.spec;
+    if !spec.shows_cgroups {
+        return Ok(Vec::new());
+    }
+    let views = View::of(&spec.cgroups)?;
+    let plan = |view: View| {
+        let directory = Path::new("sys/fs/cgroup").join(view.name);
+        let (kind, options) = match view.version {
+            Version::V1 => (c"cgroup", Some(c_string(view.controllers)?)),
+            Version::V2 => (c"cgroup2", None),
+        };
+        Ok(CgroupView {
+            kind,
+            options,
+            prepared: c_string(Path::new("u").join(&directory))?,
+            place: c_string(Path::new("/").join(&directory))?,
+        })
+    };
+    views.into_iter().map(plan).collect()
 }
 
 /// The plan for terminals. The group 5 owns terminals in nearly every distribution, as in docker's
@@ -129,10 +155,11 @@ fn overlay_options(layers: usize) -> Result<CString, ConfigError> {
     ))
 }
 
-/// The top-level entries of all layers but /proc and /dev, which the root has of its own. Of
-/// entries of the same name only the highest layer's is there.
-fn entries(layers: &[PathBuf]) -> Result<Vec<Entry>, LaunchError> {
+/// The top-level entries of all layers but /proc, /dev and, with `has_own_sys`, /sys, which the root
+/// has of its own. Of entries of the same name only the highest layer's is there.
+fn entries(layers: &[PathBuf], has_own_sys: bool) -> Result<Vec<Entry>, LaunchError> {
     let mut seen: Vec<OsString> = vec!["proc".into(), "dev".into()];
+    seen.extend(has_own_sys.then(|| "sys".into()));
     let mut entries = Vec::new();
     for (index, layer) in layers.iter().enumerate().rev() {
         for entry in fs::read_dir(layer).map_err(at(layer))? {
@@ -197,7 +224,7 @@ mod tests {
         fs::create_dir(low.path().join("proc")).unwrap();
         std::os::unix::fs::symlink("/x", high.path().join("etc")).unwrap();
         let layers = [low.path().to_owned(), high.path().to_owned()];
-        let entries = entries(&layers).unwrap();
+        let entries = entries(&layers, false).unwrap();
         assert_eq!(entries.len(), 2);
         assert!(matches!(&entries[0], Entry::Link { at, .. } if at.as_c_str() == c"u/etc"));
         assert!(

@@ -11,7 +11,7 @@ use super::network_files::NetworkFiles;
 use super::prepare::{file_name, inside_path, place_program};
 use super::{
     Availability, Capability, Contents, InsidePath, Launch, Marks, MemoryLimit, PrepareContext,
-    PrepareError, Prepared, Target, TargetInfo, phase,
+    PrepareError, Prepared, Surroundings, Target, TargetInfo, phase,
 };
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::{CommandLine, MARKS_DESCRIPTOR};
@@ -167,6 +167,12 @@ impl Root {
     }
 }
 
+impl ContainerLauncher {
+    fn is_whole(&self, launch: &Launch) -> bool {
+        launch.surroundings == Surroundings::Whole || matches!(self.root, Root::Image { .. })
+    }
+}
+
 impl Prepared for ContainerLauncher {
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let (options, program) = self.root.start(launch);
@@ -175,8 +181,11 @@ impl Prepared for ContainerLauncher {
         arguments.extend(isolation(launch, self.root.layers()));
         arguments.extend(surroundings(launch));
         arguments.extend(options);
-        if launch.terminals || matches!(self.root, Root::Image { .. }) {
+        if self.is_whole(launch) {
             arguments.push("--terminals".into());
+            if !launch.cgroups.is_empty() {
+                arguments.push("--show-cgroups".into());
+            }
         }
         if !launch.preserved.is_empty() {
             let count = launch.preserved.len().to_string();

@@ -51,9 +51,8 @@ pub struct Launch<'a> {
     /// The numbers of this process's descriptors that stay open in the program, if the target can
     /// pass them on: all of the caller's in a bare process, else some from 3 on.
     pub preserved: Vec<RawFd>,
-    /// Whether the program can make pseudo-terminals, and its terminal has a name. A program of an
-    /// image always can; a program alone only if it is asked for.
-    pub terminals: bool,
+    /// What the program finds around it.
+    pub surroundings: Surroundings,
     /// The mechanisms that isolate the program, if the target can leave some out.
     pub mechanisms: Mechanisms,
     /// Whether the program's standard input stays open. A target that can't pass the real standard
@@ -82,7 +81,7 @@ impl<'a> Launch<'a> {
             resource_limits: ResourceLimits::default(),
             cgroups: Vec::new(),
             preserved: Vec::new(),
-            terminals: false,
+            surroundings: Surroundings::Least,
             mechanisms: Mechanisms::ALL,
             keeps_stdin_open: false,
             marks: Marks::None,
@@ -108,6 +107,16 @@ pub enum Marks {
     /// The launcher reports the end of each phase, and how often its guest left the virtual
     /// machine.
     PhasesAndExits,
+}
+
+/// What a program finds around it, if the target can give it that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surroundings {
+    /// As little as programs need. So it is where starts are measured.
+    Least,
+    /// Terminals and its own cgroups, too, as in an engine's container. A program of an image always
+    /// finds these.
+    Whole,
 }
 
 /// How a program accesses its disk file.

@@ -36,7 +36,7 @@ use crate::instance::command_line::CommandLine;
 
 pub use choice::{UnknownTarget, choose};
 pub use info::{Capability, InsidePath, MemoryLimit, Pace, Participation, TargetInfo, Text};
-pub use launch::{DiskAccess, Launch, Marks};
+pub use launch::{DiskAccess, Launch, Marks, Surroundings};
 pub use peers::Daemons;
 pub use prepare::{Contents, Image, PrepareContext, PrepareError};
 

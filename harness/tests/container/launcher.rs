@@ -130,7 +130,7 @@ fn signals_reach_the_program() {
 }
 
 #[test]
-fn terminals_are_mounted_only_where_they_are_asked_for() {
+fn terminals_and_cgroups_are_mounted_only_where_they_are_asked_for() {
     let Some(fixture) = fixture() else { return };
     let has = |flags: &[&str], name: &str| {
         let names = fixture.report(flags, "list /dev");
@@ -141,6 +141,8 @@ fn terminals_are_mounted_only_where_they_are_asked_for() {
         assert!(has(&["--terminals"], name), "{name}");
         assert!(has(&["--terminals", "--root", "binds"], name), "{name}");
     }
+    let names = fixture.report(&[], "list /");
+    assert!(!names.iter().any(|name| name == "sys"), "{names:?}");
     let refused = fixture.ends(&["--terminals", "--mechanisms", "none"], "nothing");
     refused.has_code(2);
 }

@@ -8,7 +8,7 @@ use nix::unistd::{chdir, fchdir, mkdir, symlinkat};
 use rustix::mount::MountFlags;
 
 use super::plan::{Entry, Layer, RootPlan, Source, Union};
-use super::{devices, place, terminals};
+use super::{cgroups, devices, place, terminals};
 use crate::isolation::step::{SetupFailure, SetupStep};
 use crate::sys::mount::{self, Reach};
 
@@ -37,6 +37,7 @@ fn assemble_with_open_modes(plan: &mut RootPlan<'_>) -> Result<(), SetupFailure>
             terminals::prepare(terminals).map_err(SetupFailure::at(SetupStep::Scratch))?;
         }
     }
+    cgroups::prepare(&plan.cgroups).map_err(SetupFailure::at(SetupStep::Scratch))?;
     for (index, layer) in plan.layers.iter_mut().enumerate() {
         attach_layer(layer).map_err(SetupFailure::at_item(SetupStep::Layer, index))?;
     }

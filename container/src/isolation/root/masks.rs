@@ -4,8 +4,9 @@
 //! The list is that of the OCI runtimes' default configuration without two entries, which the
 //! kernel keeps from user 0 of a user namespace anyway: /proc/kcore, which takes a capability, and
 //! `timer_stats`, which no longer exists. Nothing is made read-only: what user 0 of the container
-//! can write below /proc/sys are settings of its own namespaces. There is no /sys at all. The tests
-//! look at each file from inside a container.
+//! can write below /proc/sys are settings of its own namespaces. There is no /sys but for the
+//! container's own cgroups, read-only, where they are asked for. The tests look at each file from
+//! inside a container.
 //!
 //! A mount costs some microseconds, a name that does not exist less than one.
 

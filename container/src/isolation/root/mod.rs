@@ -18,10 +18,12 @@
 //!
 //! - [`plan`] is what the launcher prepares before the clone;
 //! - [`assemble`] makes the root from the plan, with [`devices`], [`masks`] and [`terminals`];
+//! - [`cgroups`] shows the container its own cgroups in it, later;
 //! - [`switch`] makes the assembled root the root;
 //! - [`place`] makes the files and directories to mount on.
 
 pub mod assemble;
+pub mod cgroups;
 pub mod devices;
 mod masks;
 mod place;

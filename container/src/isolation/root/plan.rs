@@ -122,6 +122,18 @@ pub enum Union {
     },
 }
 
+/// A hierarchy of cgroups that the container sees.
+pub struct CgroupView {
+    /// The type of its file system.
+    pub kind: &'static CStr,
+    /// The mount options: the controllers of v1.
+    pub options: Option<CString>,
+    /// The path in the base, while the root is prepared.
+    pub prepared: CString,
+    /// The path in the container.
+    pub place: CString,
+}
+
 /// What is mounted in /dev for terminals.
 pub struct TerminalsPlan {
     /// The mount options of devpts.
@@ -142,6 +154,8 @@ pub struct RootPlan<'c> {
     pub binds: Vec<BindMount<'c>>,
     /// What is mounted for terminals; `None` if the container can make none.
     pub terminals: Option<TerminalsPlan>,
+    /// The cgroups that the container sees.
+    pub cgroups: Vec<CgroupView>,
     /// What the container may do to /proc and to the devices in /dev; without it the root has
     /// neither directory.
     pub proc_and_devices: Option<Access>,

@@ -21,8 +21,8 @@ use crate::host::session::{PlaceNeeds, Session, SessionName};
 use crate::host::umask::ReadableByAll;
 use crate::instance::command_line::CommandResult;
 use crate::targets::{
-    self, Capability, Contents, Daemons, Launch, MemoryLimit, PrepareContext, PrepareError, Target,
-    TargetInfo,
+    self, Capability, Contents, Daemons, Launch, MemoryLimit, PrepareContext, PrepareError,
+    Surroundings, Target, TargetInfo,
 };
 
 /// Prepares `target`, runs one instance on this process's own streams, and gives its exit code.
@@ -61,7 +61,7 @@ pub(super) fn run_in(
         memory: arguments.memory,
         network: arguments.net,
         preserved,
-        terminals: true,
+        surroundings: Surroundings::Whole,
         resource_limits: arguments.resource_limits.clone(),
         cgroups: group
             .as_ref()

@@ -18,7 +18,8 @@ usage: isobench-container [--marks-fd N] --layer DIR... [--scratch DIR] \
 [--root auto|overlay|binds] [--bind HOST:INSIDE[:ro]]... [--cgroup DIR]... [--memory SIZE] \
 [--pids N] [--cpus N] [--io-read-bps PATH:RATE]... [--io-write-bps PATH:RATE]... [--usage] \
 [--hostname NAME] [--env KEY=VALUE]... [--workdir DIR] [--user UID:GID[:GROUP,...]] \
-[--net none|loopback|veth|host] [--mechanisms all|none|NAME,...] [--argv0 NAME] [--preserve-fds N] [--terminals] -- PROGRAM [ARGS...]";
+[--net none|loopback|veth|host] [--mechanisms all|none|NAME,...] [--argv0 NAME] [--preserve-fds N] \
+[--terminals] [--show-cgroups] -- PROGRAM [ARGS...]";
 
 fn main() -> ExitCode {
     // SAFETY: this is the first statement of the program, so nothing has been opened yet.
@@ -82,6 +83,7 @@ fn parse(
             Arg::Long("preserve-fds") => {
                 spec.preserved = inherited.preserve(parser.value()?.parse()?)?;
             }
+            Arg::Long("show-cgroups") => spec.shows_cgroups = true,
             Arg::Long("terminals") => spec.terminals = true,
             Arg::Long("argv0") => spec.name = Some(parser.value()?),
             Arg::Long("net") => spec.network = parser.value()?.parse()?,
