@@ -80,6 +80,24 @@ fn threads_stop_at_the_pids_limit() {
 }
 
 #[test]
+fn a_container_sees_its_own_cgroups_where_that_is_asked_for() {
+    let Some(fixture) = fixture() else { return };
+    let Some(limits) = Limits::new("view") else {
+        return;
+    };
+    let flags = limits.flags(&["--pids", "20", "--show-cgroups"]);
+    let mut found = fixture.report(&flags, "list /sys/fs/cgroup");
+    if found.contains(&"pids".to_owned()) {
+        found = fixture.report(&flags, "list /sys/fs/cgroup/pids");
+    }
+    assert!(found.contains(&"pids.max".to_owned()), "{found:?}");
+    // Without overlayfs, too.
+    let flags = limits.flags(&["--root", "binds", "--show-cgroups"]);
+    assert_ne!(fixture.report(&flags, "list /sys/fs/cgroup"), [""; 0]);
+    limits.are_gone();
+}
+
+#[test]
 fn too_much_memory_is_an_end_that_is_told() {
     let Some(fixture) = fixture() else { return };
     let Some(limits) = Limits::new("memory") else {

@@ -125,7 +125,14 @@ fn the_end_of_a_pipe_that_is_passed_on_is_seen() {
 #[test]
 fn standard_input_from_a_file_is_that_file() {
     let Some(place) = place() else { return };
-    for target in ["process", "container", "unshare", "bwrap", "crun"] {
+    for target in [
+        "process",
+        "container",
+        "microvm-bare",
+        "unshare",
+        "bwrap",
+        "crun",
+    ] {
         if !can_run(target) {
             continue;
         }

@@ -137,6 +137,13 @@ impl Descriptors {
         table
     }
 
+    /// Puts `file` at descriptor 0, which is still the console's.
+    pub fn set_input(&mut self, file: OpenFile) {
+        if let Some(Some(input)) = self.open.first_mut() {
+            input.file = file;
+        }
+    }
+
     /// Gives a newly opened file the lowest free number.
     pub fn insert(&mut self, file: OpenFile, on_exec: OnExec) -> Result<u64, Errno> {
         let number = self.lowest_free(0)?;

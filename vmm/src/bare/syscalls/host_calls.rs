@@ -8,7 +8,7 @@ use nix::libc::{self, c_long};
 ///
 /// The calls of the address space (`mmap`, `madvise`, `mprotect`) and of the allocator are not
 /// included.
-pub const HOST_SYSTEM_CALLS: [c_long; 14] = [
+pub const HOST_SYSTEM_CALLS: [c_long; 13] = [
     // The console, files and disks, and the trace.
     libc::SYS_readv,
     libc::SYS_writev,
@@ -17,8 +17,6 @@ pub const HOST_SYSTEM_CALLS: [c_long; 14] = [
     libc::SYS_pwritev2,
     libc::SYS_fsync,
     libc::SYS_fdatasync,
-    // TCGETS and TIOCGWINSZ, on the console.
-    libc::SYS_ioctl,
     libc::SYS_poll,
     // The clocks, if the host's vDSO can't answer.
     libc::SYS_clock_gettime,

@@ -27,14 +27,17 @@ mod transfer;
 mod tree;
 pub mod vdso;
 
+use std::fs::File;
+use std::io::{self, Seek as _};
+
 use bytesize::ByteSize;
 use nix::errno::Errno;
-use nix::libc::{c_int, c_long};
+use nix::libc::{self, c_int, c_long};
 
 use crate::bare::address_space::{AddressSpace, MapError};
 use crate::devices::console::Console;
 use crate::devices::disk::HostDisk;
-use descriptors::Descriptors;
+use descriptors::{Descriptors, Object, OpenFile};
 use signals::Signals;
 use tree::NodeId;
 
@@ -207,6 +210,25 @@ impl Personality {
     pub fn with_signals(mut self, start: StartSignals) -> Self {
         self.signals = Signals::new(start);
         self
+    }
+
+    /// The same for a program whose standard input is the regular file `input`, from the file's own
+    /// position on. The program can seek in it and map it. The position is the program's alone, and
+    /// the size is the one that the file has now.
+    ///
+    /// # Errors
+    /// The host can't tell the file's size or position.
+    pub fn with_input(mut self, mut input: File) -> io::Result<Self> {
+        let offset = input.stream_position()?;
+        if let Some(node) = self.tree.set_input(input)? {
+            self.descriptors.set_input(OpenFile {
+                object: Object::File(node),
+                node: Some(node),
+                offset,
+                flags: libc::O_RDONLY,
+            });
+        }
+        Ok(self)
     }
 
     /// Serves one system call.

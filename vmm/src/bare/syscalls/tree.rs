@@ -191,6 +191,15 @@ impl FileTree {
         self.insert(guest, Node::File(HostFile::new(file, &metadata)))
     }
 
+    /// Makes `/dev/stdin` the open file `input`, and gives its node.
+    pub(super) fn set_input(&mut self, input: File) -> io::Result<Option<NodeId>> {
+        let metadata = input.metadata()?;
+        let found = self.resolve(NodeId::ROOT, b"/dev/stdin", LastLink::Keep);
+        let Ok(node) = found else { return Ok(None) };
+        self.nodes[node.0] = Node::File(HostFile::new(input, &metadata));
+        Ok(Some(node))
+    }
+
     /// Adds `/dev/vda`.
     pub(super) fn add_block_device(&mut self) -> Result<(), FileTreeError> {
         self.insert(Path::new("/dev/vda"), Node::Device(Device::Block))

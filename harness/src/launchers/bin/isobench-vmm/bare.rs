@@ -6,6 +6,9 @@
 
 use std::error::Error;
 use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
 
@@ -65,7 +68,7 @@ fn prepare(request: &Request) -> Result<(Config, Personality), Box<dyn Error>> {
     });
     let disk = disk.transpose()?;
     let stack = loader::stack_size(request.memory().as_u64());
-    let personality = Personality::new(Settings {
+    let mut personality = Personality::new(Settings {
         tree,
         console: Console::standard()?,
         disk,
@@ -77,6 +80,10 @@ fn prepare(request: &Request) -> Result<(Config, Personality), Box<dyn Error>> {
         ignored: signals::ignored_at_start(),
         blocked: signals::blocked()?,
     });
+    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    if input.metadata()?.is_file() {
+        personality = personality.with_input(input)?;
+    }
     let start = Start {
         path: CString::new(path.into_os_string().into_vec())?,
         arguments: request.arguments.clone(),

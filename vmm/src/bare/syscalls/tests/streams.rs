@@ -1,6 +1,6 @@
 //! The standard streams, the character devices, and waiting for them.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -8,6 +8,28 @@ use nix::libc;
 
 use super::super::CallEffect;
 use super::{Machine, int};
+
+#[test]
+fn standard_input_from_a_file_is_that_file() {
+    let mut machine = Machine::new();
+    let data = machine.data;
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(b"0123456789").unwrap();
+    file.seek(SeekFrom::Start(2)).unwrap();
+    machine.personality = machine.personality.with_input(file).unwrap();
+    assert_eq!(machine.call(libc::SYS_read, &[0, data, 3]), Ok(3));
+    assert_eq!(machine.bytes(0, 3), b"234");
+    assert_eq!(machine.call(libc::SYS_lseek, &[0, u64::MAX, 2]), Ok(9));
+    assert_eq!(machine.call(libc::SYS_pread64, &[0, data, 100, 7]), Ok(3));
+    assert_eq!(machine.bytes(0, 3), b"789");
+    assert_eq!(machine.call(libc::SYS_fstat, &[0, data]), Ok(0));
+    // The size is at 48 of `struct stat`.
+    assert_eq!(machine.word(48), 10);
+    assert_eq!(
+        machine.call(libc::SYS_write, &[0, data, 1]),
+        Err(Errno::EBADF)
+    );
+}
 
 #[test]
 fn standard_input_is_read_as_it_comes() {
