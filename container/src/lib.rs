@@ -51,13 +51,13 @@ mod size;
 mod sys;
 mod user;
 
-pub use config::{Bind, BindSyntaxError, Config, ConfigError, RootPolicy, Spec};
+pub use config::{Bind, BindSyntaxError, Config, ConfigError, ProgramSignals, RootPolicy, Spec};
 pub use isolation::id_map::{FIRST_HOST_ID, ID_COUNT, IdMap};
 pub use isolation::root::plan::RootKind;
 pub use isolation::seccomp;
 pub use launch::{
     BlockSignalsError, Container, Exited, ForwardedSignals, LaunchError, NoObserver, Phase,
-    PhaseObserver, ProgramEnd, ProgramSignals, Running, WaitError,
+    PhaseObserver, ProgramEnd, Running, WaitError,
 };
 pub use mechanism::{Mechanism, Mechanisms, UnknownMechanism};
 pub use network::{

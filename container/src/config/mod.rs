@@ -6,6 +6,7 @@ mod c_string;
 mod checked;
 mod error;
 mod inside;
+mod signals;
 mod spec;
 mod strings;
 
@@ -13,4 +14,5 @@ pub use bind::{Bind, BindSyntaxError};
 pub(crate) use c_string::c_string;
 pub use checked::Config;
 pub use error::ConfigError;
+pub use signals::ProgramSignals;
 pub use spec::{RootPolicy, Spec};

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 
 use super::bind::Bind;
+use super::signals::ProgramSignals;
 use crate::cgroup::{Cpus, IoRate};
-use crate::launch::ProgramSignals;
 use crate::mechanism::Mechanisms;
 use crate::network::Network;
 use crate::user::User;

@@ -39,4 +39,4 @@ pub use observer::{NoObserver, PhaseObserver};
 pub use phase::Phase;
 pub use program_end::ProgramEnd;
 pub use running::{Exited, Running, WaitError};
-pub use signals::{BlockSignalsError, ForwardedSignals, ProgramSignals};
+pub use signals::{BlockSignalsError, ForwardedSignals};

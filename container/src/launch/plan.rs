@@ -5,8 +5,7 @@ use std::path::Path;
 
 use super::error::LaunchError;
 use super::root_plan;
-use super::signals::ProgramSignals;
-use crate::config::Config;
+use crate::config::{Config, ProgramSignals};
 use crate::isolation::namespaces;
 use crate::isolation::root::plan::{RootKind, RootPlan};
 use crate::mechanism::{Mechanism, Mechanisms};

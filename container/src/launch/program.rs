@@ -13,7 +13,7 @@ use nix::unistd::{AccessFlags, Pid, access};
 use super::observer::PhaseObserver;
 use super::phase::Phase;
 use super::plan::LaunchPlan;
-use super::signals::ProgramSignals;
+use crate::config::ProgramSignals;
 use crate::isolation::step::{SetupFailure, SetupStep};
 use crate::mechanism::{Mechanism, Mechanisms};
 use crate::sys::{process, signal};
