@@ -43,6 +43,9 @@ pub struct CommandLine {
     pub root: Option<RootDirectory>,
     /// The ids that the program runs with; `None` for the harness's own.
     pub user: Option<HostUser>,
+    /// The user of the instance's program, who gets the pipes of the standard streams; `None` for
+    /// `user`.
+    pub pipes_for: Option<HostUser>,
     /// The signals that the program finds blocked; `None` for those that the starting thread blocks.
     pub signal_mask: Option<SigSet>,
     /// Whether the program starts with `SIGCHLD` blocked. The kernel then keeps a `SIGCHLD` that
@@ -65,6 +68,7 @@ impl CommandLine {
             mounts: None,
             root: None,
             user: None,
+            pipes_for: None,
             signal_mask: None,
             blocks_sigchld: false,
             leftovers: Leftovers::default(),

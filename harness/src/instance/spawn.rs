@@ -11,6 +11,7 @@
 
 mod child;
 mod error;
+mod pipes;
 #[cfg(test)]
 mod tests;
 
@@ -96,6 +97,9 @@ pub fn spawn_with_delay(
         program: command.program.clone(),
         source,
     };
+    if let Some(user) = command.pipes_for.as_ref().or(command.user.as_ref()) {
+        pipes::give(&descriptors, user);
+    }
     let strings = ExecStrings::new(command)?;
     let files = InheritedFiles::new(command, descriptors)?;
     let mut stack = vec![0_u8; CHILD_STACK];

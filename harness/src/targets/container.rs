@@ -8,7 +8,7 @@ use isobench_container::{Mechanism, Mechanisms, Network, Phase, User};
 use isobench_reports::model::{TargetFamily, TargetKind};
 
 use super::network_files::NetworkFiles;
-use super::prepare::{file_name, inside_path, place_program};
+use super::prepare::{file_name, host_user, inside_path, place_program};
 use super::{
     Availability, Capability, Contents, InsidePath, Launch, Marks, MemoryLimit, PrepareContext,
     PrepareError, Prepared, Surroundings, Target, TargetInfo, phase,
@@ -132,6 +132,14 @@ impl Root {
         }
     }
 
+    /// The user of the program.
+    fn user(&self) -> User {
+        match self {
+            Self::Program { .. } => User::default(),
+            Self::Image { user, .. } => user.clone(),
+        }
+    }
+
     /// The options for the start of the launch's program, and the program's path inside.
     fn start(&self, launch: &Launch) -> (Vec<OsString>, PathBuf) {
         match self {
@@ -198,6 +206,7 @@ impl Prepared for ContainerLauncher {
         arguments.push(program.into());
         arguments.extend(launch.arguments.iter().cloned());
         command.preserved.clone_from(&launch.preserved);
+        command.pipes_for = Some(host_user(&self.root.user()));
         Ok(command)
     }
 }

@@ -197,7 +197,7 @@ fn a_program_of_an_image_runs_in_a_virtual_machine_as_in_a_container() {
     let Some(layer) = dynamic(Layer::new()) else {
         return;
     };
-    let program = "echo $GREETING $PWD $(busybox id -u) $(busybox id -g) $1; busybox readlink /dev/stdout; exit 3";
+    let program = "echo $GREETING $PWD $(busybox id -u) $(busybox id -g) $1; busybox readlink /dev/stdout; echo again >/dev/stdout; exit 3";
     let config = json!({
         "Env": ["GREETING=hello"], "WorkingDir": "/opaque", "User": "7:8",
         "Entrypoint": ["/bin/dynamic", "-c", program, "dynamic"], "Cmd": ["end"],
@@ -208,7 +208,7 @@ fn a_program_of_an_image_runs_in_a_virtual_machine_as_in_a_container() {
         .write(&place.path("dynamic"));
     place.succeeds(&["image", "import", "dynamic"]);
     let ended = exec("dynamic").ends();
-    let expected = "hello /opaque 7 8 end\n/proc/self/fd/1\n";
+    let expected = "hello /opaque 7 8 end\n/proc/self/fd/1\nagain\n";
     assert_eq!(ended.stdout, expected, "{ended:?}");
     ended.has_code(3);
 }

@@ -30,7 +30,7 @@ use crate::support::traces;
 /// Begins each line of [`inside`], to tell it from the test framework's own lines.
 const MARK: &str = "inside: ";
 /// What [`inside`] finds in the root of an image whose programs have this user.
-const EXPECTED: [&str; 8] = [
+const EXPECTED: [&str; 9] = [
     "directory /work",
     "below and above",
     "gone false",
@@ -38,6 +38,7 @@ const EXPECTED: [&str; 8] = [
     "written before false",
     "wrote true",
     "owns written true",
+    "opens its streams true",
     "devices and processes true",
 ];
 
@@ -70,6 +71,9 @@ fn inside() {
         "owns written {}",
         owns("/work/new") && owns("/work/kept")
     ));
+    let opens = |path: &str| OpenOptions::new().write(true).open(path).is_ok();
+    let streams = opens("/dev/stdout") && opens("/dev/stderr");
+    say(format!("opens its streams {streams}"));
     let devices = fs::write("/dev/null", "x").is_ok() && Path::new("/dev/urandom").exists();
     let processes = fs::read_to_string("/proc/self/status").is_ok();
     say(format!("devices and processes {}", devices && processes));

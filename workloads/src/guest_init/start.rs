@@ -6,6 +6,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::fchown;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -57,12 +58,15 @@ pub(super) fn start(orders: &Orders) -> Result<Program, InitError> {
     let (error, program_error) = pipe()?;
     let (program_input, input) = if orders.input {
         let (read, write) = pipe()?;
+        give(&read, &orders.user);
         (read, Some(write))
     } else {
         let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
             .map_err(|e| InitError::Setup("opening /dev/null", e))?;
         (null, None)
     };
+    give(&program_output, &orders.user);
+    give(&program_error, &orders.user);
     // SAFETY: this process has one thread, so no lock is taken in the child's copy of it.
     match unsafe { fork() }.map_err(|e| InitError::Setup("forking", e))? {
         ForkResult::Parent { child } => Ok(Program {
@@ -102,6 +106,14 @@ fn become_program(
     }
     become_user(&orders.user)?;
     execve(&orders.program, &orders.arguments, &orders.environment)
+}
+
+/// Gives a pipe of the program to `user`, who may then open the pipe again, such as `/dev/stdout`.
+fn give(stream: &OwnedFd, user: &User) {
+    if *user != User::default() {
+        // A program without this can still write to the stream that it has.
+        let _ = fchown(stream, Some(user.uid), Some(user.gid));
+    }
 }
 
 /// Becomes `user`. For root nothing is done: a kernel without `CONFIG_MULTIUSER` lacks the calls.

@@ -18,6 +18,7 @@ use crate::host::accounting::hierarchies;
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
+use crate::targets::prepare::host_user;
 use crate::targets::{
     Availability, Capability, Launch, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
 };
@@ -140,6 +141,7 @@ impl Prepared for Containers {
         // newuidmap, so LXC writes the map itself.
         command.environment = vec!["PATH=/".into()];
         command.mounts = Some(self.mounts.clone());
+        command.pipes_for = Some(host_user(&root.user));
         command.leftovers = Leftovers {
             deletion: None,
             mounted: root.mounted,

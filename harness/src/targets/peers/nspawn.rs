@@ -14,6 +14,7 @@ use super::roots::{OVERLAY_DIFFERENCE, Roots, differences};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
+use crate::targets::prepare::host_user;
 use crate::targets::{
     Availability, Capability, Launch, Pace, PrepareContext, PrepareError, Prepared, Target,
     TargetInfo,
@@ -116,6 +117,7 @@ impl Prepared for Machine {
         }
         command.environment = path_variable();
         command.mounts = Some(self.mounts.clone());
+        command.pipes_for = Some(host_user(&root.user));
         command.leftovers = Leftovers {
             mounted: root.mounted,
             cgroups: peer_cgroups(&launch.cgroups),
