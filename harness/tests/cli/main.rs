@@ -2,10 +2,10 @@
 
 mod bad_input;
 mod bad_results;
-mod cgroup_namespace;
 mod benches;
 #[path = "../../benches/memory/bytes.rs"]
 mod bytes;
+mod cgroup_namespace;
 mod compare;
 mod cpu;
 mod density;
