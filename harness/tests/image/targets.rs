@@ -42,6 +42,9 @@ const EXPECTED: [&str; 9] = [
     "devices and processes true",
 ];
 
+/// The line of [`EXPECTED`] about standard streams.
+const STREAMS: usize = 7;
+
 /// Tells what a program of an image finds. The other tests start this test program, which is
 /// static, in their targets, with this test alone.
 #[test]
@@ -293,7 +296,12 @@ fn an_instance_does_not_see_what_another_one_has_written() {
         };
         if can_start {
             for output in image.run_twice(&*target) {
-                assert_eq!(said(&output), EXPECTED, "{name}");
+                let mut expected = EXPECTED;
+                if name == "containerd" {
+                    // The named pipes of `ctr` stay root's (docs/peers.md).
+                    expected[STREAMS] = "opens its streams false";
+                }
+                assert_eq!(said(&output), expected, "{name}");
             }
             assert_eq!(image.place.stored(), stored, "{name}");
         }
