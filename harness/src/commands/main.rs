@@ -18,8 +18,9 @@ fn main() -> ExitCode {
         }
     };
     terminal::choose_color(color);
-    if let Err(errno) = signals::hear_of_children() {
-        return failure::report(&errno.into());
+    let prepared = signals::hear_of_children().map_err(Into::into);
+    if let Err(error) = prepared.and_then(|()| signals::outlive_file_size_limit()) {
+        return failure::report(&error.into());
     }
     let outcome = match command {
         Command::Run(arguments) => commands::run::run(&arguments),

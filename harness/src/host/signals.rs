@@ -6,10 +6,13 @@
 )]
 
 use std::ffi::c_int;
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use isobench_container::ProgramSignals;
 use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
+use signal_hook::flag;
 
 /// Whether the caller had these signals ignored.
 static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
@@ -60,6 +63,19 @@ pub fn sigchld_was_ignored() -> bool {
 pub fn hear_of_children() -> nix::Result<()> {
     // SAFETY: the default action is no handler.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }.map(drop)
+}
+
+/// Has a write beyond the limit on the size of files fail (`EFBIG`, setrlimit(2)), which would end
+/// this process otherwise. A program that isobench starts has the default action again: a handler
+/// ends with execve(2).
+///
+/// # Errors
+/// Never on Linux.
+pub fn outlive_file_size_limit() -> io::Result<()> {
+    if is_ignored(Signal::SIGXFSZ) {
+        return Ok(());
+    }
+    flag::register(libc::SIGXFSZ, Arc::default()).map(drop)
 }
 
 /// All signals that the caller had ignored, as a set: bit N - 1 stands for signal N. isobench itself

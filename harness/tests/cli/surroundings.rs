@@ -1,4 +1,4 @@
-//! What the process that starts isobench leaves to it: the umask, and bytes that are no text.
+//! What the process that starts isobench leaves to it: the umask, bytes that are no text, limits.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -52,4 +52,29 @@ fn an_argument_that_is_no_text_arrives_as_it_is_or_is_refused() {
             Ended::from(echo(target)).is_refused_by("isobench", words);
         }
     }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_told_and_kills_nobody() {
+    let place = Place::new();
+    let limited = |words: &[&str]| {
+        let script = "ulimit -f 0; exec \"$0\" \"$@\"";
+        let mut shell = place.command("/bin/sh", &["-c", script, ISOBENCH]);
+        Ended::of(shell.args(words))
+    };
+    let time = [
+        "time",
+        "--targets",
+        "process",
+        "--runs",
+        "1",
+        "--",
+        WORKLOAD,
+        "ready",
+    ];
+    let ended = limited(&time);
+    assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
+    ended.says("isobench: ").says("File too large");
+    let fine = limited(&["exec", "--target", "process", "--", WORKLOAD, "ready"]);
+    fine.has_code(0).prints("ready");
 }
