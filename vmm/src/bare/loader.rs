@@ -11,8 +11,9 @@
 use std::io;
 
 use super::address_space::{AddressSpace, Backing, Fault, MapError, Placement, Protection};
+use super::parts::{FilePages, ProgramParts};
 use super::program::{Image, Program, Segment};
-use super::stack::{Start, first_frame};
+use super::stack::{FirstFrame, Start, first_frame};
 use super::syscalls::vdso;
 use crate::bare::layout::STACK_END;
 use crate::memory::PAGE;
@@ -66,6 +67,15 @@ pub(crate) struct EntryPoint {
     pub stack: u64,
 }
 
+/// A program in its memory, ready to run.
+#[derive(Debug)]
+pub(crate) struct LoadedProgram {
+    /// The registers at the program's start.
+    pub entry: EntryPoint,
+    /// Where the program's parts lie.
+    pub parts: ProgramParts,
+}
+
 /// The size of the stack in a guest of `ram` bytes: [`MOST_STACK`], or a quarter of guest RAM if
 /// that is less.
 pub fn stack_size(ram: u64) -> u64 {
@@ -77,21 +87,55 @@ pub(crate) fn load(
     memory: &mut AddressSpace,
     program: &Program,
     start: &Start,
-) -> Result<EntryPoint, LoadError> {
-    for segment in &program.image.segments {
+) -> Result<LoadedProgram, LoadError> {
+    let image = &program.image;
+    for segment in &image.segments {
         load_segment(memory, program, segment)?;
     }
-    memory.start_heap(program.image.end().next_multiple_of(PAGE));
-    let clocks = vdso::install(memory).map_err(|source| LoadError::Map {
+    memory.start_heap(image.end().next_multiple_of(PAGE));
+    let vdso = vdso::install(memory).map_err(|source| LoadError::Map {
         what: "the vDSO",
         source,
     })?;
-    let stack = load_stack(memory, program, start, clocks)?;
-    warm_data(memory, program, stack);
-    Ok(EntryPoint {
-        address: program.image.entry,
-        stack,
+    let frame = load_stack(memory, program, start, vdso)?;
+    let pointer = frame.pointer;
+    warm_data(memory, program, pointer);
+    Ok(LoadedProgram {
+        entry: EntryPoint {
+            address: image.entry,
+            stack: pointer,
+        },
+        parts: parts(image, frame, stack_size(memory.ram().size()), vdso),
     })
+}
+
+/// Where the parts of a loaded program lie.
+fn parts(image: &Image, frame: FirstFrame, stack_size: u64, vdso: u64) -> ProgramParts {
+    let segments = || image.segments.iter();
+    let code = || segments().filter(|segment| segment.protection.execute);
+    let highest = |ends: &mut dyn Iterator<Item = u64>| ends.max().unwrap_or(0);
+    let code_start = code().map(|segment| segment.address).min().unwrap_or(0);
+    let code_end = highest(&mut code().map(Segment::file_end));
+    let data_start = highest(&mut segments().map(|segment| segment.address));
+    let data_end = highest(&mut segments().map(Segment::file_end));
+    ProgramParts {
+        file_pages: segments()
+            .filter(|segment| segment.file_length > 0)
+            .map(|segment| FilePages {
+                pages: segment.address & !(PAGE - 1)..segment.file_end().next_multiple_of(PAGE),
+                offset: segment.offset & !(PAGE - 1),
+            })
+            .collect(),
+        code: code_start..code_end,
+        data: data_start..data_end,
+        stack: STACK_END - stack_size..STACK_END,
+        stack_pointer: frame.pointer,
+        arguments: frame.arguments,
+        environment: frame.environment,
+        auxiliary: frame.auxiliary,
+        vdso: vdso..vdso + PAGE,
+        clock_page: vdso + PAGE..vdso + 2 * PAGE,
+    }
 }
 
 /// Makes the host have the memory ready to which every program with a C library writes at its
@@ -155,7 +199,7 @@ fn load_segment(
         )?;
         // As on Linux, a segment that the program can't write keeps what the file has there.
         if segment.file_length < segment.length && segment.protection.write {
-            let file_end = segment.address + segment.file_length;
+            let file_end = segment.file_end();
             let zeros = file_end.next_multiple_of(PAGE) - file_end;
             memory.write(
                 file_end,
@@ -188,7 +232,7 @@ fn load_stack(
     program: &Program,
     start: &Start,
     clocks: u64,
-) -> Result<u64, LoadError> {
+) -> Result<FirstFrame, LoadError> {
     let size = stack_size(memory.ram().size());
     let frame = first_frame(start, &program.image, random_bytes()?, STACK_END, clocks);
     let length = frame.bytes.len();
@@ -204,7 +248,7 @@ fn load_stack(
         Backing::Anonymous,
     )?;
     memory.write(frame.pointer, &frame.bytes)?;
-    Ok(frame.pointer)
+    Ok(frame)
 }
 
 /// Sixteen bytes for `AT_RANDOM`, from which a C library makes its stack guard.

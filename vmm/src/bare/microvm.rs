@@ -10,6 +10,8 @@ use super::ending::Ending;
 use super::error::{BootError, RunError};
 use super::exception::{self, Death};
 use super::layout::{EXCEPTION_PORTS, SYSTEM_CALL_PORT};
+use super::loader::LoadedProgram;
+use super::parts::ProgramParts;
 use super::phase::Phase;
 use super::program::Image;
 use super::syscalls::{CallEffect, Personality, SystemCall};
@@ -27,6 +29,7 @@ pub struct MicroVm {
     memory: AddressSpace,
     /// The program's layout, until its code has been made ready.
     cold: Option<Image>,
+    parts: ProgramParts,
     exits: ExitCounts,
 }
 
@@ -48,7 +51,8 @@ impl MicroVm {
         on_phase(Phase::Vcpu);
         let mut memory = AddressSpace::new(ram);
         trampoline::install(&mut memory, hypervisor.kind());
-        let entry = loader::load(&mut memory, &config.program, &config.start)?;
+        let LoadedProgram { entry, parts } =
+            loader::load(&mut memory, &config.program, &config.start)?;
         let kind = hypervisor.kind();
         let start = registers::at_entry(kind, memory.root(), entry.address, entry.stack);
         vcpu.set_start(&start)?;
@@ -57,6 +61,7 @@ impl MicroVm {
             _vm: vm,
             memory,
             cold: Some(config.program.image.clone()),
+            parts,
             exits: ExitCounts::default(),
         })
     }
@@ -86,6 +91,7 @@ impl MicroVm {
         personality: &mut Personality,
         on_phase: &dyn Fn(Phase),
     ) -> Result<Ending, RunError> {
+        personality.set_parts(std::mem::take(&mut self.parts));
         let mut next_phase = Some(Phase::FirstExit);
         loop {
             let exit = self.vcpu.run()?;

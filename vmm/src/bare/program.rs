@@ -94,6 +94,11 @@ impl Segment {
     pub const fn end(&self) -> u64 {
         self.address + self.length
     }
+
+    /// One past the last byte in memory that comes from the file.
+    pub const fn file_end(&self) -> u64 {
+        self.address + self.file_length
+    }
 }
 
 /// The layout of a program in memory.

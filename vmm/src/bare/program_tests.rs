@@ -258,7 +258,8 @@ fn the_stack_holds_what_the_abi_says() {
     std::fs::write(stored.path(), elf(&[0x0f, 0x0b])).unwrap();
     let program = Program::open(stored.path()).unwrap();
     let mut memory = AddressSpace::new(GuestRam::new(ByteSize::mib(2)).unwrap());
-    let entry = loader::load(&mut memory, &program, &start).unwrap();
+    let loaded = loader::load(&mut memory, &program, &start).unwrap();
+    let (entry, parts) = (loaded.entry, loaded.parts);
     assert_eq!(entry.stack % 16, 0);
     let word = |index: u64| {
         let mut bytes = [0; 8];
@@ -277,6 +278,16 @@ fn the_stack_holds_what_the_abi_says() {
         .take_while(|pair| pair.0 != 0)
         .collect();
     assert!(auxiliary.contains(&(libc::AT_PAGESZ, PAGE)));
+    expect_bytes(&memory, parts.arguments.start, b"name\0argument\0");
+    assert_eq!(parts.arguments.end - parts.arguments.start, 14);
+    assert_eq!(parts.environment.start, parts.arguments.end);
+    expect_bytes(&memory, parts.environment.start, b"KEY=value\0");
+    assert_eq!(parts.environment.end - parts.environment.start, 10);
+    assert_eq!(parts.auxiliary.start, entry.stack + 8 * 6);
+    assert_eq!(
+        parts.auxiliary.end - parts.auxiliary.start,
+        16 * (auxiliary.len() as u64 + 1)
+    );
     assert!(auxiliary.contains(&(libc::AT_ENTRY, entry.address)));
 }
 

@@ -3,6 +3,7 @@
 //! x86-64, 3.4.1; getauxval(3)).
 
 use std::ffi::CString;
+use std::ops::Range;
 
 use super::program::Image;
 use crate::memory::PAGE;
@@ -35,9 +36,18 @@ pub(super) struct FirstFrame {
     pub pointer: u64,
     /// The bytes from the stack pointer to the end of the stack.
     pub bytes: Vec<u8>,
+    /// The addresses of the argument strings.
+    pub arguments: Range<u64>,
+    /// The addresses of the environment strings.
+    pub environment: Range<u64>,
+    /// The addresses of the auxiliary vector.
+    pub auxiliary: Range<u64>,
 }
 
 /// Builds the frame of a stack that ends at `stack_end`. The vDSO lies at `clocks`.
+///
+/// The arguments and then the environment lie in order and without a gap, as Linux has them:
+/// programs that change their name write over both.
 pub(super) fn first_frame(
     start: &Start,
     image: &Image,
@@ -49,32 +59,43 @@ pub(super) fn first_frame(
     let path = data.push(start.path.as_bytes_with_nul());
     let platform = data.push(b"x86_64\0");
     let random = data.push(&random);
+    let environment_end = data.bottom();
     let environment = data.push_all(&start.environment);
+    let arguments_end = data.bottom();
     let arguments = data.push_all(&start.arguments);
+    let strings = data.bottom();
     let mut words = vec![arguments.len() as u64];
     words.extend(arguments);
     words.push(0);
     words.extend(environment);
     words.push(0);
+    let before_auxiliary = words.len() as u64 * 8;
     for (kind, value) in auxiliary(image, start.features, path, platform, random, clocks) {
         words.extend([kind, value]);
     }
     // The stack pointer must be a multiple of 16.
     let words_length = words.len() as u64 * 8;
-    let pointer = (data.bottom() - words_length) & !15;
+    let pointer = (strings - words_length) & !15;
     let mut bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
-    let gap = data.bottom() - pointer - words_length;
+    let gap = strings - pointer - words_length;
     bytes.extend(std::iter::repeat_n(
         0,
         usize::try_from(gap).expect("less than 16"),
     ));
     bytes.extend(data.into_bytes());
-    FirstFrame { pointer, bytes }
+    FirstFrame {
+        pointer,
+        bytes,
+        arguments: strings..arguments_end,
+        environment: arguments_end..environment_end,
+        auxiliary: pointer + before_auxiliary..pointer + words_length,
+    }
 }
 
-/// Strings of which each lies below the one before.
+/// Bytes that are put together from their end.
 struct Data {
     end: u64,
+    /// The pieces, of which each lies below the one before.
     pieces: Vec<Vec<u8>>,
     length: u64,
 }
@@ -98,11 +119,15 @@ impl Data {
         self.bottom()
     }
 
+    /// Adds strings, of which the first lies lowest, and returns their addresses.
     fn push_all(&mut self, strings: &[CString]) -> Vec<u64> {
-        strings
+        let mut addresses: Vec<u64> = strings
             .iter()
+            .rev()
             .map(|string| self.push(string.as_bytes_with_nul()))
-            .collect()
+            .collect();
+        addresses.reverse();
+        addresses
     }
 
     fn into_bytes(self) -> Vec<u8> {

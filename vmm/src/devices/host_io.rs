@@ -226,6 +226,20 @@ pub fn fill_zero(into: &GuestSlices<'_>) -> usize {
     into.len()
 }
 
+/// Copies the first bytes of `from`, as many as there is room for, and returns their number.
+pub fn copy_from(from: &[u8], into: &GuestSlices<'_>) -> usize {
+    let mut left = from;
+    for piece in &into.pieces[into.done..] {
+        let (now, later) = left.split_at(left.len().min(piece.iov_len));
+        let to = piece.iov_base.cast::<u8>();
+        // SAFETY: the piece is mapped and no Rust reference leads there (`GuestSlices`), and `now`
+        // is no longer than the piece.
+        unsafe { to.copy_from(now.as_ptr(), now.len()) };
+        left = later;
+    }
+    from.len() - left.len()
+}
+
 fn length(pieces: &[iovec]) -> c_int {
     // Callers pass at most IOV_MAX pieces.
     c_int::try_from(pieces.len()).unwrap_or(c_int::MAX)

@@ -252,6 +252,11 @@ impl AddressSpace {
         Ok(start)
     }
 
+    /// The heap, from its start to the program's break.
+    pub fn heap(&self) -> Range<u64> {
+        self.heap.clone()
+    }
+
     /// Sets the start of the heap, which is empty.
     pub(crate) fn start_heap(&mut self, start: u64) {
         self.heap = start..start;

@@ -3,6 +3,7 @@
 use nix::errno::Errno;
 use nix::libc::c_int;
 
+use super::proc::ProcFile;
 use super::tree::NodeId;
 use crate::devices::console::Stream;
 
@@ -58,6 +59,8 @@ pub(super) enum Object {
     Random,
     /// `/dev/vda`.
     Block,
+    /// A file below `/proc` or `/sys`.
+    Proc(ProcFile),
 }
 
 /// An open file (Linux: "open file description"). Duplicated descriptors share one.

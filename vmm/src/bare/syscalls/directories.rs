@@ -83,7 +83,7 @@ impl Personality {
     fn directory_entry(&self, name: &[u8], node: NodeId, next: u64) -> Vec<u8> {
         let kind = match self.tree.node(node) {
             Node::Directory { .. } => libc::DT_DIR,
-            Node::File(_) => libc::DT_REG,
+            Node::File(_) | Node::Proc(_) => libc::DT_REG,
             Node::Link(_) => libc::DT_LNK,
             Node::Device(Device::Block) => libc::DT_BLK,
             Node::Device(_) => libc::DT_CHR,

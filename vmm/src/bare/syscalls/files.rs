@@ -144,9 +144,10 @@ impl Personality {
             _ if flags & libc::O_DIRECTORY != 0 => Err(Errno::ENOTDIR),
             Node::Link(_) if only_names => Ok(Object::Link(node)),
             Node::Link(_) => Err(Errno::ELOOP),
-            Node::File(_) if writes => Err(Errno::EROFS),
-            Node::File(_) if direct => Err(Errno::EINVAL),
+            Node::File(_) | Node::Proc(_) if writes => Err(Errno::EROFS),
+            Node::File(_) | Node::Proc(_) if direct => Err(Errno::EINVAL),
             Node::File(_) => Ok(Object::File(node)),
+            Node::Proc(file) => Ok(Object::Proc(*file)),
             Node::Device(Device::Null) => Ok(Object::Null),
             Node::Device(Device::Zero) => Ok(Object::Zero),
             Node::Device(Device::Random) => Ok(Object::Random),
@@ -206,8 +207,10 @@ impl Personality {
         let end = match file.object {
             Object::Stream(_) => return Err(Errno::ESPIPE.into()),
             Object::Null | Object::Zero | Object::Random | Object::Link(_) => return Ok(0),
-            Object::Directory(_) if whence == libc::SEEK_END => return Err(Errno::EINVAL.into()),
-            Object::Directory(_) => u64::MAX,
+            Object::Directory(_) | Object::Proc(_) if whence == libc::SEEK_END => {
+                return Err(Errno::EINVAL.into());
+            }
+            Object::Directory(_) | Object::Proc(_) => u64::MAX,
             Object::File(node) => self.size_of(node),
             Object::Block => self.disk.as_ref().map_or(0, HostDisk::size),
         };

@@ -168,6 +168,8 @@ impl Personality {
                 attributes.size = file.size;
                 attributes.modified = file.modified;
             }
+            // As on Linux, the size of such a file is known only when the program has read it.
+            Node::Proc(_) => attributes.mode = libc::S_IFREG | 0o444,
             Node::Link(target) => {
                 attributes.mode = libc::S_IFLNK | 0o777;
                 attributes.size = target.len() as u64;

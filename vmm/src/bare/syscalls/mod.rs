@@ -15,6 +15,7 @@ mod host_calls;
 mod memory;
 mod metadata;
 mod polling;
+mod proc;
 mod process;
 mod read_only;
 mod signals;
@@ -34,6 +35,7 @@ use bytesize::ByteSize;
 use nix::errno::Errno;
 use nix::libc::{self, c_int, c_long};
 
+use crate::bare::ProgramParts;
 use crate::bare::address_space::{AddressSpace, MapError};
 use crate::devices::console::Console;
 use crate::devices::disk::HostDisk;
@@ -164,11 +166,12 @@ pub struct Personality {
     descriptors: Descriptors,
     working_directory: NodeId,
     signals: Signals,
-    /// `PR_SET_NAME`.
-    name: [u8; 16],
+    /// The program's name (`PR_SET_NAME`), with NULs after it.
+    name: [u8; process::NAME],
     fs_base: u64,
     gs_base: u64,
     clock: vdso::Clock,
+    proc: proc::State,
 }
 
 impl Personality {
@@ -188,6 +191,7 @@ impl Personality {
         if disk.is_some() {
             tree.add_block_device()?;
         }
+        let name = process::name_of(tree.program());
         Ok(Self {
             tree,
             console,
@@ -198,10 +202,11 @@ impl Personality {
             descriptors: Descriptors::new(),
             working_directory: NodeId::ROOT,
             signals: Signals::default(),
-            name: [0; 16],
+            name,
             fs_base: 0,
             gs_base: 0,
             clock: vdso::Clock::new(),
+            proc: proc::State::new(),
         })
     }
 
@@ -229,6 +234,11 @@ impl Personality {
             });
         }
         Ok(self)
+    }
+
+    /// Tells where the parts of the program lie, for `/proc`.
+    pub fn set_parts(&mut self, parts: ProgramParts) {
+        self.proc.parts = parts;
     }
 
     /// Serves one system call.

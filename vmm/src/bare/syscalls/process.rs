@@ -1,6 +1,9 @@
 //! The calls on the process itself: its identity, its limits, waiting on its memory (futex), its
 //! end.
 
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::time::{ClockId, clock_gettime};
@@ -16,14 +19,19 @@ use crate::devices::host_io;
 /// from its own signals.
 pub(super) const PROCESS_ID: c_int = 2;
 /// The number of the process that started the program.
-const PARENT_ID: u64 = 1;
+pub(super) const PARENT_ID: u64 = 1;
 // Operations of `arch_prctl` (`asm/prctl.h`).
 const ARCH_SET_GS: c_int = 0x1001;
 const ARCH_SET_FS: c_int = 0x1002;
 const ARCH_GET_FS: c_int = 0x1003;
 const ARCH_GET_GS: c_int = 0x1004;
+/// The bytes of a process's name, with a NUL (`TASK_COMM_LEN`).
+pub(super) const NAME: usize = 16;
 /// The bytes of each field of `struct utsname`.
 const NAME_FIELD: usize = 65;
+/// The kernel's release and version, as `uname` and `/proc` tell them.
+pub(super) const RELEASE: &str = "6.1.0";
+pub(super) const VERSION: &str = "isobench bare guest";
 
 pub(super) fn serve(
     state: &mut Personality,
@@ -151,10 +159,7 @@ impl Personality {
         let address = call.arguments[1];
         match call.int(0) {
             libc::PR_SET_NAME => {
-                let mut name = [0; 16];
-                let given = name_at(memory, address)?;
-                name[..given.len()].copy_from_slice(&given);
-                self.name = name;
+                self.name = padded(&name_at(memory, address)?);
                 Ok(0)
             }
             libc::PR_GET_NAME => {
@@ -168,10 +173,23 @@ impl Personality {
     }
 }
 
+/// The name that a process gets from its program: the first bytes of the file's name.
+pub(super) fn name_of(program: &Path) -> [u8; NAME] {
+    padded(program.file_name().unwrap_or_default().as_bytes())
+}
+
+/// The first bytes of a name, with NULs after them.
+fn padded(name: &[u8]) -> [u8; NAME] {
+    let mut padded = [0; NAME];
+    let length = name.len().min(NAME - 1);
+    padded[..length].copy_from_slice(&name[..length]);
+    padded
+}
+
 /// Reads a name up to its NUL, and at most 15 bytes.
 fn name_at(memory: &AddressSpace, address: u64) -> Result<Vec<u8>, Errno> {
     let mut name = Vec::new();
-    for offset in 0..15 {
+    for offset in 0..NAME as u64 - 1 {
         match guest::read::<1>(memory, address.wrapping_add(offset))? {
             [0] => break,
             [byte] => name.push(byte),
@@ -185,8 +203,8 @@ fn uname(memory: &mut AddressSpace, to: u64) -> CallResult {
     let fields: [&[u8]; 6] = [
         b"Linux",
         b"isobench",
-        b"6.1.0",
-        b"isobench bare guest",
+        RELEASE.as_bytes(),
+        VERSION.as_bytes(),
         b"x86_64",
         b"(none)",
     ];

@@ -73,6 +73,15 @@ enum SignalEffect {
     NotServed,
 }
 
+/// Sets of signals, in which bit 0 is signal 1 (`/proc/self/status`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SignalSets {
+    pub pending: u64,
+    pub blocked: u64,
+    pub ignored: u64,
+    pub caught: u64,
+}
+
 impl Signals {
     /// The signals of a program that has not started yet.
     pub fn new(start: StartSignals) -> Self {
@@ -87,6 +96,21 @@ impl Signals {
             blocked: start.blocked & CAN_BE_BLOCKED,
             pending: 0,
             stack: None,
+        }
+    }
+
+    /// The signals that are pending, blocked, ignored and caught.
+    pub fn sets(&self) -> SignalSets {
+        let with = |wanted: fn(u64) -> bool| {
+            (1..=64)
+                .filter(|&signal| wanted(self.action(signal).handler))
+                .fold(0, |set, signal| set | bit(signal))
+        };
+        SignalSets {
+            pending: self.pending,
+            blocked: self.blocked,
+            ignored: with(|handler| handler == IGNORE),
+            caught: with(|handler| handler != IGNORE && handler != DEFAULT),
         }
     }
 

@@ -90,6 +90,7 @@ impl Personality {
             )?,
             Object::File(node) => self.read_file(memory, node, buffers, offset)?,
             Object::Block => self.read_disk(memory, &file, buffers, offset)?,
+            Object::Proc(file) => self.read_proc(memory, file, buffers, offset)?,
         };
         self.moved(descriptor, &file, at, count)
     }
@@ -167,7 +168,7 @@ impl Personality {
                 self.write_disk(memory, file.flags | extra, buffers, offset)?
             }
             // No descriptor for these is writable, since the tree is read-only.
-            Object::File(_) | Object::Directory(_) | Object::Link(_) => {
+            Object::File(_) | Object::Directory(_) | Object::Link(_) | Object::Proc(_) => {
                 return Err(Errno::EBADF.into());
             }
         };
@@ -224,9 +225,12 @@ impl Personality {
         count: usize,
     ) -> CallResult {
         let count = count as u64;
-        let has_position = matches!(file.object, Object::File(_) | Object::Block);
+        let has_position = matches!(
+            file.object,
+            Object::File(_) | Object::Block | Object::Proc(_)
+        );
         if at.is_none() && has_position {
-            // The sum can't overflow, since both ends lie inside a host file.
+            // The sum can't overflow, since nothing here is longer than a file of the host can be.
             self.descriptors.get_mut(descriptor)?.offset = file.offset.saturating_add(count);
         }
         Ok(count)

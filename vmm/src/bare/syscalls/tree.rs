@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
+use super::proc::{self, ProcFile};
 use crate::devices::console::Stream;
 
 /// The most bytes of a path, with its final NUL (`PATH_MAX`).
@@ -101,6 +102,8 @@ pub(super) enum Node {
     File(HostFile),
     Link(Vec<u8>),
     Device(Device),
+    /// A file below `/proc` or `/sys`, whose text is made when the program reads the file.
+    Proc(ProcFile),
 }
 
 /// A regular file of the host's, open for reading only.
@@ -131,11 +134,11 @@ impl HostFile {
 #[derive(Debug)]
 pub struct FileTree {
     nodes: Vec<Node>,
+    program: PathBuf,
 }
 
 impl FileTree {
-    /// Makes a tree with the devices and the program, which lies at `path`. `/proc/self/exe` is a
-    /// link to the program.
+    /// Makes a tree with the devices, `/proc`, `/sys` and the program, which lies at `path`.
     ///
     /// # Errors
     /// `path` is not absolute or is a device's, or the host can't tell the program's size.
@@ -145,6 +148,7 @@ impl FileTree {
                 parent: NodeId::ROOT,
                 entries: BTreeMap::new(),
             }],
+            program: path.to_owned(),
         };
         for (name, device) in [
             ("/dev/null", Device::Null),
@@ -157,8 +161,9 @@ impl FileTree {
         ] {
             tree.insert(Path::new(name), Node::Device(device))?;
         }
-        let link = Node::Link(path.as_os_str().as_bytes().to_vec());
-        tree.insert(Path::new("/proc/self/exe"), link)?;
+        for (name, node) in proc::nodes(path) {
+            tree.insert(Path::new(&name), node)?;
+        }
         let metadata = program.metadata().map_err(|source| FileTreeError::Open {
             path: path.to_owned(),
             source,
@@ -198,6 +203,11 @@ impl FileTree {
         let Ok(node) = found else { return Ok(None) };
         self.nodes[node.0] = Node::File(HostFile::new(input, &metadata));
         Ok(Some(node))
+    }
+
+    /// The program's path.
+    pub(super) fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Adds `/dev/vda`.

@@ -68,6 +68,7 @@ fn fill(machine: &mut Machine, seed: &[u8]) {
         "/dev/vda",
         "/dev",
         "/proc/self/exe",
+        "/proc/self/maps",
         "/dev/urandom",
         "..",
         "",

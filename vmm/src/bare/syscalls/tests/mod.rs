@@ -7,6 +7,7 @@ mod files;
 mod fuzz;
 mod memory;
 mod model;
+mod proc;
 mod process;
 mod streams;
 mod trace;

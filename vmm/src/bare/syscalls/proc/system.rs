@@ -1,0 +1,166 @@
+//! The files below `/proc` and `/sys` that tell of the whole guest.
+
+use std::time::Duration;
+
+use nix::time::ClockId;
+use raw_cpuid::CpuId;
+
+use super::super::Personality;
+use super::super::process::{PROCESS_ID, RELEASE, VERSION};
+use super::{processor_time, ticks, time_of, uptime};
+use crate::bare::address_space::AddressSpace;
+
+/// A file that tells of the whole guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum SystemFile {
+    HugePages,
+    Load,
+    Memory,
+    Overcommit,
+    Processor,
+    ProcessorNumbers,
+    Release,
+    Statistics,
+    Uptime,
+    Version,
+}
+
+impl SystemFile {
+    /// The path of each file.
+    pub(super) const ALL: [(&str, Self); 11] = [
+        ("/proc/cpuinfo", Self::Processor),
+        ("/proc/loadavg", Self::Load),
+        ("/proc/meminfo", Self::Memory),
+        ("/proc/stat", Self::Statistics),
+        ("/proc/sys/kernel/osrelease", Self::Release),
+        ("/proc/sys/vm/overcommit_memory", Self::Overcommit),
+        ("/proc/uptime", Self::Uptime),
+        ("/proc/version", Self::Version),
+        ("/sys/devices/system/cpu/online", Self::ProcessorNumbers),
+        ("/sys/devices/system/cpu/possible", Self::ProcessorNumbers),
+        (
+            "/sys/kernel/mm/transparent_hugepage/enabled",
+            Self::HugePages,
+        ),
+    ];
+}
+
+impl Personality {
+    pub(super) fn system_text(&self, file: SystemFile, memory: &AddressSpace) -> String {
+        match file {
+            // The page tables have pages of 4 KiB alone.
+            SystemFile::HugePages => "always madvise [never]\n".to_owned(),
+            SystemFile::Load => format!("0.00 0.00 0.00 1/1 {PROCESS_ID}\n"),
+            SystemFile::Memory => self.memory_text(memory),
+            // Never overcommit: a mapping gets its memory at once.
+            SystemFile::Overcommit => "2\n".to_owned(),
+            SystemFile::Processor => processor(),
+            SystemFile::ProcessorNumbers => "0\n".to_owned(),
+            SystemFile::Release => format!("{RELEASE}\n"),
+            SystemFile::Statistics => statistics(),
+            SystemFile::Uptime => uptime_text(),
+            SystemFile::Version => format!("Linux version {RELEASE} {VERSION}\n"),
+        }
+    }
+
+    /// `/proc/meminfo`. The guest has no page cache and no swap. Programs expect all of these lines.
+    fn memory_text(&self, memory: &AddressSpace) -> String {
+        let (total, free) = (self.memory.as_u64(), memory.free_bytes());
+        let used = total.saturating_sub(free);
+        let known = [
+            ("MemTotal", total),
+            ("MemFree", free),
+            ("MemAvailable", free),
+            ("Active", used),
+            ("AnonPages", used),
+            ("CommitLimit", total),
+            ("Committed_AS", used),
+        ];
+        let nothing = [
+            "Buffers",
+            "Cached",
+            "SwapCached",
+            "Inactive",
+            "SwapTotal",
+            "SwapFree",
+            "Dirty",
+            "Writeback",
+            "Mapped",
+            "Shmem",
+            "Slab",
+            "SReclaimable",
+            "SUnreclaim",
+            "VmallocTotal",
+            "VmallocUsed",
+            "VmallocChunk",
+        ];
+        known
+            .into_iter()
+            .chain(nothing.map(|field| (field, 0)))
+            .map(|(field, bytes)| format!("{:15} {:8} kB\n", format!("{field}:"), bytes / 1024))
+            .collect::<Vec<_>>()
+            .concat()
+    }
+}
+
+/// `/proc/cpuinfo` of the only processor, without its flags: programs ask `CPUID` for them.
+fn processor() -> String {
+    let cpuid = CpuId::new();
+    let vendor = cpuid.get_vendor_info();
+    let brand = cpuid.get_processor_brand_string();
+    let version = cpuid.get_feature_info();
+    let number = |number: Option<u8>| number.unwrap_or_default().to_string();
+    let unknown = "unknown".to_owned();
+    let lines = [
+        ("processor\t", "0".to_owned()),
+        (
+            "vendor_id\t",
+            vendor.map_or(unknown.clone(), |vendor| vendor.as_str().to_owned()),
+        ),
+        (
+            "cpu family\t",
+            number(version.as_ref().map(raw_cpuid::FeatureInfo::family_id)),
+        ),
+        (
+            "model\t\t",
+            number(version.as_ref().map(raw_cpuid::FeatureInfo::model_id)),
+        ),
+        (
+            "model name\t",
+            brand.map_or(unknown, |brand| brand.as_str().trim().to_owned()),
+        ),
+        (
+            "stepping\t",
+            number(version.as_ref().map(raw_cpuid::FeatureInfo::stepping_id)),
+        ),
+        ("physical id\t", "0".to_owned()),
+        ("siblings\t", "1".to_owned()),
+        ("core id\t\t", "0".to_owned()),
+        ("cpu cores\t", "1".to_owned()),
+    ];
+    lines
+        .map(|(field, value)| format!("{field}: {value}\n"))
+        .concat()
+        + "\n"
+}
+
+/// `/proc/stat`. The only processor works for the program or is idle.
+fn statistics() -> String {
+    let (used, up) = (processor_time(), uptime());
+    let (busy, idle) = (ticks(used), ticks(up.saturating_sub(used)));
+    let start = time_of(ClockId::CLOCK_REALTIME).saturating_sub(up);
+    let times = format!("{busy} 0 0 {idle} 0 0 0 0 0 0");
+    format!(
+        "cpu  {times}\ncpu0 {times}\nintr 0\nctxt 0\nbtime {}\nprocesses 1\nprocs_running 1\n\
+         procs_blocked 0\nsoftirq 0\n",
+        start.as_secs()
+    )
+}
+
+/// `/proc/uptime`: the time since the start, and the time for which the processor was idle.
+fn uptime_text() -> String {
+    let up = uptime();
+    let seconds = |time: Duration| format!("{}.{:02}", time.as_secs(), time.subsec_millis() / 10);
+    let idle = up.saturating_sub(processor_time());
+    format!("{} {}\n", seconds(up), seconds(idle))
+}
