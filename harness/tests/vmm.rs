@@ -148,6 +148,53 @@ fn vector_registers_survive_system_calls() {
 }
 
 #[test]
+fn a_c_program_runs_code_on_its_stack_and_learns_where_its_stack_is() {
+    // GCC makes code on the stack for a nested function whose address is taken.
+    let source = r#"
+        #define _GNU_SOURCE
+        #include <pthread.h>
+        #include <stdio.h>
+        static int apply(int (*function)(int), int value) { return function(value); }
+        int main(void) {
+            int base = 40;
+            int add(int value) { return base + value; }
+            pthread_attr_t attributes;
+            void *start;
+            size_t size;
+            if (pthread_getattr_np(pthread_self(), &attributes)) return 1;
+            pthread_attr_getstack(&attributes, &start, &size);
+            char *here = (char *)&size;
+            printf("%d %d\n", apply(add, 2), here >= (char *)start && here < (char *)start + size);
+            return 0;
+        }"#;
+    let directory = tempfile::tempdir().unwrap();
+    if let Some(program) = compile_c(directory.path(), source, &["-static"]) {
+        let ended = run(&program, &[]);
+        ended.has_code(0);
+        assert_eq!(ended.stdout, "42 1\n", "{ended:?}");
+    }
+}
+
+#[test]
+fn a_program_that_asks_for_too_much_memory_is_told_how_to_get_more() {
+    let source = r#"
+        #include <stdlib.h>
+        int main(int count, char **words) { return malloc(atol(words[1])) == 0; }"#;
+    let directory = tempfile::tempdir().unwrap();
+    let Some(program) = compile_c(directory.path(), source, &["-static"]) else {
+        return;
+    };
+    let ended = run(&program, &["1000000000"]);
+    ended
+        .has_code(1)
+        .says("the guest of 128.0 MiB")
+        .says("--memory");
+    let ended = run(&program, &["1000"]);
+    ended.has_code(0);
+    assert_eq!(ended.stderr, "", "{ended:?}");
+}
+
+#[test]
 fn a_bad_program_is_one_clear_line() {
     let directory = tempfile::tempdir().unwrap();
     let garbage = directory.path().join("garbage");

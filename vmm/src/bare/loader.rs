@@ -10,6 +10,8 @@
 
 use std::io;
 
+use bytesize::ByteSize;
+
 use super::address_space::{AddressSpace, Backing, Fault, MapError, Placement, Protection};
 use super::parts::{FilePages, ProgramParts};
 use super::program::{Image, Program, Segment};
@@ -34,7 +36,20 @@ const WARM_STACK: u64 = 7 * PAGE;
 /// A program that does not fit into the guest.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// Guest RAM is too small, or the host refused a mapping.
+    /// Guest RAM is too small.
+    #[error(
+        "{what} of {length} does not fit into the guest's memory of {memory}: give the guest more \
+         with --memory"
+    )]
+    OutOfMemory {
+        /// The part that was to be mapped.
+        what: &'static str,
+        /// The part's length.
+        length: ByteSize,
+        /// The size of guest RAM.
+        memory: ByteSize,
+    },
+    /// The place is taken, or the host refused a mapping.
     #[error("mapping {what} into the guest")]
     Map {
         /// The part that was to be mapped.
@@ -93,10 +108,8 @@ pub(crate) fn load(
         load_segment(memory, program, segment)?;
     }
     memory.start_heap(image.end().next_multiple_of(PAGE));
-    let vdso = vdso::install(memory).map_err(|source| LoadError::Map {
-        what: "the vDSO",
-        source,
-    })?;
+    let vdso = vdso::install(memory)
+        .map_err(|source| map_error(memory, "the vDSO", vdso::LENGTH, source))?;
     let frame = load_stack(memory, program, start, vdso)?;
     let pointer = frame.pointer;
     warm_data(memory, program, pointer);
@@ -134,7 +147,7 @@ fn parts(image: &Image, frame: FirstFrame, stack_size: u64, vdso: u64) -> Progra
         environment: frame.environment,
         auxiliary: frame.auxiliary,
         vdso: vdso..vdso + PAGE,
-        clock_page: vdso + PAGE..vdso + 2 * PAGE,
+        clock_page: vdso + PAGE..vdso + vdso::LENGTH,
     }
 }
 
@@ -273,5 +286,22 @@ fn map(
     memory
         .map(place, length, protection, backing)
         .map(|_| ())
-        .map_err(|source| LoadError::Map { what, source })
+        .map_err(|source| map_error(memory, what, length, source))
+}
+
+/// Why `length` bytes for a part of the program can't be mapped.
+fn map_error(
+    memory: &AddressSpace,
+    what: &'static str,
+    length: u64,
+    source: MapError,
+) -> LoadError {
+    match source {
+        MapError::NoMemory => LoadError::OutOfMemory {
+            what,
+            length: ByteSize(length),
+            memory: ByteSize(memory.ram().size()),
+        },
+        source => LoadError::Map { what, source },
+    }
 }

@@ -2,6 +2,7 @@
 //! The life of a bare guest: [`Config`] becomes a [`MicroVm`] (booted, not yet entered), and
 //! running the microVM gives an [`Ending`].
 
+use bytesize::ByteSize;
 use kvm_ioctls::VmFd;
 
 use super::address_space::{AddressSpace, GuestRam};
@@ -69,6 +70,11 @@ impl MicroVm {
     /// The number of the guest's exits so far, by reason.
     pub const fn exits(&self) -> &ExitCounts {
         &self.exits
+    }
+
+    /// The last memory that the program asked for and the guest did not have, if there was any.
+    pub fn refused_memory(&self) -> Option<ByteSize> {
+        self.memory.refused().map(ByteSize)
     }
 
     /// Makes the program's code ready at its first `brk`, if a fault is dear: see

@@ -49,6 +49,8 @@ pub struct AddressSpace {
     heap: Range<u64>,
     /// Whether the processor may still hold translations that were taken away.
     has_stale_translations: bool,
+    /// The length of the last mapping for which the frames did not suffice.
+    refused: Option<u64>,
 }
 
 impl AddressSpace {
@@ -67,6 +69,7 @@ impl AddressSpace {
             areas: Areas::default(),
             heap: 0..0,
             has_stale_translations: false,
+            refused: None,
         }
     }
 
@@ -88,6 +91,12 @@ impl AddressSpace {
     /// The bytes of guest RAM that no mapping has taken.
     pub fn free_bytes(&self) -> u64 {
         self.frames.left()
+    }
+
+    /// The length in bytes of the last mapping for which guest memory did not suffice, if there was
+    /// one.
+    pub fn refused(&self) -> Option<u64> {
+        self.refused
     }
 
     /// The mapped ranges, lowest first (`/proc/self/maps`).

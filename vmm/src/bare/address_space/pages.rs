@@ -111,6 +111,7 @@ impl AddressSpace {
     fn take_frames(&mut self, start: u64, length: u64) -> Result<Vec<Run>, MapError> {
         let needed = length.saturating_add(PageTables::most_for(length));
         if needed > self.frames.left() {
+            self.refused = Some(length);
             return Err(MapError::NoMemory);
         }
         let runs = self.frames.take(length).ok_or(MapError::NoMemory)?;

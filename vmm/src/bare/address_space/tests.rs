@@ -82,6 +82,21 @@ fn a_low_mapping_that_does_not_fit_is_refused() {
 }
 
 #[test]
+fn a_mapping_for_which_there_is_no_memory_is_remembered() {
+    let mut space = space(ByteSize::mib(1));
+    let anywhere = Placement::Anywhere { hint: 0 };
+    let mut map = |length| {
+        space
+            .map(anywhere, length, Protection::READ, Backing::Anonymous)
+            .is_ok()
+    };
+    assert!(map(PAGE));
+    assert!(!map(2 << 20));
+    assert!(map(PAGE));
+    assert_eq!(space.refused(), Some(2 << 20));
+}
+
+#[test]
 fn a_moved_mapping_keeps_its_contents() {
     let mut space = space(ByteSize::mib(4));
     let fixed = |at| Placement::Fixed(at);

@@ -16,6 +16,9 @@ unsafe extern "C" {
     static IMAGE_END: u8;
 }
 
+/// The bytes of the vDSO's two pages.
+pub const LENGTH: u64 = 2 * PAGE;
+
 /// Puts the vDSO's two pages into a program's address space, and returns the address of the code:
 /// the value of `AT_SYSINFO_EHDR`.
 ///

@@ -27,7 +27,7 @@ use super::guest::{self, put};
 use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 
-pub use image::install;
+pub use image::{LENGTH, install};
 
 /// The system call that asks for the clock page. Its arguments are the page's address and the
 /// guest's counter, and its number is none of Linux's.
