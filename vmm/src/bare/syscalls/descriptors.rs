@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use nix::libc::c_int;
 
-use super::proc::ProcFile;
+use super::proc_files::ProcFile;
 use super::tree::NodeId;
 use crate::devices::console::Stream;
 

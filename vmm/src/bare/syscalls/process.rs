@@ -10,16 +10,12 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::descriptors::MAX_DESCRIPTORS;
 use super::guest::{self, put};
+use super::identity::{PARENT_ID, PROCESS_ID, RELEASE, VERSION};
 use super::{CallEffect, CallResult, Failure, Personality, SystemCall, time};
 use crate::bare::address_space::{Access, AddressSpace};
 use crate::bare::layout::USER_HALF_END;
 use crate::devices::host_io;
 
-/// The number of the program's only process and thread. It isn't 1, since Linux protects process 1
-/// from its own signals.
-pub(super) const PROCESS_ID: c_int = 2;
-/// The number of the process that started the program.
-pub(super) const PARENT_ID: u64 = 1;
 // Operations of `arch_prctl` (`asm/prctl.h`).
 const ARCH_SET_GS: c_int = 0x1001;
 const ARCH_SET_FS: c_int = 0x1002;
@@ -29,9 +25,6 @@ const ARCH_GET_GS: c_int = 0x1004;
 pub(super) const NAME: usize = 16;
 /// The bytes of each field of `struct utsname`.
 const NAME_FIELD: usize = 65;
-/// The kernel's release and version, as `uname` and `/proc` tell them.
-pub(super) const RELEASE: &str = "6.1.0";
-pub(super) const VERSION: &str = "isobench bare guest";
 
 pub(super) fn serve(
     state: &mut Personality,

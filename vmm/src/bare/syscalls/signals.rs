@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::libc::{self, c_int};
 
 use super::guest::{self, put};
-use super::process::PROCESS_ID;
+use super::identity::PROCESS_ID;
 use super::{CallResult, Failure, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
-use super::proc::{self, ProcFile};
+use super::proc_files::ProcFile;
 use crate::devices::console::Stream;
 
 /// The most bytes of a path, with its final NUL (`PATH_MAX`).
@@ -161,9 +161,7 @@ impl FileTree {
         ] {
             tree.insert(Path::new(name), Node::Device(device))?;
         }
-        for (name, node) in proc::nodes(path) {
-            tree.insert(Path::new(&name), node)?;
-        }
+        tree.add_proc(path)?;
         let metadata = program.metadata().map_err(|source| FileTreeError::Open {
             path: path.to_owned(),
             source,
@@ -215,7 +213,7 @@ impl FileTree {
         self.insert(Path::new("/dev/vda"), Node::Device(Device::Block))
     }
 
-    fn insert(&mut self, path: &Path, node: Node) -> Result<(), FileTreeError> {
+    pub(super) fn insert(&mut self, path: &Path, node: Node) -> Result<(), FileTreeError> {
         let bytes = path.as_os_str().as_bytes();
         let bad = || FileTreeError::BadGuestPath {
             path: path.to_owned(),

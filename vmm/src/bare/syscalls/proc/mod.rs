@@ -4,10 +4,10 @@
 //! host's `/proc`.
 
 mod maps;
+mod nodes;
 mod process;
 mod system;
 
-use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -15,25 +15,13 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::Personality;
 use super::guest::{self, Buffer};
-use super::process::PROCESS_ID;
-use super::tree::Node;
+use super::proc_files::ProcFile;
 use crate::bare::ProgramParts;
 use crate::bare::address_space::{Access, AddressSpace};
 use crate::devices::host_io;
-use process::ProcessFile;
-use system::SystemFile;
 
 /// The ticks of a second in which `/proc` tells times (`USER_HZ`).
 const TICKS: u128 = 100;
-
-/// A file below `/proc` or `/sys`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ProcFile {
-    /// A file of the directory `/proc/self`.
-    Process(ProcessFile),
-    /// A file that tells of the whole guest.
-    System(SystemFile),
-}
 
 /// What `/proc` shows beside the rest of the personality.
 #[derive(Debug)]
@@ -53,29 +41,6 @@ impl State {
             text: None,
         }
     }
-}
-
-/// The paths of all nodes, with the nodes. The program lies at `program`.
-pub(super) fn nodes(program: &Path) -> impl Iterator<Item = (String, Node)> {
-    let own = format!("/proc/{PROCESS_ID}");
-    let link = |target: &Path| Node::Link(target.as_os_str().as_encoded_bytes().to_vec());
-    let links = [
-        (
-            "/proc/self".to_owned(),
-            link(Path::new(&PROCESS_ID.to_string())),
-        ),
-        (format!("{own}/exe"), link(program)),
-    ];
-    let of_process = ProcessFile::ALL
-        .into_iter()
-        .map(move |(name, file)| (format!("{own}/{name}"), ProcFile::Process(file)));
-    let of_system = SystemFile::ALL
-        .into_iter()
-        .map(|(path, file)| (path.to_owned(), ProcFile::System(file)));
-    let files = of_process.chain(of_system);
-    links
-        .into_iter()
-        .chain(files.map(|(path, file)| (path, Node::Proc(file))))
 }
 
 /// The time since the host's start, which is the guest's as well (`sysinfo`).

@@ -3,39 +3,13 @@
 use std::ops::Range;
 
 use super::super::Personality;
-use super::super::process::{PARENT_ID, PROCESS_ID};
+use super::super::identity::{PARENT_ID, PROCESS_ID};
+use super::super::proc_files::ProcessFile;
 use super::super::tree::{LastLink, NodeId};
 use super::maps::{MappedFile, maps};
 use super::{processor_time, ticks};
 use crate::bare::address_space::AddressSpace;
 use crate::memory::PAGE;
-
-/// A file of `/proc/self`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum ProcessFile {
-    Arguments,
-    AuxiliaryVector,
-    Environment,
-    Maps,
-    MemorySizes,
-    Name,
-    Stat,
-    Status,
-}
-
-impl ProcessFile {
-    /// The name of each file.
-    pub(super) const ALL: [(&str, Self); 8] = [
-        ("auxv", Self::AuxiliaryVector),
-        ("cmdline", Self::Arguments),
-        ("comm", Self::Name),
-        ("environ", Self::Environment),
-        ("maps", Self::Maps),
-        ("stat", Self::Stat),
-        ("statm", Self::MemorySizes),
-        ("status", Self::Status),
-    ];
-}
 
 /// The sizes of a program's memory, in bytes.
 struct Sizes {

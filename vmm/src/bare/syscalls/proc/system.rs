@@ -6,44 +6,10 @@ use nix::time::ClockId;
 use raw_cpuid::CpuId;
 
 use super::super::Personality;
-use super::super::process::{PROCESS_ID, RELEASE, VERSION};
+use super::super::identity::{PROCESS_ID, RELEASE, VERSION};
+use super::super::proc_files::SystemFile;
 use super::{processor_time, ticks, time_of, uptime};
 use crate::bare::address_space::AddressSpace;
-
-/// A file that tells of the whole guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum SystemFile {
-    HugePages,
-    Load,
-    Memory,
-    Overcommit,
-    Processor,
-    ProcessorNumbers,
-    Release,
-    Statistics,
-    Uptime,
-    Version,
-}
-
-impl SystemFile {
-    /// The path of each file.
-    pub(super) const ALL: [(&str, Self); 11] = [
-        ("/proc/cpuinfo", Self::Processor),
-        ("/proc/loadavg", Self::Load),
-        ("/proc/meminfo", Self::Memory),
-        ("/proc/stat", Self::Statistics),
-        ("/proc/sys/kernel/osrelease", Self::Release),
-        ("/proc/sys/vm/overcommit_memory", Self::Overcommit),
-        ("/proc/uptime", Self::Uptime),
-        ("/proc/version", Self::Version),
-        ("/sys/devices/system/cpu/online", Self::ProcessorNumbers),
-        ("/sys/devices/system/cpu/possible", Self::ProcessorNumbers),
-        (
-            "/sys/kernel/mm/transparent_hugepage/enabled",
-            Self::HugePages,
-        ),
-    ];
-}
 
 impl Personality {
     pub(super) fn system_text(&self, file: SystemFile, memory: &AddressSpace) -> String {
