@@ -1,9 +1,10 @@
-//! The prices of system calls, faults and more, from real instances.
+//! The prices of system calls, faults and more, from real instances, and the processor time of starts.
 
 use isobench_reports::model::Status;
 
 use crate::support::isobench::{Finished, Isobench};
 use crate::support::needs::can_run;
+use crate::support::results::rows;
 
 /// The metrics of which `target` has a figure above zero.
 fn priced(finished: &Finished, target: &str) -> Vec<String> {
@@ -53,5 +54,25 @@ fn every_target_pays_and_what_it_cannot_pay_has_a_reason() {
         assert_eq!(refused.len(), 3, "{refused:?}");
         let threads = ("context-switch", "without a kernel there is one thread");
         assert!(refused.contains(&threads), "{refused:?}");
+    }
+}
+
+#[test]
+fn processor_time_that_a_launcher_does_not_wait_for_is_unavailable() {
+    let run = Isobench::run().quick().experiments("startup");
+    let finished = run.targets("process,bwrap").succeeds();
+    assert!(!finished.values("process", "cpu").is_empty());
+    if !can_run("bwrap") {
+        return;
+    }
+    assert!(!finished.values("bwrap", "ready").is_empty());
+    for metric in ["cpu", "waiting"] {
+        let rows = rows(finished.results(), "bwrap", metric);
+        assert!(!rows.is_empty(), "{metric}");
+        for row in rows {
+            assert_eq!(row.status, Status::Unavailable, "{metric}");
+            let reason = row.reason.as_deref().unwrap_or_default();
+            assert!(reason.contains("doesn't wait for the program"), "{reason}");
+        }
     }
 }

@@ -14,7 +14,6 @@ use serde_json::Value;
 use crate::support::isobench::{Finished, ISOBENCH, Isobench, Running, WORKLOAD};
 use crate::support::needs::can_run;
 use crate::support::place::Place;
-use crate::support::results::rows;
 use crate::support::traces;
 
 /// Peers that must give a program what isobench's container gives it. Whether youki does depends on
@@ -165,26 +164,6 @@ fn a_peer_that_misbehaves_costs_its_own_row_alone() {
         let mut reasons = samples.filter_map(|sample| sample.reason.as_deref());
         let is_told = reasons.any(|reason| reason.starts_with(beginning));
         assert!(is_told, "{target}: {beginning}");
-    }
-}
-
-#[test]
-fn processor_time_that_a_launcher_does_not_wait_for_is_unavailable() {
-    let run = Place::new().run().quick().experiments("startup");
-    let finished = run.targets("process,bwrap").succeeds();
-    assert!(!finished.values("process", "cpu").is_empty());
-    if !can_run("bwrap") {
-        return;
-    }
-    assert!(!finished.values("bwrap", "ready").is_empty());
-    for metric in ["cpu", "waiting"] {
-        let rows = rows(finished.results(), "bwrap", metric);
-        assert!(!rows.is_empty(), "{metric}");
-        for row in rows {
-            assert_eq!(row.status, Status::Unavailable, "{metric}");
-            let reason = row.reason.as_deref().unwrap_or_default();
-            assert!(reason.contains("doesn't wait for the program"), "{reason}");
-        }
     }
 }
 
