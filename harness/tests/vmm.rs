@@ -177,9 +177,9 @@ fn a_c_program_runs_code_on_its_stack_and_learns_where_its_stack_is() {
 
 #[test]
 fn a_program_that_asks_for_too_much_memory_is_told_how_to_get_more() {
-    let source = r#"
+    let source = r"
         #include <stdlib.h>
-        int main(int count, char **words) { return malloc(atol(words[1])) == 0; }"#;
+        int main(int count, char **words) { return malloc(atol(words[1])) == 0; }";
     let directory = tempfile::tempdir().unwrap();
     let Some(program) = compile_c(directory.path(), source, &["-static"]) else {
         return;
