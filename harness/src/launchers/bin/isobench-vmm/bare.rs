@@ -48,10 +48,10 @@ pub fn run(request: &Request) -> Result<u8, Failure> {
         && let Some(refused) = vm.refused_memory()
     {
         let memory = request.memory();
-        eprintln!(
+        tell(format_args!(
             "isobench-vmm: the program asked for {refused} of memory and the guest of {memory} did \
              not have that: give the guest more with --memory"
-        );
+        ));
     }
     // SAFETY: _exit(2) ends the process, and no output is buffered. The kernel takes the VM down
     // with the process, which is faster than dropping it piece by piece.
