@@ -11,11 +11,13 @@ mod place;
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{FUSE_SUPER_MAGIC, FsType, NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, statfs};
+
+use crate::streams::tell;
 
 pub use claim::Claim;
 pub use name::SessionName;
@@ -109,11 +111,9 @@ impl Session {
     fn announced(self, refusals: &[(Base, Unfit)]) -> Self {
         if let Some((base, reason)) = refusals.iter().find(|(base, _)| base.is_chosen) {
             let place = self.scratch.parent().unwrap_or(&self.scratch).display();
-            // The run goes on even if nobody reads standard error.
-            let _ = writeln!(
-                io::stderr(),
+            tell(format_args!(
                 "isobench: {base} is not used: {reason}; the files of this run are in {place}"
-            );
+            ));
         }
         self
     }

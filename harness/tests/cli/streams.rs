@@ -12,7 +12,7 @@ use crate::support::results::{results, some_results};
 use crate::support::traces::entries;
 
 /// A run of a moment.
-const RUN: [&str; 7] = [
+pub const RUN: [&str; 7] = [
     "run",
     "--profile",
     "quick",

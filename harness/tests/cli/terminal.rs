@@ -6,6 +6,7 @@ use std::process::Command;
 
 use nix::pty::{Winsize, openpty};
 
+use crate::streams::RUN;
 use crate::support::ended::Ended;
 use crate::support::isobench::ISOBENCH;
 use crate::support::place::Place;
@@ -127,16 +128,7 @@ fn a_run_ends_with_its_screen_on_any_terminal() {
     let place = Place::new();
     for columns in [0, 1, 20, 40] {
         let out = format!("out-{columns}");
-        let run = [
-            "run",
-            "--profile",
-            "quick",
-            "--targets",
-            "process",
-            "--experiments",
-            "startup",
-        ];
-        let arguments = [&run[..], &["--out", &out]].concat();
+        let arguments = [&RUN[..], &["--out", &out]].concat();
         let mut command = isobench(&place, &arguments, &[("TERM", "dumb")]);
         command.stderr(std::process::Stdio::null());
         let text = on_terminal(command, columns);

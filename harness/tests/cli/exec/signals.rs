@@ -52,6 +52,9 @@ fn what_is_ignored_stays_ignored() {
     }
 }
 
+/// The words before the target's name.
+const EXEC: [&str; 3] = [ISOBENCH, "exec", "--target"];
+
 /// A caller that ignores SIGCHLD and blocks SIGUSR2. A shell takes SIGCHLD back for its own children.
 const CALLER: &str = "
 import os, signal, sys
@@ -69,15 +72,7 @@ fn ignored_ends_of_children_are_still_heard_of_by_isobench() {
         if !can_run(target) {
             continue;
         }
-        let exec = [
-            ISOBENCH,
-            "exec",
-            "--target",
-            target,
-            "--",
-            "./signals",
-            "state",
-        ];
+        let exec = [&EXEC[..], &[target, "--", "./signals", "state"]].concat();
         let words = [&["-c", CALLER][..], &exec].concat();
         let ended = Ended::of(&mut place.command("/usr/bin/python3", &words));
         ended
@@ -205,17 +200,8 @@ fn one_ctrl_c_is_one_sigint() {
         if !can_run(target) {
             continue;
         }
-        let exec = [
-            ISOBENCH,
-            "exec",
-            "--target",
-            target,
-            "--",
-            "./signals",
-            "wait",
-            "2",
-            "10",
-        ];
+        let program = [target, "--", "./signals", "wait", "2", "10"];
+        let exec = [&EXEC[..], &program].concat();
         let mut terminal = Terminal::start(&place, &exec);
         assert_eq!(terminal.line(), "ready", "{target}");
         for _ in 0..20 {
