@@ -83,12 +83,22 @@ impl fmt::Display for Death {
     }
 }
 
-/// The part of an exception's frame that the VMM reads. The processor pushes the frame onto the
-/// ring-0 stack.
+/// An exception's frame, as the processor pushes it onto the ring-0 stack (Intel SDM vol. 3A,
+/// 6.14.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Frame {
-    error_code: u64,
-    rip: u64,
+pub struct Frame {
+    /// The error code. It is 0 for a vector that has none.
+    pub error_code: u64,
+    /// The address of the instruction: for a trap, of the one after.
+    pub rip: u64,
+    /// The code segment's selector.
+    pub cs: u64,
+    /// The flags.
+    pub rflags: u64,
+    /// The stack pointer.
+    pub rsp: u64,
+    /// The stack segment's selector.
+    pub ss: u64,
 }
 
 impl Frame {
@@ -97,26 +107,29 @@ impl Frame {
     pub(crate) fn read(memory: &AddressSpace, rsp: u64, vector: u8) -> Self {
         // These vectors push an error code (Intel SDM vol. 3A, table 6-1).
         let has_code = matches!(vector, 8 | 10..=14 | 17 | 21 | 29 | 30);
-        let words = if has_code { 2 } else { 1 };
+        let code_words = u64::from(has_code);
+        let words = code_words + 5;
         let Some(at) = trampoline::stack_frame(rsp, words * 8) else {
             return Self::default();
         };
-        let mut pushed = [[0; 8]; 2];
-        for (word, slot) in (0..words).zip(&mut pushed) {
-            memory.ram().read(at + word * 8, slot);
+        let word = |index: u64| {
+            let mut bytes = [0; 8];
+            memory.ram().read(at + index * 8, &mut bytes);
+            u64::from_le_bytes(bytes)
+        };
+        Self {
+            error_code: if has_code { word(0) } else { 0 },
+            rip: word(code_words),
+            cs: word(code_words + 1),
+            rflags: word(code_words + 2),
+            rsp: word(code_words + 3),
+            ss: word(code_words + 4),
         }
-        let [first, second] = pushed.map(u64::from_le_bytes);
-        if has_code {
-            Self {
-                error_code: first,
-                rip: second,
-            }
-        } else {
-            Self {
-                error_code: 0,
-                rip: first,
-            }
-        }
+    }
+
+    /// Whether the exception interrupted ring 3.
+    pub const fn is_from_ring3(&self) -> bool {
+        self.cs & 3 == 3
     }
 }
 

@@ -9,12 +9,13 @@ use super::address_space::{AddressSpace, GuestRam};
 use super::config::Config;
 use super::ending::Ending;
 use super::error::{BootError, RunError};
-use super::exception::{self, Death};
-use super::layout::{EXCEPTION_PORTS, SYSTEM_CALL_PORT};
+use super::exception::Death;
+use super::layout::SYSTEM_CALL_PORT;
 use super::loader::LoadedProgram;
 use super::parts::ProgramParts;
 use super::phase::Phase;
 use super::program::Image;
+use super::resume::Exception;
 use super::syscalls::{CallEffect, Personality, SystemCall};
 use super::{loader, registers, trampoline};
 use crate::kvm::exits::{ExitCounts, VmExit};
@@ -182,20 +183,10 @@ impl MicroVm {
 
     /// How an exit that is no system call ends the program.
     fn last_exit(&mut self, exit: &VmExit) -> Result<Ending, RunError> {
-        let registers = self.vcpu.registers();
-        let vector = match *exit {
-            VmExit::PortWrite(port) => u8::try_from(port)
-                .ok()
-                .and_then(|port| port.checked_sub(EXCEPTION_PORTS))
-                .filter(|_| trampoline::is_exception_stub(registers.rip)),
-            _ => None,
-        };
-        if let Some(vector) = vector {
-            let system = self.vcpu.system_registers()?;
-            let frame = exception::Frame::read(&self.memory, registers.rsp, vector);
-            return Ok(Ending::Died(exception::death(vector, frame, system.cr2)));
+        if let Some(exception) = Exception::take(exit, &mut self.vcpu, &self.memory)? {
+            return Ok(Ending::Died(exception.death()));
         }
-        let rip = registers.rip;
+        let rip = self.vcpu.registers().rip;
         match exit {
             VmExit::PortWrite(_) | VmExit::PortRead(_) => Ok(Ending::Died(Death::port_access(rip))),
             other => Err(RunError::Stopped {

@@ -27,6 +27,7 @@ mod parts;
 mod phase;
 pub mod program;
 pub(crate) mod registers;
+pub mod resume;
 pub mod stack;
 pub mod syscalls;
 pub(crate) mod trampoline;
@@ -35,6 +36,8 @@ pub(crate) mod trampoline;
 pub(crate) mod guest_tests;
 #[cfg(test)]
 mod program_tests;
+#[cfg(test)]
+mod resume_tests;
 
 pub use config::{Config, DEFAULT_MEMORY};
 pub use ending::Ending;

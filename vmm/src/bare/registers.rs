@@ -50,6 +50,12 @@ pub(crate) fn enter_ring0(registers: &mut kvm_sregs) {
     registers.ss = segment(trampoline::KERNEL_DATA, SegmentKind::Data);
 }
 
+/// Changes `registers` to ring 3, where an exception has left them in ring 0.
+pub(crate) fn enter_ring3(registers: &mut kvm_sregs) {
+    registers.cs = segment(trampoline::USER_CODE, SegmentKind::Code);
+    registers.ss = segment(trampoline::USER_DATA, SegmentKind::Data);
+}
+
 /// The general registers at a program's entry: all zero but the stack pointer (System V ABI for
 /// x86-64, 3.4.1).
 fn general_registers(entry: u64, stack: u64) -> kvm_regs {

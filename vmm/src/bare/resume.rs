@@ -1,0 +1,86 @@
+//! Going on in ring 3 after an exception.
+//!
+//! The exception's stub ends in a port write and has no way back of its own: the VMM returns in
+//! place of an `iretq`. The program's general registers are still in place, since the stub changes
+//! none of them. RIP, RSP and RFLAGS come from the frame that the processor pushed, and CS and SS
+//! become those of ring 3. All other segments, with the bases of FS and GS, stay.
+//!
+//! On hardware KVM the stub's port write is not complete yet: KVM skips the instruction at the next
+//! entry, but only if RIP still leads there (`complete_fast_pio_out` in `arch/x86/kvm/x86.c`). A
+//! program that goes on has another RIP, since ring 3 can't run the stub.
+
+use kvm_bindings::kvm_regs;
+
+use super::address_space::AddressSpace;
+use super::exception::{self, Death, Frame};
+use super::layout::EXCEPTION_PORTS;
+use super::{registers, trampoline};
+use crate::kvm::exits::VmExit;
+use crate::kvm::{KvmError, Vcpu};
+
+/// An exception that came out of the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exception {
+    /// The exception's number.
+    pub vector: u8,
+    /// What the processor pushed.
+    pub frame: Frame,
+    /// CR2: the address of the last page fault.
+    pub fault_address: u64,
+}
+
+impl Exception {
+    /// The exception behind `exit`, if there is one.
+    ///
+    /// The vCPU is in ring 3 afterwards and would repeat the instruction (after a trap, go on with
+    /// the next one), and its general registers are the program's, as after a system call. So the
+    /// caller may enter the guest at once, or change registers first. Only after an exception in
+    /// ring 0 ([`Frame::is_from_ring3`]) the vCPU is left as it is, and must not be entered again.
+    ///
+    /// # Errors
+    /// A KVM ioctl fails.
+    pub fn take(
+        exit: &VmExit,
+        vcpu: &mut Vcpu,
+        memory: &AddressSpace,
+    ) -> Result<Option<Self>, KvmError> {
+        let VmExit::PortWrite(port) = *exit else {
+            return Ok(None);
+        };
+        let general = vcpu.registers();
+        let vector = u8::try_from(port)
+            .ok()
+            .and_then(|port| port.checked_sub(EXCEPTION_PORTS))
+            .filter(|_| trampoline::is_exception_stub(general.rip));
+        let Some(vector) = vector else {
+            return Ok(None);
+        };
+        let mut system = vcpu.system_registers()?;
+        let exception = Self {
+            vector,
+            frame: Frame::read(memory, general.rsp, vector),
+            fault_address: system.cr2,
+        };
+        if exception.frame.is_from_ring3() {
+            registers::enter_ring3(&mut system);
+            vcpu.set_system_registers(&system)?;
+            vcpu.set_registers(&exception.program_registers(&general));
+        }
+        Ok(Some(exception))
+    }
+
+    /// How the exception ends the program.
+    pub fn death(&self) -> Death {
+        exception::death(self.vector, self.frame, self.fault_address)
+    }
+
+    /// The program's registers, from those at the exit.
+    const fn program_registers(&self, at_exit: &kvm_regs) -> kvm_regs {
+        kvm_regs {
+            rip: self.frame.rip,
+            rsp: self.frame.rsp,
+            rflags: registers::user_flags(self.frame.rflags),
+            ..*at_exit
+        }
+    }
+}
