@@ -70,7 +70,7 @@ fn row<'r>(
         package: "hyperfine",
         allowance: 0.05,
         unit: Unit::Nanoseconds,
-        keeps_processor: false,
+        keeps_processor: true,
         ours: Box::new(move || {
             let beyond = beyond_spawn_to_end(own)?;
             let starts = (0..STARTS).map(|_| Ok(spawn_to_end()? + beyond));
