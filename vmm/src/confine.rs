@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use kvm_bindings::{KVMIO, kvm_msrs, kvm_regs, kvm_sregs};
+use kvm_bindings::{KVMIO, kvm_msrs, kvm_regs, kvm_sregs, kvm_xsave};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
     SeccompFilter, SeccompRule, TargetArch, apply_filter, apply_filter_all_threads,
@@ -52,6 +52,8 @@ pub(crate) const KVM_GET_REGS: u64 = kvm_ioctl(READ, 0x81, size_of::<kvm_regs>()
 pub(crate) const KVM_GET_SREGS: u64 = kvm_ioctl(READ, 0x83, size_of::<kvm_sregs>() as u64);
 pub(crate) const KVM_SET_SREGS: u64 = kvm_ioctl(WRITE, 0x84, size_of::<kvm_sregs>() as u64);
 pub(crate) const KVM_SET_MSRS: u64 = kvm_ioctl(WRITE, 0x89, size_of::<kvm_msrs>() as u64);
+pub(crate) const KVM_GET_XSAVE: u64 = kvm_ioctl(READ, 0xa4, size_of::<kvm_xsave>() as u64);
+pub(crate) const KVM_SET_XSAVE: u64 = kvm_ioctl(WRITE, 0xa5, size_of::<kvm_xsave>() as u64);
 
 /// The number of a KVM ioctl (`_IOC` of asm-generic/ioctl.h).
 const fn kvm_ioctl(direction: u64, number: u64, size: u64) -> u64 {
@@ -134,9 +136,19 @@ mod tests {
                 KVM_GET_REGS,
                 KVM_GET_SREGS,
                 KVM_SET_SREGS,
-                KVM_SET_MSRS
+                KVM_SET_MSRS,
+                KVM_GET_XSAVE,
+                KVM_SET_XSAVE,
             ],
-            [0xae80, 0x8090_ae81, 0x8138_ae83, 0x4138_ae84, 0x4008_ae89]
+            [
+                0xae80,
+                0x8090_ae81,
+                0x8138_ae83,
+                0x4138_ae84,
+                0x4008_ae89,
+                0x9000_aea4,
+                0x5000_aea5
+            ]
         );
     }
 }

@@ -16,9 +16,11 @@
 pub mod address_space;
 mod config;
 pub mod confine;
+mod contexts;
 mod ending;
 mod error;
 pub mod exception;
+mod faults;
 pub mod floor;
 pub mod layout;
 pub mod loader;
@@ -28,8 +30,12 @@ mod phase;
 pub mod program;
 pub(crate) mod registers;
 pub mod resume;
+mod run_loop;
+mod scheduling;
+mod signal_frame;
 pub mod stack;
 pub mod syscalls;
+mod time_slice;
 pub(crate) mod trampoline;
 
 #[cfg(test)]

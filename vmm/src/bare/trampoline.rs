@@ -76,6 +76,11 @@ pub(crate) fn is_system_call_stub(rip: u64) -> bool {
     matches!(rip.wrapping_sub(SYSTEM_CALL_STUB), 0 | 2)
 }
 
+/// Whether `rip` lies in the trampoline.
+pub(crate) fn is_inside(rip: u64) -> bool {
+    (TRAMPOLINE..RING0_STACK_END).contains(&rip)
+}
+
 /// Whether an exit at `rip` came from an exception stub, which only ring 0 can run.
 pub(crate) fn is_exception_stub(rip: u64) -> bool {
     let stubs = TABLES + STUBS;

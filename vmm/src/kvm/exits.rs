@@ -29,6 +29,8 @@ pub enum VmExit {
         /// The processor's reason.
         reason: u64,
     },
+    /// A signal to the VMM interrupted the guest, which would go on.
+    Interrupted,
     /// Any other exit. No guest of this VMM can cause such an exit.
     Unexpected(String),
 }
@@ -39,6 +41,7 @@ impl VmExit {
         match self {
             Self::PortWrite(_) => ExitReason::PortWrite,
             Self::PortRead(_) => ExitReason::PortRead,
+            Self::Interrupted => ExitReason::Interrupted,
             _ => ExitReason::Other,
         }
     }
@@ -65,6 +68,7 @@ impl fmt::Display for VmExit {
                 formatter,
                 "the processor refused the guest's state: {reason:#x}"
             ),
+            Self::Interrupted => formatter.write_str("a signal to the VMM"),
             Self::Unexpected(what) => formatter.write_str(what),
         }
     }

@@ -5,6 +5,7 @@
 
 mod cpuid;
 pub mod exits;
+pub(crate) mod extended_state;
 mod hypervisor;
 mod kind;
 pub(crate) mod registers;

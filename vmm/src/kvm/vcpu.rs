@@ -9,6 +9,7 @@ use kvm_bindings::{Msrs, kvm_regs, kvm_sregs};
 use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd, VmFd};
 
 use super::exits::{self, VmExit};
+use super::extended_state::ExtendedState;
 use super::{Hypervisor, KvmError, KvmKind, cpuid, registers};
 
 /// All registers that a program's start depends on.
@@ -98,6 +99,21 @@ impl Vcpu {
         self.set_msrs(&registers::msrs(&[(index, value)]))
     }
 
+    /// Sets several model-specific registers: pairs of index and value.
+    pub(crate) fn set_msr_values(&self, values: &[(u32, u64)]) -> Result<(), KvmError> {
+        self.set_msrs(&registers::msrs(values))
+    }
+
+    /// The floating-point and vector registers.
+    pub(crate) fn extended_state(&self) -> Result<ExtendedState, KvmError> {
+        ExtendedState::read(&self.fd)
+    }
+
+    /// Sets the floating-point and vector registers.
+    pub(crate) fn set_extended_state(&self, state: &ExtendedState) -> Result<(), KvmError> {
+        state.write(&self.fd)
+    }
+
     /// Makes the processor forget every translation of an address. A new value of CR3 has that
     /// effect (Intel SDM vol. 3A, 4.10.4.1), and KVM passes the change on.
     ///
@@ -115,11 +131,25 @@ impl Vcpu {
     /// # Errors
     /// `KVM_RUN` fails.
     pub fn run(&mut self) -> Result<VmExit, KvmError> {
+        loop {
+            match self.run_interruptibly()? {
+                VmExit::Interrupted => {}
+                exit => return Ok(exit),
+            }
+        }
+    }
+
+    /// Enters the guest, and returns its exit or that a signal to the VMM came first.
+    ///
+    /// # Errors
+    /// `KVM_RUN` fails.
+    pub fn run_interruptibly(&mut self) -> Result<VmExit, KvmError> {
         let exit = loop {
             match self.fd.run() {
-                Ok(VcpuExit::Intr) => {}
+                Ok(VcpuExit::Intr) => return Ok(VmExit::Interrupted),
                 Ok(exit) => break own_exit(&exit),
-                Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {}
+                Err(error) if error.errno() == libc::EINTR => return Ok(VmExit::Interrupted),
+                Err(error) if error.errno() == libc::EAGAIN => {}
                 Err(error) => return Err(KvmError::from_ioctl("KVM_RUN")(error)),
             }
         };

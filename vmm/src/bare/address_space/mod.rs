@@ -99,6 +99,13 @@ impl AddressSpace {
         self.refused
     }
 
+    /// Whether `address` lies in a mapping, whatever its permission.
+    pub(crate) fn is_mapped(&self, address: u64) -> bool {
+        let page = address & !(PAGE - 1);
+        page.checked_add(PAGE)
+            .is_some_and(|end| self.areas.is_covered(&(page..end)))
+    }
+
     /// The mapped ranges, lowest first (`/proc/self/maps`).
     pub fn areas(&self) -> impl Iterator<Item = (Range<u64>, Protection)> + '_ {
         self.areas.iter()

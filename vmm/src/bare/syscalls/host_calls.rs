@@ -8,7 +8,7 @@ use nix::libc::{self, c_long};
 ///
 /// The calls of the address space (`mmap`, `madvise`, `mprotect`) and of the allocator are not
 /// included.
-pub const HOST_SYSTEM_CALLS: [c_long; 13] = [
+pub const HOST_SYSTEM_CALLS: [c_long; 14] = [
     // The console, files and disks, and the trace.
     libc::SYS_readv,
     libc::SYS_writev,
@@ -18,6 +18,8 @@ pub const HOST_SYSTEM_CALLS: [c_long; 13] = [
     libc::SYS_fsync,
     libc::SYS_fdatasync,
     libc::SYS_poll,
+    // The wait for the first of several events, when no thread of the program can run.
+    libc::SYS_ppoll,
     // The clocks, if the host's vDSO can't answer.
     libc::SYS_clock_gettime,
     libc::SYS_clock_getres,

@@ -1,4 +1,4 @@
-//! The system-call personality: Linux, as one static program of one thread sees it.
+//! The system-call personality: Linux, as one static program with its threads sees it.
 //!
 //! The VMM serves every system call of the guest here, over virtual devices only: a console, one
 //! block device, clocks, memory and a read-only file tree. No call reaches the host's file system.
@@ -10,19 +10,28 @@
 mod descriptors;
 mod directories;
 mod files;
+mod futex;
 mod guest;
 mod host_calls;
 mod identity;
+mod idle;
 mod memory;
 mod metadata;
 mod polling;
 mod proc;
 mod proc_files;
 mod process;
+mod process_name;
 mod read_only;
+mod signal_actions;
+mod signal_delivery;
+mod signal_queue;
+mod signal_sets;
 mod signals;
 #[cfg(test)]
 mod tests;
+mod thread_calls;
+mod threads;
 mod time;
 mod trace;
 mod trace_table;
@@ -42,11 +51,19 @@ use crate::bare::address_space::{AddressSpace, MapError};
 use crate::devices::console::Console;
 use crate::devices::disk::HostDisk;
 use descriptors::{Descriptors, Object, OpenFile};
-use signals::Signals;
+use signal_delivery::Signals;
+use threads::Threads;
 use tree::NodeId;
 
 pub use host_calls::HOST_SYSTEM_CALLS;
-pub use signals::StartSignals;
+pub(super) use idle::Deadlock;
+pub(super) use signal_delivery::{Arrival, Delivery};
+pub(super) use signal_queue::SignalInfo;
+pub use signal_sets::StartSignals;
+pub(super) use signals::{STACK, stack_bytes, stack_from_bytes};
+pub use thread_calls::NewThread;
+pub use threads::ThreadId;
+pub(super) use threads::{Resume, Trap};
 pub use tree::{FileTree, FileTreeError};
 
 /// One system call, as the guest's registers hold it.
@@ -81,7 +98,7 @@ impl SystemCall {
     }
 }
 
-fn low_half(register: u64) -> u32 {
+pub(super) fn low_half(register: u64) -> u32 {
     u32::try_from(register & u64::from(u32::MAX)).unwrap_or_default()
 }
 
@@ -98,8 +115,15 @@ pub enum CallEffect {
     Exit(u8),
     /// The signal with this number has killed the program.
     Signal(u8),
-    /// The program's only thread waits for another thread. On Linux the program would hang forever.
-    Deadlock,
+    /// The thread waits. Its registers stay as they are, and another thread runs.
+    Wait,
+    /// There is a new thread, which starts with the registers of its parent, and the parent goes on
+    /// with the new thread's number in RAX.
+    NewThread(NewThread),
+    /// The thread has ended, and others have not.
+    EndThread,
+    /// A signal's handler is over: the registers are those that the signal's frame holds.
+    EndHandler,
 }
 
 /// Why a call returns no value.
@@ -109,8 +133,8 @@ enum Failure {
     Errno(Errno),
     /// A signal kills the program.
     Signal(u8),
-    /// See [`CallEffect::Deadlock`].
-    Deadlock,
+    /// See [`CallEffect::Wait`].
+    Waits,
 }
 
 /// The value that a call returns, or why there is none.
@@ -134,7 +158,7 @@ impl From<CallResult> for CallEffect {
             Ok(value) => Self::Return(value.cast_signed()),
             Err(Failure::Errno(errno)) => Self::Return(-i64::from(errno as i32)),
             Err(Failure::Signal(signal)) => Self::Signal(signal),
-            Err(Failure::Deadlock) => Self::Deadlock,
+            Err(Failure::Waits) => Self::Wait,
         }
     }
 }
@@ -167,11 +191,10 @@ pub struct Personality {
     trace: bool,
     descriptors: Descriptors,
     working_directory: NodeId,
+    threads: Threads,
     signals: Signals,
-    /// The program's name (`PR_SET_NAME`), with NULs after it.
-    name: [u8; process::NAME],
-    fs_base: u64,
-    gs_base: u64,
+    /// The exit code of the first thread, once that has ended.
+    first_thread_code: u8,
     clock: vdso::Clock,
     proc: proc::State,
 }
@@ -193,7 +216,7 @@ impl Personality {
         if disk.is_some() {
             tree.add_block_device()?;
         }
-        let name = process::name_of(tree.program());
+        let name = process_name::name_of(tree.program());
         Ok(Self {
             tree,
             console,
@@ -203,10 +226,9 @@ impl Personality {
             trace,
             descriptors: Descriptors::new(),
             working_directory: NodeId::ROOT,
-            signals: Signals::default(),
-            name,
-            fs_base: 0,
-            gs_base: 0,
+            threads: Threads::new(name),
+            signals: Signals::new(StartSignals::default()),
+            first_thread_code: 0,
             clock: vdso::Clock::new(),
             proc: proc::State::new(),
         })
@@ -216,6 +238,7 @@ impl Personality {
     #[must_use]
     pub fn with_signals(mut self, start: StartSignals) -> Self {
         self.signals = Signals::new(start);
+        self.threads.current_mut().blocked = start.blocked & signal_sets::CAN_BE_BLOCKED;
         self
     }
 
@@ -243,15 +266,40 @@ impl Personality {
         self.proc.parts = parts;
     }
 
-    /// Serves one system call.
+    /// Serves one system call of the current thread.
     pub fn call(&mut self, call: &SystemCall, memory: &mut AddressSpace) -> CallEffect {
         if !self.trace {
-            return self.serve(call, memory);
+            return self.answer(call, memory);
         }
         let line = trace::Line::new(call, memory);
-        let effect = self.serve(call, memory);
+        let effect = self.answer(call, memory);
         line.write(call, effect);
         effect
+    }
+
+    fn answer(&mut self, call: &SystemCall, memory: &mut AddressSpace) -> CallEffect {
+        let effect = self.serve(call, memory);
+        if !matches!(effect, CallEffect::Wait | CallEffect::EndThread) {
+            self.threads.end_call();
+        }
+        effect
+    }
+
+    /// The number of the thread that makes the calls.
+    pub(super) fn thread(&self) -> ThreadId {
+        self.threads.current_id()
+    }
+
+    /// The bases of FS and GS of the current thread.
+    pub(super) fn segment_bases(&self) -> (u64, u64) {
+        let thread = self.threads.current();
+        (thread.fs_base, thread.gs_base)
+    }
+
+    /// Whether the run loop must choose a thread, and look for its signals, before it enters the
+    /// guest again.
+    pub(super) fn wants_look(&self) -> bool {
+        self.threads.wants_look()
     }
 
     /// Whether the program has written to its standard output. A workload's first line says
@@ -263,7 +311,7 @@ impl Personality {
     /// Asks each family in turn, the busiest first.
     fn serve(&mut self, call: &SystemCall, memory: &mut AddressSpace) -> CallEffect {
         None.or_else(|| transfer::serve(self, call, memory))
-            .or_else(|| time::serve(call, memory))
+            .or_else(|| time::serve(self, call, memory))
             .or_else(|| memory::serve(self, call, memory))
             .or_else(|| files::serve(self, call, memory))
             .or_else(|| metadata::serve(self, call, memory))
@@ -272,8 +320,15 @@ impl Personality {
             .or_else(|| signals::serve(self, call, memory))
             .or_else(|| read_only::serve(self, call, memory))
             .or_else(|| vdso::serve(self, call, memory))
+            .or_else(|| futex::serve(self, call, memory))
             .map(CallEffect::from)
             .or_else(|| process::serve(self, call, memory))
+            .or_else(|| thread_calls::serve(self, call, memory))
+            .or_else(|| end_handler(call))
             .unwrap_or(CallEffect::from(Err(Failure::Errno(Errno::ENOSYS))))
     }
+}
+
+fn end_handler(call: &SystemCall) -> Option<CallEffect> {
+    (call.linux_number() == libc::SYS_rt_sigreturn).then_some(CallEffect::EndHandler)
 }

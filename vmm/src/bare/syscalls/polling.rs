@@ -1,17 +1,18 @@
-//! The calls that wait for descriptors: poll, ppoll, select, pselect6, and pause.
+//! The calls that wait for descriptors: poll, ppoll, select and pselect6.
 //!
 //! Only the console can make a program wait. Every other file is always ready.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::libc::{self, c_short};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::descriptors::{MAX_DESCRIPTORS, Object};
-use super::{CallResult, Personality, SystemCall, guest, time};
+use super::threads::{Condition, End, Interrupted, Wait};
+use super::{CallResult, Failure, Personality, SystemCall, guest, time};
 use crate::bare::address_space::AddressSpace;
+use crate::devices::console::Stream;
 
 /// The events of a file that is always ready.
 const READY: c_short = libc::POLLIN | libc::POLLOUT | libc::POLLRDNORM | libc::POLLWRNORM;
@@ -37,16 +38,11 @@ pub(super) fn serve(
             let timeout = u64::try_from(call.int(2)).ok().map(Duration::from_millis);
             state.poll(memory, call, timeout)
         }
-        libc::SYS_ppoll => timespec(memory, call.arguments[2])
-            .map_err(Into::into)
-            .and_then(|timeout| state.poll(memory, call, timeout)),
+        libc::SYS_ppoll => state.poll_with_mask(memory, call),
         libc::SYS_select => timeval(memory, timeout_address)
             .map_err(Into::into)
             .and_then(|timeout| state.select(memory, call, timeout)),
-        libc::SYS_pselect6 => timespec(memory, timeout_address)
-            .map_err(Into::into)
-            .and_then(|timeout| state.select(memory, call, timeout)),
-        libc::SYS_pause => wait_for_ever(),
+        libc::SYS_pselect6 => state.select_with_mask(memory, call),
         _ => return None,
     })
 }
@@ -70,14 +66,41 @@ fn timeval(memory: &AddressSpace, address: u64) -> Result<Option<Duration>, Errn
         .map(Some)
 }
 
-/// Waits until the VMM ends, since no signal handler ever runs in the guest.
-fn wait_for_ever() -> ! {
-    loop {
-        thread::sleep(Duration::MAX);
-    }
-}
-
 impl Personality {
+    fn poll_with_mask(&mut self, memory: &mut AddressSpace, call: &SystemCall) -> CallResult {
+        let [_, _, timeout, mask, size, _] = call.arguments;
+        let timeout = timespec(memory, timeout)?;
+        self.set_mask(memory, mask, size)?;
+        self.poll(memory, call, timeout)
+    }
+
+    fn select_with_mask(&mut self, memory: &mut AddressSpace, call: &SystemCall) -> CallResult {
+        let [_, _, _, _, timeout, mask] = call.arguments;
+        let timeout = timespec(memory, timeout)?;
+        if mask != 0 {
+            let (mask, size) = guest::read_pair(memory, mask)?;
+            self.set_mask(memory, mask.cast_unsigned(), size.cast_unsigned())?;
+        }
+        self.select(memory, call, timeout)
+    }
+
+    /// Sets the mask at `address` for the current call. Without a mask (address 0) the thread's own
+    /// stays.
+    pub(super) fn set_mask(
+        &mut self,
+        memory: &AddressSpace,
+        address: u64,
+        size: u64,
+    ) -> Result<(), Failure> {
+        if address == 0 {
+            return Ok(());
+        }
+        if size != 8 {
+            return Err(Errno::EINVAL.into());
+        }
+        self.block_for_call(guest::read_u64(memory, address)?)
+    }
+
     fn poll(
         &mut self,
         memory: &mut AddressSpace,
@@ -111,40 +134,60 @@ impl Personality {
         Ok(events.iter().filter(|event_bits| **event_bits != 0).count() as u64)
     }
 
-    /// Waits until a descriptor is ready or the time is up, and returns each descriptor's events.
-    fn wait(&self, awaited: &[Awaited], timeout: Option<Duration>) -> Result<Vec<c_short>, Errno> {
+    /// Returns each descriptor's events, or waits until a descriptor is ready or the time is up.
+    fn wait(
+        &mut self,
+        awaited: &[Awaited],
+        timeout: Option<Duration>,
+    ) -> Result<Vec<c_short>, Failure> {
         let mut events: Vec<c_short> = awaited
             .iter()
             .map(|each| self.known_events(*each))
             .collect();
-        let mut places = Vec::new();
-        let mut streams = Vec::new();
-        for (place, each) in awaited.iter().enumerate() {
-            let Ok(descriptor) = u64::try_from(each.descriptor) else {
-                continue;
-            };
-            if let Ok(Object::Stream(stream)) =
-                self.descriptors.get(descriptor).map(|file| file.object)
-            {
-                places.push(place);
-                streams.push(PollFd::new(
-                    self.console.descriptor(stream),
-                    PollFlags::from_bits_retain(each.events),
-                ));
-            }
+        let streams = self.streams(awaited);
+        let mut polled: Vec<PollFd<'_>> = streams
+            .iter()
+            .map(|&(_, stream, events)| {
+                let flags = PollFlags::from_bits_retain(events);
+                PollFd::new(self.console.descriptor(stream), flags)
+            })
+            .collect();
+        if !polled.is_empty() {
+            poll_host(&mut polled)?;
         }
-        let any_ready = events.iter().any(|event_bits| *event_bits != 0);
-        match (streams.is_empty(), timeout) {
-            (true, _) if any_ready => {}
-            (true, Some(timeout)) => thread::sleep(timeout),
-            (true, None) => wait_for_ever(),
-            (false, _) if any_ready => poll_host(&mut streams, Some(Duration::ZERO))?,
-            (false, timeout) => poll_host(&mut streams, timeout)?,
-        }
-        for (place, polled) in places.into_iter().zip(&streams) {
+        for (&(place, ..), polled) in streams.iter().zip(&polled) {
             events[place] = polled.revents().map_or(0, |events| events.bits());
         }
-        Ok(events)
+        let is_ready = events.iter().any(|events| *events != 0);
+        let is_over = timeout.is_some_and(|time| time.is_zero()) || self.threads.is_wait_over();
+        if is_ready || is_over {
+            return Ok(events);
+        }
+        let end = timeout.map(End::after).transpose()?.flatten();
+        let streams = streams
+            .into_iter()
+            .map(|(_, stream, events)| (stream, events));
+        Err(self.threads.wait(Wait {
+            condition: Condition::Files(streams.collect()),
+            end,
+            interrupted: Interrupted::Fails,
+        }))
+    }
+
+    /// The awaited descriptors that lead to the console: the place of each, the stream and the
+    /// events.
+    fn streams(&self, awaited: &[Awaited]) -> Vec<(usize, Stream, c_short)> {
+        let stream_of = |each: &Awaited| {
+            let descriptor = u64::try_from(each.descriptor).ok()?;
+            match self.descriptors.get(descriptor).ok()?.object {
+                Object::Stream(stream) => Some(stream),
+                _ => None,
+            }
+        };
+        let places = awaited.iter().enumerate();
+        places
+            .filter_map(|(place, each)| Some((place, stream_of(each)?, each.events)))
+            .collect()
     }
 
     /// The events of a descriptor that are known without asking the host.
@@ -219,22 +262,10 @@ impl Personality {
     }
 }
 
-/// Waits in the host's kernel, which leaves the events in `streams`.
-fn poll_host(streams: &mut [PollFd<'_>], timeout: Option<Duration>) -> Result<(), Errno> {
-    let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+/// Asks the host's kernel, which leaves the events in `streams`.
+fn poll_host(streams: &mut [PollFd<'_>]) -> Result<(), Errno> {
     loop {
-        let timeout = match end {
-            // A part of a millisecond counts as a whole one, since a wait must not end too early.
-            Some(end) => {
-                let left = end.saturating_duration_since(Instant::now());
-                let milliseconds = left.as_nanos().div_ceil(1_000_000);
-                i32::try_from(milliseconds).map_or(PollTimeout::MAX, |left| {
-                    PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-                })
-            }
-            None => PollTimeout::NONE,
-        };
-        match poll(streams, timeout) {
+        match poll(streams, PollTimeout::ZERO) {
             Err(Errno::EINTR) => {}
             result => return result.map(|_| ()),
         }

@@ -1,8 +1,4 @@
-//! The calls on the process itself: its identity, its limits, waiting on its memory (futex), its
-//! end.
-
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+//! The calls on the process itself: its identity, its limits, its segments.
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
@@ -11,7 +7,9 @@ use nix::time::{ClockId, clock_gettime};
 use super::descriptors::MAX_DESCRIPTORS;
 use super::guest::{self, put};
 use super::identity::{PARENT_ID, PROCESS_ID, RELEASE, VERSION};
-use super::{CallEffect, CallResult, Failure, Personality, SystemCall, time};
+use super::process_name::{NAME, padded};
+use super::threads::MOST_THREADS;
+use super::{CallEffect, CallResult, Failure, Personality, SystemCall};
 use crate::bare::address_space::{Access, AddressSpace};
 use crate::bare::layout::USER_HALF_END;
 use crate::devices::host_io;
@@ -21,8 +19,6 @@ const ARCH_SET_GS: c_int = 0x1001;
 const ARCH_SET_FS: c_int = 0x1002;
 const ARCH_GET_FS: c_int = 0x1003;
 const ARCH_GET_GS: c_int = 0x1004;
-/// The bytes of a process's name, with a NUL (`TASK_COMM_LEN`).
-pub(super) const NAME: usize = 16;
 /// The bytes of each field of `struct utsname`.
 const NAME_FIELD: usize = 65;
 
@@ -32,35 +28,21 @@ pub(super) fn serve(
     memory: &mut AddressSpace,
 ) -> Option<CallEffect> {
     let [first, second, ..] = call.arguments;
-    match call.linux_number() {
-        libc::SYS_exit | libc::SYS_exit_group => {
-            let [code, ..] = call.int(0).to_le_bytes();
-            return Some(CallEffect::Exit(code));
-        }
-        libc::SYS_arch_prctl if call.int(0) == ARCH_SET_FS || call.int(0) == ARCH_SET_GS => {
-            return Some(state.set_segment(call.int(0), second));
-        }
-        _ => {}
+    let sets_segment = [ARCH_SET_FS, ARCH_SET_GS].contains(&call.int(0));
+    if call.linux_number() == libc::SYS_arch_prctl && sets_segment {
+        return Some(state.set_segment(call.int(0), second));
     }
     let own_id = u64::from(PROCESS_ID.unsigned_abs());
     let result: CallResult = match call.linux_number() {
         libc::SYS_arch_prctl => state.segment(memory, call.int(0), second),
-        libc::SYS_getpid
-        | libc::SYS_gettid
-        | libc::SYS_set_tid_address
-        | libc::SYS_getpgrp
-        | libc::SYS_getpgid
-        | libc::SYS_getsid => Ok(own_id),
+        libc::SYS_getpid | libc::SYS_getpgrp | libc::SYS_getpgid | libc::SYS_getsid => Ok(own_id),
         libc::SYS_getppid => Ok(PARENT_ID),
-        // The program is root, in no group, and alone on one processor: there is nobody to lock
-        // out, or to yield to.
+        // The program is root, in no group, and on one processor.
         libc::SYS_getuid
         | libc::SYS_geteuid
         | libc::SYS_getgid
         | libc::SYS_getegid
         | libc::SYS_getgroups
-        | libc::SYS_set_robust_list
-        | libc::SYS_sched_yield
         | libc::SYS_sched_getscheduler
         | libc::SYS_sched_setaffinity => Ok(0),
         libc::SYS_umask => Ok(0o22),
@@ -75,7 +57,6 @@ pub(super) fn serve(
         libc::SYS_getcpu => processor(memory, first, second),
         libc::SYS_prctl => state.process_control(memory, call),
         libc::SYS_getrandom => random(memory, call),
-        libc::SYS_futex => futex(memory, call),
         _ => return None,
     };
     Some(result.into())
@@ -88,18 +69,18 @@ impl Personality {
             return CallEffect::from(Err(Failure::Errno(Errno::EPERM)));
         }
         if operation == ARCH_SET_FS {
-            self.fs_base = base;
+            self.threads.current_mut().fs_base = base;
             CallEffect::SetFsBase(base)
         } else {
-            self.gs_base = base;
+            self.threads.current_mut().gs_base = base;
             CallEffect::SetGsBase(base)
         }
     }
 
     fn segment(&self, memory: &mut AddressSpace, operation: c_int, to: u64) -> CallResult {
         let base = match operation {
-            ARCH_GET_FS => self.fs_base,
-            ARCH_GET_GS => self.gs_base,
+            ARCH_GET_FS => self.threads.current().fs_base,
+            ARCH_GET_GS => self.threads.current().gs_base,
             _ => return Err(Errno::EINVAL.into()),
         };
         guest::write(memory, to, &base.to_le_bytes())?;
@@ -137,7 +118,7 @@ impl Personality {
         let limit = match resource {
             libc::RLIMIT_STACK => self.stack.as_u64(),
             libc::RLIMIT_NOFILE => MAX_DESCRIPTORS as u64,
-            libc::RLIMIT_NPROC => 1,
+            libc::RLIMIT_NPROC => MOST_THREADS as u64,
             libc::RLIMIT_CORE => 0,
             LIMITS.. => return Err(Errno::EINVAL.into()),
             _ => libc::RLIM_INFINITY,
@@ -152,11 +133,11 @@ impl Personality {
         let address = call.arguments[1];
         match call.int(0) {
             libc::PR_SET_NAME => {
-                self.name = padded(&name_at(memory, address)?);
+                self.threads.current_mut().name = padded(&name_at(memory, address)?);
                 Ok(0)
             }
             libc::PR_GET_NAME => {
-                guest::write(memory, address, &self.name)?;
+                guest::write(memory, address, &self.threads.current().name)?;
                 Ok(0)
             }
             libc::PR_SET_PDEATHSIG | libc::PR_SET_DUMPABLE | libc::PR_SET_NO_NEW_PRIVS => Ok(0),
@@ -164,19 +145,6 @@ impl Personality {
             _ => Err(Errno::EINVAL.into()),
         }
     }
-}
-
-/// The name that a process gets from its program: the first bytes of the file's name.
-pub(super) fn name_of(program: &Path) -> [u8; NAME] {
-    padded(program.file_name().unwrap_or_default().as_bytes())
-}
-
-/// The first bytes of a name, with NULs after them.
-fn padded(name: &[u8]) -> [u8; NAME] {
-    let mut padded = [0; NAME];
-    let length = name.len().min(NAME - 1);
-    padded[..length].copy_from_slice(&name[..length]);
-    padded
 }
 
 /// Reads a name up to its NUL, and at most 15 bytes.
@@ -249,36 +217,4 @@ fn random(memory: &AddressSpace, call: &SystemCall) -> CallResult {
     }
     let mut into = guest::slices(memory, &[(address, length)], Access::Write, u64::MAX)?;
     Ok(host_io::fill_random(&mut into, flags)? as u64)
-}
-
-/// Serves `futex` for the only thread: a wait ends by its timeout, and a wake-up wakes nobody.
-fn futex(memory: &AddressSpace, call: &SystemCall) -> CallResult {
-    let [address, _, _, timeout, _, _] = call.arguments;
-    let operation = call.int(1);
-    let command = operation & libc::FUTEX_CMD_MASK;
-    if !address.is_multiple_of(4) {
-        return Err(Errno::EINVAL.into());
-    }
-    let absolute = command == libc::FUTEX_WAIT_BITSET;
-    match command {
-        libc::FUTEX_WAKE | libc::FUTEX_WAKE_BITSET => return Ok(0),
-        libc::FUTEX_WAIT_BITSET if call.unsigned(5) == 0 => return Err(Errno::EINVAL.into()),
-        libc::FUTEX_WAIT | libc::FUTEX_WAIT_BITSET => {}
-        _ => return Err(Errno::ENOSYS.into()),
-    }
-    if guest::read_u32(memory, address)? != call.unsigned(2) {
-        return Err(Errno::EAGAIN.into());
-    }
-    if timeout == 0 {
-        return Err(Failure::Deadlock);
-    }
-    let wait = time::read_time(memory, timeout)?;
-    if !absolute {
-        std::thread::sleep(wait);
-    } else if operation & libc::FUTEX_CLOCK_REALTIME != 0 {
-        time::sleep_until(ClockId::CLOCK_REALTIME, wait)?;
-    } else {
-        time::sleep_until(ClockId::CLOCK_MONOTONIC, wait)?;
-    }
-    Err(Errno::ETIMEDOUT.into())
 }

@@ -1,6 +1,5 @@
 //! The calls on time: reading clocks and sleeping. The VMM reads the host's own clocks.
 
-use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -9,7 +8,8 @@ use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_getres, clock_gettime};
 
 use super::guest;
-use super::{CallResult, SystemCall};
+use super::threads::{Condition, End, Interrupted, Wait};
+use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 
 /// The clocks that a program may read: `CLOCK_REALTIME` to `CLOCK_BOOTTIME`, and `CLOCK_TAI`.
@@ -35,7 +35,11 @@ const SLEEPING_CLOCKS: [c_int; 4] = [
     libc::CLOCK_TAI,
 ];
 
-pub(super) fn serve(call: &SystemCall, memory: &mut AddressSpace) -> Option<CallResult> {
+pub(super) fn serve(
+    state: &mut Personality,
+    call: &SystemCall,
+    memory: &mut AddressSpace,
+) -> Option<CallResult> {
     let [first, second, ..] = call.arguments;
     Some(match call.linux_number() {
         libc::SYS_clock_gettime => {
@@ -47,8 +51,8 @@ pub(super) fn serve(call: &SystemCall, memory: &mut AddressSpace) -> Option<Call
         }
         libc::SYS_gettimeofday => time_of_day(memory, first, second),
         libc::SYS_time => seconds(memory, first),
-        libc::SYS_nanosleep => read_time(memory, first).map_err(Into::into).map(sleep),
-        libc::SYS_clock_nanosleep => sleep_by_clock(call, memory),
+        libc::SYS_nanosleep => state.sleep_for(memory, first, second),
+        libc::SYS_clock_nanosleep => state.sleep_by_clock(call, memory),
         _ => return None,
     })
 }
@@ -99,34 +103,45 @@ pub(super) fn duration(seconds: i64, nanoseconds: i64) -> Option<Duration> {
     Some(Duration::new(u64::try_from(seconds).ok()?, nanoseconds))
 }
 
-/// Sleeps in the host's kernel for the whole time, since no signal handler of the guest's ever
-/// runs.
-fn sleep(time: Duration) -> u64 {
-    thread::sleep(time);
-    0
-}
-
-fn sleep_by_clock(call: &SystemCall, memory: &AddressSpace) -> CallResult {
-    let id = call.int(0);
-    // A thread can't sleep by its own processor time, which stands still meanwhile.
-    if !SLEEPING_CLOCKS.contains(&id) {
-        return Err(Errno::EINVAL.into());
-    }
-    let time = read_time(memory, call.arguments[2])?;
-    if call.int(1) & libc::TIMER_ABSTIME == 0 {
-        return Ok(sleep(time));
-    }
-    sleep_until(ClockId::from_raw(id), time)?;
-    Ok(0)
-}
-
-/// Sleeps until a clock shows `end`, even if the clock is set meanwhile.
-pub(super) fn sleep_until(clock: ClockId, end: Duration) -> Result<(), Errno> {
-    loop {
-        let now = Duration::from(clock_gettime(clock)?);
-        match end.checked_sub(now) {
-            Some(left) if !left.is_zero() => thread::sleep(left),
-            _ => return Ok(()),
+impl Personality {
+    /// Sleeps for the duration at the address `time`. If a signal interrupts the sleep, the time
+    /// that was left is written to the address `left`, unless that is 0.
+    fn sleep_for(&mut self, memory: &AddressSpace, time: u64, left: u64) -> CallResult {
+        let time = read_time(memory, time)?;
+        if time.is_zero() {
+            return Ok(0);
         }
+        let interrupted = if left == 0 {
+            Interrupted::Fails
+        } else {
+            Interrupted::FailsWithTimeLeft(left)
+        };
+        Err(self.threads.wait(Wait {
+            condition: Condition::Nothing,
+            end: End::after(time)?,
+            interrupted,
+        }))
+    }
+
+    fn sleep_by_clock(&mut self, call: &SystemCall, memory: &AddressSpace) -> CallResult {
+        let id = call.int(0);
+        // A thread can't sleep by its own processor time, which stands still meanwhile.
+        if !SLEEPING_CLOCKS.contains(&id) {
+            return Err(Errno::EINVAL.into());
+        }
+        let [_, _, time, left, ..] = call.arguments;
+        if call.int(1) & libc::TIMER_ABSTIME == 0 {
+            return self.sleep_for(memory, time, left);
+        }
+        let clock = ClockId::from_raw(id);
+        let at = read_time(memory, time)?;
+        if (End { clock, at }).left().is_zero() {
+            return Ok(0);
+        }
+        Err(self.threads.wait(Wait {
+            condition: Condition::Nothing,
+            end: Some(End { clock, at }),
+            interrupted: Interrupted::Fails,
+        }))
     }
 }

@@ -52,9 +52,10 @@ impl Line {
             CallEffect::Signal(number) => {
                 format!("?\n+++ killed by {} +++", signal(c_int::from(number)))
             }
-            CallEffect::Deadlock => {
-                "?\n+++ waits for a wake-up that nobody can give +++".to_owned()
-            }
+            CallEffect::Wait => "? (waits)".to_owned(),
+            CallEffect::NewThread(new) => new.id.to_string(),
+            CallEffect::EndThread => "?\n+++ thread exited +++".to_owned(),
+            CallEffect::EndHandler => "?".to_owned(),
         };
         // Writing to a string can't fail.
         let _ = writeln!(line, " = {result}");

@@ -5,8 +5,9 @@ use nix::libc::{self, c_int};
 
 use super::descriptors::{Object, OpenFile};
 use super::guest::{self, Buffer};
+use super::threads::{Condition, Interrupted, Wait};
 use super::tree::{Node, NodeId};
-use super::{CallResult, Personality, SystemCall};
+use super::{CallResult, Failure, Personality, SystemCall};
 use crate::bare::address_space::{Access, AddressSpace};
 use crate::devices::console::{IfEmpty, Stream};
 use crate::devices::disk::{AccessMode, Durability, Flush, HostCache};
@@ -57,7 +58,7 @@ pub(super) fn serve(
 }
 
 /// A position in a file.
-fn position(offset: i64) -> Result<u64, super::Failure> {
+fn position(offset: i64) -> Result<u64, Failure> {
     u64::try_from(offset).map_err(|_| Errno::EINVAL.into())
 }
 
@@ -96,19 +97,28 @@ impl Personality {
     }
 
     fn read_console(
-        &self,
+        &mut self,
         memory: &AddressSpace,
         stream: Stream,
         file: &OpenFile,
         buffers: &[Buffer],
-    ) -> Result<usize, Errno> {
+    ) -> Result<usize, Failure> {
         let into = guest::slices(memory, buffers, Access::Write, MAX_CONSOLE_READ)?;
-        let if_empty = if file.flags & libc::O_NONBLOCK == 0 {
+        let waits = file.flags & libc::O_NONBLOCK == 0;
+        // The only thread may wait in the host's read.
+        let if_empty = if waits && self.threads.count() == 1 {
             IfEmpty::Wait
         } else {
             IfEmpty::Fail
         };
-        self.console.read(stream, &into, if_empty)
+        match self.console.read(stream, &into, if_empty) {
+            Err(Errno::EAGAIN) if waits => Err(self.threads.wait(Wait {
+                condition: Condition::Files(vec![(stream, libc::POLLIN)]),
+                end: None,
+                interrupted: Interrupted::MayRestart,
+            })),
+            result => Ok(result?),
+        }
     }
 
     fn read_file(
@@ -188,7 +198,7 @@ impl Personality {
         let mut from = guest::slices(memory, buffers, Access::Read, wanted)?;
         match self.console.write(stream, &mut from) {
             Ok(count) => Ok(count as u64),
-            Err(Errno::EPIPE) => Err(self.signals.broken_pipe()),
+            Err(Errno::EPIPE) => Err(self.broken_pipe()),
             Err(errno) => Err(errno.into()),
         }
     }
@@ -291,7 +301,7 @@ impl Personality {
 }
 
 /// The position of `preadv2` and `pwritev2`, for which -1 means the open file's own.
-fn optional_position(offset: i64) -> Result<Option<u64>, super::Failure> {
+fn optional_position(offset: i64) -> Result<Option<u64>, Failure> {
     match offset {
         -1 => Ok(None),
         offset => position(offset).map(Some),

@@ -57,8 +57,9 @@ impl Personality {
     }
 
     fn shown_name(&self) -> String {
-        let end = self.name.iter().position(|&byte| byte == 0);
-        String::from_utf8_lossy(&self.name[..end.unwrap_or(self.name.len())]).into_owned()
+        let name = self.threads.current().name;
+        let end = name.iter().position(|&byte| byte == 0);
+        String::from_utf8_lossy(&name[..end.unwrap_or(name.len())]).into_owned()
     }
 
     fn sizes(&self, memory: &AddressSpace) -> Sizes {
@@ -90,10 +91,10 @@ impl Personality {
     /// `/proc/self/stat`: 52 fields (`proc_pid_stat(5)`). Those of which the personality knows
     /// nothing are 0.
     fn stat_text(&self, memory: &AddressSpace) -> String {
-        let (parts, sizes, signals) = (&self.proc.parts, self.sizes(memory), self.signals.sets());
+        let (parts, sizes, signals) = (&self.proc.parts, self.sizes(memory), self.signal_sets());
         format!(
             "{PROCESS_ID} ({name}) R {PARENT_ID} {PROCESS_ID} {PROCESS_ID} 0 -1 0 0 0 0 0 {used} 0 0 0 \
-             20 0 1 0 {started} {mapped} {given} {no_limit} {} {} {} 0 0 {} {} {} {} 0 0 0 {} 0 0 0 \
+             20 0 {threads} 0 {started} {mapped} {given} {no_limit} {} {} {} 0 0 {} {} {} {} 0 0 0 {} 0 0 0 \
              0 0 0 {} {} {} {} {} {} {} 0\n",
             parts.code.start,
             parts.code.end,
@@ -111,6 +112,7 @@ impl Personality {
             parts.environment.start,
             parts.environment.end,
             name = self.shown_name(),
+            threads = self.threads.count(),
             used = ticks(processor_time()),
             started = ticks(self.proc.started),
             mapped = sizes.mapped,
@@ -121,7 +123,7 @@ impl Personality {
 
     /// `/proc/self/status` (`proc_pid_status(5)`).
     fn status(&self, memory: &AddressSpace) -> String {
-        let (sizes, signals) = (self.sizes(memory), self.signals.sets());
+        let (sizes, signals) = (self.sizes(memory), self.signal_sets());
         let ids = "0\t0\t0\t0";
         let lines = [
             ("Name", self.shown_name()),
@@ -143,10 +145,10 @@ impl Personality {
             ("VmExe", kibibytes(sizes.code)),
             ("VmLib", kibibytes(0)),
             ("VmSwap", kibibytes(0)),
-            ("Threads", "1".to_owned()),
+            ("Threads", self.threads.count().to_string()),
             ("SigQ", "0/0".to_owned()),
             ("SigPnd", set(signals.pending)),
-            ("ShdPnd", set(0)),
+            ("ShdPnd", set(signals.shared_pending)),
             ("SigBlk", set(signals.blocked)),
             ("SigIgn", set(signals.ignored)),
             ("SigCgt", set(signals.caught)),

@@ -21,7 +21,7 @@ use nix::errno::Errno;
 use nix::libc::c_long;
 use tempfile::TempDir;
 
-use super::{CallEffect, FileTree, Personality, Settings, SystemCall};
+use super::{CallEffect, FileTree, Personality, Resume, Settings, SystemCall};
 use crate::bare::address_space::{AddressSpace, Backing, GuestRam, Placement, Protection};
 use crate::devices::console::Console;
 use crate::devices::disk::HostDisk;
@@ -91,9 +91,24 @@ impl Machine {
         self.personality.call(&call, &mut self.memory)
     }
 
+    /// Makes a call of the only thread to its end: a wait ends before the result is given, as with
+    /// the run loop.
+    fn settled(&mut self, number: c_long, arguments: &[u64]) -> CallEffect {
+        loop {
+            let effect = self.outcome(number, arguments);
+            if effect != CallEffect::Wait {
+                return effect;
+            }
+            let (_, resume) = self.personality.next_thread().expect("no deadlock");
+            if let Resume::Return(value) = resume {
+                return CallEffect::Return(value);
+            }
+        }
+    }
+
     /// Makes a call that returns, and gives its value or its error.
     fn call(&mut self, number: c_long, arguments: &[u64]) -> Result<u64, Errno> {
-        match self.outcome(number, arguments) {
+        match self.settled(number, arguments) {
             CallEffect::Return(value @ 0..) => Ok(value.cast_unsigned()),
             CallEffect::Return(error) => {
                 Err(Errno::from_raw(i32::try_from(-error).expect("an errno")))

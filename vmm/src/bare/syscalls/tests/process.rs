@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use nix::libc;
 
-use super::super::{CallEffect, StartSignals};
+use super::super::{Arrival, CallEffect, Deadlock, StartSignals};
 use super::{Machine, int};
 
 const ABORT: u8 = 6;
@@ -126,11 +126,17 @@ fn signals_keep_their_dispositions() {
         Ok(0)
     );
     assert_eq!(machine.bytes(100, 32), machine.bytes(0, 32));
-    // Handlers don't run, and the program gets an error.
+    assert_eq!(machine.call(libc::SYS_kill, &[own, user]), Ok(0));
+    let Some(Arrival::Runs(delivery)) = machine.personality.next_arrival() else {
+        panic!("no handler runs");
+    };
     assert_eq!(
-        machine.call(libc::SYS_kill, &[own, user]),
-        Err(Errno::ENOSYS)
+        (delivery.info.signal(), delivery.action.handler),
+        (libc::SIGUSR1, 0x1234)
     );
+    // The handler runs with its own mask, and with its own signal blocked.
+    assert_eq!(machine.personality.next_arrival(), None);
+    assert_eq!(machine.personality.signal_sets().blocked, 6 | 1 << 9);
     assert_eq!(
         machine.call(libc::SYS_kill, &[own, int(libc::SIGCHLD)]),
         Ok(0)
@@ -175,7 +181,7 @@ fn an_alternate_stack_is_remembered() {
 }
 
 #[test]
-fn a_futex_never_waits_for_another_thread() {
+fn the_only_thread_waits_for_a_time_and_never_for_a_wake_up() {
     let mut machine = Machine::new();
     let at = machine.put(0, &5_u64.to_le_bytes());
     let soon = machine.put(16, &[0_u64, 1000].map(u64::to_le_bytes).concat());
@@ -191,8 +197,12 @@ fn a_futex_never_waits_for_another_thread() {
     );
     assert_eq!(
         machine.outcome(libc::SYS_futex, &[at, wait, 5, 0]),
-        CallEffect::Deadlock
+        CallEffect::Wait
     );
+    assert_eq!(machine.personality.next_thread(), Err(Deadlock));
+    let mut machine = Machine::new();
+    let at = machine.put(0, &5_u64.to_le_bytes());
+    let soon = machine.put(16, &[0_u64, 1000].map(u64::to_le_bytes).concat());
     let bitset = int(libc::FUTEX_WAIT_BITSET);
     assert_eq!(
         machine.call(libc::SYS_futex, &[at, bitset, 5, soon, 0, 1]),

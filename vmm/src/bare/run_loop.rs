@@ -1,0 +1,232 @@
+//! Running a bare guest: entering the program, and serving its exits until it ends.
+
+use bytesize::ByteSize;
+use kvm_bindings::kvm_regs;
+
+use super::ending::Ending;
+use super::error::RunError;
+use super::exception::Death;
+use super::faults::signal_of;
+use super::layout::SYSTEM_CALL_PORT;
+use super::loader;
+use super::microvm::MicroVm;
+use super::phase::Phase;
+use super::registers;
+use super::resume::Exception;
+use super::syscalls::{CallEffect, NewThread, Personality, SystemCall};
+use super::time_slice::TimeSlices;
+use super::trampoline;
+use crate::kvm::exits::{ExitCounts, VmExit};
+use crate::kvm::{KvmError, KvmKind};
+
+impl MicroVm {
+    /// The number of the guest's exits so far, by reason.
+    pub const fn exits(&self) -> &ExitCounts {
+        &self.exits
+    }
+
+    /// The last memory that the program asked for and the guest did not have, if there was any.
+    pub fn refused_memory(&self) -> Option<ByteSize> {
+        self.memory.refused().map(ByteSize)
+    }
+
+    /// Runs the program to its end. `on_phase` is called at the end of each phase.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn run(
+        &mut self,
+        personality: &mut Personality,
+        on_phase: &dyn Fn(Phase),
+    ) -> Result<Ending, RunError> {
+        personality.set_parts(std::mem::take(&mut self.parts));
+        let mut next_phase = Some(Phase::FirstExit);
+        loop {
+            let exit = self.vcpu.run_interruptibly()?;
+            self.exits.add(exit.reason());
+            if next_phase == Some(Phase::FirstExit) {
+                on_phase(Phase::FirstExit);
+                next_phase = Some(Phase::Ready);
+            }
+            if let Some(ending) = self.serve(&exit, personality)? {
+                on_phase(Phase::Exit);
+                return Ok(ending);
+            }
+            if next_phase == Some(Phase::Ready) && personality.has_written_output() {
+                on_phase(Phase::Ready);
+                next_phase = None;
+            }
+        }
+    }
+
+    /// Serves one exit. After the last exit, the result is how the program ended.
+    fn serve(
+        &mut self,
+        exit: &VmExit,
+        personality: &mut Personality,
+    ) -> Result<Option<Ending>, RunError> {
+        match *exit {
+            VmExit::PortWrite(port) if port == u16::from(SYSTEM_CALL_PORT) => {
+                self.serve_call(personality)
+            }
+            VmExit::Interrupted => self.serve_interruption(personality),
+            _ => self.serve_exception(exit, personality),
+        }
+    }
+
+    /// Serves one system call.
+    fn serve_call(&mut self, personality: &mut Personality) -> Result<Option<Ending>, RunError> {
+        let mut registers = self.vcpu.registers();
+        // On software KVM the stub runs in ring 3, so the VMM returns from the call: to RCX, with
+        // the flags of R11.
+        let returns = self.vcpu.kind() == KvmKind::Software;
+        if returns && !trampoline::is_system_call_stub(registers.rip) {
+            return Ok(Some(Ending::Died(Death::port_access(registers.rip))));
+        }
+        let call = system_call(&registers);
+        self.warm_code_once(call.number);
+        let thread = personality.thread();
+        match personality.call(&call, &mut self.memory) {
+            CallEffect::Return(value) => registers.rax = value.cast_unsigned(),
+            CallEffect::SetFsBase(base) => {
+                registers.rax = self.set_base(registers::MSR_FS_BASE, base, personality)?;
+            }
+            CallEffect::SetGsBase(base) => {
+                registers.rax = self.set_base(registers::MSR_GS_BASE, base, personality)?;
+            }
+            CallEffect::Exit(code) => return Ok(Some(Ending::Exited(code))),
+            CallEffect::Signal(signal) => return Ok(Some(Ending::Signalled(signal))),
+            CallEffect::NewThread(new) => {
+                registers.rax = self.start_thread(new, &registers)?;
+            }
+            CallEffect::Wait => {}
+            CallEffect::EndThread => self.contexts.forget(thread),
+            CallEffect::EndHandler => {
+                return self.end_handler(after_call(&registers), personality);
+            }
+        }
+        // On software KVM the MMU notifier has dropped them: see `GuestRam::drop_translations`.
+        if self.memory.take_stale_translations() && !returns {
+            self.vcpu.flush_translations()?;
+        }
+        if personality.wants_look() {
+            self.leave_ring0()?;
+            return self.let_run(after_call(&registers), personality);
+        }
+        let next = if returns {
+            after_call(&registers)
+        } else {
+            registers
+        };
+        self.vcpu.set_registers(&next);
+        Ok(None)
+    }
+
+    /// Sets a segment's base, and returns the value of RAX for the system call.
+    fn set_base(
+        &mut self,
+        msr: u32,
+        base: u64,
+        personality: &Personality,
+    ) -> Result<u64, KvmError> {
+        self.contexts.set_bases(personality.segment_bases());
+        self.vcpu.set_msr(msr, base).map(|()| 0)
+    }
+
+    /// Starts a thread with the registers of its parent, whose call returns the thread's number.
+    fn start_thread(&mut self, new: NewThread, parent: &kvm_regs) -> Result<u64, KvmError> {
+        let parent = after_call(parent);
+        let child = kvm_regs {
+            rax: 0,
+            rsp: if new.stack == 0 {
+                parent.rsp
+            } else {
+                new.stack
+            },
+            ..parent
+        };
+        self.contexts.add(&self.vcpu, new.id, child)?;
+        Ok(new.id.number())
+    }
+
+    /// Makes the program's code ready at its first `brk`, if a fault is dear: see
+    /// [`loader::warm_code`].
+    fn warm_code_once(&mut self, call: u64) {
+        if call == libc::SYS_brk.cast_unsigned()
+            && self.vcpu.kind() == KvmKind::Software
+            && let Some(program) = self.cold.take()
+        {
+            loader::warm_code(&self.memory, &program);
+        }
+    }
+
+    /// A signal to the VMM came: at the end of a time slice another thread runs.
+    fn serve_interruption(
+        &mut self,
+        personality: &mut Personality,
+    ) -> Result<Option<Ending>, RunError> {
+        let registers = self.vcpu.registers();
+        // In the trampoline the thread is on its way into the VMM.
+        if trampoline::is_inside(registers.rip) || !TimeSlices::is_over() {
+            return Ok(None);
+        }
+        personality.look_around();
+        if personality.wants_look() {
+            return self.let_run(registers, personality);
+        }
+        Ok(None)
+    }
+
+    /// Serves an exit that is no system call: an exception of which a handler is told, or the end of
+    /// the program.
+    fn serve_exception(
+        &mut self,
+        exit: &VmExit,
+        personality: &mut Personality,
+    ) -> Result<Option<Ending>, RunError> {
+        let Some(exception) = Exception::take(exit, &mut self.vcpu, &self.memory)? else {
+            return self.last_exit(exit).map(Some);
+        };
+        let (info, trap) = signal_of(&exception, &self.memory);
+        if exception.frame.is_from_ring3() && personality.fault(info, trap) {
+            return self.let_run(self.vcpu.registers(), personality);
+        }
+        Ok(Some(Ending::Died(exception.death())))
+    }
+
+    /// How an exit that is neither a system call nor an exception ends the program.
+    fn last_exit(&self, exit: &VmExit) -> Result<Ending, RunError> {
+        let rip = self.vcpu.registers().rip;
+        match exit {
+            VmExit::PortWrite(_) | VmExit::PortRead(_) => Ok(Ending::Died(Death::port_access(rip))),
+            other => Err(RunError::Stopped {
+                rip,
+                what: other.to_string(),
+            }),
+        }
+    }
+}
+
+fn system_call(registers: &kvm_regs) -> SystemCall {
+    SystemCall {
+        number: registers.rax,
+        arguments: [
+            registers.rdi,
+            registers.rsi,
+            registers.rdx,
+            registers.r10,
+            registers.r8,
+            registers.r9,
+        ],
+    }
+}
+
+/// The registers in ring 3 after a system call: `SYSCALL` has kept the address and the flags in RCX
+/// and R11.
+const fn after_call(registers: &kvm_regs) -> kvm_regs {
+    kvm_regs {
+        rip: registers.rcx,
+        rflags: registers::user_flags(registers.r11),
+        ..*registers
+    }
+}

@@ -1,0 +1,111 @@
+//! Which thread of the program runs next, and which signals reach the thread before it does.
+
+use kvm_bindings::kvm_regs;
+use nix::errno::Errno;
+use nix::libc;
+
+use super::ending::Ending;
+use super::error::RunError;
+use super::exception::Signal;
+use super::microvm::MicroVm;
+use super::registers;
+use super::signal_frame::{self, Restored};
+use super::syscalls::{Arrival, Deadlock, Delivery, Personality, Resume, stack_from_bytes};
+use crate::kvm::{KvmError, KvmKind};
+
+/// The bytes of the instruction `SYSCALL`, by which RIP goes back to make a call again.
+const SYSCALL: u64 = 2;
+/// How a signal that the stack has no room for ends a program.
+const NO_STACK: Ending = Ending::Signalled(Signal::Segmentation.number());
+
+impl MicroVm {
+    /// Lets the next thread run. `current` are the registers in ring 3 of the thread that has the
+    /// processor.
+    pub(super) fn let_run(
+        &mut self,
+        current: kvm_regs,
+        personality: &mut Personality,
+    ) -> Result<Option<Ending>, RunError> {
+        self.contexts.save(personality.thread(), current);
+        let (thread, resume) = personality
+            .next_thread()
+            .map_err(|Deadlock| RunError::Deadlock)?;
+        let bases = personality.segment_bases();
+        let mut registers = self.contexts.load(&self.vcpu, thread, bases)?;
+        let mut interrupted = None;
+        match resume {
+            Resume::GoOn => {}
+            Resume::Return(value) => registers.rax = value.cast_unsigned(),
+            Resume::CallAgain => registers.rip = registers.rip.wrapping_sub(SYSCALL),
+            Resume::Interrupted { may_restart } => interrupted = Some(may_restart),
+        }
+        while let Some(arrival) = personality.next_arrival() {
+            let delivery = match arrival {
+                Arrival::Kills(signal) => return Ok(Some(Ending::Signalled(signal))),
+                Arrival::Runs(delivery) => delivery,
+            };
+            if let Some(may_restart) = interrupted.take() {
+                personality.end_interrupted_call(&mut self.memory);
+                interrupt_call(&mut registers, may_restart, &delivery);
+            }
+            let extended = self.vcpu.extended_state()?;
+            let pushed = signal_frame::push(&mut self.memory, &registers, &extended, &delivery);
+            match pushed {
+                Ok(handler) => registers = handler,
+                Err(signal_frame::NoStack) => return Ok(Some(NO_STACK)),
+            }
+        }
+        if interrupted.is_some() {
+            // No handler ran: the call goes on.
+            registers.rip = registers.rip.wrapping_sub(SYSCALL);
+        }
+        self.vcpu.set_registers(&registers);
+        Ok(None)
+    }
+
+    /// Brings back what a signal's handler interrupted. `current` are the registers at the handler's
+    /// end.
+    pub(super) fn end_handler(
+        &mut self,
+        current: kvm_regs,
+        personality: &mut Personality,
+    ) -> Result<Option<Ending>, RunError> {
+        let Ok(restored) = signal_frame::pop(&self.memory, &current) else {
+            return Ok(Some(NO_STACK));
+        };
+        let Restored {
+            registers,
+            extended,
+            blocked,
+            stack,
+        } = restored;
+        // KVM refuses a state that the processor would refuse.
+        if self.vcpu.set_extended_state(&extended).is_err() {
+            return Ok(Some(NO_STACK));
+        }
+        personality.end_handler(blocked, stack_from_bytes(&stack));
+        self.leave_ring0()?;
+        self.let_run(registers, personality)
+    }
+
+    /// Brings the vCPU to ring 3 without the system-call stub's `sysretq`, since the registers will
+    /// be those of another place in the program. Only on hardware KVM is the stub in ring 0.
+    pub(super) fn leave_ring0(&self) -> Result<(), KvmError> {
+        if self.vcpu.kind() == KvmKind::Software {
+            return Ok(());
+        }
+        let mut system = self.vcpu.system_registers()?;
+        registers::enter_ring3(&mut system);
+        self.vcpu.set_system_registers(&system)
+    }
+}
+
+/// Ends a call that a handler interrupts: with `EINTR`, or so that the call is made again after the
+/// handler.
+fn interrupt_call(registers: &mut kvm_regs, may_restart: bool, delivery: &Delivery) {
+    if may_restart && delivery.action.has(libc::SA_RESTART) {
+        registers.rip = registers.rip.wrapping_sub(SYSCALL);
+    } else {
+        registers.rax = (-i64::from(Errno::EINTR as i32)).cast_unsigned();
+    }
+}
