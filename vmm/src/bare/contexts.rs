@@ -26,7 +26,7 @@ pub(super) struct Contexts {
     extended_of: ThreadId,
     /// The bases of FS and GS that the processor holds.
     bases: (u64, u64),
-    /// The timer, from the second thread on.
+    /// The timer, from the second thread or the first timer of the program's on.
     slices: Option<TimeSlices>,
 }
 
@@ -62,12 +62,17 @@ impl Contexts {
     ) -> Result<(), KvmError> {
         let extended = Some(vcpu.extended_state()?);
         self.saved.insert(thread, Context { general, extended });
+        self.start_slices();
+        Ok(())
+    }
+
+    /// Starts the time slices, unless they have started.
+    pub(super) fn start_slices(&mut self) {
         if self.slices.is_none() {
             // Without a timer the threads run all the same, as long as each of them waits now and
             // then.
             self.slices = TimeSlices::start().ok();
         }
-        Ok(())
     }
 
     /// Forgets a thread that has ended.

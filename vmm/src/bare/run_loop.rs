@@ -13,6 +13,7 @@ use super::microvm::MicroVm;
 use super::phase::Phase;
 use super::registers;
 use super::resume::Exception;
+use super::scheduling::ending;
 use super::syscalls::{CallEffect, NewThread, Personality, SystemCall};
 use super::time_slice::TimeSlices;
 use super::trampoline;
@@ -170,7 +171,9 @@ impl MicroVm {
         if trampoline::is_inside(registers.rip) || !TimeSlices::is_over() {
             return Ok(None);
         }
-        personality.look_around();
+        if let Err(stop) = personality.look_around() {
+            return ending(stop).map(Some);
+        }
         if personality.wants_look() {
             return self.let_run(registers, personality);
         }

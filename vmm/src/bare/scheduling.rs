@@ -10,7 +10,7 @@ use super::exception::Signal;
 use super::microvm::MicroVm;
 use super::registers;
 use super::signal_frame::{self, Restored};
-use super::syscalls::{Arrival, Deadlock, Delivery, Personality, Resume, stack_from_bytes};
+use super::syscalls::{Arrival, Delivery, Personality, Resume, Stop, stack_from_bytes};
 use crate::kvm::{KvmError, KvmKind};
 
 /// The bytes of the instruction `SYSCALL`, by which RIP goes back to make a call again.
@@ -27,9 +27,13 @@ impl MicroVm {
         personality: &mut Personality,
     ) -> Result<Option<Ending>, RunError> {
         self.contexts.save(personality.thread(), current);
-        let (thread, resume) = personality
-            .next_thread()
-            .map_err(|Deadlock| RunError::Deadlock)?;
+        if personality.needs_slices() {
+            self.contexts.start_slices();
+        }
+        let (thread, resume) = match personality.next_thread() {
+            Ok(next) => next,
+            Err(stop) => return ending(stop).map(Some),
+        };
         let bases = personality.segment_bases();
         let mut registers = self.contexts.load(&self.vcpu, thread, bases)?;
         let mut interrupted = None;
@@ -97,6 +101,14 @@ impl MicroVm {
         let mut system = self.vcpu.system_registers()?;
         registers::enter_ring3(&mut system);
         self.vcpu.set_system_registers(&system)
+    }
+}
+
+/// How a program ends of which no thread will run again.
+pub(super) fn ending(stop: Stop) -> Result<Ending, RunError> {
+    match stop {
+        Stop::Deadlock => Err(RunError::Deadlock),
+        Stop::Killed(signal) => Ok(Ending::Signalled(signal)),
     }
 }
 

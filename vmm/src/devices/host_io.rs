@@ -226,6 +226,23 @@ pub fn fill_zero(into: &GuestSlices<'_>) -> usize {
     into.len()
 }
 
+/// Copies the bytes that are left of `from`.
+pub fn copy_out(from: &GuestSlices<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; from.len()];
+    let mut done = 0;
+    for piece in &from.pieces[from.done..] {
+        let into = &mut bytes[done..done + piece.iov_len];
+        // SAFETY: the piece is mapped, no Rust reference leads there (`GuestSlices`), and `into` has
+        // the piece's length.
+        unsafe {
+            into.as_mut_ptr()
+                .copy_from_nonoverlapping(piece.iov_base.cast(), piece.iov_len);
+        }
+        done += piece.iov_len;
+    }
+    bytes
+}
+
 /// Copies the first bytes of `from`, as many as there is room for, and returns their number.
 pub fn copy_from(from: &[u8], into: &GuestSlices<'_>) -> usize {
     let mut left = from;

@@ -3,6 +3,7 @@
 use nix::errno::Errno;
 use nix::libc::c_int;
 
+use super::own_files::OwnFile;
 use super::proc_files::ProcFile;
 use super::tree::NodeId;
 use crate::devices::console::Stream;
@@ -61,6 +62,8 @@ pub(super) enum Object {
     Block,
     /// A file below `/proc` or `/sys`.
     Proc(ProcFile),
+    /// A file that exists only between the program's threads.
+    Own(OwnFile),
 }
 
 /// An open file (Linux: "open file description"). Duplicated descriptors share one.
@@ -173,6 +176,25 @@ impl Descriptors {
             .as_ref()
             .map(|shared| shared.file)
             .ok_or(Errno::EBADF)
+    }
+
+    /// The number of the open file behind a descriptor, which it shares with its duplicates.
+    pub fn open_number(&self, descriptor: u64) -> Result<usize, Errno> {
+        self.slot(descriptor).map(|slot| slot.open)
+    }
+
+    /// The open file of a number, if there is one.
+    pub fn open_file(&self, number: usize) -> Option<OpenFile> {
+        self.open.get(number)?.as_ref().map(|shared| shared.file)
+    }
+
+    /// The files of the program's own that are open.
+    pub fn own_files(&self) -> impl Iterator<Item = OwnFile> {
+        let open = self.open.iter().flatten();
+        open.filter_map(|shared| match shared.file.object {
+            Object::Own(file) => Some(file),
+            _ => None,
+        })
     }
 
     /// The open file behind a descriptor, to change its offset or flags.

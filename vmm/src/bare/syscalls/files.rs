@@ -5,6 +5,7 @@ use nix::libc::{self, c_int};
 
 use super::descriptors::{Object, OnExec, OpenFile, RangeClosing};
 use super::guest;
+use super::own_files::{MOST_BYTES, OwnFile};
 use super::tree::{Device, LastLink, Node, NodeId};
 use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
@@ -19,6 +20,10 @@ const OPENING_FLAGS: c_int =
 /// The flags that `F_SETFL` changes.
 const SETTABLE: c_int =
     libc::O_APPEND | libc::O_ASYNC | libc::O_DIRECT | libc::O_NOATIME | libc::O_NONBLOCK;
+
+// Commands of `fcntl` on pipes (`linux/fcntl.h`). The size of a pipe never changes.
+const F_SETPIPE_SZ: c_int = 1031;
+const F_GETPIPE_SZ: c_int = 1032;
 
 /// Requests to disks (`linux/fs.h`).
 mod disk_request {
@@ -42,7 +47,7 @@ pub(super) fn serve(
         libc::SYS_open => state.open(memory, libc::AT_FDCWD, first, call.int(1)),
         libc::SYS_creat => state.open(memory, libc::AT_FDCWD, first, creating),
         libc::SYS_openat => state.open(memory, call.int(0), second, call.int(2)),
-        libc::SYS_close => done(state.descriptors.close(first)),
+        libc::SYS_close => done(state.close(first)),
         libc::SYS_close_range => state.close_range(call),
         libc::SYS_lseek => state.seek(first, call.long(1), call.int(2)),
         libc::SYS_dup => state
@@ -168,6 +173,12 @@ impl Personality {
         self.disk.as_ref().is_some_and(HostDisk::is_read_only)
     }
 
+    fn close(&mut self, descriptor: u64) -> Result<(), Errno> {
+        self.descriptors.close(descriptor)?;
+        self.forget_closed();
+        Ok(())
+    }
+
     fn close_range(&mut self, call: &SystemCall) -> CallResult {
         // CLOSE_RANGE_UNSHARE has no effect: no other task shares the table.
         const UNSHARE: u32 = 1 << 1;
@@ -183,6 +194,7 @@ impl Personality {
         };
         self.descriptors
             .close_range(u64::from(first), u64::from(last), closing);
+        self.forget_closed();
         Ok(0)
     }
 
@@ -196,7 +208,9 @@ impl Personality {
             return Ok(new);
         }
         let on_exec = OnExec::from_bit(flags, libc::O_CLOEXEC);
-        Ok(self.descriptors.duplicate_to(old, new, on_exec)?)
+        let made = self.descriptors.duplicate_to(old, new, on_exec)?;
+        self.forget_closed();
+        Ok(made)
     }
 
     fn seek(&mut self, descriptor: u64, by: i64, whence: c_int) -> CallResult {
@@ -205,7 +219,7 @@ impl Personality {
             return Err(Errno::EBADF.into());
         }
         let end = match file.object {
-            Object::Stream(_) => return Err(Errno::ESPIPE.into()),
+            Object::Stream(_) | Object::Own(_) => return Err(Errno::ESPIPE.into()),
             Object::Null | Object::Zero | Object::Random | Object::Link(_) => return Ok(0),
             Object::Directory(_) | Object::Proc(_) if whence == libc::SEEK_END => {
                 return Err(Errno::EINVAL.into());
@@ -256,6 +270,10 @@ impl Personality {
                 self.descriptors.get_mut(descriptor)?.flags = (file.flags & !SETTABLE) | wanted;
                 Ok(0)
             }
+            F_SETPIPE_SZ | F_GETPIPE_SZ => match file.object {
+                Object::Own(OwnFile::Stream { .. }) => Ok(MOST_BYTES as u64),
+                _ => Err(Errno::EBADF.into()),
+            },
             _ => Err(Errno::EINVAL.into()),
         }
     }
@@ -290,6 +308,7 @@ impl Personality {
         }
         match file.object {
             Object::Block => self.disk_control(memory, request, argument),
+            Object::Own(own) => self.own_control(memory, own, request, argument),
             _ => Err(Errno::ENOTTY.into()),
         }
     }

@@ -8,7 +8,8 @@ use nix::libc::{self, c_int};
 use nix::time::ClockId;
 
 use super::guest;
-use super::threads::{Condition, End, Interrupted, Wait};
+use super::moment::End;
+use super::threads::{Condition, Interrupted, Wait};
 use super::{CallResult, Personality, SystemCall, time};
 use crate::bare::address_space::AddressSpace;
 
@@ -74,6 +75,7 @@ impl Personality {
             condition: Condition::Futex { address, bits },
             end,
             interrupted,
+            bytes_done: 0,
         }))
     }
 

@@ -1,69 +1,96 @@
 //! What the VMM does when no thread can run: it sleeps in the host's kernel until one can.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::libc::c_short;
+use nix::libc::{self, c_short};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-use super::Personality;
+use super::own_files::OwnFile;
 use super::threads::{Condition, Resume, ThreadId, Wait};
+use super::{Failure, Personality};
 use crate::devices::console::Stream;
 
-/// Every thread waits for another one. On Linux the program would hang forever.
+/// Why no thread will run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Deadlock;
+pub(crate) enum Stop {
+    /// Every thread waits for another one. On Linux the program would hang forever.
+    Deadlock,
+    /// The signal of a timer, with this number, has killed the program.
+    Killed(u8),
+}
+
+/// The shortest sleep. Without it a timer with a tiny interval would keep the VMM busy.
+const SHORTEST_SLEEP: Duration = Duration::from_micros(50);
 
 impl Personality {
     /// Waits until a thread can run, and makes it the current one.
     ///
     /// # Errors
     /// No thread ever can.
-    pub(crate) fn next_thread(&mut self) -> Result<(ThreadId, Resume), Deadlock> {
+    pub(crate) fn next_thread(&mut self) -> Result<(ThreadId, Resume), Stop> {
         loop {
             if let Some(next) = self.threads.choose() {
                 return Ok(next);
             }
-            self.sleep()?;
+            let time = self.time_to_sleep()?;
+            self.poll_streams(time)?;
         }
     }
 
     /// Lets the threads run whose time is up or whose stream is ready, while others still run.
-    pub(crate) fn look_around(&mut self) {
-        if self.threads.iter().any(|thread| thread.wait().is_some()) {
-            self.poll_streams(Some(TimeSpec::new(0, 0)));
-        }
+    ///
+    /// # Errors
+    /// The signal of a timer kills the program.
+    pub(crate) fn look_around(&mut self) -> Result<(), Stop> {
+        self.poll_streams(Some(Duration::ZERO))?;
         self.threads.yield_now();
+        Ok(())
     }
 
-    fn sleep(&mut self) -> Result<(), Deadlock> {
+    /// How long nothing will happen but on the streams. Without an end the result is `None`.
+    fn time_to_sleep(&self) -> Result<Option<Duration>, Stop> {
         let waits = || self.threads.iter().filter_map(|thread| thread.wait());
+        let is_watched = |timer: usize| {
+            waits().any(|wait| match &wait.condition {
+                Condition::Files { own, .. } => own.iter().any(|file| {
+                    matches!(file, OwnFile::WatchList(_)) || *file == OwnFile::Timer(timer)
+                }),
+                _ => false,
+            })
+        };
+        let timer_files = self.own.timers.iter();
         let left = waits()
             .filter_map(|wait| wait.end)
             .map(|end| end.left())
+            .chain(self.timers.left())
+            .chain(
+                timer_files
+                    .filter(|&(id, _)| is_watched(id))
+                    .filter_map(|(_, timer)| timer.left()),
+            )
             .min();
         let is_hopeless = |wait: &Wait| match &wait.condition {
             Condition::Futex { .. } => true,
-            Condition::Files(streams) => streams.is_empty(),
+            Condition::Files { streams, .. } => streams.is_empty(),
             // The program may wait for a signal until the VMM itself is ended by one.
             Condition::Nothing | Condition::Signals(_) => false,
         };
-        if left.is_none() && waits().all(is_hopeless) {
-            return Err(Deadlock);
+        match left {
+            None if waits().all(is_hopeless) => Err(Stop::Deadlock),
+            None => Ok(None),
+            Some(left) if left.is_zero() => Ok(Some(left)),
+            Some(left) => Ok(Some(left.max(SHORTEST_SLEEP))),
         }
-        self.poll_streams(left.map(TimeSpec::from));
-        Ok(())
     }
 
     /// Waits for the streams that threads wait for, and for at most `time`, and ends the waits that
     /// are over.
-    fn poll_streams(&mut self, time: Option<TimeSpec>) {
-        let ready = self.ready_streams(time);
-        self.threads.wake_for_files(|wait| {
-            let Condition::Files(streams) = &wait.condition else {
-                return false;
-            };
+    fn poll_streams(&mut self, time: Option<Duration>) -> Result<(), Stop> {
+        let ready = self.ready_streams(time.map(TimeSpec::from));
+        self.threads.wake_for_files(|streams, _| {
             streams.iter().any(|(stream, events)| {
                 let ready = ready.get(stream).copied().unwrap_or_default();
                 // An error or a hang-up is told to everybody.
@@ -71,13 +98,18 @@ impl Personality {
             })
         });
         self.threads.wake_for_time();
+        self.count_timer_files();
+        match self.expire_timers() {
+            Err(Failure::Signal(signal)) => Err(Stop::Killed(signal)),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// The events of the streams for which threads wait.
     fn ready_streams(&self, time: Option<TimeSpec>) -> BTreeMap<Stream, c_short> {
         let mut wanted: BTreeMap<Stream, c_short> = BTreeMap::new();
         for wait in self.threads.iter().filter_map(|thread| thread.wait()) {
-            if let Condition::Files(streams) = &wait.condition {
+            if let Condition::Files { streams, .. } = &wait.condition {
                 for &(stream, events) in streams {
                     *wanted.entry(stream).or_default() |= events;
                 }

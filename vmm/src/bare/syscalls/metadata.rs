@@ -5,6 +5,7 @@ use nix::libc::{self, c_int};
 
 use super::descriptors::{Object, OpenFile};
 use super::guest::{self, put};
+use super::own_files::OwnFile;
 use super::tree::{Device, LastLink, Node, NodeId};
 use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
@@ -129,8 +130,25 @@ impl Personality {
         match (file.object, file.node) {
             (_, Some(node)) => self.attributes_of(node),
             (Object::Stream(stream), None) => Self::attributes_of_stream(stream),
+            (Object::Own(own), None) => Self::attributes_of_own(own),
             // No file but the console's streams is open without a node.
             (_, None) => self.attributes_of(NodeId::ROOT),
+        }
+    }
+
+    /// A pipe is a FIFO, and the other files of the program's own have no type at all, as on Linux.
+    fn attributes_of_own(own: OwnFile) -> Attributes {
+        let kind = match own {
+            OwnFile::Stream {
+                reads: Some(_),
+                writes: Some(_),
+            } => libc::S_IFSOCK,
+            OwnFile::Stream { .. } => libc::S_IFIFO,
+            _ => 0,
+        };
+        Attributes {
+            mode: kind | 0o600,
+            ..Self::attributes_of_stream(Stream::Input)
         }
     }
 

@@ -7,6 +7,7 @@
 //!
 //! Each file serves one family of calls. A call that no family serves gives `ENOSYS`.
 
+mod alarm;
 mod descriptors;
 mod directories;
 mod files;
@@ -17,6 +18,9 @@ mod identity;
 mod idle;
 mod memory;
 mod metadata;
+mod moment;
+mod own_calls;
+mod own_files;
 mod polling;
 mod proc;
 mod proc_files;
@@ -33,11 +37,13 @@ mod tests;
 mod thread_calls;
 mod threads;
 mod time;
+mod timers;
 mod trace;
 mod trace_table;
 mod transfer;
 mod tree;
 pub mod vdso;
+mod watch_calls;
 
 use std::fs::File;
 use std::io::{self, Seek as _};
@@ -51,12 +57,14 @@ use crate::bare::address_space::{AddressSpace, MapError};
 use crate::devices::console::Console;
 use crate::devices::disk::HostDisk;
 use descriptors::{Descriptors, Object, OpenFile};
+use own_files::OwnFiles;
 use signal_delivery::Signals;
 use threads::Threads;
+use timers::Timers;
 use tree::NodeId;
 
 pub use host_calls::HOST_SYSTEM_CALLS;
-pub(super) use idle::Deadlock;
+pub(super) use idle::Stop;
 pub(super) use signal_delivery::{Arrival, Delivery};
 pub(super) use signal_queue::SignalInfo;
 pub use signal_sets::StartSignals;
@@ -191,6 +199,8 @@ pub struct Personality {
     trace: bool,
     descriptors: Descriptors,
     working_directory: NodeId,
+    own: OwnFiles,
+    timers: Timers,
     threads: Threads,
     signals: Signals,
     /// The exit code of the first thread, once that has ended.
@@ -226,6 +236,8 @@ impl Personality {
             trace,
             descriptors: Descriptors::new(),
             working_directory: NodeId::ROOT,
+            own: OwnFiles::default(),
+            timers: Timers::default(),
             threads: Threads::new(name),
             signals: Signals::new(StartSignals::default()),
             first_thread_code: 0,
@@ -296,6 +308,11 @@ impl Personality {
         (thread.fs_base, thread.gs_base)
     }
 
+    /// Whether a thread must be interrupted now and then: there are others, or a timer runs.
+    pub(super) fn needs_slices(&self) -> bool {
+        self.threads.count() > 1 || self.timers.is_armed()
+    }
+
     /// Whether the run loop must choose a thread, and look for its signals, before it enters the
     /// guest again.
     pub(super) fn wants_look(&self) -> bool {
@@ -321,6 +338,9 @@ impl Personality {
             .or_else(|| read_only::serve(self, call, memory))
             .or_else(|| vdso::serve(self, call, memory))
             .or_else(|| futex::serve(self, call, memory))
+            .or_else(|| own_calls::serve(self, call, memory))
+            .or_else(|| watch_calls::serve(self, call, memory))
+            .or_else(|| timers::serve(self, call, memory))
             .map(CallEffect::from)
             .or_else(|| process::serve(self, call, memory))
             .or_else(|| thread_calls::serve(self, call, memory))

@@ -9,7 +9,9 @@ use nix::libc::{self, c_short};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::descriptors::{MAX_DESCRIPTORS, Object};
-use super::threads::{Condition, End, Interrupted, Wait};
+use super::moment::End;
+use super::own_files::OwnFile;
+use super::threads::{Condition, Interrupted, Wait};
 use super::{CallResult, Failure, Personality, SystemCall, guest, time};
 use crate::bare::address_space::AddressSpace;
 use crate::devices::console::Stream;
@@ -168,9 +170,13 @@ impl Personality {
             .into_iter()
             .map(|(_, stream, events)| (stream, events));
         Err(self.threads.wait(Wait {
-            condition: Condition::Files(streams.collect()),
+            condition: Condition::Files {
+                streams: streams.collect(),
+                own: self.own_among(awaited),
+            },
             end,
             interrupted: Interrupted::Fails,
+            bytes_done: 0,
         }))
     }
 
@@ -190,6 +196,26 @@ impl Personality {
             .collect()
     }
 
+    /// The awaited files of the program's own.
+    fn own_among(&self, awaited: &[Awaited]) -> Vec<OwnFile> {
+        let own = awaited.iter().filter_map(|each| {
+            let descriptor = u64::try_from(each.descriptor).ok()?;
+            match self.descriptors.get(descriptor).ok()?.object {
+                Object::Own(own) => Some(own),
+                _ => None,
+            }
+        });
+        own.collect()
+    }
+
+    /// The events of a stream that the host tells now.
+    pub(super) fn stream_events(&self, stream: Stream, events: c_short) -> Result<c_short, Errno> {
+        let flags = PollFlags::from_bits_retain(events);
+        let mut polled = [PollFd::new(self.console.descriptor(stream), flags)];
+        poll_host(&mut polled)?;
+        Ok(polled[0].revents().map_or(0, |events| events.bits()))
+    }
+
     /// The events of a descriptor that are known without asking the host.
     fn known_events(&self, each: Awaited) -> c_short {
         let Ok(descriptor) = u64::try_from(each.descriptor) else {
@@ -198,8 +224,14 @@ impl Personality {
         match self.descriptors.get(descriptor) {
             Err(_) => libc::POLLNVAL,
             Ok(file) if !file.has_data() => libc::POLLNVAL,
-            Ok(file) if matches!(file.object, Object::Stream(_)) => 0,
-            Ok(_) => each.events & READY,
+            Ok(file) => match file.object {
+                Object::Stream(_) => 0,
+                Object::Own(own) => {
+                    let told = each.events | libc::POLLERR | libc::POLLHUP;
+                    self.own_readiness(own).events & told
+                }
+                _ => each.events & READY,
+            },
         }
     }
 

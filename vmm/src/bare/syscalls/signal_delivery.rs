@@ -4,6 +4,7 @@ use nix::errno::Errno;
 use nix::libc::{self, c_int};
 
 use super::guest;
+use super::own_files::OwnFile;
 use super::signal_actions::{Action, Actions, Disposition};
 use super::signal_queue::{Queue, SignalInfo};
 use super::signal_sets::{CAN_BE_BLOCKED, SignalSets, StartSignals, bit};
@@ -56,7 +57,7 @@ impl Personality {
     /// Changes the current thread's mask. A signal that was only held back arrives now.
     pub(super) fn set_blocked(&mut self, blocked: u64) -> CallResult {
         self.threads.current_mut().blocked = blocked & CAN_BE_BLOCKED;
-        let arriving = self.pending_anywhere() & !blocked;
+        let arriving = self.pending_signals() & !blocked;
         if arriving == 0 {
             return Ok(0);
         }
@@ -105,6 +106,7 @@ impl Personality {
             self.threads.interrupt(receiver);
         }
         self.threads.wake_for_signal(to, bit(signal));
+        self.wake_watchers(|file| matches!(file, OwnFile::Signals(_)));
         Ok(0)
     }
 
@@ -219,10 +221,11 @@ impl Personality {
 
     /// The blocked signals that wait for the current thread or for the process.
     pub(super) fn pending(&self) -> u64 {
-        self.pending_anywhere() & self.threads.current().blocked
+        self.pending_signals() & self.threads.current().blocked
     }
 
-    fn pending_anywhere(&self) -> u64 {
+    /// The signals that wait for the current thread or for the process, blocked or not.
+    pub(super) fn pending_signals(&self) -> u64 {
         self.threads.current().pending.set() | self.signals.pending.set()
     }
 

@@ -15,6 +15,8 @@ pub(crate) const INFO: usize = 128;
 const FIRST_QUEUED: c_int = 32;
 /// The most signals that wait for a thread or the process (`RLIMIT_SIGPENDING`).
 const MOST_PENDING: usize = 1024;
+/// `si_code` of a signal that the kernel sends by itself.
+const SI_KERNEL: c_int = 0x80;
 
 /// What a handler is told of its signal: a `siginfo_t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,20 @@ impl SignalInfo {
     pub fn from_program(signal: c_int, code: c_int) -> Self {
         let mut info = Self::new(signal, code);
         put(&mut info.0, 16, PROCESS_ID.to_le_bytes());
+        info
+    }
+
+    /// A signal that the kernel sends, about nothing in particular.
+    pub fn from_kernel(signal: c_int) -> Self {
+        Self::new(signal, SI_KERNEL)
+    }
+
+    /// The signal of a timer, with the number of expirations that no signal told of.
+    pub fn of_timer(signal: c_int, timer: c_int, overrun: c_int, value: u64) -> Self {
+        let mut info = Self::new(signal, libc::SI_TIMER);
+        put(&mut info.0, 16, timer.to_le_bytes());
+        put(&mut info.0, 20, overrun.to_le_bytes());
+        put(&mut info.0, 24, value.to_le_bytes());
         info
     }
 

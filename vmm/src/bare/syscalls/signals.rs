@@ -5,10 +5,11 @@ use nix::libc::{self, c_int};
 
 use super::guest::{self, put};
 use super::identity::PROCESS_ID;
+use super::moment::End;
 use super::signal_actions::{ACTION, Action, Disposition};
 use super::signal_queue::{INFO, SignalInfo};
 use super::signal_sets::CAN_BE_BLOCKED;
-use super::threads::{AlternateStack, Condition, End, Interrupted, ThreadId, Wait};
+use super::threads::{AlternateStack, Condition, Interrupted, ThreadId, Wait};
 use super::{CallResult, Failure, Personality, SystemCall, time};
 use crate::bare::address_space::AddressSpace;
 
@@ -81,6 +82,7 @@ fn until_signal() -> Wait {
         condition: Condition::Nothing,
         end: None,
         interrupted: Interrupted::Fails,
+        bytes_done: 0,
     }
 }
 
@@ -175,6 +177,7 @@ impl Personality {
             condition: Condition::Signals(wanted),
             end,
             interrupted: Interrupted::Fails,
+            bytes_done: 0,
         }))
     }
 

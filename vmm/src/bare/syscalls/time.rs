@@ -8,7 +8,8 @@ use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_getres, clock_gettime};
 
 use super::guest;
-use super::threads::{Condition, End, Interrupted, Wait};
+use super::moment::End;
+use super::threads::{Condition, Interrupted, Wait};
 use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 
@@ -120,6 +121,7 @@ impl Personality {
             condition: Condition::Nothing,
             end: End::after(time)?,
             interrupted,
+            bytes_done: 0,
         }))
     }
 
@@ -142,6 +144,7 @@ impl Personality {
             condition: Condition::Nothing,
             end: Some(End { clock, at }),
             interrupted: Interrupted::Fails,
+            bytes_done: 0,
         }))
     }
 }

@@ -78,8 +78,9 @@ impl Personality {
         let offset = at.unwrap_or(file.offset);
         let count = match file.object {
             Object::Directory(_) => return Err(Errno::EISDIR.into()),
-            Object::Stream(_) if at.is_some() => return Err(Errno::ESPIPE.into()),
+            Object::Stream(_) | Object::Own(_) if at.is_some() => return Err(Errno::ESPIPE.into()),
             _ if guest::total(buffers) == 0 => 0,
+            Object::Own(own) => self.read_own(memory, own, &file, buffers)?,
             Object::Null | Object::Link(_) => 0,
             Object::Stream(stream) => self.read_console(memory, stream, &file, buffers)?,
             Object::Zero => {
@@ -106,16 +107,20 @@ impl Personality {
         let into = guest::slices(memory, buffers, Access::Write, MAX_CONSOLE_READ)?;
         let waits = file.flags & libc::O_NONBLOCK == 0;
         // The only thread may wait in the host's read.
-        let if_empty = if waits && self.threads.count() == 1 {
+        let if_empty = if waits && !self.needs_slices() {
             IfEmpty::Wait
         } else {
             IfEmpty::Fail
         };
         match self.console.read(stream, &into, if_empty) {
             Err(Errno::EAGAIN) if waits => Err(self.threads.wait(Wait {
-                condition: Condition::Files(vec![(stream, libc::POLLIN)]),
+                condition: Condition::Files {
+                    streams: vec![(stream, libc::POLLIN)],
+                    own: Vec::new(),
+                },
                 end: None,
                 interrupted: Interrupted::MayRestart,
+                bytes_done: 0,
             })),
             result => Ok(result?),
         }
@@ -170,7 +175,8 @@ impl Personality {
             return Err(Errno::EBADF.into());
         }
         let count = match file.object {
-            Object::Stream(_) if at.is_some() => return Err(Errno::ESPIPE.into()),
+            Object::Stream(_) | Object::Own(_) if at.is_some() => return Err(Errno::ESPIPE.into()),
+            Object::Own(own) => return self.write_own(memory, own, &file, buffers),
             Object::Stream(stream) => return self.write_console(memory, stream, buffers),
             Object::Null | Object::Zero | Object::Random => return Ok(guest::total(buffers)),
             Object::Block => {

@@ -11,16 +11,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::libc::c_int;
+use nix::libc::{c_int, c_short};
 
 use super::Failure;
+use super::own_files::OwnFile;
 use super::process_name::NAME;
+use crate::devices::console::Stream;
 use thread::{Again, State};
 
 pub(super) use thread::Thread;
 pub use thread::ThreadId;
 pub(crate) use thread::{AlternateStack, Resume, Trap};
-pub(super) use wait::{Condition, End, Interrupted, Wait};
+pub(super) use wait::{Condition, Interrupted, Wait};
 
 /// The most threads of a program (`RLIMIT_NPROC`). Each costs the VMM some kilobytes.
 pub(super) const MOST_THREADS: usize = 4096;
@@ -154,6 +156,11 @@ impl Threads {
         self.current().again.is_some_and(|again| again.is_over)
     }
 
+    /// The bytes that the current call has moved before it waited.
+    pub fn bytes_done(&self) -> usize {
+        self.current().again.map_or(0, |again| again.bytes_done)
+    }
+
     /// Forgets the wait of the current thread's call, which has given its answer.
     pub fn end_call(&mut self) {
         self.current_mut().again = None;
@@ -227,10 +234,16 @@ impl Threads {
         waiters.iter().take(most).map(|thread| thread.id).collect()
     }
 
-    /// Makes the threads that wait for files, and that `is_ready` picks, make their calls again.
-    pub fn wake_for_files(&mut self, mut is_ready: impl FnMut(&Wait) -> bool) {
-        let waits_for_files = |wait: &Wait| matches!(wait.condition, Condition::Files(_));
-        let woken = self.waiting(|wait| waits_for_files(wait) && is_ready(wait));
+    /// Makes the threads that wait for files, and that `is_ready` picks by their streams and their
+    /// own files, make their calls again.
+    pub fn wake_for_files(
+        &mut self,
+        mut is_ready: impl FnMut(&[(Stream, c_short)], &[OwnFile]) -> bool,
+    ) {
+        let woken = self.waiting(|wait| match &wait.condition {
+            Condition::Files { streams, own } => is_ready(streams, own),
+            _ => false,
+        });
         for id in woken {
             self.wake(id, Resume::CallAgain);
         }
@@ -266,6 +279,10 @@ impl Threads {
         let Some(wait) = thread.wait() else {
             return;
         };
+        if wait.bytes_done > 0 {
+            let done = i64::try_from(wait.bytes_done).unwrap_or(i64::MAX);
+            return self.wake(id, Resume::Return(done));
+        }
         let may_restart = wait.interrupted == Interrupted::MayRestart;
         thread.time_left = match wait.interrupted {
             Interrupted::FailsWithTimeLeft(address) => wait.end.map(|end| (address, end)),
@@ -326,6 +343,7 @@ impl Threads {
             thread.again = Some(Again {
                 end: wait.end,
                 is_over,
+                bytes_done: wait.bytes_done,
             });
         }
         self.ready.push_back(id);

@@ -5,10 +5,11 @@ use std::fmt;
 use nix::libc::c_int;
 
 use super::super::identity::PROCESS_ID;
+use super::super::moment::End;
 use super::super::process_name::NAME;
 use super::super::signal_queue::Queue;
 use super::super::signal_sets::bit;
-use super::wait::{End, Wait};
+use super::wait::Wait;
 
 /// A thread's number (gettid(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +84,8 @@ pub(super) struct Again {
     pub end: Option<End>,
     /// Whether the wait has ended.
     pub is_over: bool,
+    /// The bytes that the call has moved before.
+    pub bytes_done: usize,
 }
 
 /// What a thread does.

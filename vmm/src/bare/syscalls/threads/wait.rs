@@ -1,37 +1,11 @@
 //! What a thread waits for, and until when.
 
-use std::time::Duration;
-
 use nix::errno::Errno;
 use nix::libc::{c_int, c_short};
-use nix::time::{ClockId, clock_gettime};
 
+use super::super::moment::End;
+use super::super::own_files::OwnFile;
 use crate::devices::console::Stream;
-
-/// A moment of a clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::bare::syscalls) struct End {
-    /// The clock.
-    pub clock: ClockId,
-    /// What the clock shows then.
-    pub at: Duration,
-}
-
-impl End {
-    /// The moment after `time`. The result is `None` if that is never.
-    pub fn after(time: Duration) -> Result<Option<Self>, Errno> {
-        let clock = ClockId::CLOCK_MONOTONIC;
-        let now = Duration::from(clock_gettime(clock)?);
-        Ok(now.checked_add(time).map(|at| Self { clock, at }))
-    }
-
-    /// The time until then. The result is zero afterwards.
-    pub fn left(&self) -> Duration {
-        // The clock was checked when the program named the clock.
-        let now = clock_gettime(self.clock).map_or(Duration::MAX, Duration::from);
-        self.at.saturating_sub(now)
-    }
-}
 
 /// What lets a thread go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +19,13 @@ pub(in crate::bare::syscalls) enum Condition {
         /// The bits that the waiter listens to.
         bits: u32,
     },
-    /// One of these streams becomes ready for its `poll` events, or an object of the program's own
-    /// (a pipe, a counter) changes. The thread makes its call again then.
-    Files(Vec<(Stream, c_short)>),
+    /// One of these files becomes ready. The thread makes its call again then.
+    Files {
+        /// Streams of the console, each with its `poll` events.
+        streams: Vec<(Stream, c_short)>,
+        /// Files of the program's own.
+        own: Vec<OwnFile>,
+    },
     /// A signal of this set is sent, blocked or not (`sigtimedwait`). The thread makes its call
     /// again then.
     Signals(u64),
@@ -73,6 +51,8 @@ pub(in crate::bare::syscalls) struct Wait {
     pub end: Option<End>,
     /// What the call gives if a signal interrupts the wait.
     pub interrupted: Interrupted,
+    /// The bytes that the call has moved before it waits.
+    pub bytes_done: usize,
 }
 
 impl Wait {
@@ -82,7 +62,7 @@ impl Wait {
         match self.condition {
             Condition::Nothing => Some(0),
             Condition::Futex { .. } => Some(-i64::from(Errno::ETIMEDOUT as c_int)),
-            Condition::Files(_) | Condition::Signals(_) => None,
+            Condition::Files { .. } | Condition::Signals(_) => None,
         }
     }
 }
