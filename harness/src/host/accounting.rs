@@ -35,7 +35,7 @@ use crate::host::clock::MonotonicTime;
 use crate::host::session::{Claim, SessionName};
 
 use peer_cgroups::PeerCgroups;
-pub use peer_cgroups::{counterparts, hierarchies, path_in_hierarchy};
+pub use peer_cgroups::{counterparts, hierarchies, path_below_first_process, path_in_hierarchy};
 
 /// How long processes may outlive their launcher before they are killed.
 const PROCESS_LIMIT: Duration = Duration::from_secs(2);

@@ -139,12 +139,27 @@ fn instances_of_two_at_once_do_not_meet_in_a_peer() {
             _ => World::Apart,
         };
         let started = [World::OfTheTest, World::OfTheTest, third].map(idle);
+        let sessions = sessions_in(&place);
+        assert_eq!(sessions.len(), started.len());
         for (running, line) in started {
             let finished = running.ends();
             assert_eq!(line, "isobench/1 ready\n", "{target}: {finished:?}");
             finished.has_code(0);
         }
+        for session in sessions {
+            let left = traces::cgroups_named(&session);
+            assert_eq!(left, Vec::<PathBuf>::new(), "{target}");
+        }
     }
+}
+
+/// What the names of each session begin with whose files are in the temporary directory of `place`.
+/// A process id doesn't tell sessions in different PID namespaces apart.
+fn sessions_in(place: &Place) -> Vec<String> {
+    let scratches = traces::temporary_files(place).into_iter();
+    let names = scratches.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+    let sessions = names.map(|name| name.trim_end_matches(char::is_numeric).to_owned());
+    sessions.collect()
 }
 
 #[test]

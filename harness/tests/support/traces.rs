@@ -28,10 +28,15 @@ pub fn entries(directory: &Path) -> Vec<PathBuf> {
 
 /// The cgroups of the session of process `pid`, in every hierarchy.
 fn cgroups_of(pid: u32) -> Vec<PathBuf> {
-    let prefix = format!("isobench-{pid}-");
+    cgroups_named(&format!("isobench-{pid}-"))
+}
+
+/// The cgroups whose names begin with `prefix`, in every hierarchy. A cgroup within one of them
+/// isn't listed.
+pub fn cgroups_named(prefix: &str) -> Vec<PathBuf> {
     let is_of_session = |path: &Path| {
         let name = path.file_name().unwrap_or_default();
-        name.to_string_lossy().starts_with(&prefix)
+        name.to_string_lossy().starts_with(prefix)
     };
     let mut found = Vec::new();
     let mut pending = vec![PathBuf::from("/sys/fs/cgroup")];

@@ -9,16 +9,21 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use isobench_container::cgroup::Cgroup;
+use procfs::ProcessCGroup;
 use procfs::process::{MountInfo, Process};
 
 use crate::host::session::{Claim, SessionName};
 
 /// The mount points of all cgroup hierarchies, v1 and v2.
 pub fn hierarchies() -> Vec<PathBuf> {
+    mounts().map(|mount| mount.mount_point).collect()
+}
+
+/// The mounts of all cgroup hierarchies, v1 and v2.
+fn mounts() -> impl Iterator<Item = MountInfo> {
     let mounts = Process::myself().and_then(|process| process.mountinfo());
     let is_cgroup = |mount: &MountInfo| mount.fs_type.starts_with("cgroup");
-    let mounts = mounts.into_iter().flatten().filter(is_cgroup);
-    mounts.map(|mount| mount.mount_point).collect()
+    mounts.into_iter().flatten().filter(is_cgroup)
 }
 
 /// The path of the cgroup `directory` within its hierarchy, in the form that runtimes take:
@@ -29,6 +34,25 @@ pub fn path_in_hierarchy(directory: &Path) -> Option<PathBuf> {
         .iter()
         .find_map(|mount| directory.strip_prefix(mount).ok())?;
     Some(Path::new("/").join(below))
+}
+
+/// The path of the cgroup `directory` in the form that LXC takes from root: below the group of the
+/// first process of this PID namespace, where LXC makes all groups. Elsewhere in the hierarchy LXC
+/// makes none, and the path is that in the hierarchy.
+pub fn path_below_first_process(directory: &Path) -> Option<PathBuf> {
+    let path = path_in_hierarchy(directory)?;
+    let mount = mounts().find(|mount| directory.starts_with(&mount.mount_point))?;
+    let is_of_mount = |group: &ProcessCGroup| {
+        let mut controllers = group.controllers.iter();
+        let is_v2 = mount.fs_type == "cgroup2" && group.controllers.is_empty();
+        is_v2 || controllers.any(|name| mount.super_options.contains_key(name))
+    };
+    let groups = Process::new(1).and_then(|first| first.cgroups()).ok()?;
+    let first = groups.into_iter().find(is_of_mount)?.pathname;
+    // LXC passes over the group that systemd gives to itself.
+    let first = first.strip_suffix("/init.scope").unwrap_or(&first);
+    let below = path.strip_prefix(first).map(Path::to_owned);
+    Some(below.unwrap_or(path))
 }
 
 /// The directories with the same path as the cgroup `directory` in all other hierarchies, whether

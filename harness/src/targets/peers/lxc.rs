@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use isobench_container::{FIRST_HOST_ID, ID_COUNT, Network};
 
 use super::instance::{
-    InstanceNames, LIBSECCOMP_DIFFERENCE, binds, container_peer, hidden_directories,
-    instance_cgroup, peer_cgroups, utf8,
+    InstanceNames, LIBSECCOMP_DIFFERENCE, binds, container_peer, hidden_directories, peer_cgroups,
+    utf8,
 };
 use super::oci_config;
 use super::program::{Program, Source, needs_root};
 use super::roots::{InstanceRoot, OVERLAY_DIFFERENCE, Roots, differences};
-use crate::host::accounting::hierarchies;
+use crate::host::accounting::{hierarchies, path_below_first_process};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
@@ -27,10 +27,10 @@ const PROGRAM: Program = Program {
     name: "lxc-execute",
     source: Source::Debian("lxc"),
 };
-/// The hierarchies of cgroups v1 that LXC may see. In some of the others, such as cpuset, a new
-/// group needs values before a process may join. LXC sets these values only in directories of its
-/// own choice.
-const HIERARCHIES: [&str; 3] = ["memory", "pids", "devices"];
+/// The hierarchies of cgroups v1 that LXC may see: those in which the run has groups of its own, so
+/// that LXC's groups go with them. In some of the others, such as cpuset, a new group needs values
+/// before a process may join. LXC sets these values only in directories of its own choice.
+const HIERARCHIES: [&str; 2] = ["memory", "pids"];
 
 /// The target `lxc`.
 #[derive(Debug)]
@@ -50,9 +50,8 @@ impl Lxc {
                 "the program lacks its user's further groups, which lxc-execute doesn't set",
             ],
             [
-                "a second cgroup for LXC's monitor; of cgroups v1 LXC uses memory, pids and \
-                 devices \
-                 alone, because it can't set up a cpuset",
+                "a second cgroup for LXC's monitor; of cgroups v1 LXC uses memory and pids alone, \
+                 because it can't set up a cpuset",
                 LIBSECCOMP_DIFFERENCE,
                 "LXC adds variables to the program's environment",
             ],
@@ -181,7 +180,8 @@ fn config(launch: &Launch, root: &InstanceRoot, policy: &Path) -> io::Result<Str
     if launch.network == Some(Network::Loopback) {
         lines.push("net.0.flags = up".to_owned());
     }
-    if let Some(cgroup) = instance_cgroup(&launch.cgroups) {
+    let instance = launch.cgroups.first().and_then(|limits| limits.parent());
+    if let Some(cgroup) = instance.and_then(path_below_first_process) {
         let cgroup = path(&cgroup)?;
         let cgroup = cgroup.trim_start_matches('/');
         for (key, child) in [
