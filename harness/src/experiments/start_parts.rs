@@ -5,6 +5,13 @@
 //! adds to a start with those others. If no start on the list has just those others, such a start
 //! is added to the list. Prices add up only if mechanisms share no work. A row of the report says
 //! what all mechanisms together cost beyond the sum of their prices.
+//!
+//! Containers of images have more than the mechanisms: their price over a whole start is measured
+//! beside, and is no part of the sum.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use isobench_container::{Mechanism, Mechanisms, Privilege};
 use isobench_reports::model::{Part, TOTAL};
@@ -16,17 +23,48 @@ use super::{
     MetricInfo, Parts, Reading, ReadyTarget, Rounds, elapsed, nanoseconds, waiting,
 };
 use crate::experiments::profile::ByProfile;
+use crate::host::umask::ReadableByAll;
 use crate::instance::Stdin;
-use crate::targets::{Capability, TargetInfo};
+use crate::targets::{Capability, Surroundings, TargetInfo};
 
 /// The name of the start with no mechanism.
 const NONE: &str = "none";
 
-/// A start with some of the mechanisms.
+/// A start with some of the mechanisms, or with all and an extra.
 #[derive(Debug)]
 struct Variant {
     mechanisms: Mechanisms,
+    extra: Option<Extra>,
     part: Part,
+}
+
+/// What the container of an image has beside the mechanisms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extra {
+    Terminals,
+    Hosts,
+}
+
+impl Extra {
+    const ALL: [Self; 2] = [Self::Terminals, Self::Hosts];
+
+    fn part(self) -> Part {
+        let (name, explanation) = match self {
+            Self::Terminals => (
+                "terminals",
+                "devpts mounted in its root, and what it needs there: only for programs of images \
+                 and of `isobench exec`",
+            ),
+            Self::Hosts => (
+                "etc-hosts",
+                "one more layer, with an /etc/hosts: only for images that have none",
+            ),
+        };
+        Part {
+            base: Some(TOTAL.to_owned()),
+            ..part(name, explanation)
+        }
+    }
 }
 
 /// How the metrics are measured, for a report's reader.
@@ -51,36 +89,32 @@ impl StartParts {
     /// The starts that are possible for a user with `privilege`.
     pub fn new(privilege: Privilege) -> Self {
         let nothing = "the launcher, a first process and the program, without any isolation";
-        let mut variants = vec![Variant {
-            mechanisms: Mechanisms::NONE,
-            part: part(NONE, nothing),
-        }];
+        let variant = |mechanisms, part| Variant {
+            mechanisms,
+            extra: None,
+            part,
+        };
+        let mut variants = vec![variant(Mechanisms::NONE, part(NONE, nothing))];
         for &mechanism in Mechanism::ALL {
             let needs = mechanism.needs(privilege);
             let base = named(&variants, needs).unwrap_or_else(|| {
                 let names: Vec<_> = needs.iter().map(Mechanism::name).collect();
                 let name = names.join("+");
-                variants.push(Variant {
-                    mechanisms: needs,
-                    part: part(
-                        &name,
-                        &format!("what {mechanism} needs, without {mechanism} itself"),
-                    ),
-                });
+                let explanation = format!("what {mechanism} needs, without {mechanism} itself");
+                variants.push(variant(needs, part(&name, &explanation)));
                 name
             });
-            variants.push(Variant {
-                mechanisms: needs.with(mechanism),
-                part: Part {
-                    base: Some(base),
-                    ..part(mechanism.name(), mechanism.explanation())
-                },
-            });
+            let priced = Part {
+                base: Some(base),
+                ..part(mechanism.name(), mechanism.explanation())
+            };
+            variants.push(variant(needs.with(mechanism), priced));
         }
-        variants.push(Variant {
-            mechanisms: Mechanisms::ALL,
-            part: part(TOTAL, "the container"),
-        });
+        variants.push(variant(Mechanisms::ALL, part(TOTAL, "the container")));
+        variants.extend(Extra::ALL.map(|extra| Variant {
+            extra: Some(extra),
+            ..variant(Mechanisms::ALL, extra.part())
+        }));
         let all_parts = variants.iter().map(|variant| &variant.part);
         let parts: Vec<Part> = all_parts
             .filter(|part| part.name != TOTAL)
@@ -132,12 +166,25 @@ impl Experiment for StartParts {
         target: &ReadyTarget,
         context: &MeasureContext,
     ) -> Result<Measurement, MeasureError> {
-        let Variant { mechanisms, part } = &self.variants[case];
+        let Variant {
+            mechanisms,
+            extra,
+            part,
+        } = &self.variants[case];
         if part.name == Mechanism::Cgroup.name() && context.accounting.is_none() {
             return Ok(no_cgroup());
         }
         let mut launch = context.launch(&["ready"]);
         launch.mechanisms = *mechanisms;
+        let hosts;
+        match extra {
+            None => {}
+            Some(Extra::Terminals) => launch.surroundings = Surroundings::Terminals,
+            Some(Extra::Hosts) => {
+                hosts = hosts_layer(context.scratch).map_err(MeasureError::Command)?;
+                launch.layer = Some(&hosts);
+            }
+        }
         let (group, mut instance) = context.start(target, launch, Stdin::Null)?;
         let ready = instance.wait_until_ready()?;
         let ended = instance.wait_until_exited()?;
@@ -159,6 +206,18 @@ impl Experiment for StartParts {
         let readings = values.map(|(metric, value)| Reading::of_part(metric, &part.name, value));
         Ok(Vec::from(readings).into())
     }
+}
+
+/// The layer with an /etc/hosts, made in `scratch` for the first start that has the layer.
+fn hosts_layer(scratch: &Path) -> io::Result<PathBuf> {
+    let layer = scratch.join("hosts");
+    let (etc, hosts) = (layer.join("etc"), layer.join("etc/hosts"));
+    if !hosts.exists() {
+        let _readable = ReadableByAll::begin();
+        fs::create_dir_all(etc)?;
+        fs::write(hosts, "127.0.0.1\tlocalhost\n")?;
+    }
+    Ok(layer)
 }
 
 /// The measurement of the cgroup's price on a host without cgroups.
@@ -195,7 +254,7 @@ mod tests {
     #[test]
     fn for_root_the_base_of_a_mechanism_is_nothing_or_what_the_mechanism_needs() {
         let bases = bases(Privilege::Root);
-        assert_eq!(bases.len(), 15);
+        assert_eq!(bases.len(), 17);
         for expected in [
             of("none", ""),
             of("user", "none"),
@@ -204,6 +263,8 @@ mod tests {
             of("mount+pid+overlay", ""),
             of("proc-dev", "mount+pid+overlay"),
             of("pivot", "overlay"),
+            of("terminals", TOTAL),
+            of("etc-hosts", TOTAL),
         ] {
             assert!(bases.contains(&expected), "{expected:?} of {bases:?}");
         }
@@ -231,7 +292,7 @@ mod tests {
                 let mut all = experiment.variants.iter();
                 all.find(|variant| variant.part.name == name).unwrap()
             };
-            for variant in &experiment.variants {
+            for variant in experiment.variants.iter().filter(|one| one.extra.is_none()) {
                 if let Some(base) = &variant.part.base {
                     let one = variant.mechanisms.iter().count();
                     assert_eq!(find(base).mechanisms.iter().count() + 1, one);

@@ -176,8 +176,11 @@ impl Root {
 }
 
 impl ContainerLauncher {
-    fn is_whole(&self, launch: &Launch) -> bool {
-        launch.surroundings == Surroundings::Whole || matches!(self.root, Root::Image { .. })
+    fn surroundings(&self, launch: &Launch) -> Surroundings {
+        match self.root {
+            Root::Image { .. } => Surroundings::Whole,
+            Root::Program { .. } => launch.surroundings,
+        }
     }
 }
 
@@ -189,11 +192,12 @@ impl Prepared for ContainerLauncher {
         arguments.extend(isolation(launch, self.root.layers()));
         arguments.extend(surroundings(launch));
         arguments.extend(options);
-        if self.is_whole(launch) {
+        let around = self.surroundings(launch);
+        if around.have_terminals() {
             arguments.push("--terminals".into());
-            if !launch.cgroups.is_empty() {
-                arguments.push("--show-cgroups".into());
-            }
+        }
+        if around == Surroundings::Whole && !launch.cgroups.is_empty() {
+            arguments.push("--show-cgroups".into());
         }
         if !launch.preserved.is_empty() {
             let count = launch.preserved.len().to_string();

@@ -114,9 +114,18 @@ pub enum Marks {
 pub enum Surroundings {
     /// As little as programs need. So it is where starts are measured.
     Least,
+    /// Terminals alone, whose price that is.
+    Terminals,
     /// Terminals and its own cgroups, too, as in an engine's container. A program of an image always
     /// finds these.
     Whole,
+}
+
+impl Surroundings {
+    /// Whether the program can make pseudo-terminals.
+    pub fn have_terminals(self) -> bool {
+        self != Self::Least
+    }
 }
 
 /// How a program accesses its disk file.

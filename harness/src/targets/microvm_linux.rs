@@ -14,7 +14,7 @@ use super::guest::availability::GuestKernel;
 use super::launch::guest_memory;
 use super::{
     Availability, Capability, Contents, DiskAccess, InsidePath, Launch, Marks, MemoryLimit,
-    PrepareContext, PrepareError, Prepared, Surroundings, Target, TargetInfo, phase,
+    PrepareContext, PrepareError, Prepared, Target, TargetInfo, phase,
 };
 use crate::host::facts::HostReport;
 use crate::instance::command_line::{CommandLine, MARKS_DESCRIPTOR};
@@ -141,7 +141,7 @@ impl Prepared for LinuxLauncher {
         if launch.network == Some(Network::Veth) {
             arguments.extend(["--net".into(), "tap".into()]);
         }
-        if launch.surroundings == Surroundings::Whole {
+        if launch.surroundings.have_terminals() {
             arguments.push("--terminals".into());
         }
         for variable in &launch.environment {

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use isobench::host::probe::pss::process_tree;
-use isobench_reports::model::{Run, Status};
+use isobench_reports::model::{Run, Status, TOTAL};
 use isobench_testing::{Need, lacks, skip};
 use nix::sys::signal::Signal;
 
@@ -72,7 +72,12 @@ fn prices_of_mechanisms_come_from_real_starts() {
     finished.prints("+ cgroup-namespace");
     let run = finished.results();
     let parts = &run.experiments[0].metrics[0].parts;
-    assert!(parts.len() >= 14, "{parts:?}");
+    assert!(parts.len() >= 16, "{parts:?}");
+    let over_all = parts
+        .iter()
+        .filter(|one| one.base.as_deref() == Some(TOTAL));
+    let extras: Vec<_> = over_all.map(|part| part.name.as_str()).collect();
+    assert_eq!(extras, ["terminals", "etc-hosts"]);
     assert!(parts.iter().any(|part| part.base.is_some()), "{parts:?}");
     for part in parts {
         let samples = run.samples.iter().filter(|s| s.part == part.name);

@@ -2,8 +2,9 @@
 //!
 //! A metric is a price list if some of its parts name a *base*. The price of such a part is its
 //! median minus the median of its base. The list begins with the part that has no base, goes on
-//! with all prices, and ends with the whole. What the prices leave of the whole is a row too, so
-//! that the list adds up.
+//! with all prices, and comes to the whole. What the prices leave of the whole is a row too, so
+//! that the list adds up. Below the whole stand the extras: prices of what the whole lacks, whose
+//! base is the whole.
 
 use crate::model::{Experiment, Metric, Part, Run, Sample, Status, TOTAL, Target};
 use crate::statistics::{Estimate, Joint, Series};
@@ -11,7 +12,7 @@ use crate::statistics::{Estimate, Joint, Series};
 /// The name of the row for what the prices leave of the whole.
 pub const INTERACTION: &str = "interaction";
 
-/// The name of the last row, the whole.
+/// The name of the row to which the list adds up, the whole.
 pub const WHOLE: &str = "all";
 
 /// The prices of one target.
@@ -21,7 +22,7 @@ pub struct PriceList<'a> {
     pub target: &'a Target,
     /// The metrics of the list, in order; a chart shows the first.
     pub metrics: Vec<&'a Metric>,
-    /// The rows of the list, from its start to the whole.
+    /// The rows of the list, from its start to the whole and to what the whole lacks.
     pub rows: Vec<Price<'a>>,
     /// The number of samples of the part that has the fewest.
     pub count: usize,
@@ -57,6 +58,15 @@ pub enum RowKind {
     Interaction,
     /// The whole.
     Whole,
+    /// The price of a part that the whole lacks.
+    Extra,
+}
+
+impl RowKind {
+    /// Whether the row is a difference instead of a whole.
+    pub fn is_difference(self) -> bool {
+        matches!(self, Self::Price | Self::Interaction | Self::Extra)
+    }
 }
 
 /// Whether `experiment` is a price list, as its first metric says.
@@ -115,14 +125,13 @@ fn rows_over(parts: &[Part]) -> Vec<Price<'_>> {
     let start = parts.iter().find(|part| part.base.is_none());
     let start = start.map(|part| row(&part.name, &part.explanation, None, RowKind::Start));
     let priced = parts.iter().filter_map(|part| {
-        let base = part.base.as_deref()?;
-        Some(row(
-            &part.name,
-            &part.explanation,
-            Some(base),
-            RowKind::Price,
-        ))
+        let (base, kind) = match part.base.as_deref()? {
+            TOTAL => (WHOLE, RowKind::Extra),
+            base => (base, RowKind::Price),
+        };
+        Some(row(&part.name, &part.explanation, Some(base), kind))
     });
+    let (extras, in_sum): (Vec<_>, Vec<_>) = priced.partition(|row| row.kind == RowKind::Extra);
     let rest = row(
         INTERACTION,
         "what all of them cost together beyond the sum of their prices; below zero where they share work",
@@ -132,8 +141,9 @@ fn rows_over(parts: &[Part]) -> Vec<Price<'_>> {
     let whole = row(WHOLE, "all of them together", None, RowKind::Whole);
     start
         .into_iter()
-        .chain(priced)
+        .chain(in_sum)
         .chain([rest, whole])
+        .chain(extras)
         .collect()
 }
 
@@ -173,6 +183,7 @@ fn column(metric: &Metric, parts: &[Part], samples: &[&Sample]) -> Vec<Cost> {
         }
         RowKind::Interaction => left.take(),
         RowKind::Whole => Some(vec![(place(TOTAL)?, 1.0)]),
+        RowKind::Extra => Some(vec![(place(row.name)?, 1.0), (place(TOTAL)?, -1.0)]),
     };
     let cell = |row: &Price<'_>| {
         let terms = terms(row)?;
@@ -224,6 +235,7 @@ mod tests {
             "pivot",
             INTERACTION,
             WHOLE,
+            "terminals",
         ];
         assert_eq!(
             (list.target.name.as_str(), list.count),
@@ -235,9 +247,11 @@ mod tests {
             ("net", 8e5),
             ("overlay", 2e5),
             ("pivot", 3e5),
+            ("terminals", 1e5),
         ] {
             assert_eq!(costs(list, name), [Some(price), Some(price)], "{name}");
         }
+        assert_eq!(list.rows.last().unwrap().base, Some(WHOLE));
         assert_eq!(costs(list, INTERACTION)[0], Some(-2e5));
         let sum: f64 = list.rows[..6]
             .iter()

@@ -45,7 +45,8 @@ pub struct Part {
     /// What happens in the part, or what the part consists of.
     pub explanation: String,
     /// On a price list, the part that lacks what this part is the price of. The samples of the two
-    /// parts are of different instances, and the price is the difference of their medians.
+    /// parts are of different instances, and the price is the difference of their medians. If the
+    /// base is [`TOTAL`](super::TOTAL), the whole doesn't contain this part.
     pub base: Option<String>,
 }
 

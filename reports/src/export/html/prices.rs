@@ -64,14 +64,13 @@ fn view(list: &PriceList<'_>, row: &Price<'_>) -> PriceView {
         name: row.name.to_owned(),
         explanation: row.explanation.to_owned(),
         over: row.base.unwrap_or_default().to_owned(),
-        whole: matches!(row.kind, RowKind::Start | RowKind::Whole),
+        whole: !row.kind.is_difference(),
         cells: list.metrics.iter().zip(&row.costs).map(cell).collect(),
     }
 }
 
 fn value(unit: Unit, kind: RowKind, cost: Estimate) -> (String, String) {
-    let is_price = matches!(kind, RowKind::Price | RowKind::Interaction);
-    let sign = if is_price && cost.value > 0.0 {
+    let sign = if kind.is_difference() && cost.value > 0.0 {
         "+"
     } else {
         ""

@@ -61,7 +61,7 @@ pub fn note(list: &PriceList<'_>) -> String {
 fn name(row: &Price<'_>) -> String {
     let name = one_line(row.name, NAME);
     match row.kind {
-        RowKind::Price => format!("+ {name}"),
+        RowKind::Price | RowKind::Extra => format!("+ {name}"),
         RowKind::Start | RowKind::Interaction | RowKind::Whole => name,
     }
 }
@@ -131,9 +131,10 @@ fn draw(
     table.set_header(header.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
     for (place, (row, name)) in list.rows.iter().zip(names).enumerate() {
         let name = Cell::new(name);
-        let name = match row.kind {
-            RowKind::Start | RowKind::Whole => name.add_attribute(Attribute::Bold),
-            RowKind::Price | RowKind::Interaction => name,
+        let name = if row.kind.is_difference() {
+            name
+        } else {
+            name.add_attribute(Attribute::Bold)
         };
         let texts = columns.iter().map(|column| Cell::new(&column.texts[place]));
         table.add_row([name].into_iter().chain(texts));

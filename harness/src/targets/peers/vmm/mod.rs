@@ -32,7 +32,7 @@ use crate::targets::guest::memory;
 use crate::targets::launch::guest_memory;
 use crate::targets::{
     Availability, Capability, Contents, InsidePath, Launch, MemoryLimit, Pace, PrepareContext,
-    PrepareError, Prepared, Surroundings, Target, TargetInfo,
+    PrepareError, Prepared, Target, TargetInfo,
 };
 
 /// The default size of guest memory, as in isobench's own microVMs.
@@ -246,7 +246,7 @@ fn orders(of_vmm: Orders, launch: &Launch) -> io::Result<Orders> {
     let environment = launch.environment.iter();
     Ok(Orders {
         input: launch.keeps_stdin_open,
-        terminals: launch.surroundings == Surroundings::Whole,
+        terminals: launch.surroundings.have_terminals(),
         arguments: arguments.map(word).collect::<Result<_, _>>()?,
         environment: environment
             .map(|variable| word(variable))

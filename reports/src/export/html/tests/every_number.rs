@@ -192,7 +192,8 @@ impl Known {
                     let base = part.base.as_deref().and_then(of).unwrap_or(0.0);
                     let price = of(&part.name).unwrap() - base;
                     self.value(metric.unit, price);
-                    let counts = part.base.is_some() || part.name == metric.parts[0].name;
+                    let has_base = part.base.as_deref().is_some_and(|base| base != TOTAL);
+                    let counts = has_base || part.name == metric.parts[0].name;
                     rest -= if counts { price } else { 0.0 };
                 }
                 self.value(metric.unit, rest);
