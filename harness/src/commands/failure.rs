@@ -69,7 +69,10 @@ fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.is::<NameSyntaxError>()
         || matches!(cause.downcast_ref(), Some(SessionError::NoDirectory { .. }))
         || cause.downcast_ref().is_some_and(KernelError::is_bad_input)
-        || matches!(cause.downcast_ref(), Some(WriteError::Exists(_)))
+        || matches!(
+            cause.downcast_ref(),
+            Some(WriteError::Exists(_) | WriteError::Claimed(_))
+        )
         || matches!(
             cause.downcast_ref(),
             // Another place can be named; a full disk is no mistake of the user's.

@@ -86,6 +86,18 @@ fn two_at_once_leave_each_other_alone_in_one_and_in_two_pid_namespaces() {
 }
 
 #[test]
+fn a_second_run_into_the_same_directory_is_refused() {
+    let place = Place::new();
+    let mut run = World::OfTheTest.run(&place);
+    run.takes_samples();
+    let second = place.run().quick().targets("process");
+    second.refuses("another run writes to out: choose another output");
+    let finished = run.ends();
+    finished.has_code(0);
+    finished.has_rows("startup", "ready", &["process"]);
+}
+
+#[test]
 fn what_a_killed_run_leaves_is_cleared_away_from_any_pid_namespace() {
     if !can_be_apart() {
         return;

@@ -3,7 +3,7 @@
 //! Each file is written under a temporary name beside its final name, flushed to the disk, and then
 //! renamed on condition that the final name is free.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,9 @@ pub enum WriteError {
     /// There is a file of that name already.
     #[error("{} already exists and is not overwritten: choose another output", .0.display())]
     Exists(PathBuf),
+    /// Another run has claimed the directory.
+    #[error("another run writes to {}: choose another output", .0.display())]
+    Claimed(PathBuf),
     /// The system refused to write.
     #[error("cannot write {}", path.display())]
     Write {
@@ -39,7 +42,8 @@ pub enum WriteError {
 /// A directory for results: it exists, is writable, and has no results yet.
 ///
 /// The directory is claimed before a run starts, so that minutes of measuring don't end with a
-/// refusal. A directory that was made for it and is still empty when the value is dropped is removed.
+/// refusal, and nobody else can claim it meanwhile. A directory that was made for it and is still
+/// empty when the value is dropped is removed.
 #[derive(Debug)]
 pub struct Output {
     directory: PathBuf,
@@ -47,6 +51,9 @@ pub struct Output {
     made: Vec<PathBuf>,
     /// Whether this output has saved a `results.json` already.
     checkpointed: bool,
+    /// The directory, whose lock this is; nothing where the file system has no locks. Released
+    /// after the directory's removal.
+    _lock: Option<File>,
 }
 
 /// The files of a run.
@@ -65,7 +72,7 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// If the directory can't be made or written to, or has results already.
+    /// If the directory can't be made or written to, has results already or is claimed.
     pub fn claim(directory: &Path) -> Result<Self, WriteError> {
         let cannot_write = |source| WriteError::Write {
             path: directory.to_owned(),
@@ -75,12 +82,14 @@ impl Output {
             // The last ancestor of a relative path is empty and stands for the working directory.
             !path.as_os_str().is_empty() && path.symlink_metadata().is_err()
         });
+        let made = missing.map(Path::to_owned).collect();
+        fs::create_dir_all(directory).map_err(cannot_write)?;
         let output = Self {
             directory: directory.to_owned(),
-            made: missing.map(Path::to_owned).collect(),
+            made,
             checkpointed: false,
+            _lock: lock(directory)?,
         };
-        fs::create_dir_all(directory).map_err(cannot_write)?;
         let files = output.files();
         for path in [files.json, files.csv, files.html] {
             if path.symlink_metadata().is_ok() {
@@ -201,6 +210,16 @@ fn parent(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
+/// Takes the lock of a directory (flock(2)), which the kernel releases if its holder is killed.
+fn lock(directory: &Path) -> Result<Option<File>, WriteError> {
+    let locked = File::open(directory).map(|file| file.try_lock().map(|()| file));
+    match locked {
+        Ok(Err(TryLockError::WouldBlock)) => Err(WriteError::Claimed(directory.to_owned())),
+        Ok(locked) => Ok(locked.ok()),
+        Err(_) => Ok(None),
+    }
+}
+
 fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
     // The umask applies, so that results are as readable as any other new file.
     tempfile::Builder::new()
@@ -270,16 +289,30 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_is_claimed_once_and_stays_its_owner_s() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("new/run");
+        let output = Output::claim(&directory).unwrap();
+        let refused = Output::claim(&directory).unwrap_err();
+        assert!(matches!(refused, WriteError::Claimed(path) if path == directory));
+        output.write(&fixture::run(), None).unwrap();
+        drop(output);
+        assert!(directory.join("results.json").exists());
+        assert!(Output::claim(&folder.path().join("new")).is_ok());
+    }
+
+    #[test]
     fn an_older_result_is_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let output = Output::claim(folder.path()).unwrap();
         fs::write(folder.path().join("report.html"), "older").unwrap();
         assert!(matches!(
-            Output::claim(folder.path()),
+            output.write(&fixture::run(), None),
             Err(WriteError::Exists(_))
         ));
+        drop(output);
         assert!(matches!(
-            output.write(&fixture::run(), None),
+            Output::claim(folder.path()),
             Err(WriteError::Exists(_))
         ));
         assert_eq!(names(folder.path()), ["report.html"]);
