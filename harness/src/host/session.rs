@@ -21,7 +21,7 @@ use crate::streams::tell;
 
 pub use claim::Claim;
 pub use name::SessionName;
-pub use place::{Medium, PlaceNeeds, Unfit};
+pub use place::{Medium, PlaceNeeds, Unfit, first_unusual};
 
 /// A scratch directory could not be made.
 #[derive(Debug, thiserror::Error)]

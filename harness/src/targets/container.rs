@@ -243,7 +243,7 @@ fn isolation(launch: &Launch, layers: &[PathBuf]) -> Vec<OsString> {
     options
 }
 
-/// A bind as the launcher's option. The run's own paths have no colon.
+/// A bind as the launcher's option. Neither path contains a colon.
 fn bind(source: &Path, inside: &str) -> OsString {
     let mut bind = source.as_os_str().to_owned();
     bind.push(":");

@@ -22,7 +22,8 @@ pub struct Launch<'a> {
     pub arguments: Vec<OsString>,
     /// The program's environment, as `KEY=VALUE`.
     pub environment: Vec<OsString>,
-    /// A file on the host that is the program's disk. Its path inside is [`TargetInfo::disk`].
+    /// A file on the host that is the program's disk, by a path that options of all runtimes can
+    /// hold. Its path inside is [`TargetInfo::disk`].
     ///
     /// [`TargetInfo::disk`]: super::TargetInfo::disk
     pub disk: Option<&'a Path>,

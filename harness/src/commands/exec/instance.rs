@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::RawFd;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,7 +18,7 @@ use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::host::descriptors::CallersDescriptors;
 use crate::host::facts::HostReport;
 use crate::host::programs::Programs;
-use crate::host::session::{PlaceNeeds, Session, SessionName};
+use crate::host::session::{PlaceNeeds, Session, SessionName, first_unusual};
 use crate::host::umask::ReadableByAll;
 use crate::instance::command_line::CommandResult;
 use crate::targets::{
@@ -43,6 +44,8 @@ pub(super) fn run_in(
     let readable = ReadableByAll::begin();
     let directory = session.scratch().join("root");
     fs::create_dir(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let disk = launch.disk.map(|disk| with_plain_path(disk, &session));
+    let disk = disk.transpose()?;
     let accounting = accounting(arguments, session.name(), info.memory_limit)?;
     let setup = PrepareContext {
         contents,
@@ -61,6 +64,7 @@ pub(super) fn run_in(
         memory: arguments.memory,
         network: arguments.net,
         preserved,
+        disk: disk.as_deref(),
         surroundings: Surroundings::Whole,
         resource_limits: arguments.resource_limits.clone(),
         cgroups: group
@@ -78,6 +82,17 @@ pub(super) fn run_in(
         _ => CommandResult::Failure,
     });
     Ok(ExitCode::from(code?))
+}
+
+/// A path of `disk` that all runtimes' options can hold: its own, or that of a link in the session's
+/// directory, whose path is chosen so.
+fn with_plain_path(disk: &Path, session: &Session) -> anyhow::Result<PathBuf> {
+    if first_unusual(disk.as_os_str()).is_none() {
+        return Ok(disk.to_owned());
+    }
+    let link = session.scratch().join("disk");
+    symlink(disk, &link).with_context(|| format!("cannot make {}", link.display()))?;
+    Ok(link)
 }
 
 /// The descriptors of the caller that the program gets.
@@ -195,11 +210,6 @@ pub(super) fn check_disk(disk: &Path) -> Result<PathBuf, BadInput> {
     let metadata = fs::metadata(disk).map_err(|e| refuse(e.to_string()))?;
     if !metadata.is_file() {
         return Err(refuse("not a regular file".to_owned()));
-    }
-    if disk.as_os_str().as_encoded_bytes().contains(&b':') {
-        return Err(refuse(
-            "a container can't be given a path with a colon; rename it".to_owned(),
-        ));
     }
     disk.canonicalize().map_err(|e| refuse(e.to_string()))
 }

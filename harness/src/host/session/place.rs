@@ -120,7 +120,7 @@ pub fn is_in_memory(directory: &Path) -> bool {
 /// The first character of `path` that has a meaning in some runtime's options, or that some runtime
 /// doesn't take. Colons, commas, backslashes and quotes separate and escape options of mounts and
 /// binds; conmon takes only the characters of its locale, which is "C".
-fn first_unusual(path: &OsStr) -> Option<char> {
+pub fn first_unusual(path: &OsStr) -> Option<char> {
     let is_usual = |byte: &u8| {
         (byte.is_ascii_graphic() || *byte == b' ') && !b":,\\\"'`$;&|<>*?[]{}".contains(byte)
     };

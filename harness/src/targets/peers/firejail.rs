@@ -141,7 +141,9 @@ impl Prepared for Jail {
             .args([format!("--read-only={LAYER}")]);
         for (source, place) in binds(launch) {
             make_alike(&self.layer.join(place.trim_start_matches('/')), source)?;
-            command = command.args([bind(source, &format!("{LAYER}{place}"))]);
+            // Firejail binds no links.
+            let source = source.canonicalize()?;
+            command = command.args([bind(&source, &format!("{LAYER}{place}"))]);
         }
         command = command
             .args(IN_SIGHT.map(|path| format!("--noblacklist={path}")))
@@ -170,7 +172,7 @@ fn make_alike(place: &Path, source: &Path) -> io::Result<()> {
     fs::set_permissions(place, metadata.permissions())
 }
 
-/// Neither path holds a comma: firejail refuses one, and says so.
+/// A path of the user may hold a character that has a meaning here: firejail refuses and names it.
 fn bind(source: &Path, place: &str) -> OsString {
     let mut option = OsString::from("--bind=");
     option.push(source);

@@ -128,8 +128,7 @@ pub fn binds<'a>(launch: &Launch<'a>) -> impl Iterator<Item = (&'a Path, &'stati
         .filter_map(|(source, inside)| Some((source?, inside)))
 }
 
-/// A bind as an option of several runtimes, `SOURCE:INSIDE`. Neither path contains a colon: the
-/// command checks the user's path, and the run's own paths have none.
+/// A bind as an option of several runtimes, `SOURCE:INSIDE`. Neither path contains a colon.
 pub fn bind_option((source, inside): (&Path, &str)) -> PathBuf {
     let mut option = source.as_os_str().to_owned();
     option.push(":");

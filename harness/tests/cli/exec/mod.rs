@@ -77,6 +77,37 @@ fn a_disk_is_found_where_the_target_has_it() {
     }
 }
 
+/// Targets that take a disk, with the disk's path inside.
+const DISKS: [(&str, &str); 10] = [
+    ("container", "/disk"),
+    ("microvm-bare", "/dev/vda"),
+    ("bwrap", "/disk"),
+    ("crun", "/disk"),
+    ("lxc", "/disk"),
+    ("podman", "/disk"),
+    ("runc", "/disk"),
+    ("runsc", "/disk"),
+    ("systemd-nspawn", "/disk"),
+    ("firejail", "/srv/disk"),
+];
+
+#[test]
+fn a_disk_may_have_any_name() {
+    let place = Place::new();
+    for (target, path) in DISKS.into_iter().filter(|(target, _)| can_run(target)) {
+        let name = match target {
+            // Firejail refuses the others by itself, and names them.
+            "firejail" => "2026-01-01T10:00 a",
+            _ => r#"a:b,c d\e"f'ü"#,
+        };
+        place.write(name, [7; 512]);
+        let exec = place.isobench(&["exec", "--target", target, "--disk", name]);
+        let exec = exec.program(&[WORKLOAD, "disk", "--op", "seq-read", "--path", path]);
+        let finished = exec.options(&["--block", "512B", "--bytes", "512B"]).succeeds();
+        finished.leaves_nothing().prints("bytes=512");
+    }
+}
+
 #[test]
 fn sizes_are_those_of_docker_and_are_rounded() {
     const SOURCE: &str = r#"
