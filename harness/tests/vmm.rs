@@ -195,6 +195,23 @@ fn a_program_that_asks_for_too_much_memory_is_told_how_to_get_more() {
 }
 
 #[test]
+fn memory_is_rounded_down_to_whole_pages() {
+    if lacks(Need::Kvm) {
+        return;
+    }
+    for (size, is_enough) in [
+        ("100MB", true),
+        ("67108865B", true),
+        ("1048577B", true),
+        ("1048575B", false),
+    ] {
+        let ended = launch(&["run", "--memory", size, "--", WORKLOAD, "ready"]);
+        let is_refused = ended.stderr.contains("not between 1.0 MiB");
+        assert_ne!(is_enough, is_refused, "{size}: {ended:?}");
+    }
+}
+
+#[test]
 fn a_bad_program_is_one_clear_line() {
     let directory = tempfile::tempdir().unwrap();
     let garbage = directory.path().join("garbage");

@@ -90,14 +90,6 @@ impl<'a> Launch<'a> {
     }
 }
 
-/// The size of guest memory for a program that may use `limit`: whole pages, which is all that a
-/// virtual machine can have.
-pub(super) fn guest_memory(limit: ByteSize) -> ByteSize {
-    const PAGE: u64 = 4096;
-    let bytes = limit.as_u64();
-    ByteSize(bytes.checked_next_multiple_of(PAGE).unwrap_or(bytes))
-}
-
 /// What a launcher reports beside the program's own output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Marks {

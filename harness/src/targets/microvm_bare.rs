@@ -7,7 +7,6 @@ use bytesize::ByteSize;
 use isobench_reports::model::{TargetFamily, TargetKind};
 use isobench_vmm::bare::Phase;
 
-use super::launch::guest_memory;
 use super::{
     Availability, Capability, DiskAccess, InsidePath, Launch, Marks, MemoryLimit, PrepareContext,
     PrepareError, Prepared, Target, TargetInfo, phase,
@@ -88,7 +87,7 @@ impl Prepared for BareLauncher {
         if launch.marks == Marks::PhasesAndExits {
             arguments.push("--count-exits".into());
         }
-        let memory = launch.memory.map_or(MEMORY, guest_memory);
+        let memory = launch.memory.unwrap_or(MEMORY);
         arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
         if let Some(disk) = launch.disk {
             let option = if launch.access == DiskAccess::ReadOnly {

@@ -11,7 +11,6 @@ use isobench_reports::model::{TargetFamily, TargetKind};
 use isobench_vmm::linux::Phase;
 
 use super::guest::availability::GuestKernel;
-use super::launch::guest_memory;
 use super::{
     Availability, Capability, Contents, DiskAccess, InsidePath, Launch, Marks, MemoryLimit,
     PrepareContext, PrepareError, Prepared, Target, TargetInfo, phase,
@@ -127,7 +126,7 @@ impl Prepared for LinuxLauncher {
         if launch.marks == Marks::PhasesAndExits {
             arguments.push("--count-exits".into());
         }
-        if let Some(memory) = launch.memory.map(guest_memory).or(self.default_memory) {
+        if let Some(memory) = launch.memory.or(self.default_memory) {
             arguments.extend(["--memory".into(), format!("{}B", memory.as_u64()).into()]);
         }
         if let Some(disk) = launch.disk {

@@ -11,6 +11,7 @@ use isobench::instance::marks::MarkWriter;
 use isobench::launchers::InheritedDescriptors;
 use isobench_container::{User, parse_size};
 use isobench_vmm::bare::DEFAULT_MEMORY;
+use isobench_vmm::memory::PAGE;
 use lexopt::{Arg, Parser, ValueExt as _};
 
 pub const USAGE: &str = "\
@@ -185,7 +186,7 @@ impl Request {
             "guest" => self.guest = guest(&words.value()?.string()?)?,
             "marks-fd" => self.marks = inherited.marks(words.value()?.parse()?)?,
             "count-exits" => self.counts_exits = true,
-            "memory" => self.memory = Some(words.value()?.parse_with(parse_size)?),
+            "memory" => self.memory = Some(whole_pages(words.value()?.parse_with(parse_size)?)),
             "disk" => self.add_disk(words, Access::Buffered)?,
             "read-only-disk" => self.add_disk(words, Access::ReadOnly)?,
             "direct-disk" => self.add_disk(words, Access::Direct)?,
@@ -240,6 +241,11 @@ impl Request {
         }
         Ok(())
     }
+}
+
+/// The largest size in whole pages that is not more than `size`.
+fn whole_pages(size: ByteSize) -> ByteSize {
+    ByteSize(size.as_u64() & !(PAGE - 1))
 }
 
 fn guest(word: &str) -> Result<Guest, String> {

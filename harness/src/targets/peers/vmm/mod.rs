@@ -29,7 +29,6 @@ use crate::targets::guest::availability::GuestKernel;
 use crate::targets::guest::files::{GuestFiles, GuestImage};
 use crate::targets::guest::kernel::Kernel;
 use crate::targets::guest::memory;
-use crate::targets::launch::guest_memory;
 use crate::targets::{
     Availability, Capability, Contents, InsidePath, Launch, MemoryLimit, Pace, PrepareContext,
     PrepareError, Prepared, Target, TargetInfo,
@@ -221,7 +220,7 @@ impl Guests {
         let archive = files
             .archive(orders(self.adapter.orders(), launch)?)
             .map_err(io::Error::other)?;
-        let asked = launch.memory.map(guest_memory);
+        let asked = launch.memory.map(whole_pages);
         let memory = match &self.image {
             None => asked.unwrap_or(MEMORY),
             Some(_) => memory::for_image(&archive, asked).map_err(io::Error::other)?,
@@ -236,6 +235,13 @@ impl Guests {
             directory,
         })
     }
+}
+
+/// The largest size that a virtual machine can have of the `limit` of its program. Cgroups, too,
+/// round down to whole pages.
+fn whole_pages(limit: ByteSize) -> ByteSize {
+    const PAGE: u64 = 4096;
+    ByteSize(limit.as_u64() & !(PAGE - 1))
 }
 
 /// The orders for a guest's `/init`: those of the VMM, and the program of the launch.
