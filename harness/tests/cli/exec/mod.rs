@@ -103,7 +103,9 @@ fn a_disk_may_have_any_name() {
         place.write(name, [7; 512]);
         let exec = place.isobench(&["exec", "--target", target, "--disk", name]);
         let exec = exec.program(&[WORKLOAD, "disk", "--op", "seq-read", "--path", path]);
-        let finished = exec.options(&["--block", "512B", "--bytes", "512B"]).succeeds();
+        let finished = exec
+            .options(&["--block", "512B", "--bytes", "512B"])
+            .succeeds();
         finished.leaves_nothing().prints("bytes=512");
     }
 }

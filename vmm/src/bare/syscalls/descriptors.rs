@@ -4,6 +4,7 @@ use nix::errno::Errno;
 use nix::libc::c_int;
 
 use super::own_files::OwnFile;
+use super::place::Place;
 use super::proc_files::ProcFile;
 use super::tree::NodeId;
 use crate::devices::console::Stream;
@@ -48,10 +49,10 @@ pub(super) enum Object {
     Stream(Stream),
     /// A regular file of the tree.
     File(NodeId),
-    /// A directory of the tree.
-    Directory(NodeId),
+    /// A directory.
+    Directory(Place),
     /// A symbolic link, opened by `O_PATH | O_NOFOLLOW`.
-    Link(NodeId),
+    Link(Place),
     /// `/dev/null`.
     Null,
     /// `/dev/zero`.
@@ -70,8 +71,8 @@ pub(super) enum Object {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OpenFile {
     pub object: Object,
-    /// The tree's node, for `fstat`. The console's streams at the program's start have none.
-    pub node: Option<NodeId>,
+    /// Where the file is, for `fstat`. The console's streams at the program's start are nowhere.
+    pub place: Option<Place>,
     /// The offset of the next `read`. In a directory, the number of the next entry.
     pub offset: u64,
     /// The access mode and the status flags.
@@ -129,7 +130,7 @@ impl Descriptors {
             table.open.push(Some(Shared {
                 file: OpenFile {
                     object: Object::Stream(stream),
-                    node: None,
+                    place: None,
                     offset: 0,
                     flags,
                 },
@@ -167,6 +168,13 @@ impl Descriptors {
         });
         self.put(number, Slot { open, on_exec });
         Ok(number as u64)
+    }
+
+    /// The numbers of all descriptors, lowest first.
+    pub fn numbers(&self) -> impl Iterator<Item = u64> {
+        (0..)
+            .zip(&self.slots)
+            .filter_map(|(number, slot)| slot.map(|_| number))
     }
 
     /// The open file behind a descriptor.

@@ -1,16 +1,28 @@
 //! The calls on directories: listing them, and the working directory.
 
+use std::borrow::Cow;
+
 use nix::errno::Errno;
 use nix::libc;
 
 use super::descriptors::Object;
 use super::guest::{self, put};
-use super::tree::{Device, LastLink, Node, NodeId};
+use super::paths::LastLink;
+use super::place::Place;
+use super::tree::{Device, Node};
 use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 
 /// The bytes of `struct linux_dirent64` before the name.
 const ENTRY_HEAD: usize = 19;
+
+/// An entry of a directory.
+struct ListedEntry<'a> {
+    /// The offset at which a listing goes on after this entry.
+    offset: u64,
+    name: Cow<'a, [u8]>,
+    place: Place,
+}
 
 pub(super) fn serve(
     state: &mut Personality,
@@ -30,7 +42,7 @@ pub(super) fn serve(
 }
 
 impl Personality {
-    /// Serves `getdents64`. The offset of an open directory is the number of the next entry.
+    /// Serves `getdents64`. The offset of an open directory is that of the last listed entry.
     fn list(
         &mut self,
         memory: &mut AddressSpace,
@@ -46,65 +58,97 @@ impl Personality {
             return Err(Errno::EBADF.into());
         }
         let mut listed = Vec::new();
-        let mut next = file.offset;
-        let skipped = usize::try_from(file.offset).unwrap_or(usize::MAX);
-        for (name, node) in self.entries(directory).skip(skipped) {
-            let entry = self.directory_entry(name, node, next + 1);
-            if listed.len() + entry.len() > size as usize {
+        let mut last = file.offset;
+        let mut entries = self.entries(directory).into_iter().peekable();
+        while entries
+            .next_if(|entry| entry.offset <= file.offset)
+            .is_some()
+        {}
+        for entry in entries.by_ref() {
+            let bytes = self.directory_entry(&entry);
+            if listed.len() + bytes.len() > size as usize {
+                if listed.is_empty() {
+                    return Err(Errno::EINVAL.into());
+                }
                 break;
             }
-            listed.extend(entry);
-            next += 1;
-        }
-        let is_at_end = self.entries(directory).nth(skipped).is_none();
-        if listed.is_empty() && !is_at_end {
-            return Err(Errno::EINVAL.into());
+            listed.extend(bytes);
+            last = entry.offset;
         }
         guest::write(memory, to, &listed)?;
-        self.descriptors.get_mut(descriptor)?.offset = next;
+        self.descriptors.get_mut(descriptor)?.offset = last;
         Ok(listed.len() as u64)
     }
 
-    fn entries(&self, directory: NodeId) -> impl Iterator<Item = (&[u8], NodeId)> {
-        let (parent, entries) = match self.tree.node(directory) {
-            Node::Directory { parent, entries } => (*parent, Some(entries)),
-            _ => (directory, None),
+    /// The entries of a directory, by their offsets.
+    fn entries(&self, directory: Place) -> Vec<ListedEntry<'_>> {
+        let Place::Tree(node) = directory else {
+            return Vec::new();
+        };
+        let Node::Directory { parent, entries } = self.tree.node(node) else {
+            return Vec::new();
+        };
+        let entry = |(offset, (name, place))| ListedEntry {
+            offset,
+            name: Cow::Borrowed(name),
+            place,
         };
         let named = entries
-            .into_iter()
-            .flatten()
-            .map(|(name, node)| (name.as_slice(), *node));
-        [(b".".as_slice(), directory), (b"..".as_slice(), parent)]
-            .into_iter()
-            .chain(named)
+            .iter()
+            .map(|(name, &node)| (name.as_slice(), Place::Tree(node)));
+        let around = [
+            (b".".as_slice(), directory),
+            (b"..".as_slice(), Place::Tree(*parent)),
+        ];
+        let mut listed: Vec<_> = (1..)
+            .zip(around.into_iter().chain(named))
+            .map(entry)
+            .collect();
+        if self.tree.is_of_descriptors(node) {
+            listed.extend(self.descriptors.numbers().map(|number| ListedEntry {
+                // The offsets before are those of `.` and `..`.
+                offset: number + 3,
+                name: Cow::Owned(number.to_string().into_bytes()),
+                place: Place::Descriptor(number),
+            }));
+        }
+        listed
     }
 
     /// One `struct linux_dirent64`, padded to a multiple of 8 bytes.
-    fn directory_entry(&self, name: &[u8], node: NodeId, next: u64) -> Vec<u8> {
-        let kind = match self.tree.node(node) {
-            Node::Directory { .. } => libc::DT_DIR,
-            Node::File(_) | Node::Proc(_) => libc::DT_REG,
-            Node::Link(_) => libc::DT_LNK,
-            Node::Device(Device::Block) => libc::DT_BLK,
-            Node::Device(_) => libc::DT_CHR,
-        };
+    fn directory_entry(&self, listed: &ListedEntry<'_>) -> Vec<u8> {
+        let name = &listed.name;
         let length = (ENTRY_HEAD + name.len() + 1).next_multiple_of(8);
         let mut entry = vec![0; length];
-        put(&mut entry, 0, node.inode().to_le_bytes());
-        put(&mut entry, 8, next.to_le_bytes());
+        put(&mut entry, 0, listed.place.inode().to_le_bytes());
+        put(&mut entry, 8, listed.offset.to_le_bytes());
         // A name has at most 255 bytes.
         put(
             &mut entry,
             16,
             u16::try_from(length).unwrap_or_default().to_le_bytes(),
         );
-        put(&mut entry, 18, [kind]);
+        put(&mut entry, 18, [self.kind_of(listed.place)]);
         entry[ENTRY_HEAD..ENTRY_HEAD + name.len()].copy_from_slice(name);
         entry
     }
 
+    /// The type of what is at `place`, as a listing tells it.
+    fn kind_of(&self, place: Place) -> u8 {
+        match place {
+            Place::Tree(node) => match self.tree.node(node) {
+                Node::Directory { .. } => libc::DT_DIR,
+                Node::File(_) | Node::Proc(_) => libc::DT_REG,
+                Node::Link(_) => libc::DT_LNK,
+                Node::Device(Device::Block) => libc::DT_BLK,
+                Node::Device(_) => libc::DT_CHR,
+            },
+            Place::Descriptor(_) => libc::DT_LNK,
+        }
+    }
+
     fn tell_directory(&self, memory: &mut AddressSpace, to: u64, size: u64) -> CallResult {
-        let mut path = self.tree.path_of(self.working_directory);
+        let mut path = self.path_of(self.working_directory).ok_or(Errno::ENOENT)?;
         path.push(0);
         if (path.len() as u64) > size {
             return Err(Errno::ERANGE.into());
@@ -114,19 +158,17 @@ impl Personality {
     }
 
     fn change_directory(&mut self, path: &[u8]) -> CallResult {
-        let node = self
-            .tree
-            .resolve(self.working_directory, path, LastLink::Follow)?;
-        match self.tree.node(node) {
-            Node::Directory { .. } => self.working_directory = node,
-            _ => return Err(Errno::ENOTDIR.into()),
+        let place = self.resolve(self.working_directory, path, LastLink::Follow)?;
+        if !self.is_directory(place) {
+            return Err(Errno::ENOTDIR.into());
         }
+        self.working_directory = place;
         Ok(0)
     }
 
     fn change_to_descriptor(&mut self, descriptor: u64) -> CallResult {
         match self.descriptors.get(descriptor)?.object {
-            Object::Directory(node) => self.working_directory = node,
+            Object::Directory(place) => self.working_directory = place,
             _ => return Err(Errno::ENOTDIR.into()),
         }
         Ok(0)

@@ -6,7 +6,9 @@ use nix::libc::{self, c_int};
 use super::descriptors::{Object, OnExec, OpenFile, RangeClosing};
 use super::guest;
 use super::own_files::{MOST_BYTES, OwnFile};
-use super::tree::{Device, LastLink, Node, NodeId};
+use super::paths::{LastLink, PathEnd};
+use super::place::Place;
+use super::tree::{Device, Node, NodeId};
 use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 use crate::devices::disk::{Flush, HostDisk, SECTOR};
@@ -69,16 +71,16 @@ pub(super) fn serve(
 
 impl Personality {
     /// The directory from which a path starts.
-    pub(super) fn start(&self, directory: c_int, path: &[u8]) -> Result<NodeId, Errno> {
+    pub(super) fn start(&self, directory: c_int, path: &[u8]) -> Result<Place, Errno> {
         if path.starts_with(b"/") {
-            return Ok(NodeId::ROOT);
+            return Ok(Place::ROOT);
         }
         if directory == libc::AT_FDCWD {
             return Ok(self.working_directory);
         }
         let descriptor = u64::try_from(directory).map_err(|_| Errno::EBADF)?;
         match self.descriptors.get(descriptor)?.object {
-            Object::Directory(node) => Ok(node),
+            Object::Directory(place) => Ok(place),
             _ => Err(Errno::ENOTDIR),
         }
     }
@@ -104,17 +106,17 @@ impl Personality {
         } else {
             LastLink::Keep
         };
-        let node = match self.tree.resolve(start, &path, last_link) {
-            Ok(_) if exclusive => return Err(Errno::EEXIST.into()),
-            Ok(node) => node,
-            Err(Errno::ENOENT) if flags & libc::O_CREAT != 0 => {
-                return Err(self.creation_error(start, &path).into());
+        let place = match self.walk(start, &path, last_link)? {
+            PathEnd::There(_) if exclusive => return Err(Errno::EEXIST.into()),
+            PathEnd::There(place) => place,
+            PathEnd::Missing { .. } if flags & libc::O_CREAT != 0 => {
+                return Err(Errno::EROFS.into());
             }
-            Err(errno) => return Err(errno.into()),
+            PathEnd::Missing { .. } => return Err(Errno::ENOENT.into()),
         };
         let file = OpenFile {
-            object: self.openable(node, flags)?,
-            node: Some(node),
+            object: self.openable(place, flags)?,
+            place: Some(place),
             offset: 0,
             flags: (flags & !OPENING_FLAGS)
                 | if flags & libc::O_PATH == 0 {
@@ -127,16 +129,18 @@ impl Personality {
         Ok(self.descriptors.insert(file, on_exec)?)
     }
 
-    /// Why the tree takes no new file at `path`.
-    pub(super) fn creation_error(&self, start: NodeId, path: &[u8]) -> Errno {
-        self.tree
-            .resolve_parent(start, path)
-            .err()
-            .unwrap_or(Errno::EROFS)
+    /// The object of an open file for `place`, if these flags suit what is there.
+    fn openable(&self, place: Place, flags: c_int) -> Result<Object, Errno> {
+        match place {
+            Place::Tree(node) => self.openable_node(node, flags),
+            Place::Descriptor(_) if flags & libc::O_PATH != 0 => Ok(Object::Link(place)),
+            Place::Descriptor(_) if flags & libc::O_NOFOLLOW != 0 => Err(Errno::ELOOP),
+            // As for a socket on Linux: only its descriptor leads to the file.
+            Place::Descriptor(_) => Err(Errno::ENXIO),
+        }
     }
 
-    /// The object of an open file for `node`, if these flags suit the node.
-    fn openable(&self, node: NodeId, flags: c_int) -> Result<Object, Errno> {
+    fn openable_node(&self, node: NodeId, flags: c_int) -> Result<Object, Errno> {
         let writes = flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0;
         let only_names = flags & libc::O_PATH != 0;
         let direct = flags & libc::O_DIRECT != 0;
@@ -145,9 +149,9 @@ impl Personality {
                 Err(Errno::EROFS)
             }
             Node::Directory { .. } if writes || flags & libc::O_CREAT != 0 => Err(Errno::EISDIR),
-            Node::Directory { .. } => Ok(Object::Directory(node)),
+            Node::Directory { .. } => Ok(Object::Directory(Place::Tree(node))),
             _ if flags & libc::O_DIRECTORY != 0 => Err(Errno::ENOTDIR),
-            Node::Link(_) if only_names => Ok(Object::Link(node)),
+            Node::Link(_) if only_names => Ok(Object::Link(Place::Tree(node))),
             Node::Link(_) => Err(Errno::ELOOP),
             Node::File(_) | Node::Proc(_) if writes => Err(Errno::EROFS),
             Node::File(_) | Node::Proc(_) if direct => Err(Errno::EINVAL),

@@ -1,12 +1,16 @@
 //! The calls that ask about files: stat, statx, access, readlink.
 
+use std::borrow::Cow;
+
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
 
 use super::descriptors::{Object, OpenFile};
 use super::guest::{self, put};
 use super::own_files::OwnFile;
-use super::tree::{Device, LastLink, Node, NodeId};
+use super::paths::LastLink;
+use super::place::Place;
+use super::tree::{Device, Node, NodeId};
 use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 use crate::devices::console::Stream;
@@ -15,6 +19,8 @@ use crate::devices::console::Stream;
 const TREE_DEVICE: (u32, u32) = (0, 1);
 /// The number of the device with the standard streams' pipes, which are not in the tree.
 const PIPE_DEVICE: (u32, u32) = (0, 2);
+/// The size of a link of `/proc/self/fd`, as Linux tells it.
+const DESCRIPTOR_LINK_SIZE: u64 = 64;
 /// The preferred size of an access, in bytes.
 const BLOCK_SIZE: u32 = 4096;
 
@@ -108,14 +114,14 @@ impl Personality {
         Ok(self.attributes_of(self.lookup(directory, &path, flags)?))
     }
 
-    /// The node that a path names, or, with `AT_EMPTY_PATH`, a descriptor.
-    fn lookup(&self, directory: c_int, path: &[u8], flags: c_int) -> Result<NodeId, Errno> {
+    /// What a path names, or, with `AT_EMPTY_PATH`, a descriptor.
+    fn lookup(&self, directory: c_int, path: &[u8], flags: c_int) -> Result<Place, Errno> {
         if path.is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
             if directory == libc::AT_FDCWD {
                 return Ok(self.working_directory);
             }
             let descriptor = u64::try_from(directory).map_err(|_| Errno::EBADF)?;
-            return self.descriptors.get(descriptor)?.node.ok_or(Errno::ENOENT);
+            return self.descriptors.get(descriptor)?.place.ok_or(Errno::ENOENT);
         }
         let start = self.start(directory, path)?;
         let last_link = if flags & libc::AT_SYMLINK_NOFOLLOW == 0 {
@@ -123,16 +129,16 @@ impl Personality {
         } else {
             LastLink::Keep
         };
-        self.tree.resolve(start, path, last_link)
+        self.resolve(start, path, last_link)
     }
 
     fn attributes_of_open(&self, file: &OpenFile) -> Attributes {
-        match (file.object, file.node) {
-            (_, Some(node)) => self.attributes_of(node),
+        match (file.object, file.place) {
+            (_, Some(place)) => self.attributes_of(place),
             (Object::Stream(stream), None) => Self::attributes_of_stream(stream),
             (Object::Own(own), None) => Self::attributes_of_own(own),
-            // No file but the console's streams is open without a node.
-            (_, None) => self.attributes_of(NodeId::ROOT),
+            // No file but the console's streams is open without a place.
+            (_, None) => self.attributes_of(Place::ROOT),
         }
     }
 
@@ -166,9 +172,9 @@ impl Personality {
         }
     }
 
-    fn attributes_of(&self, node: NodeId) -> Attributes {
-        let mut attributes = Attributes {
-            inode: node.inode(),
+    fn attributes_of(&self, place: Place) -> Attributes {
+        let attributes = Attributes {
+            inode: place.inode(),
             device: TREE_DEVICE,
             special: (0, 0),
             mode: 0,
@@ -176,6 +182,17 @@ impl Personality {
             size: 0,
             modified: 0,
         };
+        match place {
+            Place::Tree(node) => self.attributes_of_node(node, attributes),
+            Place::Descriptor(_) => Attributes {
+                mode: libc::S_IFLNK | 0o700,
+                size: DESCRIPTOR_LINK_SIZE,
+                ..attributes
+            },
+        }
+    }
+
+    fn attributes_of_node(&self, node: NodeId, mut attributes: Attributes) -> Attributes {
         match self.tree.node(node) {
             Node::Directory { .. } => {
                 attributes.mode = libc::S_IFDIR | 0o555;
@@ -249,9 +266,12 @@ impl Personality {
             } else {
                 libc::AT_EMPTY_PATH
             };
-        let node = self.lookup(directory, &path, flags)?;
-        let Node::Link(target) = self.tree.node(node) else {
-            return Err(Errno::EINVAL.into());
+        let target = match self.lookup(directory, &path, flags)? {
+            Place::Tree(node) => match self.tree.node(node) {
+                Node::Link(target) => Cow::Borrowed(target),
+                _ => return Err(Errno::EINVAL.into()),
+            },
+            Place::Descriptor(number) => Cow::Owned(self.descriptor_text(number)?),
         };
         let shown = &target[..target.len().min(size)];
         guest::write(memory, to, shown)?;

@@ -21,6 +21,8 @@ mod metadata;
 mod moment;
 mod own_calls;
 mod own_files;
+mod paths;
+mod place;
 mod polling;
 mod proc;
 mod proc_files;
@@ -58,10 +60,10 @@ use crate::devices::console::Console;
 use crate::devices::disk::HostDisk;
 use descriptors::{Descriptors, Object, OpenFile};
 use own_files::OwnFiles;
+use place::Place;
 use signal_delivery::Signals;
 use threads::Threads;
 use timers::Timers;
-use tree::NodeId;
 
 pub use host_calls::HOST_SYSTEM_CALLS;
 pub(super) use idle::Stop;
@@ -198,7 +200,7 @@ pub struct Personality {
     stack: ByteSize,
     trace: bool,
     descriptors: Descriptors,
-    working_directory: NodeId,
+    working_directory: Place,
     own: OwnFiles,
     timers: Timers,
     threads: Threads,
@@ -235,7 +237,7 @@ impl Personality {
             stack,
             trace,
             descriptors: Descriptors::new(),
-            working_directory: NodeId::ROOT,
+            working_directory: Place::ROOT,
             own: OwnFiles::default(),
             timers: Timers::default(),
             threads: Threads::new(name),
@@ -265,7 +267,7 @@ impl Personality {
         if let Some(node) = self.tree.set_input(input)? {
             self.descriptors.set_input(OpenFile {
                 object: Object::File(node),
-                node: Some(node),
+                place: Some(Place::Tree(node)),
                 offset,
                 flags: libc::O_RDONLY,
             });

@@ -38,7 +38,7 @@ impl Personality {
     pub(super) fn open_own(&mut self, file: OwnFile, flags: c_int) -> Result<u64, Errno> {
         let open = OpenFile {
             object: Object::Own(file),
-            node: None,
+            place: None,
             offset: 0,
             flags: flags & !libc::O_CLOEXEC,
         };

@@ -6,7 +6,7 @@ use nix::libc::{self, c_int};
 
 use super::descriptors::Object;
 use super::guest;
-use super::tree::LastLink;
+use super::paths::{LastLink, PathEnd};
 use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 
@@ -74,17 +74,14 @@ impl Personality {
         let path = guest::read_path(memory, path)?;
         let start = self.start(directory, &path)?;
         let errno = match change {
-            Change::Create => match self.tree.resolve(start, &path, LastLink::Keep) {
-                Ok(_) => Errno::EEXIST,
-                Err(Errno::ENOENT) => self.creation_error(start, &path),
-                Err(errno) => errno,
+            Change::Create => match self.walk(start, &path, LastLink::Keep)? {
+                PathEnd::There(_) => Errno::EEXIST,
+                PathEnd::Missing { .. } => Errno::EROFS,
             },
-            Change::Remove => self.creation_error(start, &path),
+            Change::Remove => self.resolve_parent(start, &path).map(|_| Errno::EROFS)?,
             Change::Alter => self
-                .tree
                 .resolve(start, &path, LastLink::Follow)
-                .err()
-                .unwrap_or(Errno::EROFS),
+                .map(|_| Errno::EROFS)?,
         };
         Err(errno.into())
     }

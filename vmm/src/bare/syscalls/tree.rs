@@ -16,9 +16,7 @@ use crate::devices::console::Stream;
 /// The most bytes of a path, with its final NUL (`PATH_MAX`).
 pub(super) const PATH_MAX: usize = 4096;
 /// The most bytes of a file's name (`NAME_MAX`).
-const NAME_MAX: usize = 255;
-/// The most symbolic links through which a path may lead (`MAXSYMLINKS`).
-const MAX_LINKS: usize = 40;
+pub(super) const NAME_MAX: usize = 255;
 
 /// Why a file can't be put into the guest's tree.
 #[derive(Debug, thiserror::Error)]
@@ -66,15 +64,6 @@ impl NodeId {
     pub fn inode(self) -> u64 {
         self.0 as u64 + 1
     }
-}
-
-/// Whether a path that ends in a symbolic link means the link or its target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LastLink {
-    /// The path means the link's target.
-    Follow,
-    /// The path means the link itself (`O_NOFOLLOW`, `AT_SYMLINK_NOFOLLOW`).
-    Keep,
 }
 
 /// One device file.
@@ -135,6 +124,8 @@ impl HostFile {
 pub struct FileTree {
     nodes: Vec<Node>,
     program: PathBuf,
+    /// The directory whose entries are the program's descriptors.
+    descriptors: NodeId,
 }
 
 impl FileTree {
@@ -149,6 +140,7 @@ impl FileTree {
                 entries: BTreeMap::new(),
             }],
             program: path.to_owned(),
+            descriptors: NodeId::ROOT,
         };
         for (name, device) in [
             ("/dev/null", Device::Null),
@@ -161,7 +153,7 @@ impl FileTree {
         ] {
             tree.insert(Path::new(name), Node::Device(device))?;
         }
-        tree.add_proc(path)?;
+        tree.descriptors = tree.add_proc(path)?;
         let metadata = program.metadata().map_err(|source| FileTreeError::Open {
             path: path.to_owned(),
             source,
@@ -197,10 +189,30 @@ impl FileTree {
     /// Makes `/dev/stdin` the open file `input`, and gives its node.
     pub(super) fn set_input(&mut self, input: File) -> io::Result<Option<NodeId>> {
         let metadata = input.metadata()?;
-        let found = self.resolve(NodeId::ROOT, b"/dev/stdin", LastLink::Keep);
-        let Ok(node) = found else { return Ok(None) };
+        let Some(node) = self.device_of(Stream::Input) else {
+            return Ok(None);
+        };
         self.nodes[node.0] = Node::File(HostFile::new(input, &metadata));
         Ok(Some(node))
+    }
+
+    /// The node of a stream of the console.
+    pub(super) fn device_of(&self, stream: Stream) -> Option<NodeId> {
+        self.find(Path::new(match stream {
+            Stream::Input => "/dev/stdin",
+            Stream::Output => "/dev/stdout",
+            Stream::Error => "/dev/stderr",
+        }))
+    }
+
+    /// The directory with a link for each descriptor of the program.
+    pub(super) fn descriptors(&self) -> NodeId {
+        self.descriptors
+    }
+
+    /// Whether `node` is that directory.
+    pub(super) fn is_of_descriptors(&self, node: NodeId) -> bool {
+        node == self.descriptors
     }
 
     /// The program's path.
@@ -232,12 +244,16 @@ impl FileTree {
         if bytes.ends_with(b"/") || names.iter().any(unusable) {
             return Err(bad());
         }
-        let mut directory = NodeId::ROOT;
-        for name in above {
-            directory = self.subdirectory(directory, name).ok_or_else(occupied)?;
-        }
+        let directory = self.make_directory(above).ok_or_else(occupied)?;
         self.add_entry(directory, last, node).ok_or_else(occupied)?;
         Ok(())
+    }
+
+    /// The directory to which these names lead. What is missing on the way is made.
+    pub(super) fn make_directory(&mut self, names: &[&[u8]]) -> Option<NodeId> {
+        names.iter().try_fold(NodeId::ROOT, |directory, name| {
+            self.subdirectory(directory, name)
+        })
     }
 
     /// The directory `name` in `directory`, which is made if nothing has the name.
@@ -274,76 +290,10 @@ impl FileTree {
         &self.nodes[id.0]
     }
 
-    /// The node to which `path` leads from the directory `start`.
-    pub(super) fn resolve(
-        &self,
-        start: NodeId,
-        path: &[u8],
-        last_link: LastLink,
-    ) -> Result<NodeId, Errno> {
-        if path.is_empty() {
-            return Err(Errno::ENOENT);
-        }
-        let mut at = if path.starts_with(b"/") {
-            NodeId::ROOT
-        } else {
-            start
-        };
-        // A path that ends in a slash names a directory, so its last link is followed.
-        let directory_wanted = path.ends_with(b"/");
-        let follows_last = directory_wanted || last_link == LastLink::Follow;
-        let mut left: Vec<&[u8]> = components(path).collect();
-        left.reverse();
-        let mut links = 0;
-        while let Some(name) = left.pop() {
-            let next = self.child(at, name)?;
-            match self.node(next) {
-                Node::Link(target) if follows_last || !left.is_empty() => {
-                    links += 1;
-                    if links > MAX_LINKS {
-                        return Err(Errno::ELOOP);
-                    }
-                    if target.starts_with(b"/") {
-                        at = NodeId::ROOT;
-                    }
-                    let above = left.len();
-                    left.extend(components(target));
-                    left[above..].reverse();
-                }
-                _ => at = next,
-            }
-        }
-        match self.node(at) {
-            Node::Directory { .. } => Ok(at),
-            _ if directory_wanted => Err(Errno::ENOTDIR),
-            _ => Ok(at),
-        }
-    }
-
-    /// The directory of what `path` names, and the name there.
-    pub(super) fn resolve_parent<'p>(
-        &self,
-        start: NodeId,
-        path: &'p [u8],
-    ) -> Result<(NodeId, &'p [u8]), Errno> {
-        let end = path
-            .iter()
-            .rposition(|&byte| byte != b'/')
-            .map_or(0, |last| last + 1);
-        let name = path[..end]
-            .rsplit(|&byte| byte == b'/')
-            .next()
-            .unwrap_or_default();
-        let above = &path[..end - name.len()];
-        let directory = match above {
-            b"" if path.is_empty() => return Err(Errno::ENOENT),
-            b"" => start,
-            above => self.resolve(start, above, LastLink::Follow)?,
-        };
-        match self.node(directory) {
-            Node::Directory { .. } => Ok((directory, name)),
-            _ => Err(Errno::ENOTDIR),
-        }
+    /// The node at an absolute `path` that leads over no link.
+    pub(super) fn find(&self, path: &Path) -> Option<NodeId> {
+        components(path.as_os_str().as_bytes())
+            .try_fold(NodeId::ROOT, |at, name| self.child(at, name).ok())
     }
 
     /// The node `name` in the directory `at`.
@@ -353,28 +303,20 @@ impl FileTree {
         };
         match name {
             b".." => Ok(*parent),
-            name if name.len() > NAME_MAX => Err(Errno::ENAMETOOLONG),
             name => entries.get(name).copied().ok_or(Errno::ENOENT),
         }
     }
 
-    /// The absolute path of a directory.
-    pub(super) fn path_of(&self, directory: NodeId) -> Vec<u8> {
+    /// The absolute path of a node.
+    pub(super) fn path_of(&self, node: NodeId) -> Vec<u8> {
         let mut names: Vec<&[u8]> = Vec::new();
-        let mut at = directory;
+        let mut at = node;
         while at != NodeId::ROOT {
-            let Node::Directory { parent, .. } = self.node(at) else {
+            let Some((directory, name)) = self.place_of(at) else {
                 break;
             };
-            if let Node::Directory { entries, .. } = self.node(*parent) {
-                names.extend(
-                    entries
-                        .iter()
-                        .find(|(_, id)| **id == at)
-                        .map(|(name, _)| name.as_slice()),
-                );
-            }
-            at = *parent;
+            names.push(name);
+            at = directory;
         }
         let mut path = Vec::new();
         for name in names.iter().rev() {
@@ -386,10 +328,21 @@ impl FileTree {
         }
         path
     }
+
+    /// The directory that has a node, and the node's name there.
+    fn place_of(&self, node: NodeId) -> Option<(NodeId, &[u8])> {
+        self.nodes.iter().enumerate().find_map(|(index, above)| {
+            let Node::Directory { entries, .. } = above else {
+                return None;
+            };
+            let (name, _) = entries.iter().find(|(_, id)| **id == node)?;
+            Some((NodeId(index), name.as_slice()))
+        })
+    }
 }
 
 /// The names in a path, without empty names and `.`.
-fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|&byte| byte == b'/')
         .filter(|name| !name.is_empty() && *name != b".")
 }

@@ -3,6 +3,7 @@
 //! All of the text comes from what the personality knows of its guest: nothing is read from the
 //! host's `/proc`.
 
+mod descriptors;
 mod maps;
 mod nodes;
 mod process;

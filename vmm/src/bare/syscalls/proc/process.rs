@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::super::Personality;
 use super::super::identity::{PARENT_ID, PROCESS_ID};
 use super::super::proc_files::ProcessFile;
-use super::super::tree::{LastLink, NodeId};
+use super::super::tree::NodeId;
 use super::maps::{MappedFile, maps};
 use super::{processor_time, ticks};
 use crate::bare::address_space::AddressSpace;
@@ -44,14 +44,9 @@ impl Personality {
 
     fn maps(&self, memory: &AddressSpace) -> String {
         let path = self.tree.program();
-        let node = self.tree.resolve(
-            NodeId::ROOT,
-            path.as_os_str().as_encoded_bytes(),
-            LastLink::Keep,
-        );
         let file = MappedFile {
             path: &path.to_string_lossy(),
-            inode: node.map_or(0, NodeId::inode),
+            inode: self.tree.find(path).map_or(0, NodeId::inode),
         };
         maps(memory, &self.proc.parts, &file)
     }

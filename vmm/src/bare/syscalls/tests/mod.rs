@@ -1,6 +1,7 @@
 //! Tests of the personality without KVM. The calls work on plain guest RAM, as a program would make
 //! them.
 
+mod descriptor_links;
 mod directories;
 mod disk;
 mod files;
