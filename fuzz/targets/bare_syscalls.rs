@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use arbitrary::Arbitrary;
 use bytesize::ByteSize;
-use isobench_vmm::bare::address_space::{AddressSpace, Backing, GuestRam, Placement, Protection};
+use isobench_vmm::bare::address_space::{
+    Access, AddressSpace, Backing, GuestRam, Placement, Protection,
+};
 use isobench_vmm::bare::syscalls::{FileTree, Personality, Settings, SystemCall};
 use isobench_vmm::devices::console::Console;
 use isobench_vmm::devices::disk::HostDisk;
@@ -43,6 +45,8 @@ const MAPPING: [c_long; 6] = [
 
 /// The bytes that the program may read and write.
 const DATA: u64 = 256 << 10;
+/// The bytes of a mapping that is larger than memory. Its pages get memory at their first touch.
+const WIDE: u64 = 256 << 20;
 /// The bytes that the program may only read.
 const READ_ONLY: usize = 8192;
 const SECRET: [u8; READ_ONLY] = [0x5a; READ_ONLY];
@@ -76,6 +80,18 @@ enum Action<'a> {
         number: Number,
         arguments: [Argument; 6],
     },
+    /// Touches memory as the program itself does.
+    Touch {
+        at: Argument,
+        access: Kind,
+    },
+}
+
+#[derive(Debug, Arbitrary)]
+enum Kind {
+    Read,
+    Write,
+    Execute,
 }
 
 #[derive(Debug, Arbitrary)]
@@ -93,6 +109,8 @@ enum Argument {
     Page(u8),
     ReadOnly(u16),
     Any(u64),
+    /// A page of the mapping that is larger than memory.
+    Wide(u16),
 }
 
 const PATHS: [&[u8]; 10] = [
@@ -113,6 +131,7 @@ struct Machine {
     personality: Personality,
     data: u64,
     read_only: u64,
+    wide: u64,
     disk: File,
 }
 
@@ -141,6 +160,7 @@ impl Machine {
         let mut memory = AddressSpace::new(ram);
         let place = Placement::Anywhere { hint: 0 };
         let data = memory.map(place, DATA, Protection::READ_WRITE, Backing::Anonymous);
+        let wide = memory.map(place, WIDE, Protection::READ_WRITE, Backing::Anonymous);
         let secret = Backing::Bytes(&SECRET);
         let read_only = memory.map(place, READ_ONLY as u64, Protection::READ, secret);
         Self {
@@ -148,6 +168,7 @@ impl Machine {
             personality: personality.expect("a personality"),
             data: data.expect("memory"),
             read_only: read_only.expect("memory"),
+            wide: wide.expect("memory"),
             disk,
         }
     }
@@ -175,6 +196,14 @@ impl Machine {
                 let call = SystemCall { number, arguments };
                 self.personality.call(&call, &mut self.memory);
             }
+            Action::Touch { at, access } => {
+                let access = match access {
+                    Kind::Read => Access::Read,
+                    Kind::Write => Access::Write,
+                    Kind::Execute => Access::Execute,
+                };
+                self.memory.touch(self.value(&at), access);
+            }
         }
     }
 
@@ -191,6 +220,7 @@ impl Machine {
             Argument::Page(page) => self.data + u64::from(page) * 4096,
             Argument::ReadOnly(offset) => self.read_only + u64::from(offset),
             Argument::Any(value) => value,
+            Argument::Wide(page) => self.wide + u64::from(page) * 4096,
         }
     }
 
@@ -202,6 +232,7 @@ impl Machine {
             read.expect("mapped");
             assert!(bytes == SECRET, "memory that may only be read has changed");
         }
+        assert!(self.memory.free_bytes() <= self.memory.ram().size());
         let size = self.disk.metadata().expect("a file").len();
         assert_eq!(size, DISK, "the disk's size has changed");
     }

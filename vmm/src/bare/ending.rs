@@ -10,6 +10,8 @@ pub enum Ending {
     /// A signal ended the program. The number is the signal's; the program sent the signal to
     /// itself, or a system call raised it.
     Signalled(u8),
+    /// The program has used up the guest's memory, where Linux would have killed it.
+    OutOfMemory,
     /// A processor exception ended the program.
     Died(Death),
 }
@@ -20,6 +22,8 @@ impl Ending {
         match self {
             Self::Exited(code) => *code,
             Self::Signalled(signal) => 128 + *signal,
+            // SIGKILL
+            Self::OutOfMemory => 128 + 9,
             Self::Died(death) => 128 + death.signal.number(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::address_space::AddressSpace;
+use super::address_space::{Access, AddressSpace};
 use super::trampoline;
 
 /// A signal that ends a program.
@@ -83,6 +83,9 @@ impl fmt::Display for Death {
     }
 }
 
+/// The number of the page fault.
+pub const PAGE_FAULT: u8 = 14;
+
 /// An exception's frame, as the processor pushes it onto the ring-0 stack (Intel SDM vol. 3A,
 /// 6.14.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -127,14 +130,29 @@ impl Frame {
         }
     }
 
+    /// The access that raised a page fault (Intel SDM vol. 3A, 4.7).
+    pub const fn access(&self) -> Access {
+        match (self.error_code & 2 != 0, self.error_code & 16 != 0) {
+            (_, true) => Access::Execute,
+            (true, false) => Access::Write,
+            (false, false) => Access::Read,
+        }
+    }
+
+    /// Whether a page fault was raised since the page was not present.
+    pub const fn misses_page(&self) -> bool {
+        self.error_code & 1 == 0
+    }
+
     /// Whether the exception interrupted ring 3.
     pub const fn is_from_ring3(&self) -> bool {
         self.cs & 3 == 3
     }
 }
 
-/// How the exception `vector` ends the program.
-pub(crate) fn death(vector: u8, frame: Frame, fault_address: u64) -> Death {
+/// How the exception `vector` ends the program. `is_mapped` says whether something is mapped at
+/// `fault_address`.
+pub(crate) fn death(vector: u8, frame: Frame, fault_address: u64, is_mapped: bool) -> Death {
     let (signal, cause) = match vector {
         0 => (Signal::Arithmetic, "division by zero or overflow"),
         1 => (Signal::Trap, "single step or hardware breakpoint"),
@@ -154,7 +172,7 @@ pub(crate) fn death(vector: u8, frame: Frame, fault_address: u64) -> Death {
             Signal::Segmentation,
             "general protection: privileged instruction or address not canonical",
         ),
-        14 => (Signal::Segmentation, page_fault(frame.error_code)),
+        PAGE_FAULT => (Signal::Segmentation, page_fault(frame.access(), is_mapped)),
         16 => (Signal::Arithmetic, "x87 floating-point error"),
         17 => (Signal::Bus, "misaligned access"),
         19 => (Signal::Arithmetic, "SIMD floating-point error"),
@@ -163,22 +181,20 @@ pub(crate) fn death(vector: u8, frame: Frame, fault_address: u64) -> Death {
     Death {
         signal,
         rip: frame.rip,
-        address: (vector == 14).then_some(fault_address),
+        address: (vector == PAGE_FAULT).then_some(fault_address),
         cause,
     }
 }
 
-/// The meaning of a page fault's error code (Intel SDM vol. 3A, 4.7).
-const fn page_fault(code: u64) -> &'static str {
-    let present = code & 1 != 0;
-    let write = code & 2 != 0;
-    let fetch = code & 16 != 0;
-    match (present, write, fetch) {
-        (false, _, true) => "running code in an unmapped page",
-        (true, _, true) => "running code in a page without execute permission",
-        (false, true, false) => "writing to an unmapped page",
-        (true, true, false) => "writing to a page without write permission",
-        (false, false, false) => "reading from an unmapped page",
-        (true, false, false) => "reading from a page without read permission",
+/// What was wrong with an access. A page that the program may not access at all is not present in
+/// the page tables, but is mapped all the same.
+const fn page_fault(access: Access, is_mapped: bool) -> &'static str {
+    match (is_mapped, access) {
+        (false, Access::Execute) => "running code in an unmapped page",
+        (true, Access::Execute) => "running code in a page without execute permission",
+        (false, Access::Write) => "writing to an unmapped page",
+        (true, Access::Write) => "writing to a page without write permission",
+        (false, Access::Read) => "reading from an unmapped page",
+        (true, Access::Read) => "reading from a page without read permission",
     }
 }

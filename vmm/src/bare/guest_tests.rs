@@ -59,7 +59,7 @@ pub(crate) fn elf_with(more: &[TestHeader], code: &[u8]) -> Vec<u8> {
 const CODE: u64 = 0x40_0078;
 
 /// Runs `code`. The result is `None` if the host has no KVM.
-fn try_run(code: &[u8]) -> Option<Result<Ending, RunError>> {
+pub(super) fn try_run(code: &[u8]) -> Option<Result<Ending, RunError>> {
     try_run_file(&elf(code))
 }
 
@@ -103,7 +103,7 @@ fn try_run_file(file: &[u8]) -> Option<Result<Ending, RunError>> {
 
 /// Runs `code`, which must exit with `status`.
 #[track_caller]
-fn expect_exit(code: &[u8], status: u8) {
+pub(super) fn expect_exit(code: &[u8], status: u8) {
     if let Some(result) = try_run(code) {
         assert_eq!(result.unwrap(), Ending::Exited(status));
     }
@@ -140,16 +140,16 @@ fn arguments(values: &[u32]) -> Vec<u8> {
 }
 
 /// A system call with its arguments.
-fn call_with(number: u8, values: &[u32]) -> Vec<u8> {
+pub(super) fn call_with(number: u8, values: &[u32]) -> Vec<u8> {
     [arguments(values), call(number)].concat()
 }
 
-const EXIT: u8 = 60;
-const MMAP: u8 = 9;
-const MPROTECT: u8 = 10;
+pub(super) const EXIT: u8 = 60;
+pub(super) const MMAP: u8 = 9;
+pub(super) const MPROTECT: u8 = 10;
 const MUNMAP: u8 = 11;
 /// The address at which the tests map. It lies below 2 GiB, so that it fits into an immediate.
-const PAGE_AT: u32 = 0x2000_0000;
+pub(super) const PAGE_AT: u32 = 0x2000_0000;
 
 /// Maps two writable pages at [`PAGE_AT`], and writes to the first.
 fn map_and_touch() -> Vec<u8> {
@@ -162,12 +162,12 @@ fn map_and_touch() -> Vec<u8> {
 }
 
 /// `movb $1, (PAGE_AT)`
-fn touch() -> Vec<u8> {
+pub(super) fn touch() -> Vec<u8> {
     [&[0xc6, 0x04, 0x25][..], &PAGE_AT.to_le_bytes(), &[1]].concat()
 }
 
 /// `mov (PAGE_AT), %al`
-fn peek() -> Vec<u8> {
+pub(super) fn peek() -> Vec<u8> {
     [&[0x8a, 0x04, 0x25][..], &PAGE_AT.to_le_bytes()].concat()
 }
 

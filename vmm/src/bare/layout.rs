@@ -37,7 +37,11 @@ pub const LOW_MAPPINGS: Range<u64> = 0x4000_0000..0x8000_0000;
 /// follows.
 pub const PROGRAM: u64 = 0x7fff_c000_0000;
 
-/// The guest physical address of the trampoline's first page. Page 0 stays unused.
+/// The guest physical address of a page that is never mapped and never written: what a system call
+/// reads where the program has not written yet.
+pub const ZERO_FRAME: u64 = 0;
+
+/// The guest physical address of the trampoline's first page.
 pub const TRAMPOLINE_FRAME: u64 = PAGE;
 
 /// The pages of the trampoline: the system-call stub, the ring-0 code with its tables, and the

@@ -260,8 +260,13 @@ fn load_stack(
         program.image.stack,
         Backing::Anonymous,
     )?;
-    memory.write(frame.pointer, &frame.bytes)?;
-    Ok(frame)
+    match memory.write(frame.pointer, &frame.bytes) {
+        Ok(()) => Ok(frame),
+        Err(_) if memory.is_exhausted() => {
+            Err(map_error(memory, "the stack", size, MapError::NoMemory))
+        }
+        Err(fault) => Err(fault.into()),
+    }
 }
 
 /// Sixteen bytes for `AT_RANDOM`, from which a C library makes its stack guard.

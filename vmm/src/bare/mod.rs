@@ -41,6 +41,8 @@ pub(crate) mod trampoline;
 #[cfg(test)]
 pub(crate) mod guest_tests;
 #[cfg(test)]
+mod lazy_guest_tests;
+#[cfg(test)]
 mod program_tests;
 #[cfg(test)]
 mod resume_tests;

@@ -11,8 +11,8 @@
 
 use kvm_bindings::kvm_regs;
 
-use super::address_space::AddressSpace;
-use super::exception::{self, Death, Frame};
+use super::address_space::{Access, AddressSpace};
+use super::exception::{self, Death, Frame, PAGE_FAULT};
 use super::layout::EXCEPTION_PORTS;
 use super::{registers, trampoline};
 use crate::kvm::exits::VmExit;
@@ -27,6 +27,9 @@ pub struct Exception {
     pub frame: Frame,
     /// CR2: the address of the last page fault.
     pub fault_address: u64,
+    /// Whether a page fault was raised at an address where something is mapped: the access was one
+    /// that is not permitted there (Linux: `SEGV_ACCERR`).
+    pub is_mapped: bool,
 }
 
 impl Exception {
@@ -56,10 +59,12 @@ impl Exception {
             return Ok(None);
         };
         let mut system = vcpu.system_registers()?;
+        let frame = Frame::read(memory, general.rsp, vector);
         let exception = Self {
             vector,
-            frame: Frame::read(memory, general.rsp, vector),
+            frame,
             fault_address: system.cr2,
+            is_mapped: !frame.misses_page() || memory.is_mapped(system.cr2),
         };
         if exception.frame.is_from_ring3() {
             registers::enter_ring3(&mut system);
@@ -71,7 +76,14 @@ impl Exception {
 
     /// How the exception ends the program.
     pub fn death(&self) -> Death {
-        exception::death(self.vector, self.frame, self.fault_address)
+        exception::death(self.vector, self.frame, self.fault_address, self.is_mapped)
+    }
+
+    /// The access that stopped at a page without a frame, if the exception may be one.
+    pub fn missing_page(&self) -> Option<Access> {
+        let is_missing =
+            self.vector == PAGE_FAULT && self.frame.is_from_ring3() && self.frame.misses_page();
+        is_missing.then_some(self.frame.access())
     }
 
     /// The program's registers, from those at the exit.

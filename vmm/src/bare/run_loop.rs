@@ -3,6 +3,7 @@
 use bytesize::ByteSize;
 use kvm_bindings::kvm_regs;
 
+use super::address_space::Touch;
 use super::ending::Ending;
 use super::error::RunError;
 use super::exception::Death;
@@ -26,7 +27,8 @@ impl MicroVm {
         &self.exits
     }
 
-    /// The last memory that the program asked for and the guest did not have, if there was any.
+    /// The last memory that the program asked for and that no such guest could have, if there was
+    /// any.
     pub fn refused_memory(&self) -> Option<ByteSize> {
         self.memory.refused().map(ByteSize)
     }
@@ -49,7 +51,8 @@ impl MicroVm {
                 on_phase(Phase::FirstExit);
                 next_phase = Some(Phase::Ready);
             }
-            if let Some(ending) = self.serve(&exit, personality)? {
+            let ending = self.serve(&exit, personality)?;
+            if let Some(ending) = self.out_of_memory().or(ending) {
                 on_phase(Phase::Exit);
                 return Ok(ending);
             }
@@ -58,6 +61,11 @@ impl MicroVm {
                 next_phase = None;
             }
         }
+    }
+
+    /// How a program ends that touched a page for which there was no frame.
+    fn out_of_memory(&self) -> Option<Ending> {
+        self.memory.is_exhausted().then_some(Ending::OutOfMemory)
     }
 
     /// Serves one exit. After the last exit, the result is how the program ended.
@@ -106,10 +114,7 @@ impl MicroVm {
                 return self.end_handler(after_call(&registers), personality);
             }
         }
-        // On software KVM the MMU notifier has dropped them: see `GuestRam::drop_translations`.
-        if self.memory.take_stale_translations() && !returns {
-            self.vcpu.flush_translations()?;
-        }
+        self.flush_translations()?;
         if personality.wants_look() {
             self.leave_ring0()?;
             return self.let_run(after_call(&registers), personality);
@@ -121,6 +126,15 @@ impl MicroVm {
         };
         self.vcpu.set_registers(&next);
         Ok(None)
+    }
+
+    /// Makes the processor forget translations that were taken away.
+    fn flush_translations(&mut self) -> Result<(), KvmError> {
+        // On software KVM the MMU notifier has dropped them: see `GuestRam::drop_translations`.
+        if self.memory.take_stale_translations() && self.vcpu.kind() == KvmKind::Hardware {
+            self.vcpu.flush_translations()?;
+        }
+        Ok(())
     }
 
     /// Sets a segment's base, and returns the value of RAX for the system call.
@@ -180,8 +194,8 @@ impl MicroVm {
         Ok(None)
     }
 
-    /// Serves an exit that is no system call: an exception of which a handler is told, or the end of
-    /// the program.
+    /// Serves an exit that is no system call: the first touch of a page, an exception of which a
+    /// handler is told, or the end of the program.
     fn serve_exception(
         &mut self,
         exit: &VmExit,
@@ -190,6 +204,17 @@ impl MicroVm {
         let Some(exception) = Exception::take(exit, &mut self.vcpu, &self.memory)? else {
             return self.last_exit(exit).map(Some);
         };
+        let touched = exception
+            .missing_page()
+            .map(|access| self.memory.touch(exception.fault_address, access));
+        match touched {
+            Some(Touch::Given) => {
+                self.flush_translations()?;
+                return Ok(None);
+            }
+            Some(Touch::Exhausted) => return Ok(Some(Ending::OutOfMemory)),
+            Some(Touch::NotAllowed) | None => {}
+        }
         let (info, trap) = signal_of(&exception, &self.memory);
         if exception.frame.is_from_ring3() && personality.fault(info, trap) {
             return self.let_run(self.vcpu.registers(), personality);

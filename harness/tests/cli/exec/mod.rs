@@ -2,6 +2,7 @@
 
 mod descriptors;
 mod limits;
+mod memory;
 mod names;
 mod signals;
 mod terminal;

@@ -83,6 +83,12 @@ impl Areas {
         false
     }
 
+    /// The area at `address`, with its permission.
+    pub(super) fn at(&self, address: u64) -> Option<(Range<u64>, Protection)> {
+        let (&start, area) = self.0.range(..=address).next_back()?;
+        (address < area.end).then_some((start..area.end, area.protection))
+    }
+
     /// The permission of `range`, if one area holds all of the range.
     pub(super) fn protection_of(&self, range: &Range<u64>) -> Option<Protection> {
         let (_, area) = self.0.range(..=range.start).next_back()?;

@@ -1,6 +1,6 @@
-//! Which frames of guest RAM are free: contiguous runs, lowest first.
+//! Which frames of guest RAM are free: contiguous runs, of which the shortest that suffices is used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::memory::PAGE;
 
@@ -26,15 +26,19 @@ impl Run {
 pub struct Frames {
     /// The length of each free run, by its start. No two runs touch.
     free: BTreeMap<u64, u64>,
+    /// The same runs: length and start.
+    by_length: BTreeSet<(u64, u64)>,
     left: u64,
 }
 
 impl Frames {
     /// Makes an allocator of which all of `start..end` is free.
     pub fn new(start: u64, end: u64) -> Self {
+        let length = end - start;
         Self {
-            free: BTreeMap::from([(start, end - start)]),
-            left: end - start,
+            free: BTreeMap::from([(start, length)]),
+            by_length: BTreeSet::from([(length, start)]),
+            left: length,
         }
     }
 
@@ -54,12 +58,12 @@ impl Frames {
         let mut runs = Vec::new();
         let mut missing = length;
         while missing > 0 {
-            let (&start, &free) = self.free.iter().max_by_key(|&(_, &free)| free)?;
+            let &(free, start) = self.by_length.last()?;
             let run = Run {
                 start,
                 length: free.min(missing),
             };
-            self.remove(run);
+            self.take_head(run);
             missing -= run.length;
             runs.push(run);
         }
@@ -71,38 +75,51 @@ impl Frames {
         self.take_run(PAGE).map(|run| run.start)
     }
 
-    /// Takes the lowest run of `length` bytes.
+    /// Takes one run of `length` bytes.
     fn take_run(&mut self, length: u64) -> Option<Run> {
-        let (&start, _) = self.free.iter().find(|&(_, &free)| free >= length)?;
+        let &(_, start) = self.by_length.range((length, 0)..).next()?;
         let run = Run { start, length };
-        self.remove(run);
+        self.take_head(run);
         Some(run)
     }
 
     /// Takes `run`, which is the head of a free run.
-    fn remove(&mut self, run: Run) {
-        if let Some(free) = self.free.remove(&run.start) {
+    fn take_head(&mut self, run: Run) {
+        if let Some(free) = self.remove(run.start) {
             if free > run.length {
-                self.free.insert(run.end(), free - run.length);
+                self.insert(run.end(), free - run.length);
             }
             self.left -= run.length;
         }
+    }
+
+    /// Removes the free run at `start`, and returns its length.
+    fn remove(&mut self, start: u64) -> Option<u64> {
+        let length = self.free.remove(&start)?;
+        self.by_length.remove(&(length, start));
+        Some(length)
+    }
+
+    fn insert(&mut self, start: u64, length: u64) {
+        self.free.insert(start, length);
+        self.by_length.insert((length, start));
     }
 
     /// Gives `run` back.
     pub fn give_back(&mut self, run: Run) {
         self.left += run.length;
         let mut whole = run;
-        if let Some(after) = self.free.remove(&run.end()) {
+        if let Some(after) = self.remove(run.end()) {
             whole.length += after;
         }
         if let Some((&start, &length)) = self.free.range(..run.start).next_back()
             && start + length == run.start
         {
+            self.remove(start);
             whole.start = start;
             whole.length += length;
         }
-        self.free.insert(whole.start, whole.length);
+        self.insert(whole.start, whole.length);
     }
 }
 

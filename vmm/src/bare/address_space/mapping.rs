@@ -82,6 +82,8 @@ pub enum Growth {
 pub enum Backing<'a> {
     /// Zeros.
     Anonymous,
+    /// Zeros, of which the program may map more than it could ever use (`MAP_NORESERVE`).
+    Unreserved,
     /// The pages of a host file, copy-on-write. A page past the file's end reads as zeros (on Linux
     /// the access would raise `SIGBUS`).
     File {
@@ -103,7 +105,8 @@ pub enum MapError {
     /// `FixedNoReplace` met a mapping.
     #[error("something is mapped there already")]
     Exists,
-    /// Guest memory, address space or the number of areas is used up.
+    /// Address space, the number of areas or, for a file's pages, guest memory is used up; or the
+    /// mapping is larger than [`super::MOST_RESERVED`].
     #[error("the guest is out of memory or address space")]
     NoMemory,
     /// Part of the range is not mapped.

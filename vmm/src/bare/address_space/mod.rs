@@ -1,11 +1,12 @@
 //! The guest program's address space: what is mapped where, with which permission.
 //!
 //! An address space is three things that agree: the *areas* (what Linux calls VMAs), the page
-//! tables in guest RAM, and the allocator of guest frames. A new mapping gives every accessible
-//! page its frame at once, in few contiguous runs. So the guest never faults into the VMM for
-//! memory, and one `preadv` covers a large buffer. The *host* gives memory behind a frame only when
-//! somebody touches the frame. Pages without any permission get no frame until they gain a
-//! permission, so a reservation (`PROT_NONE`) costs nothing.
+//! tables in guest RAM, and the allocator of guest frames. A small mapping gives every accessible
+//! page its frame at once, in few contiguous runs. So an ordinary program never faults into the VMM
+//! for memory, and one `preadv` covers a large buffer. The pages of a large mapping get their frames
+//! at the first touch, by the program or by a system call ([`lazy`]). The *host* gives memory behind
+//! a frame only when somebody touches the frame. Pages without any permission get no frame, so a
+//! reservation (`PROT_NONE`) costs nothing.
 //!
 //! Nothing here enters a VM: tests build an [`AddressSpace`] over a plain [`GuestRam`].
 //!
@@ -14,6 +15,7 @@
 
 mod areas;
 mod frames;
+mod lazy;
 mod mapping;
 mod page_tables;
 mod pages;
@@ -21,10 +23,13 @@ mod ram;
 mod user_memory;
 
 #[cfg(test)]
+mod lazy_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod tests;
 
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 use crate::bare::layout;
@@ -34,6 +39,7 @@ use frames::Frames;
 use page_tables::{Contents, Entry, PageTables};
 use pages::Runs;
 
+pub use lazy::{MOST_RESERVED, Touch};
 pub use mapping::{Backing, Growth, MapError, Placement, Protection};
 pub(crate) use page_tables::Ring;
 pub use ram::{GuestRam, RamError};
@@ -43,14 +49,17 @@ pub use user_memory::{Access, Fault};
 #[derive(Debug)]
 pub struct AddressSpace {
     ram: GuestRam,
-    frames: Frames,
+    /// A touch takes frames, and a system call that reads or writes memory may be one.
+    frames: RefCell<Frames>,
     tables: PageTables,
     areas: Areas,
     heap: Range<u64>,
     /// Whether the processor may still hold translations that were taken away.
-    has_stale_translations: bool,
-    /// The length of the last mapping for which the frames did not suffice.
+    has_stale_translations: Cell<bool>,
+    /// The length of the last mapping that was larger than the guest could ever serve.
     refused: Option<u64>,
+    /// Whether a touch has found no frame.
+    exhausted: Cell<bool>,
 }
 
 impl AddressSpace {
@@ -64,12 +73,13 @@ impl AddressSpace {
         let tables = PageTables::new(&mut frames).expect("the least RAM holds a page table");
         Self {
             ram,
-            frames,
+            frames: RefCell::new(frames),
             tables,
             areas: Areas::default(),
             heap: 0..0,
-            has_stale_translations: false,
+            has_stale_translations: Cell::new(false),
             refused: None,
+            exhausted: Cell::new(false),
         }
     }
 
@@ -88,22 +98,21 @@ impl AddressSpace {
         self.tables.entry(&self.ram, address)
     }
 
-    /// The bytes of guest RAM that no mapping has taken.
+    /// The bytes of guest RAM that the program can still fill: frames that no page has, and frames
+    /// of pages to which nobody has written.
     pub fn free_bytes(&self) -> u64 {
-        self.frames.left()
+        self.frames.borrow().left() + self.clean_bytes()
     }
 
-    /// The length in bytes of the last mapping for which guest memory did not suffice, if there was
-    /// one.
+    /// Whether something is mapped at `address`.
+    pub fn is_mapped(&self, address: u64) -> bool {
+        self.areas.at(address).is_some()
+    }
+
+    /// The length in bytes of the last mapping that was larger than the guest could ever serve, if
+    /// there was one.
     pub fn refused(&self) -> Option<u64> {
         self.refused
-    }
-
-    /// Whether `address` lies in a mapping, whatever its permission.
-    pub(crate) fn is_mapped(&self, address: u64) -> bool {
-        let page = address & !(PAGE - 1);
-        page.checked_add(PAGE)
-            .is_some_and(|end| self.areas.is_covered(&(page..end)))
     }
 
     /// The mapped ranges, lowest first (`/proc/self/maps`).
@@ -114,7 +123,12 @@ impl AddressSpace {
     /// Whether the processor may still hold translations that were taken away. The caller has to
     /// flush them before the guest is entered again, so the answer is `true` only once.
     pub(crate) fn take_stale_translations(&mut self) -> bool {
-        std::mem::take(&mut self.has_stale_translations)
+        self.has_stale_translations.take()
+    }
+
+    fn note_stale_translations(&self, is_stale: bool) {
+        let before = self.has_stale_translations.get();
+        self.has_stale_translations.set(before | is_stale);
     }
 
     /// Maps a page that no program may change: a page of ring 0, or the system-call stub.
@@ -127,7 +141,7 @@ impl AddressSpace {
     ) {
         let made = self
             .tables
-            .make(&self.ram, &mut self.frames, address, address + PAGE);
+            .make(&self.ram, self.frames.get_mut(), address, address + PAGE);
         debug_assert!(made.is_some(), "the trampoline is mapped first");
         self.tables
             .update(&self.ram, address, address + PAGE, |_, _| {
@@ -147,6 +161,9 @@ impl AddressSpace {
         backing: Backing<'_>,
     ) -> Result<u64, MapError> {
         let length = whole_pages(length)?;
+        if matches!(backing, Backing::Anonymous) {
+            self.check_reservation(length, protection)?;
+        }
         let start = self.place(place, length)?;
         self.fill(start, length, protection, backing)?;
         self.areas.insert(start, start + length, protection);
@@ -166,16 +183,24 @@ impl AddressSpace {
                 freed.push(entry);
                 Entry::EMPTY
             });
-        self.has_stale_translations |= !freed.0.is_empty();
+        self.note_stale_translations(!freed.0.is_empty());
         self.return_frames(freed.0).map_err(MapError::Host)
     }
 
     /// Makes the host put memory of the guest's own behind the pages of `range`, before the program
-    /// touches them.
+    /// touches them. KVM's shadow pager maps a page for writing at once only if it counts as written.
     pub(crate) fn warm(&self, range: &Range<u64>) {
         for (run, _) in self.owned_frames(range).0 {
             self.ram.populate(run.start, run.length);
         }
+        self.tables
+            .update(&self.ram, range.start, range.end, |_, entry| {
+                if entry.owns_frame() {
+                    entry.written()
+                } else {
+                    entry
+                }
+            });
     }
 
     /// Changes the permission of `start..start + length`. All of the range must be mapped.
@@ -195,12 +220,11 @@ impl AddressSpace {
         if !self.areas.is_covered(&range) {
             return Err(MapError::NotMapped);
         }
-        if !protection.is_none() {
-            self.give_frames(&range)?;
-        }
         self.areas.cut(&range)?;
         self.areas.insert(range.start, range.end, protection);
-        self.permit(&range, protection)
+        self.permit(&range, protection)?;
+        self.give_frames_if_small(&range, protection);
+        Ok(())
     }
 
     /// Makes anonymous pages zero, and makes pages of a file show the file again (`MADV_DONTNEED`).
@@ -217,6 +241,15 @@ impl AddressSpace {
                 .discard(run.start, run.length)
                 .map_err(MapError::Host)?;
         }
+        // KVM has dropped the translations (see `GuestRam::discard`), so the processor marks a page
+        // again at the next write.
+        self.tables
+            .update(&self.ram, range.start, range.end, |_, entry| {
+                match entry.contents() {
+                    Contents::Anonymous => entry.cleaned(),
+                    Contents::File => entry,
+                }
+            });
         Ok(())
     }
 

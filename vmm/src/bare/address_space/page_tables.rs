@@ -1,12 +1,15 @@
 //! Four-level page tables in guest RAM (Intel SDM vol. 3A, 4.5; AMD APM vol. 2, 5.3).
 //!
-//! The VMM alone writes the tables. Every leaf is a 4 KiB page, marked accessed and dirty from the
-//! start, so that neither the processor nor KVM's shadow pager has to write to the entry. Pages of
-//! tables are never freed: they are few, and a program that wastes them wastes its own memory.
+//! Every leaf is a 4 KiB page. The processor (or KVM's shadow pager) marks the entry accessed at the
+//! first read and dirty at the first write, and the VMM writes all else. So a page of the guest's own
+//! that is not dirty is *clean*: it holds zeros, and its frame can be taken back. Pages that hold
+//! something from the start are marked from the start, too. Pages of tables are never freed: they
+//! are few, and a program that wastes them wastes its own memory.
 
 use super::frames::Frames;
 use super::mapping::Protection;
 use super::ram::GuestRam;
+use super::user_memory::Access;
 use crate::memory::PAGE;
 
 /// What a frame holds.
@@ -37,6 +40,8 @@ impl Entry {
     const USER: u64 = 1 << 2;
     const ACCESSED: u64 = 1 << 5;
     const DIRTY: u64 = 1 << 6;
+    /// What the processor marks.
+    const USED: u64 = Self::ACCESSED | Self::DIRTY;
     /// The VMM's bit for a frame that shows a file of the host.
     const FILE: u64 = 1 << 9;
     /// The VMM's bit for an entry that owns its frame, present or not.
@@ -47,11 +52,12 @@ impl Entry {
     /// An entry without a frame.
     pub(super) const EMPTY: Self = Self(0);
 
-    /// A user page that owns `frame`, not accessible yet.
+    /// A user page that owns `frame`, not accessible yet. The page is clean if it holds no file's
+    /// bytes.
     pub(super) const fn owning(frame: u64, contents: Contents) -> Self {
         let file = match contents {
             Contents::Anonymous => 0,
-            Contents::File => Self::FILE,
+            Contents::File => Self::FILE | Self::USED,
         };
         Self(frame | Self::OWNER | file)
     }
@@ -62,7 +68,7 @@ impl Entry {
             Ring::Kernel => 0,
             Ring::User => Self::USER,
         };
-        Self(frame | user).with_access(protection)
+        Self(frame | user | Self::USED).with_access(protection)
     }
 
     const fn with_access(self, protection: Protection) -> Self {
@@ -72,13 +78,14 @@ impl Entry {
         } else {
             Self::NO_EXECUTE
         };
-        Self(self.0 | Self::PRESENT | Self::ACCESSED | Self::DIRTY | write | execute)
+        Self(self.0 | Self::PRESENT | write | execute)
     }
 
-    /// The same page with other permissions. A page without any permission is not present.
+    /// The same page with other permissions. A page without any permission, or without a frame, is
+    /// not present.
     pub(super) const fn permitting(self, protection: Protection) -> Self {
-        let page = Self(self.0 & (Self::FRAME | Self::OWNER | Self::FILE));
-        if protection.is_none() {
+        let page = Self(self.0 & (Self::FRAME | Self::OWNER | Self::FILE | Self::USED));
+        if protection.is_none() || !self.owns_frame() {
             return page;
         }
         Self(page.0 | Self::USER).with_access(protection)
@@ -101,19 +108,39 @@ impl Entry {
         }
     }
 
+    /// Whether the entry owns a frame to which nobody has written: the frame holds zeros.
+    pub(super) const fn is_clean(self) -> bool {
+        self.owns_frame() && self.0 & Self::DIRTY == 0
+    }
+
+    /// Whether the processor has used the entry, and may hold a translation of it.
+    pub(super) const fn is_accessed(self) -> bool {
+        self.0 & Self::ACCESSED != 0
+    }
+
+    /// The same page after a write.
+    pub(super) const fn written(self) -> Self {
+        Self(self.0 | Self::USED)
+    }
+
+    /// The same page, whose frame holds zeros again.
+    pub(super) const fn cleaned(self) -> Self {
+        Self(self.0 & !Self::USED)
+    }
+
     pub(super) const fn is_present(self) -> bool {
         self.0 & Self::PRESENT != 0
     }
 
-    /// Whether a program may read the page.
-    pub(super) const fn is_readable(self) -> bool {
+    /// Whether a program may access the page so.
+    pub(super) const fn permits(self, access: Access) -> bool {
         let needed = Self::PRESENT | Self::USER;
-        self.0 & needed == needed
-    }
-
-    /// Whether a program may write to the page.
-    pub(super) const fn is_writable(self) -> bool {
-        self.is_readable() && self.0 & Self::WRITABLE != 0
+        let is_permitted = match access {
+            Access::Read => true,
+            Access::Write => self.0 & Self::WRITABLE != 0,
+            Access::Execute => self.0 & Self::NO_EXECUTE == 0,
+        };
+        self.0 & needed == needed && is_permitted
     }
 
     /// Whether `to` takes away what `self` permitted.

@@ -63,14 +63,15 @@ impl AddressSpace {
         if self.areas.is_full() {
             return Err(MapError::NoMemory);
         }
-        if protection.is_none() && matches!(backing, Backing::Anonymous) {
+        if matches!(backing, Backing::Anonymous | Backing::Unreserved) {
+            self.give_frames_if_small(&(start..start + length), protection);
             return Ok(());
         }
         let contents = match backing {
             Backing::File { .. } => Contents::File,
-            Backing::Anonymous | Backing::Bytes(_) => Contents::Anonymous,
+            Backing::Anonymous | Backing::Unreserved | Backing::Bytes(_) => Contents::Anonymous,
         };
-        let runs = self.take_frames(start, length)?;
+        let runs = self.take_frames_for_contents(start, length)?;
         let mut done = 0;
         for &run in &runs {
             if let Err(error) = self.fill_run(run, done, backing) {
@@ -80,14 +81,28 @@ impl AddressSpace {
             }
             done += run.length;
         }
-        self.enter(start, &runs, contents, protection);
+        let page = |frame| Entry::owning(frame, contents).written();
+        self.enter(start, &runs, |frame| page(frame).permitting(protection));
         Ok(())
+    }
+
+    /// Takes frames for pages whose contents are needed at once.
+    fn take_frames_for_contents(&mut self, start: u64, length: u64) -> Result<Vec<Run>, MapError> {
+        self.take_frames(start, length)
+            .or_else(|| {
+                self.reclaim();
+                self.take_frames(start, length)
+            })
+            .ok_or_else(|| {
+                self.refused = Some(length);
+                MapError::NoMemory
+            })
     }
 
     /// Puts the contents that lie `done` bytes into a mapping into `run`.
     fn fill_run(&self, run: Run, done: u64, backing: Backing<'_>) -> io::Result<()> {
         match backing {
-            Backing::Anonymous => Ok(()),
+            Backing::Anonymous | Backing::Unreserved => Ok(()),
             Backing::Bytes(bytes) => {
                 let left = bytes.get(to_usize(done)..).unwrap_or_default();
                 let length = left.len().min(to_usize(run.length));
@@ -107,18 +122,17 @@ impl AddressSpace {
         }
     }
 
-    /// Takes frames and makes tables for `length` bytes at `start`.
-    fn take_frames(&mut self, start: u64, length: u64) -> Result<Vec<Run>, MapError> {
-        let needed = length.saturating_add(PageTables::most_for(length));
-        if needed > self.frames.left() {
-            self.refused = Some(length);
-            return Err(MapError::NoMemory);
+    /// Takes frames and makes tables for `length` bytes at `start`. The result is `None` if too few
+    /// frames are left.
+    fn take_frames(&self, start: u64, length: u64) -> Option<Vec<Run>> {
+        let mut frames = self.frames.borrow_mut();
+        if length.saturating_add(PageTables::most_for(length)) > frames.left() {
+            return None;
         }
-        let runs = self.frames.take(length).ok_or(MapError::NoMemory)?;
+        let runs = frames.take(length)?;
         self.tables
-            .make(&self.ram, &mut self.frames, start, start + length)
-            .ok_or(MapError::NoMemory)?;
-        Ok(runs)
+            .make(&self.ram, &mut frames, start, start + length)?;
+        Some(runs)
     }
 
     /// Makes `runs` zero and free again.
@@ -126,7 +140,7 @@ impl AddressSpace {
     /// The guest loses a frame that cannot be made zero: a frame is never handed out with old
     /// contents.
     pub(super) fn return_frames(
-        &mut self,
+        &self,
         runs: impl IntoIterator<Item = (Run, Contents)>,
     ) -> io::Result<()> {
         let mut result = Ok(());
@@ -136,33 +150,46 @@ impl AddressSpace {
                 Contents::File => self.ram.remove_file(run.start, run.length),
             };
             match cleared {
-                Ok(()) => self.frames.give_back(run),
+                Ok(()) => self.frames.borrow_mut().give_back(run),
                 Err(error) => result = Err(error),
             }
         }
         result
     }
 
-    /// Enters `runs`, in order, into the page tables from `start` on.
-    fn enter(&mut self, start: u64, runs: &[Run], contents: Contents, protection: Protection) {
+    /// Enters `runs`, in order, into the page tables from `start` on, with the `entry` of each
+    /// frame.
+    fn enter(&self, start: u64, runs: &[Run], entry: impl Fn(u64) -> Entry) {
         let mut address = start;
         for run in runs {
             self.tables
                 .update(&self.ram, address, address + run.length, |page, _| {
-                    let frame = run.start + (page - address);
-                    Entry::owning(frame, contents).permitting(protection)
+                    entry(run.start + (page - address))
                 });
             address += run.length;
         }
     }
 
-    /// Gives a frame to every page of `range` that has none.
-    pub(super) fn give_frames(&mut self, range: &Range<u64>) -> Result<(), MapError> {
-        for gap in self.frameless(range) {
-            let runs = self.take_frames(gap.start, gap.end - gap.start)?;
-            self.enter(gap.start, &runs, Contents::Anonymous, Protection::NONE);
+    /// Gives a frame of zeros to every page of `range` that has none, if those are few and the
+    /// program may use them. If not, each gets its frame at the first touch.
+    pub(super) fn give_frames_if_small(&self, range: &Range<u64>, protection: Protection) {
+        if !protection.is_none() && self.is_small(range.end - range.start) {
+            self.give_frames(range, protection);
         }
-        Ok(())
+    }
+
+    /// Gives a frame of zeros to every page of `range` that has none. The result is whether the
+    /// frames sufficed; if not, some pages may have a frame now.
+    pub(super) fn give_frames(&self, range: &Range<u64>, protection: Protection) -> bool {
+        self.frameless(range).into_iter().all(|gap| {
+            let Some(runs) = self.take_frames(gap.start, gap.end - gap.start) else {
+                return false;
+            };
+            self.enter(gap.start, &runs, |frame| {
+                Entry::owning(frame, Contents::Anonymous).permitting(protection)
+            });
+            true
+        })
     }
 
     /// The parts of `range` whose pages have no frame.
@@ -213,49 +240,66 @@ impl AddressSpace {
                 }
                 new
             });
-        self.has_stale_translations |= changed;
+        self.note_stale_translations(changed);
         self.drop_translations(&lost)
     }
 
-    /// Prepares the move of `range` to `to`. Returns the pages of `range` that have frames, with
+    /// Prepares the move of `range` to `to`. Returns the pages of `range` that hold something, with
     /// the address to which each will move, and makes the tables there. Nothing moves yet, and
     /// [`Self::move_pages`] can no longer run out of memory.
     pub(super) fn prepare_move(
-        &mut self,
+        &self,
         range: &Range<u64>,
         to: u64,
     ) -> Result<Vec<(u64, Entry)>, MapError> {
         let mut pages = Vec::new();
         self.tables
             .update(&self.ram, range.start, range.end, |page, entry| {
-                if entry.owns_frame() {
+                if entry.owns_frame() && !entry.is_clean() {
                     pages.push((to + (page - range.start), entry));
                 }
                 entry
             });
         for &(page, _) in &pages {
-            self.tables
-                .make(&self.ram, &mut self.frames, page, page + PAGE)
+            self.make_table(page)
+                .or_else(|| {
+                    self.reclaim();
+                    self.make_table(page)
+                })
                 .ok_or(MapError::NoMemory)?;
         }
         Ok(pages)
     }
 
-    /// Moves `pages`, which [`Self::prepare_move`] has found in `range`.
+    /// Makes the tables that serve `page`.
+    fn make_table(&self, page: u64) -> Option<()> {
+        let mut frames = self.frames.borrow_mut();
+        self.tables.make(&self.ram, &mut frames, page, page + PAGE)
+    }
+
+    /// Moves `pages`, which [`Self::prepare_move`] has found in `range`. The frames of clean pages
+    /// stay behind.
     pub(super) fn move_pages(
         &mut self,
         range: &Range<u64>,
         pages: &[(u64, Entry)],
     ) -> Result<(), MapError> {
+        let mut clean = Runs::default();
         self.tables
-            .update(&self.ram, range.start, range.end, |_, _| Entry::EMPTY);
+            .update(&self.ram, range.start, range.end, |_, entry| {
+                if entry.is_clean() {
+                    clean.push(entry);
+                }
+                Entry::EMPTY
+            });
         let mut lost = Runs::default();
         for &(page, entry) in pages {
             lost.push(entry);
             self.tables
                 .update(&self.ram, page, page + PAGE, |_, _| entry);
         }
-        self.has_stale_translations = true;
+        self.note_stale_translations(true);
+        self.return_frames(clean.0).map_err(MapError::Host)?;
         self.drop_translations(&lost)
     }
 

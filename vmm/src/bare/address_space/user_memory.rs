@@ -3,7 +3,7 @@
 use std::ffi::CString;
 
 use super::frames::Run;
-use super::{AddressSpace, to_usize};
+use super::{AddressSpace, Protection, to_usize};
 use crate::bare::layout;
 use crate::devices::host_io::GuestSlices;
 use crate::memory::PAGE;
@@ -18,13 +18,27 @@ pub struct Fault {
     pub access: Access,
 }
 
-/// What a system call does to a buffer of the program's.
+/// What the program, or a system call in its name, does to memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// The call reads the program's memory.
+    /// Reading.
     Read,
-    /// The call writes the program's memory.
+    /// Writing.
     Write,
+    /// Running code.
+    Execute,
+}
+
+impl Access {
+    /// Whether a page of this permission may be accessed so. On x86-64 a page that may be written or
+    /// run may also be read.
+    pub(super) const fn is_permitted_by(self, protection: Protection) -> bool {
+        match self {
+            Self::Read => !protection.is_none(),
+            Self::Write => protection.write,
+            Self::Execute => protection.execute,
+        }
+    }
 }
 
 impl std::fmt::Display for Access {
@@ -32,6 +46,7 @@ impl std::fmt::Display for Access {
         formatter.write_str(match self {
             Self::Read => "read",
             Self::Write => "write",
+            Self::Execute => "run code at",
         })
     }
 }
@@ -118,15 +133,11 @@ impl AddressSpace {
         let mut runs: Vec<Run> = Vec::new();
         let mut at = address;
         while at < end {
-            let entry = self.entry(at);
-            let is_permitted = match access {
-                Access::Read => entry.is_readable(),
-                Access::Write => entry.is_writable(),
+            let frame = match access {
+                Access::Write => self.frame_to_write(&(at..end)),
+                Access::Read | Access::Execute => self.frame_to_read(at),
             };
-            if !is_permitted {
-                return Err(fault(at));
-            }
-            let start = entry.frame() + at % PAGE;
+            let start = frame.ok_or(fault(at))? + at % PAGE;
             let length = (PAGE - at % PAGE).min(end - at);
             match runs.last_mut() {
                 Some(last) if last.end() == start => last.length += length,

@@ -61,6 +61,8 @@ impl Personality {
         }
         let backing = if flags & libc::MAP_ANONYMOUS == 0 {
             self.file_backing(call, descriptor, protection, offset)?
+        } else if flags & libc::MAP_NORESERVE != 0 {
+            Backing::Unreserved
         } else {
             Backing::Anonymous
         };

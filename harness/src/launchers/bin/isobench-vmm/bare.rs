@@ -41,21 +41,33 @@ pub fn run(request: &Request) -> Result<u8, Failure> {
     if request.counts_exits {
         super::write_exit_counts(marks, vm.exits());
     }
-    if let Ending::Died(death) = &end {
-        tell(format_args!("isobench-vmm: {death}"));
+    tell_of(&end, request.memory(), vm.refused_memory());
+    // SAFETY: _exit(2) ends the process, and no output is buffered. The kernel takes the VM down
+    // with the process, which is faster than dropping it piece by piece.
+    unsafe { libc::_exit(end.code().into()) }
+}
+
+/// Tells how the program ended, if it ended badly.
+fn tell_of(end: &Ending, memory: ByteSize, refused: Option<ByteSize>) {
+    match end {
+        Ending::Died(death) => tell(format_args!("isobench-vmm: {death}")),
+        Ending::OutOfMemory => {
+            tell(format_args!(
+                "isobench-vmm: program stopped by SIGKILL: it has used up the guest's memory of \
+                 {memory}: give the guest more with --memory"
+            ));
+            return;
+        }
+        Ending::Exited(_) | Ending::Signalled(_) => {}
     }
     if end.code() != 0
-        && let Some(refused) = vm.refused_memory()
+        && let Some(refused) = refused
     {
-        let memory = request.memory();
         tell(format_args!(
             "isobench-vmm: the program asked for {refused} of memory and the guest of {memory} did \
              not have that: give the guest more with --memory"
         ));
     }
-    // SAFETY: _exit(2) ends the process, and no output is buffered. The kernel takes the VM down
-    // with the process, which is faster than dropping it piece by piece.
-    unsafe { libc::_exit(end.code().into()) }
 }
 
 /// Opens the files that the guest gets.

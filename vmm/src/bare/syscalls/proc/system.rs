@@ -18,10 +18,10 @@ impl Personality {
             SystemFile::HugePages => "always madvise [never]\n".to_owned(),
             SystemFile::Load => format!("0.00 0.00 0.00 1/1 {PROCESS_ID}\n"),
             SystemFile::Memory => self.memory_text(memory),
-            // Never overcommit: a mapping gets its memory at once.
-            SystemFile::Overcommit => "2\n".to_owned(),
             SystemFile::Processor => processor(),
-            SystemFile::ProcessorNumbers => "0\n".to_owned(),
+            // The number of the only processor; and a mapping may be larger than memory, but not if
+            // no machine could serve it.
+            SystemFile::ProcessorNumbers | SystemFile::Overcommit => "0\n".to_owned(),
             SystemFile::Release => format!("{RELEASE}\n"),
             SystemFile::Statistics => statistics(),
             SystemFile::Uptime => uptime_text(),

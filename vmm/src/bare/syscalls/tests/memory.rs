@@ -1,12 +1,15 @@
 //! The calls on memory.
 
+use std::io::Read as _;
+
 use nix::errno::Errno;
 use nix::libc;
 use proptest::prelude::*;
 
 use super::super::guest;
 use super::{DATA, Machine, TEXT, int};
-use crate::bare::address_space::Access;
+use crate::bare::address_space::{Access, MOST_RESERVED};
+use crate::memory::PAGE;
 
 const PRIVATE: u64 = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as u64;
 const READ_WRITE: u64 = (libc::PROT_READ | libc::PROT_WRITE) as u64;
@@ -127,6 +130,63 @@ fn a_file_is_mapped_privately() {
     let data = machine.data;
     assert_eq!(machine.call(libc::SYS_pread64, &[file, data, 3, 0]), Ok(3));
     assert_eq!(machine.bytes(0, 3), b"the");
+}
+
+/// Maps `length` bytes that may be read and written.
+fn map(machine: &mut Machine, length: u64, flags: u64) -> Result<u64, Errno> {
+    let arguments = [0, length, READ_WRITE, flags, NO_FILE, 0];
+    machine.call(libc::SYS_mmap, &arguments)
+}
+
+#[test]
+fn more_can_be_mapped_than_there_is_if_a_machine_could_have_it() {
+    let unreserved = PRIVATE | int(libc::MAP_NORESERVE);
+    let mut machine = Machine::new();
+    let at = map(&mut machine, 1 << 30, PRIVATE).unwrap();
+    machine.memory.write(at + (1 << 29), b"here").unwrap();
+    let too_much = MOST_RESERVED + PAGE;
+    assert_eq!(map(&mut machine, too_much, PRIVATE), Err(Errno::ENOMEM));
+    let at = map(&mut machine, too_much, unreserved).unwrap();
+    machine.memory.write(at + MOST_RESERVED, b"here").unwrap();
+}
+
+#[test]
+fn calls_read_and_write_memory_that_was_never_touched() {
+    let mut machine = Machine::new();
+    let path = machine.path("/data/text");
+    let file = machine.call(libc::SYS_open, &[path, 0]).unwrap();
+    let at = map(&mut machine, 1 << 30, PRIVATE).unwrap();
+    let into = at + (1 << 29) - 2;
+    let length = TEXT.len() as u64;
+    assert_eq!(
+        machine.call(libc::SYS_read, &[file, into, length]),
+        Ok(length)
+    );
+    let mut bytes = [1; TEXT.len() + 2];
+    machine.memory.read(into - 1, &mut bytes).unwrap();
+    assert_eq!(&bytes[1..=TEXT.len()], TEXT);
+    assert_eq!((bytes[0], bytes[TEXT.len() + 1]), (0, 0));
+    let free = machine.memory.free_bytes();
+    assert_eq!(machine.call(libc::SYS_write, &[1, at, 5000]), Ok(5000));
+    assert_eq!(machine.memory.free_bytes(), free);
+    let mut sent = [1; 5000];
+    machine
+        .output
+        .take()
+        .unwrap()
+        .read_exact(&mut sent)
+        .unwrap();
+    assert_eq!(sent, [0; 5000]);
+}
+
+#[test]
+fn a_call_that_finds_no_memory_is_remembered() {
+    let mut machine = Machine::new();
+    let at = map(&mut machine, 1 << 30, PRIVATE).unwrap();
+    let _ = machine.call(libc::SYS_getrandom, &[at, 1 << 20, 0]);
+    assert!(!machine.memory.is_exhausted());
+    let _ = machine.call(libc::SYS_getrandom, &[at, 1 << 30, 0]);
+    assert!(machine.memory.is_exhausted());
 }
 
 proptest! {
