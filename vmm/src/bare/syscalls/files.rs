@@ -5,7 +5,7 @@ use nix::libc::{self, c_int};
 
 use super::descriptors::{Object, OnExec, OpenFile, RangeClosing};
 use super::guest;
-use super::own_files::{MOST_BYTES, OwnFile};
+use super::own_files::{OwnFile, PIPE_BYTES};
 use super::paths::{LastLink, PathEnd};
 use super::place::Place;
 use super::tree::{Device, Node, NodeId};
@@ -223,7 +223,10 @@ impl Personality {
             return Err(Errno::EBADF.into());
         }
         let end = match file.object {
-            Object::Stream(_) | Object::Own(_) => return Err(Errno::ESPIPE.into()),
+            Object::Stream(_) | Object::Own(OwnFile::Stream { .. }) => {
+                return Err(Errno::ESPIPE.into());
+            }
+            Object::Own(_) => return Ok(0),
             Object::Null | Object::Zero | Object::Random | Object::Link(_) => return Ok(0),
             Object::Directory(_) | Object::Proc(_) if whence == libc::SEEK_END => {
                 return Err(Errno::EINVAL.into());
@@ -275,7 +278,7 @@ impl Personality {
                 Ok(0)
             }
             F_SETPIPE_SZ | F_GETPIPE_SZ => match file.object {
-                Object::Own(OwnFile::Stream { .. }) => Ok(MOST_BYTES as u64),
+                Object::Own(OwnFile::Stream { .. }) => Ok(PIPE_BYTES as u64),
                 _ => Err(Errno::EBADF.into()),
             },
             _ => Err(Errno::EINVAL.into()),

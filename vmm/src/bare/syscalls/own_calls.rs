@@ -5,7 +5,7 @@ use nix::libc::{self, c_int, c_short};
 
 use super::descriptors::{Object, OnExec, OpenFile};
 use super::guest::{self, Buffer, put};
-use super::own_files::{ATOMIC, Counter, OwnFile, Pipe, Readiness};
+use super::own_files::{Counter, OwnFile, Pipe, PipeKind, Readiness};
 use super::signal_queue::{INFO, SignalInfo};
 use super::threads::{Condition, Interrupted, Wait};
 use super::{CallResult, Failure, Personality, SystemCall};
@@ -51,7 +51,7 @@ impl Personality {
         if flags & !(libc::O_CLOEXEC | libc::O_NONBLOCK) != 0 {
             return Err(Errno::EINVAL.into());
         }
-        let pipe = self.own.pipes.insert(Pipe::default());
+        let pipe = self.own.pipes.insert(Pipe::new(PipeKind::Pipe));
         let ends = [
             (Some(pipe), None, libc::O_RDONLY),
             (None, Some(pipe), libc::O_WRONLY),
@@ -73,7 +73,7 @@ impl Personality {
         }
         // The options have the values of `O_CLOEXEC` and `O_NONBLOCK`.
         let flags = call.int(1) & options | libc::O_RDWR;
-        let pipes = [(); 2].map(|()| self.own.pipes.insert(Pipe::default()));
+        let pipes = [(); 2].map(|()| self.own.pipes.insert(Pipe::new(PipeKind::Socket)));
         let ends = [(pipes[0], pipes[1]), (pipes[1], pipes[0])];
         let ends = ends.map(|(reads, writes)| {
             let (reads, writes) = (Some(reads), Some(writes));
@@ -190,10 +190,16 @@ impl Personality {
     ) -> Result<Option<usize>, Failure> {
         let id = pipe.ok_or(Errno::EBADF)?;
         let pipe = &mut self.own.pipes[id];
+        if guest::total(buffers) == 0 {
+            return Ok(Some(0));
+        }
         if !pipe.is_empty() {
             let into = guest::slices(memory, buffers, Access::Write, pipe.len() as u64)?;
             let bytes = pipe.read(into.len());
             return Ok(Some(host_io::copy_from(&bytes, &into)));
+        }
+        if std::mem::take(&mut pipe.is_reset) {
+            return Err(Errno::ECONNRESET.into());
         }
         let ends = pipe.is_shut || !self.has_writer(id);
         Ok(ends.then_some(0))
@@ -235,7 +241,8 @@ impl Personality {
                 self.write_pipe(memory, own, id, file, buffers)
             }
             OwnFile::Counter(id) => {
-                if guest::total(buffers) < NUMBER as u64 {
+                // Linux before 6.7 took longer writes, too.
+                if guest::total(buffers) != NUMBER as u64 {
                     return Err(Errno::EINVAL.into());
                 }
                 let from = guest::slices(memory, buffers, Access::Read, NUMBER as u64)?;
@@ -265,10 +272,15 @@ impl Personality {
         file: &OpenFile,
         buffers: &[Buffer],
     ) -> CallResult {
+        let wanted = guest::total(buffers);
+        // A pipe without a reader takes nothing at all, and a socket without a peer not even that.
+        let is_pipe = matches!(own, OwnFile::Stream { reads: None, .. });
+        if wanted == 0 && is_pipe {
+            return Ok(0);
+        }
         if self.own.pipes[id].is_shut || !self.has_reader(id) {
             return Err(self.broken_pipe());
         }
-        let wanted = guest::total(buffers);
         if wanted == 0 {
             return Ok(0);
         }
@@ -276,17 +288,13 @@ impl Personality {
         let mut from = guest::slices(memory, buffers, Access::Read, wanted)?;
         from.skip(done);
         let left = from.len();
-        let room = self.own.pipes[id].room();
-        let fits = room >= left || (left > ATOMIC && room > 0);
-        if !fits {
+        if !self.own.pipes[id].accepts(left) {
             return Err(self.wait_for_own(own, file, done));
         }
-        let mut bytes = host_io::copy_out(&from);
-        bytes.truncate(room);
-        self.own.pipes[id].write(&bytes);
+        let written = self.own.pipes[id].write(&host_io::copy_out(&from));
         self.wake_watchers(|watched| concerns(watched, own));
-        let done = done + bytes.len();
-        if bytes.len() == left || file.flags & libc::O_NONBLOCK != 0 {
+        let done = done + written;
+        if written == left || file.flags & libc::O_NONBLOCK != 0 {
             return Ok(done as u64);
         }
         Err(self.wait_for_own(own, file, done))
@@ -301,9 +309,8 @@ impl Personality {
         to: u64,
     ) -> CallResult {
         match own {
-            OwnFile::Stream {
-                reads: Some(id), ..
-            } if u64::from(request) == libc::FIONREAD => {
+            OwnFile::Stream { reads, writes } if u64::from(request) == libc::FIONREAD => {
+                let id = reads.or(writes).ok_or(Errno::ENOTTY)?;
                 let count = super::low_half(self.own.pipes[id].len() as u64);
                 guest::write(memory, to, &count.to_le_bytes())?;
                 Ok(0)
@@ -349,6 +356,7 @@ impl Personality {
             return;
         }
         let open: Vec<OwnFile> = self.descriptors.own_files().collect();
+        self.own.reset_sockets(&open);
         self.own.retain(&open);
         for (_, list) in &mut self.own.watch_lists {
             list.watches
@@ -394,6 +402,9 @@ impl Personality {
             if !pipe.is_empty() || (ends && is_socket) {
                 events |= libc::POLLIN | libc::POLLRDNORM;
             }
+            if pipe.is_reset {
+                events |= libc::POLLERR;
+            }
             if ends {
                 events |= libc::POLLHUP | if is_socket { libc::POLLRDHUP } else { 0 };
             }
@@ -402,7 +413,7 @@ impl Personality {
         if let Some(id) = writes {
             let pipe = &self.own.pipes[id];
             let is_broken = !self.has_reader(id);
-            if pipe.room() >= ATOMIC || is_broken {
+            if pipe.is_writable() {
                 events |= libc::POLLOUT | libc::POLLWRNORM;
             }
             if is_broken && !is_socket {

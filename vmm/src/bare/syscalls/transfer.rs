@@ -79,8 +79,8 @@ impl Personality {
         let count = match file.object {
             Object::Directory(_) => return Err(Errno::EISDIR.into()),
             Object::Stream(_) | Object::Own(_) if at.is_some() => return Err(Errno::ESPIPE.into()),
-            _ if guest::total(buffers) == 0 => 0,
             Object::Own(own) => self.read_own(memory, own, &file, buffers)?,
+            _ if guest::total(buffers) == 0 => 0,
             Object::Null | Object::Link(_) => 0,
             Object::Stream(stream) => self.read_console(memory, stream, &file, buffers)?,
             Object::Zero => {

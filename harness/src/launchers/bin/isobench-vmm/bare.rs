@@ -8,6 +8,7 @@ use std::error::Error;
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::Path;
@@ -31,12 +32,16 @@ pub fn run(request: &Request) -> Result<u8, Failure> {
     let marks = &request.marks;
     let on_phase = |phase: Phase| marks.mark(phase.name());
     on_phase(Phase::Start);
-    let (config, mut personality) = prepare(request).map_err(Failure::bad_request)?;
-    let mut vm = MicroVm::boot(&config, &on_phase).map_err(Failure::of_launcher)?;
+    // The process's end drops all of it: the filter may refuse the calls that dropping takes.
+    let prepared = prepare(request).map_err(Failure::bad_request)?;
+    let mut prepared = ManuallyDrop::new(prepared);
+    let (config, personality) = &mut *prepared;
+    let vm = MicroVm::boot(config, &on_phase).map_err(Failure::of_launcher)?;
+    let mut vm = ManuallyDrop::new(vm);
     confine::confine().map_err(Failure::of_launcher)?;
     on_phase(Phase::Load);
     let end = vm
-        .run(&mut personality, &on_phase)
+        .run(personality, &on_phase)
         .map_err(Failure::of_launcher)?;
     if request.counts_exits {
         super::write_exit_counts(marks, vm.exits());

@@ -10,7 +10,7 @@ use nix::libc::c_short;
 use slab::Slab;
 
 pub(in crate::bare::syscalls) use counter::Counter;
-pub(in crate::bare::syscalls) use pipe::{ATOMIC, MOST_BYTES, Pipe};
+pub(in crate::bare::syscalls) use pipe::{PIPE_BYTES, Pipe, PipeKind};
 pub(in crate::bare::syscalls) use timer_file::TimerFile;
 pub(in crate::bare::syscalls) use watch_list::{Watch, WatchList};
 
@@ -55,6 +55,25 @@ impl OwnFiles {
             && self.timers.is_empty()
             && self.signals.is_empty()
             && self.watch_lists.is_empty()
+    }
+
+    /// Notes for each socket whose other end was closed with bytes unread that the connection was
+    /// reset, as unix(7) sockets on Linux do.
+    pub fn reset_sockets(&mut self, open: &[OwnFile]) {
+        for file in open {
+            let OwnFile::Stream {
+                reads: Some(reads),
+                writes: Some(writes),
+            } = *file
+            else {
+                continue;
+            };
+            let is_read = |file: &OwnFile| matches!(file, OwnFile::Stream { reads, .. } if *reads == Some(writes));
+            if !open.iter().any(is_read) && !self.pipes[writes].is_empty() {
+                self.pipes[writes].clear();
+                self.pipes[reads].is_reset = true;
+            }
+        }
     }
 
     /// Forgets the files that no descriptor leads to. `open` are those that one does.
