@@ -14,24 +14,12 @@ use bytesize::ByteSize;
 use isobench_vmm::bare::address_space::{
     Access, AddressSpace, Backing, GuestRam, Placement, Protection,
 };
-use isobench_vmm::bare::syscalls::{FileTree, Personality, Settings, SystemCall};
+use isobench_vmm::bare::syscalls::{CallEffect, FileTree, Personality, Settings, SystemCall};
 use isobench_vmm::devices::console::Console;
 use isobench_vmm::devices::disk::HostDisk;
 use libfuzzer_sys::fuzz_target;
 use nix::libc::{self, c_long};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-
-/// Calls that wait. They would take the fuzzer's time, and have tests of their own.
-const WAITING: [c_long; 8] = [
-    libc::SYS_pause,
-    libc::SYS_nanosleep,
-    libc::SYS_clock_nanosleep,
-    libc::SYS_futex,
-    libc::SYS_poll,
-    libc::SYS_ppoll,
-    libc::SYS_select,
-    libc::SYS_pselect6,
-];
 
 /// Calls that change mappings, and so what may be read and written.
 const MAPPING: [c_long; 6] = [
@@ -173,7 +161,18 @@ impl Machine {
         }
     }
 
-    fn act(&mut self, action: Action, maps: bool) {
+    /// Makes a call, and lets another thread go on if the call's thread waits or ends. The result is
+    /// `false` if none can.
+    fn call(&mut self, call: &SystemCall) -> bool {
+        match self.personality.call(call, &mut self.memory) {
+            CallEffect::Wait | CallEffect::EndThread => self.personality.choose_thread().is_some(),
+            CallEffect::Exit(_) | CallEffect::Signal(_) => false,
+            _ => true,
+        }
+    }
+
+    /// The result is `false` if the program goes on no more.
+    fn act(&mut self, action: Action, maps: bool) -> bool {
         match action {
             Action::Fill { word, bytes } => self.put(word, bytes),
             Action::Path { word, path } => self.put(word, PATHS[usize::from(path) % PATHS.len()]),
@@ -189,12 +188,12 @@ impl Machine {
                 let is_one_of = |calls: &[c_long]| {
                     c_long::try_from(number).is_ok_and(|number| calls.contains(&number))
                 };
-                if is_one_of(&WAITING) || !maps && is_one_of(&MAPPING) {
-                    return;
+                if !maps && is_one_of(&MAPPING) {
+                    return true;
                 }
                 let arguments = arguments.map(|argument| self.value(&argument));
                 let call = SystemCall { number, arguments };
-                self.personality.call(&call, &mut self.memory);
+                return self.call(&call);
             }
             Action::Touch { at, access } => {
                 let access = match access {
@@ -205,6 +204,7 @@ impl Machine {
                 self.memory.touch(self.value(&at), access);
             }
         }
+        true
     }
 
     /// Writes as the program does: memory that the program may not write stays as it is.
@@ -251,7 +251,9 @@ fn path(file: &File) -> PathBuf {
 fuzz_target!(|program: Program| {
     let mut machine = Machine::new();
     for action in program.actions {
-        machine.act(action, program.maps);
+        if !machine.act(action, program.maps) {
+            break;
+        }
     }
     machine.check(program.maps);
 });

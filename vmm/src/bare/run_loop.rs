@@ -21,6 +21,13 @@ use super::trampoline;
 use crate::kvm::exits::{ExitCounts, VmExit};
 use crate::kvm::{KvmError, KvmKind};
 
+/// The first calls of a C library (`brk`) and of Go's runtime (`arch_prctl`). A program without a
+/// runtime makes neither.
+const WARMING: [u64; 2] = [
+    libc::SYS_brk.cast_unsigned(),
+    libc::SYS_arch_prctl.cast_unsigned(),
+];
+
 impl MicroVm {
     /// The number of the guest's exits so far, by reason.
     pub const fn exits(&self) -> &ExitCounts {
@@ -164,10 +171,10 @@ impl MicroVm {
         Ok(new.id.number())
     }
 
-    /// Makes the program's code ready at its first `brk`, if a fault is dear: see
-    /// [`loader::warm_code`].
+    /// Makes the program's code ready at the first call of a language's runtime, if a fault is dear:
+    /// see [`loader::warm_code`].
     fn warm_code_once(&mut self, call: u64) {
-        if call == libc::SYS_brk.cast_unsigned()
+        if WARMING.contains(&call)
             && self.vcpu.kind() == KvmKind::Software
             && let Some(program) = self.cold.take()
         {

@@ -15,8 +15,8 @@ use crate::kvm::{KvmError, KvmKind};
 
 /// The bytes of the instruction `SYSCALL`, by which RIP goes back to make a call again.
 const SYSCALL: u64 = 2;
-/// How a signal that the stack has no room for ends a program.
-const NO_STACK: Ending = Ending::Signalled(Signal::Segmentation.number());
+/// How a handler's frame that is none ends a program.
+const BAD_FRAME: Ending = Ending::Signalled(Signal::Segmentation.number());
 
 impl MicroVm {
     /// Lets the next thread run. `current` are the registers in ring 3 of the thread that has the
@@ -56,7 +56,7 @@ impl MicroVm {
             let pushed = signal_frame::push(&mut self.memory, &registers, &extended, &delivery);
             match pushed {
                 Ok(handler) => registers = handler,
-                Err(signal_frame::NoStack) => return Ok(Some(NO_STACK)),
+                Err(signal_frame::BadFrame) => return Ok(Some(BAD_FRAME)),
             }
         }
         if interrupted.is_some() {
@@ -75,7 +75,7 @@ impl MicroVm {
         personality: &mut Personality,
     ) -> Result<Option<Ending>, RunError> {
         let Ok(restored) = signal_frame::pop(&self.memory, &current) else {
-            return Ok(Some(NO_STACK));
+            return Ok(Some(BAD_FRAME));
         };
         let Restored {
             registers,
@@ -85,7 +85,7 @@ impl MicroVm {
         } = restored;
         // KVM refuses a state that the processor would refuse.
         if self.vcpu.set_extended_state(&extended).is_err() {
-            return Ok(Some(NO_STACK));
+            return Ok(Some(BAD_FRAME));
         }
         personality.end_handler(blocked, stack_from_bytes(&stack));
         self.leave_ring0()?;

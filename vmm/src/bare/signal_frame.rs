@@ -15,6 +15,7 @@ use kvm_bindings::kvm_regs;
 use nix::libc;
 
 use super::address_space::{AddressSpace, Fault};
+use super::layout::USER_HALF_END;
 use super::registers::user_flags;
 use super::syscalls::{Delivery, STACK, stack_bytes};
 use super::trampoline::{USER_CODE, USER_DATA};
@@ -67,11 +68,12 @@ pub(super) struct Restored {
     pub stack: [u8; STACK],
 }
 
-/// A frame that can't be written: the stack is used up or not mapped.
+/// A frame that can't be written or read (the stack is used up or not mapped), or that leads out of
+/// the user half. An address there that is not canonical would end the VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NoStack;
+pub(super) struct BadFrame;
 
-impl From<Fault> for NoStack {
+impl From<Fault> for BadFrame {
     fn from(_: Fault) -> Self {
         Self
     }
@@ -86,9 +88,9 @@ pub(super) fn push(
     registers: &kvm_regs,
     extended: &ExtendedState,
     delivery: &Delivery,
-) -> Result<kvm_regs, NoStack> {
-    if !delivery.action.has(SA_RESTORER) {
-        return Err(NoStack);
+) -> Result<kvm_regs, BadFrame> {
+    if !delivery.action.has(SA_RESTORER) || delivery.action.handler >= USER_HALF_END {
+        return Err(BadFrame);
     }
     let mut top = registers.rsp.wrapping_sub(RED_ZONE);
     let alternate = delivery
@@ -101,7 +103,7 @@ pub(super) fn push(
     let extended_at = top.wrapping_sub(extended.len() as u64) & !63;
     let frame_at = (extended_at.wrapping_sub(FRAME as u64) & !15).wrapping_sub(8);
     if alternate.is_some_and(|stack| !stack.holds(frame_at)) {
-        return Err(NoStack);
+        return Err(BadFrame);
     }
     memory.write(extended_at, &extended)?;
     memory.write(frame_at, &frame(registers, extended_at, delivery))?;
@@ -171,7 +173,7 @@ const fn in_order(registers: &kvm_regs) -> [u64; 18] {
 ///
 /// # Errors
 /// The frame can't be read. Linux kills the program by SIGSEGV then.
-pub(super) fn pop(memory: &AddressSpace, registers: &kvm_regs) -> Result<Restored, NoStack> {
+pub(super) fn pop(memory: &AddressSpace, registers: &kvm_regs) -> Result<Restored, BadFrame> {
     let mut frame = [0; INFO];
     memory.read(registers.rsp.wrapping_sub(8), &mut frame)?;
     let word = |at: usize| {
@@ -202,6 +204,9 @@ pub(super) fn pop(memory: &AddressSpace, registers: &kvm_regs) -> Result<Restore
         rip,
         flags,
     ] = saved;
+    if rip >= USER_HALF_END {
+        return Err(BadFrame);
+    }
     let mut stack = [0; STACK];
     stack.copy_from_slice(&frame[CONTEXT_STACK..CONTEXT_STACK + STACK]);
     Ok(Restored {
@@ -233,7 +238,7 @@ pub(super) fn pop(memory: &AddressSpace, registers: &kvm_regs) -> Result<Restore
 
 /// The vector registers at `at`, as the program left them in the frame. At address 0 there are none,
 /// and all are zero.
-fn read_extended(memory: &AddressSpace, at: u64) -> Result<ExtendedState, NoStack> {
+fn read_extended(memory: &AddressSpace, at: u64) -> Result<ExtendedState, BadFrame> {
     let (size, features) = size_and_features();
     let mut bytes = vec![0; STATE];
     if at == 0 {

@@ -32,12 +32,17 @@ impl Personality {
     /// No thread ever can.
     pub(crate) fn next_thread(&mut self) -> Result<(ThreadId, Resume), Stop> {
         loop {
-            if let Some(next) = self.threads.choose() {
+            if let Some(next) = self.choose_thread() {
                 return Ok(next);
             }
             let time = self.time_to_sleep()?;
             self.poll_streams(time)?;
         }
+    }
+
+    /// Makes the thread that runs next the current one. The result is `None` if every thread waits.
+    pub fn choose_thread(&mut self) -> Option<(ThreadId, Resume)> {
+        self.threads.choose()
     }
 
     /// Lets the threads run whose time is up or whose stream is ready, while others still run.

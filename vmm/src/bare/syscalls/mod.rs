@@ -72,8 +72,8 @@ pub(super) use signal_queue::SignalInfo;
 pub use signal_sets::StartSignals;
 pub(super) use signals::{STACK, stack_bytes, stack_from_bytes};
 pub use thread_calls::NewThread;
-pub use threads::ThreadId;
-pub(super) use threads::{Resume, Trap};
+pub(super) use threads::Trap;
+pub use threads::{Resume, ThreadId};
 pub use tree::{FileTree, FileTreeError};
 
 /// One system call, as the guest's registers hold it.

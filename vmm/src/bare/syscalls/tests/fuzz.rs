@@ -6,22 +6,10 @@ use std::fs;
 use nix::libc::{self, c_long};
 use proptest::prelude::*;
 
-use super::super::Personality;
+use super::super::{Arrival, CallEffect, Personality};
 use super::{DATA, HERE, Machine};
 use crate::bare::address_space::{Backing, Placement, Protection};
 use crate::devices::disk::HostDisk;
-
-/// Calls that wait. They have tests of their own.
-const WAITING: [c_long; 8] = [
-    libc::SYS_pause,
-    libc::SYS_nanosleep,
-    libc::SYS_clock_nanosleep,
-    libc::SYS_futex,
-    libc::SYS_poll,
-    libc::SYS_ppoll,
-    libc::SYS_select,
-    libc::SYS_pselect6,
-];
 
 /// Calls that change mappings.
 const MEMORY: [c_long; 6] = [
@@ -57,7 +45,6 @@ fn argument() -> impl Strategy<Value = Argument> {
 
 fn number() -> impl Strategy<Value = c_long> {
     prop_oneof![20 => 0..470 as c_long, 1 => any::<c_long>()]
-        .prop_filter("waits", |number| !WAITING.contains(number))
 }
 
 /// Contents for the program's data: paths, small numbers, vectors of buffers.
@@ -114,8 +101,8 @@ proptest! {
                 Argument::Data(offset) => machine.data + offset,
                 Argument::ReadOnly(offset) => read_only + offset,
             });
-            if !MEMORY.contains(&number) {
-                machine.outcome(number, &arguments);
+            if !MEMORY.contains(&number) && !goes_on(&mut machine, number, &arguments) {
+                break;
             }
         }
         let mut after = [0; 8192];
@@ -137,7 +124,9 @@ proptest! {
             });
             let memory_call = MEMORY[index / 2 % MEMORY.len()];
             let number = if index % 2 == 0 { memory_call } else { number };
-            machine.outcome(number, &arguments);
+            if !goes_on(&mut machine, number, &arguments) {
+                break;
+            }
         }
         let place = Placement::Anywhere { hint: 0 };
         if let Ok(at) = machine.memory.map(place, 4096, Protection::READ_WRITE, Backing::Anonymous) {
@@ -146,29 +135,17 @@ proptest! {
             prop_assert_eq!(bytes, [0; 4096]);
         }
     }
+}
 
-    #[test]
-    fn waiting_calls_with_a_timeout_return(
-        number in prop::sample::select(vec![libc::SYS_poll, libc::SYS_ppoll, libc::SYS_select, libc::SYS_pselect6]),
-        arguments in prop::array::uniform4(argument()),
-        seed in prop::collection::vec(any::<u8>(), 4096),
-    ) {
-        let mut machine = Machine::new();
-        fill(&mut machine, &seed);
-        let mut given = [0; 6];
-        for (given, argument) in given.iter_mut().zip(arguments) {
-            *given = match argument {
-                Argument::Plain(value) => value,
-                Argument::Data(offset) | Argument::ReadOnly(offset) => machine.data + offset,
-            };
-        }
-        let at_once = machine.put(DATA - 64, &[0; 16]);
-        match number {
-            libc::SYS_poll => given[2] = 1,
-            libc::SYS_ppoll => given[2] = at_once,
-            _ => given[4] = at_once,
-        }
-        machine.outcome(number, &given);
+/// Makes a call and lets the signals arrive. The result is `false` if no thread can run any more.
+fn goes_on(machine: &mut Machine, number: c_long, arguments: &[u64]) -> bool {
+    let effect = machine.outcome(number, arguments);
+    if machine.personality.wants_look() && machine.personality.choose_thread().is_none() {
+        return false;
+    }
+    match effect {
+        CallEffect::Exit(_) | CallEffect::Signal(_) => false,
+        _ => !matches!(machine.personality.next_arrival(), Some(Arrival::Kills(_))),
     }
 }
 

@@ -20,8 +20,8 @@ use crate::devices::console::Stream;
 use thread::{Again, State};
 
 pub(super) use thread::Thread;
-pub use thread::ThreadId;
-pub(crate) use thread::{AlternateStack, Resume, Trap};
+pub(crate) use thread::{AlternateStack, Trap};
+pub use thread::{Resume, ThreadId};
 pub(super) use wait::{Condition, Interrupted, Wait};
 
 /// The most threads of a program (`RLIMIT_NPROC`). Each costs the VMM some kilobytes.

@@ -62,7 +62,7 @@ pub(crate) struct Trap {
 
 /// How a thread goes on when it gets the processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resume {
+pub enum Resume {
     /// The thread goes on with its registers as they are.
     GoOn,
     /// The thread's call gives this number.
