@@ -20,12 +20,12 @@ use crate::memory::PAGE;
 /// container. A guest must not depend on its host, so this is a large machine's memory.
 pub const MOST_RESERVED: u64 = 64 << 30;
 
-/// A mapping gets its frames at once, and a touch gives that many frames at most, if that leaves
-/// all but one part in so many of the free frames.
+/// A mapping that takes at most one part in so many of the free frames gets them at once, and a touch
+/// gives at most as many.
 const PARTS: u64 = 16;
 
-/// The most bytes to which one touch gives frames. Eight faults for 8 MiB take less than a thousandth
-/// of the time in which a program fills them.
+/// The most bytes to which one touch gives frames. One exit for them is little beside the faults of
+/// the 256 pages, each of which the host has to fill.
 const MOST_AT_A_TOUCH: u64 = 1 << 20;
 
 /// What became of a touch of a page.
