@@ -101,13 +101,17 @@ enum Argument {
     Wide(u16),
 }
 
-const PATHS: [&[u8]; 10] = [
+const PATHS: [&[u8]; 14] = [
     b"/data/text\0",
     b"/dev/vda\0",
     b"/dev\0",
     b"/proc/self/exe\0",
     b"/dev/urandom\0",
     b"/dev/stdin\0",
+    b"/tmp/a\0",
+    b"/tmp/b\0",
+    b"/tmp\0",
+    b"/dev/fd/3\0",
     b"/\0",
     b"..\0",
     b"text\0",

@@ -214,6 +214,59 @@ fn memory_is_rounded_down_to_whole_pages() {
 }
 
 #[test]
+fn files_of_the_programs_own_are_as_in_a_process() {
+    let source = r#"
+        #define _GNU_SOURCE
+        #include <fcntl.h>
+        #include <stdio.h>
+        #include <stdlib.h>
+        #include <string.h>
+        #include <sys/mman.h>
+        #include <unistd.h>
+        int main(void) {
+            char name[] = "/tmp/isobench-XXXXXX", text[32] = "";
+            int file = mkstemp(name), memory = memfd_create("m", 0);
+            char moved[64];
+            snprintf(moved, sizeof moved, "%s-moved", name);
+            printf("%zd %d\n", write(file, "0123456789", 10), rename(name, moved));
+            printf("%d %zd %s\n", ftruncate(file, 4), pread(file, text, 32, 0), text);
+            printf("%d %d\n", access(name, F_OK), unlink(moved));
+            ftruncate(memory, 64 << 10);
+            char *first = mmap(0, 64 << 10, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+            char *second = mmap(0, 64 << 10, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+            char *copy = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE, memory, 0);
+            long sum = 0;
+            for (int i = 0; i < 64 << 10; i++) first[i] = i;
+            for (int i = 0; i < 64 << 10; i++) sum += second[i];
+            copy[0] = 9;
+            printf("%ld %d %d\n", sum, first[0], copy[1] < 2);
+            // The processor must not go on to show what was there before.
+            pwrite(memory, "ZZ", 2, 4096);
+            mprotect(second, 64 << 10, PROT_READ);
+            first[4097] = 'Y';
+            printf("%.2s %d\n", second + 4096, munmap(first, 64 << 10));
+            mmap(second, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+            second[1] = 5;
+            printf("%d %d %d\n", second[0], (int)pread(memory, text, 2, 0), text[1]);
+            // A program that was just written runs.
+            unsigned char code[] = {0xb8, 42, 0, 0, 0, 0xc3};
+            pwrite(memory, code, sizeof code, 8192);
+            int (*run)(void) = mmap(0, 4096, PROT_READ | PROT_EXEC, MAP_SHARED, memory, 8192);
+            printf("%d\n", run());
+            return 0;
+        }"#;
+    let directory = tempfile::tempdir().unwrap();
+    let Some(program) = compile_c(directory.path(), source, &["-static"]) else {
+        return;
+    };
+    let right = Ended::of(&mut Command::new(&program));
+    right.has_code(0);
+    let ended = run(&program, &[]);
+    assert_eq!(ended.stdout, right.stdout, "{ended:?}");
+    ended.has_code(0);
+}
+
+#[test]
 fn a_bad_program_is_one_clear_line() {
     let directory = tempfile::tempdir().unwrap();
     let garbage = directory.path().join("garbage");

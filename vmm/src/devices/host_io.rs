@@ -75,6 +75,12 @@ impl<'m> GuestSlices<'m> {
         &left[..left.len().min(IOV_MAX)]
     }
 
+    /// The first piece that is left and holds something.
+    fn first(&self) -> Option<iovec> {
+        let mut left = self.pieces[self.done..].iter();
+        left.find(|piece| piece.iov_len > 0).copied()
+    }
+
     /// Skips `count` bytes, which were moved.
     pub fn skip(&mut self, mut count: usize) {
         while let Some(piece) = self.pieces.get_mut(self.done) {
@@ -255,6 +261,43 @@ pub fn copy_from(from: &[u8], into: &GuestSlices<'_>) -> usize {
         left = later;
     }
     from.len() - left.len()
+}
+
+/// Copies at most `most` bytes of what is left of `from` to what is left of `to`, and returns their
+/// number.
+pub fn copy(from: &mut GuestSlices<'_>, to: &mut GuestSlices<'_>, most: usize) -> usize {
+    let mut done = 0;
+    while let (Some(source), Some(target)) = (from.first(), to.first()) {
+        let length = source.iov_len.min(target.iov_len).min(most - done);
+        if length == 0 {
+            break;
+        }
+        let target = target.iov_base.cast::<u8>();
+        // SAFETY: both pieces are mapped, no Rust reference leads there (`GuestSlices`), and
+        // `length` is no longer than either. They may overlap.
+        unsafe { target.copy_from(source.iov_base.cast(), length) };
+        from.skip(length);
+        to.skip(length);
+        done += length;
+    }
+    done
+}
+
+/// Makes at most `most` bytes of what is left of `into` zero, and returns their number.
+pub fn zero(into: &mut GuestSlices<'_>, most: usize) -> usize {
+    let mut done = 0;
+    while let Some(piece) = into.first() {
+        let length = piece.iov_len.min(most - done);
+        if length == 0 {
+            break;
+        }
+        // SAFETY: the piece is mapped, no Rust reference leads there (`GuestSlices`), and `length`
+        // is no longer than the piece.
+        unsafe { piece.iov_base.cast::<u8>().write_bytes(0, length) };
+        into.skip(length);
+        done += length;
+    }
+    done
 }
 
 fn length(pieces: &[iovec]) -> c_int {

@@ -20,12 +20,15 @@ mod mapping;
 mod page_tables;
 mod pages;
 mod ram;
+mod shared;
 mod user_memory;
 
 #[cfg(test)]
 mod lazy_tests;
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod shared_tests;
 #[cfg(test)]
 mod tests;
 
@@ -38,6 +41,7 @@ use areas::Areas;
 use frames::Frames;
 use page_tables::{Contents, Entry, PageTables};
 use pages::Runs;
+use shared::SharedFrames;
 
 pub use lazy::{MOST_RESERVED, Touch};
 pub use mapping::{Backing, Growth, MapError, Placement, Protection};
@@ -53,6 +57,7 @@ pub struct AddressSpace {
     frames: RefCell<Frames>,
     tables: PageTables,
     areas: Areas,
+    shared: RefCell<SharedFrames>,
     heap: Range<u64>,
     /// Whether the processor may still hold translations that were taken away.
     has_stale_translations: Cell<bool>,
@@ -76,6 +81,7 @@ impl AddressSpace {
             frames: RefCell::new(frames),
             tables,
             areas: Areas::default(),
+            shared: RefCell::default(),
             heap: 0..0,
             has_stale_translations: Cell::new(false),
             refused: None,
@@ -227,7 +233,8 @@ impl AddressSpace {
         Ok(())
     }
 
-    /// Makes anonymous pages zero, and makes pages of a file show the file again (`MADV_DONTNEED`).
+    /// Makes anonymous pages zero, and makes private pages of a file show the file again
+    /// (`MADV_DONTNEED`).
     ///
     /// # Errors
     /// See [`MapError`].
@@ -236,7 +243,8 @@ impl AddressSpace {
         if !self.areas.is_covered(&range) {
             return Err(MapError::NotMapped);
         }
-        for (run, _) in self.owned_frames(&range).0 {
+        let runs = self.owned_frames(&range).0.into_iter();
+        for (run, _) in runs.filter(|(_, contents)| *contents != Contents::Shared) {
             self.ram
                 .discard(run.start, run.length)
                 .map_err(MapError::Host)?;
@@ -247,7 +255,7 @@ impl AddressSpace {
             .update(&self.ram, range.start, range.end, |_, entry| {
                 match entry.contents() {
                     Contents::Anonymous => entry.cleaned(),
-                    Contents::File => entry,
+                    Contents::File | Contents::Shared => entry,
                 }
             });
         Ok(())
@@ -281,7 +289,7 @@ impl AddressSpace {
             }
             return Ok(old);
         }
-        if self.entry(range.end - PAGE).contents() == Contents::File {
+        if self.entry(range.end - PAGE).contents() != Contents::Anonymous {
             return Err(MapError::NoMemory);
         }
         let more = new_length - old_length;

@@ -19,6 +19,8 @@ pub(super) enum Contents {
     Anonymous,
     /// A page of a file of the host's.
     File,
+    /// A page of a file of the guest's, which other pages may show as well.
+    Shared,
 }
 
 /// The rings that may use a page.
@@ -30,7 +32,7 @@ pub(crate) enum Ring {
     User,
 }
 
-/// A leaf entry. Two of the bits that the processor leaves to software are the VMM's.
+/// A leaf entry. Three of the bits that the processor leaves to software are the VMM's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry(u64);
 
@@ -46,6 +48,10 @@ impl Entry {
     const FILE: u64 = 1 << 9;
     /// The VMM's bit for an entry that owns its frame, present or not.
     const OWNER: u64 = 1 << 10;
+    /// The VMM's bit for a frame of a file of the guest's.
+    const SHARED: u64 = 1 << 11;
+    /// The bits that stay when the permission changes.
+    const LASTING: u64 = Self::FRAME | Self::OWNER | Self::FILE | Self::SHARED | Self::USED;
     const NO_EXECUTE: u64 = 1 << 63;
     const FRAME: u64 = 0x000f_ffff_ffff_f000;
 
@@ -55,11 +61,12 @@ impl Entry {
     /// A user page that owns `frame`, not accessible yet. The page is clean if it holds no file's
     /// bytes.
     pub(super) const fn owning(frame: u64, contents: Contents) -> Self {
-        let file = match contents {
+        let kind = match contents {
             Contents::Anonymous => 0,
             Contents::File => Self::FILE | Self::USED,
+            Contents::Shared => Self::SHARED | Self::USED,
         };
-        Self(frame | Self::OWNER | file)
+        Self(frame | Self::OWNER | kind)
     }
 
     /// A page for a `frame` that no allocator owns: a table, or a page of the trampoline.
@@ -84,7 +91,7 @@ impl Entry {
     /// The same page with other permissions. A page without any permission, or without a frame, is
     /// not present.
     pub(super) const fn permitting(self, protection: Protection) -> Self {
-        let page = Self(self.0 & (Self::FRAME | Self::OWNER | Self::FILE | Self::USED));
+        let page = Self(self.0 & Self::LASTING);
         if protection.is_none() || !self.owns_frame() {
             return page;
         }
@@ -101,10 +108,10 @@ impl Entry {
 
     /// What the frame holds, if the entry owns one.
     pub(super) const fn contents(self) -> Contents {
-        if self.0 & Self::FILE == 0 {
-            Contents::Anonymous
-        } else {
-            Contents::File
+        match self.0 & (Self::FILE | Self::SHARED) {
+            0 => Contents::Anonymous,
+            Self::SHARED => Contents::Shared,
+            _ => Contents::File,
         }
     }
 

@@ -146,6 +146,10 @@ impl AddressSpace {
         let mut result = Ok(());
         for (run, contents) in runs {
             let cleared = match contents {
+                Contents::Shared => {
+                    result = result.and(self.hide_frames(run));
+                    continue;
+                }
                 Contents::Anonymous => self.ram.discard(run.start, run.length),
                 Contents::File => self.ram.remove_file(run.start, run.length),
             };
@@ -261,20 +265,24 @@ impl AddressSpace {
                 entry
             });
         for &(page, _) in &pages {
-            self.make_table(page)
-                .or_else(|| {
-                    self.reclaim();
-                    self.make_table(page)
-                })
-                .ok_or(MapError::NoMemory)?;
+            self.make_tables(&(page..page + PAGE))?;
         }
         Ok(pages)
     }
 
-    /// Makes the tables that serve `page`.
-    fn make_table(&self, page: u64) -> Option<()> {
-        let mut frames = self.frames.borrow_mut();
-        self.tables.make(&self.ram, &mut frames, page, page + PAGE)
+    /// Makes the tables that serve `range`.
+    pub(super) fn make_tables(&self, range: &Range<u64>) -> Result<(), MapError> {
+        let make = || {
+            let mut frames = self.frames.borrow_mut();
+            self.tables
+                .make(&self.ram, &mut frames, range.start, range.end)
+        };
+        make()
+            .or_else(|| {
+                self.reclaim();
+                make()
+            })
+            .ok_or(MapError::NoMemory)
     }
 
     /// Moves `pages`, which [`Self::prepare_move`] has found in `range`. The frames of clean pages

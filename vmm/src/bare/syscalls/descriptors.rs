@@ -4,7 +4,7 @@ use nix::errno::Errno;
 use nix::libc::c_int;
 
 use super::own_files::OwnFile;
-use super::place::Place;
+use super::place::{InodeId, Place};
 use super::proc_files::ProcFile;
 use super::tree::NodeId;
 use crate::devices::console::Stream;
@@ -49,6 +49,8 @@ pub(super) enum Object {
     Stream(Stream),
     /// A regular file of the tree.
     File(NodeId),
+    /// A regular file of the program's own.
+    Scratch(InodeId),
     /// A directory.
     Directory(Place),
     /// A symbolic link, opened by `O_PATH | O_NOFOLLOW`.
@@ -168,6 +170,19 @@ impl Descriptors {
         });
         self.put(number, Slot { open, on_exec });
         Ok(number as u64)
+    }
+
+    /// All open files.
+    pub fn files(&self) -> impl Iterator<Item = &OpenFile> {
+        self.open.iter().flatten().map(|shared| &shared.file)
+    }
+
+    /// Whether a newly opened file can get a number.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn check_room(&self) -> Result<(), Errno> {
+        self.lowest_free(0).map(drop)
     }
 
     /// The numbers of all descriptors, lowest first.

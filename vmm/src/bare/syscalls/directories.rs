@@ -8,13 +8,17 @@ use nix::libc;
 use super::descriptors::Object;
 use super::guest::{self, put};
 use super::paths::LastLink;
-use super::place::Place;
-use super::tree::{Device, Node};
+use super::place::{InodeId, Place};
+use super::scratch::{Inode, Kind};
+use super::tree::{Device, Node, NodeId};
 use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 
 /// The bytes of `struct linux_dirent64` before the name.
 const ENTRY_HEAD: usize = 19;
+
+/// The offset of the first entry that can come and go. Those of the tree have lower ones.
+const OWN_OFFSETS: u64 = 1 << 32;
 
 /// An entry of a directory.
 struct ListedEntry<'a> {
@@ -82,36 +86,64 @@ impl Personality {
 
     /// The entries of a directory, by their offsets.
     fn entries(&self, directory: Place) -> Vec<ListedEntry<'_>> {
-        let Place::Tree(node) = directory else {
-            return Vec::new();
+        let parent = self.child(directory, b"..").unwrap_or(directory);
+        let around = [(b".".as_slice(), directory), (b"..".as_slice(), parent)];
+        let of_tree = match directory {
+            Place::Tree(node) => Some(node),
+            Place::Scratch(inode) => self.scratch.below(inode),
+            Place::Descriptor(_) => None,
         };
-        let Node::Directory { parent, entries } = self.tree.node(node) else {
-            return Vec::new();
-        };
-        let entry = |(offset, (name, place))| ListedEntry {
-            offset,
-            name: Cow::Borrowed(name),
-            place,
-        };
-        let named = entries
-            .iter()
-            .map(|(name, &node)| (name.as_slice(), Place::Tree(node)));
-        let around = [
-            (b".".as_slice(), directory),
-            (b"..".as_slice(), Place::Tree(*parent)),
-        ];
+        let named = of_tree.into_iter().flat_map(|node| self.tree_entries(node));
         let mut listed: Vec<_> = (1..)
             .zip(around.into_iter().chain(named))
-            .map(entry)
+            .map(|(offset, (name, place))| ListedEntry {
+                offset,
+                name: Cow::Borrowed(name),
+                place,
+            })
             .collect();
-        if self.tree.is_of_descriptors(node) {
-            listed.extend(self.descriptors.numbers().map(|number| ListedEntry {
-                // The offsets before are those of `.` and `..`.
-                offset: number + 3,
-                name: Cow::Owned(number.to_string().into_bytes()),
-                place: Place::Descriptor(number),
-            }));
+        match directory {
+            Place::Tree(node) if self.tree.is_of_descriptors(node) => {
+                listed.extend(self.descriptor_entries());
+            }
+            Place::Scratch(inode) => listed.extend(self.scratch_entries(inode)),
+            Place::Tree(_) | Place::Descriptor(_) => {}
         }
+        listed
+    }
+
+    fn tree_entries(&self, directory: NodeId) -> impl Iterator<Item = (&[u8], Place)> {
+        let entries = match self.tree.node(directory) {
+            Node::Directory { entries, .. } => Some(entries),
+            _ => None,
+        };
+        entries
+            .into_iter()
+            .flatten()
+            .map(|(name, &node)| (name.as_slice(), self.place_of(node)))
+    }
+
+    fn descriptor_entries(&self) -> impl Iterator<Item = ListedEntry<'_>> {
+        self.descriptors.numbers().map(|number| ListedEntry {
+            offset: OWN_OFFSETS + number,
+            name: Cow::Owned(number.to_string().into_bytes()),
+            place: Place::Descriptor(number),
+        })
+    }
+
+    fn scratch_entries(&self, directory: InodeId) -> Vec<ListedEntry<'_>> {
+        let directory = self.scratch.inode(directory).and_then(Inode::directory);
+        let entries = directory.map(|directory| &directory.entries);
+        let mut listed: Vec<_> = entries
+            .into_iter()
+            .flatten()
+            .map(|(name, entry)| ListedEntry {
+                offset: OWN_OFFSETS + entry.number,
+                name: Cow::Borrowed(name),
+                place: Place::Scratch(entry.inode),
+            })
+            .collect();
+        listed.sort_unstable_by_key(|entry| entry.offset);
         listed
     }
 
@@ -143,6 +175,14 @@ impl Personality {
                 Node::Device(Device::Block) => libc::DT_BLK,
                 Node::Device(_) => libc::DT_CHR,
             },
+            Place::Scratch(inode) => {
+                match self.scratch.inode(inode).ok().map(|inode| &inode.kind) {
+                    Some(Kind::File(_)) => libc::DT_REG,
+                    Some(Kind::Directory(_)) => libc::DT_DIR,
+                    Some(Kind::Link(_)) => libc::DT_LNK,
+                    None => libc::DT_UNKNOWN,
+                }
+            }
             Place::Descriptor(_) => libc::DT_LNK,
         }
     }

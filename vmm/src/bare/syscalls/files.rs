@@ -8,14 +8,15 @@ use super::guest;
 use super::own_files::{OwnFile, PIPE_BYTES};
 use super::paths::{LastLink, PathEnd};
 use super::place::Place;
+use super::scratch::Contents;
 use super::tree::{Device, Node, NodeId};
 use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
-use crate::devices::disk::{Flush, HostDisk, SECTOR};
+use crate::devices::disk::HostDisk;
 
 /// The flag that Linux sets in every file of a 64-bit program (x86-64 `O_LARGEFILE`, which is 0 in
 /// libc).
-const LARGE_FILE: c_int = 0o100_000;
+pub(super) const LARGE_FILE: c_int = 0o100_000;
 /// The flags that have no effect after a file is opened.
 const OPENING_FLAGS: c_int =
     libc::O_CREAT | libc::O_EXCL | libc::O_NOCTTY | libc::O_TRUNC | libc::O_CLOEXEC;
@@ -27,15 +28,8 @@ const SETTABLE: c_int =
 const F_SETPIPE_SZ: c_int = 1031;
 const F_GETPIPE_SZ: c_int = 1032;
 
-/// Requests to disks (`linux/fs.h`).
-mod disk_request {
-    pub const READ_ONLY: u32 = 0x125e;
-    pub const SECTORS: u32 = 0x1260;
-    pub const FLUSH: u32 = 0x1261;
-    pub const LOGICAL_SECTOR: u32 = 0x1268;
-    pub const PHYSICAL_SECTOR: u32 = 0x127b;
-    pub const BYTES: u32 = 0x8008_1272;
-}
+/// The commands of `fcntl` on locks of a process. The only process meets no locks but its own.
+const POSIX_LOCKS: [c_int; 3] = [libc::F_GETLK, libc::F_SETLK, libc::F_SETLKW];
 
 pub(super) fn serve(
     state: &mut Personality,
@@ -44,11 +38,13 @@ pub(super) fn serve(
 ) -> Option<CallResult> {
     let [first, second, third, ..] = call.arguments;
     let creating = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
+    let here = libc::AT_FDCWD;
     let done = |result: Result<(), Errno>| result.map(|()| 0).map_err(Into::into);
-    Some(match call.linux_number() {
-        libc::SYS_open => state.open(memory, libc::AT_FDCWD, first, call.int(1)),
-        libc::SYS_creat => state.open(memory, libc::AT_FDCWD, first, creating),
-        libc::SYS_openat => state.open(memory, call.int(0), second, call.int(2)),
+    let result = match call.linux_number() {
+        libc::SYS_open => state.open(memory, here, first, call.int(1), call.unsigned(2)),
+        libc::SYS_creat => state.open(memory, here, first, creating, call.unsigned(1)),
+        libc::SYS_openat => state.open(memory, call.int(0), second, call.int(2), call.unsigned(3)),
+        libc::SYS_memfd_create => state.make_memory_file(memory, first, call.unsigned(1)),
         libc::SYS_close => done(state.close(first)),
         libc::SYS_close_range => state.close_range(call),
         libc::SYS_lseek => state.seek(first, call.long(1), call.int(2)),
@@ -59,6 +55,9 @@ pub(super) fn serve(
         libc::SYS_dup2 => state.duplicate_to(call, 0),
         libc::SYS_dup3 if call.unsigned(0) == call.unsigned(1) => Err(Errno::EINVAL.into()),
         libc::SYS_dup3 => state.duplicate_to(call, call.int(2)),
+        libc::SYS_fcntl if POSIX_LOCKS.contains(&call.int(1)) => {
+            state.lock(memory, first, call.int(1), third)
+        }
         libc::SYS_fcntl => state.control(first, call.int(1), third),
         libc::SYS_ioctl => state.device_control(memory, first, call.unsigned(1), third),
         // The only process meets no locks but its own, and advice changes nothing.
@@ -66,7 +65,9 @@ pub(super) fn serve(
             done(state.descriptors.get(first).map(|_| ()))
         }
         _ => return None,
-    })
+    };
+    state.sweep(memory);
+    Some(result)
 }
 
 impl Personality {
@@ -87,10 +88,11 @@ impl Personality {
 
     fn open(
         &mut self,
-        memory: &AddressSpace,
+        memory: &mut AddressSpace,
         directory: c_int,
         path: u64,
         flags: c_int,
+        mode: u32,
     ) -> CallResult {
         let path = guest::read_path(memory, path)?;
         let start = self.start(directory, &path)?;
@@ -100,22 +102,19 @@ impl Personality {
         } else {
             flags & (libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC)
         };
-        let exclusive = flags & libc::O_CREAT != 0 && flags & libc::O_EXCL != 0;
-        let last_link = if flags & libc::O_NOFOLLOW == 0 && !exclusive {
-            LastLink::Follow
-        } else {
-            LastLink::Keep
-        };
-        let place = match self.walk(start, &path, last_link)? {
-            PathEnd::There(_) if exclusive => return Err(Errno::EEXIST.into()),
-            PathEnd::There(place) => place,
-            PathEnd::Missing { .. } if flags & libc::O_CREAT != 0 => {
-                return Err(Errno::EROFS.into());
+        let (place, flags) = if flags & libc::O_TMPFILE == libc::O_TMPFILE {
+            if flags & libc::O_ACCMODE == libc::O_RDONLY {
+                return Err(Errno::EINVAL.into());
             }
-            PathEnd::Missing { .. } => return Err(Errno::ENOENT.into()),
+            let directory = self.resolve(start, &path, LastLink::Follow)?;
+            self.descriptors.check_room()?;
+            let flags = flags & !libc::O_TMPFILE;
+            (self.make_nameless(directory, mode)?, flags)
+        } else {
+            (self.place_to_open(start, &path, flags, mode)?, flags)
         };
         let file = OpenFile {
-            object: self.openable(place, flags)?,
+            object: self.openable(memory, place, flags)?,
             place: Some(place),
             offset: 0,
             flags: (flags & !OPENING_FLAGS)
@@ -129,10 +128,56 @@ impl Personality {
         Ok(self.descriptors.insert(file, on_exec)?)
     }
 
+    /// Where `path` leads, if it may be opened with these flags. A missing file is made if they ask
+    /// for it.
+    fn place_to_open(
+        &mut self,
+        start: Place,
+        path: &[u8],
+        flags: c_int,
+        mode: u32,
+    ) -> Result<Place, Errno> {
+        let creates = flags & libc::O_CREAT != 0;
+        let exclusive = creates && flags & libc::O_EXCL != 0;
+        let last_link = if flags & libc::O_NOFOLLOW == 0 && !exclusive {
+            LastLink::Follow
+        } else {
+            LastLink::Keep
+        };
+        if creates && path.ends_with(b"/") {
+            self.resolve_parent(start, path)?;
+            return Err(Errno::EISDIR);
+        }
+        match self.walk(start, path, last_link)? {
+            PathEnd::There(_) if exclusive => Err(Errno::EEXIST),
+            PathEnd::There(place) => Ok(place),
+            PathEnd::Missing { .. } if !creates => Err(Errno::ENOENT),
+            PathEnd::Missing {
+                names_directory: true,
+                ..
+            } => Err(Errno::EISDIR),
+            PathEnd::Missing {
+                directory: Place::Scratch(directory),
+                name,
+                ..
+            } => {
+                self.descriptors.check_room()?;
+                self.make_file(directory, &name, mode).map(Place::Scratch)
+            }
+            PathEnd::Missing { .. } => Err(Errno::EROFS),
+        }
+    }
+
     /// The object of an open file for `place`, if these flags suit what is there.
-    fn openable(&self, place: Place, flags: c_int) -> Result<Object, Errno> {
+    fn openable(
+        &mut self,
+        memory: &mut AddressSpace,
+        place: Place,
+        flags: c_int,
+    ) -> Result<Object, Errno> {
         match place {
             Place::Tree(node) => self.openable_node(node, flags),
+            Place::Scratch(inode) => self.openable_scratch(memory, inode, flags),
             Place::Descriptor(_) if flags & libc::O_PATH != 0 => Ok(Object::Link(place)),
             Place::Descriptor(_) if flags & libc::O_NOFOLLOW != 0 => Err(Errno::ELOOP),
             // As for a socket on Linux: only its descriptor leads to the file.
@@ -145,9 +190,6 @@ impl Personality {
         let only_names = flags & libc::O_PATH != 0;
         let direct = flags & libc::O_DIRECT != 0;
         match self.tree.node(node) {
-            Node::Directory { .. } if flags & libc::O_TMPFILE == libc::O_TMPFILE => {
-                Err(Errno::EROFS)
-            }
             Node::Directory { .. } if writes || flags & libc::O_CREAT != 0 => Err(Errno::EISDIR),
             Node::Directory { .. } => Ok(Object::Directory(Place::Tree(node))),
             _ if flags & libc::O_DIRECTORY != 0 => Err(Errno::ENOTDIR),
@@ -233,6 +275,7 @@ impl Personality {
             }
             Object::Directory(_) | Object::Proc(_) => u64::MAX,
             Object::File(node) => self.size_of(node),
+            Object::Scratch(inode) => self.scratch.contents(inode).map_or(0, Contents::size),
             Object::Block => self.disk.as_ref().map_or(0, HostDisk::size),
         };
         let offset = new_offset(file.offset, end, by, whence)?;
@@ -285,58 +328,29 @@ impl Personality {
         }
     }
 
-    fn device_control(
-        &mut self,
+    /// Serves the commands on locks. A lock that is asked for is there, and none is in the way.
+    fn lock(
+        &self,
         memory: &mut AddressSpace,
         descriptor: u64,
-        request: u32,
-        argument: u64,
+        command: c_int,
+        lock: u64,
     ) -> CallResult {
         let file = self.descriptors.get(descriptor)?;
-        let request_wide = u64::from(request);
-        let request_is = |known: libc::Ioctl| request_wide == known;
-        if !file.has_data() {
-            return Err(Errno::EBADF.into());
+        let [low, high]: [u8; 2] = guest::read(memory, lock)?;
+        let kind = c_int::from(u16::from_le_bytes([low, high]));
+        match kind {
+            _ if !file.has_data() => return Err(Errno::EBADF.into()),
+            libc::F_UNLCK if command != libc::F_GETLK => {}
+            libc::F_RDLCK if command == libc::F_GETLK || file.readable() => {}
+            libc::F_WRLCK if command == libc::F_GETLK || file.writable() => {}
+            libc::F_RDLCK | libc::F_WRLCK => return Err(Errno::EBADF.into()),
+            _ => return Err(Errno::EINVAL.into()),
         }
-        if request_is(libc::FIOCLEX) || request_is(libc::FIONCLEX) {
-            let on_exec = if request_is(libc::FIOCLEX) {
-                OnExec::Close
-            } else {
-                OnExec::Keep
-            };
-            self.descriptors.set_on_exec(descriptor, on_exec)?;
-            return Ok(0);
+        if command == libc::F_GETLK {
+            let [low, high, ..] = libc::F_UNLCK.to_le_bytes();
+            guest::write(memory, lock, &[low, high])?;
         }
-        if request_is(libc::FIONBIO) {
-            let on = guest::read_u32(memory, argument)? != 0;
-            let flags = &mut self.descriptors.get_mut(descriptor)?.flags;
-            *flags = (*flags & !libc::O_NONBLOCK) | if on { libc::O_NONBLOCK } else { 0 };
-            return Ok(0);
-        }
-        match file.object {
-            Object::Block => self.disk_control(memory, request, argument),
-            Object::Own(own) => self.own_control(memory, own, request, argument),
-            _ => Err(Errno::ENOTTY.into()),
-        }
-    }
-
-    fn disk_control(&self, memory: &mut AddressSpace, request: u32, to: u64) -> CallResult {
-        let disk = self.disk.as_ref().ok_or(Errno::ENXIO)?;
-        let int = |value: u32| value.to_le_bytes().to_vec();
-        let long = |value: u64| value.to_le_bytes().to_vec();
-        let sector = u32::try_from(SECTOR).unwrap_or_default();
-        let answer = match request {
-            disk_request::BYTES => long(disk.size()),
-            disk_request::SECTORS => long(disk.size() / SECTOR),
-            disk_request::LOGICAL_SECTOR | disk_request::PHYSICAL_SECTOR => int(sector),
-            disk_request::READ_ONLY => int(disk.is_read_only().into()),
-            disk_request::FLUSH => {
-                disk.flush(Flush::All)?;
-                return Ok(0);
-            }
-            _ => return Err(Errno::ENOTTY.into()),
-        };
-        guest::write(memory, to, &answer)?;
         Ok(0)
     }
 }

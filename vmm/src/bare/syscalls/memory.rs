@@ -4,7 +4,8 @@ use nix::errno::Errno;
 use nix::libc::{self, c_int};
 
 use super::descriptors::Object;
-use super::tree::Node;
+use super::scratch_io::Mapping;
+use super::tree::{Node, NodeId};
 use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::{AddressSpace, Backing, Growth, MapError, Placement, Protection};
 use crate::bare::layout::USER_HALF_END;
@@ -49,8 +50,8 @@ pub(super) fn serve(
 }
 
 impl Personality {
-    fn map(&self, call: &SystemCall, memory: &mut AddressSpace) -> CallResult {
-        let [address, length, protection, _, descriptor, offset] = call.arguments;
+    fn map(&mut self, call: &SystemCall, memory: &mut AddressSpace) -> CallResult {
+        let [_, length, protection, _, descriptor, offset] = call.arguments;
         let flags = call.int(3);
         let protection = Protection::from_bits(protection & 7).ok_or(Errno::EINVAL)?;
         if !(libc::MAP_SHARED..=libc::MAP_SHARED_VALIDATE).contains(&(flags & libc::MAP_TYPE)) {
@@ -59,57 +60,87 @@ impl Personality {
         if flags & libc::MAP_HUGETLB != 0 || length == 0 || !offset.is_multiple_of(PAGE) {
             return Err(Errno::EINVAL.into());
         }
-        let backing = if flags & libc::MAP_ANONYMOUS == 0 {
-            self.file_backing(call, descriptor, protection, offset)?
-        } else if flags & libc::MAP_NORESERVE != 0 {
-            Backing::Unreserved
-        } else {
-            Backing::Anonymous
+        let place = placement(call);
+        if flags & libc::MAP_ANONYMOUS != 0 {
+            let backing = if flags & libc::MAP_NORESERVE == 0 {
+                Backing::Anonymous
+            } else {
+                Backing::Unreserved
+            };
+            return Ok(memory.map(place, length, protection, backing)?);
+        }
+        let mapping = Mapping {
+            place,
+            length,
+            protection,
+            offset,
         };
-        let place = if flags & libc::MAP_FIXED_NOREPLACE == libc::MAP_FIXED_NOREPLACE {
-            Placement::FixedNoReplace(address)
-        } else if flags & libc::MAP_FIXED != 0 {
-            Placement::Fixed(address)
-        } else if flags & libc::MAP_32BIT != 0 {
-            Placement::Below2GiB { hint: address }
-        } else {
-            Placement::Anywhere { hint: address }
-        };
-        Ok(memory.map(place, length, protection, backing)?)
+        match self.mapped_object(call, descriptor, &mapping)? {
+            Object::Zero => Ok(memory.map(place, length, protection, Backing::Anonymous)?),
+            Object::File(node) => {
+                let backing = self.file_backing(node, offset)?;
+                Ok(memory.map(place, length, protection, backing)?)
+            }
+            Object::Scratch(inode) if is_shared(call) => {
+                self.map_scratch_shared(memory, inode, &mapping)
+            }
+            Object::Scratch(inode) => self.map_scratch_copy(memory, inode, &mapping),
+            _ => Err(Errno::ENODEV.into()),
+        }
     }
 
-    /// The backing of a mapping of a descriptor. The tree never changes, so a private mapping
-    /// serves as a shared one.
-    fn file_backing(
+    /// The object behind a descriptor, if the program may map it so.
+    fn mapped_object(
         &self,
         call: &SystemCall,
         descriptor: u64,
-        protection: Protection,
-        offset: u64,
-    ) -> Result<Backing<'_>, Errno> {
+        mapping: &Mapping,
+    ) -> Result<Object, Errno> {
         let file = self.descriptors.get(descriptor)?;
         if !file.has_data() {
             return Err(Errno::EBADF);
         }
-        let shared = call.int(3) & libc::MAP_TYPE != libc::MAP_PRIVATE;
-        if !file.readable() || (shared && protection.write && !file.writable()) {
+        let writes = is_shared(call) && mapping.protection.write;
+        if !file.readable() || (writes && !file.writable()) {
             return Err(Errno::EACCES);
         }
-        let end = offset.checked_add(call.arguments[1]);
+        let end = mapping.offset.checked_add(mapping.length);
         if end.is_none_or(|end| i64::try_from(end).is_err()) {
             return Err(Errno::EOVERFLOW);
         }
-        match file.object {
-            Object::Zero => Ok(Backing::Anonymous),
-            Object::File(node) => match self.tree.node(node) {
-                Node::File(host) => Ok(Backing::File {
-                    file: &host.file,
-                    offset,
-                }),
-                _ => Err(Errno::ENODEV),
-            },
+        Ok(file.object)
+    }
+
+    /// The backing of a mapping of a file of the tree. The tree never changes, so a private mapping
+    /// serves as a shared one.
+    fn file_backing(&self, node: NodeId, offset: u64) -> Result<Backing<'_>, Errno> {
+        match self.tree.node(node) {
+            Node::File(host) => Ok(Backing::File {
+                file: &host.file,
+                offset,
+            }),
             _ => Err(Errno::ENODEV),
         }
+    }
+}
+
+/// Whether a mapping is shared.
+fn is_shared(call: &SystemCall) -> bool {
+    call.int(3) & libc::MAP_TYPE != libc::MAP_PRIVATE
+}
+
+/// Where a mapping goes.
+fn placement(call: &SystemCall) -> Placement {
+    let [address, ..] = call.arguments;
+    let flags = call.int(3);
+    if flags & libc::MAP_FIXED_NOREPLACE == libc::MAP_FIXED_NOREPLACE {
+        Placement::FixedNoReplace(address)
+    } else if flags & libc::MAP_FIXED != 0 {
+        Placement::Fixed(address)
+    } else if flags & libc::MAP_32BIT != 0 {
+        Placement::Below2GiB { hint: address }
+    } else {
+        Placement::Anywhere { hint: address }
     }
 }
 

@@ -6,37 +6,23 @@ use nix::errno::Errno;
 use nix::libc::{self, c_int};
 
 use super::descriptors::{Object, OpenFile};
-use super::guest::{self, put};
+use super::guest;
 use super::own_files::OwnFile;
 use super::paths::LastLink;
-use super::place::Place;
+use super::place::{InodeId, Place};
+use super::scratch::{Kind, Moment, Times};
+use super::stat::Attributes;
 use super::tree::{Device, Node, NodeId};
 use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 use crate::devices::console::Stream;
 
-/// The number of the device with the tree's files. The value has no meaning.
-const TREE_DEVICE: (u32, u32) = (0, 1);
 /// The number of the device with the standard streams' pipes, which are not in the tree.
 const PIPE_DEVICE: (u32, u32) = (0, 2);
+/// The number of the device with the scratch files.
+const SCRATCH_DEVICE: (u32, u32) = (0, 3);
 /// The size of a link of `/proc/self/fd`, as Linux tells it.
 const DESCRIPTOR_LINK_SIZE: u64 = 64;
-/// The preferred size of an access, in bytes.
-const BLOCK_SIZE: u32 = 4096;
-
-/// What `stat` and `statx` report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Attributes {
-    inode: u64,
-    device: (u32, u32),
-    /// The device number of a device file.
-    special: (u32, u32),
-    /// The file's type and its permissions.
-    mode: u32,
-    links: u32,
-    size: u64,
-    modified: i64,
-}
 
 pub(super) fn serve(
     state: &mut Personality,
@@ -115,7 +101,12 @@ impl Personality {
     }
 
     /// What a path names, or, with `AT_EMPTY_PATH`, a descriptor.
-    fn lookup(&self, directory: c_int, path: &[u8], flags: c_int) -> Result<Place, Errno> {
+    pub(super) fn lookup(
+        &self,
+        directory: c_int,
+        path: &[u8],
+        flags: c_int,
+    ) -> Result<Place, Errno> {
         if path.is_empty() && flags & libc::AT_EMPTY_PATH != 0 {
             if directory == libc::AT_FDCWD {
                 return Ok(self.working_directory);
@@ -164,26 +155,19 @@ impl Personality {
         Attributes {
             inode: stream as u64 + 1,
             device: PIPE_DEVICE,
-            special: (0, 0),
             mode: libc::S_IFIFO | 0o600,
-            links: 1,
-            size: 0,
-            modified: 0,
+            ..Attributes::default()
         }
     }
 
     fn attributes_of(&self, place: Place) -> Attributes {
         let attributes = Attributes {
             inode: place.inode(),
-            device: TREE_DEVICE,
-            special: (0, 0),
-            mode: 0,
-            links: 1,
-            size: 0,
-            modified: 0,
+            ..Attributes::default()
         };
         match place {
             Place::Tree(node) => self.attributes_of_node(node, attributes),
+            Place::Scratch(inode) => self.attributes_of_scratch(inode, attributes),
             Place::Descriptor(_) => Attributes {
                 mode: libc::S_IFLNK | 0o700,
                 size: DESCRIPTOR_LINK_SIZE,
@@ -201,7 +185,12 @@ impl Personality {
             Node::File(file) => {
                 attributes.mode = libc::S_IFREG | file.mode;
                 attributes.size = file.size;
-                attributes.modified = file.modified;
+                attributes.taken = file.size;
+                let modified = Moment {
+                    seconds: file.modified,
+                    nanoseconds: 0,
+                };
+                attributes.times = Times::all(modified);
             }
             // As on Linux, the size of such a file is known only when the program has read it.
             Node::Proc(_) => attributes.mode = libc::S_IFREG | 0o444,
@@ -214,6 +203,28 @@ impl Personality {
             }
         }
         attributes
+    }
+
+    fn attributes_of_scratch(&self, inode: InodeId, attributes: Attributes) -> Attributes {
+        // An open inode is there.
+        let Ok(inode) = self.scratch.inode(inode) else {
+            return attributes;
+        };
+        let (kind, size, taken) = match &inode.kind {
+            Kind::File(contents) => (libc::S_IFREG, contents.size(), contents.taken()),
+            Kind::Directory(_) => (libc::S_IFDIR, 0, 0),
+            Kind::Link(target) => (libc::S_IFLNK, target.len() as u64, 0),
+        };
+        Attributes {
+            device: SCRATCH_DEVICE,
+            mode: kind | inode.mode,
+            links: self.scratch.links_of(inode),
+            size,
+            taken,
+            owner: inode.owner,
+            times: inode.times,
+            ..attributes
+        }
     }
 
     fn access(
@@ -229,19 +240,23 @@ impl Personality {
             return Err(Errno::EINVAL.into());
         }
         let path = guest::read_path(memory, path)?;
-        let mode = match self.lookup(directory, &path, flags) {
+        let (place, mode) = match self.lookup(directory, &path, flags) {
             Err(Errno::ENOENT) if path.is_empty() && flags & libc::AT_EMPTY_PATH != 0 => {
-                libc::S_IFIFO | 0o600
+                (None, libc::S_IFIFO | 0o600)
             }
-            found => self.attributes_of(found?).mode,
+            found => {
+                let place = found?;
+                (Some(place), self.attributes_of(place).mode)
+            }
         };
         // The program is root, which may do everything but execute a file that nobody may execute.
         let kind = mode & libc::S_IFMT;
-        let in_tree = kind == libc::S_IFREG || kind == libc::S_IFDIR || kind == libc::S_IFLNK;
+        let in_tree = matches!(place, Some(Place::Tree(_)))
+            && [libc::S_IFREG, libc::S_IFDIR, libc::S_IFLNK].contains(&kind);
         if wanted & libc::W_OK != 0 && in_tree {
             return Err(Errno::EROFS.into());
         }
-        if wanted & libc::X_OK != 0 && mode & 0o111 == 0 {
+        if wanted & libc::X_OK != 0 && mode & 0o111 == 0 && kind != libc::S_IFDIR {
             return Err(Errno::EACCES.into());
         }
         Ok(0)
@@ -271,6 +286,10 @@ impl Personality {
                 Node::Link(target) => Cow::Borrowed(target),
                 _ => return Err(Errno::EINVAL.into()),
             },
+            Place::Scratch(inode) => match &self.scratch.inode(inode)?.kind {
+                Kind::Link(target) => Cow::Borrowed(target),
+                _ => return Err(Errno::EINVAL.into()),
+            },
             Place::Descriptor(number) => Cow::Owned(self.descriptor_text(number)?),
         };
         let shown = &target[..target.len().min(size)];
@@ -288,53 +307,5 @@ fn mode_and_number(device: Device) -> (u32, (u32, u32)) {
         Device::Random => (libc::S_IFCHR | 0o666, (1, 9)),
         Device::Stream(_) => (libc::S_IFIFO | 0o600, (0, 0)),
         Device::Block => (libc::S_IFBLK | 0o660, (254, 0)),
-    }
-}
-
-impl Attributes {
-    /// `struct stat` (x86-64 `asm/stat.h`).
-    fn stat(&self) -> [u8; 144] {
-        let device = |(major, minor): (u32, u32)| libc::makedev(major, minor).to_le_bytes();
-        let mut stat = [0; 144];
-        put(&mut stat, 0, device(self.device));
-        put(&mut stat, 8, self.inode.to_le_bytes());
-        put(&mut stat, 16, u64::from(self.links).to_le_bytes());
-        put(&mut stat, 24, self.mode.to_le_bytes());
-        // The user at 28 and the group at 32 are root's, 0.
-        put(&mut stat, 40, device(self.special));
-        put(&mut stat, 48, self.size.to_le_bytes());
-        put(&mut stat, 56, u64::from(BLOCK_SIZE).to_le_bytes());
-        put(&mut stat, 64, self.sectors().to_le_bytes());
-        for time in [72, 88, 104] {
-            put(&mut stat, time, self.modified.to_le_bytes());
-        }
-        stat
-    }
-
-    /// `struct statx` (`linux/stat.h`).
-    fn statx(&self) -> [u8; 256] {
-        let mut statx = [0; 256];
-        put(&mut statx, 0, libc::STATX_BASIC_STATS.to_le_bytes());
-        put(&mut statx, 4, BLOCK_SIZE.to_le_bytes());
-        put(&mut statx, 16, self.links.to_le_bytes());
-        // The user at 20 and the group at 24 are root's, 0. The mode has 16 bits.
-        let [low, high, ..] = self.mode.to_le_bytes();
-        put(&mut statx, 28, [low, high]);
-        put(&mut statx, 32, self.inode.to_le_bytes());
-        put(&mut statx, 40, self.size.to_le_bytes());
-        put(&mut statx, 48, self.sectors().to_le_bytes());
-        for time in [64, 96, 112] {
-            put(&mut statx, time, self.modified.to_le_bytes());
-        }
-        put(&mut statx, 128, self.special.0.to_le_bytes());
-        put(&mut statx, 132, self.special.1.to_le_bytes());
-        put(&mut statx, 136, self.device.0.to_le_bytes());
-        put(&mut statx, 140, self.device.1.to_le_bytes());
-        statx
-    }
-
-    /// The space on the device, in units of 512 bytes.
-    fn sectors(&self) -> u64 {
-        self.size.div_ceil(512)
     }
 }

@@ -1,13 +1,16 @@
 //! The system-call personality: Linux, as one static program with its threads sees it.
 //!
 //! The VMM serves every system call of the guest here, over virtual devices only: a console, one
-//! block device, clocks, memory and a read-only file tree. No call reaches the host's file system.
+//! block device, clocks, memory, a read-only file tree and files of the program's own in guest
+//! memory. No call reaches the host's file system.
 //! All arguments are checked as Linux checks them: a bad pointer gives the program `EFAULT`, and
 //! does the VMM no harm.
 //!
 //! Each file serves one family of calls. A call that no family serves gives `ENOSYS`.
 
 mod alarm;
+mod attributes;
+mod changes;
 mod descriptors;
 mod directories;
 mod files;
@@ -16,6 +19,7 @@ mod guest;
 mod host_calls;
 mod identity;
 mod idle;
+mod ioctl;
 mod memory;
 mod metadata;
 mod moment;
@@ -28,12 +32,14 @@ mod proc;
 mod proc_files;
 mod process;
 mod process_name;
-mod read_only;
+mod scratch;
+mod scratch_io;
 mod signal_actions;
 mod signal_delivery;
 mod signal_queue;
 mod signal_sets;
 mod signals;
+mod stat;
 #[cfg(test)]
 mod tests;
 mod thread_calls;
@@ -61,6 +67,7 @@ use crate::devices::disk::HostDisk;
 use descriptors::{Descriptors, Object, OpenFile};
 use own_files::OwnFiles;
 use place::Place;
+use scratch::Scratch;
 use signal_delivery::Signals;
 use threads::Threads;
 use timers::Timers;
@@ -194,6 +201,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Personality {
     tree: FileTree,
+    scratch: Scratch,
     console: Console,
     disk: Option<HostDisk>,
     memory: ByteSize,
@@ -229,8 +237,10 @@ impl Personality {
             tree.add_block_device()?;
         }
         let name = process_name::name_of(tree.program());
+        let scratch = Scratch::new(tree.writable(), memory.as_u64());
         Ok(Self {
             tree,
+            scratch,
             console,
             disk,
             memory,
@@ -337,7 +347,8 @@ impl Personality {
             .or_else(|| directories::serve(self, call, memory))
             .or_else(|| polling::serve(self, call, memory))
             .or_else(|| signals::serve(self, call, memory))
-            .or_else(|| read_only::serve(self, call, memory))
+            .or_else(|| changes::serve(self, call, memory))
+            .or_else(|| attributes::serve(self, call, memory))
             .or_else(|| vdso::serve(self, call, memory))
             .or_else(|| futex::serve(self, call, memory))
             .or_else(|| own_calls::serve(self, call, memory))

@@ -45,7 +45,7 @@ pub(super) fn serve(
         | libc::SYS_getgroups
         | libc::SYS_sched_getscheduler
         | libc::SYS_sched_setaffinity => Ok(0),
-        libc::SYS_umask => Ok(0o22),
+        libc::SYS_umask => Ok(state.set_creation_mask(call.unsigned(0))),
         libc::SYS_wait4 => Err(Errno::ECHILD.into()),
         libc::SYS_uname => uname(memory, first),
         libc::SYS_sysinfo => state.system_information(memory, first),

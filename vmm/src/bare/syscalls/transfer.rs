@@ -24,7 +24,7 @@ pub(super) fn serve(
 ) -> Option<CallResult> {
     let [descriptor, address, count, ..] = call.arguments;
     let one: [Buffer; 1] = [(address, count)];
-    let many = || guest::read_buffers(memory, address, count);
+    let many = |memory: &AddressSpace| guest::read_buffers(memory, address, count);
     let at = || position(call.long(3));
     Some(match call.linux_number() {
         libc::SYS_read => state.read(memory, descriptor, &one, None),
@@ -33,15 +33,17 @@ pub(super) fn serve(
         libc::SYS_pwrite64 => {
             at().and_then(|at| state.write(memory, descriptor, &one, Some(at), 0))
         }
-        libc::SYS_readv => many()
+        libc::SYS_readv => many(memory)
             .map_err(Into::into)
             .and_then(|many| state.read(memory, descriptor, &many, None)),
-        libc::SYS_writev => many()
+        libc::SYS_writev => many(memory)
             .map_err(Into::into)
             .and_then(|many| state.write(memory, descriptor, &many, None, 0)),
-        libc::SYS_preadv => at().and_then(|at| state.read(memory, descriptor, &many()?, Some(at))),
+        libc::SYS_preadv => {
+            at().and_then(|at| state.read(memory, descriptor, &many(memory)?, Some(at)))
+        }
         libc::SYS_pwritev => {
-            at().and_then(|at| state.write(memory, descriptor, &many()?, Some(at), 0))
+            at().and_then(|at| state.write(memory, descriptor, &many(memory)?, Some(at), 0))
         }
         libc::SYS_preadv2 => state.read_with_flags(call, memory),
         libc::SYS_pwritev2 => state.write_with_flags(call, memory),
@@ -91,6 +93,7 @@ impl Personality {
                 0,
             )?,
             Object::File(node) => self.read_file(memory, node, buffers, offset)?,
+            Object::Scratch(inode) => self.read_scratch(memory, inode, buffers, offset)?,
             Object::Block => self.read_disk(memory, &file, buffers, offset)?,
             Object::Proc(file) => self.read_proc(memory, file, buffers, offset)?,
         };
@@ -164,7 +167,7 @@ impl Personality {
     /// for this call alone.
     fn write(
         &mut self,
-        memory: &AddressSpace,
+        memory: &mut AddressSpace,
         descriptor: u64,
         buffers: &[Buffer],
         at: Option<u64>,
@@ -182,6 +185,9 @@ impl Personality {
             Object::Block => {
                 let offset = at.unwrap_or(file.offset);
                 self.write_disk(memory, file.flags | extra, buffers, offset)?
+            }
+            Object::Scratch(inode) => {
+                return self.write_scratch(memory, descriptor, inode, buffers, at);
             }
             // No descriptor for these is writable, since the tree is read-only.
             Object::File(_) | Object::Directory(_) | Object::Link(_) | Object::Proc(_) => {
@@ -243,7 +249,7 @@ impl Personality {
         let count = count as u64;
         let has_position = matches!(
             file.object,
-            Object::File(_) | Object::Block | Object::Proc(_)
+            Object::File(_) | Object::Scratch(_) | Object::Block | Object::Proc(_)
         );
         if at.is_none() && has_position {
             // The sum can't overflow, since nothing here is longer than a file of the host can be.
@@ -267,7 +273,7 @@ impl Personality {
         )
     }
 
-    fn write_with_flags(&mut self, call: &SystemCall, memory: &AddressSpace) -> CallResult {
+    fn write_with_flags(&mut self, call: &SystemCall, memory: &mut AddressSpace) -> CallResult {
         let durable = libc::RWF_DSYNC | libc::RWF_SYNC;
         if call.int(5) & !(libc::RWF_HIPRI | durable) != 0 {
             return Err(Errno::EOPNOTSUPP.into());
@@ -293,7 +299,7 @@ impl Personality {
         match file.object {
             _ if !file.has_data() => Err(Errno::EBADF.into()),
             Object::Block => self.flush_disk(flush),
-            Object::File(_) | Object::Directory(_) => Ok(0),
+            Object::File(_) | Object::Scratch(_) | Object::Directory(_) => Ok(0),
             _ => Err(Errno::EINVAL.into()),
         }
     }

@@ -1,4 +1,5 @@
-//! The read-only file tree: the program, the files given by `--file`, and a few devices.
+//! The read-only file tree: the program, the files given by `--file`, and a few devices. What the
+//! program writes itself is not in the tree.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -126,6 +127,8 @@ pub struct FileTree {
     program: PathBuf,
     /// The directory whose entries are the program's descriptors.
     descriptors: NodeId,
+    /// The directories where the program can make files of its own.
+    writable: Vec<NodeId>,
 }
 
 impl FileTree {
@@ -141,6 +144,7 @@ impl FileTree {
             }],
             program: path.to_owned(),
             descriptors: NodeId::ROOT,
+            writable: Vec::new(),
         };
         for (name, device) in [
             ("/dev/null", Device::Null),
@@ -154,6 +158,10 @@ impl FileTree {
             tree.insert(Path::new(name), Node::Device(device))?;
         }
         tree.descriptors = tree.add_proc(path)?;
+        tree.writable = [&[&b"tmp"[..]][..], &[b"dev", b"shm"]]
+            .into_iter()
+            .filter_map(|names| tree.make_directory(names))
+            .collect();
         let metadata = program.metadata().map_err(|source| FileTreeError::Open {
             path: path.to_owned(),
             source,
@@ -208,6 +216,11 @@ impl FileTree {
     /// The directory with a link for each descriptor of the program.
     pub(super) fn descriptors(&self) -> NodeId {
         self.descriptors
+    }
+
+    /// The directories where the program can make files of its own.
+    pub(super) fn writable(&self) -> Vec<NodeId> {
+        self.writable.clone()
     }
 
     /// Whether `node` is that directory.

@@ -38,6 +38,7 @@ impl Personality {
         Ok(match (path, file.object) {
             (Some(path), _) => path,
             (None, Object::Stream(stream)) => format!("pipe:[{}]", stream as u64 + 1).into_bytes(),
+            (None, Object::Scratch(_) | Object::Directory(_)) => b"(deleted)".to_vec(),
             (None, _) => b"anon_inode:[file]".to_vec(),
         })
     }

@@ -122,7 +122,7 @@ impl Personality {
         let ids = "0\t0\t0\t0";
         let lines = [
             ("Name", self.shown_name()),
-            ("Umask", "0022".to_owned()),
+            ("Umask", format!("{:04o}", self.scratch.mask)),
             ("State", "R (running)".to_owned()),
             ("Tgid", PROCESS_ID.to_string()),
             ("Ngid", "0".to_owned()),

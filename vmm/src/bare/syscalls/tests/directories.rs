@@ -61,13 +61,13 @@ fn a_directory_is_listed_in_parts() {
         all.extend(names(&machine.bytes(0, usize::try_from(length).unwrap())));
     }
     let expected = [
-        ".", "..", "fd", "null", "random", "stderr", "stdin", "stdout", "urandom", "zero",
+        ".", "..", "fd", "null", "random", "shm", "stderr", "stdin", "stdout", "urandom", "zero",
     ];
     assert_eq!(all, expected);
     assert_eq!(machine.call(libc::SYS_lseek, &[directory, 0, 0]), Ok(0));
     assert_eq!(
         machine.call(libc::SYS_getdents64, &[directory, data, 4096]),
-        Ok(5 * 24 + 5 * 32)
+        Ok(6 * 24 + 5 * 32)
     );
     let file = open(&mut machine, "/dev/null", libc::O_RDONLY).unwrap();
     assert_eq!(

@@ -57,6 +57,9 @@ fn fill(machine: &mut Machine, seed: &[u8]) {
         "/proc/self/exe",
         "/proc/self/maps",
         "/dev/urandom",
+        "/tmp/file",
+        "/tmp",
+        "/dev/fd/3",
         "..",
         "",
     ]

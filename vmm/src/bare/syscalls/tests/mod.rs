@@ -10,12 +10,15 @@ mod memory;
 mod model;
 mod proc;
 mod process;
+mod scratch;
+mod scratch_mapping;
+mod scratch_model;
 mod streams;
 mod trace;
 
 use std::fs::{self, File};
 use std::io::{self, PipeReader, PipeWriter};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use nix::errno::Errno;
@@ -43,7 +46,7 @@ struct Machine {
     data: u64,
     input: Option<PipeWriter>,
     output: Option<PipeReader>,
-    _files: TempDir,
+    files: TempDir,
 }
 
 impl Machine {
@@ -79,8 +82,13 @@ impl Machine {
             data: data.expect("memory"),
             input: Some(to_input),
             output: Some(from_output),
-            _files: files,
+            files,
         }
+    }
+
+    /// A file of the host's.
+    fn given(&self) -> PathBuf {
+        self.files.path().join("text")
     }
 
     fn outcome(&mut self, number: c_long, arguments: &[u64]) -> CallEffect {
