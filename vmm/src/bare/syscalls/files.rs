@@ -268,8 +268,9 @@ impl Personality {
             Object::Stream(_) | Object::Own(OwnFile::Stream { .. }) => {
                 return Err(Errno::ESPIPE.into());
             }
-            Object::Own(_) => return Ok(0),
-            Object::Null | Object::Zero | Object::Random | Object::Link(_) => return Ok(0),
+            Object::Null | Object::Zero | Object::Random | Object::Link(_) | Object::Own(_) => {
+                return Ok(0);
+            }
             Object::Directory(_) | Object::Proc(_) if whence == libc::SEEK_END => {
                 return Err(Errno::EINVAL.into());
             }
