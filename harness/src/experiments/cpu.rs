@@ -128,7 +128,6 @@ impl Experiment for Cpu {
         let runs_programs = target.can(Capability::RunPrograms);
         let reason = match operation {
             _ if target.can(Capability::KernelServices) => None,
-            PriceOperation::ContextSwitch => Some("without a kernel there is one thread"),
             PriceOperation::PageFaultFile => Some("without a kernel the disk can't be mapped"),
             PriceOperation::Exit => Some("each system call is an exit: see system-call"),
             _ => None,

@@ -147,7 +147,7 @@ impl Experiment for Disk {
         let lacks_directory = case.is_about_files() && target.files.is_none();
         match target.can(Capability::KernelServices) {
             false if case.depth > 1 => Applicability::Impossible(
-                "without a kernel there is one thread, and one operation at a time".into(),
+                "without a kernel there is one operation at a time".into(),
             ),
             false if lacks_directory => {
                 Applicability::Impossible("without a kernel no file system takes new files".into())

@@ -161,7 +161,8 @@ pub enum Capability {
     RunPrograms,
     /// The target runs programs of images.
     RunImages,
-    /// The target gives a program what a kernel gives: threads, mapped files.
+    /// The target gives a program what a kernel gives: disks that can be mapped, several operations at
+    /// a time.
     KernelServices,
     /// The end of the launcher's standard input reaches the program.
     PassEndOfInput,
@@ -236,7 +237,7 @@ impl Capability {
             }
             Self::RunImages => "isobench gives it a static program alone, no image",
             Self::KernelServices => {
-                "it has no kernel that could give a program threads or mapped files"
+                "it has no kernel that could map a disk or have several operations under way"
             }
             Self::PassEndOfInput => "its guest's standard input never ends",
             Self::WaitForProgram => {

@@ -28,6 +28,7 @@ mod own_files;
 mod paths;
 mod place;
 mod polling;
+mod priorities;
 mod proc;
 mod proc_files;
 mod process;
@@ -354,6 +355,7 @@ impl Personality {
             .or_else(|| own_calls::serve(self, call, memory))
             .or_else(|| watch_calls::serve(self, call, memory))
             .or_else(|| timers::serve(self, call, memory))
+            .or_else(|| priorities::serve(call, memory))
             .map(CallEffect::from)
             .or_else(|| process::serve(self, call, memory))
             .or_else(|| thread_calls::serve(self, call, memory))

@@ -43,7 +43,6 @@ pub(super) fn serve(
         | libc::SYS_getgid
         | libc::SYS_getegid
         | libc::SYS_getgroups
-        | libc::SYS_sched_getscheduler
         | libc::SYS_sched_setaffinity => Ok(0),
         libc::SYS_umask => Ok(state.set_creation_mask(call.unsigned(0))),
         libc::SYS_wait4 => Err(Errno::ECHILD.into()),

@@ -261,3 +261,37 @@ fn the_system_describes_itself() {
     );
     assert_eq!(machine.bytes(0, 16), b"a name that is \0");
 }
+
+#[test]
+fn priorities_are_taken_and_change_nothing() {
+    let mut machine = Machine::new();
+    let parameter = machine.put(0, &7_u64.to_le_bytes());
+    let fifo = int(libc::SCHED_FIFO);
+    assert_eq!(
+        machine.call(libc::SYS_sched_setscheduler, &[0, fifo, parameter]),
+        Ok(0)
+    );
+    assert_eq!(machine.call(libc::SYS_sched_getscheduler, &[0]), Ok(0));
+    assert_eq!(
+        machine.call(libc::SYS_sched_getparam, &[0, parameter]),
+        Ok(0)
+    );
+    assert_eq!(machine.bytes(0, 4), [0; 4]);
+    assert_eq!(
+        machine.call(libc::SYS_sched_get_priority_max, &[fifo]),
+        Ok(99)
+    );
+    assert_eq!(machine.call(libc::SYS_sched_get_priority_max, &[0]), Ok(0));
+    assert_eq!(
+        machine.call(libc::SYS_sched_get_priority_max, &[77]),
+        Err(Errno::EINVAL)
+    );
+    assert_eq!(machine.call(libc::SYS_getpriority, &[0, 0]), Ok(20));
+    let known = machine.call(libc::SYS_membarrier, &[0, 0]).unwrap();
+    assert_eq!(known & 8, 8, "private barriers");
+    assert_eq!(machine.call(libc::SYS_membarrier, &[8, 0]), Ok(0));
+    assert_eq!(
+        machine.call(libc::SYS_membarrier, &[1 << 20, 0]),
+        Err(Errno::EINVAL)
+    );
+}
