@@ -28,7 +28,7 @@ fn unknown_calls_are_not_implemented() {
         libc::SYS_socket,
         libc::SYS_clone,
         libc::SYS_rseq,
-        libc::SYS_membarrier,
+        libc::SYS_io_uring_setup,
         999,
         i64::MAX,
         -1,
