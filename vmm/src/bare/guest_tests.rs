@@ -152,7 +152,7 @@ const MUNMAP: u8 = 11;
 pub(super) const PAGE_AT: u32 = 0x2000_0000;
 
 /// Maps two writable pages at [`PAGE_AT`], and writes to the first.
-fn map_and_touch() -> Vec<u8> {
+pub(super) fn map_and_touch() -> Vec<u8> {
     // MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
     [
         call_with(MMAP, &[PAGE_AT, 0x2000, 3, 0x32, u32::MAX]),

@@ -46,6 +46,8 @@ mod lazy_guest_tests;
 mod program_tests;
 #[cfg(test)]
 mod resume_tests;
+#[cfg(test)]
+mod thread_guest_tests;
 
 pub use config::{Config, DEFAULT_MEMORY};
 pub use ending::Ending;
