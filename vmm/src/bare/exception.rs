@@ -66,6 +66,17 @@ impl Death {
             cause: "port access",
         }
     }
+
+    /// The death of a program that made a system call of 32 bits. Linux sends `SIGSEGV` where it
+    /// serves none (`ia32_emulation=off`).
+    pub(crate) const fn call_of_32_bits(rip: u64) -> Self {
+        Self {
+            signal: Signal::Segmentation,
+            rip,
+            address: None,
+            cause: "a 32-bit system call, int 0x80, which the bare guest does not serve",
+        }
+    }
 }
 
 impl fmt::Display for Death {

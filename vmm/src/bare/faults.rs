@@ -23,6 +23,7 @@ pub(super) fn signal_of(exception: &Exception, memory: &AddressSpace) -> (Signal
     let rip = exception.frame.rip;
     let is_page_fault = exception.vector == PAGE_FAULT;
     let info = match exception.vector {
+        _ if exception.is_32_bit_call => SignalInfo::of_fault(signal, SI_KERNEL, 0),
         0 => SignalInfo::of_fault(signal, FPE_INTDIV, rip),
         1 => SignalInfo::of_fault(signal, libc::TRAP_TRACE, rip),
         6 => SignalInfo::of_fault(signal, ILL_ILLOPN, rip),

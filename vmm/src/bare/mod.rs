@@ -37,6 +37,7 @@ pub mod stack;
 pub mod syscalls;
 mod time_slice;
 pub(crate) mod trampoline;
+mod vsyscall;
 
 #[cfg(test)]
 pub(crate) mod guest_tests;
@@ -48,6 +49,8 @@ mod program_tests;
 mod resume_tests;
 #[cfg(test)]
 mod thread_guest_tests;
+#[cfg(test)]
+mod vsyscall_tests;
 
 pub use config::{Config, DEFAULT_MEMORY};
 pub use ending::Ending;

@@ -30,6 +30,15 @@ pub struct Exception {
     /// Whether a page fault was raised at an address where something is mapped: the access was one
     /// that is not permitted there (Linux: `SEGV_ACCERR`).
     pub is_mapped: bool,
+    /// Whether the instruction was `int 0x80`, a system call of 32-bit programs. One kind of KVM
+    /// gives `#UD` for it, the other `#GP`.
+    pub is_32_bit_call: bool,
+}
+
+/// Whether these bytes are at `address`.
+fn reads_as(memory: &AddressSpace, address: u64, bytes: [u8; 2]) -> bool {
+    let mut there = [0; 2];
+    memory.read(address, &mut there).is_ok() && there == bytes
 }
 
 impl Exception {
@@ -64,6 +73,7 @@ impl Exception {
             vector,
             frame,
             fault_address: system.cr2,
+            is_32_bit_call: matches!(vector, 6 | 13) && reads_as(memory, frame.rip, [0xcd, 0x80]),
             is_mapped: !frame.misses_page() || memory.is_mapped(system.cr2),
         };
         if exception.frame.is_from_ring3() {
@@ -76,6 +86,9 @@ impl Exception {
 
     /// How the exception ends the program.
     pub fn death(&self) -> Death {
+        if self.is_32_bit_call {
+            return Death::call_of_32_bits(self.frame.rip);
+        }
         exception::death(self.vector, self.frame, self.fault_address, self.is_mapped)
     }
 

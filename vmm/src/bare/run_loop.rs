@@ -18,6 +18,7 @@ use super::scheduling::ending;
 use super::syscalls::{CallEffect, NewThread, Personality, SystemCall};
 use super::time_slice::TimeSlices;
 use super::trampoline;
+use super::vsyscall::VsyscallEntry;
 use crate::kvm::exits::{ExitCounts, VmExit};
 use crate::kvm::{KvmError, KvmKind};
 
@@ -222,11 +223,36 @@ impl MicroVm {
             Some(Touch::Exhausted) => return Ok(Some(Ending::OutOfMemory)),
             Some(Touch::NotAllowed) | None => {}
         }
+        if self.serve_vsyscall(&exception, personality)? {
+            return Ok(None);
+        }
         let (info, trap) = signal_of(&exception, &self.memory);
         if exception.frame.is_from_ring3() && personality.fault(info, trap) {
             return self.let_run(self.vcpu.registers(), personality);
         }
         Ok(Some(Ending::Died(exception.death())))
+    }
+
+    /// Serves a call of the vsyscall page, if `exception` is one and the program may write where the
+    /// call's answer goes. If not, Linux sends `SIGSEGV` too.
+    fn serve_vsyscall(
+        &mut self,
+        exception: &Exception,
+        personality: &mut Personality,
+    ) -> Result<bool, KvmError> {
+        let registers = self.vcpu.registers();
+        let Some(entry) = VsyscallEntry::of(exception, &registers, &self.memory) else {
+            return Ok(false);
+        };
+        let effect = personality.call(&entry.call, &mut self.memory);
+        self.flush_translations()?;
+        match effect {
+            CallEffect::Return(value) if value != -i64::from(libc::EFAULT) => {
+                self.vcpu.set_registers(&entry.returned(value, &registers));
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// How an exit that is neither a system call nor an exception ends the program.
