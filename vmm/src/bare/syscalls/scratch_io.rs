@@ -184,9 +184,12 @@ impl Personality {
             PUNCH => contents.punch(memory, budget, range),
             libc::FALLOC_FL_KEEP_SIZE => contents.provide_all(memory, budget, range),
             0 => {
-                let size = contents.size().max(range.end);
+                let end = range.end;
                 contents.provide_all(memory, budget, range)?;
-                contents.resize(memory, budget, size)
+                if end > contents.size() {
+                    contents.resize(memory, budget, end)?;
+                }
+                Ok(())
             }
             _ => Err(Errno::EOPNOTSUPP),
         }

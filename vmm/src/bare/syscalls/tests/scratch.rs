@@ -53,6 +53,26 @@ fn files_take_half_of_the_memory_and_give_it_back() {
 }
 
 #[test]
+fn memory_past_the_end_stays_until_the_file_is_cut() {
+    let mut machine = Machine::new();
+    let data = machine.data;
+    let file = make(&mut machine, "/tmp/file", b"text");
+    let keep = int(libc::FALLOC_FL_KEEP_SIZE);
+    assert_eq!(
+        machine.call(libc::SYS_fallocate, &[file, keep, 0, 3 * PAGE]),
+        Ok(0)
+    );
+    assert_eq!(machine.call(libc::SYS_fallocate, &[file, 0, 0, 2]), Ok(0));
+    let blocks = |machine: &mut Machine| {
+        assert_eq!(machine.call(libc::SYS_fstat, &[file, data]), Ok(0));
+        machine.word(64)
+    };
+    assert_eq!(blocks(&mut machine), 24);
+    assert_eq!(machine.call(libc::SYS_ftruncate, &[file, 4]), Ok(0));
+    assert_eq!(blocks(&mut machine), 8);
+}
+
+#[test]
 fn files_take_no_memory_that_the_program_has() {
     let mut machine = Machine::new();
     let file = make(&mut machine, "/tmp/large", b"");
