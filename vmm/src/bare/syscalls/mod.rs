@@ -41,6 +41,7 @@ mod signal_queue;
 mod signal_sets;
 mod signals;
 mod stat;
+mod surface;
 #[cfg(test)]
 mod tests;
 mod thread_calls;
@@ -296,7 +297,8 @@ impl Personality {
         if !self.trace {
             return self.answer(call, memory);
         }
-        let line = trace::Line::new(call, memory);
+        let thread = (self.threads.count() > 1).then(|| self.thread());
+        let line = trace::Line::new(call, memory, thread);
         let effect = self.answer(call, memory);
         line.write(call, effect);
         effect

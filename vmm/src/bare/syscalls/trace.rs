@@ -7,9 +7,10 @@ use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::sys::signal::Signal;
 
+use super::surface::group_of;
 use super::trace_table::{Kind, Names, OPENING, arguments};
 use super::vdso::REFRESH;
-use super::{CallEffect, SystemCall, guest};
+use super::{CallEffect, SystemCall, ThreadId, guest};
 use crate::bare::address_space::AddressSpace;
 
 /// The most bytes of a path or of data that are shown.
@@ -22,7 +23,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub fn new(call: &SystemCall, memory: &AddressSpace) -> Self {
+    /// The line begins with the number of the `thread`, if the program has several.
+    pub fn new(call: &SystemCall, memory: &AddressSpace, thread: Option<ThreadId>) -> Self {
         let shown = |(index, kind): (usize, &Kind)| show(call, memory, index, *kind);
         let list: Vec<String> = arguments(call.linux_number())
             .iter()
@@ -30,8 +32,9 @@ impl Line {
             .take_while(|(index, kind)| !matches!(kind, Kind::Octal) || creates(call, *index))
             .map(shown)
             .collect();
+        let thread = thread.map_or_else(String::new, |thread| format!("[pid {thread}] "));
         Self {
-            call: format!("{}({})", name(call.number), list.join(", ")),
+            call: format!("{thread}{}({})", name(call.number), list.join(", ")),
         }
     }
 
@@ -57,8 +60,14 @@ impl Line {
             CallEffect::EndThread => "?\n+++ thread exited +++".to_owned(),
             CallEffect::EndHandler => "?".to_owned(),
         };
+        let refused = CallEffect::Return(-i64::from(Errno::ENOSYS as c_int));
+        let note = group_of(call.linux_number())
+            .filter(|group| effect == refused && !group.note.is_empty())
+            .map_or_else(String::new, |group| {
+                format!(" /* {}: {} */", group.extent.name(), group.note)
+            });
         // Writing to a string can't fail.
-        let _ = writeln!(line, " = {result}");
+        let _ = writeln!(line, " = {result}{note}");
         line
     }
 }

@@ -39,18 +39,18 @@ const TEXT: &[u8] = b"the quick brown fox";
 const HERE: u64 = 0xffff_ff9c;
 
 /// A program's memory and personality, and the other ends of its streams.
-struct Machine {
+pub(super) struct Machine {
     memory: AddressSpace,
     personality: Personality,
     /// The address of [`DATA`] mapped bytes.
     data: u64,
-    input: Option<PipeWriter>,
-    output: Option<PipeReader>,
+    pub(super) input: Option<PipeWriter>,
+    pub(super) output: Option<PipeReader>,
     files: TempDir,
 }
 
 impl Machine {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with_disk(None)
     }
 
@@ -91,7 +91,7 @@ impl Machine {
         self.files.path().join("text")
     }
 
-    fn outcome(&mut self, number: c_long, arguments: &[u64]) -> CallEffect {
+    pub(super) fn outcome(&mut self, number: c_long, arguments: &[u64]) -> CallEffect {
         let mut call = SystemCall {
             number: number.cast_unsigned(),
             arguments: [0; 6],

@@ -3,7 +3,7 @@
 use nix::libc::{self, c_long};
 
 use super::super::trace::Line;
-use super::super::{CallEffect, SystemCall};
+use super::super::{CallEffect, SystemCall, ThreadId};
 use super::{HERE, Machine, int};
 
 fn line(machine: &Machine, number: c_long, arguments: [u64; 6], effect: CallEffect) -> String {
@@ -11,7 +11,7 @@ fn line(machine: &Machine, number: c_long, arguments: [u64; 6], effect: CallEffe
         number: number.cast_unsigned(),
         arguments,
     };
-    Line::new(&call, &machine.memory).finish(&call, effect)
+    Line::new(&call, &machine.memory, None).finish(&call, effect)
 }
 
 #[test]
@@ -109,5 +109,20 @@ fn long_and_unreadable_data_is_cut_or_shown_as_its_address() {
     assert_eq!(
         bad,
         "write(1, 0x8, 18446744073709551615) = -1 EFAULT (Bad address)\n"
+    );
+}
+
+#[test]
+fn a_line_names_its_thread_and_says_why_a_call_is_refused() {
+    let machine = Machine::new();
+    let call = SystemCall {
+        number: libc::SYS_fork.cast_unsigned(),
+        arguments: [0; 6],
+    };
+    let line = Line::new(&call, &machine.memory, Some(ThreadId::FIRST));
+    assert_eq!(
+        line.finish(&call, CallEffect::Return(-38)),
+        "[pid 2] fork(0, 0, 0, 0, 0, 0) = -1 ENOSYS (Function not implemented) /* refused: a second \
+         process needs a second address space: `microvm-linux` has that */\n"
     );
 }
