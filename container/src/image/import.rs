@@ -14,6 +14,7 @@ use crate::image::layer::meter::{Meter, MeteredReader, TooMuch};
 use crate::image::layer::tree::Directory;
 use crate::image::layer::unpack::{LayerFacts, unpack};
 use crate::image::name::ImageName;
+use crate::image::program::command::variables;
 use crate::image::source::compression::decompressed;
 use crate::image::source::files::Source;
 use crate::image::source::manifest::resolve;
@@ -37,6 +38,8 @@ pub struct Imported {
     pub devices_left_out: u64,
     /// How many extended attributes of files are not kept.
     pub attributes_left_out: u64,
+    /// How many entries of the environment have no value, so that programs don't get them.
+    pub variables_left_out: u64,
     /// Directories of a layer that are a link in the layers below, and for which the layer has no
     /// entry of its own. Containers have the directory.
     pub over_links: Vec<PathBuf>,
@@ -129,6 +132,7 @@ fn import_with(
         shared,
         devices_left_out: facts.iter().map(|facts| facts.devices_left_out).sum(),
         attributes_left_out: facts.iter().map(|facts| facts.attributes_left_out).sum(),
+        variables_left_out: variables(&resolved.config).1.len() as u64,
         over_links: top.over_links,
         owners_changed: owners_changed(&resolved, &facts),
         owners_kept: store.ids().changes_user(),

@@ -68,6 +68,10 @@ fn describe(imported: &Imported) -> String {
     let left_out = [
         (imported.devices_left_out, "device nodes"),
         (
+            imported.variables_left_out,
+            "environment entries without a value",
+        ),
+        (
             imported.attributes_left_out,
             "extended attributes outside of user.*",
         ),

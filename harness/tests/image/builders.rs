@@ -92,6 +92,20 @@ fn owners_that_no_container_has_become_the_overflow_id() {
 }
 
 #[test]
+fn an_environment_entry_without_a_value_is_left_out_and_said() {
+    let Some(base) = busybox() else { return };
+    let place = Place::new();
+    let image = Image::new().plain(base);
+    let image = image.config(json!({"Env": ["A=1", "ALONE", "", "B==2"]}));
+    image.write(&place.path("one"));
+    let said = place.succeeds(&["image", "import", "one"]);
+    let left_out = "environment entries without a value left out: 2";
+    assert_eq!(said.matches(left_out).count(), 1, "{said}");
+    let found = shows(&place, "one", "busybox env | busybox grep -E '^(A|B|$)'");
+    assert_eq!(found, "A=1\nB==2\n");
+}
+
+#[test]
 fn a_working_directory_that_no_layer_has_is_made_and_a_relative_one_refused() {
     let Some(base) = busybox() else { return };
     let place = Place::new();

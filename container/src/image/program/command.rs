@@ -113,6 +113,13 @@ fn account(image: &Image, view: &View, config: &Config, ids: IdMap) -> Result<Ac
     Ok(account)
 }
 
+/// The entries of the image's environment that are a variable and its value, and those that lack a
+/// value. Docker leaves the latter out of a container's environment.
+pub fn variables(config: &Config) -> (Vec<&str>, Vec<&str>) {
+    let entries = config.env().iter().flatten().map(String::as_str);
+    entries.partition(|entry| entry.contains('='))
+}
+
 /// What every program expects in its environment, then the image's environment, then `own`. The
 /// last variable of a name counts.
 fn merge(config: &Config, own: &[OsString], home: Option<&str>) -> Vec<OsString> {
@@ -121,8 +128,9 @@ fn merge(config: &Config, own: &[OsString], home: Option<&str>) -> Vec<OsString>
         format!("PATH={PATH}"),
         format!("HOME={}", home.unwrap_or("/")),
     ];
-    let of_image = config.env().iter().flatten().cloned();
-    let all = expected.into_iter().chain(of_image).map(OsString::from);
+    let (of_image, _) = variables(config);
+    let of_image = of_image.into_iter().map(OsString::from);
+    let all = expected.into_iter().map(OsString::from).chain(of_image);
     for variable in all.chain(own.iter().cloned()) {
         merged.retain(|earlier| key(earlier) != key(&variable));
         merged.push(variable);
