@@ -7,6 +7,7 @@ use isobench_container::image::{ImageError, NameSyntaxError};
 use isobench_reports::{ResultsError, Style, WriteError};
 
 use crate::commands::terminal::style;
+use crate::host::interrupt::Stopped;
 use crate::host::pin::PinError;
 use crate::host::session::SessionError;
 use crate::streams::{print, tell};
@@ -26,6 +27,9 @@ pub struct BadInput(pub String);
 /// Exit code of a request that can't be met as it stands.
 const BAD_INPUT: u8 = 2;
 
+/// Exit code of what the user stopped: 128 + SIGINT, as shells have it.
+pub const INTERRUPTED: u8 = 130;
+
 /// Prints clap's answer to a command line that asks for help or the version, or is wrong, and gives
 /// the exit code.
 pub fn answer(answer: &clap::Error) -> ExitCode {
@@ -44,11 +48,14 @@ pub fn answer(answer: &clap::Error) -> ExitCode {
     }
 }
 
-/// Prints the chain of causes on one line, and gives the exit code: 2 for bad input, 1 otherwise.
+/// Prints the chain of causes on one line, and gives the exit code: 2 for bad input, 130 for a stop, 1
+/// otherwise.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     let line = format!("{error:#}").replace('\n', " ");
     tell(format_args!("isobench: {line}"));
-    if error.chain().any(is_bad_input) {
+    if error.is::<Stopped>() {
+        ExitCode::from(INTERRUPTED)
+    } else if error.chain().any(is_bad_input) {
         ExitCode::from(BAD_INPUT)
     } else {
         ExitCode::FAILURE

@@ -5,12 +5,10 @@ use std::process::ExitCode;
 use isobench_reports::render_screen;
 
 use crate::commands::arguments::FigureFormat;
+use crate::commands::failure::INTERRUPTED;
 use crate::commands::terminal::terminal_options;
 use crate::streams::{self, tell};
 use crate::suite::FinishedRun;
-
-/// Exit code of a run that the user stopped: 128 + SIGINT, as shells have it.
-const INTERRUPTED: u8 = 130;
 
 /// Prints what a run ends with, and gives the exit code: 130 if the user stopped the run, 1 if some
 /// target failed every sample of an experiment. Standard error then has a line for each such target.

@@ -14,6 +14,11 @@ use nix::sys::time::TimeSpec;
 
 use crate::host::signals::is_ignored;
 
+/// The user has requested a stop before anything came of the command.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped before the start")]
+pub struct Stopped;
+
 /// Tells whether the user has requested that the run stop.
 #[derive(Debug)]
 pub struct Interrupt {
@@ -73,6 +78,29 @@ impl Interrupt {
             let mut polled = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
             let _ = ppoll(&mut polled, Some(TimeSpec::from(left)), None);
         }
+    }
+
+    /// Goes on only if no stop has been requested.
+    ///
+    /// # Errors
+    /// [`Stopped`]
+    pub fn check(&self) -> Result<(), Stopped> {
+        if self.stop_requested() {
+            return Err(Stopped);
+        }
+        Ok(())
+    }
+
+    /// The same outcome, but an error after a requested stop is [`Stopped`]: a key at the terminal
+    /// kills what is being asked and prepared as well.
+    ///
+    /// # Errors
+    /// That of `outcome`, or [`Stopped`].
+    pub fn explain<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+        outcome.map_err(|error| match self.check() {
+            Ok(()) => error,
+            Err(stopped) => stopped.into(),
+        })
     }
 
     /// Whether a stop has been requested.

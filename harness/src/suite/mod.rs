@@ -69,8 +69,9 @@ pub fn run(
 /// Measures what is requested, in an open session, and writes the results.
 ///
 /// # Errors
-/// The error of the step that failed. A target or sample that fails is no error: the results hold
-/// the reason.
+/// The error of the step that failed, or [`Stopped`](crate::host::interrupt::Stopped) if the user
+/// stops the run before its first sample. A target or sample that fails is no error: the results
+/// hold the reason.
 pub fn measure(
     request: Request,
     options: &ConductOptions,
@@ -88,6 +89,7 @@ pub fn measure(
     let tuned = tune_root.map(|root| TunedHost::begin(root)).transpose()?;
     let host = HostReport::inspect(programs);
     let candidates = Candidate::inspect(request.targets, &host);
+    interrupt.check()?;
     let seed = options.seed.unwrap_or_else(|| rand::rng().random());
     let experiments = request.experiments;
     let mut record = RunRecord::begin(
@@ -99,22 +101,25 @@ pub fn measure(
         &request.contents,
         &experiments,
     );
-    let testbed = Testbed::assemble_in(
+    let assembled = Testbed::assemble_in(
         session,
         &candidates,
         &request.contents,
         &request.controllers,
         programs,
         disk_size(&experiments, request.profile),
-    )?
-    .with_injections(request.injections)
-    .with_limit(request.sample_limit);
+    );
+    let testbed = interrupt
+        .explain(assembled)?
+        .with_injections(request.injections)
+        .with_limit(request.sample_limit);
     record = record.with_testbed(&testbed);
     if let Some(tuned) = &tuned {
         record = record.with_tuning(tuned);
     }
-    let (workload, profile) = (&programs.workload, request.profile);
-    record = record.with_instrument(instrument::measure(workload, profile, interrupt));
+    let profile = request.profile;
+    record = record.with_instrument(instrument::measure(&programs.workload, profile, interrupt));
+    interrupt.check()?;
     let runner = Runner {
         experiments: &experiments,
         targets: &testbed.targets,
@@ -127,6 +132,17 @@ pub fn measure(
         announce_gaps(&runner)?;
     }
     let sampling = take_samples(&record, &runner, &testbed, interrupt, &mut output);
+    finish(record, sampling, tuned, &output, options)
+}
+
+/// Puts the host's settings back, and writes the results of a run whose samples are taken.
+fn finish(
+    record: RunRecord,
+    sampling: Sampling,
+    tuned: Option<TunedHost>,
+    output: &Output,
+    options: &ConductOptions,
+) -> anyhow::Result<FinishedRun> {
     let not_restored = tuned.and_then(|tuned| tuned.end().err());
     let late_warnings = not_restored.iter().map(ToString::to_string).collect();
     let failed_targets = sampling.failed_targets().to_vec();

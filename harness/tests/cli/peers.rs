@@ -85,7 +85,7 @@ fn peers_give_a_program_what_the_container_gives_it() {
 }
 
 /// A directory for the `PATH`. It has programs of these names and contents.
-fn programs(place: &Place, programs: &[(&str, &str)]) -> PathBuf {
+pub fn programs(place: &Place, programs: &[(&str, &str)]) -> PathBuf {
     let directory = place.path("bin");
     fs::create_dir(&directory).unwrap();
     for (name, content) in programs {
@@ -98,12 +98,12 @@ fn programs(place: &Place, programs: &[(&str, &str)]) -> PathBuf {
 
 /// A script in place of a peer. It answers `--version`, succeeds at `delete`, and else runs
 /// `script`.
-fn fake(script: &str) -> String {
+pub fn fake(script: &str) -> String {
     let good = "case \"$*\" in *--version*) echo fake 1.0; exit;; *delete*) exit;; esac";
     format!("#!/bin/sh\n{good}\n{script}\n")
 }
 
-fn path_with(directory: &Path) -> String {
+pub fn path_with(directory: &Path) -> String {
     format!("{}:/usr/bin:/bin", directory.display())
 }
 

@@ -296,3 +296,27 @@ fn check_disk_figure(run: &Run, target: &str, metric: &str) {
     assert!(good > 0, "{target} {metric}");
     assert_eq!(good + reasons.len(), 3, "{target} {metric}");
 }
+
+#[test]
+fn a_run_that_is_stopped_before_its_first_sample_leaves_nothing() {
+    let mut stopped = 0;
+    for milliseconds in (20..120).step_by(20) {
+        let running = Isobench::run()
+            .quick()
+            .targets("process,container")
+            .starts();
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        running.send(Signal::SIGTERM);
+        let finished = running.ends();
+        finished.leaves_nothing();
+        if finished.stderr == "isobench: stopped before the start\n" {
+            finished.has_code(130);
+            assert!(!finished.place.path("out").exists());
+            stopped += 1;
+        }
+    }
+    assert!(
+        stopped > 0,
+        "each run had begun to measure, or hadn't begun at all"
+    );
+}

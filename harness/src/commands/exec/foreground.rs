@@ -14,14 +14,24 @@ use isobench_container::{ForwardedSignals, Sender, send, stop_this_process};
 use nix::sys::signal::Signal;
 
 use crate::host::descriptors::CallersDescriptors;
+use crate::host::interrupt::Interrupt;
 use crate::instance::command_line::CommandLine;
 use crate::instance::reap::{Change, next_change};
 use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
 
 /// Runs `command` to its end, and gives the exit code that a shell would give. Of the caller's
-/// descriptors, `inherited`, those that the command doesn't preserve end here.
-pub fn run(command: &mut CommandLine, inherited: CallersDescriptors) -> anyhow::Result<u8> {
+/// descriptors, `inherited`, those that the command doesn't preserve end here. The signals stay
+/// blocked, so that none keeps this process from cleaning up.
+///
+/// # Errors
+/// The command can't be started, or `interrupt` has come before.
+pub fn run(
+    command: &mut CommandLine,
+    inherited: CallersDescriptors,
+    interrupt: &Interrupt,
+) -> anyhow::Result<u8> {
     let signals = ForwardedSignals::block()?;
+    interrupt.check()?;
     command.signal_mask = Some(signals.mask_before());
     let streams = own_streams().context("cannot pass the streams on")?;
     let pid = spawn(command, streams, ProcessGroup::Inherited)?.pid;

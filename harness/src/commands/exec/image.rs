@@ -9,6 +9,7 @@ use super::instance::{check_disk, check_target, choose, run_in};
 use crate::commands::arguments::ExecArguments;
 use crate::commands::failure::BadInput;
 use crate::host::descriptors::CallersDescriptors;
+use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
 use crate::targets::{self, Capability, Contents, Daemons, Image, Launch, TargetInfo};
 use crate::timing::store::open_store;
@@ -22,6 +23,7 @@ pub fn exec(
     arguments: &ExecArguments,
     name: &str,
     inherited: CallersDescriptors,
+    interrupt: &Interrupt,
 ) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
     let target = choose(&programs, &arguments.target)?;
@@ -47,7 +49,7 @@ pub fn exec(
         working_directory: &program.working_directory,
         user: &program.user,
     });
-    run_in(&*target, contents, launch, arguments, inherited)
+    run_in(&*target, contents, launch, arguments, inherited, interrupt)
 }
 
 /// The error for a target that runs no programs of images. It names those that do.

@@ -12,11 +12,13 @@ use isobench_container::cgroup::Hierarchies;
 use isobench_reports::model::TargetFamily;
 
 use super::foreground;
+use super::orphans::Orphans;
 use crate::commands::arguments::ExecArguments;
 use crate::commands::failure::BadInput;
 use crate::host::accounting::{Accounting, InstanceGroup};
 use crate::host::descriptors::CallersDescriptors;
 use crate::host::facts::HostReport;
+use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
 use crate::host::session::{PlaceNeeds, Session, SessionName, first_unusual};
 use crate::host::umask::ReadableByAll;
@@ -33,6 +35,7 @@ pub(super) fn run_in(
     launch: Launch,
     arguments: &ExecArguments,
     inherited: CallersDescriptors,
+    interrupt: &Interrupt,
 ) -> anyhow::Result<ExitCode> {
     let info = target.info();
     let words = launch.arguments.iter().chain(&launch.environment);
@@ -76,7 +79,12 @@ pub(super) fn run_in(
         .command(&launch)
         .with_context(|| format!("cannot prepare an instance in {}", directory.display()))?;
     drop(readable);
-    let code = foreground::run(&mut command, inherited);
+    // A bare process leaves its own children to whom they are left elsewhere, too.
+    let orphans = (info.family != TargetFamily::Process).then(Orphans::adopt);
+    let code = foreground::run(&mut command, inherited, interrupt);
+    if let Some(orphans) = orphans {
+        orphans.end();
+    }
     command.leftovers.remove_after(match code {
         Ok(0) => CommandResult::Success,
         _ => CommandResult::Failure,

@@ -4,12 +4,16 @@
 mod foreground;
 mod image;
 mod instance;
+mod orphans;
 mod program;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+
 use crate::commands::arguments::ExecArguments;
 use crate::host::descriptors::CallersDescriptors;
+use crate::host::interrupt::Interrupt;
 
 /// Runs the program and gives its exit code, or 128 + the signal that ended the program.
 ///
@@ -18,8 +22,10 @@ use crate::host::descriptors::CallersDescriptors;
 /// descriptors that can't be;
 /// else what failed.
 pub fn exec(arguments: &ExecArguments, inherited: CallersDescriptors) -> anyhow::Result<ExitCode> {
-    match &arguments.image {
-        Some(image) => image::exec(arguments, image, inherited),
-        None => program::exec(arguments, inherited),
-    }
+    let interrupt = Interrupt::install().context("cannot catch signals")?;
+    let outcome = match &arguments.image {
+        Some(image) => image::exec(arguments, image, inherited, &interrupt),
+        None => program::exec(arguments, inherited, &interrupt),
+    };
+    interrupt.explain(outcome)
 }

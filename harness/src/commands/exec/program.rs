@@ -12,6 +12,7 @@ use super::instance::{check_disk, check_target, choose, run_in};
 use crate::commands::arguments::ExecArguments;
 use crate::commands::failure::BadInput;
 use crate::host::descriptors::CallersDescriptors;
+use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
 use crate::targets::{Contents, Launch};
 
@@ -19,7 +20,11 @@ use crate::targets::{Contents, Launch};
 ///
 /// # Errors
 /// [`BadInput`] for a program, a target or a disk that can't be; else what failed.
-pub fn exec(arguments: &ExecArguments, inherited: CallersDescriptors) -> anyhow::Result<ExitCode> {
+pub fn exec(
+    arguments: &ExecArguments,
+    inherited: CallersDescriptors,
+    interrupt: &Interrupt,
+) -> anyhow::Result<ExitCode> {
     let programs = Programs::find()?;
     let target = choose(&programs, &arguments.target)?;
     let (program, program_arguments) = program(arguments)?;
@@ -37,6 +42,7 @@ pub fn exec(arguments: &ExecArguments, inherited: CallersDescriptors) -> anyhow:
         launch,
         arguments,
         inherited,
+        interrupt,
     )
 }
 

@@ -5,6 +5,7 @@ mod limits;
 mod memory;
 mod names;
 mod signals;
+mod stops;
 mod terminal;
 mod terminals;
 
