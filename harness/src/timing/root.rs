@@ -28,6 +28,12 @@ pub enum RootError {
         "no program `{0}` on the PATH; name it by a path such as ./{0}, or give --image or --root"
     )]
     NotFound(String),
+    /// A whole command stands in one word, as other tools take it.
+    #[error(
+        "no program is called `{0}`: leave out the quotes, for each word of a command is an argument of its own; \
+         a shell's <, > and | need a shell: -- sh -c '{0}'"
+    )]
+    OneWord(String),
     /// The program can't be executed.
     #[error("{} can't be executed; check the path, or chmod +x it", path.display())]
     NotExecutable {
@@ -248,6 +254,17 @@ fn copy_directory(
 /// The absolute path of a program of the host: a path that leads from `directory`, or a name that is
 /// searched on the `PATH`.
 fn find_on_host(program: &OsString, directory: &Path) -> Result<PathBuf, RootError> {
+    find_program(program, directory).map_err(|error| {
+        let words = program.to_string_lossy();
+        if words.split_whitespace().count() > 1 {
+            RootError::OneWord(words.into_owned())
+        } else {
+            error
+        }
+    })
+}
+
+fn find_program(program: &OsString, directory: &Path) -> Result<PathBuf, RootError> {
     let path = Path::new(program);
     let executable = |path: &Path| access(path, AccessFlags::X_OK);
     let found = if path.components().count() > 1 || program.to_string_lossy().contains('/') {

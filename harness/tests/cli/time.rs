@@ -175,6 +175,8 @@ fn what_the_user_can_mend_is_refused() {
         "no program `no-such-program` on the PATH",
     );
     refused(&[], &["./nothing"], "./nothing can't be executed");
+    refused(&[], &["echo hi"], "leave out the quotes");
+    refused(&[], &["./nothing < text"], "-- sh -c './nothing < text'");
     refused(&[], &["./text"], "is no program: it is neither an ELF file");
     refused(&["--image", "no-such"], &["x"], "no image no-such");
     refused(
