@@ -297,7 +297,7 @@ fn check_program(path: &Path) -> Result<Option<String>, RootError> {
         [b'#', b'!', ..] => Ok(Some(
             "is a script, whose interpreter isn't in its root".to_owned(),
         )),
-        b"\x7fELF" => Ok(Program::open(path).err().map(|error| {
+        b"\x7fELF" => Ok(Program::check_kind(path).err().map(|error| {
             let error = anyhow::Error::new(error);
             let reason = error.root_cause().to_string();
             reason

@@ -1,8 +1,10 @@
 //! Bad input gets one clear line that names the value, exit code 2, and nothing half-written.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::isobench::{Isobench, WORKLOAD};
+use crate::support::needs::can_run;
 use crate::support::place::Place;
 use crate::support::traces;
 
@@ -62,14 +64,12 @@ fn an_output_that_cannot_be_written_is_refused_before_anything_runs() {
 fn a_program_that_cannot_run_is_refused() {
     let place = Place::new();
     let whole = fs::read(WORKLOAD).unwrap();
-    place.write("truncated", &whole[..whole.len() / 3]);
     place.write("text", "#!/bin/sh\necho hello\n");
     let mut foreign = whole.clone();
     foreign[18] = 0xb7; // e_machine of AArch64
     place.write("foreign", &foreign);
     for (program, why) in [
         ("/no/such/program", "No such file"),
-        ("truncated", "truncated"),
         ("text", "not an ELF program"),
         ("foreign", "another processor"),
         ("/bin/ls", "dynamically linked"),
@@ -79,6 +79,33 @@ fn a_program_that_cannot_run_is_refused() {
             let exec = place.isobench(&["exec", "--target", target, "--", program]);
             exec.refuses(why).leaves_nothing();
         }
+    }
+}
+
+#[test]
+fn a_damaged_program_is_for_the_kernel_to_judge_and_named_if_it_dies() {
+    for target in ["process", "container", "microvm-bare"] {
+        if !can_run(target) {
+            continue;
+        }
+        let place = Place::new();
+        let whole = fs::read(WORKLOAD).unwrap();
+        place.write("truncated", &whole[..0x2000]);
+        let executable = Permissions::from_mode(0o755);
+        fs::set_permissions(place.path("truncated"), executable).unwrap();
+        let exec = place.isobench(&["exec", "--target", target, "--", "truncated", "ready"]);
+        if target == "microvm-bare" {
+            let ended = exec.ends();
+            ended.is_refused_by("isobench-vmm", "truncated");
+            ended.leaves_nothing();
+            continue;
+        }
+        let ended = exec.ends();
+        ended
+            .leaves_nothing()
+            .says("is truncated")
+            .says("why it died");
+        assert!(ended.code > Some(128), "{target}: {ended:?}");
     }
 }
 

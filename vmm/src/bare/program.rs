@@ -14,22 +14,16 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use goblin::container::{Container, Ctx, Endian};
-use goblin::elf::header::{
-    EI_CLASS, EI_VERSION, ELFCLASS32, ELFCLASS64, ELFDATA2LSB, EM_X86_64, ET_DYN, ET_EXEC,
-    EV_CURRENT, header64,
-};
-use goblin::elf::program_header::{
-    PF_R, PF_W, PF_X, PT_GNU_STACK, PT_INTERP, PT_LOAD, ProgramHeader, program_header64,
-};
-use goblin::elf::{Elf, Header};
+use goblin::elf::Header;
+use goblin::elf::header::ET_EXEC;
+use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_GNU_STACK, PT_LOAD, ProgramHeader};
 
 use super::address_space::Protection;
+use super::elf_headers::Headers;
 use crate::bare::layout;
 use crate::memory::PAGE;
 
-/// The most bytes of program headers that Linux accepts (`load_elf_phdrs`).
-const MOST_HEADER_BYTES: usize = 65_536;
+pub use super::not_a_program::NotAProgram;
 
 /// A file that cannot be run as the guest's program.
 #[derive(Debug, thiserror::Error)]
@@ -38,40 +32,6 @@ pub struct ProgramError {
     path: PathBuf,
     #[source]
     reason: NotAProgram,
-}
-
-/// Why a file is not a program for this guest.
-#[derive(Debug, thiserror::Error)]
-pub enum NotAProgram {
-    /// The file cannot be read.
-    #[error("cannot be read")]
-    Read(#[source] io::Error),
-    /// The path leads to a directory, a pipe or a device.
-    #[error("is not a regular file")]
-    NotAFile,
-    /// The file is no ELF file, or its header is cut off.
-    #[error("is not an ELF program")]
-    NotElf,
-    /// The program is for another processor.
-    #[error("is built for another processor: a 64-bit x86-64 program is needed")]
-    OtherMachine,
-    /// The file is a library, an object file or a core dump.
-    #[error("is an ELF file but not a program (ELF type {0})")]
-    NotExecutable(u16),
-    /// The program needs a dynamic linker.
-    #[error(
-        "is dynamically linked: build it static (Rust: `-C target-feature=+crt-static`, C: `-static`)"
-    )]
-    Dynamic,
-    /// The headers promise more than the file holds.
-    #[error("is truncated: {what} ends past the end of the file")]
-    Truncated {
-        /// The part that is cut off.
-        what: &'static str,
-    },
-    /// The headers contradict each other.
-    #[error("is not a valid program: {0}")]
-    Malformed(&'static str),
 }
 
 /// A part of the file that is to be mapped.
@@ -137,21 +97,44 @@ impl Program {
         })
     }
 
+    /// Checks that the file at `path` is an x86-64 program that needs no dynamic linker. Whether
+    /// its segments can be loaded is for the kernel to say that runs the program.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no static x86-64 program.
+    pub fn check_kind(path: &Path) -> Result<(), ProgramError> {
+        let checked = open(path).and_then(|(file, _)| {
+            let headers = Headers::read(&mut |offset, length| read_part(&file, offset, length))?;
+            headers.check_static()
+        });
+        checked.map_err(|reason| ProgramError {
+            path: path.to_owned(),
+            reason,
+        })
+    }
+
     fn read(path: &Path) -> Result<Self, NotAProgram> {
-        // Without O_NONBLOCK, the opening of a pipe would wait for a writer.
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(path)
-            .map_err(NotAProgram::Read)?;
-        let metadata = file.metadata().map_err(NotAProgram::Read)?;
-        if !metadata.is_file() {
-            return Err(NotAProgram::NotAFile);
-        }
-        let mut read_at = |offset, length| read_part(&file, offset, length);
-        let image = Image::parse(metadata.len(), &mut read_at)?;
+        let (file, length) = open(path)?;
+        let image = Image::parse(length, &mut |offset, length| {
+            read_part(&file, offset, length)
+        })?;
         Ok(Self { file, image })
     }
+}
+
+/// Opens a regular file, and tells its length in bytes.
+fn open(path: &Path) -> Result<(File, u64), NotAProgram> {
+    // Without O_NONBLOCK, the opening of a pipe would wait for a writer.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(NotAProgram::Read)?;
+    let metadata = file.metadata().map_err(NotAProgram::Read)?;
+    if !metadata.is_file() {
+        return Err(NotAProgram::NotAFile);
+    }
+    Ok((file, metadata.len()))
 }
 
 /// Reads `length` bytes of `file`, or fewer at the file's end.
@@ -179,10 +162,9 @@ impl Image {
         file_length: u64,
         read_at: &mut dyn FnMut(u64, usize) -> io::Result<Vec<u8>>,
     ) -> Result<Self, NotAProgram> {
-        // Linkers put the program headers after the ELF header, so that one read gets both.
-        let start = read_at(0, 4096).map_err(NotAProgram::Read)?;
-        let header = check_header(&start)?;
-        let headers = read_headers(&header, &start, read_at)?;
+        let headers = Headers::read(read_at)?;
+        headers.check_static()?;
+        let Headers { header, headers } = headers;
         let segments = check_segments(&headers, file_length)?;
         let lowest = segments.iter().map(|segment| segment.address).min();
         let bias = match header.e_type {
@@ -198,74 +180,11 @@ impl Image {
     }
 }
 
-/// Parses and checks the ELF header. Linux, too, takes class, byte order and version for granted:
-/// a file for x86-64 that has other values there runs.
-fn check_header(start: &[u8]) -> Result<Header, NotAProgram> {
-    if start.len() < header64::SIZEOF_EHDR || !start.starts_with(b"\x7fELF") {
-        return Err(NotAProgram::NotElf);
-    }
-    let mut bytes = start[..header64::SIZEOF_EHDR].to_vec();
-    bytes[EI_CLASS..=EI_VERSION].copy_from_slice(&[ELFCLASS64, ELFDATA2LSB, EV_CURRENT]);
-    let header = Elf::parse_header(&bytes).map_err(|_| NotAProgram::NotElf)?;
-    if header.e_machine != EM_X86_64 {
-        return Err(NotAProgram::OtherMachine);
-    }
-    if !matches!(header.e_type, ET_EXEC | ET_DYN) {
-        return Err(NotAProgram::NotExecutable(header.e_type));
-    }
-    if usize::from(header.e_phentsize) != program_header64::SIZEOF_PHDR {
-        // A program for x32 has the same machine, but the fields of a 32-bit file.
-        return Err(match start[EI_CLASS] {
-            ELFCLASS32 => NotAProgram::OtherMachine,
-            _ => NotAProgram::Malformed("its program headers have an unknown size"),
-        });
-    }
-    Ok(header)
-}
-
-fn read_headers(
-    header: &Header,
-    start: &[u8],
-    read_at: &mut dyn FnMut(u64, usize) -> io::Result<Vec<u8>>,
-) -> Result<Vec<ProgramHeader>, NotAProgram> {
-    let count = usize::from(header.e_phnum);
-    let length = count * program_header64::SIZEOF_PHDR;
-    if count == 0 || length > MOST_HEADER_BYTES {
-        return Err(NotAProgram::Malformed(
-            "it has no program headers, or too many",
-        ));
-    }
-    let truncated = NotAProgram::Truncated {
-        what: "its program header table",
-    };
-    let near = usize::try_from(header.e_phoff)
-        .ok()
-        .and_then(|offset| start.get(offset..offset.checked_add(length)?));
-    let far;
-    let bytes = if let Some(near) = near {
-        near
-    } else {
-        if i64::try_from(header.e_phoff).is_err() {
-            return Err(truncated);
-        }
-        far = read_at(header.e_phoff, length).map_err(NotAProgram::Read)?;
-        far.as_slice()
-    };
-    if bytes.len() < length {
-        return Err(truncated);
-    }
-    let context = Ctx::new(Container::Big, Endian::Little);
-    ProgramHeader::parse(bytes, 0, count, context).map_err(|_| truncated)
-}
-
 /// The loadable segments, with the file's own addresses.
 fn check_segments(
     headers: &[ProgramHeader],
     file_length: u64,
 ) -> Result<Vec<Segment>, NotAProgram> {
-    if headers.iter().any(|header| header.p_type == PT_INTERP) {
-        return Err(NotAProgram::Dynamic);
-    }
     let segments = headers
         .iter()
         .filter(|header| header.p_type == PT_LOAD && header.p_memsz > 0)

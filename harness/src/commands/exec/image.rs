@@ -49,7 +49,7 @@ pub fn exec(
         working_directory: &program.working_directory,
         user: &program.user,
     });
-    run_in(&*target, contents, launch, arguments, inherited, interrupt)
+    run_in(&*target, contents, launch, arguments, inherited, interrupt).map(ExitCode::from)
 }
 
 /// The error for a target that runs no programs of images. It names those that do.

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::fd::RawFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::Context as _;
 use isobench_container::Network;
@@ -36,7 +35,7 @@ pub(super) fn run_in(
     arguments: &ExecArguments,
     inherited: CallersDescriptors,
     interrupt: &Interrupt,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<u8> {
     let info = target.info();
     let words = launch.arguments.iter().chain(&launch.environment);
     if let Some(reason) = info.why_not_words(words) {
@@ -89,7 +88,7 @@ pub(super) fn run_in(
         Ok(0) => CommandResult::Success,
         _ => CommandResult::Failure,
     });
-    Ok(ExitCode::from(code?))
+    code
 }
 
 /// A path of `disk` that all runtimes' options can hold: its own, or that of a link in the session's

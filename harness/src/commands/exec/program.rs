@@ -14,6 +14,7 @@ use crate::commands::failure::BadInput;
 use crate::host::descriptors::CallersDescriptors;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
+use crate::streams::tell;
 use crate::targets::{Contents, Launch};
 
 /// Runs the program and gives its exit code, or 128 + the signal that ended the program.
@@ -36,24 +37,35 @@ pub fn exec(
         disk: disk.as_deref(),
         ..Launch::of(&program, program_arguments)
     };
-    run_in(
-        &*target,
-        Contents::Program(&program),
-        launch,
-        arguments,
-        inherited,
-        interrupt,
-    )
+    let contents = Contents::Program(&program);
+    let code = run_in(&*target, contents, launch, arguments, inherited, interrupt)?;
+    if code > 128 {
+        tell_of_damage(&program);
+    }
+    Ok(code.into())
 }
 
-/// The program's absolute path, with the name that was typed. The program is checked to be a static ELF file that may be executed.
+/// Tells why a program may have died, if its file is damaged. Linux runs such a program until it
+/// needs what is not there.
+fn tell_of_damage(program: &Path) {
+    if let Err(error) = Program::open(program) {
+        let error = anyhow::Error::new(error);
+        tell(format_args!(
+            "isobench: {error:#}, which may be why it died"
+        ));
+    }
+}
+
+/// The program's absolute path, with the name that was typed. The program is checked to be a static
+/// ELF file that may be executed; what else may be wrong with it, each target finds out itself.
 fn program(arguments: &ExecArguments) -> anyhow::Result<(PathBuf, &[OsString])> {
     let (program, rest) = arguments
         .command
         .split_first()
         .ok_or_else(|| BadInput("no program is named after `--`".to_owned()))?;
     let path = Path::new(program);
-    Program::open(path).map_err(|error| BadInput(format!("{:#}", anyhow::Error::new(error))))?;
+    Program::check_kind(path)
+        .map_err(|error| BadInput(format!("{:#}", anyhow::Error::new(error))))?;
     let path =
         std::path::absolute(path).with_context(|| format!("cannot resolve {}", path.display()))?;
     access(&path, AccessFlags::X_OK).map_err(|e| {
