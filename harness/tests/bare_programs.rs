@@ -74,6 +74,7 @@ fn threads_run_wait_and_end_as_on_linux() {
     };
     for what in [
         &["queue", "100"][..],
+        &["many"],
         &["spin"],
         &["registers"],
         &["own"],

@@ -57,6 +57,8 @@ static void *produce_or_consume(void *which) {
     return (void *)sum;
 }
 
+static void *die_at_once(void *which) { return (void *)((uintptr_t)which + 1); }
+
 static volatile int is_set;
 static void *spin(void *unused) { while (!is_set) {} return (void *)1; }
 static void *set_after_a_while(void *unused) {
@@ -126,6 +128,10 @@ int main(int count, char **words) {
         rounds = atoi(words[2]);
         start(THREADS, produce_or_consume);
         printf("%lu\n", join(THREADS));
+    } else if (!strcmp(what, "many")) {
+        unsigned long sum = 0;
+        for (int i = 0; i < 1000; i++) { start(2, die_at_once); sum += join(2); }
+        printf("%lu\n", sum);
     } else if (!strcmp(what, "spin")) {
         start(1, spin);
         pthread_create(&threads[1], 0, set_after_a_while, 0);

@@ -22,8 +22,8 @@ struct Context {
 #[derive(Debug)]
 pub(super) struct Contexts {
     saved: BTreeMap<ThreadId, Context>,
-    /// The thread whose vector registers the processor holds.
-    extended_of: ThreadId,
+    /// The thread whose vector registers the processor holds, unless the thread has ended.
+    extended_of: Option<ThreadId>,
     /// The bases of FS and GS that the processor holds.
     bases: (u64, u64),
     /// The timer, from the second thread or the first timer of the program's on.
@@ -35,7 +35,7 @@ impl Contexts {
     pub(super) const fn new() -> Self {
         Self {
             saved: BTreeMap::new(),
-            extended_of: ThreadId::FIRST,
+            extended_of: Some(ThreadId::FIRST),
             bases: (0, 0),
             slices: None,
         }
@@ -75,9 +75,9 @@ impl Contexts {
         }
     }
 
-    /// Forgets a thread that has ended.
-    pub(super) fn forget(&mut self, thread: ThreadId) {
-        self.saved.remove(&thread);
+    /// Notes that the thread has ended that had the processor. Another one may get its number.
+    pub(super) const fn end(&mut self) {
+        self.extended_of = None;
     }
 
     /// Gives the processor the vector registers and the segment bases of a thread, and returns the
@@ -88,15 +88,18 @@ impl Contexts {
         thread: ThreadId,
         bases: (u64, u64),
     ) -> Result<kvm_regs, KvmError> {
-        if self.extended_of != thread {
-            if let Some(leaving) = self.saved.get_mut(&self.extended_of) {
+        if self.extended_of != Some(thread) {
+            let leaving = self
+                .extended_of
+                .and_then(|leaving| self.saved.get_mut(&leaving));
+            if let Some(leaving) = leaving {
                 leaving.extended = Some(vcpu.extended_state()?);
             }
             let extended = self.saved.get_mut(&thread);
             if let Some(extended) = extended.and_then(|context| context.extended.take()) {
                 vcpu.set_extended_state(&extended)?;
             }
-            self.extended_of = thread;
+            self.extended_of = Some(thread);
         }
         if self.bases != bases {
             let values = [

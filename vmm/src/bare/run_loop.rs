@@ -102,7 +102,6 @@ impl MicroVm {
         }
         let call = system_call(&registers);
         self.warm_code_once(call.number);
-        let thread = personality.thread();
         match personality.call(&call, &mut self.memory) {
             CallEffect::Return(value) => registers.rax = value.cast_unsigned(),
             CallEffect::SetFsBase(base) => {
@@ -117,7 +116,11 @@ impl MicroVm {
                 registers.rax = self.start_thread(new, &registers)?;
             }
             CallEffect::Wait => {}
-            CallEffect::EndThread => self.contexts.forget(thread),
+            CallEffect::EndThread => {
+                self.contexts.end();
+                self.leave_ring0()?;
+                return self.let_next_run(personality);
+            }
             CallEffect::EndHandler => {
                 return self.end_handler(after_call(&registers), personality);
             }

@@ -19,14 +19,22 @@ const SYSCALL: u64 = 2;
 const BAD_FRAME: Ending = Ending::Signalled(Signal::Segmentation.number());
 
 impl MicroVm {
-    /// Lets the next thread run. `current` are the registers in ring 3 of the thread that has the
-    /// processor.
+    /// Lets the next thread run, after the one that has the processor, whose registers in ring 3 are
+    /// `current`.
     pub(super) fn let_run(
         &mut self,
         current: kvm_regs,
         personality: &mut Personality,
     ) -> Result<Option<Ending>, RunError> {
         self.contexts.save(personality.thread(), current);
+        self.let_next_run(personality)
+    }
+
+    /// Lets the next thread run. The registers of the others are saved.
+    pub(super) fn let_next_run(
+        &mut self,
+        personality: &mut Personality,
+    ) -> Result<Option<Ending>, RunError> {
         if personality.needs_slices() {
             self.contexts.start_slices();
         }
