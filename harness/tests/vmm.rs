@@ -267,6 +267,45 @@ fn files_of_the_programs_own_are_as_in_a_process() {
 }
 
 #[test]
+fn a_program_that_asks_for_another_process_is_told_at_its_end() {
+    let source = r"
+        #include <spawn.h>
+        #include <stdlib.h>
+        #include <unistd.h>
+        int main(int count, char **words) {
+            pid_t child;
+            switch (words[1][0]) {
+                case 'f': fork(); break;
+                case 's': posix_spawn(&child, words[0], 0, 0, words, 0); break;
+                case 'e': execve(words[0], words, 0); break;
+            }
+            return atoi(words[2]);
+        }";
+    let directory = tempfile::tempdir().unwrap();
+    let Some(program) = compile_c(directory.path(), source, &["-static"]) else {
+        return;
+    };
+    for (what, named) in [
+        ("fork", "asked for fork"),
+        ("spawn", "asked for fork"),
+        ("exec", "asked for execve"),
+    ] {
+        // Shells, too, may end as if all had gone well.
+        for code in [0, 3] {
+            let ended = run(&program, &[what, &code.to_string()]);
+            ended
+                .has_code(code)
+                .says_one_line()
+                .says(named)
+                .says("microvm-linux");
+        }
+    }
+    let quiet = run(&program, &["nothing", "3"]);
+    quiet.has_code(3);
+    assert_eq!(quiet.stderr, "", "{quiet:?}");
+}
+
+#[test]
 fn a_bad_program_is_one_clear_line() {
     let directory = tempfile::tempdir().unwrap();
     let garbage = directory.path().join("garbage");

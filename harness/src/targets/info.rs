@@ -29,6 +29,8 @@ pub struct TargetInfo {
     /// The same differences of a target that is prepared with an image, in place of
     /// `differences`.
     pub image_differences: &'static [&'static str],
+    /// What programs can't do in the target, a short sentence each.
+    pub limits: &'static [&'static str],
     /// The experiments that make sense for the target.
     pub participation: Participation,
     /// What the target can do beyond starting.
@@ -64,6 +66,7 @@ impl TargetInfo {
             floor: None,
             differences: &[],
             image_differences: &[],
+            limits: &[],
             participation: Participation::InAll,
             capabilities: Capability::OF_MOST_PEERS,
             text: Text::Bytes,

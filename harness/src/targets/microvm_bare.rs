@@ -44,6 +44,10 @@ impl BareMicrovm {
                     Capability::ExposeFiles,
                     Capability::CountExits,
                 ],
+                limits: &[
+                    "one process: fork, vfork and execve fail; microvm-linux has them",
+                    "no sockets but pairs: nothing leads out of the guest",
+                ],
                 memory_limit: Some(MemoryLimit::GuestMemory),
                 disk: InsidePath::At("/dev/vda"),
                 ..TargetInfo::new(

@@ -41,6 +41,14 @@ fn what_is_said_of_a_container_fits_a_terminal() {
 }
 
 #[test]
+fn the_limits_of_the_guest_without_an_os_are_told() {
+    if can_run("microvm-bare") {
+        let finished = doctor("microvm-bare").succeeds();
+        finished.prints("limit: one process: fork, vfork and execve fail");
+    }
+}
+
+#[test]
 fn an_unknown_target_is_refused() {
     doctor("dokcer").refuses("unknown target `dokcer`");
 }

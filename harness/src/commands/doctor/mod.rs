@@ -36,6 +36,7 @@ struct TargetDiagnosis {
     available: bool,
     version: Option<String>,
     differences: &'static [&'static str],
+    limits: &'static [&'static str],
     reason: Option<String>,
     fix: Option<String>,
 }
@@ -106,6 +107,7 @@ fn diagnose(target: &dyn Target, host: &HostReport) -> TargetDiagnosis {
         available: unavailable.is_none(),
         version,
         differences: info.differences,
+        limits: info.limits,
         reason: unavailable.as_ref().map(|u| u.reason.clone()),
         fix: unavailable.map(|u| u.fix),
     }
@@ -166,6 +168,9 @@ fn render_target(text: &mut String, target: &TargetDiagnosis, width: usize) {
     if target.available {
         for difference in target.differences {
             push_wrapped(text, "    differs: ", difference, width);
+        }
+        for limit in target.limits {
+            push_wrapped(text, "    limit: ", limit, width);
         }
     }
 }

@@ -33,6 +33,7 @@ mod proc;
 mod proc_files;
 mod process;
 mod process_name;
+mod processes;
 mod scratch;
 mod scratch_io;
 mod signal_actions;
@@ -76,6 +77,7 @@ use timers::Timers;
 
 pub use host_calls::HOST_SYSTEM_CALLS;
 pub(super) use idle::Stop;
+pub use processes::RefusedProcess;
 pub(super) use signal_delivery::{Arrival, Delivery};
 pub(super) use signal_queue::SignalInfo;
 pub use signal_sets::StartSignals;
@@ -217,6 +219,7 @@ pub struct Personality {
     signals: Signals,
     /// The exit code of the first thread, once that has ended.
     first_thread_code: u8,
+    refused_process: Option<RefusedProcess>,
     clock: vdso::Clock,
     proc: proc::State,
 }
@@ -255,6 +258,7 @@ impl Personality {
             threads: Threads::new(name),
             signals: Signals::new(StartSignals::default()),
             first_thread_code: 0,
+            refused_process: None,
             clock: vdso::Clock::new(),
             proc: proc::State::new(),
         })
@@ -358,6 +362,7 @@ impl Personality {
             .or_else(|| watch_calls::serve(self, call, memory))
             .or_else(|| timers::serve(self, call, memory))
             .or_else(|| priorities::serve(call, memory))
+            .or_else(|| processes::serve(self, call))
             .map(CallEffect::from)
             .or_else(|| process::serve(self, call, memory))
             .or_else(|| thread_calls::serve(self, call, memory))

@@ -5,6 +5,7 @@ use nix::libc::{self, c_int};
 
 use super::futex::ALL_BITS;
 use super::guest;
+use super::processes::RefusedProcess;
 use super::threads::ThreadId;
 use super::{CallEffect, CallResult, Failure, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
@@ -140,7 +141,7 @@ impl Personality {
         let asks = |flag: c_int| request.flags & flags(flag) != 0;
         if request.flags & THREAD != THREAD || asks(libc::CLONE_VFORK) {
             // A second process, which would need an address space of its own.
-            return Err(Errno::ENOSYS);
+            return Err(self.refuse_process(RefusedProcess::Fork));
         }
         let fs_base = if asks(libc::CLONE_SETTLS) {
             request.fs_base

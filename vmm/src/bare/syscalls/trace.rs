@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use nix::errno::Errno;
-use nix::libc::{self, c_int};
+use nix::libc::{self, c_int, c_long};
 use nix::sys::signal::Signal;
 
 use super::surface::group_of;
@@ -61,7 +61,7 @@ impl Line {
             CallEffect::EndHandler => "?".to_owned(),
         };
         let refused = CallEffect::Return(-i64::from(Errno::ENOSYS as c_int));
-        let note = group_of(call.linux_number())
+        let note = group_of(refused_call(call))
             .filter(|group| effect == refused && !group.note.is_empty())
             .map_or_else(String::new, |group| {
                 format!(" /* {}: {} */", group.extent.name(), group.note)
@@ -69,6 +69,14 @@ impl Line {
         // Writing to a string can't fail.
         let _ = writeln!(line, " = {result}{note}");
         line
+    }
+}
+
+/// The call whose note says why `call` is refused: a `clone` is refused if it would be a fork.
+fn refused_call(call: &SystemCall) -> c_long {
+    match call.linux_number() {
+        libc::SYS_clone | libc::SYS_clone3 => libc::SYS_fork,
+        number => number,
     }
 }
 

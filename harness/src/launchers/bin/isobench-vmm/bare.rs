@@ -20,7 +20,7 @@ use isobench::streams::tell;
 use isobench_vmm::bare::address_space::GuestRam;
 use isobench_vmm::bare::program::Program;
 use isobench_vmm::bare::stack::Start;
-use isobench_vmm::bare::syscalls::{FileTree, Personality, Settings, StartSignals};
+use isobench_vmm::bare::syscalls::{FileTree, Personality, RefusedProcess, Settings, StartSignals};
 use isobench_vmm::bare::{Config, Ending, MicroVm, Phase, confine, loader};
 use isobench_vmm::devices::console::Console;
 use isobench_vmm::devices::disk::HostDisk;
@@ -47,6 +47,9 @@ pub fn run(request: &Request) -> Result<u8, Failure> {
         super::write_exit_counts(marks, vm.exits());
     }
     tell_of(&end, request.memory(), vm.refused_memory());
+    if let Some(refused) = personality.refused_process() {
+        tell_of_process(refused);
+    }
     // SAFETY: _exit(2) ends the process, and no output is buffered. The kernel takes the VM down
     // with the process, which is faster than dropping it piece by piece.
     unsafe { libc::_exit(end.code().into()) }
@@ -73,6 +76,16 @@ fn tell_of(end: &Ending, memory: ByteSize, refused: Option<ByteSize>) {
              not have that: give the guest more with --memory"
         ));
     }
+}
+
+/// Tells that the program has asked for a second process or another program, whatever its exit
+/// code: a shell may end as if all had gone well.
+fn tell_of_process(refused: RefusedProcess) {
+    let name = refused.name();
+    tell(format_args!(
+        "isobench-vmm: the program asked for {name}, which a VM without an OS does not have: use \
+         microvm-linux"
+    ));
 }
 
 /// Opens the files that the guest gets.

@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use nix::libc;
 
-use super::super::{Arrival, CallEffect, StartSignals, Stop};
+use super::super::{Arrival, CallEffect, RefusedProcess, StartSignals, Stop};
 use super::{Machine, int};
 
 const ABORT: u8 = 6;
@@ -19,6 +19,35 @@ fn a_program_ends_with_the_low_byte_of_its_code() {
         machine.outcome(libc::SYS_exit, &[0x1_0003]),
         CallEffect::Exit(3)
     );
+}
+
+#[test]
+fn a_second_process_or_another_program_is_refused_and_remembered() {
+    // What the C library's fork, posix_spawn and vfork ask for; and a thread.
+    let fork = int(libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD);
+    let spawn = int(libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD);
+    let thread = int(libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_THREAD);
+    for (number, flags, refused) in [
+        (libc::SYS_clone, fork, Some(RefusedProcess::Fork)),
+        (libc::SYS_clone, spawn, Some(RefusedProcess::Fork)),
+        (libc::SYS_fork, 0, Some(RefusedProcess::Fork)),
+        (libc::SYS_vfork, 0, Some(RefusedProcess::Fork)),
+        (libc::SYS_execve, 0, Some(RefusedProcess::Exec)),
+        (libc::SYS_execveat, 0, Some(RefusedProcess::Exec)),
+        (libc::SYS_clone, thread, None),
+        (libc::SYS_getpid, 0, None),
+    ] {
+        let mut machine = Machine::new();
+        let outcome = machine.outcome(number, &[flags]);
+        let enosys = CallEffect::Return(-i64::from(libc::ENOSYS));
+        assert_eq!(outcome == enosys, refused.is_some(), "{number} {flags:#x}");
+        assert_eq!(machine.personality.refused_process(), refused);
+    }
+    let mut machine = Machine::new();
+    let _ = machine.call(libc::SYS_fork, &[]);
+    let _ = machine.call(libc::SYS_execve, &[]);
+    let first = machine.personality.refused_process();
+    assert_eq!(first, Some(RefusedProcess::Fork));
 }
 
 #[test]

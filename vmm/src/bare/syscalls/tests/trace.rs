@@ -119,10 +119,14 @@ fn a_line_names_its_thread_and_says_why_a_call_is_refused() {
         number: libc::SYS_fork.cast_unsigned(),
         arguments: [0; 6],
     };
-    let line = Line::new(&call, &machine.memory, Some(ThreadId::FIRST));
+    let of_thread = Line::new(&call, &machine.memory, Some(ThreadId::FIRST));
     assert_eq!(
-        line.finish(&call, CallEffect::Return(-38)),
+        of_thread.finish(&call, CallEffect::Return(-38)),
         "[pid 2] fork(0, 0, 0, 0, 0, 0) = -1 ENOSYS (Function not implemented) /* refused: a second \
          process needs a second address space: `microvm-linux` has that */\n"
     );
+    // A clone is refused if it would be a fork.
+    let refused = CallEffect::Return(-38);
+    let clone = line(&machine, libc::SYS_clone, [17, 0, 0, 0, 0, 0], refused);
+    assert!(clone.contains("a second process needs"), "{clone}");
 }
