@@ -27,6 +27,11 @@ fn pages(range: &Range<u64>) -> Range<u64> {
     range.start / PAGE..range.end.div_ceil(PAGE)
 }
 
+/// A guest quantity as an index. On x86-64, `usize` holds every one.
+fn index(value: u64) -> usize {
+    usize::try_from(value).unwrap_or_default()
+}
+
 impl Contents {
     /// The size in bytes.
     pub fn size(&self) -> u64 {
@@ -41,20 +46,33 @@ impl Contents {
     /// Copies from `offset` on, as much as there is and `into` takes.
     pub fn read(&self, memory: &AddressSpace, into: &mut GuestSlices<'_>, offset: u64) -> usize {
         let left = self.size.saturating_sub(offset).min(into.len() as u64);
+        let end = offset + left;
+        let last = end.div_ceil(PAGE);
         let mut at = offset;
         let mut done = 0;
-        while at < offset + left {
-            let end = (at / PAGE + 1).saturating_mul(PAGE).min(offset + left);
-            let length = usize::try_from(end - at).unwrap_or_default();
-            match self.frames.get(&(at / PAGE)) {
-                Some(frame) => {
-                    let mut page = memory.file_slices([*frame]);
-                    page.skip(usize::try_from(at % PAGE).unwrap_or_default());
-                    done += host_io::copy(&mut page, into, length);
-                }
-                None => done += host_io::zero(into, length),
-            }
-            at = end;
+        while at < end {
+            let first = at / PAGE;
+            let here = self.frames.range(first..last).zip(first..);
+            let frames: Vec<_> = here
+                .map_while(|((&page, &frame), wanted)| (page == wanted).then_some(frame))
+                .collect();
+            let is_hole = frames.is_empty();
+            let next = if is_hole {
+                let mut after = self.frames.range(first..last);
+                after.next().map_or(last, |(&page, _)| page)
+            } else {
+                first + frames.len() as u64
+            };
+            let stop = (next * PAGE).min(end);
+            let length = index(stop - at);
+            done += if is_hole {
+                host_io::zero(into, length)
+            } else {
+                let mut pages = memory.file_slices(frames);
+                pages.skip(index(at % PAGE));
+                host_io::copy(&mut pages, into, length)
+            };
+            at = stop;
         }
         done
     }
@@ -69,7 +87,7 @@ impl Contents {
         let last = pages(&(offset..offset + from.len() as u64));
         let frames = self.frames.range(last).map(|(_, frame)| *frame);
         let mut into = memory.file_slices(frames);
-        into.skip(usize::try_from(offset % PAGE).unwrap_or_default());
+        into.skip(index(offset % PAGE));
         let length = from.len();
         let done = host_io::copy(from, &mut into, length);
         self.size = self.size.max(offset + done as u64);
@@ -169,7 +187,6 @@ impl Contents {
             let page = edge * PAGE..(edge + 1).saturating_mul(PAGE);
             let part = range.start.max(page.start)..range.end.min(page.end);
             if let (Some(frame), false) = (self.frames.get(&edge), part.is_empty()) {
-                let index = |at: u64| usize::try_from(at).unwrap_or_default();
                 let mut slices = memory.file_slices([*frame]);
                 slices.skip(index(part.start - page.start));
                 host_io::zero(&mut slices, index(part.end - part.start));
