@@ -9,12 +9,11 @@ pub(super) use sample::run_once;
 
 use std::borrow::Cow;
 
-use isobench_container::Network;
 use isobench_reports::model::TargetFamily;
 use isobench_reports::schema::MetricSchema;
 use isobench_reports::schema::time::{AT_READY, END, PEAK, READY, SYSTEM, TEARDOWN, USER};
-use nix::unistd::geteuid;
 
+use self::reach::Way;
 use super::{
     Applicability, Case, ContentsId, Experiment, ExperimentInfo, GiveUp, MeasureContext,
     MeasureError, Measurement, MetricInfo, Parts, ReadyTarget, Rounds,
@@ -117,29 +116,11 @@ fn network_obstacle(command: &TimedCommand, target: &TargetInfo) -> Option<Cow<'
         return Some(format!("it has no network {wanted}, but {offered}").into());
     }
     command.ready.port()?;
-    port_obstacle(target, command.network).map(Into::into)
-}
-
-/// Why no port of `target` can be reached, which has the network `network` or its default.
-fn port_obstacle(target: &TargetInfo, network: Option<Network>) -> Option<&'static str> {
-    let has_link = target.networks.contains(&Network::Veth);
-    match target.family {
-        TargetFamily::Container if !geteuid().is_root() => {
-            Some("only root can look for a port in another network namespace")
-        }
-        TargetFamily::Container if target.networks == [Network::None] => {
-            Some("its loopback is down, so no port of it can be reached")
-        }
-        TargetFamily::MicroVm if !has_link => Some("isobench gives its guest no network"),
-        TargetFamily::MicroVm if network == Some(Network::None) => {
-            Some("a guest's port is reached by a link to the host: leave --net none out")
-        }
-        TargetFamily::MicroVm if !geteuid().is_root() => {
-            Some("only root can make a link to a guest, and a port is reached by the link")
-        }
-        TargetFamily::Process | TargetFamily::Container | TargetFamily::MicroVm => None,
-        _ => Some("isobench gives it no network"),
-    }
+    let reason = match Way::to(target, command.network) {
+        Some(way) => way.obstacle(target, command.network)?,
+        None => "isobench gives it no network",
+    };
+    Some(reason.into())
 }
 
 /// The metrics of `command`, the most important first.

@@ -4,13 +4,11 @@
 use std::time::Instant;
 
 use bytesize::ByteSize;
-use isobench_container::Network;
-use isobench_reports::model::TargetFamily;
 use isobench_reports::schema::memory;
 use isobench_reports::schema::time::{AT_READY, END, PEAK, READY, SYSTEM, TEARDOWN, USER};
 
 use super::probe::{PERIOD, Probe};
-use super::reach::Reach;
+use super::reach::Way;
 use super::start::{launch, start};
 use crate::experiments::info::PROGRAM;
 use crate::experiments::startup::phases;
@@ -164,12 +162,9 @@ impl<'s> RunningSample<'s> {
         mut probe: Probe,
         group: Option<&InstanceGroup>,
     ) -> Result<MonotonicTime, TimedError> {
-        let mut reach = match self.target.family {
-            TargetFamily::Process => Reach::Own,
-            TargetFamily::MicroVm => Reach::guest(),
-            _ if self.command.network == Some(Network::Host) => Reach::Own,
-            _ => Reach::inside()?,
-        };
+        // A target without a way isn't measured.
+        let way = Way::to(self.target, self.command.network).unwrap_or(Way::Host);
+        let mut reach = way.reach()?;
         loop {
             self.check_alive()?;
             reach.look(group);

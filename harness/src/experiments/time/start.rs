@@ -4,9 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use isobench_container::Network;
-use isobench_reports::model::TargetFamily;
-
+use super::reach::Way;
 use crate::experiments::{MeasureContext, MeasureError, ReadyTarget};
 use crate::host::accounting::InstanceGroup;
 use crate::instance::Stdin;
@@ -96,17 +94,14 @@ pub(super) fn launch<'l>(
     target: &TargetInfo,
     marks: Marks,
 ) -> Launch<'l> {
-    // A port of a container is looked for at its loopback, a port of a guest by the link to it.
-    let least_network = match target.family {
-        TargetFamily::MicroVm => Network::Veth,
-        _ => Network::Loopback,
-    };
-    let needs_network = command.ready.port().is_some() && target.networks.contains(&least_network);
+    let to_port = command.ready.port();
+    let way = to_port.and_then(|_| Way::to(target, command.network));
+    let least_network = way.and_then(|way| way.least_network(target));
     Launch {
         name: Some(program.name.clone()),
         environment: program.environment.clone(),
         memory: command.memory,
-        network: command.network.or(needs_network.then_some(least_network)),
+        network: command.network.or(least_network),
         resource_limits: ResourceLimits {
             cpus: command.cpus,
             ..ResourceLimits::default()
