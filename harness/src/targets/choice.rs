@@ -65,9 +65,9 @@ mod tests {
 
     use super::*;
     use crate::host::programs::Programs;
-    use crate::targets;
+    use crate::targets::{self, Capability};
 
-    fn chosen(words: &[&str]) -> Result<Vec<&'static str>, String> {
+    fn all() -> Vec<Box<dyn Target>> {
         let programs = Programs {
             workload: PathBuf::new(),
             container: PathBuf::new(),
@@ -75,15 +75,39 @@ mod tests {
             floor: PathBuf::new(),
             tracer: PathBuf::new(),
         };
+        targets::all(&programs, targets::Daemons::UseRunning)
+    }
+
+    fn names(targets: &[Box<dyn Target>]) -> Vec<&'static str> {
+        targets.iter().map(|target| target.info().name).collect()
+    }
+
+    fn chosen(words: &[&str]) -> Result<Vec<&'static str>, String> {
         let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
         let wanted = (!words.is_empty()).then_some(words.as_slice());
-        match choose(
-            targets::all(&programs, targets::Daemons::UseRunning),
-            wanted,
-        ) {
-            Ok(targets) => Ok(targets.iter().map(|target| target.info().name).collect()),
-            Err(error) => Err(error.to_string()),
-        }
+        let chosen = choose(all(), wanted);
+        chosen
+            .map(|targets| names(&targets))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_client_of_a_daemon_passes_no_descriptors_on() {
+        let mut passing = all();
+        passing.retain(|target| target.info().can(Capability::PassDescriptors));
+        let mut passing = names(&passing);
+        passing.sort_unstable();
+        let expected = [
+            "bwrap",
+            "container",
+            "crun",
+            "podman",
+            "process",
+            "runc",
+            "unshare",
+            "youki",
+        ];
+        assert_eq!(passing, expected);
     }
 
     #[test]

@@ -10,8 +10,8 @@ use isobench_reports::model::{TargetFamily, TargetKind};
 use super::network_files::NetworkFiles;
 use super::prepare::{file_name, host_user, inside_path, place_program};
 use super::{
-    Availability, Capability, Contents, InsidePath, Launch, Marks, MemoryLimit, PrepareContext,
-    PrepareError, Prepared, Surroundings, Target, TargetInfo, phase,
+    Availability, Capabilities, Capability, Contents, InsidePath, Launch, Marks, MemoryLimit,
+    PrepareContext, PrepareError, Prepared, Surroundings, Target, TargetInfo, phase,
 };
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::{CommandLine, MARKS_DESCRIPTOR};
@@ -43,19 +43,11 @@ impl Container {
                 phases: phases
                     .map(|step| phase(step.name(), step.explanation()))
                     .collect(),
-                capabilities: &[
-                    Capability::RunPrograms,
-                    Capability::RunImages,
-                    Capability::KernelServices,
-                    Capability::PassEndOfInput,
-                    Capability::WaitForProgram,
-                    Capability::PassFailure,
-                    Capability::LimitResources,
-                    Capability::PassDescriptors,
-                    Capability::LeaveOutMechanisms,
-                    Capability::StackLayers,
-                    Capability::ExposeFiles,
-                ],
+                capabilities: Capabilities::OF_RUNTIMES_WITH_DESCRIPTORS
+                    .with(Capability::LimitResources)
+                    .with(Capability::LeaveOutMechanisms)
+                    .with(Capability::StackLayers)
+                    .with(Capability::ExposeFiles),
                 networks: Network::ALL,
                 memory_limit: Some(MemoryLimit::Cgroup),
                 disk: InsidePath::At(DISK),

@@ -8,8 +8,8 @@ use isobench_reports::model::{TargetFamily, TargetKind};
 use isobench_reports::schema::{cpu, startup};
 
 use super::{
-    Availability, Capability, Launch, Participation, PrepareContext, PrepareError, Prepared,
-    Target, TargetInfo,
+    Availability, Capabilities, Capability, Launch, Participation, PrepareContext, PrepareError,
+    Prepared, Target, TargetInfo,
 };
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::CommandLine;
@@ -91,12 +91,11 @@ impl KvmFloor {
                     experiments: &[startup::NAME, cpu::NAME],
                     reason: ONLY_A_START,
                 },
-                capabilities: &[
-                    Capability::KernelServices,
-                    Capability::PassEndOfInput,
-                    Capability::WaitForProgram,
-                    Capability::ExitOnPurpose,
-                ],
+                capabilities: Capabilities::NONE
+                    .with(Capability::KernelServices)
+                    .with(Capability::PassEndOfInput)
+                    .with(Capability::WaitForProgram)
+                    .with(Capability::ExitOnPurpose),
                 ..TargetInfo::new(
                     TargetKind::Floor,
                     TargetFamily::Other,

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use isobench_container::Network;
 use isobench_reports::model::{Part, TargetFamily, TargetKind};
 
+use super::capability::{Capabilities, Capability};
+
 /// The description of a target. No part of the description depends on the host.
 #[derive(Debug, Clone)]
 pub struct TargetInfo {
@@ -34,7 +36,7 @@ pub struct TargetInfo {
     /// The experiments that make sense for the target.
     pub participation: Participation,
     /// What the target can do beyond starting.
-    pub capabilities: &'static [Capability],
+    pub capabilities: Capabilities,
     /// What arguments and variables of a program can hold.
     pub text: Text,
     /// The networks that an instance can have. The first is the default.
@@ -68,7 +70,7 @@ impl TargetInfo {
             image_differences: &[],
             limits: &[],
             participation: Participation::InAll,
-            capabilities: Capability::OF_MOST_PEERS,
+            capabilities: Capabilities::OF_MOST_PEERS,
             text: Text::Bytes,
             networks: &[Network::None],
             memory_limit: None,
@@ -84,7 +86,7 @@ impl TargetInfo {
 
     /// Whether the target has `capability`.
     pub fn can(&self, capability: Capability) -> bool {
-        self.capabilities.contains(&capability)
+        self.capabilities.contains(capability)
     }
 
     /// Why the target lacks `capability`; `None` if the target has it.
@@ -155,112 +157,6 @@ pub enum Participation {
         /// Why these experiments make no sense.
         reason: &'static str,
     },
-}
-
-/// Something that some targets can do and others can't.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Capability {
-    /// The target runs the program that a launch names.
-    RunPrograms,
-    /// The target runs programs of images.
-    RunImages,
-    /// The target gives a program what a kernel gives: disks that can be mapped, several operations at
-    /// a time.
-    KernelServices,
-    /// The end of the launcher's standard input reaches the program.
-    PassEndOfInput,
-    /// The command that starts an instance waits for the program, so the kernel adds the program's
-    /// processor time to the command's (wait4(2)).
-    WaitForProgram,
-    /// The command that starts an instance fails if the program fails.
-    PassFailure,
-    /// The target enforces [`ResourceLimits`](super::resource_limits::ResourceLimits).
-    LimitResources,
-    /// The target passes descriptors above standard error on to the program.
-    PassDescriptors,
-    /// The target can start an instance with less than all of a container's mechanisms.
-    LeaveOutMechanisms,
-    /// The target makes its root of layers, so a launch can add a layer and a scratch directory.
-    StackLayers,
-    /// All files of the target's instances lie where the harness can add up their sizes.
-    ExposeFiles,
-    /// The target reports how often its guest left the virtual machine, and why.
-    CountExits,
-    /// A program can leave the target's virtual machine on purpose, so the cost of an exit can be
-    /// measured.
-    ExitOnPurpose,
-}
-
-impl Capability {
-    /// The capabilities of nearly every peer.
-    const OF_MOST_PEERS: &[Self] = &[
-        Self::RunPrograms,
-        Self::KernelServices,
-        Self::PassEndOfInput,
-        Self::WaitForProgram,
-        Self::PassFailure,
-    ];
-
-    /// The capabilities of a container runtime whose instances can have an image's files as root.
-    pub const OF_RUNTIMES_OF_IMAGES: &[Self] = &[
-        Self::RunPrograms,
-        Self::RunImages,
-        Self::KernelServices,
-        Self::PassEndOfInput,
-        Self::WaitForProgram,
-        Self::PassFailure,
-    ];
-
-    /// The same, of a runtime that passes descriptors on.
-    pub const OF_RUNTIMES_WITH_DESCRIPTORS: &[Self] = &[
-        Self::RunPrograms,
-        Self::RunImages,
-        Self::KernelServices,
-        Self::PassEndOfInput,
-        Self::WaitForProgram,
-        Self::PassFailure,
-        Self::PassDescriptors,
-    ];
-
-    /// The same, of a runtime whose command leaves it to another process to wait for the program.
-    pub const OF_RUNTIMES_WITH_MONITORS: &[Self] = &[
-        Self::RunPrograms,
-        Self::RunImages,
-        Self::KernelServices,
-        Self::PassEndOfInput,
-        Self::PassFailure,
-        Self::PassDescriptors,
-    ];
-
-    /// Why a target lacks this capability. The subject of the sentence is the target.
-    const fn reason_for_absence(self) -> &'static str {
-        match self {
-            Self::RunPrograms => {
-                "it runs no program: it is ready at the virtual machine's first exit"
-            }
-            Self::RunImages => "isobench gives it a static program alone, no image",
-            Self::KernelServices => {
-                "it has no kernel that could map a disk or have several operations under way"
-            }
-            Self::PassEndOfInput => "its guest's standard input never ends",
-            Self::WaitForProgram => {
-                "its command doesn't wait for the program, so the kernel tells nobody how much \
-                 processor time the program took"
-            }
-            Self::PassFailure => "its command succeeds also if the program fails",
-            Self::LimitResources => "its interface has no such limit",
-            Self::PassDescriptors => {
-                "it passes no descriptors on beside the three standard streams"
-            }
-            Self::LeaveOutMechanisms => "its interface has all mechanisms or none",
-            Self::StackLayers => "its root is one directory or one disk, without layers",
-            Self::ExposeFiles => {
-                "a daemon or a store of its own keeps files whose sizes can't be added up"
-            }
-            Self::CountExits => "it doesn't report the exits of a virtual machine",
-            Self::ExitOnPurpose => "no program in it can leave a virtual machine on purpose",
-        }
-    }
 }
 
 /// What arguments and variables of a program can hold.

@@ -8,8 +8,8 @@ use isobench_reports::model::{TargetFamily, TargetKind};
 use isobench_vmm::bare::Phase;
 
 use super::{
-    Availability, Capability, DiskAccess, InsidePath, Launch, Marks, MemoryLimit, PrepareContext,
-    PrepareError, Prepared, Target, TargetInfo, phase,
+    Availability, Capabilities, Capability, DiskAccess, InsidePath, Launch, Marks, MemoryLimit,
+    PrepareContext, PrepareError, Prepared, Target, TargetInfo, phase,
 };
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::{CommandLine, MARKS_DESCRIPTOR};
@@ -36,14 +36,10 @@ impl BareMicrovm {
                 phases: phases
                     .map(|step| phase(step.name(), step.explanation()))
                     .collect(),
-                capabilities: &[
-                    Capability::RunPrograms,
-                    Capability::PassEndOfInput,
-                    Capability::WaitForProgram,
-                    Capability::PassFailure,
-                    Capability::ExposeFiles,
-                    Capability::CountExits,
-                ],
+                capabilities: Capabilities::OF_MOST_PEERS
+                    .without(Capability::KernelServices)
+                    .with(Capability::ExposeFiles)
+                    .with(Capability::CountExits),
                 limits: &[
                     "one process: fork, vfork and execve fail; microvm-linux has them",
                     "no sockets but pairs: nothing leads out of the guest",

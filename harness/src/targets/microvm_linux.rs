@@ -12,8 +12,8 @@ use isobench_vmm::linux::Phase;
 
 use super::guest::availability::GuestKernel;
 use super::{
-    Availability, Capability, Contents, DiskAccess, InsidePath, Launch, Marks, MemoryLimit,
-    PrepareContext, PrepareError, Prepared, Target, TargetInfo, phase,
+    Availability, Capabilities, Capability, Contents, DiskAccess, InsidePath, Launch, Marks,
+    MemoryLimit, PrepareContext, PrepareError, Prepared, Target, TargetInfo, phase,
 };
 use crate::host::facts::HostReport;
 use crate::instance::command_line::{CommandLine, MARKS_DESCRIPTOR};
@@ -40,17 +40,10 @@ impl LinuxMicrovm {
                 phases: phases
                     .map(|step| phase(step.name(), step.explanation()))
                     .collect(),
-                capabilities: &[
-                    Capability::RunPrograms,
-                    Capability::RunImages,
-                    Capability::KernelServices,
-                    Capability::PassEndOfInput,
-                    Capability::WaitForProgram,
-                    Capability::PassFailure,
-                    Capability::ExposeFiles,
-                    Capability::CountExits,
-                    Capability::ExitOnPurpose,
-                ],
+                capabilities: Capabilities::OF_RUNTIMES_OF_IMAGES
+                    .with(Capability::ExposeFiles)
+                    .with(Capability::CountExits)
+                    .with(Capability::ExitOnPurpose),
                 // A TAP device gives a link to the host, as a veth pair does.
                 networks: &[Network::None, Network::Veth],
                 memory_limit: Some(MemoryLimit::GuestMemory),

@@ -9,6 +9,7 @@
 //! a [`Prepared`] target, whose instances can be started. Dropping the prepared target removes all
 //! that was made.
 
+mod capability;
 mod choice;
 mod container;
 mod floors;
@@ -34,8 +35,9 @@ use crate::host::facts::HostReport;
 use crate::host::programs::Programs;
 use crate::instance::command_line::CommandLine;
 
+pub use capability::{Capabilities, Capability};
 pub use choice::{UnknownTarget, choose};
-pub use info::{Capability, InsidePath, MemoryLimit, Pace, Participation, TargetInfo, Text};
+pub use info::{InsidePath, MemoryLimit, Pace, Participation, TargetInfo, Text};
 pub use launch::{DiskAccess, Launch, Marks, Surroundings};
 pub use peers::Daemons;
 pub use prepare::{Contents, Image, PrepareContext, PrepareError};

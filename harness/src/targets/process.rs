@@ -14,8 +14,8 @@ use super::network_files::NetworkFiles;
 use super::overlay_roots::{Mounter, OverlayRoots, needs_root};
 use super::prepare::host_user;
 use super::{
-    Availability, Capability, Contents, Image, InsidePath, Launch, PrepareContext, PrepareError,
-    Prepared, Target, TargetInfo,
+    Availability, Capabilities, Capability, Contents, Image, InsidePath, Launch, PrepareContext,
+    PrepareError, Prepared, Target, TargetInfo,
 };
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
@@ -46,16 +46,7 @@ pub(super) fn info(kind: TargetKind, name: &'static str, description: &'static s
              owns what it owns in the container",
             "no namespace of its own: it sees the host's processes, network and host name",
         ],
-        capabilities: &[
-            Capability::RunPrograms,
-            Capability::RunImages,
-            Capability::KernelServices,
-            Capability::PassEndOfInput,
-            Capability::WaitForProgram,
-            Capability::PassFailure,
-            Capability::PassDescriptors,
-            Capability::ExposeFiles,
-        ],
+        capabilities: Capabilities::OF_RUNTIMES_WITH_DESCRIPTORS.with(Capability::ExposeFiles),
         networks: &[Network::Host],
         files: Some(InsidePath::SameAsOnHost),
         ..TargetInfo::new(kind, TargetFamily::Process, name, description)

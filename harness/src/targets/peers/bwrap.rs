@@ -14,7 +14,8 @@ use crate::instance::command_line::{CommandLine, input_descriptor};
 use crate::targets::overlay_roots::Mounter;
 use crate::targets::prepare::host_user;
 use crate::targets::{
-    Availability, Capability, Launch, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
+    Availability, Capabilities, Capability, Launch, PrepareContext, PrepareError, Prepared, Target,
+    TargetInfo,
 };
 
 const PROGRAM: Program = Program {
@@ -42,7 +43,8 @@ impl Bubblewrap {
         Self(TargetInfo {
             differences: differences.program,
             image_differences: differences.image,
-            capabilities: Capability::OF_RUNTIMES_WITH_MONITORS,
+            capabilities: Capabilities::OF_RUNTIMES_WITH_DESCRIPTORS
+                .without(Capability::WaitForProgram),
             ..container_peer("bwrap", description)
         })
     }

@@ -24,8 +24,8 @@ use crate::instance::bounded_command;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::overlay_roots::Mounter;
 use crate::targets::{
-    Availability, Capability, Contents, Launch, MemoryLimit, Pace, Participation, PrepareContext,
-    PrepareError, Prepared, Target, TargetInfo, Text,
+    Availability, Capabilities, Capability, Contents, Launch, MemoryLimit, Pace, Participation,
+    PrepareContext, PrepareError, Prepared, Target, TargetInfo, Text,
 };
 
 const CLIENT: Program = Program {
@@ -74,7 +74,7 @@ impl Containerd {
             differences: differences.program,
             image_differences: differences.image,
             text: Text::Utf8,
-            capabilities: Capability::OF_RUNTIMES_WITH_MONITORS,
+            capabilities: Capabilities::OF_RUNTIMES_OF_IMAGES.without(Capability::WaitForProgram),
             participation: Participation::NotIn {
                 experiments: &[memory::NAME],
                 reason: "daemon and shim are no part of an instance",

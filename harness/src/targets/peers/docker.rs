@@ -25,8 +25,8 @@ use crate::host::session::SessionName;
 use crate::instance::bounded_command::{self, CommandOutput};
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::{
-    Availability, Capability, Contents, Launch, MemoryLimit, Pace, Participation, PrepareContext,
-    PrepareError, Prepared, Target, TargetInfo, Text,
+    Availability, Capabilities, Capability, Contents, Launch, MemoryLimit, Pace, Participation,
+    PrepareContext, PrepareError, Prepared, Target, TargetInfo, Text,
 };
 
 const CLIENT: Program = Program {
@@ -83,7 +83,7 @@ impl Docker {
             differences: differences.program,
             image_differences: differences.image,
             text: Text::Utf8,
-            capabilities: Capability::OF_RUNTIMES_WITH_MONITORS,
+            capabilities: Capabilities::OF_RUNTIMES_OF_IMAGES.without(Capability::WaitForProgram),
             participation: Participation::NotIn {
                 experiments: &[memory::NAME],
                 reason: "daemon and shim are no part of an instance",

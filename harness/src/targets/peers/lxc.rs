@@ -20,7 +20,7 @@ use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::prepare::host_user;
 use crate::targets::{
-    Availability, Capability, Launch, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
+    Availability, Capabilities, Launch, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
 };
 
 const PROGRAM: Program = Program {
@@ -59,7 +59,7 @@ impl Lxc {
         Self(TargetInfo {
             differences: differences.program,
             image_differences: differences.image,
-            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
+            capabilities: Capabilities::OF_RUNTIMES_OF_IMAGES,
             networks: &[Network::None, Network::Loopback],
             ..container_peer("lxc", description)
         })

@@ -16,7 +16,7 @@ use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::prepare::host_user;
 use crate::targets::{
-    Availability, Capability, Launch, Pace, PrepareContext, PrepareError, Prepared, Target,
+    Availability, Capabilities, Launch, Pace, PrepareContext, PrepareError, Prepared, Target,
     TargetInfo,
 };
 
@@ -58,7 +58,7 @@ impl Nspawn {
             pace: Pace::Slow,
             differences: differences.program,
             image_differences: differences.image,
-            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
+            capabilities: Capabilities::OF_RUNTIMES_OF_IMAGES,
             ..container_peer("systemd-nspawn", description)
         })
     }

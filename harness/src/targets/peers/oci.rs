@@ -21,7 +21,7 @@ use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::{
-    Availability, Capability, Launch, MemoryLimit, Pace, PrepareContext, PrepareError, Prepared,
+    Availability, Capabilities, Launch, MemoryLimit, Pace, PrepareContext, PrepareError, Prepared,
     Target, TargetInfo, Text,
 };
 
@@ -158,7 +158,7 @@ pub fn runsc() -> Runtime {
             pace: Pace::Slow,
             memory_limit: None,
             // runsc of 2022 has no such option.
-            capabilities: Capability::OF_RUNTIMES_OF_IMAGES,
+            capabilities: Capabilities::OF_RUNTIMES_OF_IMAGES,
             ..runtime.info
         },
         options: RuntimeOptions {
@@ -181,7 +181,7 @@ impl Runtime {
                 differences: differences.program,
                 image_differences: differences.image,
                 text: Text::Utf8,
-                capabilities: Capability::OF_RUNTIMES_WITH_DESCRIPTORS,
+                capabilities: Capabilities::OF_RUNTIMES_WITH_DESCRIPTORS,
                 memory_limit: Some(MemoryLimit::Cgroup),
                 ..container_peer(name, description)
             },

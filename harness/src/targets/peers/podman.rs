@@ -25,8 +25,8 @@ use crate::host::mounts::MountNamespace;
 use crate::instance::bounded_command;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::{
-    Availability, Capability, Contents, Launch, MemoryLimit, Pace, PrepareContext, PrepareError,
-    Prepared, Target, TargetInfo, Text,
+    Availability, Capabilities, Capability, Contents, Launch, MemoryLimit, Pace, PrepareContext,
+    PrepareError, Prepared, Target, TargetInfo, Text,
 };
 
 const PROGRAM: Program = Program {
@@ -80,7 +80,8 @@ impl Podman {
             differences: differences.program,
             image_differences: differences.image,
             text: Text::Utf8,
-            capabilities: Capability::OF_RUNTIMES_WITH_MONITORS,
+            capabilities: Capabilities::OF_RUNTIMES_WITH_DESCRIPTORS
+                .without(Capability::WaitForProgram),
             memory_limit: Some(MemoryLimit::Cgroup),
             ..container_peer("podman", description)
         })

@@ -14,7 +14,7 @@ use crate::instance::command_line::CommandLine;
 use crate::targets::overlay_roots::Mounter;
 use crate::targets::prepare::host_user;
 use crate::targets::{
-    Availability, Capability, Launch, Participation, PrepareContext, PrepareError, Prepared,
+    Availability, Capabilities, Launch, Participation, PrepareContext, PrepareError, Prepared,
     Target, TargetInfo,
 };
 
@@ -55,7 +55,7 @@ impl Unshare {
         Self(TargetInfo {
             differences: differences.program,
             image_differences: differences.image,
-            capabilities: Capability::OF_RUNTIMES_WITH_DESCRIPTORS,
+            capabilities: Capabilities::OF_RUNTIMES_WITH_DESCRIPTORS,
             participation: Participation::NotIn {
                 experiments: &[disk::NAME],
                 reason: "unshare binds nothing into its root",

@@ -30,8 +30,8 @@ use crate::targets::guest::files::{GuestFiles, GuestImage};
 use crate::targets::guest::kernel::Kernel;
 use crate::targets::guest::memory;
 use crate::targets::{
-    Availability, Capability, Contents, InsidePath, Launch, MemoryLimit, Pace, PrepareContext,
-    PrepareError, Prepared, Target, TargetInfo,
+    Availability, Capabilities, Capability, Contents, InsidePath, Launch, MemoryLimit, Pace,
+    PrepareContext, PrepareError, Prepared, Target, TargetInfo,
 };
 
 /// The default size of guest memory, as in isobench's own microVMs.
@@ -50,13 +50,11 @@ const SERIAL_OUTPUT: &str = "output leaves the guest by the serial port, with on
 /// The difference of every VMM that reads the initramfs from a file.
 const PREPARED_ARCHIVE: &str =
     "the guest's files are in an archive that is written before the start, not during the start";
+/// The capabilities of a VMM: the end of its input doesn't reach the guest.
+const OF_VMMS: Capabilities =
+    Capabilities::OF_RUNTIMES_OF_IMAGES.without(Capability::PassEndOfInput);
 /// The capabilities of a VMM that passes no exit code on.
-const WITHOUT_EXIT_CODE: &[Capability] = &[
-    Capability::RunPrograms,
-    Capability::RunImages,
-    Capability::KernelServices,
-    Capability::WaitForProgram,
-];
+const WITHOUT_EXIT_CODE: Capabilities = OF_VMMS.without(Capability::PassFailure);
 /// The difference of a VMM that passes neither the end of its input nor an exit code on.
 const NO_EXIT_CODE: &str = "standard input never ends, and there is no exit code: an exit code \
     other \
@@ -115,13 +113,7 @@ impl Vmm {
 fn vmm_info(family: TargetFamily, name: &'static str, description: &'static str) -> TargetInfo {
     TargetInfo {
         pace: Pace::Slow,
-        capabilities: &[
-            Capability::RunPrograms,
-            Capability::RunImages,
-            Capability::KernelServices,
-            Capability::WaitForProgram,
-            Capability::PassFailure,
-        ],
+        capabilities: OF_VMMS,
         memory_limit: Some(MemoryLimit::GuestMemory),
         // The name of the first virtio disk in a Linux guest.
         disk: InsidePath::At("/dev/vda"),
