@@ -10,6 +10,7 @@ use crate::commands::terminal::style;
 use crate::host::interrupt::Stopped;
 use crate::host::pin::PinError;
 use crate::host::session::SessionError;
+use crate::host::tune::TuneError;
 use crate::streams::{print, tell};
 use crate::suite::request::RequestError;
 use crate::targets::UnknownTarget;
@@ -74,6 +75,7 @@ fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.is::<CommandError>()
         || cause.is::<WorkloadFileError>()
         || cause.is::<NameSyntaxError>()
+        || matches!(cause.downcast_ref(), Some(TuneError::Held { .. }))
         || matches!(cause.downcast_ref(), Some(SessionError::NoDirectory { .. }))
         || cause.downcast_ref().is_some_and(KernelError::is_bad_input)
         || matches!(

@@ -35,7 +35,13 @@ const SETTINGS: [(&str, &str, &str); 5] = [
 
 /// A run that changes the settings in `place`.
 fn tuned(place: &Place) -> Isobench {
-    let run = place.run().targets("process").experiments("startup");
+    tuned_into(place, "out")
+}
+
+/// The same, with another directory for its results.
+fn tuned_into(place: &Place, out: &str) -> Isobench {
+    let run = place.run_into(out).targets("process");
+    let run = run.experiments("startup");
     run.options(&["--tune", "--tune-root", "root"])
 }
 
@@ -149,6 +155,22 @@ fn what_is_meant_for_the_run_does_not_end_the_process_that_puts_settings_back() 
     running.send(Signal::SIGKILL);
     running.ends();
     assert!(come_back(&place), "{:?}", now(&place));
+}
+
+#[test]
+fn a_second_run_does_not_tune_a_host_that_is_tuned() {
+    let place = place();
+    let first = sampling(&place);
+    let guardian = guardian_of(first.pid());
+    let finished = tuned_into(&place, "second").quick().ends();
+    let words = format!("another run of isobench has tuned this host, and its process {guardian} ");
+    finished.is_refused_by("isobench", &words);
+    assert_eq!(now(&place), during());
+    first.send(Signal::SIGKILL);
+    first.ends();
+    assert!(come_back(&place), "{:?}", now(&place));
+    tuned_into(&place, "third").quick().succeeds();
+    assert_eq!(now(&place), before());
 }
 
 #[test]

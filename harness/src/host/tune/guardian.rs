@@ -1,14 +1,21 @@
 //! The guardian: the process that changes the host's settings for a run, and restores them when the
 //! harness has finished or has been killed.
+//!
+//! The guardian holds a lock until the settings are restored: a second run would take the first one's
+//! settings for the host's own.
 
+use std::fs;
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use procfs::LockType;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 
 use super::{GuardianMessage, settings};
+use crate::host::session::Claim;
 
 /// Changes the settings below `root`, reports each change on standard output, waits for the end of
 /// standard input, and restores the settings. The exit code is 1 if a setting can't be restored.
@@ -19,6 +26,14 @@ pub fn run(root: &Path) -> io::Result<ExitCode> {
     // These signals are meant for the whole run. The guardian sees the run's end on standard input.
     for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::default())?;
+    }
+    let place = root.join("sys");
+    // A host without this directory has nothing to change.
+    let lock = Claim::take(&place);
+    if let Ok(None) = lock {
+        let by = holder(&place);
+        send(&GuardianMessage::Held { by });
+        return Ok(ExitCode::SUCCESS);
     }
     let mut changed = Vec::new();
     for setting in settings::wanted_changes(root) {
@@ -33,7 +48,17 @@ pub fn run(root: &Path) -> io::Result<ExitCode> {
     send(&GuardianMessage::Ready);
     wait_for_end_of_input();
     let unrestored = settings::restore(root, &changed);
+    drop(lock);
     Ok(ExitCode::from(u8::from(!unrestored.is_empty())))
+}
+
+/// The process that holds the lock of `directory`, if it can be seen from here (`proc_locks(5)`).
+fn holder(directory: &Path) -> Option<i32> {
+    let inode = fs::metadata(directory).ok()?.ino();
+    let all = procfs::locks().ok()?;
+    let is_held =
+        |lock: &procfs::Lock| matches!(lock.lock_type, LockType::FLock) && lock.inode == inode;
+    all.into_iter().find(is_held)?.pid
 }
 
 /// Waits until the harness closes its end of the pipe, or the kernel closes that end because the

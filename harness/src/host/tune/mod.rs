@@ -29,6 +29,15 @@ pub enum TuneError {
     /// The guardian has ended before all settings were changed.
     #[error("the process that restores the host's settings ended too early")]
     EndedEarly,
+    /// Another run has changed the settings, and will restore them.
+    #[error(
+        "another run of isobench has tuned this host{}: wait for its end, or leave --tune out",
+        process(*.by)
+    )]
+    Held {
+        /// The other run's guardian, if it is of the same PID namespace.
+        by: Option<i32>,
+    },
     /// Some settings are still changed.
     #[error("these settings of the host could not be restored: {0}; restore them by hand")]
     NotRestored(String),
@@ -44,6 +53,11 @@ enum GuardianMessage {
     Refused(String),
     /// All changes are made.
     Ready,
+    /// Another guardian, this process, has changed the settings. Nothing is changed.
+    Held {
+        /// The process, if it is of the same PID namespace.
+        by: Option<i32>,
+    },
 }
 
 /// A host whose settings are changed until this value is dropped.
@@ -84,6 +98,7 @@ impl TunedHost {
                     }
                 }
                 Ok(GuardianMessage::Ready) => return Ok(tuned),
+                Ok(GuardianMessage::Held { by }) => return Err(TuneError::Held { by }),
                 Err(_) => break,
             }
         }
@@ -112,6 +127,13 @@ impl TunedHost {
         }
         Err(TuneError::NotRestored(unrestored.join(", ")))
     }
+}
+
+/// Words that name the process which restores the settings.
+fn process(by: Option<i32>) -> String {
+    by.map_or_else(String::new, |pid| {
+        format!(", and its process {pid} restores it")
+    })
 }
 
 fn start_guardian(root: &Path) -> io::Result<Child> {
