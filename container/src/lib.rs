@@ -61,7 +61,7 @@ pub use launch::{
 };
 pub use mechanism::{Mechanism, Mechanisms, UnknownMechanism};
 pub use network::{
-    HOST_ADDRESS, Network, NetworkError, NetworkSyntaxError, OpenTap, Tap, TapError,
+    HOST_ADDRESS, LINK_PREFIX, Network, NetworkError, NetworkSyntaxError, OpenTap, Tap, TapError,
 };
 pub use privilege::Privilege;
 pub use size::{SizeSyntaxError, parse_size};

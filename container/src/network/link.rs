@@ -12,6 +12,10 @@ use nix::unistd::Pid;
 /// the host. The address is of the range for benchmarks (RFC 2544).
 pub const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 
+/// The bits of an address that are the same for the host and all links: those of the range for
+/// benchmarks.
+pub const LINK_PREFIX: u8 = 15;
+
 /// The beginning of the names of all links.
 const NAME_PREFIX: &str = "isobench-";
 

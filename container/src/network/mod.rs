@@ -18,7 +18,7 @@ mod tap;
 
 pub use choice::{Network, NetworkSyntaxError};
 pub use connect::{NetworkError, connect};
-pub use link::HOST_ADDRESS;
+pub use link::{HOST_ADDRESS, LINK_PREFIX};
 pub use messages::MAX_MESSAGES;
 pub use open_tap::OpenTap;
 pub use rtnetlink::configure;

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
+use isobench_container::Network;
 use isobench_reports::model::{TargetFamily, TargetKind};
 use isobench_vmm::bare::Phase;
 
@@ -42,8 +43,10 @@ impl BareMicrovm {
                     .with(Capability::CountExits),
                 limits: &[
                     "one process: fork, vfork and execve fail; microvm-linux has them",
-                    "no sockets but pairs: nothing leads out of the guest",
+                    "sockets of TCP over IPv4 alone, and only with --net",
                 ],
+                // A TAP device gives a link to the host, as a veth pair does.
+                networks: &[Network::None, Network::Loopback, Network::Veth],
                 memory_limit: Some(MemoryLimit::GuestMemory),
                 disk: InsidePath::At("/dev/vda"),
                 ..TargetInfo::new(
@@ -96,6 +99,14 @@ impl Prepared for BareLauncher {
                 "--disk"
             };
             arguments.extend([option.into(), disk.into()]);
+        }
+        let network = match launch.network {
+            Some(Network::Loopback) => Some("loopback"),
+            Some(Network::Veth) => Some("tap"),
+            Some(Network::None | Network::Host) | None => None,
+        };
+        if let Some(network) = network {
+            arguments.extend(["--net".into(), network.into()]);
         }
         for variable in &launch.environment {
             arguments.extend(["--env".into(), variable.clone()]);

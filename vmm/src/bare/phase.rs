@@ -5,6 +5,8 @@
 pub enum Phase {
     /// From exec to the launcher's first line.
     Start,
+    /// Until the TAP device is up. A guest without a network has no such phase.
+    Network,
     /// Until `/dev/kvm` is open and checked.
     OpenKvm,
     /// Until the VM exists.
@@ -25,8 +27,9 @@ pub enum Phase {
 
 impl Phase {
     /// All phases, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Start,
+        Self::Network,
         Self::OpenKvm,
         Self::CreateVm,
         Self::Memory,
@@ -41,6 +44,7 @@ impl Phase {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Start => "start",
+            Self::Network => "network",
             Self::OpenKvm => "open-kvm",
             Self::CreateVm => "create-vm",
             Self::Memory => "memory",
@@ -56,6 +60,7 @@ impl Phase {
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::Start => "the kernel starts the launcher",
+            Self::Network => "the launcher makes a TAP device, which is the link to the host",
             Self::OpenKvm => "the launcher opens /dev/kvm and checks it",
             Self::CreateVm => "KVM makes an empty virtual machine",
             Self::Memory => "guest memory is reserved and made known to KVM",

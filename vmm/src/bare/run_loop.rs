@@ -62,6 +62,7 @@ impl MicroVm {
             let ending = self.serve(&exit, personality)?;
             if let Some(ending) = self.out_of_memory().or(ending) {
                 on_phase(Phase::Exit);
+                personality.end_network();
                 return Ok(ending);
             }
             if next_phase == Some(Phase::Ready) && personality.has_written_output() {

@@ -50,6 +50,9 @@ impl Way {
             Self::Link if is_without => {
                 Some("a guest's port is reached by a link to the host: leave --net none out")
             }
+            Self::Link if network == Some(Network::Loopback) => {
+                Some("a guest's port is reached by a link to the host: leave --net loopback out")
+            }
             Self::Link if !is_root => {
                 Some("only root can make a link to a guest, and a port is reached by the link")
             }

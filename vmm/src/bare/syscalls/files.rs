@@ -265,7 +265,7 @@ impl Personality {
             return Err(Errno::EBADF.into());
         }
         let end = match file.object {
-            Object::Stream(_) | Object::Own(OwnFile::Stream { .. }) => {
+            Object::Stream(_) | Object::Own(OwnFile::Stream { .. } | OwnFile::Socket(_)) => {
                 return Err(Errno::ESPIPE.into());
             }
             Object::Null | Object::Zero | Object::Random | Object::Link(_) | Object::Own(_) => {

@@ -56,7 +56,9 @@ impl Personality {
     }
 
     /// How long nothing will happen but on the streams. Without an end the result is `None`.
-    fn time_to_sleep(&self) -> Result<Option<Duration>, Stop> {
+    fn time_to_sleep(&mut self) -> Result<Option<Duration>, Stop> {
+        let net_left = self.own.net.left();
+        let has_sockets = !self.own.net.is_empty();
         let waits = || self.threads.iter().filter_map(|thread| thread.wait());
         let is_watched = |timer: usize| {
             waits().any(|wait| match &wait.condition {
@@ -71,6 +73,7 @@ impl Personality {
             .filter_map(|wait| wait.end)
             .map(|end| end.left())
             .chain(self.timers.left())
+            .chain(net_left)
             .chain(
                 timer_files
                     .filter(|&(id, _)| is_watched(id))
@@ -79,7 +82,14 @@ impl Personality {
             .min();
         let is_hopeless = |wait: &Wait| match &wait.condition {
             Condition::Futex { .. } => true,
-            Condition::Files { streams, .. } => streams.is_empty(),
+            Condition::Files { streams, own } => {
+                let may_come = |file: &OwnFile| match file {
+                    OwnFile::Socket(_) => true,
+                    OwnFile::WatchList(_) => has_sockets,
+                    _ => false,
+                };
+                streams.is_empty() && !own.iter().any(may_come)
+            }
             // The program may wait for a signal until the VMM itself is ended by one.
             Condition::Nothing | Condition::Signals(_) => false,
         };
@@ -95,6 +105,7 @@ impl Personality {
     /// are over.
     fn poll_streams(&mut self, time: Option<Duration>) -> Result<(), Stop> {
         let ready = self.ready_streams(time.map(TimeSpec::from));
+        self.serve_network();
         self.threads.wake_for_files(|streams, _| {
             streams.iter().any(|(stream, events)| {
                 let ready = ready.get(stream).copied().unwrap_or_default();
@@ -110,7 +121,18 @@ impl Personality {
         }
     }
 
-    /// The events of the streams for which threads wait.
+    /// Takes the packets that have come, and lets the threads run for whose sockets something came.
+    pub(super) fn serve_network(&mut self) {
+        let Some(stack) = self.own.net.up() else {
+            return;
+        };
+        let changed = stack.work();
+        if !changed.is_empty() {
+            self.wake_watchers(|file| matches!(file, OwnFile::Socket(id) if changed.contains(&id)));
+        }
+    }
+
+    /// The events of the streams for which threads wait. A packet ends the wait, too.
     fn ready_streams(&self, time: Option<TimeSpec>) -> BTreeMap<Stream, c_short> {
         let mut wanted: BTreeMap<Stream, c_short> = BTreeMap::new();
         for wait in self.threads.iter().filter_map(|thread| thread.wait()) {
@@ -127,6 +149,8 @@ impl Personality {
                 PollFd::new(self.console.descriptor(stream), flags)
             })
             .collect();
+        let tap = self.own.net.tap();
+        polled.extend(tap.map(|tap| PollFd::new(tap, PollFlags::POLLIN)));
         match ppoll(&mut polled, time, None) {
             Ok(_) => {}
             // Whoever woke up looks again.

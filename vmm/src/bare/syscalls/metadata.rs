@@ -136,7 +136,8 @@ impl Personality {
     /// A pipe is a FIFO, and the other files of the program's own have no type at all, as on Linux.
     fn attributes_of_own(own: OwnFile) -> Attributes {
         let kind = match own {
-            OwnFile::Stream {
+            OwnFile::Socket(_)
+            | OwnFile::Stream {
                 reads: Some(_),
                 writes: Some(_),
             } => libc::S_IFSOCK,

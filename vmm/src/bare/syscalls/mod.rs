@@ -23,6 +23,7 @@ mod ioctl;
 mod memory;
 mod metadata;
 mod moment;
+mod net;
 mod own_calls;
 mod own_files;
 mod paths;
@@ -41,6 +42,8 @@ mod signal_delivery;
 mod signal_queue;
 mod signal_sets;
 mod signals;
+mod socket_calls;
+mod socket_transfer;
 mod stat;
 mod surface;
 #[cfg(test)]
@@ -68,6 +71,7 @@ use crate::bare::address_space::{AddressSpace, MapError};
 use crate::devices::console::Console;
 use crate::devices::disk::HostDisk;
 use descriptors::{Descriptors, Object, OpenFile};
+use net::Net;
 use own_files::OwnFiles;
 use place::Place;
 use scratch::Scratch;
@@ -77,6 +81,7 @@ use timers::Timers;
 
 pub use host_calls::HOST_SYSTEM_CALLS;
 pub(super) use idle::Stop;
+pub use net::{Network, NetworkLink};
 pub use processes::RefusedProcess;
 pub(super) use signal_delivery::{Arrival, Delivery};
 pub(super) use signal_queue::SignalInfo;
@@ -272,6 +277,13 @@ impl Personality {
         self
     }
 
+    /// The same for a program with this network.
+    #[must_use]
+    pub fn with_network(mut self, network: Network) -> Self {
+        self.own.net = Net::new(network);
+        self
+    }
+
     /// The same for a program whose standard input is the regular file `input`, from the file's own
     /// position on. The program can seek in it and map it. The position is the program's alone, and
     /// the size is the one that the file has now.
@@ -327,9 +339,18 @@ impl Personality {
         (thread.fs_base, thread.gs_base)
     }
 
-    /// Whether a thread must be interrupted now and then: there are others, or a timer runs.
+    /// Whether a thread must be interrupted now and then: there are others, or a timer runs, or
+    /// packets may come.
     pub(super) fn needs_slices(&self) -> bool {
-        self.threads.count() > 1 || self.timers.is_armed()
+        self.threads.count() > 1 || self.timers.is_armed() || self.own.net.look().is_some()
+    }
+
+    /// Closes the program's connections after its end, as Linux does, and lets their last bytes
+    /// reach the host.
+    pub(super) fn end_network(&mut self) {
+        if let Some(stack) = self.own.net.up() {
+            stack.finish();
+        }
     }
 
     /// Whether the run loop must choose a thread, and look for its signals, before it enters the
@@ -363,6 +384,8 @@ impl Personality {
             .or_else(|| timers::serve(self, call, memory))
             .or_else(|| priorities::serve(call, memory))
             .or_else(|| processes::serve(self, call))
+            .or_else(|| socket_calls::serve(self, call, memory))
+            .or_else(|| socket_transfer::serve(self, call, memory))
             .map(CallEffect::from)
             .or_else(|| process::serve(self, call, memory))
             .or_else(|| thread_calls::serve(self, call, memory))

@@ -171,6 +171,7 @@ impl Personality {
             }
             OwnFile::Signals(id) => self.read_signals(memory, id, buffers)?,
             OwnFile::WatchList(_) => return Err(Errno::EINVAL.into()),
+            OwnFile::Socket(id) => return self.receive(memory, id, file.flags, buffers, 0),
         };
         match answer {
             Some(count) => {
@@ -260,6 +261,7 @@ impl Personality {
             OwnFile::Timer(_) | OwnFile::Signals(_) | OwnFile::WatchList(_) => {
                 Err(Errno::EINVAL.into())
             }
+            OwnFile::Socket(id) => self.send_bytes(memory, id, file.flags, buffers, 0),
         }
     }
 
@@ -278,7 +280,7 @@ impl Personality {
         if wanted == 0 && is_pipe {
             return Ok(0);
         }
-        if self.own.pipes[id].is_shut || !self.has_reader(id) {
+        if self.is_broken(id) {
             return Err(self.broken_pipe());
         }
         if wanted == 0 {
@@ -315,6 +317,12 @@ impl Personality {
                 guest::write(memory, to, &count.to_le_bytes())?;
                 Ok(0)
             }
+            OwnFile::Socket(id) if u64::from(request) == libc::FIONREAD => {
+                let available = self.own.net.look().map_or(0, |stack| stack.available(id));
+                let count = super::low_half(available as u64);
+                guest::write(memory, to, &count.to_le_bytes())?;
+                Ok(0)
+            }
             _ => Err(Errno::ENOTTY.into()),
         }
     }
@@ -341,6 +349,11 @@ impl Personality {
         self.descriptors
             .own_files()
             .any(|file| matches!(file, OwnFile::Stream { writes, .. } if writes == Some(pipe)))
+    }
+
+    /// Whether nothing that is written to a pipe will ever be read.
+    pub(super) fn is_broken(&self, pipe: usize) -> bool {
+        self.own.pipes[pipe].is_shut || !self.has_reader(pipe)
     }
 
     /// Whether somebody may still read from a pipe.
@@ -389,6 +402,13 @@ impl Personality {
                 events: if self.has_event(id) { libc::POLLIN } else { 0 },
                 edge: 0,
             },
+            OwnFile::Socket(id) => {
+                let stack = self.own.net.look();
+                stack.map_or(Readiness::default(), |stack| Readiness {
+                    events: stack.events(id),
+                    edge: stack.edge(id),
+                })
+            }
         }
     }
 

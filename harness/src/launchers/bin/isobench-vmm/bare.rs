@@ -17,23 +17,36 @@ use bytesize::ByteSize;
 use isobench::host::signals;
 use isobench::launchers::Failure;
 use isobench::streams::tell;
+use isobench_container::{HOST_ADDRESS, LINK_PREFIX, Tap};
 use isobench_vmm::bare::address_space::GuestRam;
 use isobench_vmm::bare::program::Program;
 use isobench_vmm::bare::stack::Start;
-use isobench_vmm::bare::syscalls::{FileTree, Personality, RefusedProcess, Settings, StartSignals};
+use isobench_vmm::bare::syscalls::{
+    FileTree, Network as GuestNetwork, NetworkLink, Personality, RefusedProcess, Settings,
+    StartSignals,
+};
 use isobench_vmm::bare::{Config, Ending, MicroVm, Phase, confine, loader};
 use isobench_vmm::devices::console::Console;
 use isobench_vmm::devices::disk::HostDisk;
 
-use crate::request::{Access, Request};
+use crate::request::{Access, Network, Request};
 
 /// Runs the program to its end.
 pub fn run(request: &Request) -> Result<u8, Failure> {
     let marks = &request.marks;
     let on_phase = |phase: Phase| marks.mark(phase.name());
     on_phase(Phase::Start);
+    let network = match request.network {
+        Network::None => GuestNetwork::None,
+        Network::Loopback => GuestNetwork::Loopback,
+        Network::Tap => {
+            let tap = Tap::open().map_err(Failure::of_launcher)?;
+            on_phase(Phase::Network);
+            GuestNetwork::Link(link(tap))
+        }
+    };
     // The process's end drops all of it: the filter may refuse the calls that dropping takes.
-    let prepared = prepare(request).map_err(Failure::bad_request)?;
+    let prepared = prepare(request, network).map_err(Failure::bad_request)?;
     let mut prepared = ManuallyDrop::new(prepared);
     let (config, personality) = &mut *prepared;
     let vm = MicroVm::boot(config, &on_phase).map_err(Failure::of_launcher)?;
@@ -53,6 +66,17 @@ pub fn run(request: &Request) -> Result<u8, Failure> {
     // SAFETY: _exit(2) ends the process, and no output is buffered. The kernel takes the VM down
     // with the process, which is faster than dropping it piece by piece.
     unsafe { libc::_exit(end.code().into()) }
+}
+
+/// The link to the host that a TAP device is.
+fn link(tap: Tap) -> NetworkLink {
+    NetworkLink {
+        tap: tap.descriptor,
+        hardware_address: tap.hardware_address,
+        address: tap.address,
+        prefix: LINK_PREFIX,
+        host: HOST_ADDRESS,
+    }
 }
 
 /// Tells how the program ended, if it ended badly.
@@ -89,7 +113,10 @@ fn tell_of_process(refused: RefusedProcess) {
 }
 
 /// Opens the files that the guest gets.
-fn prepare(request: &Request) -> Result<(Config, Personality), Box<dyn Error>> {
+fn prepare(
+    request: &Request,
+    network: GuestNetwork,
+) -> Result<(Config, Personality), Box<dyn Error>> {
     GuestRam::check_size(request.memory())?;
     let program = Program::open(&request.program)?;
     let name = request.program.file_name().unwrap_or_default();
@@ -115,6 +142,7 @@ fn prepare(request: &Request) -> Result<(Config, Personality), Box<dyn Error>> {
         stack: ByteSize(stack),
         trace: request.trace,
     })?
+    .with_network(network)
     .with_signals(StartSignals {
         ignored: signals::ignored_at_start(),
         blocked: signals::blocked()?,

@@ -38,7 +38,7 @@ pub fn run(mut request: Request) -> Result<u8, Failure> {
     let on_phase = move |phase: Phase| marks.mark(phase.name());
     on_phase(Phase::Start);
     let tap = match request.network {
-        Network::None => None,
+        Network::None | Network::Loopback => None,
         Network::Tap => {
             let tap = Tap::open().map_err(Failure::of_launcher)?;
             on_phase(Phase::Network);

@@ -18,7 +18,7 @@ pub const USAGE: &str = "\
 usage: isobench-vmm run [--guest bare|linux] [--memory SIZE] [--disk FILE] \
 [--read-only-disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
 [--marks-fd N] [--count-exits] [--trace] \
-[--kernel FILE] [--vcpus N] [--direct-disk FILE]... [--module FILE]... [--net none|tap] \
+[--kernel FILE] [--vcpus N] [--direct-disk FILE]... [--module FILE]... [--net none|loopback|tap] \
 [--append WORDS] [--show-console] [--time-limit SECONDS] \
 [--layer DIRECTORY]... [--workdir PATH] [--user UID:GID[:GROUP,...]] \
 [--terminals] [--argv0 NAME] -- PROGRAM [ARGS...] | probe";
@@ -26,9 +26,8 @@ usage: isobench-vmm run [--guest bare|linux] [--memory SIZE] [--disk FILE] \
 /// The options that only the bare guest has.
 const BARE_ONLY: [&str; 1] = ["trace"];
 /// The options that only the Linux guest has.
-const LINUX_ONLY: [&str; 12] = [
+const LINUX_ONLY: [&str; 11] = [
     "terminals",
-    "net",
     "kernel",
     "vcpus",
     "direct-disk",
@@ -52,7 +51,9 @@ pub enum Guest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
     None,
-    /// A virtio network device that is connected to a TAP device of the host.
+    /// The guest reaches itself alone.
+    Loopback,
+    /// A network card that is connected to a TAP device of the host.
     Tap,
 }
 
@@ -236,6 +237,9 @@ impl Request {
         if let Some(option) = given.iter().find(|o| foreign.contains(&o.as_str())) {
             return Err(format!("--{option} {rule}").into());
         }
+        if (self.guest, self.network) == (Guest::Linux, Network::Loopback) {
+            return Err("--net loopback is for --guest bare: a Linux guest always has one".into());
+        }
         if self.program.as_os_str().is_empty() {
             return Err("no program is given".into());
         }
@@ -259,8 +263,9 @@ fn guest(word: &str) -> Result<Guest, String> {
 fn network(word: &str) -> Result<Network, String> {
     match word {
         "none" => Ok(Network::None),
+        "loopback" => Ok(Network::Loopback),
         "tap" => Ok(Network::Tap),
-        _ => Err(format!("--net {word} is neither none nor tap")),
+        _ => Err(format!("--net {word} is neither none, loopback nor tap")),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Files that exist only between the threads of the program: pipes, pairs of sockets, counters,
-//! timers, signals to read, and lists of watched files.
+//! timers, signals to read, and lists of watched files; and the sockets, by which alone the program
+//! reaches anybody else.
 
 mod counter;
 mod pipe;
@@ -8,6 +9,8 @@ mod watch_list;
 
 use nix::libc::c_short;
 use slab::Slab;
+
+use super::net::Net;
 
 pub(in crate::bare::syscalls) use counter::Counter;
 pub(in crate::bare::syscalls) use pipe::{PIPE_BYTES, Pipe, PipeKind};
@@ -32,6 +35,22 @@ pub(in crate::bare::syscalls) enum OwnFile {
     Signals(usize),
     /// A list of watched files (epoll(7)).
     WatchList(usize),
+    /// A socket of the network (socket(2)).
+    Socket(usize),
+}
+
+impl OwnFile {
+    /// Whether the file is a socket, of the network or of a pair.
+    pub fn is_socket(self) -> bool {
+        matches!(
+            self,
+            Self::Socket(_)
+                | Self::Stream {
+                    reads: Some(_),
+                    writes: Some(_),
+                }
+        )
+    }
 }
 
 /// All files of the program's own.
@@ -45,6 +64,8 @@ pub(in crate::bare::syscalls) struct OwnFiles {
     pub watch_lists: Slab<WatchList>,
     /// The number of looks at watched files.
     pub looks: u64,
+    /// The network, with its sockets.
+    pub net: Net,
 }
 
 impl OwnFiles {
@@ -55,6 +76,7 @@ impl OwnFiles {
             && self.timers.is_empty()
             && self.signals.is_empty()
             && self.watch_lists.is_empty()
+            && self.net.is_empty()
     }
 
     /// Notes for each socket whose other end was closed with bytes unread that the connection was
@@ -89,6 +111,7 @@ impl OwnFiles {
         self.timers.retain(|id, _| has(OwnFile::Timer(id)));
         self.signals.retain(|id, _| has(OwnFile::Signals(id)));
         self.watch_lists.retain(|id, _| has(OwnFile::WatchList(id)));
+        self.net.retain(|id| has(OwnFile::Socket(id)));
     }
 }
 

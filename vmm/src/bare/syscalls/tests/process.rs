@@ -54,7 +54,6 @@ fn a_second_process_or_another_program_is_refused_and_remembered() {
 fn unknown_calls_are_not_implemented() {
     let mut machine = Machine::new();
     for number in [
-        libc::SYS_socket,
         libc::SYS_clone,
         libc::SYS_rseq,
         libc::SYS_io_uring_setup,
