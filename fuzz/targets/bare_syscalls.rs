@@ -14,7 +14,9 @@ use bytesize::ByteSize;
 use isobench_vmm::bare::address_space::{
     Access, AddressSpace, Backing, GuestRam, Placement, Protection,
 };
-use isobench_vmm::bare::syscalls::{CallEffect, FileTree, Personality, Settings, SystemCall};
+use isobench_vmm::bare::syscalls::{
+    CallEffect, FileTree, Network, Personality, Settings, SystemCall,
+};
 use isobench_vmm::devices::console::Console;
 use isobench_vmm::devices::disk::HostDisk;
 use libfuzzer_sys::fuzz_target;
@@ -148,6 +150,8 @@ impl Machine {
             // A trace goes to standard error, where it would hide the fuzzer's messages.
             trace: false,
         });
+        let personality =
+            personality.map(|personality| personality.with_network(Network::Loopback));
         let ram = GuestRam::new(ByteSize::mib(4)).expect("memory");
         let mut memory = AddressSpace::new(ram);
         let place = Placement::Anywhere { hint: 0 };

@@ -4,10 +4,15 @@
 #[expect(dead_code, reason = "the tests of isobench itself use the rest")]
 mod support;
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
-use isobench_testing::{Need, compile_c, lacks};
+use isobench_testing::{Need, compile_c, lacks, skip};
+use nix::libc;
 use support::ended::Ended;
 use tempfile::TempDir;
 
@@ -42,7 +47,8 @@ impl Program {
 
     fn in_guest(&self, arguments: &[&str]) -> Ended {
         let mut launcher = Command::new(LAUNCHER);
-        launcher.args(["run", "--"]).arg(&self.path);
+        launcher.args(["run", "--net", "loopback", "--"]);
+        launcher.arg(&self.path);
         Ended::of(launcher.args(arguments).stdin(Stdio::null()))
     }
 
@@ -125,4 +131,106 @@ fn handlers_run_as_on_linux() {
     ] {
         program.runs_alike(&[what]);
     }
+}
+
+#[test]
+fn sockets_give_what_linux_gives() {
+    let Some(program) = Program::compile(include_str!("bare_programs/sockets.c")) else {
+        return;
+    };
+    for what in ["errors", "options", "flags", "backlog", "threads", "epoll"] {
+        program.runs_alike(&[what]);
+    }
+    for seed in 0..20 {
+        program.runs_alike(&["model", &seed.to_string()]);
+    }
+}
+
+#[test]
+fn a_program_without_a_network_gets_no_socket() {
+    let Some(program) = Program::compile(include_str!("bare_programs/server.c")) else {
+        return;
+    };
+    let mut launcher = Command::new(LAUNCHER);
+    launcher.args(["run", "--"]).arg(&program.path);
+    let ended = Ended::of(&mut launcher);
+    ended
+        .has_code(1)
+        .says("socket: Address family not supported");
+}
+
+/// The server in a guest with a link to the host; `None` on a host that makes none. The text is the
+/// guest's address.
+fn server(program: &Program, connections: &str) -> Option<(Child, String)> {
+    let mut launcher = Command::new(LAUNCHER);
+    launcher.args(["run", "--net", "tap", "--"]);
+    launcher.arg(&program.path).arg(connections);
+    launcher.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut guest = launcher.stderr(Stdio::piped()).spawn().unwrap();
+    let mut ready = String::new();
+    let output = guest.stdout.take().unwrap();
+    BufReader::new(output).read_line(&mut ready).unwrap();
+    if let Some(address) = ready.trim_end().strip_prefix("ready ") {
+        return Some((guest, address.to_owned()));
+    }
+    let ended = Ended::from(guest.wait_with_output().unwrap());
+    let why = "cannot make a TAP device";
+    ended.has_code(125).says(why);
+    skip(Need::TunDevice, why);
+    None
+}
+
+#[test]
+fn the_host_reaches_a_server_and_gets_its_last_bytes_after_its_end() {
+    let Some(program) = Program::compile(include_str!("bare_programs/server.c")) else {
+        return;
+    };
+    let Some((guest, address)) = server(&program, "5") else {
+        return;
+    };
+    // Some are read at once, and the rest wait for the program.
+    let mut clients: Vec<TcpStream> = (0..4)
+        .map(|_| TcpStream::connect(&address).unwrap())
+        .collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        let sent = vec![number.to_le_bytes()[0]; 300_000 * number + 1];
+        let expected = sent.clone();
+        let mut writer = client.try_clone().unwrap();
+        let writing = thread::spawn(move || {
+            writer.write_all(&sent).unwrap();
+            writer.shutdown(Shutdown::Write).unwrap();
+        });
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).unwrap();
+        writing.join().unwrap();
+        assert!(got == expected, "{} of {}", got.len(), expected.len());
+    }
+    let mut last = TcpStream::connect(&address).unwrap();
+    last.write_all(&[7; 100_000]).unwrap();
+    last.shutdown(Shutdown::Write).unwrap();
+    // The program ends while its answer is still on its way.
+    thread::sleep(Duration::from_millis(100));
+    let mut got = Vec::new();
+    last.read_to_end(&mut got).unwrap();
+    assert_eq!(got.len(), 100_000);
+    Ended::from(guest.wait_with_output().unwrap()).has_code(0);
+}
+
+#[test]
+fn a_reset_ends_the_program_s_read() {
+    let Some(program) = Program::compile(include_str!("bare_programs/server.c")) else {
+        return;
+    };
+    let Some((guest, address)) = server(&program, "1") else {
+        return;
+    };
+    let client = TcpStream::connect(&address).unwrap();
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    nix::sys::socket::setsockopt(&client, nix::sys::socket::sockopt::Linger, &linger).unwrap();
+    drop(client);
+    let ended = Ended::from(guest.wait_with_output().unwrap());
+    ended.has_code(1).says("read: Connection reset by peer");
 }

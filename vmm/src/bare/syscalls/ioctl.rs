@@ -49,7 +49,10 @@ impl Personality {
         }
         match file.object {
             Object::Block => self.disk_control(memory, request, argument),
-            Object::Own(own) => self.own_control(memory, own, request, argument),
+            Object::Own(own) => {
+                self.serve_network();
+                self.own_control(memory, own, request, argument)
+            }
             _ => Err(Errno::ENOTTY.into()),
         }
     }

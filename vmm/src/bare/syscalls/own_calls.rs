@@ -171,6 +171,7 @@ impl Personality {
             }
             OwnFile::Signals(id) => self.read_signals(memory, id, buffers)?,
             OwnFile::WatchList(_) => return Err(Errno::EINVAL.into()),
+            OwnFile::Socket(_) if guest::total(buffers) == 0 => return Ok(0),
             OwnFile::Socket(id) => return self.receive(memory, id, file.flags, buffers, 0),
         };
         match answer {

@@ -142,6 +142,9 @@ impl Personality {
         awaited: &[Awaited],
         timeout: Option<Duration>,
     ) -> Result<Vec<c_short>, Failure> {
+        if timeout.is_some_and(|time| time.is_zero()) {
+            self.serve_network();
+        }
         let mut events: Vec<c_short> = awaited
             .iter()
             .map(|each| self.known_events(*each))

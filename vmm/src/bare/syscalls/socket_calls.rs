@@ -211,6 +211,7 @@ impl Personality {
         let [_, _, _, to, length_at, _] = call.arguments;
         let room = guest::read_u32(memory, length_at)?.cast_signed();
         let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
+        self.serve_network();
         let stack = self.own.net.stack()?;
         let own = match (level, name) {
             (libc::SOL_SOCKET, libc::SO_TYPE) => Some(libc::SOCK_STREAM),
@@ -238,7 +239,10 @@ impl Personality {
         let (own, _) = self.any_socket(call.arguments[0])?;
         let ends = Ends::of(call.int(1))?;
         match own {
-            OwnFile::Socket(id) => self.own.net.stack()?.shut_down(id, ends)?,
+            OwnFile::Socket(id) => {
+                self.serve_network();
+                self.own.net.stack()?.shut_down(id, ends)?;
+            }
             OwnFile::Stream { reads, writes } => {
                 let shut = [reads.filter(|_| ends.read), writes.filter(|_| ends.write)];
                 for pipe in shut.into_iter().flatten() {

@@ -171,9 +171,6 @@ impl Personality {
             return Err(Errno::EINVAL.into());
         }
         let total = guest::total(buffers);
-        if total == 0 {
-            return Ok(0);
-        }
         let is_peek = flags & libc::MSG_PEEK != 0;
         let waits_for_all = flags & libc::MSG_WAITALL != 0 && !is_peek;
         let may_block = file_flags & libc::O_NONBLOCK == 0 && flags & libc::MSG_DONTWAIT == 0;
@@ -183,6 +180,10 @@ impl Personality {
         }
         let stack = self.own.net.stack()?;
         let available = stack.available(id).max(1) as u64;
+        // As on Linux, a call waits for bytes even if it takes none.
+        if total == 0 && stack.available(id) > 0 {
+            return Ok(0);
+        }
         let most = (done as u64).saturating_add(available.min(MOST));
         let mut into = guest::slices(memory, buffers, Access::Write, most.min(total))?;
         into.skip(done);

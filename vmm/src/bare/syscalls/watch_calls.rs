@@ -120,6 +120,9 @@ impl Personality {
             return Err(Errno::EINVAL.into());
         }
         let most = usize::try_from(most).unwrap_or(1);
+        if timeout.is_some_and(|time| time.is_zero()) {
+            self.serve_network();
+        }
         let events = self.take_events(list, most)?;
         let is_over = timeout.is_some_and(|time| time.is_zero()) || self.threads.is_wait_over();
         if events.is_empty() && !is_over {

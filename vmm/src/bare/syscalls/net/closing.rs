@@ -26,10 +26,14 @@ impl Stack {
     /// # Errors
     /// `ENOTCONN`: there is no connection.
     pub fn shut_down(&mut self, id: usize, ends: Ends) -> Result<(), Errno> {
-        let socket = self.socket_mut(id)?;
+        let socket = self.sockets.get_mut(id).ok_or(Errno::EBADF)?;
         socket.count_change();
         match socket.role {
             Role::Connected { handle, .. } => {
+                let connection: &Connection = self.connections.get(handle);
+                if matches!(connection.state(), State::Closed | State::TimeWait) {
+                    return Err(Errno::ENOTCONN);
+                }
                 socket.shut.read |= ends.read;
                 socket.shut.write |= ends.write;
                 if ends.write {
@@ -67,8 +71,8 @@ impl Stack {
         match role {
             Role::Unconnected => {}
             Role::Listening { waiting, .. } => {
-                for handle in waiting {
-                    self.end_connection(handle, true);
+                for each in waiting {
+                    self.end_connection(each.handle, true);
                 }
             }
             Role::Connecting { handle, .. } => self.end_connection(handle, true),

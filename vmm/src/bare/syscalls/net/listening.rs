@@ -8,7 +8,7 @@ use smoltcp::socket::tcp::State;
 use smoltcp::wire::{IpAddress, IpListenEndpoint};
 
 use super::connection::{Connection, PATIENCE, is_made, new_connection};
-use super::socket::{Role, Socket};
+use super::socket::{Role, Socket, Waiting};
 use super::stack::Stack;
 
 /// The most connections that wait to be accepted, however many the program asks for.
@@ -52,19 +52,20 @@ impl Stack {
                 continue;
             };
             let mut has_free = false;
-            for &handle in waiting.iter() {
-                let connection: &mut Connection = self.connections.get_mut(handle);
+            for each in waiting.iter_mut() {
+                let connection: &mut Connection = self.connections.get_mut(each.handle);
                 has_free |= connection.state() == State::Listen;
-                if is_made(connection) {
+                if is_made(connection) && !each.is_made {
+                    each.is_made = true;
                     connection.set_timeout(None);
                 }
             }
             let connections = &mut self.connections;
-            waiting.retain(|&handle| {
-                let connection: &Connection = connections.get(handle);
-                let is_gone = connection.state() == State::Closed;
+            waiting.retain(|each| {
+                let connection: &Connection = connections.get(each.handle);
+                let is_gone = connection.state() == State::Closed && !each.is_made;
                 if is_gone {
-                    connections.remove(handle);
+                    connections.remove(each.handle);
                 }
                 !is_gone
             });
@@ -77,7 +78,10 @@ impl Stack {
                     port: bound.port(),
                 });
                 connection.set_timeout(Some(PATIENCE.into()));
-                waiting.push(self.connections.add(connection));
+                waiting.push(Waiting {
+                    handle: self.connections.add(connection),
+                    is_made: false,
+                });
             }
         }
     }
@@ -90,9 +94,7 @@ impl Stack {
         let Role::Listening { waiting, .. } = &self.socket(id)?.role else {
             return Err(Errno::EINVAL);
         };
-        Ok(waiting
-            .iter()
-            .any(|&handle| is_made(self.connection(handle))))
+        Ok(waiting.iter().any(|each| each.is_made))
     }
 
     /// Makes the new socket `new` the oldest connection that waits at `id`.
@@ -102,12 +104,8 @@ impl Stack {
         let Role::Listening { waiting, .. } = &mut socket.role else {
             return Err(Errno::EINVAL);
         };
-        let connections = &self.connections;
-        let mut places = waiting.iter();
-        let place = places
-            .position(|&handle| is_made(connections.get(handle)))
-            .ok_or(Errno::EAGAIN)?;
-        let handle = waiting.remove(place);
+        let place = waiting.iter().position(|each| each.is_made);
+        let Waiting { handle, .. } = waiting.remove(place.ok_or(Errno::EAGAIN)?);
         let mut accepted = Socket::new(options);
         accepted.role = Role::Connected {
             handle,

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::libc::{self, c_int, c_short};
 use smoltcp::iface::{SocketHandle, SocketSet};
 
-use super::connection::{Connection, is_made};
+use super::connection::Connection;
 use super::options::Options;
 
 /// What a socket is.
@@ -19,7 +19,7 @@ pub(super) enum Role {
     Listening {
         /// The connections that were not accepted yet, oldest first. One of them waits for the next
         /// connection, unless there are too many.
-        waiting: Vec<SocketHandle>,
+        waiting: Vec<Waiting>,
         /// The most connections that wait.
         most: usize,
     },
@@ -37,6 +37,15 @@ pub(super) enum Role {
         /// Whether `connect` has told the program of it.
         is_told: bool,
     },
+}
+
+/// A connection of a listening socket.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waiting {
+    /// The connection.
+    pub handle: SocketHandle,
+    /// Whether the connection can be accepted, even if the other end has broken it off since.
+    pub is_made: bool,
 }
 
 /// Which ends of a connection.
@@ -173,8 +182,7 @@ impl Socket {
                 arrived: 0,
             },
             Role::Listening { waiting, .. } => {
-                let made = waiting.iter().filter(|&&handle| is_made(all.get(handle)));
-                let arrived = made.count();
+                let arrived = waiting.iter().filter(|each| each.is_made).count();
                 let events = if arrived > 0 { INPUT } else { 0 };
                 Seen { events, arrived }
             }

@@ -3,11 +3,12 @@
 
 use std::fs;
 
+use nix::errno::Errno;
 use nix::libc::{self, c_long};
 use proptest::prelude::*;
 
 use super::super::{Arrival, CallEffect, Personality};
-use super::{DATA, HERE, Machine};
+use super::{DATA, HERE, Machine, int};
 use crate::bare::address_space::{Backing, Placement, Protection};
 use crate::devices::disk::HostDisk;
 
@@ -93,6 +94,7 @@ proptest! {
         let mut machine = Machine::with_disk(Some(HostDisk::open(&path).unwrap()));
         // Input has ended and output has no reader, so that no call waits.
         drop((machine.input.take(), machine.output.take()));
+        make_sockets(&mut machine);
         fill(&mut machine, &seed);
         let place = Placement::Anywhere { hint: 0 };
         let secret = [0x5a; 8192];
@@ -138,6 +140,26 @@ proptest! {
             prop_assert_eq!(bytes, [0; 4096]);
         }
     }
+}
+
+/// Gives the program a network, with a socket that listens and two that are connected.
+fn make_sockets(machine: &mut Machine) {
+    machine.start_network();
+    let (stream, address) = (
+        int(libc::SOCK_STREAM | libc::SOCK_NONBLOCK),
+        [2, 0, 1, 0, 127, 0, 0, 1],
+    );
+    let address = machine.put(0, &address);
+    let inet = int(libc::AF_INET);
+    let listening = machine.call(libc::SYS_socket, &[inet, stream, 0]).unwrap();
+    machine
+        .call(libc::SYS_bind, &[listening, address, 16])
+        .unwrap();
+    machine.call(libc::SYS_listen, &[listening, 4]).unwrap();
+    let client = machine.call(libc::SYS_socket, &[inet, stream, 0]).unwrap();
+    let begun = machine.call(libc::SYS_connect, &[client, address, 16]);
+    assert_eq!(begun, Err(Errno::EINPROGRESS));
+    machine.call(libc::SYS_accept, &[listening, 0, 0]).unwrap();
 }
 
 /// Makes a call and lets the signals arrive. The result is `false` if no thread can run any more.

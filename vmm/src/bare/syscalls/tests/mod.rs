@@ -25,7 +25,8 @@ use nix::errno::Errno;
 use nix::libc::c_long;
 use tempfile::TempDir;
 
-use super::{CallEffect, FileTree, Personality, Resume, Settings, SystemCall};
+use super::net::Net;
+use super::{CallEffect, FileTree, Network, Personality, Resume, Settings, SystemCall};
 use crate::bare::address_space::{AddressSpace, Backing, GuestRam, Placement, Protection};
 use crate::devices::console::Console;
 use crate::devices::disk::HostDisk;
@@ -124,6 +125,11 @@ impl Machine {
             }
             other => panic!("call {number} came to {other:?}"),
         }
+    }
+
+    /// Gives the program a network that leads to itself.
+    fn start_network(&mut self) {
+        self.personality.own.net = Net::new(Network::Loopback);
     }
 
     /// Writes bytes to the program's memory, `offset` bytes into its data.
