@@ -67,7 +67,10 @@ fn the_marks_come_in_order() {
     reader.read_to_string(&mut text).unwrap();
     let (marks, _) = parse_marks(&text).unwrap();
     let names: Vec<_> = marks.iter().map(|mark| mark.phase.as_str()).collect();
-    assert_eq!(names, Phase::ALL.map(Phase::name));
+    let without_network = Phase::ALL
+        .into_iter()
+        .filter(|phase| *phase != Phase::Network);
+    assert_eq!(names, without_network.map(Phase::name).collect::<Vec<_>>());
     assert!(marks.is_sorted_by_key(|mark| mark.at), "{text}");
 }
 
