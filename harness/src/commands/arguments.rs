@@ -117,7 +117,7 @@ pub struct ExecArguments {
     #[arg(long, value_name = "NAME")]
     pub target: String,
     /// Memory that the program may use, such as 64M: K, M, G and T are powers of 1024, as for docker and
-    /// systemd, KB to TB powers of 1000; a target rounds down to what it can
+    /// systemd, KB to TB powers of 1000; a target rounds to what it can
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<ByteSize>,
     /// Further limits
