@@ -206,7 +206,7 @@ fn the_host_reaches_a_server_and_gets_its_last_bytes_after_its_end() {
         assert!(got == expected, "{} of {}", got.len(), expected.len());
     }
     let mut last = TcpStream::connect(&address).unwrap();
-    last.write_all(&[7; 100_000]).unwrap();
+    last.write_all(&vec![7; 100_000]).unwrap();
     last.shutdown(Shutdown::Write).unwrap();
     // The program ends while its answer is still on its way.
     thread::sleep(Duration::from_millis(100));

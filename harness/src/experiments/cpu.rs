@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(measured("process").len(), 10);
         assert_eq!(measured("container").len(), 10);
         assert_eq!(measured("microvm-linux").len(), 11);
-        assert_eq!(measured("microvm-bare").len(), 8);
+        assert_eq!(measured("microvm-bare").len(), 9);
         assert_eq!(measured("floor-kvm"), ["exit"]);
         assert!(measured("floor-namespaces").is_empty());
     }

@@ -151,7 +151,10 @@ fn each_rung_takes_less_of_the_host_s_kernel_and_nothing_is_left() {
     if can_run("microvm-bare") {
         assert!((1.0..30.0).contains(&calls("microvm-bare")));
         assert_eq!(first("microvm-bare", "host-kernel"), Some(0.0));
-        assert_eq!(first("microvm-bare", "exit-reasons"), Some(1.0));
+        // Each call is a port write. The calls that the program tries set timers, too, by which the
+        // host interrupts the guest.
+        let reasons = first("microvm-bare", "exit-reasons").unwrap();
+        assert!((1.0..=2.0).contains(&reasons), "{reasons}");
         assert!(first("microvm-bare", "exits") > Some(500.0));
     }
 }
