@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-use isobench_testing::{Need, lacks};
+use isobench_container::Tap;
+use isobench_testing::{Need, lacks, or_skip};
 
 use crate::support::isobench::WORKLOAD;
 use crate::support::needs::can_run;
@@ -72,6 +73,32 @@ fn a_port_is_found_in_the_instance_s_own_network() {
     finished.has_rows("time", "ready", &["container"]);
     if can_run("unshare") {
         finished.says("unshare has no time: ");
+    }
+}
+
+#[test]
+fn a_port_of_a_guest_without_an_os_is_reached_by_the_link_to_it() {
+    let Some(busybox) = busybox() else { return };
+    if lacks(Need::Root) || !can_run("microvm-bare") {
+        return;
+    }
+    if or_skip(Need::TunDevice, Tap::open()).is_none() {
+        return;
+    }
+    let server = [&busybox, "nc", "-l", "-p", "8000"];
+    let options = ["--targets", "microvm-bare", "--runs", "3", "--ready"];
+    let finished = time(&[&options[..], &["tcp=8000"]].concat(), &server).succeeds();
+    finished.leaves_nothing();
+    let run = finished
+        .has_rows("time", "ready", &["microvm-bare"])
+        .results();
+    let network = run.samples.iter().find(|row| row.part == "network");
+    assert!(network.is_some(), "the network has no phase of its own");
+    for network in ["none", "loopback"] {
+        let options = [&options[..], &["tcp=8000", "--net", network]].concat();
+        let refused = time(&options, &server).ends();
+        let ended = refused.ended.has_code(2);
+        ended.says(&format!("leave --net {network} out"));
     }
 }
 

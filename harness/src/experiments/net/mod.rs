@@ -79,8 +79,9 @@ const METHOD: &str = "TCP between the harness on the host and one fresh instance
     byte until the other end has read all bytes (`in` is towards the instance), each single round \
     trip of one byte, and connections one after the other until the last is accepted and closed. \
     The path is the target's own, and is what differs: a bare process reaches the host over the \
-    host's loopback, the container over a veth pair and the Linux guest over a TAP device, each of \
-    the two with a network stack of its own. A target without a network to the host takes no part. \
+    host's loopback, the container over a veth pair and both microVMs over a TAP device; the \
+    container and the Linux guest have a network stack of their own in a kernel, the bare guest \
+    one in the VMM's process. A target without a network to the host takes no part. \
     Instance and harness share the host's processors, so throughput is what both together can do.";
 
 /// The experiment `net`.
