@@ -352,7 +352,11 @@ fn a_machine_that_cannot_be_is_refused_with_what_it_lacks() {
             "for reading and writing (is it one that may only be read?)",
         ),
         ("--file", &large, "the guest's files take "),
-        ("--net", "veth", "--net veth is neither none, loopback nor tap"),
+        (
+            "--net",
+            "veth",
+            "--net veth is neither none, loopback nor tap",
+        ),
     ] {
         expect_refusal(&["--kernel", &kernel, option, value], words);
     }
