@@ -26,6 +26,7 @@ mod moment;
 mod net;
 mod own_calls;
 mod own_files;
+mod own_watching;
 mod paths;
 mod place;
 mod polling;
