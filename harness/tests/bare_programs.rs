@@ -32,7 +32,7 @@ impl Program {
         }
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("program");
-        compile_c(&path, source, &["-static", "-pthread"]).then_some(Self {
+        compile_c(&path, source, &["-static", "-pthread", "-lm"]).then_some(Self {
             path,
             _directory: directory,
         })
@@ -115,6 +115,7 @@ fn handlers_run_as_on_linux() {
     };
     for what in [
         "faults",
+        "floats",
         "mend",
         "context",
         "overflow",

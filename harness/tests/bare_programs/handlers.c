@@ -1,6 +1,7 @@
 /* Does with signals what its first argument says. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fenv.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -74,6 +75,18 @@ int main(int arguments, char **words) {
         printf("%d %d\n", told.si_signo, told.si_code);
         if (!sigsetjmp(back, 1)) asm volatile("int3");
         printf("%d %d\n", told.si_signo, told.si_code);
+    } else if (!strcmp(what, "floats")) {
+        static const int exceptions[] = {FE_DIVBYZERO, FE_INVALID, FE_OVERFLOW};
+        static const double dividends[] = {1, 0, 1e308}, divisors[] = {0, 0, 1e-308};
+        install(SIGFPE, jump, 0);
+        for (int i = 0; i < 3; i++) {
+            volatile double quotient = dividends[i];
+            feenableexcept(exceptions[i]);
+            if (!sigsetjmp(back, 1)) quotient /= divisors[i];
+            printf("%d %d\n", told.si_signo, told.si_code);
+            fedisableexcept(FE_ALL_EXCEPT);
+            feclearexcept(FE_ALL_EXCEPT);
+        }
     } else if (!strcmp(what, "mend")) {
         install(SIGSEGV, open_page, 0);
         *(volatile char *)page = 5;

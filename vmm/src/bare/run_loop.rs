@@ -230,7 +230,7 @@ impl MicroVm {
         if self.serve_vsyscall(&exception, personality)? {
             return Ok(None);
         }
-        let (info, trap) = signal_of(&exception, &self.memory);
+        let (info, trap) = signal_of(&exception, &self.memory, &self.vcpu)?;
         if exception.frame.is_from_ring3() && personality.fault(info, trap) {
             return self.let_run(self.vcpu.registers(), personality);
         }
