@@ -17,7 +17,7 @@ use nix::libc;
 use super::address_space::{AddressSpace, Fault};
 use super::layout::USER_HALF_END;
 use super::registers::user_flags;
-use super::syscalls::{Delivery, STACK, stack_bytes};
+use super::syscalls::{Delivery, STACK, low_half, stack_bytes, word};
 use super::trampoline::{USER_CODE, USER_DATA};
 use crate::kvm::extended_state::{ExtendedState, STATE};
 
@@ -176,13 +176,9 @@ const fn in_order(registers: &kvm_regs) -> [u64; 18] {
 pub(super) fn pop(memory: &AddressSpace, registers: &kvm_regs) -> Result<Restored, BadFrame> {
     let mut frame = [0; INFO];
     memory.read(registers.rsp.wrapping_sub(8), &mut frame)?;
-    let word = |at: usize| {
-        let word = frame[at..].first_chunk();
-        word.copied().map_or(0, u64::from_le_bytes)
-    };
     let mut saved = [0; 18];
     for (index, register) in saved.iter_mut().enumerate() {
-        *register = word(REGISTERS + 8 * index);
+        *register = word(&frame, REGISTERS + 8 * index);
     }
     let [
         r8,
@@ -230,8 +226,8 @@ pub(super) fn pop(memory: &AddressSpace, registers: &kvm_regs) -> Result<Restore
             rip,
             rflags: user_flags(flags),
         },
-        extended: read_extended(memory, word(EXTENDED_STATE))?,
-        blocked: word(MASK),
+        extended: read_extended(memory, word(&frame, EXTENDED_STATE))?,
+        blocked: word(&frame, MASK),
         stack,
     })
 }
@@ -246,12 +242,8 @@ fn read_extended(memory: &AddressSpace, at: u64) -> Result<ExtendedState, BadFra
         return Ok(ExtendedState::from_bytes(&bytes));
     }
     memory.read(at, &mut bytes[..LEGACY])?;
-    let word = |bytes: &[u8], at: usize| {
-        let word = bytes[at..].first_chunk();
-        word.copied().map_or(0, u64::from_le_bytes)
-    };
     let mut wanted = LEGACY_FEATURES;
-    if super::syscalls::low_half(word(&bytes, LINUX_BYTES)) == MAGIC_1 {
+    if low_half(word(&bytes, LINUX_BYTES)) == MAGIC_1 {
         memory.read(at, &mut bytes[..size])?;
         wanted = word(&bytes, FEATURES) & features;
     }
@@ -259,7 +251,7 @@ fn read_extended(memory: &AddressSpace, at: u64) -> Result<ExtendedState, BadFra
     bytes[LINUX_BYTES..LEGACY].fill(0);
     bytes[FEATURES..HEADER_END].fill(0);
     bytes[FEATURES..FEATURES + 8].copy_from_slice(&wanted.to_le_bytes());
-    let mxcsr = super::syscalls::low_half(word(&bytes, MXCSR)) & MXCSR_BITS;
+    let mxcsr = low_half(word(&bytes, MXCSR)) & MXCSR_BITS;
     put_word(&mut bytes, MXCSR, mxcsr);
     Ok(ExtendedState::from_bytes(&bytes))
 }

@@ -61,6 +61,12 @@ pub(super) fn write_pair(
     write(memory, address, &bytes)
 }
 
+/// The `unsigned long` at `offset` of a C structure, which holds it whole.
+pub(in crate::bare) fn word(structure: &[u8], offset: usize) -> u64 {
+    let word = structure[offset..].first_chunk().copied();
+    word.map_or(0, u64::from_le_bytes)
+}
+
 /// Writes one field of a C structure.
 pub(super) fn put<const N: usize>(structure: &mut [u8], offset: usize, field: [u8; N]) {
     structure[offset..offset + N].copy_from_slice(&field);

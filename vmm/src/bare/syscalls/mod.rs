@@ -80,6 +80,7 @@ use signal_delivery::Signals;
 use threads::Threads;
 use timers::Timers;
 
+pub(super) use guest::word;
 pub use host_calls::HOST_SYSTEM_CALLS;
 pub(super) use idle::Stop;
 pub use net::{Network, NetworkLink};

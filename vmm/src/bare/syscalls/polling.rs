@@ -186,12 +186,9 @@ impl Personality {
     /// The awaited descriptors that lead to the console: the place of each, the stream and the
     /// events.
     fn streams(&self, awaited: &[Awaited]) -> Vec<(usize, Stream, c_short)> {
-        let stream_of = |each: &Awaited| {
-            let descriptor = u64::try_from(each.descriptor).ok()?;
-            match self.descriptors.get(descriptor).ok()?.object {
-                Object::Stream(stream) => Some(stream),
-                _ => None,
-            }
+        let stream_of = |each: &Awaited| match self.object_of(*each)? {
+            Object::Stream(stream) => Some(stream),
+            _ => None,
         };
         let places = awaited.iter().enumerate();
         places
@@ -201,14 +198,20 @@ impl Personality {
 
     /// The awaited files of the program's own.
     fn own_among(&self, awaited: &[Awaited]) -> Vec<OwnFile> {
-        let own = awaited.iter().filter_map(|each| {
-            let descriptor = u64::try_from(each.descriptor).ok()?;
-            match self.descriptors.get(descriptor).ok()?.object {
+        let own = awaited
+            .iter()
+            .filter_map(|each| match self.object_of(*each)? {
                 Object::Own(own) => Some(own),
                 _ => None,
-            }
-        });
+            });
         own.collect()
+    }
+
+    /// What an awaited descriptor leads to, if it is open.
+    fn object_of(&self, each: Awaited) -> Option<Object> {
+        let descriptor = u64::try_from(each.descriptor).ok()?;
+        let file = self.descriptors.get(descriptor).ok()?;
+        Some(file.object)
     }
 
     /// The events of a stream that the host tells now.

@@ -2,7 +2,7 @@
 
 use nix::libc::{self, c_int};
 
-use super::guest::put;
+use super::guest::{put, word};
 use super::signal_sets::{StartSignals, bit};
 
 /// One past the last signal (`_NSIG`).
@@ -28,15 +28,11 @@ pub(crate) struct Action {
 
 impl Action {
     pub(super) fn from_bytes(bytes: &[u8; ACTION]) -> Self {
-        let word = |index: usize| {
-            let at = bytes[8 * index..].first_chunk();
-            at.copied().map_or(0, u64::from_le_bytes)
-        };
         Self {
-            handler: word(0),
-            flags: word(1),
-            restorer: word(2),
-            mask: word(3),
+            handler: word(bytes, 0),
+            flags: word(bytes, 8),
+            restorer: word(bytes, 16),
+            mask: word(bytes, 24),
         }
     }
 

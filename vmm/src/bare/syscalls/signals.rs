@@ -207,12 +207,8 @@ impl Personality {
 
 /// Reads the kernel's `stack_t`. The result is `None` if it disables the alternate stack.
 pub(crate) fn stack_from_bytes(bytes: &[u8; STACK]) -> Result<Option<AlternateStack>, Errno> {
-    let word = |at: usize| {
-        let word = bytes[at..].first_chunk();
-        word.copied().map_or(0, u64::from_le_bytes)
-    };
-    let flags = super::low_half(word(8));
-    let (start, size) = (word(0), word(16));
+    let flags = super::low_half(guest::word(bytes, 8));
+    let (start, size) = (guest::word(bytes, 0), guest::word(bytes, 16));
     match flags & !AUTO_DISARM {
         mode if mode == libc::SS_DISABLE.cast_unsigned() => Ok(None),
         mode if mode != 0 && mode != libc::SS_ONSTACK.cast_unsigned() => Err(Errno::EINVAL),

@@ -97,6 +97,7 @@ impl Personality {
                     rests: false,
                 };
                 watches.insert(key, watch);
+                // Whoever waits for a list looks again; no file has changed.
                 self.wake_watchers(|_| false);
                 Ok(0)
             }
