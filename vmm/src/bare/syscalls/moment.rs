@@ -22,6 +22,11 @@ impl End {
         Ok(now.checked_add(time).map(|at| Self { clock, at }))
     }
 
+    /// The end of a wait that begins now. The result is `None` if the wait has none.
+    pub fn of_timeout(timeout: Option<Duration>) -> Result<Option<Self>, Errno> {
+        timeout.map_or(Ok(None), Self::after)
+    }
+
     /// The time until then. The result is zero afterwards.
     pub fn left(&self) -> Duration {
         // The clock was checked when the program named the clock.

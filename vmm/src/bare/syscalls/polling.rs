@@ -49,14 +49,6 @@ pub(super) fn serve(
     })
 }
 
-/// Reads the timeout at `address`. Without a timeout (address 0) the wait has no end.
-fn timespec(memory: &AddressSpace, address: u64) -> Result<Option<Duration>, Errno> {
-    if address == 0 {
-        return Ok(None);
-    }
-    time::read_time(memory, address).map(Some)
-}
-
 fn timeval(memory: &AddressSpace, address: u64) -> Result<Option<Duration>, Errno> {
     if address == 0 {
         return Ok(None);
@@ -71,14 +63,14 @@ fn timeval(memory: &AddressSpace, address: u64) -> Result<Option<Duration>, Errn
 impl Personality {
     fn poll_with_mask(&mut self, memory: &mut AddressSpace, call: &SystemCall) -> CallResult {
         let [_, _, timeout, mask, size, _] = call.arguments;
-        let timeout = timespec(memory, timeout)?;
+        let timeout = time::read_timeout(memory, timeout)?;
         self.set_mask(memory, mask, size)?;
         self.poll(memory, call, timeout)
     }
 
     fn select_with_mask(&mut self, memory: &mut AddressSpace, call: &SystemCall) -> CallResult {
         let [_, _, _, _, timeout, mask] = call.arguments;
-        let timeout = timespec(memory, timeout)?;
+        let timeout = time::read_timeout(memory, timeout)?;
         if mask != 0 {
             let (mask, size) = guest::read_pair(memory, mask)?;
             self.set_mask(memory, mask.cast_unsigned(), size.cast_unsigned())?;
@@ -168,7 +160,7 @@ impl Personality {
         if is_ready || is_over {
             return Ok(events);
         }
-        let end = timeout.map(End::after).transpose()?.flatten();
+        let end = End::of_timeout(timeout)?;
         let streams = streams
             .into_iter()
             .map(|(_, stream, events)| (stream, events));

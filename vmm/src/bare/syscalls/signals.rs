@@ -159,10 +159,7 @@ impl Personality {
             return Err(Errno::EINVAL.into());
         }
         let wanted = guest::read_u64(memory, set)? & CAN_BE_BLOCKED;
-        let timeout = match timeout {
-            0 => None,
-            address => Some(time::read_time(memory, address)?),
-        };
+        let timeout = time::read_timeout(memory, timeout)?;
         if let Some(info) = self.take_pending(wanted) {
             if info_to != 0 {
                 guest::write(memory, info_to, info.bytes())?;
@@ -172,7 +169,7 @@ impl Personality {
         if self.threads.is_wait_over() || timeout.is_some_and(|time| time.is_zero()) {
             return Err(Errno::EAGAIN.into());
         }
-        let end = timeout.map(End::after).transpose()?.flatten();
+        let end = End::of_timeout(timeout)?;
         Err(self.threads.wait(Wait {
             condition: Condition::Signals(wanted),
             end,

@@ -96,6 +96,14 @@ pub(super) fn read_time(memory: &AddressSpace, address: u64) -> Result<Duration,
     duration(seconds, nanoseconds).ok_or(Errno::EINVAL)
 }
 
+/// Reads the `timespec` of a wait. Without one (address 0) the wait has no end.
+pub(super) fn read_timeout(memory: &AddressSpace, address: u64) -> Result<Option<Duration>, Errno> {
+    if address == 0 {
+        return Ok(None);
+    }
+    read_time(memory, address).map(Some)
+}
+
 /// A duration from the fields of a `timespec`. The result is `None` if they hold none.
 pub(super) fn duration(seconds: i64, nanoseconds: i64) -> Option<Duration> {
     let nanoseconds = u32::try_from(nanoseconds)

@@ -39,10 +39,7 @@ pub(super) fn serve(
             .set_mask(memory, mask, size)
             .and_then(|()| state.wait_for_watches(memory, call, milliseconds(call.int(3)))),
         libc::SYS_epoll_pwait2 => state.set_mask(memory, mask, size).and_then(|()| {
-            let timeout = match timeout {
-                0 => None,
-                address => Some(time::read_time(memory, address)?),
-            };
+            let timeout = time::read_timeout(memory, timeout)?;
             state.wait_for_watches(memory, call, timeout)
         }),
         _ => return None,
@@ -133,7 +130,7 @@ impl Personality {
                     streams,
                     own: vec![OwnFile::WatchList(list)],
                 },
-                end: timeout.map(End::after).transpose()?.flatten(),
+                end: End::of_timeout(timeout)?,
                 interrupted: Interrupted::Fails,
                 bytes_done: 0,
             }));
