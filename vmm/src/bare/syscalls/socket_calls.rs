@@ -160,8 +160,8 @@ impl Personality {
         if !may_block || self.threads.is_wait_over() {
             return Errno::EAGAIN.into();
         }
-        let end = match limit.map(End::after).transpose() {
-            Ok(end) => end.flatten(),
+        let end = match End::of_timeout(limit) {
+            Ok(end) => end,
             Err(errno) => return errno.into(),
         };
         self.threads.wait(Wait {
