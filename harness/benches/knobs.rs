@@ -105,7 +105,7 @@ fn measure() -> anyhow::Result<()> {
     }
     let start = Start {
         programs,
-        kernel: kernel::locate(None)?,
+        kernel: kernel::locate(kernel::Architecture::X86_64)?,
     };
     let mut times = vec![Vec::new(); KNOBS.len()];
     for round in 0..ROUNDS {

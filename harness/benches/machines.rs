@@ -176,7 +176,7 @@ impl Drop for Idle {
 
 /// The memory of the VMM of an idle guest, without that of the guest.
 fn print_overhead(programs: &Programs) -> anyhow::Result<()> {
-    let kernel = kernel::locate(None)?;
+    let kernel = kernel::locate(kernel::Architecture::X86_64)?;
     let mut idle = Idle(
         Command::new(&programs.vmm)
             .args(["run", "--guest", "linux", "--kernel"])

@@ -11,6 +11,7 @@ use isobench_reports::{Format, FormatError, Language, render_figures, render_tab
 
 use crate::commands::terminal::terminal_options;
 use crate::suite::options::{ConductOptions, Options, TargetOptions};
+use crate::targets::guest::kernel::Architecture;
 use crate::targets::resource_limits::ResourceLimits;
 use crate::timing::settings::{Settings, parse_variable};
 use crate::values::parse_percent;
@@ -175,9 +176,16 @@ pub enum KernelCommand {
         /// The kernel's source, a tree or a tar archive [default: Debian's package linux-source-*]
         #[arg(long, value_name = "PATH")]
         source: Option<PathBuf>,
+        /// What the kernel runs on: um is the kernel of the target uml
+        #[arg(long, value_enum, value_name = "ARCH", default_value_t)]
+        arch: Architecture,
     },
     /// Print the path of the kernel that Linux guests boot
-    Path,
+    Path {
+        /// What the kernel runs on
+        #[arg(long, value_enum, value_name = "ARCH", default_value_t)]
+        arch: Architecture,
+    },
 }
 
 /// Arguments of `isobench report`.

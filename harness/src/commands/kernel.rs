@@ -16,9 +16,9 @@ use crate::targets::guest::kernel::{self, Kernel};
 /// There is no kernel, or the kernel can't be built.
 pub fn kernel(arguments: &KernelArguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
-        KernelCommand::Build { source } => {
+        KernelCommand::Build { source, arch } => {
             let interrupt = Interrupt::install().context("cannot catch signals")?;
-            let built = build::build(source.as_deref(), &interrupt)?;
+            let built = build::build(*arch, source.as_deref(), &interrupt)?;
             let (kernel, when) = match &built {
                 Built::New(kernel) => (kernel, "built now"),
                 Built::Reused(kernel) => (kernel, "built earlier"),
@@ -26,7 +26,7 @@ pub fn kernel(arguments: &KernelArguments) -> anyhow::Result<ExitCode> {
             tell(format_args!("kernel: {}, {when}", describe(kernel)));
             say(kernel.image.display())?;
         }
-        KernelCommand::Path => say(kernel::locate(None)?.image.display())?,
+        KernelCommand::Path { arch } => say(kernel::locate(*arch)?.image.display())?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,8 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::source::{self, Source};
 use super::{
-    BZIMAGE, BuildRecord, Configuration, Kernel, KernelError, RECORD, VMLINUX, at, cache, toolchain,
+    Architecture, BZIMAGE, BuildRecord, Configuration, Kernel, KernelError, RECORD, at, cache,
+    toolchain,
 };
 use crate::host::interrupt::Interrupt;
 use tools::Tools;
@@ -38,8 +39,12 @@ pub enum Built {
 ///
 /// # Errors
 /// [`KernelError`]
-pub fn build(named: Option<&Path>, interrupt: &Interrupt) -> Result<Built, KernelError> {
-    let configuration = Configuration::own();
+pub fn build(
+    architecture: Architecture,
+    named: Option<&Path>,
+    interrupt: &Interrupt,
+) -> Result<Built, KernelError> {
+    let configuration = Configuration::of(architecture);
     toolchain::check()?;
     let source = Source::find(named)?;
     let mut record = BuildRecord {
@@ -48,32 +53,34 @@ pub fn build(named: Option<&Path>, interrupt: &Interrupt) -> Result<Built, Kerne
         configuration: configuration.hash(),
         toolchain: toolchain::versions(),
     };
-    let place = cache()?.join(directory_name(&record));
-    if let (Source::Archive { .. }, Ok(kernel)) = (&source, at(&place.join(VMLINUX))) {
+    let place = cache()?.join(directory_name(architecture, &record));
+    let kernel = || at(&place.join(architecture.image()), architecture);
+    if let (Source::Archive { .. }, Ok(kernel)) = (&source, kernel()) {
         return Ok(Built::Reused(kernel));
     }
     let work = BuildDirectory::open(&place)?;
-    let mut tools = Tools::new(work.path("log"), interrupt);
+    let mut tools = Tools::new(architecture, work.path("log"), interrupt);
     let tree = match &source {
         Source::Tree(tree) => tree.clone(),
         Source::Archive { path, .. } => work.unpack(path, &mut tools)?,
     };
-    work.configure(&tree, &configuration, &mut tools)?;
+    work.configure(&tree, architecture, &configuration, &mut tools)?;
     tools.compile(&tree, &work.path("objects"))?;
     record.version = work.version()?;
-    work.collect(&record, &mut tools)?;
+    work.collect(architecture, &record, &mut tools)?;
     work.finish(&place, &source)?;
-    Ok(Built::New(at(&place.join(VMLINUX))?))
+    Ok(Built::New(kernel()?))
 }
 
 /// The name of a kernel's directory. Another source, configuration or toolchain gives another name.
-fn directory_name(record: &BuildRecord) -> String {
+fn directory_name(architecture: Architecture, record: &BuildRecord) -> String {
     let all = format!(
         "{}\n{}\n{}\n",
         record.source, record.configuration, record.toolchain
     );
     let hash = Configuration::hash_of(&all);
-    format!("guest-{}", &hash[..HASH_LETTERS])
+    let prefix = architecture.directory_prefix();
+    format!("{prefix}-{}", &hash[..HASH_LETTERS])
 }
 
 /// The directory in which a build works.
@@ -126,6 +133,7 @@ impl BuildDirectory {
     fn configure(
         &self,
         tree: &Path,
+        architecture: Architecture,
         wanted: &Configuration,
         tools: &mut Tools,
     ) -> Result<(), KernelError> {
@@ -139,7 +147,7 @@ impl BuildDirectory {
         fs::write(&fragment, wanted.text()).map_err(KernelError::cache(&fragment))?;
         tools.run("configuring", |command| {
             command.env("KCONFIG_ALLCONFIG", &fragment);
-            tools::make(command, tree, &objects).arg("allnoconfig");
+            tools::make(command, architecture, tree, &objects).arg("allnoconfig");
         })?;
         wanted.check(&fs::read_to_string(&resolved).map_err(KernelError::cache(&resolved))?)
     }
@@ -155,7 +163,12 @@ impl BuildDirectory {
 
     /// Puts all files to keep into the directory `result`. The symbols are removed from the kernel,
     /// because a start would have to load them.
-    fn collect(&self, record: &BuildRecord, tools: &mut Tools) -> Result<(), KernelError> {
+    fn collect(
+        &self,
+        architecture: Architecture,
+        record: &BuildRecord,
+        tools: &mut Tools,
+    ) -> Result<(), KernelError> {
         let result = self.path("result");
         remove(&result)?;
         fs::create_dir(&result).map_err(KernelError::cache(&result))?;
@@ -163,10 +176,14 @@ impl BuildDirectory {
         tools.run("stripping", |command| {
             command
                 .args(["strip", "--strip-all", "-o"])
-                .arg(result.join(VMLINUX))
-                .arg(objects.join(VMLINUX));
+                .arg(result.join(architecture.image()))
+                .arg(objects.join(architecture.image()));
         })?;
-        for (from, to) in [("arch/x86/boot/bzImage", BZIMAGE), (".config", CONFIG)] {
+        let compressed = architecture.compressed().map(|path| (path, BZIMAGE));
+        for (from, to) in compressed
+            .into_iter()
+            .chain([(Path::new(".config"), CONFIG)])
+        {
             let from = objects.join(from);
             fs::copy(&from, result.join(to)).map_err(KernelError::cache(&from))?;
         }
@@ -209,6 +226,7 @@ mod tests {
             configuration: "ab".into(),
             toolchain: "gcc 12".into(),
         };
+        let directory_name = |record: &_| directory_name(Architecture::X86_64, record);
         let name = directory_name(&record);
         let changed = [
             BuildRecord {

@@ -1,12 +1,8 @@
-//! The kernel's configuration: the fragment in `harness/kernel/guest.config`, in which each line
-//! has its reason.
+//! The kernel's configuration: a fragment in `harness/kernel/`, in which each line has its reason.
 
 use isobench_container::image::Digest;
 
-use super::KernelError;
-
-/// The fragment, which is compiled into the program.
-const FRAGMENT: &str = include_str!("../../../../kernel/guest.config");
+use super::{Architecture, KernelError};
 
 /// The options that are set. All others are off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +13,8 @@ pub struct Configuration {
 
 impl Configuration {
     /// The configuration of isobench's guests.
-    pub fn own() -> Self {
-        Self::parse(FRAGMENT)
+    pub fn of(architecture: Architecture) -> Self {
+        Self::parse(architecture.fragment())
     }
 
     /// Parses a fragment. The text after `#` is the reason, which is left out.
@@ -83,8 +79,14 @@ mod tests {
 
     #[test]
     fn every_option_has_a_reason_and_occurs_once() {
+        check_reasons(Architecture::X86_64);
+        check_reasons(Architecture::Um);
+    }
+
+    fn check_reasons(architecture: Architecture) {
         let mut seen = HashSet::new();
-        for line in FRAGMENT
+        for line in architecture
+            .fragment()
             .lines()
             .filter(|line| !line.is_empty() && !line.starts_with('#'))
         {
@@ -96,7 +98,7 @@ mod tests {
             assert!(name.starts_with("CONFIG_") && !value.is_empty(), "{line}");
             assert!(seen.insert(name), "{name} occurs twice");
         }
-        assert_eq!(seen.len(), Configuration::own().options.len());
+        assert_eq!(seen.len(), Configuration::of(architecture).options.len());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! holds an unfinished kernel: a build works in a directory of its own, and moves the finished
 //! kernel into place by renaming.
 
+mod architecture;
 pub mod build;
 mod configuration;
 mod source;
@@ -15,12 +16,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use architecture::Architecture;
 pub use configuration::Configuration;
 
-/// The environment variable with the path of a kernel to use.
-pub const VARIABLE: &str = "ISOBENCH_KERNEL";
-/// The file name of the uncompressed kernel, an ELF file, which starts soonest.
-const VMLINUX: &str = "vmlinux";
 /// The file name of the compressed kernel, for VMMs that boot no ELF file.
 const BZIMAGE: &str = "bzImage";
 /// The file name of the record about both.
@@ -33,9 +31,9 @@ pub struct BuildRecord {
     pub version: String,
     /// The kernel's source, with the source's version.
     pub source: String,
-    /// SHA-256 of the kernel's configuration, in hexadecimal.
+    /// SHA-256 of the kernel's configuration, in hexadecimal. Empty if a distribution built the kernel.
     pub configuration: String,
-    /// The compiler and the linker, with their versions.
+    /// The compiler and the linker, with their versions. Empty if a distribution built the kernel.
     pub toolchain: String,
 }
 
@@ -55,13 +53,18 @@ pub struct Kernel {
 pub enum KernelError {
     /// No kernel has been built.
     #[error(
-        "there is no guest kernel; build one with `isobench kernel build`, which takes some \
-         minutes, or name one with --kernel FILE"
+        "there is no guest kernel; build one with `{}`, which takes some minutes, or name one with \
+         {}=FILE", .0.build_command(), .0.variable()
     )]
-    Absent,
+    Absent(Architecture),
     /// The file that the user named doesn't exist.
-    #[error("the kernel {} is no file; correct --kernel or {VARIABLE}", .0.display())]
-    NoFile(PathBuf),
+    #[error("the kernel {} is no file; correct {}", .path.display(), .architecture.variable())]
+    NoFile {
+        /// The file's path.
+        path: PathBuf,
+        /// What the kernel was to run on.
+        architecture: Architecture,
+    },
     /// There is no directory for the cache.
     #[error(
         "neither XDG_CACHE_HOME nor HOME is set; set one of them to a directory for the kernel"
@@ -140,22 +143,21 @@ impl KernelError {
     }
 }
 
-/// Finds the kernel to boot: the kernel `named` by the user, otherwise the kernel that [`VARIABLE`]
-/// names, otherwise the latest built kernel.
+/// Finds the kernel to boot: the kernel that [`Architecture::variable`] names, otherwise the latest
+/// built kernel, otherwise the one of a distribution's package.
 ///
 /// # Errors
 /// [`KernelError::Absent`], or [`KernelError::NoFile`] for a named kernel that doesn't exist.
-pub fn locate(named: Option<&Path>) -> Result<Kernel, KernelError> {
-    let variable = env::var_os(VARIABLE)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from);
-    if let Some(path) = named.map(Path::to_owned).or(variable) {
-        return at(&path);
+pub fn locate(architecture: Architecture) -> Result<Kernel, KernelError> {
+    let named = env::var_os(architecture.variable()).filter(|value| !value.is_empty());
+    if let Some(path) = named {
+        return at(Path::new(&path), architecture);
     }
     let cache = cache()?;
-    let wanted = Configuration::own().hash();
+    let wanted = Configuration::of(architecture).hash();
     let entries = fs::read_dir(&cache).into_iter().flatten().flatten();
-    let built = entries.filter_map(|entry| at(&entry.path().join(VMLINUX)).ok());
+    let built =
+        entries.filter_map(|entry| at(&entry.path().join(architecture.image()), architecture).ok());
     built
         .filter(|kernel| {
             kernel
@@ -168,13 +170,34 @@ pub fn locate(named: Option<&Path>) -> Result<Kernel, KernelError> {
                 .and_then(|data| data.modified())
                 .ok()
         })
-        .ok_or(KernelError::Absent)
+        .or_else(|| of_distribution(architecture))
+        .ok_or(KernelError::Absent(architecture))
+}
+
+/// The kernel of a distribution's package, if there is one that boots our guests.
+fn of_distribution(architecture: Architecture) -> Option<Kernel> {
+    let image = Path::new(architecture.of_debian()?);
+    let package = source::package_version(image)?;
+    let (_, version) = package.split_once(' ')?;
+    Some(Kernel {
+        image: image.to_owned(),
+        bzimage: None,
+        record: Some(BuildRecord {
+            version: version.to_owned(),
+            source: format!("Debian's package {package}"),
+            configuration: String::new(),
+            toolchain: String::new(),
+        }),
+    })
 }
 
 /// The kernel in the file `path`, with the other files in the same directory.
-fn at(path: &Path) -> Result<Kernel, KernelError> {
+fn at(path: &Path, architecture: Architecture) -> Result<Kernel, KernelError> {
     let image = path.canonicalize().ok().filter(|path| path.is_file());
-    let image = image.ok_or_else(|| KernelError::NoFile(path.to_owned()))?;
+    let image = image.ok_or_else(|| KernelError::NoFile {
+        path: path.to_owned(),
+        architecture,
+    })?;
     let record = fs::read(image.with_file_name(RECORD)).ok();
     Ok(Kernel {
         bzimage: Some(image.with_file_name(BZIMAGE)).filter(|other| other.is_file()),
@@ -201,10 +224,11 @@ mod tests {
     #[test]
     fn a_named_kernel_comes_with_the_files_beside_it() {
         let directory = tempfile::tempdir().unwrap();
-        let image = directory.path().join(VMLINUX);
-        assert!(matches!(locate(Some(&image)), Err(KernelError::NoFile(_))));
+        let image = directory.path().join("vmlinux");
+        let find = || at(&image, Architecture::X86_64);
+        assert!(matches!(find(), Err(KernelError::NoFile { .. })));
         fs::write(&image, "kernel").unwrap();
-        let alone = locate(Some(&image)).unwrap();
+        let alone = find().unwrap();
         assert_eq!((alone.bzimage, alone.record), (None, None));
 
         let record = BuildRecord {
@@ -219,7 +243,7 @@ mod tests {
             serde_json::to_vec(&record).unwrap(),
         )
         .unwrap();
-        let whole = locate(Some(&image)).unwrap();
+        let whole = find().unwrap();
         assert!(whole.bzimage.is_some());
         assert_eq!(whole.record, Some(record));
     }

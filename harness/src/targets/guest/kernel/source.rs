@@ -117,7 +117,7 @@ fn numbers(name: &str) -> Vec<u32> {
 }
 
 /// The package and the version of a file that Debian's package manager has installed.
-fn package_version(path: &Path) -> Option<String> {
+pub(super) fn package_version(path: &Path) -> Option<String> {
     let owner = output(Command::new("dpkg-query").arg("--search").arg(path))?;
     let package = owner.split_once(':')?.0.to_owned();
     let version =

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::super::KernelError;
+use super::super::{Architecture, KernelError};
 use crate::host::interrupt::Interrupt;
 use crate::streams::{can_redraw, tell};
 
@@ -19,9 +19,6 @@ use crate::streams::{can_redraw, tell};
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 /// The time between two lines about the progress, if standard error is no terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(20);
-/// The number of lines that make prints for isobench's configuration of Linux 6.1. Only the
-/// progress bar uses this estimate.
-const EXPECTED_LINES: u64 = 1430;
 
 /// Where the progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,19 +38,21 @@ enum ToolResult {
 
 /// Runs one tool after the other.
 pub struct Tools<'a> {
+    architecture: Architecture,
     log: PathBuf,
     interrupt: &'a Interrupt,
     display: Display,
 }
 
 impl<'a> Tools<'a> {
-    pub fn new(log: PathBuf, interrupt: &'a Interrupt) -> Self {
+    pub fn new(architecture: Architecture, log: PathBuf, interrupt: &'a Interrupt) -> Self {
         let display = if can_redraw() {
             Display::Bar
         } else {
             Display::Lines
         };
         Self {
+            architecture,
             log,
             interrupt,
             display,
@@ -73,7 +72,9 @@ impl<'a> Tools<'a> {
     /// Compiles the kernel. make continues a compilation that was stopped before.
     pub fn compile(&mut self, tree: &Path, objects: &Path) -> Result<(), KernelError> {
         let jobs = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        self.run_counted("compiling", Some(EXPECTED_LINES), |command| {
+        let architecture = self.architecture;
+        let lines = architecture.expected_lines();
+        self.run_counted("compiling", Some(lines), |command| {
             // With these variables, the same source gives the same bytes.
             for (name, value) in [
                 ("TIMESTAMP", "1970-01-01"),
@@ -82,9 +83,9 @@ impl<'a> Tools<'a> {
             ] {
                 command.env(format!("KBUILD_BUILD_{name}"), value);
             }
-            make(command, tree, objects)
+            make(command, architecture, tree, objects)
                 .arg(format!("-j{jobs}"))
-                .args(["vmlinux", "bzImage"]);
+                .args(architecture.goals());
         })
     }
 
@@ -165,14 +166,19 @@ impl<'a> Tools<'a> {
 }
 
 /// Adds make and its arguments to `command`. make only reads `tree`, and writes to `objects`.
-pub fn make<'c>(command: &'c mut Command, tree: &Path, objects: &Path) -> &'c mut Command {
+pub fn make<'c>(
+    command: &'c mut Command,
+    architecture: Architecture,
+    tree: &Path,
+    objects: &Path,
+) -> &'c mut Command {
     let mut output = std::ffi::OsString::from("O=");
     output.push(objects);
     command
         .args(["make", "-C"])
         .arg(tree)
         .arg(output)
-        .arg("ARCH=x86_64")
+        .arg(format!("ARCH={}", architecture.name()))
 }
 
 /// Shows the progress of a tool.
