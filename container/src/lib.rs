@@ -52,7 +52,7 @@ mod sys;
 mod user;
 
 pub use config::{Bind, BindSyntaxError, Config, ConfigError, ProgramSignals, RootPolicy, Spec};
-pub use isolation::id_map::{FIRST_HOST_ID, ID_COUNT, IdMap};
+pub use isolation::id_map::{FIRST_HOST_ID, ID_COUNT, IdMap, MapError};
 pub use isolation::root::plan::RootKind;
 pub use isolation::seccomp;
 pub use launch::{
@@ -65,5 +65,7 @@ pub use network::{
 };
 pub use privilege::Privilege;
 pub use size::{SizeSyntaxError, parse_size};
+pub use sys::mount;
 pub use sys::signal::{Caught, Sender, send, stop_this_process};
+pub use sys::tap::PacketHeader;
 pub use user::{User, UserSyntaxError};

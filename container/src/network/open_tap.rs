@@ -68,6 +68,7 @@ mod tests {
 
     use super::super::tap::{Tap, TapError};
     use super::*;
+    use crate::sys::tap::PacketHeader;
 
     #[test]
     fn packets_are_read_from_the_table_of_devices() {
@@ -82,7 +83,7 @@ mod tests {
     #[test]
     fn a_process_s_device_is_found_and_its_first_packet_is_seen() {
         let own = Pid::this();
-        let tap = match Tap::open() {
+        let tap = match Tap::open(PacketHeader::Virtio) {
             Ok(tap) => tap,
             Err(error @ TapError::Open { .. }) => {
                 skip(Need::TunDevice, error);

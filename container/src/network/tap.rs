@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use super::link::{Link, TRIES};
 use super::messages;
 use super::rtnetlink::Rtnetlink;
-use crate::sys::tap::{self, DEVICE};
+use crate::sys::tap::{self, DEVICE, PacketHeader};
 
 /// A TAP device could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +54,7 @@ fn advice(errno: Errno) -> String {
 /// A TAP device that is up.
 #[derive(Debug)]
 pub struct Tap {
-    /// The device's other end. Each read or write moves one packet, behind a header of virtio's;
-    /// neither blocks.
+    /// The device's other end. Each read or write moves one packet, with its header; neither blocks.
     pub descriptor: OwnedFd,
     /// The machine's address. The machine finds the host at [`HOST_ADDRESS`](super::HOST_ADDRESS).
     pub address: Ipv4Addr,
@@ -69,10 +68,10 @@ impl Tap {
     /// # Errors
     /// The kernel makes no device, all links that were tried are in use, or the device cannot be
     /// set up.
-    pub fn open() -> Result<Self, TapError> {
+    pub fn open(header: PacketHeader) -> Result<Self, TapError> {
         let first = Link::of_process(Pid::this());
         for link in first.candidates(TRIES) {
-            match tap::open(&link.name(), link.index()) {
+            match tap::open(&link.name(), link.index(), header) {
                 Ok(descriptor) => return Self::set_up(link, descriptor),
                 Err(Errno::EEXIST | Errno::EBUSY) => {}
                 Err(errno) => return Err(TapError::Open { errno }),
@@ -118,7 +117,7 @@ mod tests {
 
     /// A device; `None` on a host that makes none.
     fn open() -> Option<Tap> {
-        match Tap::open() {
+        match Tap::open(PacketHeader::Virtio) {
             Ok(tap) => Some(tap),
             Err(error @ TapError::Open { .. }) => {
                 skip(Need::TunDevice, error);

@@ -30,6 +30,9 @@ pub enum Reach {
 }
 
 /// Makes a tmpfs whose root has `mode` (octal digits), and mounts it nowhere yet.
+///
+/// # Errors
+/// The kernel refuses.
 pub fn new_tmpfs(mode: &CStr) -> nix::Result<OwnedFd> {
     let make = || {
         let context = rustix::mount::fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
@@ -45,6 +48,9 @@ pub fn new_tmpfs(mode: &CStr) -> nix::Result<OwnedFd> {
 }
 
 /// Mounts a new file system of type `kind` at `target`.
+///
+/// # Errors
+/// The kernel refuses.
 pub fn new_at(
     kind: &CStr,
     target: &CStr,
@@ -55,6 +61,9 @@ pub fn new_at(
 }
 
 /// Makes a copy of the mount at `path`, and mounts the copy nowhere yet.
+///
+/// # Errors
+/// The kernel refuses.
 pub fn clone_mount(path: &CStr, reach: Reach) -> nix::Result<OwnedFd> {
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     flags.set(OpenTreeFlags::AT_RECURSIVE, reach == Reach::WithMountsBelow);
@@ -62,40 +71,61 @@ pub fn clone_mount(path: &CStr, reach: Reach) -> nix::Result<OwnedFd> {
 }
 
 /// Mounts what `mount` holds at `target`. A symbolic link at `target` is not followed.
+///
+/// # Errors
+/// The kernel refuses.
 pub fn attach(mount: impl AsFd, target: &CStr) -> nix::Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
     rustix::mount::move_mount(mount, c"", CWD, target, flags).map_err(errno)
 }
 
 /// Shows `from`, with everything that is mounted below it, at `to` as well.
+///
+/// # Errors
+/// The kernel refuses.
 pub fn bind(from: &CStr, to: &CStr) -> nix::Result<()> {
     rustix::mount::mount_bind_recursive(from, to).map_err(errno)
 }
 
 /// Cuts all mounts of this mount namespace off from those of other namespaces.
+///
+/// # Errors
+/// The kernel refuses.
 pub fn make_all_private() -> nix::Result<()> {
     let flags = MountPropagationFlags::REC | MountPropagationFlags::PRIVATE;
     rustix::mount::mount_change(c"/", flags).map_err(errno)
 }
 
 /// Moves the mount at `from` to `to`.
+///
+/// # Errors
+/// The kernel refuses.
 pub fn move_to(from: &CStr, to: &CStr) -> nix::Result<()> {
     rustix::mount::mount_move(from, to).map_err(errno)
 }
 
 /// Takes the mount at `target`, and everything below it, out of this mount namespace, although
 /// files of it may be open.
+///
+/// # Errors
+/// The kernel refuses.
 pub fn detach(target: &CStr) -> nix::Result<()> {
     rustix::mount::unmount(target, UnmountFlags::DETACH).map_err(errno)
 }
 
 /// Makes the mount that `mount` holds, and everything mounted below it, read-only.
+///
+/// # Errors
+/// The kernel refuses.
 pub fn make_read_only(mount: impl AsFd) -> nix::Result<()> {
     let flags = libc::AT_EMPTY_PATH | libc::AT_RECURSIVE;
     set_read_only(mount.as_fd().as_raw_fd(), c"", flags)
 }
 
 /// Makes the mount at `path` read-only.
+///
+/// # Errors
+/// The kernel refuses.
 pub fn make_read_only_at(path: &CStr) -> nix::Result<()> {
     set_read_only(libc::AT_FDCWD, path, 0)
 }

@@ -14,14 +14,23 @@ use super::checked;
 
 /// The file that makes TAP devices.
 pub const DEVICE: &str = "/dev/net/tun";
-/// Bytes before each packet: the header of virtio (`struct virtio_net_hdr_v1`), which the kernel
-/// reads and writes itself.
-const HEADER: c_int = 12;
+/// The bytes of virtio's header (`struct virtio_net_hdr_v1`), which the kernel reads and writes
+/// itself.
+const VIRTIO_HEADER: c_int = 12;
+
+/// What stands before each packet on a TAP device's descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PacketHeader {
+    /// Nothing.
+    None,
+    /// The header of virtio.
+    Virtio,
+}
 
 /// Makes an interface that lasts until the descriptor is closed. The descriptor does not block.
 ///
 /// The error is `EBUSY` or `EEXIST` if another interface has the name or the index.
-pub fn open(name: &str, index: u32) -> nix::Result<OwnedFd> {
+pub fn open(name: &str, index: u32, header: PacketHeader) -> nix::Result<OwnedFd> {
     let tap = File::options()
         .read(true)
         .write(true)
@@ -35,11 +44,16 @@ pub fn open(name: &str, index: u32) -> nix::Result<OwnedFd> {
     for (to, from) in space.zip(name.bytes()) {
         *to = from.cast_signed();
     }
-    let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_TUN_EXCL;
+    let mut flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_TUN_EXCL;
+    if header == PacketHeader::Virtio {
+        flags |= libc::IFF_VNET_HDR;
+    }
     request.ifr_ifru.ifru_flags = low_half(flags);
     control(&tap, libc::TUNSETIFINDEX, &mut { index })?;
     control(&tap, libc::TUNSETIFF, &mut request)?;
-    control(&tap, libc::TUNSETVNETHDRSZ, &mut { HEADER })?;
+    if header == PacketHeader::Virtio {
+        control(&tap, libc::TUNSETVNETHDRSZ, &mut { VIRTIO_HEADER })?;
+    }
     Ok(tap.into())
 }
 

@@ -10,30 +10,37 @@ use nix::errno::Errno;
 use nix::libc::{self, c_short, c_ulong, ifreq, sockaddr_in};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-/// The name that kernels give to the first network card.
-const CARD: &str = "eth0";
 /// The name of the loopback.
 const LOOPBACK: &str = "lo";
 /// The mask of the range for benchmarks (RFC 2544), in which host and guests have their addresses.
 /// With this mask a guest reaches the whole range by its card.
 const MASK: Ipv4Addr = Ipv4Addr::new(255, 254, 0, 0);
 
-/// Brings up the loopback, and the card with `address`. The host is told when both are up.
-pub(super) fn set_up(address: Ipv4Addr) -> Result<(), Errno> {
-    let socket = socket(
+/// Brings up the loopback.
+pub(super) fn set_up_loopback() -> Result<(), Errno> {
+    bring_up(&any_socket()?, LOOPBACK)
+}
+
+/// Brings up `card` with `address`. The host is told when the card is up.
+pub(super) fn set_up_card(card: &str, address: Ipv4Addr) -> Result<(), Errno> {
+    let socket = any_socket()?;
+    for (kind, value) in [(libc::SIOCSIFADDR, address), (libc::SIOCSIFNETMASK, MASK)] {
+        let mut request = about(card);
+        request.ifr_ifru.ifru_addr = socket_address(value);
+        ask(&socket, kind, &mut request)?;
+    }
+    bring_up(&socket, card)?;
+    announce(address)
+}
+
+/// A socket for requests about interfaces.
+fn any_socket() -> Result<OwnedFd, Errno> {
+    socket(
         AddressFamily::Inet,
         SockType::Datagram,
         SockFlag::SOCK_CLOEXEC,
         None,
-    )?;
-    bring_up(&socket, LOOPBACK)?;
-    for (kind, value) in [(libc::SIOCSIFADDR, address), (libc::SIOCSIFNETMASK, MASK)] {
-        let mut request = about(CARD);
-        request.ifr_ifru.ifru_addr = socket_address(value);
-        ask(&socket, kind, &mut request)?;
-    }
-    bring_up(&socket, CARD)?;
-    announce(address)
+    )
 }
 
 /// Sends a packet to nobody. With the packet, the host knows that the guest's address answers.

@@ -10,6 +10,9 @@ use strum::{EnumString, IntoStaticStr};
 /// The path of the orders in the guest.
 pub const ORDERS: &str = "/.isobench";
 
+/// The path in the guest of the directory that the host shares.
+pub const SHARED: &str = "/shared";
+
 /// The orders are malformed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrdersError {
@@ -36,9 +39,19 @@ pub enum Wire {
     Bytes,
     /// Through the data register of a serial port, byte by byte. The VMM has no other way out.
     Serial,
+    /// Over a line of user-mode Linux, in [frames](super::frames).
+    Line,
 }
 
 impl Wire {
+    /// The name that the kernel gives to the first network card of such a machine.
+    pub(super) fn network_card(self) -> &'static str {
+        match self {
+            Self::Pieces | Self::Bytes | Self::Serial => "eth0",
+            Self::Line => "vec0",
+        }
+    }
+
     fn name(self) -> &'static str {
         self.into()
     }
@@ -51,6 +64,18 @@ pub struct PowerOff {
     pub port: u16,
     /// The byte.
     pub value: u8,
+}
+
+/// What a guest reaches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Network {
+    /// Nothing.
+    #[default]
+    None,
+    /// Itself.
+    Loopback,
+    /// Itself, and by a network card with this address the host.
+    Card(Ipv4Addr),
 }
 
 /// The user that a program runs as. The default is root.
@@ -85,20 +110,23 @@ impl User {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Orders {
     /// The first of the VMM's ports. The ports for output, error, mark, input and exit follow each
-    /// other.
+    /// other. A line has no ports.
     pub ports: u16,
     /// What listens to the ports.
     pub wire: Wire,
     /// How the machine is switched off, if it has no port for the exit code and does not end at a
     /// reset.
     pub power_off: Option<PowerOff>,
-    /// Whether the program's standard input comes over the serial port. Otherwise the program's
-    /// standard input is empty.
+    /// Whether the host sends the program's standard input. Otherwise the program's standard input is
+    /// empty.
     pub input: bool,
     /// Whether the program can make pseudo-terminals.
     pub terminals: bool,
-    /// The guest's address, if the guest has a network card.
-    pub address: Option<Ipv4Addr>,
+    /// What the guest reaches.
+    pub network: Network,
+    /// Whether the host shares a directory, as user-mode Linux can. The program finds the directory's
+    /// files in [`SHARED`].
+    pub shares: bool,
     /// The kernel modules to load first, in order.
     pub modules: Vec<CString>,
     /// The directory that becomes the root. Without one the program is beside `/init`.
@@ -122,17 +150,20 @@ impl Orders {
         // Writing to a string cannot fail.
         let _ = write!(
             head,
-            "ports={}\0wire={}\0input={}\0terminals={}\0",
+            "ports={}\0wire={}\0input={}\0terminals={}\0shares={}\0",
             self.ports,
             self.wire.name(),
             self.input,
-            self.terminals
+            self.terminals,
+            self.shares
         );
         if let Some(PowerOff { port, value }) = self.power_off {
             let _ = write!(head, "off={port} {value}\0");
         }
-        if let Some(address) = self.address {
-            let _ = write!(head, "address={address}\0");
+        match self.network {
+            Network::None => {}
+            Network::Loopback => head.push_str("network=loopback\0"),
+            Network::Card(address) => drop(write!(head, "network={address}\0")),
         }
         if self.user != User::default() {
             let _ = write!(head, "user={}\0", self.user.encode());
@@ -172,7 +203,7 @@ impl Orders {
                 record: String::from_utf8_lossy(record).into_owned(),
             })?;
         }
-        if orders.ports == 0 {
+        if orders.ports == 0 && orders.wire != Wire::Line {
             return Err(OrdersError::Missing("port"));
         }
         if orders.program.is_empty() {
@@ -197,7 +228,13 @@ impl Orders {
             }
             b"input" => self.input = value.to_str().ok()?.parse().ok()?,
             b"terminals" => self.terminals = value.to_str().ok()?.parse().ok()?,
-            b"address" => self.address = Some(value.to_str().ok()?.parse().ok()?),
+            b"shares" => self.shares = value.to_str().ok()?.parse().ok()?,
+            b"network" => {
+                self.network = match value.to_str().ok()? {
+                    "loopback" => Network::Loopback,
+                    address => Network::Card(address.parse().ok()?),
+                };
+            }
             b"module" => self.modules.push(value),
             b"root" => self.root = Some(value),
             b"directory" => self.directory = Some(value),
@@ -226,6 +263,14 @@ mod tests {
         prop::collection::vec(string(), 0..5)
     }
 
+    fn network() -> impl Strategy<Value = Network> {
+        prop_oneof![
+            Just(Network::None),
+            Just(Network::Loopback),
+            any::<Ipv4Addr>().prop_map(Network::Card),
+        ]
+    }
+
     fn user() -> impl Strategy<Value = User> {
         let user = (any::<u32>(), any::<u32>(), any::<Vec<u32>>());
         user.prop_map(|(uid, gid, groups)| User { uid, gid, groups })
@@ -239,7 +284,8 @@ mod tests {
             power_off in prop::option::of(any::<(u16, u8)>()),
             input: bool,
             terminals: bool,
-            address: Option<Ipv4Addr>,
+            network in network(),
+            shares: bool,
             modules in strings(),
             root in prop::option::of(string()),
             directory in prop::option::of(string()),
@@ -255,7 +301,8 @@ mod tests {
                 power_off,
                 input,
                 terminals,
-                address,
+                network,
+                shares,
                 modules,
                 root,
                 directory,

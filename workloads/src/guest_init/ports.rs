@@ -67,8 +67,8 @@ impl Ports {
     /// machine.
     pub(super) fn exit(&self, code: u8) {
         match (self.wire, code) {
-            // A debug exit cannot tell the code 0. The reset that follows means 0.
-            (Wire::Bytes | Wire::Serial, 0) => {}
+            // A debug exit cannot tell the code 0. The reset that follows means 0. A line is no port.
+            (Wire::Bytes | Wire::Serial, 0) | (Wire::Line, _) => {}
             (Wire::Pieces | Wire::Bytes, code) => self.write(EXIT, &[code]),
             // There is no other way to tell the code. No message of the line protocol looks like
             // this.
@@ -89,8 +89,8 @@ impl Ports {
             }
             Wire::Pieces | Wire::Bytes => self.write_bytes(offset, bytes),
             Wire::Serial if offset <= ERROR => self.write_bytes(0, bytes),
-            // The other registers of a serial port take no marks.
-            Wire::Serial => {}
+            // The other registers of a serial port take no marks, and a line is no port.
+            Wire::Serial | Wire::Line => {}
         }
     }
 

@@ -12,7 +12,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::stat::Mode;
 use nix::unistd::{chdir, chroot, mkdir};
 
-use super::InitError;
+use super::{InitError, SHARED};
 
 /// File systems, and the directories where programs expect them.
 const FILE_SYSTEMS: [(&str, &str); 4] = [
@@ -76,6 +76,17 @@ fn mount_terminals() -> Result<(), InitError> {
         Ok(()) | Err(nix::Error::ENODEV) => Ok(()),
         Err(error) => Err(InitError::Mount(place, error)),
     }
+}
+
+/// Mounts the directory that the host shares.
+pub(super) fn mount_shared() -> Result<(), InitError> {
+    match mkdir(SHARED, Mode::from_bits_truncate(0o755)) {
+        Ok(()) | Err(nix::Error::EEXIST) => {}
+        Err(error) => return Err(InitError::Mount(SHARED, error)),
+    }
+    let none = None::<&str>;
+    mount(none, SHARED, Some("hostfs"), MsFlags::empty(), none)
+        .map_err(|error| InitError::Mount(SHARED, error))
 }
 
 fn change(root: &CStr) -> nix::Result<()> {
