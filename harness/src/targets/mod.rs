@@ -25,6 +25,7 @@ mod prepare;
 mod process;
 pub mod resource_limits;
 mod twin;
+mod uml;
 
 use std::fmt::Debug;
 use std::io;
@@ -93,6 +94,7 @@ pub fn all(programs: &Programs, daemons: Daemons) -> Vec<Box<dyn Target>> {
         Box::new(process::Process::new()),
         Box::new(container::Container::new(&programs.container)),
         Box::new(microvm_bare::BareMicrovm::new(&programs.vmm)),
+        Box::new(uml::UserModeLinux::new(&programs.vmm)),
         Box::new(microvm_linux::LinuxMicrovm::new(&programs.vmm)),
         Box::new(floors::NamespaceFloor::new(&programs.floor)),
         Box::new(floors::KvmFloor::new(&programs.floor)),

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 
-use isobench_container::{HOST_ADDRESS, Tap};
+use isobench_container::{HOST_ADDRESS, PacketHeader, Tap};
 use isobench_testing::{Need, lacks, or_skip};
 
 use crate::support::isobench::{Finished, Isobench, WORKLOAD};
@@ -16,7 +16,7 @@ fn can_make_links() -> bool {
 
 /// Whether the host makes TAP devices.
 fn has_tap() -> bool {
-    or_skip(Need::TunDevice, Tap::open()).is_some()
+    or_skip(Need::TunDevice, Tap::open(PacketHeader::Virtio)).is_some()
 }
 
 fn run(targets: &str) -> Finished {

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-use isobench_container::Tap;
+use isobench_container::{PacketHeader, Tap};
 use isobench_testing::{Need, lacks, or_skip};
 
 use crate::support::isobench::WORKLOAD;
@@ -82,7 +82,7 @@ fn a_port_of_a_guest_without_an_os_is_reached_by_the_link_to_it() {
     if lacks(Need::Root) || !can_run("microvm-bare") {
         return;
     }
-    if or_skip(Need::TunDevice, Tap::open()).is_none() {
+    if or_skip(Need::TunDevice, Tap::open(PacketHeader::Virtio)).is_none() {
         return;
     }
     let server = [&busybox, "nc", "-l", "-p", "8000"];

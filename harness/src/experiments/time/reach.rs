@@ -19,7 +19,7 @@ pub(super) enum Way {
     Host,
     /// The loopback of the instance's own network namespace.
     Loopback,
-    /// A link to the host, which a virtual machine has.
+    /// A link to the host, which a guest has.
     Link,
 }
 
@@ -31,7 +31,11 @@ impl Way {
             TargetFamily::Process => Some(Self::Host),
             TargetFamily::Container if network == Some(Network::Host) => Some(Self::Host),
             TargetFamily::Container => Some(Self::Loopback),
-            TargetFamily::MicroVm if target.networks.contains(&Network::Veth) => Some(Self::Link),
+            TargetFamily::MicroVm | TargetFamily::UserSpaceKernel
+                if target.networks.contains(&Network::Veth) =>
+            {
+                Some(Self::Link)
+            }
             _ => None,
         }
     }

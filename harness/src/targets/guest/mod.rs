@@ -4,4 +4,5 @@
 pub(super) mod availability;
 pub mod files;
 pub mod kernel;
+pub(super) mod launcher;
 pub mod memory;

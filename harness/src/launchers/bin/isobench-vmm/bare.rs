@@ -17,7 +17,7 @@ use bytesize::ByteSize;
 use isobench::host::signals;
 use isobench::launchers::Failure;
 use isobench::streams::tell;
-use isobench_container::{HOST_ADDRESS, LINK_PREFIX, Tap};
+use isobench_container::{HOST_ADDRESS, LINK_PREFIX, PacketHeader, Tap};
 use isobench_vmm::bare::address_space::GuestRam;
 use isobench_vmm::bare::program::Program;
 use isobench_vmm::bare::stack::Start;
@@ -40,7 +40,7 @@ pub fn run(request: &Request) -> Result<u8, Failure> {
         Network::None => GuestNetwork::None,
         Network::Loopback => GuestNetwork::Loopback,
         Network::Tap => {
-            let tap = Tap::open().map_err(Failure::of_launcher)?;
+            let tap = Tap::open(PacketHeader::Virtio).map_err(Failure::of_launcher)?;
             on_phase(Phase::Network);
             GuestNetwork::Link(link(tap))
         }

@@ -6,29 +6,26 @@
 
 use std::error::Error;
 use std::io;
-use std::net::Ipv4Addr;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use isobench::launchers::Failure;
 use isobench::streams::tell;
-use isobench::targets::guest::files::{GuestFiles, GuestImage};
 use isobench::targets::guest::memory;
-use isobench_container::Tap;
+use isobench_container::{PacketHeader, Tap};
 use isobench_vmm::devices::disk::{DiskError, HostCache, HostDisk};
 use isobench_vmm::devices::program_io::has_input;
 use isobench_vmm::devices::serial::KernelMessages;
 use isobench_vmm::devices::virtio::block::Block;
 use isobench_vmm::devices::virtio::net::Net;
 use isobench_vmm::kvm::Hypervisor;
-use isobench_vmm::linux::initramfs::Initramfs;
 use isobench_vmm::linux::layout::OUTPUT_PORT;
 use isobench_vmm::linux::{BootError, Config, Ending, Kernel, Machine, OnEnd, Phase, RunError};
 use isobench_vmm::probe::check_guest_kernel;
 use isobench_workloads::guest_init::{Orders, Wire};
 
+use crate::linux_files;
 use crate::request::{Access, Disk, Network, Request};
 
 /// Runs the program to its end.
@@ -40,7 +37,7 @@ pub fn run(mut request: Request) -> Result<u8, Failure> {
     let tap = match request.network {
         Network::None | Network::Loopback => None,
         Network::Tap => {
-            let tap = Tap::open().map_err(Failure::of_launcher)?;
+            let tap = Tap::open(PacketHeader::Virtio).map_err(Failure::of_launcher)?;
             on_phase(Phase::Network);
             Some(tap)
         }
@@ -100,8 +97,14 @@ fn prepare(request: &Request, tap: Option<Tap>) -> Result<Config, Box<dyn Error>
         Ok(true) => Some(duplicate(&stdin)?),
         _ => None,
     };
-    let address = tap.as_ref().map(|tap| tap.address);
-    let files = files(request, input.is_some(), address)?;
+    let orders = Orders {
+        ports: OUTPUT_PORT,
+        wire: Wire::Pieces,
+        input: input.is_some(),
+        network: linux_files::network(request, tap.as_ref()),
+        ..Orders::default()
+    };
+    let files = linux_files::files(request, orders)?;
     let memory = if request.layers.is_empty() {
         request.memory()
     } else {
@@ -142,42 +145,4 @@ fn open(disk: &Disk) -> Result<Block, DiskError> {
         return Err(DiskError::NoDirect { path });
     }
     Ok(Block::new(disk, cache))
-}
-
-/// The guest's first file system: `/init`, the program, and the image, files and modules of the
-/// request.
-fn files(
-    request: &Request,
-    input: bool,
-    address: Option<Ipv4Addr>,
-) -> Result<Initramfs, Box<dyn Error>> {
-    let init = workload()?;
-    let files = GuestFiles {
-        init: &init,
-        program: &request.program,
-        image: (!request.layers.is_empty()).then_some(GuestImage {
-            layers: &request.layers,
-            working_directory: &request.working_directory,
-            user: &request.user,
-        }),
-        files: &request.files,
-        modules: &request.modules,
-    };
-    let orders = Orders {
-        ports: OUTPUT_PORT,
-        wire: Wire::Pieces,
-        input,
-        terminals: request.terminals || !request.layers.is_empty(),
-        address,
-        arguments: request.arguments.clone(),
-        environment: request.environment.clone(),
-        ..Orders::default()
-    };
-    Ok(files.archive(orders)?)
-}
-
-/// The path of the workload, which is also the guest's `/init`. It lies beside this program.
-fn workload() -> io::Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    Ok(own.with_file_name("workload"))
 }

@@ -1,9 +1,11 @@
-//! The launcher of the microVMs: one process, one VM, one program.
+//! The launcher of guests: one process, one microVM or user-mode Linux, one program.
 #![expect(unsafe_code, reason = "claims the inherited descriptors")]
 
 mod bare;
 mod linux;
+mod linux_files;
 mod request;
+mod uml;
 
 use std::process::ExitCode;
 
@@ -42,6 +44,7 @@ fn run(inherited: InheritedDescriptors) -> Result<u8, Failure> {
     match request.guest {
         Guest::Bare => bare::run(&request),
         Guest::Linux => linux::run(request),
+        Guest::Uml => uml::run(request),
     }
 }
 

@@ -15,36 +15,54 @@ use isobench_vmm::memory::PAGE;
 use lexopt::{Arg, Parser, ValueExt as _};
 
 pub const USAGE: &str = "\
-usage: isobench-vmm run [--guest bare|linux] [--memory SIZE] [--disk FILE] \
+usage: isobench-vmm run [--guest bare|linux|uml] [--memory SIZE] [--disk FILE] \
 [--read-only-disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
 [--marks-fd N] [--count-exits] [--trace] \
-[--kernel FILE] [--vcpus N] [--direct-disk FILE]... [--module FILE]... [--net none|loopback|tap] \
+[--kernel FILE] [--vcpus N] [--direct-disk FILE]... [--share DIRECTORY] [--module FILE]... \
+[--net none|loopback|tap] \
 [--append WORDS] [--show-console] [--time-limit SECONDS] \
 [--layer DIRECTORY]... [--workdir PATH] [--user UID:GID[:GROUP,...]] \
 [--terminals] [--argv0 NAME] -- PROGRAM [ARGS...] | probe";
 
-/// The options that only the bare guest has.
-const BARE_ONLY: [&str; 1] = ["trace"];
-/// The options that only the Linux guest has.
-const LINUX_ONLY: [&str; 11] = [
-    "terminals",
-    "kernel",
-    "vcpus",
-    "direct-disk",
-    "module",
-    "append",
-    "show-console",
-    "time-limit",
-    "layer",
-    "workdir",
-    "user",
+/// The options that not all guests have, and the guests that have each.
+const ONLY_FOR: [(&str, &[Guest]); 14] = [
+    ("count-exits", &[Guest::Bare, Guest::Linux]),
+    ("trace", &[Guest::Bare]),
+    ("vcpus", &[Guest::Linux]),
+    ("direct-disk", &[Guest::Linux]),
+    ("module", &[Guest::Linux]),
+    ("append", &[Guest::Linux]),
+    ("show-console", &[Guest::Linux]),
+    ("time-limit", &[Guest::Linux]),
+    ("kernel", &[Guest::Linux, Guest::Uml]),
+    ("terminals", &[Guest::Linux, Guest::Uml]),
+    ("layer", &[Guest::Linux, Guest::Uml]),
+    ("workdir", &[Guest::Linux, Guest::Uml]),
+    ("user", &[Guest::Linux, Guest::Uml]),
+    ("share", &[Guest::Uml]),
 ];
 
 /// The kind of guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guest {
+    /// No guest OS, in a virtual machine.
     Bare,
+    /// A Linux kernel in a virtual machine.
     Linux,
+    /// A Linux kernel in a process (user-mode Linux).
+    Uml,
+}
+
+impl Guest {
+    const ALL: [Self; 3] = [Self::Bare, Self::Linux, Self::Uml];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Linux => "linux",
+            Self::Uml => "uml",
+        }
+    }
 }
 
 /// The guest's network.
@@ -94,6 +112,8 @@ pub struct Request {
     /// Whether the program of a Linux guest can make pseudo-terminals.
     pub terminals: bool,
     pub kernel: Option<PathBuf>,
+    /// A directory of the host's that the guest's program can write to.
+    pub shared: Option<PathBuf>,
     pub processors: u8,
     pub modules: Vec<PathBuf>,
     pub network: Network,
@@ -123,6 +143,7 @@ impl Default for Request {
             trace: false,
             terminals: false,
             kernel: None,
+            shared: None,
             processors: 1,
             modules: Vec::new(),
             network: Network::None,
@@ -197,6 +218,7 @@ impl Request {
             "trace" => self.trace = true,
             "terminals" => self.terminals = true,
             "kernel" => self.kernel = Some(words.value()?.into()),
+            "share" => self.shared = Some(words.value()?.into()),
             "vcpus" => self.processors = words.value()?.parse()?,
             "module" => self.modules.push(words.value()?.into()),
             "net" => self.network = network(&words.value()?.string()?)?,
@@ -219,15 +241,12 @@ impl Request {
 
     /// Checks that the `given` options go together, and that there is a program.
     fn check(&self, given: &[String]) -> Result<(), Box<dyn Error>> {
-        let (foreign, other): (&[&str], _) = match self.guest {
-            Guest::Bare => (&LINUX_ONLY, "linux"),
-            Guest::Linux => (&BARE_ONLY, "bare"),
-        };
-        if let Some(option) = given
-            .iter()
-            .find(|option| foreign.contains(&option.as_str()))
-        {
-            return Err(format!("--{option} is for --guest {other}").into());
+        for (option, guests) in ONLY_FOR {
+            if given.iter().any(|given| given == option) && !guests.contains(&self.guest) {
+                let names = guests.iter().map(|guest| guest.name());
+                let names = names.collect::<Vec<_>>().join(" and ");
+                return Err(format!("--{option} is for --guest {names}").into());
+            }
         }
         let (foreign, rule): (&[&str], _) = if self.layers.is_empty() {
             (&["workdir", "user"], "needs --layer")
@@ -236,9 +255,6 @@ impl Request {
         };
         if let Some(option) = given.iter().find(|o| foreign.contains(&o.as_str())) {
             return Err(format!("--{option} {rule}").into());
-        }
-        if (self.guest, self.network) == (Guest::Linux, Network::Loopback) {
-            return Err("--net loopback is for --guest bare: a Linux guest always has one".into());
         }
         if self.program.as_os_str().is_empty() {
             return Err("no program is given".into());
@@ -253,11 +269,10 @@ fn whole_pages(size: ByteSize) -> ByteSize {
 }
 
 fn guest(word: &str) -> Result<Guest, String> {
-    match word {
-        "bare" => Ok(Guest::Bare),
-        "linux" => Ok(Guest::Linux),
-        _ => Err(format!("--guest {word} is neither bare nor linux")),
-    }
+    let mut guests = Guest::ALL.into_iter();
+    guests
+        .find(|guest| guest.name() == word)
+        .ok_or_else(|| format!("--guest {word} is neither bare, linux nor uml"))
 }
 
 fn network(word: &str) -> Result<Network, String> {

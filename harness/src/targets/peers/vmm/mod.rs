@@ -27,7 +27,7 @@ use crate::host::facts::HostReport;
 use crate::instance::command_line::{CommandLine, Leftovers};
 use crate::targets::guest::availability::GuestKernel;
 use crate::targets::guest::files::{GuestFiles, GuestImage};
-use crate::targets::guest::kernel::Kernel;
+use crate::targets::guest::kernel::{Architecture, Kernel};
 use crate::targets::guest::memory;
 use crate::targets::{
     Availability, Capabilities, Capability, Contents, InsidePath, Launch, MemoryLimit, Pace,
@@ -104,7 +104,7 @@ impl Vmm {
             program,
             adapter,
             init: init.to_owned(),
-            kernel: GuestKernel::find(),
+            kernel: GuestKernel::find(Architecture::X86_64),
         }
     }
 }
