@@ -55,6 +55,8 @@ pub enum Need {
     TmpfsAttributes,
     /// A `/dev/net/tun` with which this user may make a network device.
     TunDevice,
+    /// A kernel of user-mode Linux, built by isobench or of Debian's package.
+    UmlKernel,
     /// User namespaces that this user may make.
     UserNamespaces,
 }
@@ -86,6 +88,7 @@ impl Need {
             Self::SystemCallsOf32Bits => "system-calls-of-32-bits",
             Self::TmpfsAttributes => "tmpfs-attributes",
             Self::TunDevice => "tun-device",
+            Self::UmlKernel => "uml-kernel",
             Self::UserNamespaces => "user-namespaces",
         };
         tag.to_owned()
@@ -124,6 +127,7 @@ impl Need {
             | Self::IoUring
             | Self::SystemCallsOf32Bits
             | Self::TunDevice
+            | Self::UmlKernel
             | Self::UserNamespaces => return None,
         })
     }

@@ -1,5 +1,5 @@
 //! KVM microVMs: one with no guest OS ([`bare`], the ladder's rung 2) and one with Linux
-//! ([`linux`], rung 3).
+//! ([`linux`], rung 4).
 //!
 //! The modules lie in layers, and each knows only those before it:
 //!

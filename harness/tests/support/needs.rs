@@ -51,6 +51,7 @@ fn missing(target: &'static str, reason: &str) -> Need {
 fn missing_from_target(target: &'static str) -> Need {
     let program = match target {
         "microvm-linux" => return Need::GuestKernel,
+        "uml" => return Need::UmlKernel,
         "lxc" => "lxc-execute",
         peer => peer,
     };

@@ -32,13 +32,13 @@ pub enum Ink {
     Part(u8),
 }
 
-/// The number of colours for targets: four rungs, one for all floors, six for peers.
+/// The number of colours for targets: five rungs, one for all floors, six for peers.
 pub const TARGETS: u8 = RUNGS + 1 + PEERS;
 
 /// The number of colours for parts.
 pub const PARTS: u8 = 20;
 
-const RUNGS: u8 = 4;
+const RUNGS: u8 = 5;
 const PEERS: u8 = 6;
 
 /// The first byte of every colour that stands for a name.

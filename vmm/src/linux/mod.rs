@@ -1,4 +1,4 @@
-//! The guest with a Linux kernel of its own: the ladder's rung 3.
+//! The guest with a Linux kernel of its own: the ladder's rung 4.
 //!
 //! A start, in order, and what each step needs:
 //!
