@@ -144,6 +144,11 @@ impl Experiment for Disk {
 
     fn applicability(&self, case: usize, target: &TargetInfo) -> Applicability {
         let case = &CASES[case];
+        if case.direct
+            && let Some(reason) = target.why_not(Capability::BypassPageCache)
+        {
+            return Applicability::Impossible(reason.into());
+        }
         let lacks_directory = case.is_about_files() && target.files.is_none();
         match target.can(Capability::KernelServices) {
             false if case.depth > 1 => Applicability::Impossible(

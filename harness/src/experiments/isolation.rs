@@ -104,6 +104,11 @@ impl Experiment for Isolation {
                 "a daemon starts the program, and the daemon's processes can't be traced".into(),
             );
         }
+        if case == OUTSIDE
+            && let Some(reason) = target.why_not(Capability::BeTraced)
+        {
+            return Applicability::Impossible(reason.into());
+        }
         let counts = case != EXIT_CASE || target.can(Capability::CountExits);
         Applicability::measured_if(target.can(Capability::RunPrograms) && counts)
     }

@@ -10,6 +10,10 @@ pub enum Capability {
     /// The target gives a program what a kernel gives: disks that can be mapped, several operations at
     /// a time.
     KernelServices,
+    /// The program's disk can bypass the host's page cache.
+    BypassPageCache,
+    /// Another process may trace the target's processes (ptrace(2)).
+    BeTraced,
     /// The end of the launcher's standard input reaches the program.
     PassEndOfInput,
     /// The command that starts an instance waits for the program, so the kernel adds the program's
@@ -44,6 +48,10 @@ impl Capability {
             Self::RunImages => "isobench gives it a static program alone, no image",
             Self::KernelServices => {
                 "it has no kernel that could map a disk or have several operations under way"
+            }
+            Self::BypassPageCache => "its disk always goes through the host's page cache",
+            Self::BeTraced => {
+                "it traces its guest's processes itself, and a process has one tracer"
             }
             Self::PassEndOfInput => "its guest's standard input never ends",
             Self::WaitForProgram => {
@@ -82,6 +90,8 @@ impl Capabilities {
     pub const OF_MOST_PEERS: Self = Self::NONE
         .with(Capability::RunPrograms)
         .with(Capability::KernelServices)
+        .with(Capability::BypassPageCache)
+        .with(Capability::BeTraced)
         .with(Capability::PassEndOfInput)
         .with(Capability::WaitForProgram)
         .with(Capability::PassFailure);

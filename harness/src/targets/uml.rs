@@ -35,7 +35,10 @@ impl UserModeLinux {
                 phases: phases
                     .map(|step| phase(step.name(), step.explanation()))
                     .collect(),
-                capabilities: Capabilities::OF_RUNTIMES_OF_IMAGES.with(Capability::ExposeFiles),
+                capabilities: Capabilities::OF_RUNTIMES_OF_IMAGES
+                    .without(Capability::BypassPageCache)
+                    .without(Capability::BeTraced)
+                    .with(Capability::ExposeFiles),
                 limits: &[
                     "one processor; each system call takes some 20 us",
                     "its disk always goes through the host's page cache",

@@ -21,7 +21,7 @@ use super::{
 use crate::instance::command_line::CommandLine;
 use crate::targets::peers::instance::utf8;
 use crate::targets::peers::program::{Program, Source};
-use crate::targets::{DiskAccess, Launch, TargetInfo};
+use crate::targets::{Capability, DiskAccess, Launch, TargetInfo};
 
 /// The target `firecracker`. `init` is the path of the workload.
 pub fn target(init: &Path) -> Vmm {
@@ -33,7 +33,7 @@ pub fn target(init: &Path) -> Vmm {
             NO_EXIT_CODE,
             "no disk that bypasses the host's page cache",
         ],
-        capabilities: WITHOUT_EXIT_CODE,
+        capabilities: WITHOUT_EXIT_CODE.without(Capability::BypassPageCache),
         ..vmm_info(
             TargetFamily::MicroVm,
             "firecracker",
