@@ -243,7 +243,7 @@ fn a_disk_is_read_and_written_or_only_read() {
         "head -c 5 /dev/ubda; printf WRITE | dd of=/dev/ubda conv=notrunc,fsync 2>/dev/null";
     for (option, after) in [("--disk", "WRITE"), ("--read-only-disk", "hello")] {
         for mut command in shells(&[option, path], script) {
-            fs::write(&disk, [&b"hello"[..], &[0; 65_531]].concat()).unwrap();
+            fs::write(&disk, [b"hello".to_vec(), vec![0; 65_531]].concat()).unwrap();
             let ended = Ended::of(&mut command);
             assert_eq!(ended.stdout, "hello", "{}", ended.stderr);
             let bytes = fs::read(&disk).unwrap();

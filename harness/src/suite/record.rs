@@ -245,6 +245,7 @@ fn describe(
         version: availability.version.clone(),
         floor: info.floor.map(str::to_owned),
         differences: differences(info, contents),
+        emulated: info.emulated,
         unavailable: availability.unavailable.clone(),
     }
 }

@@ -26,6 +26,8 @@ pub struct TargetInfo {
     pub phases: Vec<Part>,
     /// The name of the floor that this target is compared with, beside the bare process.
     pub floor: Option<&'static str>,
+    /// Whether the target's processor is a program, which takes tens of times longer than a processor.
+    pub emulated: bool,
     /// The differences between a peer and isobench's container, a short sentence each.
     pub differences: &'static [&'static str],
     /// The same differences of a target that is prepared with an image, in place of
@@ -66,6 +68,7 @@ impl TargetInfo {
             pace: Pace::Quick,
             phases: Vec::new(),
             floor: None,
+            emulated: false,
             differences: &[],
             image_differences: &[],
             limits: &[],

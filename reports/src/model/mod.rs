@@ -58,6 +58,20 @@ pub struct Run {
     pub samples: Vec<Sample>,
 }
 
+impl Run {
+    /// What has to be said above every table and plot: that figures are those of an emulated
+    /// processor. `None` if none are.
+    pub fn stamp(&self) -> Option<String> {
+        if self.host.is_emulated() {
+            return Some(EMULATED.to_owned());
+        }
+        let emulated = self.targets.iter().filter(|target| target.emulated);
+        let measured = emulated.filter(|target| target.unavailable.is_none());
+        let names: Vec<_> = measured.map(|target| target.name.as_str()).collect();
+        (!names.is_empty()).then(|| format!("{}: {EMULATED}", names.join(", ")))
+    }
+}
+
 /// The key of the fact that a host with an emulated processor has.
 pub const EMULATION: &str = "emulation";
 /// What is said of the figures of a host with an emulated processor.

@@ -24,8 +24,19 @@ pub struct Target {
     /// faster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<String>,
+    /// Whether the target's processor is a program, which takes tens of times longer than a processor.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub emulated: bool,
     /// Why the host can't run the target, if so.
     pub unavailable: Option<Unavailable>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls the function with a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A target's place on the ladder.

@@ -17,7 +17,7 @@ use super::wrap::{Indent, clip, wrap};
 use super::{Style, TerminalOptions};
 use crate::figures::summary::Summary;
 use crate::findings::{headline, verdict};
-use crate::model::{EMULATED, Run};
+use crate::model::Run;
 use crate::schema::are_of_commands;
 use crate::words::{Language, Words};
 
@@ -73,8 +73,8 @@ fn verdict_lines(
     words: &Words,
     width: usize,
 ) -> Vec<String> {
-    let stamp = summary.run.host.is_emulated();
-    let stamp = stamp.then(|| wrap(&format!("! {EMULATED}"), FLUSH, width));
+    let stamp = summary.run.stamp();
+    let stamp = stamp.map(|stamp| wrap(&format!("! {stamp}"), FLUSH, width));
     let sentence = verdict::sentence(summary, words).or_else(|| {
         let findings = headline::sentences(summary, baseline, words);
         findings.into_iter().next()

@@ -20,7 +20,7 @@ use crate::figures::summary::{self, CellContent, Column, Difference, Section, Su
 use crate::findings::conduct;
 use crate::findings::doubts;
 use crate::findings::polled;
-use crate::model::{EMULATED, Metric, Run};
+use crate::model::{Metric, Run};
 use crate::words::text::one_line;
 use crate::words::units;
 use crate::words::{Language, Words};
@@ -49,7 +49,7 @@ const TOO_FEW: &str = "?";
 pub fn render(run: &Run, baseline: Option<&str>, options: TerminalOptions) -> String {
     let options = options.with_room();
     let summary = Summary::against(run, baseline);
-    let stamp = run.host.is_emulated().then(|| format!("! {EMULATED}"));
+    let stamp = run.stamp().map(|stamp| format!("! {stamp}"));
     let mut blocks: Vec<String> = stamp.into_iter().collect();
     let sections = summary.sections.iter();
     blocks.extend(sections.flat_map(|section| tables(&summary, section, options)));

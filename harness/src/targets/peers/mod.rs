@@ -46,5 +46,7 @@ pub(super) fn all(programs: &Programs, daemons: Daemons) -> Vec<Box<dyn Target>>
         Box::new(vmm::cloud_hypervisor::target(init)),
         Box::new(vmm::qemu::microvm(init)),
         Box::new(vmm::qemu::pc(init)),
+        Box::new(vmm::qemu::emulated_microvm(init)),
+        Box::new(vmm::qemu::emulated_pc(init)),
     ]
 }

@@ -10,7 +10,7 @@ use super::{Format, FormatError, csv, json, markdown, openmetrics};
 use crate::figures::summary::Summary;
 use crate::findings::conduct;
 use crate::findings::doubts;
-use crate::model::{EMULATED, Run};
+use crate::model::Run;
 use crate::statistics::{Interval, Tail};
 use crate::words::units;
 use crate::words::{Language, Words};
@@ -91,12 +91,10 @@ fn document<'a>(summary: &Summary<'a>) -> RunDocument<'a> {
 /// The line above a table if a processor was emulated; other formats have that in the host of each
 /// row or run.
 fn stamp(runs: &[Run]) -> String {
-    let emulated = runs.iter().any(|run| run.host.is_emulated());
-    if emulated {
-        format!("> **{EMULATED}**\n\n")
-    } else {
-        String::new()
-    }
+    let mut stamps: Vec<_> = runs.iter().filter_map(Run::stamp).collect();
+    stamps.dedup();
+    let lines = stamps.iter().map(|stamp| format!("> **{stamp}**\n\n"));
+    lines.collect()
 }
 
 /// The header of a table for people.

@@ -19,7 +19,7 @@ use crate::findings::claims::{self, Card};
 use crate::findings::conduct;
 use crate::findings::doubts::{self, Doubt, RunDoubt};
 use crate::findings::polled;
-use crate::model::{EMULATED, Fact, Run, Target, Unit};
+use crate::model::{Fact, Run, Target, Unit};
 use crate::schema::are_of_commands;
 use crate::words::Words;
 use crate::words::units;
@@ -31,7 +31,7 @@ const ABREAST: usize = 4;
 pub struct RunView {
     pub id: String,
     pub host: String,
-    pub stamp: Option<&'static str>,
+    pub stamp: Option<String>,
     pub questions: Vec<QuestionView>,
     pub first: FirstView,
     pub waterfalls: Vec<FigureView>,
@@ -113,7 +113,7 @@ impl RunView {
         Ok(Self {
             tradeoff: TradeoffView::of(summary, words).map_err(failed("the trade-off"))?,
             host: run.host.summary.clone(),
-            stamp: run.host.is_emulated().then_some(EMULATED),
+            stamp: run.stamp(),
             questions: if options.exercise {
                 exercise::questions(summary, words)
             } else {

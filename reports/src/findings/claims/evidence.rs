@@ -235,9 +235,12 @@ pub fn container_of<'s, 'a>(column: &'s Column<'a>) -> Option<TargetFigure<'s, '
     (!containers.is_empty()).then(|| containers.swap_remove(own.unwrap_or(0)))
 }
 
-/// The figures of the virtual machines.
+/// The figures of the virtual machines. A machine with an emulated processor says nothing about
+/// virtual machines' speed, and is left out.
 pub fn machines_of<'s, 'a>(column: &'s Column<'a>) -> Vec<TargetFigure<'s, 'a>> {
-    measured_of(column, TargetFamily::is_machine)
+    let mut machines = measured_of(column, TargetFamily::is_machine);
+    machines.retain(|one| !one.target.emulated);
+    machines
 }
 
 /// How a figure compares with a limit.

@@ -2,6 +2,7 @@
 
 use super::evidence::{Evidence, Limit, TargetFigure, container_of, machines_of, measured_of};
 use super::{Finding, Verdict};
+use crate::figures::summary::Column;
 use crate::model::{TargetFamily, Unit};
 use crate::schema::startup::{self, READY, VIRTUALIZATION};
 use crate::words::units;
@@ -16,15 +17,19 @@ pub fn machine(evidence: &Evidence<'_, '_>) -> Finding {
     let Some(column) = evidence.column(startup::NAME, READY) else {
         return evidence.without_experiment(startup::NAME);
     };
-    let machines = machines_of(column);
+    let machines = machines_or_emulated_of(column);
     if machines.is_empty() {
         return evidence.without_targets(TargetFamily::is_machine, "side.machine");
     }
     let traditional = machines
         .iter()
         .find(|one| one.target.family == TargetFamily::TraditionalVm);
+    let emulated = machines.iter().find(|one| one.target.emulated);
     let words = evidence.words;
-    let (verdict, because) = match traditional.map(|one| Limit::of(MINUTES, one.figure)) {
+    let limit = traditional.map(|one| Limit::of(MINUTES, one.figure));
+    // Minutes on an emulated processor say nothing of a real one.
+    let limit = limit.filter(|limit| emulated.is_none() || *limit == Limit::NotReached);
+    let (verdict, because) = match limit {
         Some(Limit::Reached) => (Verdict::Supported, String::new()),
         Some(Limit::NotReached) => (Verdict::Refuted, String::new()),
         Some(Limit::Unclear) => (Verdict::Undecided, words.text("undecided.wide").to_owned()),
@@ -45,6 +50,7 @@ pub fn machine(evidence: &Evidence<'_, '_>) -> Finding {
                 .first()
                 .and_then(|one| virtualization(evidence, one)),
             traditional.map(|one| words.say_one("nuance.traditional", "target", &one.target.name)),
+            emulated.map(|one| words.say_one("nuance.emulated", "target", &one.target.name)),
         ]
         .into_iter()
         .flatten()
@@ -54,6 +60,17 @@ pub fn machine(evidence: &Evidence<'_, '_>) -> Finding {
             .then(|| words.text("wanted.traditional").to_owned()),
         experiment: Some(startup::NAME),
     }
+}
+
+/// The figures of the virtual machines. If no traditional machine ran on a real processor, one on an
+/// emulated processor stands in: it starts later than on a real one.
+fn machines_or_emulated_of<'s, 'a>(column: &'s Column<'a>) -> Vec<TargetFigure<'s, 'a>> {
+    let is_traditional = |family| family == TargetFamily::TraditionalVm;
+    let mut machines = machines_of(column);
+    if !machines.iter().any(|one| is_traditional(one.target.family)) {
+        machines.extend(measured_of(column, is_traditional));
+    }
+    machines
 }
 
 /// How much of a machine's start is taken by the making of the virtual machine.

@@ -88,8 +88,27 @@ fn a_machine_takes_minutes_if_one_with_firmware_does() {
     assert_eq!(card(&pc, 1).verdict, Verdict::Refuted);
     let slow = scaled(pc.clone(), "qemu-pc", "startup", 5e4);
     assert_eq!(card(&slow, 1).verdict, Verdict::Supported);
-    let middling = scaled(pc, "qemu-pc", "startup", 60e9 / 2.2e6);
+    let middling = scaled(pc.clone(), "qemu-pc", "startup", 60e9 / 2.2e6);
     assert_eq!(card(&middling, 1).verdict, Verdict::Undecided);
+
+    let mut emulated = pc.clone();
+    for target in emulated
+        .targets
+        .iter_mut()
+        .filter(|one| one.name == "qemu-pc")
+    {
+        target.emulated = true;
+    }
+    let told = card(&emulated, 1);
+    assert_eq!(told.verdict, Verdict::Refuted);
+    let words = "The processor of qemu-pc is a program";
+    assert!(
+        told.nuance.iter().any(|text| text.starts_with(words)),
+        "{:?}",
+        told.nuance
+    );
+    let minutes = scaled(emulated, "qemu-pc", "startup", 5e4);
+    assert_eq!(card(&minutes, 1).verdict, Verdict::Depends);
 
     let none = without(fixture::run(), &["microvm-bare"]);
     let none = card(&none, 1);

@@ -21,6 +21,7 @@ fn screen(run: &Run, width: u16) -> String {
 /// A peer that can't run, with the command that would change that.
 fn missing(name: &str, command: Option<&str>) -> Target {
     Target {
+        emulated: false,
         name: name.to_owned(),
         description: String::new(),
         kind: TargetKind::Peer,
@@ -133,6 +134,15 @@ fn a_run_without_figures_still_says_where_its_report_is() {
     let text = screen(&run, 80);
     assert!(text.starts_with("This run has no figures"), "{text}");
     assert!(text.ends_with(&format!("report: {REPORT}\n")), "{text}");
+}
+
+#[test]
+fn a_target_with_an_emulated_processor_is_told_first() {
+    let mut run = fixture::run();
+    run.targets[1].emulated = true;
+    assert!(screen(&run, 80).starts_with("! container: emulated CPU: shapes"));
+    run.targets[1].unavailable = run.targets[3].unavailable.clone();
+    assert!(!screen(&run, 80).starts_with('!'));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Tables of a synthetic run.
 
+use crate::model::EMULATED;
+
 use super::*;
 use crate::fixture::{self, plain};
 

@@ -90,6 +90,8 @@ pub struct Vmm {
     /// The path of the workload, which is a guest's `/init`.
     init: PathBuf,
     kernel: GuestKernel,
+    /// Whether the VMM runs guests by KVM.
+    needs_kvm: bool,
 }
 
 impl Vmm {
@@ -105,6 +107,15 @@ impl Vmm {
             adapter,
             init: init.to_owned(),
             kernel: GuestKernel::find(Architecture::X86_64),
+            needs_kvm: true,
+        }
+    }
+
+    /// The VMM with a processor of its own, for which the host needs no KVM.
+    fn without_kvm(self) -> Self {
+        Self {
+            needs_kvm: false,
+            ..self
         }
     }
 }
@@ -127,7 +138,13 @@ impl Target for Vmm {
     }
 
     fn availability(&self, host: &HostReport) -> Availability {
-        let availability = self.program.availability(|_| self.kernel.unavailable(host));
+        let availability = self.program.availability(|_| {
+            if self.needs_kvm {
+                self.kernel.unavailable(host)
+            } else {
+                self.kernel.get().err()
+            }
+        });
         let version = match (availability.version, self.kernel.version()) {
             (Some(vmm), Some(kernel)) => Some(format!("{vmm}, guest {kernel}")),
             (vmm, _) => vmm,

@@ -1,4 +1,4 @@
-//! QEMU with two of its machines. `microvm` is made for guests such as `microvm-linux`. `q35` with
+//! QEMU with two of its machines, each with KVM and with an emulated processor. `microvm` is made for guests such as `microvm-linux`. `q35` with
 //! its firmware is a PC, which stands for a traditional VM.
 //!
 //! Output leaves the guest by QEMU's debug console, a port that takes one byte for each write. The
@@ -26,7 +26,7 @@ const PROGRAM: Program = Program {
 
 /// The differences between both machines and isobench's VMM.
 macro_rules! differences {
-    ($($own:literal),* $(,)?) => {
+    ($($own:expr),* $(,)?) => {
         &[
             "output leaves the guest by QEMU's debug console, with one VM exit for each byte",
             PREPARED_ARCHIVE,
@@ -37,6 +37,9 @@ macro_rules! differences {
         ]
     };
 }
+
+/// The difference of a machine with an emulated processor.
+const EMULATED: &str = "its processor is emulated: its figures are shapes, not absolute times";
 
 /// Switches off what accelerates task priorities for Windows. With that feature (and with the PC's
 /// `vmport`), QEMU at times reads the processor's state and writes the state back. The task
@@ -54,6 +57,27 @@ pub(super) struct Qemu {
     disk: &'static str,
     /// The format of the kernel that the machine boots.
     format: KernelFormat,
+    /// What executes the guest's instructions.
+    processor: Processor,
+}
+
+/// What executes the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Processor {
+    /// The host's processor, by KVM.
+    Host,
+    /// QEMU's own translator (TCG), which needs no KVM.
+    Emulated,
+}
+
+impl Processor {
+    /// QEMU's options for this processor.
+    const fn options(self) -> [&'static str; 4] {
+        match self {
+            Self::Host => ["-accel", "kvm", "-cpu", "host"],
+            Self::Emulated => ["-accel", "tcg", "-cpu", "max"],
+        }
+    }
 }
 
 /// The format of a kernel.
@@ -73,6 +97,12 @@ pub(super) static MICROVM: Qemu = Qemu {
     kernel_options: "pci=off",
     disk: "virtio-blk-device",
     format: KernelFormat::Elf,
+    processor: Processor::Host,
+};
+
+pub(super) static MICROVM_EMULATED: Qemu = Qemu {
+    processor: Processor::Emulated,
+    ..MICROVM
 };
 
 pub(super) static PC: Qemu = Qemu {
@@ -80,6 +110,12 @@ pub(super) static PC: Qemu = Qemu {
     kernel_options: "",
     disk: "virtio-blk-pci",
     format: KernelFormat::Compressed,
+    processor: Processor::Host,
+};
+
+pub(super) static PC_EMULATED: Qemu = Qemu {
+    processor: Processor::Emulated,
+    ..PC
 };
 
 /// The target `qemu-microvm`. `init` is the path of the workload.
@@ -113,6 +149,43 @@ pub fn pc(init: &Path) -> Vmm {
     Vmm::new(info, PROGRAM, &PC, init)
 }
 
+/// The target `qemu-microvm-tcg`. `init` is the path of the workload.
+pub fn emulated_microvm(init: &Path) -> Vmm {
+    let info = TargetInfo {
+        emulated: true,
+        differences: differences![
+            EMULATED,
+            "a minimal firmware (qboot) runs before the kernel"
+        ],
+        ..vmm_info(
+            TargetFamily::MicroVm,
+            "qemu-microvm-tcg",
+            "qemu-microvm with an emulated processor: it needs no KVM, and takes tens of times \
+             longer.",
+        )
+    };
+    Vmm::new(info, PROGRAM, &MICROVM_EMULATED, init).without_kvm()
+}
+
+/// The target `qemu-pc-tcg`. `init` is the path of the workload.
+pub fn emulated_pc(init: &Path) -> Vmm {
+    let info = TargetInfo {
+        emulated: true,
+        differences: differences![
+            EMULATED,
+            "firmware (SeaBIOS) runs first, and the kernel unpacks itself",
+            "the devices of a PC, such as PCI",
+        ],
+        ..vmm_info(
+            TargetFamily::TraditionalVm,
+            "qemu-pc-tcg",
+            "qemu-pc with an emulated processor: the traditional VM on a host without hardware \
+             KVM, tens of times slower.",
+        )
+    };
+    Vmm::new(info, PROGRAM, &PC_EMULATED, init).without_kvm()
+}
+
 impl Qemu {
     /// The kernel file that the machine boots.
     fn kernel<'g>(&self, guest: &Guest<'g>) -> &'g Path {
@@ -135,7 +208,8 @@ impl VmmAdapter for Qemu {
     fn command(&self, vmm: &Path, launch: &Launch, guest: &Guest) -> io::Result<CommandLine> {
         let kernel_options = format!("{COMMAND_LINE} {}", self.kernel_options);
         let command = CommandLine::new(vmm)
-            .args(["-M", self.machine, "-accel", "kvm", "-cpu", "host"])
+            .args(["-M", self.machine])
+            .args(self.processor.options())
             .args(NO_VAPIC)
             .args(["-nodefaults", "-no-user-config", "-display", "none"])
             .args(["-no-reboot", "-smp", "1", "-m"])
