@@ -5,11 +5,11 @@ use kvm_ioctls::VmFd;
 
 use super::address_space::{AddressSpace, GuestRam};
 use super::config::Config;
-use super::contexts::Contexts;
 use super::error::BootError;
 use super::loader::LoadedProgram;
 use super::parts::ProgramParts;
 use super::phase::Phase;
+use super::processor::Processor;
 use super::program::Image;
 use super::{loader, registers, trampoline};
 use crate::kvm::exits::ExitCounts;
@@ -20,14 +20,13 @@ use crate::kvm::{Hypervisor, Vcpu};
 pub struct MicroVm {
     // The order of the fields is the order in which they must be dropped: the vCPU, the VM, then
     // the memory that the VM maps.
-    pub(super) vcpu: Vcpu,
+    pub(super) processor: Processor,
     _vm: VmFd,
     pub(super) memory: AddressSpace,
     /// The program's layout, until its code has been made ready.
     pub(super) cold: Option<Image>,
     pub(super) parts: ProgramParts,
     pub(super) exits: ExitCounts,
-    pub(super) contexts: Contexts,
 }
 
 impl MicroVm {
@@ -54,13 +53,12 @@ impl MicroVm {
         let start = registers::at_entry(kind, memory.root(), entry.address, entry.stack);
         vcpu.set_start(&start)?;
         Ok(Self {
-            vcpu,
+            processor: Processor::new(vcpu),
             _vm: vm,
             memory,
             cold: Some(config.program.image.clone()),
             parts,
             exits: ExitCounts::default(),
-            contexts: Contexts::new(),
         })
     }
 }

@@ -29,6 +29,7 @@ mod microvm;
 mod not_a_program;
 mod parts;
 mod phase;
+mod processor;
 pub mod program;
 pub(crate) mod registers;
 pub mod resume;

@@ -4,6 +4,7 @@ use bytesize::ByteSize;
 use kvm_bindings::kvm_regs;
 
 use super::address_space::Touch;
+use super::contexts::Contexts;
 use super::ending::Ending;
 use super::error::RunError;
 use super::exception::Death;
@@ -12,6 +13,7 @@ use super::layout::SYSTEM_CALL_PORT;
 use super::loader;
 use super::microvm::MicroVm;
 use super::phase::Phase;
+use super::processor::{Next, Processor, Shared};
 use super::registers;
 use super::resume::Exception;
 use super::scheduling::ending;
@@ -51,85 +53,98 @@ impl MicroVm {
         on_phase: &dyn Fn(Phase),
     ) -> Result<Ending, RunError> {
         personality.set_parts(std::mem::take(&mut self.parts));
+        let mut shared = Shared {
+            personality,
+            memory: &mut self.memory,
+            contexts: Contexts::default(),
+            cold: self.cold.take(),
+        };
+        let processor = &mut self.processor;
         let mut next_phase = Some(Phase::FirstExit);
         loop {
-            let exit = self.vcpu.run_interruptibly()?;
+            processor.flush_translations(shared.memory)?;
+            let exit = processor.vcpu.run_interruptibly()?;
             self.exits.add(exit.reason());
             if next_phase == Some(Phase::FirstExit) {
                 on_phase(Phase::FirstExit);
                 next_phase = Some(Phase::Ready);
             }
-            let ending = self.serve(&exit, personality)?;
-            if let Some(ending) = self.out_of_memory().or(ending) {
+            let mut next = processor.serve(&exit, &mut shared)?;
+            while next == Next::Idle {
+                next = match shared.personality.await_events() {
+                    Ok(()) => processor.let_next_run(&mut shared)?,
+                    Err(stop) => Next::End(ending(stop)?),
+                };
+            }
+            if shared.memory.is_exhausted() {
+                next = Next::End(Ending::OutOfMemory);
+            }
+            if let Next::End(ending) = next {
                 on_phase(Phase::Exit);
-                personality.end_network();
+                shared.personality.end_network();
                 return Ok(ending);
             }
-            if next_phase == Some(Phase::Ready) && personality.has_written_output() {
+            if next_phase == Some(Phase::Ready) && shared.personality.has_written_output() {
                 on_phase(Phase::Ready);
                 next_phase = None;
             }
         }
     }
+}
 
-    /// How a program ends that touched a page for which there was no frame.
-    fn out_of_memory(&self) -> Option<Ending> {
-        self.memory.is_exhausted().then_some(Ending::OutOfMemory)
-    }
-
-    /// Serves one exit. After the last exit, the result is how the program ended.
-    fn serve(
+impl Processor {
+    /// Serves one exit.
+    pub(super) fn serve(
         &mut self,
         exit: &VmExit,
-        personality: &mut Personality,
-    ) -> Result<Option<Ending>, RunError> {
+        shared: &mut Shared<'_>,
+    ) -> Result<Next, RunError> {
         match *exit {
             VmExit::PortWrite(port) if port == u16::from(SYSTEM_CALL_PORT) => {
-                self.serve_call(personality)
+                self.serve_call(shared)
             }
-            VmExit::Interrupted => self.serve_interruption(personality),
-            _ => self.serve_exception(exit, personality),
+            VmExit::Interrupted => self.serve_interruption(shared),
+            _ => self.serve_exception(exit, shared),
         }
     }
 
     /// Serves one system call.
-    fn serve_call(&mut self, personality: &mut Personality) -> Result<Option<Ending>, RunError> {
+    fn serve_call(&mut self, shared: &mut Shared<'_>) -> Result<Next, RunError> {
         let mut registers = self.vcpu.registers();
         // On software KVM the stub runs in ring 3, so the VMM returns from the call: to RCX, with
         // the flags of R11.
         let returns = self.vcpu.kind() == KvmKind::Software;
         if returns && !trampoline::is_system_call_stub(registers.rip) {
-            return Ok(Some(Ending::Died(Death::port_access(registers.rip))));
+            return Ok(Next::End(Ending::Died(Death::port_access(registers.rip))));
         }
         let call = system_call(&registers);
-        self.warm_code_once(call.number);
-        match personality.call(&call, &mut self.memory) {
+        self.warm_code_once(call.number, shared);
+        match shared.personality.call(&call, shared.memory) {
             CallEffect::Return(value) => registers.rax = value.cast_unsigned(),
             CallEffect::SetFsBase(base) => {
-                registers.rax = self.set_base(registers::MSR_FS_BASE, base, personality)?;
+                registers.rax = self.set_base(registers::MSR_FS_BASE, base, shared.personality)?;
             }
             CallEffect::SetGsBase(base) => {
-                registers.rax = self.set_base(registers::MSR_GS_BASE, base, personality)?;
+                registers.rax = self.set_base(registers::MSR_GS_BASE, base, shared.personality)?;
             }
-            CallEffect::Exit(code) => return Ok(Some(Ending::Exited(code))),
-            CallEffect::Signal(signal) => return Ok(Some(Ending::Signalled(signal))),
+            CallEffect::Exit(code) => return Ok(Next::End(Ending::Exited(code))),
+            CallEffect::Signal(signal) => return Ok(Next::End(Ending::Signalled(signal))),
             CallEffect::NewThread(new) => {
-                registers.rax = self.start_thread(new, &registers)?;
+                registers.rax = self.start_thread(new, &registers, shared)?;
             }
             CallEffect::Wait => {}
             CallEffect::EndThread => {
-                self.contexts.end();
+                self.held.end();
                 self.leave_ring0()?;
-                return self.let_next_run(personality);
+                return self.let_next_run(shared);
             }
             CallEffect::EndHandler => {
-                return self.end_handler(after_call(&registers), personality);
+                return self.end_handler(after_call(&registers), shared);
             }
         }
-        self.flush_translations()?;
-        if personality.wants_look() {
+        if shared.personality.wants_look() {
             self.leave_ring0()?;
-            return self.let_run(after_call(&registers), personality);
+            return self.let_run(after_call(&registers), shared);
         }
         let next = if returns {
             after_call(&registers)
@@ -137,16 +152,7 @@ impl MicroVm {
             registers
         };
         self.vcpu.set_registers(&next);
-        Ok(None)
-    }
-
-    /// Makes the processor forget translations that were taken away.
-    fn flush_translations(&mut self) -> Result<(), KvmError> {
-        // On software KVM the MMU notifier has dropped them: see `GuestRam::drop_translations`.
-        if self.memory.take_stale_translations() && self.vcpu.kind() == KvmKind::Hardware {
-            self.vcpu.flush_translations()?;
-        }
-        Ok(())
+        Ok(Next::Enter)
     }
 
     /// Sets a segment's base, and returns the value of RAX for the system call.
@@ -156,12 +162,17 @@ impl MicroVm {
         base: u64,
         personality: &Personality,
     ) -> Result<u64, KvmError> {
-        self.contexts.set_bases(personality.segment_bases());
+        self.held.set_bases(personality.segment_bases());
         self.vcpu.set_msr(msr, base).map(|()| 0)
     }
 
     /// Starts a thread with the registers of its parent, whose call returns the thread's number.
-    fn start_thread(&mut self, new: NewThread, parent: &kvm_regs) -> Result<u64, KvmError> {
+    fn start_thread(
+        &mut self,
+        new: NewThread,
+        parent: &kvm_regs,
+        shared: &mut Shared<'_>,
+    ) -> Result<u64, KvmError> {
         let parent = after_call(parent);
         let child = kvm_regs {
             rax: 0,
@@ -172,38 +183,36 @@ impl MicroVm {
             },
             ..parent
         };
-        self.contexts.add(&self.vcpu, new.id, child)?;
+        shared.contexts.add(&self.vcpu, new.id, child)?;
+        self.start_slices();
         Ok(new.id.number())
     }
 
     /// Makes the program's code ready at the first call of a language's runtime, if a fault is dear:
     /// see [`loader::warm_code`].
-    fn warm_code_once(&mut self, call: u64) {
+    fn warm_code_once(&self, call: u64, shared: &mut Shared<'_>) {
         if WARMING.contains(&call)
             && self.vcpu.kind() == KvmKind::Software
-            && let Some(program) = self.cold.take()
+            && let Some(program) = shared.cold.take()
         {
-            loader::warm_code(&self.memory, &program);
+            loader::warm_code(shared.memory, &program);
         }
     }
 
     /// A signal to the VMM came: at the end of a time slice another thread runs.
-    fn serve_interruption(
-        &mut self,
-        personality: &mut Personality,
-    ) -> Result<Option<Ending>, RunError> {
+    fn serve_interruption(&mut self, shared: &mut Shared<'_>) -> Result<Next, RunError> {
         let registers = self.vcpu.registers();
         // In the trampoline the thread is on its way into the VMM.
         if trampoline::is_inside(registers.rip) || !TimeSlices::is_over() {
-            return Ok(None);
+            return Ok(Next::Enter);
         }
-        if let Err(stop) = personality.look_around() {
-            return ending(stop).map(Some);
+        if let Err(stop) = shared.personality.look_around() {
+            return ending(stop).map(Next::End);
         }
-        if personality.wants_look() {
-            return self.let_run(registers, personality);
+        if shared.personality.wants_look() {
+            return self.let_run(registers, shared);
         }
-        Ok(None)
+        Ok(Next::Enter)
     }
 
     /// Serves an exit that is no system call: the first touch of a page, an exception of which a
@@ -211,51 +220,45 @@ impl MicroVm {
     fn serve_exception(
         &mut self,
         exit: &VmExit,
-        personality: &mut Personality,
-    ) -> Result<Option<Ending>, RunError> {
-        let Some(exception) = Exception::take(exit, &mut self.vcpu, &self.memory)? else {
-            return self.last_exit(exit).map(Some);
+        shared: &mut Shared<'_>,
+    ) -> Result<Next, RunError> {
+        let Some(exception) = Exception::take(exit, &mut self.vcpu, shared.memory)? else {
+            return self.last_exit(exit).map(Next::End);
         };
         let touched = exception
             .missing_page()
-            .map(|access| self.memory.touch(exception.fault_address, access));
+            .map(|access| shared.memory.touch(exception.fault_address, access));
         match touched {
             Some(Touch::Given) => {
-                self.flush_translations()?;
-                return Ok(None);
+                return Ok(Next::Enter);
             }
-            Some(Touch::Exhausted) => return Ok(Some(Ending::OutOfMemory)),
+            Some(Touch::Exhausted) => return Ok(Next::End(Ending::OutOfMemory)),
             Some(Touch::NotAllowed) | None => {}
         }
-        if self.serve_vsyscall(&exception, personality)? {
-            return Ok(None);
+        if self.serve_vsyscall(&exception, shared) {
+            return Ok(Next::Enter);
         }
-        let (info, trap) = signal_of(&exception, &self.memory, &self.vcpu)?;
-        if exception.frame.is_from_ring3() && personality.fault(info, trap) {
-            return self.let_run(self.vcpu.registers(), personality);
+        let (info, trap) = signal_of(&exception, shared.memory, &self.vcpu)?;
+        if exception.frame.is_from_ring3() && shared.personality.fault(info, trap) {
+            return self.let_run(self.vcpu.registers(), shared);
         }
-        Ok(Some(Ending::Died(exception.death())))
+        Ok(Next::End(Ending::Died(exception.death())))
     }
 
     /// Serves a call of the vsyscall page, if `exception` is one and the program may write where the
     /// call's answer goes. If not, Linux sends `SIGSEGV` too.
-    fn serve_vsyscall(
-        &mut self,
-        exception: &Exception,
-        personality: &mut Personality,
-    ) -> Result<bool, KvmError> {
+    fn serve_vsyscall(&mut self, exception: &Exception, shared: &mut Shared<'_>) -> bool {
         let registers = self.vcpu.registers();
-        let Some(entry) = VsyscallEntry::of(exception, &registers, &self.memory) else {
-            return Ok(false);
+        let Some(entry) = VsyscallEntry::of(exception, &registers, shared.memory) else {
+            return false;
         };
-        let effect = personality.call(&entry.call, &mut self.memory);
-        self.flush_translations()?;
+        let effect = shared.personality.call(&entry.call, shared.memory);
         match effect {
             CallEffect::Return(value) if value != -i64::from(libc::EFAULT) => {
                 self.vcpu.set_registers(&entry.returned(value, &registers));
-                Ok(true)
+                true
             }
-            _ => Ok(false),
+            _ => false,
         }
     }
 

@@ -7,10 +7,10 @@ use nix::libc;
 use super::ending::Ending;
 use super::error::RunError;
 use super::exception::Signal;
-use super::microvm::MicroVm;
+use super::processor::{Next, Processor, Shared};
 use super::registers;
 use super::signal_frame::{self, Restored};
-use super::syscalls::{Arrival, Delivery, Personality, Resume, Stop, stack_from_bytes};
+use super::syscalls::{Arrival, Delivery, Resume, Stop, stack_from_bytes};
 use crate::kvm::{KvmError, KvmKind};
 
 /// The bytes of the instruction `SYSCALL`, by which RIP goes back to make a call again.
@@ -18,32 +18,35 @@ const SYSCALL: u64 = 2;
 /// How a handler's frame that is none ends a program.
 const BAD_FRAME: Ending = Ending::Signalled(Signal::Segmentation.number());
 
-impl MicroVm {
+impl Processor {
     /// Lets the next thread run, after the one that has the processor, whose registers in ring 3 are
     /// `current`.
     pub(super) fn let_run(
         &mut self,
         current: kvm_regs,
-        personality: &mut Personality,
-    ) -> Result<Option<Ending>, RunError> {
-        self.contexts.save(personality.thread(), current);
-        self.let_next_run(personality)
+        shared: &mut Shared<'_>,
+    ) -> Result<Next, RunError> {
+        let thread = shared.personality.thread();
+        shared.contexts.save(thread, current);
+        self.let_next_run(shared)
     }
 
-    /// Lets the next thread run. The registers of the others are saved.
-    pub(super) fn let_next_run(
-        &mut self,
-        personality: &mut Personality,
-    ) -> Result<Option<Ending>, RunError> {
+    /// Lets the next thread run, if one can. The registers of the others are saved.
+    pub(super) fn let_next_run(&mut self, shared: &mut Shared<'_>) -> Result<Next, RunError> {
+        let Shared {
+            personality,
+            memory,
+            contexts,
+            ..
+        } = shared;
         if personality.needs_slices() {
-            self.contexts.start_slices();
+            self.start_slices();
         }
-        let (thread, resume) = match personality.next_thread() {
-            Ok(next) => next,
-            Err(stop) => return ending(stop).map(Some),
+        let Some((thread, resume)) = personality.choose_thread() else {
+            return Ok(Next::Idle);
         };
         let bases = personality.segment_bases();
-        let mut registers = self.contexts.load(&self.vcpu, thread, bases)?;
+        let mut registers = contexts.load(&self.vcpu, &mut self.held, thread, bases)?;
         let mut interrupted = None;
         match resume {
             Resume::GoOn => {}
@@ -53,18 +56,18 @@ impl MicroVm {
         }
         while let Some(arrival) = personality.next_arrival() {
             let delivery = match arrival {
-                Arrival::Kills(signal) => return Ok(Some(Ending::Signalled(signal))),
+                Arrival::Kills(signal) => return Ok(Next::End(Ending::Signalled(signal))),
                 Arrival::Runs(delivery) => delivery,
             };
             if let Some(may_restart) = interrupted.take() {
-                personality.end_interrupted_call(&mut self.memory);
+                personality.end_interrupted_call(memory);
                 interrupt_call(&mut registers, may_restart, &delivery);
             }
             let extended = self.vcpu.extended_state()?;
-            let pushed = signal_frame::push(&mut self.memory, &registers, &extended, &delivery);
+            let pushed = signal_frame::push(memory, &registers, &extended, &delivery);
             match pushed {
                 Ok(handler) => registers = handler,
-                Err(signal_frame::BadFrame) => return Ok(Some(BAD_FRAME)),
+                Err(signal_frame::BadFrame) => return Ok(Next::End(BAD_FRAME)),
             }
         }
         if interrupted.is_some() {
@@ -72,7 +75,7 @@ impl MicroVm {
             registers.rip = registers.rip.wrapping_sub(SYSCALL);
         }
         self.vcpu.set_registers(&registers);
-        Ok(None)
+        Ok(Next::Enter)
     }
 
     /// Brings back what a signal's handler interrupted. `current` are the registers at the handler's
@@ -80,10 +83,10 @@ impl MicroVm {
     pub(super) fn end_handler(
         &mut self,
         current: kvm_regs,
-        personality: &mut Personality,
-    ) -> Result<Option<Ending>, RunError> {
-        let Ok(restored) = signal_frame::pop(&self.memory, &current) else {
-            return Ok(Some(BAD_FRAME));
+        shared: &mut Shared<'_>,
+    ) -> Result<Next, RunError> {
+        let Ok(restored) = signal_frame::pop(shared.memory, &current) else {
+            return Ok(Next::End(BAD_FRAME));
         };
         let Restored {
             registers,
@@ -93,11 +96,13 @@ impl MicroVm {
         } = restored;
         // KVM refuses a state that the processor would refuse.
         if self.vcpu.set_extended_state(&extended).is_err() {
-            return Ok(Some(BAD_FRAME));
+            return Ok(Next::End(BAD_FRAME));
         }
-        personality.end_handler(blocked, stack_from_bytes(&stack));
+        shared
+            .personality
+            .end_handler(blocked, stack_from_bytes(&stack));
         self.leave_ring0()?;
-        self.let_run(registers, personality)
+        self.let_run(registers, shared)
     }
 
     /// Brings the vCPU to ring 3 without the system-call stub's `sysretq`, since the registers will

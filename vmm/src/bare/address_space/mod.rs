@@ -59,8 +59,8 @@ pub struct AddressSpace {
     areas: Areas,
     shared: RefCell<SharedFrames>,
     heap: Range<u64>,
-    /// Whether the processor may still hold translations that were taken away.
-    has_stale_translations: Cell<bool>,
+    /// The number of times that translations were taken away that a processor may still hold.
+    stale_translations: Cell<u64>,
     /// The length of the last mapping that was larger than the guest could ever serve.
     refused: Option<u64>,
     /// Whether a touch has found no frame.
@@ -83,7 +83,7 @@ impl AddressSpace {
             areas: Areas::default(),
             shared: RefCell::default(),
             heap: 0..0,
-            has_stale_translations: Cell::new(false),
+            stale_translations: Cell::new(0),
             refused: None,
             exhausted: Cell::new(false),
         }
@@ -126,15 +126,15 @@ impl AddressSpace {
         self.areas.iter()
     }
 
-    /// Whether the processor may still hold translations that were taken away. The caller has to
-    /// flush them before the guest is entered again, so the answer is `true` only once.
-    pub(crate) fn take_stale_translations(&mut self) -> bool {
-        self.has_stale_translations.take()
+    /// The number of times that translations were taken away. A processor has to forget all of its
+    /// own if the number has grown since it did so last.
+    pub(crate) fn stale_translations(&self) -> u64 {
+        self.stale_translations.get()
     }
 
     fn note_stale_translations(&self, is_stale: bool) {
-        let before = self.has_stale_translations.get();
-        self.has_stale_translations.set(before | is_stale);
+        let count = self.stale_translations.get() + u64::from(is_stale);
+        self.stale_translations.set(count);
     }
 
     /// Maps a page that no program may change: a page of ring 0, or the system-call stub.

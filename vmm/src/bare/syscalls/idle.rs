@@ -26,18 +26,13 @@ pub(crate) enum Stop {
 const SHORTEST_SLEEP: Duration = Duration::from_micros(50);
 
 impl Personality {
-    /// Waits until a thread can run, and makes it the current one.
+    /// Waits until something happens for which a thread may wait.
     ///
     /// # Errors
-    /// No thread ever can.
-    pub(crate) fn next_thread(&mut self) -> Result<(ThreadId, Resume), Stop> {
-        loop {
-            if let Some(next) = self.choose_thread() {
-                return Ok(next);
-            }
-            let time = self.time_to_sleep()?;
-            self.poll_streams(time)?;
-        }
+    /// No thread ever can run again.
+    pub(crate) fn await_events(&mut self) -> Result<(), Stop> {
+        let time = self.time_to_sleep()?;
+        self.poll_streams(time)
     }
 
     /// Makes the thread that runs next the current one. The result is `None` if every thread waits.

@@ -26,7 +26,9 @@ use nix::libc::c_long;
 use tempfile::TempDir;
 
 use super::net::Net;
-use super::{CallEffect, FileTree, Network, Personality, Resume, Settings, SystemCall};
+use super::{
+    CallEffect, FileTree, Network, Personality, Resume, Settings, Stop, SystemCall, ThreadId,
+};
 use crate::bare::address_space::{AddressSpace, Backing, GuestRam, Placement, Protection};
 use crate::devices::console::Console;
 use crate::devices::disk::HostDisk;
@@ -109,10 +111,20 @@ impl Machine {
             if effect != CallEffect::Wait {
                 return effect;
             }
-            let (_, resume) = self.personality.next_thread().expect("no deadlock");
+            let (_, resume) = self.next_thread().expect("no deadlock");
             if let Resume::Return(value) = resume {
                 return CallEffect::Return(value);
             }
+        }
+    }
+
+    /// Waits until a thread can run, as the run loop does.
+    fn next_thread(&mut self) -> Result<(ThreadId, Resume), Stop> {
+        loop {
+            if let Some(next) = self.personality.choose_thread() {
+                return Ok(next);
+            }
+            self.personality.await_events()?;
         }
     }
 

@@ -227,7 +227,7 @@ fn the_only_thread_waits_for_a_time_and_never_for_a_wake_up() {
         machine.outcome(libc::SYS_futex, &[at, wait, 5, 0]),
         CallEffect::Wait
     );
-    assert_eq!(machine.personality.next_thread(), Err(Stop::Deadlock));
+    assert_eq!(machine.next_thread(), Err(Stop::Deadlock));
     let mut machine = Machine::new();
     let at = machine.put(0, &5_u64.to_le_bytes());
     let soon = machine.put(16, &[0_u64, 1000].map(u64::to_le_bytes).concat());

@@ -1,0 +1,75 @@
+//! One virtual processor, and what all of them share.
+
+use super::address_space::AddressSpace;
+use super::contexts::{Contexts, Held};
+use super::ending::Ending;
+use super::program::Image;
+use super::syscalls::Personality;
+use super::time_slice::TimeSlices;
+use crate::kvm::{KvmError, KvmKind, Vcpu};
+
+/// A vCPU, with what it alone has.
+#[derive(Debug)]
+pub(super) struct Processor {
+    pub(super) vcpu: Vcpu,
+    pub(super) held: Held,
+    /// The timer, from the program's second thread or its first timer on.
+    slices: Option<TimeSlices>,
+    /// The number of times that translations had been taken away when the vCPU last forgot all.
+    flushed: u64,
+}
+
+/// What all vCPUs share: whoever serves an exit has all of it alone.
+#[derive(Debug)]
+pub(super) struct Shared<'a> {
+    pub(super) personality: &'a mut Personality,
+    pub(super) memory: &'a mut AddressSpace,
+    pub(super) contexts: Contexts,
+    /// The program's layout, until its code has been made ready.
+    pub(super) cold: Option<Image>,
+}
+
+/// What a vCPU does after an exit.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The vCPU enters the guest again.
+    Enter,
+    /// No thread can run.
+    Idle,
+    /// The program has ended.
+    End(Ending),
+}
+
+impl Processor {
+    pub(super) const fn new(vcpu: Vcpu) -> Self {
+        Self {
+            vcpu,
+            held: Held::new(),
+            slices: None,
+            flushed: 0,
+        }
+    }
+
+    /// Starts the time slices, unless they have started.
+    pub(super) fn start_slices(&mut self) {
+        if self.slices.is_none() {
+            // Without a timer the threads run all the same, as long as each of them waits now and
+            // then.
+            self.slices = TimeSlices::start().ok();
+        }
+    }
+
+    /// Makes the vCPU forget translations that were taken away, before it enters the guest.
+    pub(super) fn flush_translations(&mut self, memory: &AddressSpace) -> Result<(), KvmError> {
+        let taken_away = memory.stale_translations();
+        if self.flushed == taken_away {
+            return Ok(());
+        }
+        self.flushed = taken_away;
+        match self.vcpu.kind() {
+            KvmKind::Hardware => self.vcpu.flush_translations(),
+            // The MMU notifier has dropped them: see `GuestRam::drop_translations`.
+            KvmKind::Software => Ok(()),
+        }
+    }
+}
