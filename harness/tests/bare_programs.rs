@@ -17,6 +17,8 @@ use support::ended::Ended;
 use tempfile::TempDir;
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-vmm");
+/// The numbers of vCPUs with which programs run.
+const VCPUS: [&str; 3] = ["1", "2", "4"];
 
 /// A compiled program, in a directory of its own.
 struct Program {
@@ -45,21 +47,26 @@ impl Program {
         Ended::of(shell.args(arguments).stdin(Stdio::null()))
     }
 
-    fn in_guest(&self, arguments: &[&str]) -> Ended {
+    /// Runs the program in a guest with so many vCPUs.
+    fn in_guest(&self, vcpus: &str, arguments: &[&str]) -> Ended {
         let mut launcher = Command::new(LAUNCHER);
-        launcher.args(["run", "--net", "loopback", "--"]);
+        launcher.args(["run", "--vcpus", vcpus, "--net", "loopback", "--"]);
         launcher.arg(&self.path);
         Ended::of(launcher.args(arguments).stdin(Stdio::null()))
     }
 
-    /// Runs the program with these arguments in both places.
+    /// Runs the program with these arguments as a process, and in guests with one vCPU and with more.
     #[track_caller]
     fn runs_alike(&self, arguments: &[&str]) {
-        let (process, guest) = (self.as_process(arguments), self.in_guest(arguments));
-        assert_eq!(guest.stdout, process.stdout, "{arguments:?}: {guest:?}");
-        assert_eq!(guest.code, process.code, "{arguments:?}: {guest:?}");
+        let process = self.as_process(arguments);
         // 2 means that the program does not know the arguments.
         assert_ne!(process.code, Some(2), "{arguments:?}");
+        for vcpus in VCPUS {
+            let guest = self.in_guest(vcpus, arguments);
+            let what = format!("{arguments:?} with {vcpus} vCPUs: {guest:?}");
+            assert_eq!(guest.stdout, process.stdout, "{what}");
+            assert_eq!(guest.code, process.code, "{what}");
+        }
     }
 }
 
@@ -101,11 +108,77 @@ fn a_program_whose_threads_all_wait_for_each_other_is_ended_with_a_reason() {
     let Some(program) = Program::compile(include_str!("bare_programs/threads.c")) else {
         return;
     };
-    let guest = program.in_guest(&["deadlock"]);
-    guest
-        .has_code(125)
-        .says_one_line()
-        .says("a wake-up that nobody can give");
+    for vcpus in VCPUS {
+        let guest = program.in_guest(vcpus, &["deadlock"]);
+        guest
+            .has_code(125)
+            .says_one_line()
+            .says("a wake-up that nobody can give");
+    }
+}
+
+#[test]
+fn what_one_vcpu_takes_away_no_other_one_sees_again() {
+    let Some(program) = Program::compile(include_str!("bare_programs/processors.c")) else {
+        return;
+    };
+    for how in ["unmap", "protect", "discard", "replace", "move"] {
+        program.runs_alike(&["shootdown", how]);
+    }
+}
+
+#[test]
+fn threads_on_several_vcpus_share_memory_signals_and_clocks_as_on_linux() {
+    let Some(program) = Program::compile(include_str!("bare_programs/processors.c")) else {
+        return;
+    };
+    for what in ["touch", "reclaim", "atomic", "signal", "crash", "clock"] {
+        program.runs_alike(&[what]);
+    }
+}
+
+#[test]
+fn many_threads_pass_messages_again_and_again_on_any_number_of_vcpus() {
+    let Some(program) = Program::compile(include_str!("bare_programs/threads.c")) else {
+        return;
+    };
+    for vcpus in ["2", "3", "4", "16"] {
+        for _ in 0..5 {
+            let guest = program.in_guest(vcpus, &["queue", "100"]);
+            assert_eq!(guest.has_code(0).stdout, "158400\n", "{vcpus} vCPUs");
+        }
+    }
+}
+
+#[test]
+fn a_program_finds_as_many_processors_as_it_has_vcpus() {
+    let Some(program) = Program::compile(include_str!("bare_programs/processors.c")) else {
+        return;
+    };
+    for (vcpus, expected) in [
+        ("1", "1 1 1 1 1 0\n"),
+        ("2", "2 2 2 2 1 0-1\n"),
+        ("16", "16 16 16 16 1 0-15\n"),
+    ] {
+        let guest = program.in_guest(vcpus, &["processors"]);
+        assert_eq!(guest.has_code(0).stdout, expected);
+    }
+    // Two threads that never leave their processors have two.
+    let guest = program.in_guest("2", &["turns"]);
+    assert_eq!(guest.has_code(0).stdout, "different 1\n");
+}
+
+#[test]
+fn a_number_of_vcpus_that_no_guest_can_have_is_refused() {
+    for (vcpus, words) in [
+        ("0", "0 vCPUs: a guest without an OS has 1 to 16"),
+        ("17", "17 vCPUs: a guest without an OS has 1 to 16"),
+        ("two", "two"),
+    ] {
+        let mut launcher = Command::new(LAUNCHER);
+        let ended = Ended::of(launcher.args(["run", "--vcpus", vcpus, "--", "/bin/true"]));
+        ended.is_refused_by("isobench-vmm", words);
+    }
 }
 
 #[test]

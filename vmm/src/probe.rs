@@ -120,7 +120,7 @@ pub fn probe(hypervisor: &Hypervisor) -> Result<Probe, ProbeError> {
     // SAFETY: both the RAM and the vCPU live to the end of this function, and nobody enters the
     // vCPU while they are dropped.
     unsafe { ram.attach(&vm)? };
-    let mut vcpu = Vcpu::new(hypervisor, &vm)?;
+    let mut vcpu = Vcpu::new(hypervisor, &vm, 0)?;
     let mut memory = AddressSpace::new(ram);
     // Ring 3 may use the port on either kind: the stub must exit whether or not SYSCALL changed the
     // ring.
@@ -128,7 +128,7 @@ pub fn probe(hypervisor: &Hypervisor) -> Result<Probe, ProbeError> {
     // syscall
     let code = Backing::Bytes(&[0x0f, 0x05]);
     memory.map(Placement::Fixed(PROGRAM), 2, Protection::READ_EXECUTE, code)?;
-    let start = registers::at_entry(hypervisor.kind(), memory.root(), PROGRAM, STACK_END);
+    let start = registers::at_entry(hypervisor.kind(), 0, memory.root(), PROGRAM, STACK_END);
     vcpu.set_start(&start)?;
     expect_port_write(&mut vcpu)?;
     let mut system = vcpu.system_registers()?;

@@ -1,5 +1,7 @@
 //! What the bare guest's VMM may do once the guest runs.
 
+use nix::libc::{self, c_long};
+
 use super::syscalls::HOST_SYSTEM_CALLS;
 use super::time_slice::TIME_SLICE_CALLS;
 use crate::confine::{
@@ -7,17 +9,39 @@ use crate::confine::{
     KVM_SET_XSAVE, RUNTIME_CALLS,
 };
 
-/// Confines this thread until its end. Any other call kills the process.
+/// The further calls of the threads of several vCPUs.
+const CALLS_BETWEEN_VCPUS: [c_long; 5] = [
+    // The lock, sleeping without a thread of the program, and the wait for a thread's end.
+    libc::SYS_futex,
+    // A signal to the thread of another vCPU, which has to come out of the guest; the C library
+    // names the process with it.
+    libc::SYS_tgkill,
+    libc::SYS_getpid,
+    // The bell that ends the wait for the host's events is read. It is rung by a write.
+    libc::SYS_read,
+    // The end of a vCPU's thread.
+    libc::SYS_exit,
+];
+
+/// Confines the VMM with so many `vcpus` until its end: this thread if it is the only one, or all
+/// threads. Any other call kills the process.
 ///
 /// # Errors
 /// See [`ConfineError`].
-pub fn confine() -> Result<(), ConfineError> {
-    allowed().confine_thread()
+pub fn confine(vcpus: usize) -> Result<(), ConfineError> {
+    match vcpus {
+        1 => allowed(vcpus).confine_thread(),
+        _ => allowed(vcpus).confine_all_threads(),
+    }
 }
 
-fn allowed() -> Allowed {
+fn allowed(vcpus: usize) -> Allowed {
+    let mut calls = [&HOST_SYSTEM_CALLS[..], &TIME_SLICE_CALLS, &RUNTIME_CALLS].concat();
+    if vcpus > 1 {
+        calls.extend(CALLS_BETWEEN_VCPUS);
+    }
     Allowed {
-        calls: [&HOST_SYSTEM_CALLS[..], &TIME_SLICE_CALLS, &RUNTIME_CALLS].concat(),
+        calls,
         ioctls: vec![
             KVM_RUN,
             KVM_GET_SREGS,
@@ -35,7 +59,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_filter_compiles() {
-        assert!(allowed().compile().unwrap().len() > 30);
+    fn the_filter_compiles_and_grows_with_a_second_vcpu_alone() {
+        let length = |vcpus| allowed(vcpus).compile().unwrap().len();
+        assert!(length(1) > 30);
+        assert!(length(2) > length(1));
+        assert_eq!(length(2), length(4));
     }
 }

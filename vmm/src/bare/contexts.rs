@@ -13,17 +13,25 @@ use crate::kvm::{KvmError, Vcpu};
 #[derive(Debug)]
 struct Context {
     general: kvm_regs,
-    /// The vector registers, unless the processor still holds them.
+    /// The vector registers, unless the only processor still holds them.
     extended: Option<ExtendedState>,
+    /// The processor that the thread had last, unless the thread is new.
+    last: Option<usize>,
 }
 
 /// The registers of all threads that don't have a processor.
-#[derive(Debug, Default)]
-pub(super) struct Contexts(BTreeMap<ThreadId, Context>);
+#[derive(Debug)]
+pub(super) struct Contexts {
+    saved: BTreeMap<ThreadId, Context>,
+    /// Whether a thread may leave one processor and go on with another.
+    move_about: bool,
+}
 
 /// Whose registers a processor holds.
 #[derive(Debug)]
 pub(super) struct Held {
+    /// The processor's number.
+    number: usize,
     /// The thread whose vector registers the processor holds, unless the thread has ended.
     extended_of: Option<ThreadId>,
     /// The bases of FS and GS.
@@ -31,10 +39,16 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// The registers of a program whose only thread has the processor.
-    pub(super) const fn new() -> Self {
+    /// The registers of a processor before the program's start. The first one has the first thread.
+    pub(super) const fn new(number: usize) -> Self {
+        let extended_of = if number == 0 {
+            Some(ThreadId::FIRST)
+        } else {
+            None
+        };
         Self {
-            extended_of: Some(ThreadId::FIRST),
+            number,
+            extended_of,
             bases: (0, 0),
         }
     }
@@ -51,10 +65,35 @@ impl Held {
 }
 
 impl Contexts {
-    /// Saves the general registers of a thread that leaves the processor.
-    pub(super) fn save(&mut self, thread: ThreadId, general: kvm_regs) {
-        let extended = None;
-        self.0.insert(thread, Context { general, extended });
+    /// The registers of a program whose only thread has the first of `processors`.
+    pub(super) const fn new(processors: usize) -> Self {
+        Self {
+            saved: BTreeMap::new(),
+            move_about: processors > 1,
+        }
+    }
+
+    /// Saves the registers of a thread that leaves the processor. Its vector registers stay there
+    /// until another thread comes, if there is no other processor.
+    pub(super) fn save(
+        &mut self,
+        vcpu: &Vcpu,
+        held: &Held,
+        thread: ThreadId,
+        general: kvm_regs,
+    ) -> Result<(), KvmError> {
+        let extended = if self.move_about {
+            Some(vcpu.extended_state()?)
+        } else {
+            None
+        };
+        let context = Context {
+            general,
+            extended,
+            last: Some(held.number),
+        };
+        self.saved.insert(thread, context);
+        Ok(())
     }
 
     /// Adds a thread that starts with these general registers, and with the vector registers that
@@ -65,8 +104,12 @@ impl Contexts {
         thread: ThreadId,
         general: kvm_regs,
     ) -> Result<(), KvmError> {
-        let extended = Some(vcpu.extended_state()?);
-        self.0.insert(thread, Context { general, extended });
+        let context = Context {
+            general,
+            extended: Some(vcpu.extended_state()?),
+            last: None,
+        };
+        self.saved.insert(thread, context);
         Ok(())
     }
 
@@ -79,16 +122,17 @@ impl Contexts {
         thread: ThreadId,
         bases: (u64, u64),
     ) -> Result<kvm_regs, KvmError> {
-        if held.extended_of != Some(thread) {
+        let context = self.saved.remove(&thread);
+        let last = context.as_ref().and_then(|context| context.last);
+        if held.extended_of != Some(thread) || last != Some(held.number) {
             let leaving = held
                 .extended_of
-                .and_then(|leaving| self.0.get_mut(&leaving));
-            if let Some(leaving) = leaving {
+                .and_then(|leaving| self.saved.get_mut(&leaving));
+            if let Some(leaving) = leaving.filter(|leaving| leaving.extended.is_none()) {
                 leaving.extended = Some(vcpu.extended_state()?);
             }
-            let extended = self.0.get_mut(&thread);
-            if let Some(extended) = extended.and_then(|context| context.extended.take()) {
-                vcpu.set_extended_state(&extended)?;
+            if let Some(extended) = context.as_ref().and_then(|it| it.extended.as_ref()) {
+                vcpu.set_extended_state(extended)?;
             }
             held.extended_of = Some(thread);
         }
@@ -100,7 +144,6 @@ impl Contexts {
             vcpu.set_msr_values(&values)?;
             held.bases = bases;
         }
-        let context = self.0.remove(&thread);
         Ok(context.map_or_else(|| vcpu.registers(), |context| context.general))
     }
 }

@@ -1,7 +1,12 @@
 //! Why a bare guest can't be started, or can't go on.
 
+use std::io;
+
+use nix::errno::Errno;
+
 use super::address_space::RamError;
 use super::loader::LoadError;
+use crate::confine::ConfineError;
 use crate::kvm::KvmError;
 
 /// A microVM could not be started.
@@ -13,6 +18,9 @@ pub enum BootError {
     /// There is no guest RAM.
     #[error("guest memory")]
     Ram(#[from] RamError),
+    /// The vCPUs can't be made to wake each other.
+    #[error("making the descriptor by which vCPUs wake each other")]
+    Bell(#[source] Errno),
     /// The program does not fit.
     #[error("loading the program")]
     Load(#[from] LoadError),
@@ -24,6 +32,12 @@ pub enum RunError {
     /// KVM refused something.
     #[error("kvm")]
     Kvm(#[from] KvmError),
+    /// A vCPU's thread could not be started.
+    #[error("starting the thread of a vCPU")]
+    Thread(#[source] io::Error),
+    /// The VMM could not be confined.
+    #[error(transparent)]
+    Confine(#[from] ConfineError),
     /// The program's only thread waits for another thread. On Linux the program would hang forever.
     #[error("the program waits for a wake-up that nobody can give")]
     Deadlock,

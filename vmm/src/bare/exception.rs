@@ -155,6 +155,12 @@ impl Frame {
         self.error_code & 1 == 0
     }
 
+    /// Whether a page fault was raised for want of a page or of a permission, and for nothing else
+    /// (a reserved bit, a protection key).
+    pub const fn is_about_access(&self) -> bool {
+        self.error_code & !0x17 == 0
+    }
+
     /// Whether the exception interrupted ring 3.
     pub const fn is_from_ring3(&self) -> bool {
         self.cs & 3 == 3

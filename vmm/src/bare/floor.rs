@@ -61,7 +61,7 @@ pub fn first_exit(on_phase: &dyn Fn(Phase)) -> Result<StoppedVm, FloorError> {
     // SAFETY: the stopped VM owns the RAM and the vCPU. It drops the vCPU first.
     unsafe { ram.attach(&vm)? };
     on_phase(Phase::Memory);
-    let mut vcpu = Vcpu::new(&hypervisor, &vm)?;
+    let mut vcpu = Vcpu::new(&hypervisor, &vm, 0)?;
     on_phase(Phase::Vcpu);
     let kind = hypervisor.kind();
     let mut memory = AddressSpace::new(ram);
@@ -73,7 +73,7 @@ pub fn first_exit(on_phase: &dyn Fn(Phase)) -> Result<StoppedVm, FloorError> {
         KvmKind::Software => &[0xe6, SYSTEM_CALL_PORT, 0xeb, 0xfc],
     });
     memory.map(Placement::Fixed(PROGRAM), 4, Protection::READ_EXECUTE, code)?;
-    let start = registers::at_entry(kind, memory.root(), PROGRAM, STACK_END);
+    let start = registers::at_entry(kind, 0, memory.root(), PROGRAM, STACK_END);
     vcpu.set_start(&start)?;
     on_phase(Phase::Load);
     run_to_exit(&mut vcpu)?;

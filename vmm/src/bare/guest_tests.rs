@@ -60,11 +60,16 @@ const CODE: u64 = 0x40_0078;
 
 /// Runs `code`. The result is `None` if the host has no KVM.
 pub(super) fn try_run(code: &[u8]) -> Option<Result<Ending, RunError>> {
-    try_run_file(&elf(code))
+    try_run_on(1, code)
+}
+
+/// Runs `code` with so many vCPUs. The result is `None` if the host has no KVM.
+pub(super) fn try_run_on(processors: u8, code: &[u8]) -> Option<Result<Ending, RunError>> {
+    try_run_file(processors, &elf(code))
 }
 
 /// Runs a program of these bytes. The result is `None` if the host has no KVM.
-fn try_run_file(file: &[u8]) -> Option<Result<Ending, RunError>> {
+fn try_run_file(processors: u8, file: &[u8]) -> Option<Result<Ending, RunError>> {
     let stored = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(stored.path(), file).unwrap();
     let program = Program::open(stored.path()).unwrap();
@@ -88,11 +93,12 @@ fn try_run_file(file: &[u8]) -> Option<Result<Ending, RunError>> {
     .unwrap();
     let config = Config {
         memory: ByteSize::mib(16),
+        processors,
         program,
         start: Start::default(),
     };
     match MicroVm::boot(&config, &|_| ()) {
-        Ok(mut vm) => Some(vm.run(&mut personality, &|_| ())),
+        Ok(mut vm) => Some(vm.run(&mut personality, &|_| Ok(()), &|_| ())),
         Err(BootError::Kvm(error @ (kvm::KvmError::Missing | kvm::KvmError::NotPermitted))) => {
             skip(Need::Kvm, error);
             None
@@ -280,7 +286,7 @@ fn the_stack_runs_code_if_the_program_asks_for_that() {
     for (flags, code) in [(7, 7), (6, 128 + 11)] {
         let stack = (PT_GNU_STACK, flags, 0, 0, 0, 0);
         let file = elf_with(&[stack], &run_on_the_stack());
-        if let Some(result) = try_run_file(&file) {
+        if let Some(result) = try_run_file(1, &file) {
             assert_eq!(result.unwrap().code(), code, "flags {flags}");
         }
     }

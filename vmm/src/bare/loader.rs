@@ -97,11 +97,12 @@ pub fn stack_size(ram: u64) -> u64 {
     MOST_STACK.min(ram / 4) & !(PAGE - 1)
 }
 
-/// Loads `program`, and prepares its stack and heap.
+/// Loads `program`, and prepares its stack and heap, and the vDSO for so many `processors`.
 pub(crate) fn load(
     memory: &mut AddressSpace,
     program: &Program,
     start: &Start,
+    processors: u8,
 ) -> Result<LoadedProgram, LoadError> {
     let image = &program.image;
     for segment in &image.segments {
@@ -110,6 +111,10 @@ pub(crate) fn load(
     memory.start_heap(image.end().next_multiple_of(PAGE));
     let vdso = vdso::install(memory)
         .map_err(|source| map_error(memory, "the vDSO", vdso::LENGTH, source))?;
+    if processors > 1 {
+        // The page was mapped right now.
+        let _ = vdso::tell_of_processors(memory, vdso);
+    }
     let frame = load_stack(memory, program, start, vdso)?;
     let pointer = frame.pointer;
     warm_data(memory, program, pointer);

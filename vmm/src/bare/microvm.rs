@@ -11,6 +11,7 @@ use super::parts::ProgramParts;
 use super::phase::Phase;
 use super::processor::Processor;
 use super::program::Image;
+use super::vcpus::Links;
 use super::{loader, registers, trampoline};
 use crate::kvm::exits::ExitCounts;
 use crate::kvm::{Hypervisor, Vcpu};
@@ -18,15 +19,17 @@ use crate::kvm::{Hypervisor, Vcpu};
 /// A microVM with its program loaded, ready to run.
 #[derive(Debug)]
 pub struct MicroVm {
-    // The order of the fields is the order in which they must be dropped: the vCPU, the VM, then
+    // The order of the fields is the order in which they must be dropped: the vCPUs, the VM, then
     // the memory that the VM maps.
-    pub(super) processor: Processor,
+    pub(super) processors: Vec<Processor>,
     _vm: VmFd,
     pub(super) memory: AddressSpace,
     /// The program's layout, until its code has been made ready.
     pub(super) cold: Option<Image>,
     pub(super) parts: ProgramParts,
     pub(super) exits: ExitCounts,
+    /// What several vCPUs need to reach each other.
+    pub(super) links: Option<Links>,
 }
 
 impl MicroVm {
@@ -40,25 +43,50 @@ impl MicroVm {
         let vm = hypervisor.create_vm()?;
         on_phase(Phase::CreateVm);
         let ram = GuestRam::new(config.memory)?;
-        // SAFETY: the microVM owns the RAM and the vCPU. It drops the vCPU first.
+        // SAFETY: the microVM owns the RAM and the vCPUs. It drops the vCPUs first.
         unsafe { ram.attach(&vm)? };
         on_phase(Phase::Memory);
-        let mut vcpu = Vcpu::new(&hypervisor, &vm)?;
+        let numbers = 0..usize::from(config.processors);
+        let vcpus = numbers.clone().map(|id| Vcpu::new(&hypervisor, &vm, id));
+        let mut vcpus = vcpus.collect::<Result<Vec<_>, _>>()?;
         on_phase(Phase::Vcpu);
         let mut memory = AddressSpace::new(ram);
         trampoline::install(&mut memory, hypervisor.kind());
-        let LoadedProgram { entry, parts } =
-            loader::load(&mut memory, &config.program, &config.start)?;
+        let LoadedProgram { entry, parts } = loader::load(
+            &mut memory,
+            &config.program,
+            &config.start,
+            config.processors,
+        )?;
         let kind = hypervisor.kind();
-        let start = registers::at_entry(kind, memory.root(), entry.address, entry.stack);
-        vcpu.set_start(&start)?;
+        for (vcpu, number) in vcpus.iter_mut().zip(numbers.clone()) {
+            trampoline::install_processor(&memory, kind, number);
+            let root = memory.root();
+            let start = registers::at_entry(kind, number, root, entry.address, entry.stack);
+            match number {
+                0 => vcpu.set_start(&start)?,
+                // The vCPU gets a thread's registers before it enters.
+                _ => vcpu.set_start_now(&start)?,
+            }
+        }
+        let links = match config.processors {
+            1 => None,
+            _ => Some(Links::new(vcpus.len())?),
+        };
+        if let Some(links) = &links {
+            memory.run_beside(links.guest_mode.clone());
+        }
+        let processors = vcpus.into_iter().zip(numbers);
         Ok(Self {
-            processor: Processor::new(vcpu),
+            processors: processors
+                .map(|(vcpu, number)| Processor::new(vcpu, number))
+                .collect(),
             _vm: vm,
             memory,
             cold: Some(config.program.image.clone()),
             parts,
             exits: ExitCounts::default(),
+            links,
         })
     }
 }

@@ -7,10 +7,11 @@
 //! 1. [`crate::kvm::Hypervisor::open`] needs `/dev/kvm`, and permission to use the device.
 //! 2. The VM is created: memory in the kernel, nothing else.
 //! 3. Guest RAM is mapped: address space, no memory yet. KVM learns the address.
-//! 4. The vCPU is created. On hardware KVM it also gets its CPUID and XCR0.
+//! 4. The vCPU is created, or several. On hardware KVM it also gets its CPUID and XCR0.
 //! 5. The trampoline, the program's segments and stack, the page tables and the registers are put
 //!    in place ([`MicroVm::boot`]).
-//! 6. The VMM confines itself with a seccomp filter ([`confine::confine`]).
+//! 6. A thread is started for each further vCPU, and the VMM confines itself with a seccomp filter
+//!    ([`confine::confine`]).
 //! 7. The VMM enters the guest and serves its exits until the program ends ([`MicroVm::run`]).
 
 pub mod address_space;
@@ -23,6 +24,7 @@ mod error;
 pub mod exception;
 mod faults;
 pub mod floor;
+mod guest_mode;
 pub mod layout;
 pub mod loader;
 mod microvm;
@@ -35,11 +37,13 @@ pub(crate) mod registers;
 pub mod resume;
 mod run_loop;
 mod scheduling;
+mod shared;
 mod signal_frame;
 pub mod stack;
 pub mod syscalls;
 mod time_slice;
 pub(crate) mod trampoline;
+mod vcpus;
 mod vsyscall;
 
 #[cfg(test)]
@@ -55,9 +59,10 @@ mod thread_guest_tests;
 #[cfg(test)]
 mod vsyscall_tests;
 
-pub use config::{Config, DEFAULT_MEMORY};
+pub use config::{Config, DEFAULT_MEMORY, MOST_PROCESSORS, ProcessorsError};
 pub use ending::Ending;
 pub use error::{BootError, RunError};
 pub use microvm::MicroVm;
 pub use parts::{FilePages, ProgramParts};
 pub use phase::Phase;
+pub use vcpus::Confine;

@@ -1,10 +1,8 @@
-//! One virtual processor, and what all of them share.
+//! One virtual processor.
 
 use super::address_space::AddressSpace;
-use super::contexts::{Contexts, Held};
+use super::contexts::Held;
 use super::ending::Ending;
-use super::program::Image;
-use super::syscalls::Personality;
 use super::time_slice::TimeSlices;
 use crate::kvm::{KvmError, KvmKind, Vcpu};
 
@@ -12,21 +10,13 @@ use crate::kvm::{KvmError, KvmKind, Vcpu};
 #[derive(Debug)]
 pub(super) struct Processor {
     pub(super) vcpu: Vcpu,
+    /// The vCPU's number, from 0 on.
+    pub(super) number: usize,
     pub(super) held: Held,
     /// The timer, from the program's second thread or its first timer on.
     slices: Option<TimeSlices>,
     /// The number of times that translations had been taken away when the vCPU last forgot all.
     flushed: u64,
-}
-
-/// What all vCPUs share: whoever serves an exit has all of it alone.
-#[derive(Debug)]
-pub(super) struct Shared<'a> {
-    pub(super) personality: &'a mut Personality,
-    pub(super) memory: &'a mut AddressSpace,
-    pub(super) contexts: Contexts,
-    /// The program's layout, until its code has been made ready.
-    pub(super) cold: Option<Image>,
 }
 
 /// What a vCPU does after an exit.
@@ -41,10 +31,11 @@ pub(super) enum Next {
 }
 
 impl Processor {
-    pub(super) const fn new(vcpu: Vcpu) -> Self {
+    pub(super) const fn new(vcpu: Vcpu, number: usize) -> Self {
         Self {
             vcpu,
-            held: Held::new(),
+            number,
+            held: Held::new(number),
             slices: None,
             flushed: 0,
         }

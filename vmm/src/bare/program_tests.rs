@@ -262,7 +262,7 @@ fn the_stack_holds_what_the_abi_says() {
     std::fs::write(stored.path(), elf(&[0x0f, 0x0b])).unwrap();
     let program = Program::open(stored.path()).unwrap();
     let mut memory = AddressSpace::new(GuestRam::new(ByteSize::mib(2)).unwrap());
-    let loaded = loader::load(&mut memory, &program, &start).unwrap();
+    let loaded = loader::load(&mut memory, &program, &start, 1).unwrap();
     let (entry, parts) = (loaded.entry, loaded.parts);
     assert_eq!(entry.stack % 16, 0);
     let word = |index: u64| {
@@ -305,7 +305,7 @@ fn too_many_arguments_are_refused() {
         ..Start::default()
     };
     let mut memory = AddressSpace::new(GuestRam::new(ByteSize::mib(2)).unwrap());
-    let error = loader::load(&mut memory, &program, &start).unwrap_err();
+    let error = loader::load(&mut memory, &program, &start, 1).unwrap_err();
     assert!(
         matches!(error, loader::LoadError::TooManyArguments { .. }),
         "{error:?}"
@@ -324,7 +324,7 @@ fn load_into(memory: &mut AddressSpace, bytes: &[u8]) -> Result<(), loader::Load
     let stored = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(stored.path(), bytes).unwrap();
     let program = Program::open(stored.path()).unwrap();
-    loader::load(memory, &program, &Start::default()).map(|_| ())
+    loader::load(memory, &program, &Start::default(), 1).map(|_| ())
 }
 
 proptest! {

@@ -26,11 +26,17 @@ const RFLAGS_USER: u64 = 0x25_4dd5;
 /// The flags that `SYSCALL` clears: TF IF DF NT AC.
 const FMASK: u64 = 0x4_4700;
 
-/// The registers for a program's start at `entry`, on the page tables at `root`.
-pub(crate) fn at_entry(kind: KvmKind, root: u64, entry: u64, stack: u64) -> StartRegisters {
+/// The registers of a processor for a program's start at `entry`, on the page tables at `root`.
+pub(crate) fn at_entry(
+    kind: KvmKind,
+    processor: usize,
+    root: u64,
+    entry: u64,
+    stack: u64,
+) -> StartRegisters {
     StartRegisters {
         general: general_registers(entry, stack),
-        system: system_registers(kind, root),
+        system: system_registers(kind, processor, root),
         model_specific: msrs(&[
             (MSR_STAR, trampoline::STAR),
             (MSR_LSTAR, trampoline::SYSTEM_CALL_STUB),
@@ -68,7 +74,7 @@ fn general_registers(entry: u64, stack: u64) -> kvm_regs {
 }
 
 /// Long mode, ring 3.
-fn system_registers(kind: KvmKind, root: u64) -> kvm_sregs {
+fn system_registers(kind: KvmKind, processor: usize, root: u64) -> kvm_sregs {
     // On software KVM, ring 3 runs with the host's CR4 and XCR0 in any case. If the guest's XCR0
     // differs, KVM switches XCR0 at each entry. Without OSXSAVE, KVM leaves the host's in place.
     let osxsave = match kind {
@@ -84,7 +90,7 @@ fn system_registers(kind: KvmKind, root: u64) -> kvm_sregs {
         fs: data,
         gs: data,
         ss: data,
-        tr: trampoline::task(),
+        tr: trampoline::task(processor),
         ldt: kvm_segment {
             unusable: 1,
             ..kvm_segment::default()

@@ -92,11 +92,12 @@ impl Exception {
         exception::death(self.vector, self.frame, self.fault_address, self.is_mapped)
     }
 
-    /// The access that stopped at a page without a frame, if the exception may be one.
-    pub fn missing_page(&self) -> Option<Access> {
-        let is_missing =
-            self.vector == PAGE_FAULT && self.frame.is_from_ring3() && self.frame.misses_page();
-        is_missing.then_some(self.frame.access())
+    /// The access that stopped at a page without a frame, or at a page that another vCPU has
+    /// changed meanwhile, if the exception may be one.
+    pub fn refused_access(&self) -> Option<Access> {
+        let may_go_on =
+            self.vector == PAGE_FAULT && self.frame.is_from_ring3() && self.frame.is_about_access();
+        may_go_on.then_some(self.frame.access())
     }
 
     /// The program's registers, from those at the exit.

@@ -34,14 +34,14 @@ impl Guest {
         let ram = GuestRam::new(ByteSize::mib(2)).unwrap();
         // SAFETY: the guest owns the RAM and the vCPU. It drops the vCPU first.
         unsafe { ram.attach(&vm).unwrap() };
-        let mut vcpu = Vcpu::new(&hypervisor, &vm).unwrap();
+        let mut vcpu = Vcpu::new(&hypervisor, &vm, 0).unwrap();
         let mut memory = AddressSpace::new(ram);
         trampoline::install(&mut memory, hypervisor.kind());
         let fixed = Placement::Fixed(PROGRAM);
         memory
             .map(fixed, PAGE, Protection::READ_EXECUTE, Backing::Bytes(code))
             .unwrap();
-        let start = registers::at_entry(hypervisor.kind(), memory.root(), PROGRAM, STACK_END);
+        let start = registers::at_entry(hypervisor.kind(), 0, memory.root(), PROGRAM, STACK_END);
         vcpu.set_start(&start).unwrap();
         Self {
             vcpu,

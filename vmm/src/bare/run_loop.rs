@@ -13,13 +13,15 @@ use super::layout::SYSTEM_CALL_PORT;
 use super::loader;
 use super::microvm::MicroVm;
 use super::phase::Phase;
-use super::processor::{Next, Processor, Shared};
+use super::processor::{Next, Processor};
 use super::registers;
 use super::resume::Exception;
 use super::scheduling::ending;
+use super::shared::Shared;
 use super::syscalls::{CallEffect, NewThread, Personality, SystemCall};
 use super::time_slice::TimeSlices;
 use super::trampoline;
+use super::vcpus::{Confine, Vcpus};
 use super::vsyscall::VsyscallEntry;
 use crate::kvm::exits::{ExitCounts, VmExit};
 use crate::kvm::{KvmError, KvmKind};
@@ -43,52 +45,26 @@ impl MicroVm {
         self.memory.refused().map(ByteSize)
     }
 
-    /// Runs the program to its end. `on_phase` is called at the end of each phase.
+    /// Confines the VMM, and runs the program to its end. `on_phase` is called at the end of each
+    /// phase.
     ///
     /// # Errors
     /// See [`RunError`].
     pub fn run(
         &mut self,
         personality: &mut Personality,
-        on_phase: &dyn Fn(Phase),
+        confine: Confine<'_>,
+        on_phase: &(dyn Fn(Phase) + Sync),
     ) -> Result<Ending, RunError> {
         personality.set_parts(std::mem::take(&mut self.parts));
-        let mut shared = Shared {
-            personality,
-            memory: &mut self.memory,
-            contexts: Contexts::default(),
-            cold: self.cold.take(),
-        };
-        let processor = &mut self.processor;
-        let mut next_phase = Some(Phase::FirstExit);
-        loop {
-            processor.flush_translations(shared.memory)?;
-            let exit = processor.vcpu.run_interruptibly()?;
-            self.exits.add(exit.reason());
-            if next_phase == Some(Phase::FirstExit) {
-                on_phase(Phase::FirstExit);
-                next_phase = Some(Phase::Ready);
-            }
-            let mut next = processor.serve(&exit, &mut shared)?;
-            while next == Next::Idle {
-                next = match shared.personality.await_events() {
-                    Ok(()) => processor.let_next_run(&mut shared)?,
-                    Err(stop) => Next::End(ending(stop)?),
-                };
-            }
-            if shared.memory.is_exhausted() {
-                next = Next::End(Ending::OutOfMemory);
-            }
-            if let Next::End(ending) = next {
-                on_phase(Phase::Exit);
-                shared.personality.end_network();
-                return Ok(ending);
-            }
-            if next_phase == Some(Phase::Ready) && shared.personality.has_written_output() {
-                on_phase(Phase::Ready);
-                next_phase = None;
-            }
-        }
+        personality.set_processors(self.processors.len());
+        let contexts = Contexts::new(self.processors.len());
+        let shared = Shared::new(personality, &mut self.memory, contexts, self.cold.take());
+        let vcpus = Vcpus::new(shared, self.links.as_ref(), &self.exits, on_phase);
+        let ending = vcpus.run(&mut self.processors, confine)?;
+        on_phase(Phase::Exit);
+        personality.end_network();
+        Ok(ending)
     }
 }
 
@@ -226,7 +202,7 @@ impl Processor {
             return self.last_exit(exit).map(Next::End);
         };
         let touched = exception
-            .missing_page()
+            .refused_access()
             .map(|access| shared.memory.touch(exception.fault_address, access));
         match touched {
             Some(Touch::Given) => {

@@ -7,8 +7,9 @@ use nix::libc;
 use super::ending::Ending;
 use super::error::RunError;
 use super::exception::Signal;
-use super::processor::{Next, Processor, Shared};
+use super::processor::{Next, Processor};
 use super::registers;
+use super::shared::Shared;
 use super::signal_frame::{self, Restored};
 use super::syscalls::{Arrival, Delivery, Resume, Stop, stack_from_bytes};
 use crate::kvm::{KvmError, KvmKind};
@@ -27,7 +28,9 @@ impl Processor {
         shared: &mut Shared<'_>,
     ) -> Result<Next, RunError> {
         let thread = shared.personality.thread();
-        shared.contexts.save(thread, current);
+        shared
+            .contexts
+            .save(&self.vcpu, &self.held, thread, current)?;
         self.let_next_run(shared)
     }
 

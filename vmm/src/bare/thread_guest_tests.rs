@@ -1,6 +1,7 @@
 //! Guests of a few bytes of machine code with two threads, or with a signal handler.
 
-use super::guest_tests::{expect_exit, map_and_touch};
+use super::Ending;
+use super::guest_tests::{expect_exit, map_and_touch, try_run_on};
 
 /// Starts a thread that writes a number, waits by a futex for the thread's end, and exits with the
 /// number.
@@ -85,14 +86,59 @@ const HANDLE: [u8; 81] = [
     0x0f, 0x05,                                  // syscall
 ];
 
+/// Starts a thread that unmaps the page, and reads the page without a pause meanwhile. In the end
+/// the read must fault.
+#[rustfmt::skip]
+const UNMAP: [u8; 56] = [
+    0xb8, 0x38, 0, 0, 0,                         // mov $SYS_clone, %eax
+    0xbf, 0, 0x0f, 0x05, 0,                      // mov $0x50f00, %edi: a thread
+    0xbe, 0, 0x20, 0, 0x20,                      // mov $(PAGE_AT + 0x2000), %esi: its stack
+    0x31, 0xd2,                                  // xor %edx, %edx
+    0x0f, 0x05,                                  // syscall
+    0x85, 0xc0,                                  // test %eax, %eax
+    0x74, 0x09,                                  // jz child
+    0x8a, 0x04, 0x25, 0, 0, 0, 0x20,             // read: mov (PAGE_AT), %al
+    0xeb, 0xf7,                                  // jmp read
+    0xb8, 0x0b, 0, 0, 0,                         // child: mov $SYS_munmap, %eax
+    0xbf, 0, 0, 0, 0x20,                         // mov $PAGE_AT, %edi
+    0xbe, 0, 0x10, 0, 0,                         // mov $0x1000, %esi
+    0x0f, 0x05,                                  // syscall
+    0xb8, 0x22, 0, 0, 0,                         // mov $SYS_pause, %eax
+    0x0f, 0x05,                                  // syscall
+];
+
+/// Runs `code` with one vCPU and with several. It must exit with `status`.
+#[track_caller]
+fn expect_exit_of_threads(code: &[u8], status: u8) {
+    for vcpus in [1, 2, 4] {
+        if let Some(result) = try_run_on(vcpus, code) {
+            assert_eq!(result.unwrap(), Ending::Exited(status), "{vcpus} vCPUs");
+        }
+    }
+}
+
 #[test]
 fn a_thread_waits_for_another_one_s_end() {
-    expect_exit(&[&map_and_touch()[..], &WAIT].concat(), 7);
+    expect_exit_of_threads(&[&map_and_touch()[..], &WAIT].concat(), 7);
 }
 
 #[test]
 fn a_thread_that_only_computes_lets_another_one_run() {
-    expect_exit(&[&map_and_touch()[..], &SPIN].concat(), 9);
+    expect_exit_of_threads(&[&map_and_touch()[..], &SPIN].concat(), 9);
+}
+
+#[test]
+fn a_page_that_another_thread_unmaps_faults() {
+    for vcpus in [1, 2, 4] {
+        let code = [&map_and_touch()[..], &UNMAP].concat();
+        let Some(result) = try_run_on(vcpus, &code) else {
+            return;
+        };
+        let Ending::Died(death) = result.unwrap() else {
+            panic!("the guest survived with {vcpus} vCPUs");
+        };
+        assert_eq!(death.address, Some(0x2000_0000), "{death}");
+    }
 }
 
 #[test]

@@ -16,12 +16,13 @@
 //! | page | permission | holds |
 //! |---|---|---|
 //! | 0 | ring 3 and 0: run | the system-call stub |
-//! | 1 | ring 0: read, run | GDT, TSS, IDT, and one exception stub a vector |
-//! | 2 | ring 0: read, write | the stack that exceptions push their frame on |
+//! | 1 | ring 0: read, run | GDT, IDT, a TSS a processor, and one exception stub a vector |
+//! | 2 | ring 0: read, write | the stack that exceptions push their frame on, in parts |
 
 use kvm_bindings::{kvm_dtable, kvm_segment};
 
 use super::address_space::{AddressSpace, Protection, Ring};
+use super::config::MOST_PROCESSORS;
 use crate::bare::layout::{EXCEPTION_PORTS, SYSTEM_CALL_PORT, TRAMPOLINE, TRAMPOLINE_FRAME};
 use crate::kvm::KvmKind;
 use crate::memory::PAGE;
@@ -36,9 +37,19 @@ const TABLES: u64 = TRAMPOLINE + PAGE;
 const TSS: u64 = 0x80;
 /// The bytes of the TSS, of the I/O permission bitmap up to the system call's port, and of the byte
 /// of ones that ends the bitmap (Intel SDM vol. 1, 19.5.2).
-const TSS_LENGTH: u64 = IO_BITMAP + BITMAP_LENGTH as u64;
-const IO_BITMAP: u64 = 104;
+const TSS_LENGTH: usize = IO_BITMAP + BITMAP_LENGTH;
+const IO_BITMAP: usize = 104;
 const BITMAP_LENGTH: usize = SYSTEM_CALL_PORT as usize / 8 + 2;
+/// The task state segments of the processors but the first, and the distance from one to the next.
+const OTHER_TSS: u64 = 0x500;
+const TSS_STRIDE: usize = 0x90;
+/// The bytes of ring-0 stack of each processor. An exception's frame takes 48; a second exception
+/// in ring 0 ends the guest.
+const STACK_SHARE: u64 = PAGE / MOST_PROCESSORS as u64;
+const _: () = assert!(
+    TSS_LENGTH <= TSS_STRIDE
+        && OTHER_TSS + (TSS_STRIDE * (MOST_PROCESSORS as usize - 1)) as u64 <= PAGE
+);
 const IDT: u64 = 0x200;
 const STUBS: u64 = 0x400;
 /// The number of exceptions of the architecture (Intel SDM vol. 3A, 6.3.1).
@@ -103,6 +114,39 @@ pub(crate) fn install(memory: &mut AddressSpace, kind: KvmKind) {
         .write(TRAMPOLINE_FRAME + PAGE, &tables_page(kind));
 }
 
+/// Gives a processor its task state segment, and with it a part of the ring-0 stack. The first has
+/// its own from [`install`].
+pub(crate) fn install_processor(memory: &AddressSpace, kind: KvmKind, processor: usize) {
+    if processor > 0 {
+        let at = TRAMPOLINE_FRAME + PAGE + task_offset(processor);
+        memory.ram().write(at, &task_state(kind, processor));
+    }
+}
+
+/// Where a processor's task state segment lies in the page of tables.
+const fn task_offset(processor: usize) -> u64 {
+    match processor {
+        0 => TSS,
+        _ => OTHER_TSS + ((processor - 1) * TSS_STRIDE) as u64,
+    }
+}
+
+/// A processor's task state segment (Intel SDM vol. 3A, 8.7; vol. 1, 19.5.2).
+fn task_state(kind: KvmKind, processor: usize) -> [u8; TSS_LENGTH] {
+    let mut segment = [0; TSS_LENGTH];
+    let mut put = |at: usize, bytes: &[u8]| segment[at..at + bytes.len()].copy_from_slice(bytes);
+    let stack_end = RING0_STACK_END - processor as u64 * STACK_SHARE;
+    // RSP0 lies at offset 4, the bitmap's offset at 102.
+    put(4, &stack_end.to_le_bytes());
+    put(102, &IO_BITMAP.to_le_bytes()[..2]);
+    put(IO_BITMAP, &[0xff; BITMAP_LENGTH]);
+    if kind == KvmKind::Software {
+        let permitted = !(1_u8 << (SYSTEM_CALL_PORT % 8));
+        put(IO_BITMAP + usize::from(SYSTEM_CALL_PORT / 8), &[permitted]);
+    }
+    segment
+}
+
 /// The guest physical address of the `length` bytes at ring-0 RSP. The result is `None` if they lie
 /// outside of the ring-0 stack.
 pub(crate) fn stack_frame(rsp: u64, length: u64) -> Option<u64> {
@@ -123,17 +167,7 @@ fn tables_page(kind: KvmKind) -> [u8; TABLES_LENGTH] {
         put(u64::from(selector & !7), &descriptor.to_le_bytes());
     }
     put(u64::from(TASK) + 8, &(TABLES >> 32).to_le_bytes());
-    // RSP0 lies at offset 4, the bitmap's offset at 102 (Intel SDM vol. 3A, 8.7).
-    put(TSS + 4, &RING0_STACK_END.to_le_bytes());
-    put(TSS + 102, &IO_BITMAP.to_le_bytes()[..2]);
-    put(TSS + IO_BITMAP, &[0xff; BITMAP_LENGTH]);
-    if kind == KvmKind::Software {
-        let permitted = !(1_u8 << (SYSTEM_CALL_PORT % 8));
-        put(
-            TSS + IO_BITMAP + u64::from(SYSTEM_CALL_PORT / 8),
-            &[permitted],
-        );
-    }
+    put(TSS, &task_state(kind, 0));
     put(RING0_LOOP, &RING0_LOOP_CODE);
     for vector in 0..VECTORS {
         let stub = STUBS + u64::from(vector) * STUB_LENGTH;
@@ -153,7 +187,7 @@ fn descriptors() -> [(u16, u64); 5] {
         (KERNEL_DATA, 0x00cf_9300_0000_ffff),
         (USER_DATA, 0x00cf_f300_0000_ffff),
         (USER_CODE, 0x00af_fb00_0000_ffff),
-        (TASK, 0x0000_8b00_0000_0000 | base | (TSS_LENGTH - 1)),
+        (TASK, 0x0000_8b00_0000_0000 | base | (TSS_LENGTH as u64 - 1)),
     ]
 }
 
@@ -178,10 +212,10 @@ pub(crate) fn idt() -> kvm_dtable {
     table(TABLES + IDT, u64::from(VECTORS) * 16)
 }
 
-/// The task register.
-pub(crate) fn task() -> kvm_segment {
+/// The task register of a processor. The processor never reads its descriptor, so all have one.
+pub(crate) fn task(processor: usize) -> kvm_segment {
     kvm_segment {
-        base: TABLES + TSS,
+        base: TABLES + task_offset(processor),
         limit: u32::try_from(TSS_LENGTH - 1).expect("a hundred bytes"),
         selector: TASK,
         type_: 0xb,
@@ -195,5 +229,34 @@ fn table(base: u64, length: u64) -> kvm_dtable {
         base,
         limit: u16::try_from(length - 1).expect("less than a page"),
         ..kvm_dtable::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_processor_has_a_stack_and_a_task_state_segment_of_its_own() {
+        for kind in [KvmKind::Hardware, KvmKind::Software] {
+            let mut last: Option<(u64, u64)> = None;
+            for processor in 0..usize::from(MOST_PROCESSORS) {
+                let task = task(processor);
+                let segment = task_state(kind, processor);
+                assert_eq!(segment.len(), task.limit as usize + 1);
+                assert_eq!(segment.last(), Some(&0xff), "the end of the bitmap");
+                let stack = u64::from_le_bytes(segment[4..12].try_into().unwrap());
+                assert_eq!(stack % 16, 0);
+                assert!(stack_frame(stack - 48, 48).is_some());
+                if let Some((task_before, stack_before)) = last {
+                    assert!(task.base > task_before + u64::from(task.limit));
+                    assert_eq!(stack_before - stack, STACK_SHARE);
+                }
+                last = Some((task.base, stack));
+            }
+            let (task, stack) = last.unwrap();
+            assert!(task + TSS_LENGTH as u64 <= TABLES + PAGE);
+            assert!(stack - STACK_SHARE >= RING0_STACK_END - PAGE);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -30,10 +31,27 @@ pub enum IfEmpty {
 
 /// The host's ends of the guest's descriptors 0, 1 and 2.
 #[derive(Debug)]
-pub struct Console {
+pub(crate) struct Streams {
     input: OwnedFd,
     output: OwnedFd,
     error: OwnedFd,
+}
+
+impl Streams {
+    /// The host's descriptor for a stream.
+    pub(crate) fn descriptor(&self, stream: Stream) -> BorrowedFd<'_> {
+        match stream {
+            Stream::Input => self.input.as_fd(),
+            Stream::Output => self.output.as_fd(),
+            Stream::Error => self.error.as_fd(),
+        }
+    }
+}
+
+/// The guest's standard streams.
+#[derive(Debug)]
+pub struct Console {
+    streams: Arc<Streams>,
     has_output: bool,
 }
 
@@ -41,9 +59,11 @@ impl Console {
     /// Makes a console on any three descriptors, which are pipes in a test.
     pub fn new(input: OwnedFd, output: OwnedFd, error: OwnedFd) -> Self {
         Self {
-            input,
-            output,
-            error,
+            streams: Arc::new(Streams {
+                input,
+                output,
+                error,
+            }),
             has_output: false,
         }
     }
@@ -62,11 +82,12 @@ impl Console {
 
     /// The host's descriptor for a stream.
     pub fn descriptor(&self, stream: Stream) -> BorrowedFd<'_> {
-        match stream {
-            Stream::Input => self.input.as_fd(),
-            Stream::Output => self.output.as_fd(),
-            Stream::Error => self.error.as_fd(),
-        }
+        self.streams.descriptor(stream)
+    }
+
+    /// All three descriptors, for who waits for them while others use the console.
+    pub(crate) fn streams(&self) -> Arc<Streams> {
+        self.streams.clone()
     }
 
     /// Whether the guest has written to its standard output.

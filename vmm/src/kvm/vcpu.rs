@@ -31,13 +31,13 @@ pub struct Vcpu {
 }
 
 impl Vcpu {
-    /// Makes the VM's only vCPU. On hardware KVM the vCPU also gets the host processor's features.
+    /// Makes the VM's vCPU `id`. On hardware KVM the vCPU also gets the host processor's features.
     ///
     /// # Errors
     /// A KVM ioctl fails.
-    pub fn new(hypervisor: &Hypervisor, vm: &VmFd) -> Result<Self, KvmError> {
+    pub fn new(hypervisor: &Hypervisor, vm: &VmFd, id: usize) -> Result<Self, KvmError> {
         let mut fd = vm
-            .create_vcpu(0)
+            .create_vcpu(id as u64)
             .map_err(KvmError::from_ioctl("KVM_CREATE_VCPU"))?;
         let kind = hypervisor.kind();
         if kind == KvmKind::Hardware {
@@ -61,6 +61,13 @@ impl Vcpu {
         self.fd.set_sync_dirty_reg(SyncReg::Register);
         self.fd.set_sync_dirty_reg(SyncReg::SystemRegister);
         Ok(())
+    }
+
+    /// Sets all registers at once, so that some can be changed before the first entry.
+    pub(crate) fn set_start_now(&mut self, start: &StartRegisters) -> Result<(), KvmError> {
+        self.set_msrs(&start.model_specific)?;
+        self.set_registers(&start.general);
+        self.set_system_registers(&start.system)
     }
 
     /// The general registers at the last exit.

@@ -31,7 +31,7 @@ const MOST_AT_A_TOUCH: u64 = 1 << 20;
 /// What became of a touch of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Touch {
-    /// The page has a frame now, and the access can be repeated.
+    /// The page has a frame and permits the access, which can be repeated.
     Given,
     /// The program may not do this, or the page had a frame before.
     NotAllowed,
@@ -50,7 +50,12 @@ impl AddressSpace {
         let Some((area, protection)) = self.areas.at(range.start) else {
             return Touch::NotAllowed;
         };
-        if !access.is_permitted_by(protection) || self.entry(range.start).owns_frame() {
+        let entry = self.entry(range.start);
+        if entry.permits(access) {
+            // Another vCPU was faster.
+            return Touch::Given;
+        }
+        if !access.is_permitted_by(protection) || entry.owns_frame() {
             return Touch::NotAllowed;
         }
         let page = range.start & !(PAGE - 1);
@@ -102,6 +107,8 @@ impl AddressSpace {
 
     /// Takes back the frames of all clean pages. The pages hold zeros as before.
     pub(super) fn reclaim(&self) {
+        // A page that is clean now could be written before its frame is taken.
+        self.stop_others();
         let (mut unused, mut read) = (Runs::default(), Runs::default());
         let all = layout::USER_START..layout::USER_END;
         self.tables

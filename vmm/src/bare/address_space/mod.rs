@@ -33,7 +33,9 @@ mod shared_tests;
 mod tests;
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::bare::layout;
 use crate::memory::PAGE;
@@ -49,10 +51,20 @@ pub(crate) use page_tables::Ring;
 pub use ram::{GuestRam, RamError};
 pub use user_memory::{Access, Fault};
 
+/// The vCPUs that run the program while the VMM serves another one's exit.
+pub(crate) trait OtherProcessors: fmt::Debug + Send + Sync {
+    /// Makes all vCPUs leave the guest, and waits until they have. None enters it again before the
+    /// VMM has served the exit.
+    fn stop(&self);
+}
+
 /// The address space.
 #[derive(Debug)]
 pub struct AddressSpace {
     ram: GuestRam,
+    /// The vCPUs that must stop before something is taken away from the program, if there may be
+    /// some in the guest.
+    others: Option<Arc<dyn OtherProcessors>>,
     /// A touch takes frames, and a system call that reads or writes memory may be one.
     frames: RefCell<Frames>,
     tables: PageTables,
@@ -78,6 +90,7 @@ impl AddressSpace {
         let tables = PageTables::new(&mut frames).expect("the least RAM holds a page table");
         Self {
             ram,
+            others: None,
             frames: RefCell::new(frames),
             tables,
             areas: Areas::default(),
@@ -124,6 +137,34 @@ impl AddressSpace {
     /// The mapped ranges, lowest first (`/proc/self/maps`).
     pub fn areas(&self) -> impl Iterator<Item = (Range<u64>, Protection)> + '_ {
         self.areas.iter()
+    }
+
+    /// Notes that vCPUs run the program while the VMM changes its memory.
+    pub(crate) fn run_beside(&mut self, others: Arc<dyn OtherProcessors>) {
+        self.others = Some(others);
+    }
+
+    /// Makes all vCPUs leave the guest until the VMM has served the present exit.
+    pub(crate) fn stop_others(&self) {
+        if let Some(others) = &self.others {
+            others.stop();
+        }
+    }
+
+    /// The same, if the program can access a page of `range`: somebody may be about to.
+    fn stop_users(&self, range: &Range<u64>) {
+        let Some(others) = &self.others else {
+            return;
+        };
+        let mut is_used = false;
+        self.tables
+            .update(&self.ram, range.start, range.end, |_, entry| {
+                is_used |= entry.is_present();
+                entry
+            });
+        if is_used {
+            others.stop();
+        }
     }
 
     /// The number of times that translations were taken away. A processor has to forget all of its
@@ -183,6 +224,7 @@ impl AddressSpace {
     pub fn unmap(&mut self, start: u64, length: u64) -> Result<(), MapError> {
         let range = user_range(start, length)?;
         self.areas.cut(&range)?;
+        self.stop_users(&range);
         let mut freed = Runs::default();
         self.tables
             .update(&self.ram, range.start, range.end, |_, entry| {
@@ -243,6 +285,7 @@ impl AddressSpace {
         if !self.areas.is_covered(&range) {
             return Err(MapError::NotMapped);
         }
+        self.stop_users(&range);
         let runs = self.owned_frames(&range).0.into_iter();
         for (run, _) in runs.filter(|(_, contents)| *contents != Contents::Shared) {
             self.ram
@@ -301,6 +344,7 @@ impl AddressSpace {
             Err(error) => return Err(error),
         }
         let start = self.place(Placement::Anywhere { hint: 0 }, new_length)?;
+        self.stop_users(&range);
         let pages = self.prepare_move(&range, start)?;
         self.fill(start + old_length, more, protection, Backing::Anonymous)?;
         self.areas.cut(&range)?;

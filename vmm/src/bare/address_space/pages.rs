@@ -233,6 +233,7 @@ impl AddressSpace {
         range: &Range<u64>,
         protection: Protection,
     ) -> Result<(), MapError> {
+        self.stop_users(range);
         let mut lost = Runs::default();
         let mut changed = false;
         self.tables
@@ -312,6 +313,10 @@ impl AddressSpace {
     }
 
     fn drop_translations(&self, lost: &Runs) -> Result<(), MapError> {
+        if !lost.0.is_empty() {
+            // Nobody may access the pages meanwhile: KVM would find no memory there.
+            self.stop_others();
+        }
         lost.0.iter().try_for_each(|&(run, _)| {
             self.ram
                 .drop_translations(run.start, run.length)

@@ -11,6 +11,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, RawFd};
+use std::sync::atomic::AtomicU32;
 
 use bytesize::ByteSize;
 use kvm_ioctls::VmFd;
@@ -35,9 +36,10 @@ pub enum RamError {
 
 /// Guest RAM, mapped into the VMM.
 ///
-/// The guest runs only inside `KVM_RUN`, on the thread that owns its `GuestRam`. So while the VMM
-/// reads or writes guest RAM, nobody else does. Accesses are volatile all the same: the compiler
-/// must not assume anything about guest memory.
+/// A guest with several vCPUs may read and write its RAM while the VMM does, on another thread. So
+/// accesses are volatile: the compiler must not assume anything about guest memory, and whatever the
+/// VMM has checked it must have read once. Memory is taken away from the guest only while no vCPU
+/// runs (`GuestMode`).
 #[derive(Debug)]
 pub struct GuestRam {
     region: MmapRegion,
@@ -111,6 +113,19 @@ impl GuestRam {
         self.region
             .get_array_ref(index(at), 512)
             .expect("page tables lie inside RAM")
+    }
+
+    /// The number of four bytes at guest physical address `at`. The result is `None` if `at` is not
+    /// a multiple of four.
+    ///
+    /// # Panics
+    /// The number isn't inside RAM, as with [`Self::slice`].
+    pub fn number(&self, at: u64) -> Option<&AtomicU32> {
+        at.is_multiple_of(4).then(|| {
+            self.region
+                .get_atomic_ref(index(at))
+                .expect("the frame allocator hands out frames inside RAM")
+        })
     }
 
     /// Copies `bytes` to guest physical address `at`.
@@ -190,7 +205,8 @@ impl GuestRam {
         let host = self.pages(at, length);
         for protection in [libc::PROT_NONE, libc::PROT_READ | libc::PROT_WRITE] {
             // SAFETY: these are whole pages of this mapping, and nobody reads or writes them
-            // between the two calls.
+            // between the two calls: no vCPU is in the guest, and the VMM's threads do so one after
+            // the other.
             check(unsafe { libc::mprotect(host.cast(), index(length), protection) })?;
         }
         Ok(())

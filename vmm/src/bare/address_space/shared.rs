@@ -133,6 +133,8 @@ impl AddressSpace {
 
     /// Notes that the pages of `run`, which were mapped, show a file no longer.
     pub(super) fn hide_frames(&self, run: Run) -> io::Result<()> {
+        // Another mapping may show the frames, so somebody may be about to access them.
+        self.stop_others();
         // The frames may stay as they are, so nothing else drops the translations to them.
         self.ram.drop_translations(run.start, run.length)?;
         let unused: Vec<_> = pages_of(run)

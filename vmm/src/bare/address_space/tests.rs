@@ -1,9 +1,13 @@
 //! Single cases of what a program asks of its address space.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytesize::ByteSize;
 
 use super::{
-    Access, AddressSpace, Backing, Growth, GuestRam, MOST_RESERVED, MapError, Placement, Protection,
+    Access, AddressSpace, Backing, Growth, GuestRam, MOST_RESERVED, MapError, OtherProcessors,
+    Placement, Protection,
 };
 use crate::bare::layout;
 use crate::memory::PAGE;
@@ -14,6 +18,90 @@ const PAGE_LENGTH: usize = 4096;
 
 fn space(size: ByteSize) -> AddressSpace {
     AddressSpace::new(GuestRam::new(size).unwrap())
+}
+
+/// Counts how often other vCPUs had to stop.
+#[derive(Debug, Default)]
+struct Stops(AtomicUsize);
+
+impl OtherProcessors for Stops {
+    fn stop(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn other_processors_stop_if_something_is_taken_away_that_they_may_use() {
+    let stops = Arc::new(Stops::default());
+    let mut space = space(ByteSize::mib(2));
+    space.run_beside(stops.clone());
+    let mut stopped_by = |change: &mut dyn FnMut(&mut AddressSpace)| {
+        let before = stops.0.load(Ordering::Relaxed);
+        change(&mut space);
+        stops.0.load(Ordering::Relaxed) > before
+    };
+    let place = Placement::Fixed(BASE);
+    let length = 4 * PAGE;
+    let map = |space: &mut AddressSpace, protection| {
+        space
+            .map(place, length, protection, Backing::Anonymous)
+            .unwrap();
+    };
+    // Nothing is there yet, or nothing that anybody may use.
+    assert!(!stopped_by(&mut |space| map(space, Protection::NONE)));
+    assert!(!stopped_by(&mut |space| map(space, Protection::READ_WRITE)));
+    assert!(!stopped_by(&mut |space| space.write(BASE, &[1]).unwrap()));
+    assert!(!stopped_by(&mut |space| space
+        .unmap(BASE + length, length)
+        .unwrap()));
+    // The pages are there.
+    assert!(stopped_by(&mut |space| {
+        space.protect(BASE, length, Protection::READ).unwrap();
+    }));
+    assert!(stopped_by(&mut |space| space
+        .discard(BASE, length)
+        .unwrap()));
+    assert!(stopped_by(&mut |space| map(space, Protection::READ_WRITE)));
+    assert!(stopped_by(&mut |space| {
+        let more = space.map(
+            Placement::Fixed(BASE + length),
+            PAGE,
+            Protection::READ,
+            Backing::Anonymous,
+        );
+        more.unwrap();
+        space
+            .remap(BASE, length, 2 * length, Growth::MayMove)
+            .unwrap();
+    }));
+    assert!(stopped_by(&mut |space| space
+        .unmap(BASE + length, PAGE)
+        .unwrap()));
+    assert!(stopped_by(&mut |space| space.reclaim()));
+}
+
+#[test]
+fn a_number_changes_in_one_step_if_the_program_may_write_there() {
+    let mut space = space(ByteSize::mib(1));
+    let place = Placement::Fixed(BASE);
+    space
+        .map(place, PAGE, Protection::READ_WRITE, Backing::Anonymous)
+        .unwrap();
+    space.write(BASE + 4, &7_u32.to_le_bytes()).unwrap();
+    let number = |space: &AddressSpace| {
+        let mut bytes = [0; 4];
+        space.read(BASE + 4, &mut bytes).unwrap();
+        u32::from_le_bytes(bytes)
+    };
+    assert_eq!(space.change_u32(BASE + 4, |old| Some(old + 1)), Ok(7));
+    assert_eq!(space.change_u32(BASE + 4, |_| None), Ok(8));
+    assert_eq!(number(&space), 8);
+    for address in [BASE + 5, BASE - 4, BASE + PAGE - 2] {
+        let fault = space.change_u32(address, Some).unwrap_err();
+        assert_eq!(fault.access, Access::Write, "{address:#x}");
+    }
+    space.protect(BASE, PAGE, Protection::READ).unwrap();
+    assert!(space.change_u32(BASE + 4, Some).is_err());
 }
 
 #[test]

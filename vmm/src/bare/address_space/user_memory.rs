@@ -1,6 +1,7 @@
 //! The VMM's own access to the program's memory, checked as Linux checks a system call's pointers.
 
 use std::ffi::CString;
+use std::sync::atomic::Ordering;
 
 use super::frames::Run;
 use super::{AddressSpace, Protection, to_usize};
@@ -79,6 +80,25 @@ impl AddressSpace {
             done += length;
         }
         Ok(())
+    }
+
+    /// Changes a number of four bytes in one step, whatever the program does meanwhile, and returns
+    /// the old one. It stays as it is where `change` gives `None`.
+    ///
+    /// # Errors
+    /// The program may not write the number, or the address is not a multiple of four.
+    pub fn change_u32(
+        &mut self,
+        address: u64,
+        change: impl FnMut(u32) -> Option<u32>,
+    ) -> Result<u32, Fault> {
+        let access = Access::Write;
+        let runs = self.runs(address, 4, access)?;
+        let number = runs.first().and_then(|run| self.ram().number(run.start));
+        let number = number.ok_or(Fault { address, access })?;
+        let order = Ordering::SeqCst;
+        let (Ok(old) | Err(old)) = number.fetch_update(order, order, change);
+        Ok(old)
     }
 
     /// Reads a string up to its zero byte, which must be within `most` bytes.

@@ -1,7 +1,9 @@
 //! The futex calls: threads wait on a number in their memory (futex(2)).
 //!
-//! All threads share one address space, so an address names a futex, private or not. Only one thread
-//! runs at a time, so reading a number and going to wait is one step.
+//! All threads share one address space, so an address names a futex, private or not. Whoever changes
+//! a number and then wakes its waiters makes a call for that, and calls are served one after the
+//! other. So reading a number and going to wait is one step: a change that the read misses is
+//! followed by a wake-up that finds the waiter.
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int};
@@ -94,9 +96,13 @@ impl Personality {
     /// so.
     fn futex_wake_op(&mut self, memory: &mut AddressSpace, call: &SystemCall) -> CallResult {
         let [first, _, _, _, second, _] = call.arguments;
+        if !second.is_multiple_of(4) {
+            return Err(Errno::EINVAL.into());
+        }
         let operation = WakeOperation::decode(call.unsigned(5)).ok_or(Errno::ENOSYS)?;
-        let old = guest::read_u32(memory, second)?;
-        guest::write(memory, second, &operation.changed(old).to_le_bytes())?;
+        let old = memory
+            .change_u32(second, |old| Some(operation.changed(old)))
+            .map_err(|_| Errno::EFAULT)?;
         let mut woken = self
             .threads
             .wake_futex(first, ALL_BITS, count(call.unsigned(2)));

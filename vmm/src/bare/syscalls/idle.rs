@@ -1,6 +1,8 @@
-//! What the VMM does when no thread can run: it sleeps in the host's kernel until one can.
+//! What a processor does when no thread can run: it sleeps in the host's kernel until one can.
 
 use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -11,7 +13,7 @@ use nix::sys::time::TimeSpec;
 use super::own_files::OwnFile;
 use super::threads::{Condition, Resume, ThreadId, Wait};
 use super::{Failure, Personality};
-use crate::devices::console::Stream;
+use crate::devices::console::{Stream, Streams};
 
 /// Why no thread will run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +28,40 @@ pub(crate) enum Stop {
 const SHORTEST_SLEEP: Duration = Duration::from_micros(50);
 
 impl Personality {
-    /// Waits until something happens for which a thread may wait.
+    /// What the host is to be watched for while no thread can run.
     ///
     /// # Errors
     /// No thread ever can run again.
-    pub(crate) fn await_events(&mut self) -> Result<(), Stop> {
+    pub(crate) fn sleep(&mut self) -> Result<Watch, Stop> {
         let time = self.time_to_sleep()?;
-        self.poll_streams(time)
+        Ok(self.watch(time))
+    }
+
+    /// Lets the threads run that wait for `events`, or whose time is up.
+    ///
+    /// # Errors
+    /// The signal of a timer kills the program.
+    pub(crate) fn take(&mut self, events: &Events) -> Result<(), Stop> {
+        self.serve_network();
+        self.threads.wake_for_files(|streams, _| {
+            streams.iter().any(|(stream, wanted)| {
+                let ready = events.0.get(stream).copied().unwrap_or_default();
+                // An error or a hang-up is told to everybody.
+                ready & (wanted | libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0
+            })
+        });
+        self.threads.wake_for_time();
+        self.count_timer_files();
+        match self.expire_timers() {
+            Err(Failure::Signal(signal)) => Err(Stop::Killed(signal)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// A number that changes whenever the host is to be watched for something that an earlier
+    /// [`Self::sleep`] did not know of.
+    pub(crate) fn wishes(&self) -> u64 {
+        self.threads.wishes().wrapping_add(self.own.net.uses())
     }
 
     /// Makes the thread that runs next the current one. The result is `None` if every thread waits.
@@ -45,7 +74,8 @@ impl Personality {
     /// # Errors
     /// The signal of a timer kills the program.
     pub(crate) fn look_around(&mut self) -> Result<(), Stop> {
-        self.poll_streams(Some(Duration::ZERO))?;
+        let events = self.watch(Some(Duration::ZERO)).wait(None);
+        self.take(&events)?;
         self.threads.yield_now();
         Ok(())
     }
@@ -89,30 +119,12 @@ impl Personality {
             Condition::Nothing | Condition::Signals(_) => false,
         };
         match left {
-            None if waits().all(is_hopeless) => Err(Stop::Deadlock),
+            None if self.threads.seats().running() == 0 && waits().all(is_hopeless) => {
+                Err(Stop::Deadlock)
+            }
             None => Ok(None),
             Some(left) if left.is_zero() => Ok(Some(left)),
             Some(left) => Ok(Some(left.max(SHORTEST_SLEEP))),
-        }
-    }
-
-    /// Waits for the streams that threads wait for, and for at most `time`, and ends the waits that
-    /// are over.
-    fn poll_streams(&mut self, time: Option<Duration>) -> Result<(), Stop> {
-        let ready = self.ready_streams(time.map(TimeSpec::from));
-        self.serve_network();
-        self.threads.wake_for_files(|streams, _| {
-            streams.iter().any(|(stream, events)| {
-                let ready = ready.get(stream).copied().unwrap_or_default();
-                // An error or a hang-up is told to everybody.
-                ready & (events | libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0
-            })
-        });
-        self.threads.wake_for_time();
-        self.count_timer_files();
-        match self.expire_timers() {
-            Err(Failure::Signal(signal)) => Err(Stop::Killed(signal)),
-            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -127,8 +139,8 @@ impl Personality {
         }
     }
 
-    /// The events of the streams for which threads wait. A packet ends the wait, too.
-    fn ready_streams(&self, time: Option<TimeSpec>) -> BTreeMap<Stream, c_short> {
+    /// What the threads wait for on the host, for at most `time`.
+    fn watch(&self, time: Option<Duration>) -> Watch {
         let mut wanted: BTreeMap<Stream, c_short> = BTreeMap::new();
         for wait in self.threads.iter().filter_map(|thread| thread.wait()) {
             if let Condition::Files { streams, .. } = &wait.condition {
@@ -137,25 +149,51 @@ impl Personality {
                 }
             }
         }
-        let mut polled: Vec<PollFd<'_>> = wanted
+        Watch {
+            wanted,
+            streams: self.console.streams(),
+            tap: self.own.net.tap().cloned(),
+            time,
+        }
+    }
+}
+
+/// What the host is watched for. While one processor waits here, others may serve calls.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    wanted: BTreeMap<Stream, c_short>,
+    streams: Arc<Streams>,
+    tap: Option<Arc<OwnedFd>>,
+    time: Option<Duration>,
+}
+
+/// The events of the streams for which threads wait.
+#[derive(Debug)]
+pub(crate) struct Events(BTreeMap<Stream, c_short>);
+
+impl Watch {
+    /// Waits for the streams. A packet and the `bell` end the wait, too.
+    pub fn wait(self, bell: Option<BorrowedFd<'_>>) -> Events {
+        let mut polled: Vec<PollFd<'_>> = self
+            .wanted
             .iter()
             .map(|(&stream, &events)| {
                 let flags = PollFlags::from_bits_retain(events);
-                PollFd::new(self.console.descriptor(stream), flags)
+                PollFd::new(self.streams.descriptor(stream), flags)
             })
             .collect();
-        let tap = self.own.net.tap();
-        polled.extend(tap.map(|tap| PollFd::new(tap, PollFlags::POLLIN)));
-        match ppoll(&mut polled, time, None) {
+        let others = self.tap.iter().map(|tap| tap.as_fd()).chain(bell);
+        polled.extend(others.map(|other| PollFd::new(other, PollFlags::POLLIN)));
+        match ppoll(&mut polled, self.time.map(TimeSpec::from), None) {
             Ok(_) => {}
             // Whoever woke up looks again.
-            Err(Errno::EINTR) => return BTreeMap::new(),
+            Err(Errno::EINTR) => return Events(BTreeMap::new()),
             // The host can't poll: the threads find out by their calls.
-            Err(_) => return wanted,
+            Err(_) => return Events(self.wanted),
         }
         let events = polled
             .iter()
             .map(|each| each.revents().map_or(0, |events| events.bits()));
-        wanted.keys().copied().zip(events).collect()
+        Events(self.wanted.keys().copied().zip(events).collect())
     }
 }

@@ -36,6 +36,7 @@ mod proc_files;
 mod process;
 mod process_name;
 mod processes;
+mod processors;
 mod scratch;
 mod scratch_io;
 mod signal_actions;
@@ -385,6 +386,7 @@ impl Personality {
             .or_else(|| watch_calls::serve(self, call, memory))
             .or_else(|| timers::serve(self, call, memory))
             .or_else(|| priorities::serve(call, memory))
+            .or_else(|| processors::serve(self, call, memory))
             .or_else(|| processes::serve(self, call))
             .or_else(|| socket_calls::serve(self, call, memory))
             .or_else(|| socket_transfer::serve(self, call, memory))

@@ -1,6 +1,6 @@
 //! The calls on which thread comes first, and on the order in which processors see memory.
 //!
-//! Every thread has the same share of the one processor, whatever the program asks for. So these
+//! Every thread has the same share of the processors, whatever the program asks for. So these
 //! calls are checked and change nothing.
 
 use nix::errno::Errno;
@@ -49,8 +49,7 @@ pub(super) fn serve(call: &SystemCall, memory: &mut AddressSpace) -> Option<Call
         libc::SYS_sched_get_priority_max => priority(call.int(0), 99),
         libc::SYS_sched_get_priority_min => priority(call.int(0), 1),
         libc::SYS_getpriority => Ok(NICE_0),
-        // One processor sees its own writes in their order.
-        libc::SYS_membarrier => barrier(call),
+        libc::SYS_membarrier => barrier(call, memory),
         _ => return None,
     })
 }
@@ -69,13 +68,18 @@ fn priority(of: c_int, bound: u64) -> CallResult {
     Ok(if is_real_time { bound } else { 0 })
 }
 
-fn barrier(call: &SystemCall) -> CallResult {
+fn barrier(call: &SystemCall, memory: &AddressSpace) -> CallResult {
     match call.int(0) {
         _ if call.unsigned(1) != 0 => Err(Errno::EINVAL.into()),
         0 => Ok(BARRIERS
             .iter()
             .fold(0, |all, &one| all | u64::from(one.unsigned_abs()))),
-        command if BARRIERS.contains(&command) => Ok(0),
+        // Whoever leaves the guest and comes back has passed a barrier. The only processor needs
+        // none: it sees its own writes in their order.
+        command if BARRIERS.contains(&command) => {
+            memory.stop_others();
+            Ok(0)
+        }
         _ => Err(Errno::EINVAL.into()),
     }
 }

@@ -37,13 +37,12 @@ pub(super) fn serve(
         libc::SYS_arch_prctl => state.segment(memory, call.int(0), second),
         libc::SYS_getpid | libc::SYS_getpgrp | libc::SYS_getpgid | libc::SYS_getsid => Ok(own_id),
         libc::SYS_getppid => Ok(PARENT_ID),
-        // The program is root, in no group, and on one processor.
+        // The program is root, and in no group.
         libc::SYS_getuid
         | libc::SYS_geteuid
         | libc::SYS_getgid
         | libc::SYS_getegid
-        | libc::SYS_getgroups
-        | libc::SYS_sched_setaffinity => Ok(0),
+        | libc::SYS_getgroups => Ok(0),
         libc::SYS_umask => Ok(state.set_creation_mask(call.unsigned(0))),
         libc::SYS_wait4 => Err(Errno::ECHILD.into()),
         libc::SYS_uname => uname(memory, first),
@@ -52,8 +51,6 @@ pub(super) fn serve(
         libc::SYS_getrlimit => state.limit(memory, first, second),
         libc::SYS_setrlimit => Err(Errno::EPERM.into()),
         libc::SYS_getrusage => usage(memory, second),
-        libc::SYS_sched_getaffinity => affinity(memory, call),
-        libc::SYS_getcpu => processor(memory, first, second),
         libc::SYS_prctl => state.process_control(memory, call),
         libc::SYS_getrandom => random(memory, call),
         _ => return None,
@@ -183,25 +180,6 @@ fn usage(memory: &mut AddressSpace, to: u64) -> CallResult {
     put(&mut usage, 0, used.tv_sec().to_le_bytes());
     put(&mut usage, 8, (used.tv_nsec() / 1000).to_le_bytes());
     guest::write(memory, to, &usage)?;
-    Ok(0)
-}
-
-/// Writes the set of processors, which holds one.
-fn affinity(memory: &mut AddressSpace, call: &SystemCall) -> CallResult {
-    let size = call.unsigned(1);
-    if size < 8 || !size.is_multiple_of(8) {
-        return Err(Errno::EINVAL.into());
-    }
-    guest::write(memory, call.arguments[2], &1_u64.to_le_bytes())?;
-    Ok(8)
-}
-
-fn processor(memory: &mut AddressSpace, processor: u64, node: u64) -> CallResult {
-    for address in [processor, node] {
-        if address != 0 {
-            guest::write(memory, address, &[0; 4])?;
-        }
-    }
     Ok(0)
 }
 

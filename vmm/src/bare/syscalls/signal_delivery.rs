@@ -112,13 +112,10 @@ impl Personality {
 
     /// A thread that does not block a signal of the process: the current one if it can be.
     fn taker_of(&mut self, signal: c_int) -> Option<&mut Thread> {
-        let current = self.threads.current();
-        let id = if current.takes(signal) {
-            current.id
-        } else {
-            self.threads.iter().find(|thread| thread.takes(signal))?.id
-        };
-        self.threads.get_mut(id)
+        let may_take = |thread: &&Thread| thread.takes(signal);
+        let current = self.threads.running().filter(may_take);
+        let taker = current.or_else(|| self.threads.iter().find(may_take))?;
+        self.threads.get_mut(taker.id)
     }
 
     /// Tells the current thread of an instruction that failed. The result is `false` if no handler

@@ -228,13 +228,13 @@ impl Personality {
         at: u64,
         owner: ThreadId,
     ) -> Result<(), Errno> {
-        let lock = guest::read_u32(memory, at)?;
-        if lock & OWNER != owner.0.cast_unsigned() {
-            return Ok(());
-        }
-        let freed = lock & WAITERS | OWNER_DIED;
-        guest::write(memory, at, &freed.to_le_bytes())?;
-        if lock & WAITERS != 0 {
+        let is_held = |lock: u32| lock & OWNER == owner.0.cast_unsigned();
+        let lock = memory
+            .change_u32(at, |lock| {
+                is_held(lock).then_some(lock & WAITERS | OWNER_DIED)
+            })
+            .map_err(|_| Errno::EFAULT)?;
+        if is_held(lock) && lock & WAITERS != 0 {
             self.threads.wake_futex(at, ALL_BITS, 1);
         }
         Ok(())

@@ -178,6 +178,7 @@ impl Personality {
         let after = Duration::from_secs(seconds.into());
         self.timers.interval[0] = Alarm::after(clock, after, Duration::ZERO);
         self.threads.look();
+        self.threads.wish();
         // A part of a second counts as a whole one, since 0 would mean that there was no alarm.
         left.as_secs() + u64::from(left.subsec_nanos() > 0)
     }
@@ -207,6 +208,7 @@ impl Personality {
         }
         self.timers.interval[timer] = alarm;
         self.threads.look();
+        self.threads.wish();
         Ok(0)
     }
 
@@ -287,6 +289,7 @@ impl Personality {
         timer.alarm = alarm;
         timer.overrun = 0;
         self.threads.look();
+        self.threads.wish();
         Ok(0)
     }
 
@@ -327,6 +330,7 @@ impl Personality {
             tell(memory, old, self.own.timers[id].alarm)?;
         }
         self.own.timers[id].set(alarm);
+        self.threads.wish();
         self.wake_watchers(|file| file == OwnFile::Timer(id));
         Ok(0)
     }

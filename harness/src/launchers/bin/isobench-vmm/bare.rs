@@ -51,10 +51,8 @@ pub fn run(request: &Request) -> Result<u8, Failure> {
     let (config, personality) = &mut *prepared;
     let vm = MicroVm::boot(config, &on_phase).map_err(Failure::of_launcher)?;
     let mut vm = ManuallyDrop::new(vm);
-    confine::confine().map_err(Failure::of_launcher)?;
-    on_phase(Phase::Load);
     let end = vm
-        .run(personality, &on_phase)
+        .run(personality, &confine::confine, &on_phase)
         .map_err(Failure::of_launcher)?;
     if request.counts_exits {
         super::write_exit_counts(marks, vm.exits());
@@ -118,6 +116,7 @@ fn prepare(
     network: GuestNetwork,
 ) -> Result<(Config, Personality), Box<dyn Error>> {
     GuestRam::check_size(request.memory())?;
+    Config::check_processors(request.processors)?;
     let program = Program::open(&request.program)?;
     let name = request.program.file_name().unwrap_or_default();
     let path = Path::new("/").join(name);
@@ -161,6 +160,7 @@ fn prepare(
     Ok((
         Config {
             memory,
+            processors: request.processors,
             program,
             start,
         },

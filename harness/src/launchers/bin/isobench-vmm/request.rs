@@ -17,8 +17,8 @@ use lexopt::{Arg, Parser, ValueExt as _};
 pub const USAGE: &str = "\
 usage: isobench-vmm run [--guest bare|linux|uml] [--memory SIZE] [--disk FILE] \
 [--read-only-disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
-[--marks-fd N] [--count-exits] [--trace] \
-[--kernel FILE] [--vcpus N] [--direct-disk FILE]... [--share DIRECTORY] [--module FILE]... \
+[--vcpus N] [--marks-fd N] [--count-exits] [--trace] \
+[--kernel FILE] [--direct-disk FILE]... [--share DIRECTORY] [--module FILE]... \
 [--net none|loopback|tap] \
 [--append WORDS] [--show-console] [--time-limit SECONDS] \
 [--layer DIRECTORY]... [--workdir PATH] [--user UID:GID[:GROUP,...]] \
@@ -28,7 +28,7 @@ usage: isobench-vmm run [--guest bare|linux|uml] [--memory SIZE] [--disk FILE] \
 const ONLY_FOR: [(&str, &[Guest]); 14] = [
     ("count-exits", &[Guest::Bare, Guest::Linux]),
     ("trace", &[Guest::Bare]),
-    ("vcpus", &[Guest::Linux]),
+    ("vcpus", &[Guest::Bare, Guest::Linux]),
     ("direct-disk", &[Guest::Linux]),
     ("module", &[Guest::Linux]),
     ("append", &[Guest::Linux]),
@@ -114,6 +114,7 @@ pub struct Request {
     pub kernel: Option<PathBuf>,
     /// A directory of the host's that the guest's program can write to.
     pub shared: Option<PathBuf>,
+    /// The number of vCPUs.
     pub processors: u8,
     pub modules: Vec<PathBuf>,
     pub network: Network,

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::Ipv4Addr;
 use std::num::{NonZeroU16, NonZeroUsize};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::sys::uio::{readv, writev};
@@ -57,7 +58,7 @@ pub(super) struct Card {
 
 /// The part of the card that sends.
 struct Sender {
-    tap: Option<OwnedFd>,
+    tap: Option<Arc<OwnedFd>>,
     address: Ipv4Addr,
     looped: VecDeque<Vec<u8>>,
     /// The frame that the stack writes.
@@ -70,7 +71,7 @@ impl Card {
         Self {
             incoming: Vec::new(),
             sender: Sender {
-                tap,
+                tap: tap.map(Arc::new),
                 address,
                 looped: VecDeque::new(),
                 outgoing: Vec::new(),
@@ -79,8 +80,8 @@ impl Card {
     }
 
     /// The descriptor at which packets arrive.
-    pub fn tap(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.sender.tap.as_ref()?.as_fd())
+    pub fn tap(&self) -> Option<&Arc<OwnedFd>> {
+        self.sender.tap.as_ref()
     }
 
     /// Whether a frame waits that needs no look at the host's device.

@@ -1,6 +1,7 @@
 //! The end of connections: what the program has written goes on to the other end after the program
 //! has closed the socket, and after its own end.
 
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -142,7 +143,7 @@ impl Stack {
             let tap = self.card.tap();
             let mut awaited: Vec<PollFd<'_>> = tap
                 .into_iter()
-                .map(|tap| PollFd::new(tap, PollFlags::POLLIN))
+                .map(|tap| PollFd::new(tap.as_fd(), PollFlags::POLLIN))
                 .collect();
             let _ = ppoll(&mut awaited, Some(TimeSpec::from(wait)), None);
             self.work();

@@ -24,7 +24,8 @@ mod tests;
 
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -84,6 +85,8 @@ pub(super) struct Net {
     /// The network of which the stack will be made.
     network: Network,
     stack: Option<Box<Stack>>,
+    /// The number of times that the program's calls may have changed the stack.
+    uses: u64,
 }
 
 impl fmt::Debug for Net {
@@ -101,6 +104,7 @@ impl Net {
         Self {
             network,
             stack: None,
+            uses: 0,
         }
     }
 
@@ -122,6 +126,7 @@ impl Net {
 
     /// The stack, if there is one.
     pub fn up(&mut self) -> Option<&mut Stack> {
+        self.uses += 1;
         self.stack.as_deref_mut()
     }
 
@@ -131,6 +136,12 @@ impl Net {
     /// `ENOTSOCK`: there is no stack, and so no socket.
     pub fn stack(&mut self) -> Result<&mut Stack, Errno> {
         self.up().ok_or(Errno::ENOTSOCK)
+    }
+
+    /// The number of times that something may have changed in the stack, and with it the time after
+    /// which it has work.
+    pub fn uses(&self) -> u64 {
+        self.uses
     }
 
     /// The same, to look at.
@@ -144,14 +155,14 @@ impl Net {
     }
 
     /// The descriptor at which packets arrive.
-    pub fn tap(&self) -> Option<BorrowedFd<'_>> {
+    pub fn tap(&self) -> Option<&Arc<OwnedFd>> {
         self.look()?.tap()
     }
 
     /// The time after which the stack has work without a packet. The result is `None` if there will
     /// be none.
     pub fn left(&mut self) -> Option<Duration> {
-        self.up()?.left()
+        self.stack.as_deref_mut()?.left()
     }
 
     /// Closes the sockets but those that `is_open` knows.

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
-use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -92,7 +93,7 @@ impl Stack {
     }
 
     /// The descriptor at which packets arrive.
-    pub fn tap(&self) -> Option<BorrowedFd<'_>> {
+    pub fn tap(&self) -> Option<&Arc<OwnedFd>> {
         self.card.tap()
     }
 

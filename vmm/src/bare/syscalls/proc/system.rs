@@ -18,13 +18,19 @@ impl Personality {
             SystemFile::HugePages => "always madvise [never]\n".to_owned(),
             SystemFile::Load => format!("0.00 0.00 0.00 1/1 {PROCESS_ID}\n"),
             SystemFile::Memory => self.memory_text(memory),
-            SystemFile::Processor => processor(),
-            // The number of the only processor; and a mapping may be larger than memory, but not if
-            // no machine could serve it.
-            SystemFile::ProcessorNumbers | SystemFile::Overcommit => "0\n".to_owned(),
+            SystemFile::Processor => {
+                let all = self.processors();
+                (0..all).map(|number| processor(number, all)).collect()
+            }
+            SystemFile::ProcessorNumbers => match self.processors() {
+                1 => "0\n".to_owned(),
+                all => format!("0-{}\n", all - 1),
+            },
+            // A mapping may be larger than memory, but not if no machine could serve it.
+            SystemFile::Overcommit => "0\n".to_owned(),
             SystemFile::Release => format!("{RELEASE}\n"),
-            SystemFile::Statistics => statistics(),
-            SystemFile::Uptime => uptime_text(),
+            SystemFile::Statistics => statistics(self.processors()),
+            SystemFile::Uptime => uptime_text(self.processors()),
             SystemFile::Version => format!("Linux version {RELEASE} {VERSION}\n"),
         }
     }
@@ -69,8 +75,8 @@ impl Personality {
     }
 }
 
-/// `/proc/cpuinfo` of the only processor, without its flags: programs ask `CPUID` for them.
-fn processor() -> String {
+/// One of `all` processors in `/proc/cpuinfo`, without its flags: programs ask `CPUID` for them.
+fn processor(place: usize, all: usize) -> String {
     let cpuid = CpuId::new();
     let vendor = cpuid.get_vendor_info();
     let brand = cpuid.get_processor_brand_string();
@@ -78,7 +84,7 @@ fn processor() -> String {
     let number = |number: Option<u8>| number.unwrap_or_default().to_string();
     let unknown = "unknown".to_owned();
     let lines = [
-        ("processor\t", "0".to_owned()),
+        ("processor\t", place.to_string()),
         (
             "vendor_id\t",
             vendor.map_or(unknown.clone(), |vendor| vendor.as_str().to_owned()),
@@ -100,9 +106,9 @@ fn processor() -> String {
             number(version.as_ref().map(raw_cpuid::FeatureInfo::stepping_id)),
         ),
         ("physical id\t", "0".to_owned()),
-        ("siblings\t", "1".to_owned()),
-        ("core id\t\t", "0".to_owned()),
-        ("cpu cores\t", "1".to_owned()),
+        ("siblings\t", all.to_string()),
+        ("core id\t\t", place.to_string()),
+        ("cpu cores\t", all.to_string()),
     ];
     lines
         .map(|(field, value)| format!("{field}: {value}\n"))
@@ -110,23 +116,31 @@ fn processor() -> String {
         + "\n"
 }
 
-/// `/proc/stat`. The only processor works for the program or is idle.
-fn statistics() -> String {
+/// `/proc/stat`. The processors work for the program or are idle, and nobody counts which one works.
+fn statistics(processors: usize) -> String {
     let (used, up) = (processor_time(), uptime());
-    let (busy, idle) = (ticks(used), ticks(up.saturating_sub(used)));
     let start = time_of(ClockId::CLOCK_REALTIME).saturating_sub(up);
-    let times = format!("{busy} 0 0 {idle} 0 0 0 0 0 0");
+    let times = |count: u32, used: Duration| {
+        let idle = (up * count).saturating_sub(used);
+        format!("{} 0 0 {} 0 0 0 0 0 0\n", ticks(used), ticks(idle))
+    };
+    let all = u32::try_from(processors).unwrap_or(1);
+    let each: Vec<_> = (0..processors)
+        .map(|number| format!("cpu{number} {}", times(1, used / all)))
+        .collect();
     format!(
-        "cpu  {times}\ncpu0 {times}\nintr 0\nctxt 0\nbtime {}\nprocesses 1\nprocs_running 1\n\
-         procs_blocked 0\nsoftirq 0\n",
+        "cpu  {}{}intr 0\nctxt 0\nbtime {}\nprocesses 1\nprocs_running 1\nprocs_blocked 0\nsoftirq 0\n",
+        times(all, used),
+        each.concat(),
         start.as_secs()
     )
 }
 
-/// `/proc/uptime`: the time since the start, and the time for which the processor was idle.
-fn uptime_text() -> String {
+/// `/proc/uptime`: the time since the start, and the time for which the processors were idle.
+fn uptime_text(processors: usize) -> String {
     let up = uptime();
     let seconds = |time: Duration| format!("{}.{:02}", time.as_secs(), time.subsec_millis() / 10);
-    let idle = up.saturating_sub(processor_time());
+    let all = u32::try_from(processors).unwrap_or(1);
+    let idle = (up * all).saturating_sub(processor_time());
     format!("{} {}\n", seconds(up), seconds(idle))
 }

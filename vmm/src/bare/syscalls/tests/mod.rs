@@ -89,6 +89,15 @@ impl Machine {
         }
     }
 
+    pub(super) fn personality(&mut self) -> &mut Personality {
+        &mut self.personality
+    }
+
+    /// The address of the program's data.
+    pub(super) fn data(&self) -> u64 {
+        self.data
+    }
+
     /// A file of the host's.
     fn given(&self) -> PathBuf {
         self.files.path().join("text")
@@ -124,12 +133,13 @@ impl Machine {
             if let Some(next) = self.personality.choose_thread() {
                 return Ok(next);
             }
-            self.personality.await_events()?;
+            let events = self.personality.sleep()?.wait(None);
+            self.personality.take(&events)?;
         }
     }
 
     /// Makes a call that returns, and gives its value or its error.
-    fn call(&mut self, number: c_long, arguments: &[u64]) -> Result<u64, Errno> {
+    pub(super) fn call(&mut self, number: c_long, arguments: &[u64]) -> Result<u64, Errno> {
         match self.settled(number, arguments) {
             CallEffect::Return(value @ 0..) => Ok(value.cast_unsigned()),
             CallEffect::Return(error) => {
@@ -145,7 +155,7 @@ impl Machine {
     }
 
     /// Writes bytes to the program's memory, `offset` bytes into its data.
-    fn put(&mut self, offset: u64, bytes: &[u8]) -> u64 {
+    pub(super) fn put(&mut self, offset: u64, bytes: &[u8]) -> u64 {
         let address = self.data + offset;
         self.memory.write(address, bytes).expect("inside the data");
         address
@@ -164,7 +174,7 @@ impl Machine {
         bytes
     }
 
-    fn word(&self, offset: u64) -> u64 {
+    pub(super) fn word(&self, offset: u64) -> u64 {
         u64::from_le_bytes(self.bytes(offset, 8).try_into().expect("8 bytes"))
     }
 }

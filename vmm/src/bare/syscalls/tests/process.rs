@@ -323,3 +323,17 @@ fn priorities_are_taken_and_change_nothing() {
         Err(Errno::EINVAL)
     );
 }
+
+#[test]
+fn a_timer_expires_while_the_last_thread_that_ran_is_gone() {
+    let mut machine = Machine::new();
+    let thread = int(libc::CLONE_VM | libc::CLONE_SIGHAND | libc::CLONE_THREAD);
+    let started = machine.outcome(libc::SYS_clone, &[thread]);
+    assert!(matches!(started, CallEffect::NewThread(_)));
+    let soon = machine.put(0, &[0_u64, 0, 0, 1000].map(u64::to_le_bytes).concat());
+    assert_eq!(machine.call(libc::SYS_setitimer, &[0, soon, 0]), Ok(0));
+    assert_eq!(machine.outcome(libc::SYS_pause, &[]), CallEffect::Wait);
+    machine.next_thread().expect("the other thread");
+    assert_eq!(machine.outcome(libc::SYS_exit, &[0]), CallEffect::EndThread);
+    assert_eq!(machine.next_thread(), Err(Stop::Killed(14)));
+}

@@ -1,9 +1,10 @@
-//! The program's threads, which share one processor: who runs, who waits, and for what.
+//! The program's threads, which share the processors: who runs, who waits, and for what.
 //!
 //! A call that would block never blocks the VMM while another thread can run: the call puts its
 //! thread to wait ([`Threads::wait`]), and the run loop lets the next thread run. A thread whose
 //! wait is over either gets a value, or makes its call again, as Linux restarts a system call.
 
+mod seats;
 mod thread;
 mod wait;
 
@@ -19,6 +20,7 @@ use super::process_name::NAME;
 use crate::devices::console::Stream;
 use thread::{Again, State};
 
+pub(super) use seats::Seats;
 pub(super) use thread::Thread;
 pub(crate) use thread::{AlternateStack, Trap};
 pub use thread::{Resume, ThreadId};
@@ -29,21 +31,18 @@ pub(super) const MOST_THREADS: usize = 4096;
 /// The numbers after which thread numbers begin again (`/proc/sys/kernel/pid_max`).
 const MOST_ID: c_int = 32_768;
 
-/// All threads. One of them has the processor.
+/// All threads. The *current* one has the processor whose exit is served.
 #[derive(Debug)]
 pub(super) struct Threads {
     all: BTreeMap<ThreadId, Thread>,
-    current: ThreadId,
-    /// Whether the current thread goes on as soon as it may. Otherwise it waits or has ended.
-    current_runs: bool,
-    /// The threads that could run but for the processor, in the order in which they get it.
+    seats: Seats,
+    /// The threads that could run but for a processor, in the order in which they get one.
     ready: VecDeque<ThreadId>,
     last_id: c_int,
     /// The number of waits so far.
     waits: u64,
-    /// Whether the run loop must look for the next thread, or for a signal, before the current
-    /// thread goes on.
-    wants_look: bool,
+    /// The number of times that something was added for which the host is to be watched.
+    wishes: u64,
 }
 
 impl Threads {
@@ -52,38 +51,59 @@ impl Threads {
         let first = ThreadId::FIRST;
         Self {
             all: BTreeMap::from([(first, Thread::new(first, name))]),
-            current: first,
-            current_runs: true,
+            seats: Seats::new(first),
             ready: VecDeque::new(),
             last_id: first.0,
             waits: 0,
-            wants_look: false,
+            wishes: 0,
         }
     }
 
-    /// The thread that has the processor.
+    /// The processors.
+    pub fn seats(&self) -> &Seats {
+        &self.seats
+    }
+
+    /// The processors, to change them.
+    pub fn seats_mut(&mut self) -> &mut Seats {
+        &mut self.seats
+    }
+
+    /// The number of threads that could run but for a processor.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// The current thread, unless it waits or has ended.
+    pub fn running(&self) -> Option<&Thread> {
+        let seat = self.seats.here();
+        self.all.get(&seat.thread).filter(|_| seat.runs)
+    }
+
+    /// The current thread.
     ///
     /// # Panics
     /// Never: the table keeps the current thread until the next one has been chosen.
     pub fn current(&self) -> &Thread {
         self.all
-            .get(&self.current)
+            .get(&self.current_id())
             .expect("the current thread is in the table")
     }
 
-    /// The thread that has the processor, to change it.
+    /// The current thread, to change it.
     ///
     /// # Panics
     /// Never, as with [`Self::current`].
     pub fn current_mut(&mut self) -> &mut Thread {
+        let current = self.current_id();
         self.all
-            .get_mut(&self.current)
+            .get_mut(&current)
             .expect("the current thread is in the table")
     }
 
-    /// The number of the thread that has the processor.
+    /// The number of the current thread.
     pub fn current_id(&self) -> ThreadId {
-        self.current
+        self.seats.here().thread
     }
 
     /// The thread of this number.
@@ -132,23 +152,29 @@ impl Threads {
         if self.all.len() == 1 {
             return false;
         }
-        self.all.remove(&self.current);
-        self.wants_look = true;
-        self.current_runs = false;
+        self.all.remove(&self.current_id());
+        self.leave();
         true
     }
 
     /// Puts the current thread to wait, and gives what its call says to the run loop.
     pub fn wait(&mut self, wait: Wait) -> Failure {
-        self.wants_look = true;
-        self.current_runs = false;
+        self.leave();
         self.waits += 1;
+        self.wishes += u64::from(wait.is_for_host());
         let waits = self.waits;
         let thread = self.current_mut();
         thread.waits_since = waits;
         let end = thread.again.take().map_or(wait.end, |again| again.end);
         thread.state = State::Waits(Wait { end, ..wait });
         Failure::Waits
+    }
+
+    /// Notes that the current thread goes on no longer.
+    fn leave(&mut self) {
+        let seat = self.seats.here_mut();
+        seat.wants_look = true;
+        seat.runs = false;
     }
 
     /// Whether the time is up for which the current call would wait: it must give an answer now.
@@ -168,29 +194,40 @@ impl Threads {
 
     /// Lets the other threads run before the current one.
     pub fn yield_now(&mut self) {
-        self.wants_look |= !self.ready.is_empty();
+        self.seats.here_mut().wants_look |= !self.ready.is_empty();
     }
 
     /// Makes the run loop look for signals before the current thread goes on.
     pub fn look(&mut self) {
-        self.wants_look = true;
+        self.seats.here_mut().wants_look = true;
+    }
+
+    /// Notes that the host is to be watched for more than before: a timer was set.
+    pub fn wish(&mut self) {
+        self.wishes += 1;
+    }
+
+    /// The number of such notes. While it stays, who watches the host need not look again.
+    pub fn wishes(&self) -> u64 {
+        self.wishes
     }
 
     /// Whether the run loop must choose a thread and look for its signals.
     pub fn wants_look(&self) -> bool {
-        self.wants_look
+        self.seats.here().wants_look
     }
 
-    /// Chooses the thread that runs next: the one that has waited longest for the processor. The
-    /// result is `None` if every thread waits for something else.
+    /// Chooses the thread that runs next: the one that has waited longest for a processor. The
+    /// result is `None` if every thread runs or waits for something else.
     pub fn choose(&mut self) -> Option<(ThreadId, Resume)> {
-        if std::mem::take(&mut self.current_runs) {
-            self.ready.push_back(self.current);
+        let seat = self.seats.here_mut();
+        if std::mem::take(&mut seat.runs) {
+            self.ready.push_back(seat.thread);
         }
         let next = self.ready.pop_front()?;
-        self.current = next;
-        self.current_runs = true;
-        self.wants_look = false;
+        seat.thread = next;
+        seat.runs = true;
+        seat.wants_look = false;
         let thread = self.current_mut();
         Some((next, std::mem::replace(&mut thread.resume, Resume::GoOn)))
     }
@@ -272,7 +309,10 @@ impl Threads {
 
     /// Interrupts a thread's wait for a signal that the thread does not block.
     pub fn interrupt(&mut self, id: ThreadId) {
-        self.wants_look = true;
+        self.look();
+        if let Some(seat) = self.seats.of_mut(id) {
+            seat.wants_look = true;
+        }
         let Some(thread) = self.all.get_mut(&id) else {
             return;
         };

@@ -60,7 +60,7 @@ pub(crate) struct Trap {
     pub address: u64,
 }
 
-/// How a thread goes on when it gets the processor.
+/// How a thread goes on when it gets a processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resume {
     /// The thread goes on with its registers as they are.
@@ -91,7 +91,7 @@ pub(super) struct Again {
 /// What a thread does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum State {
-    /// The thread has the processor, or waits for it.
+    /// The thread has a processor, or waits for one.
     Runs,
     /// The thread waits for something else.
     Waits(Wait),

@@ -56,6 +56,11 @@ pub(in crate::bare::syscalls) struct Wait {
 }
 
 impl Wait {
+    /// Whether something that the host tells may end the wait: the time, or a file.
+    pub(super) fn is_for_host(&self) -> bool {
+        self.end.is_some() || matches!(self.condition, Condition::Files { .. })
+    }
+
     /// What the call gives at the end of the wait. The result is `None` if the thread makes its
     /// call again.
     pub(super) fn value_at_end(&self) -> Option<i64> {

@@ -33,7 +33,9 @@ impl Code {
         let mut clock = Clock::new();
         std::thread::sleep(std::time::Duration::from_millis(2));
         let page = clock.refresh(ticks()).unwrap();
-        Some(Self::with_clock_page(&page.bytes()))
+        Some(Self::with_clock_page(
+            &[&[0; 8][..], &page.numbers()].concat(),
+        ))
     }
 
     /// Code that asks the system for the time, as with a clock page that is never valid.
@@ -161,6 +163,20 @@ fn the_only_processor_has_number_0() {
     );
     assert_eq!(pair, [0, 0]);
     assert_eq!(code.call("__vdso_getcpu", nowhere, nowhere), 0);
+}
+
+#[test]
+fn of_several_processors_the_system_tells_which_one_it_is() {
+    let mut clock_page = [0; 52];
+    clock_page[48] = 1;
+    let code = Code::with_clock_page(&clock_page);
+    let mut pair = [u32::MAX; 2];
+    let [processor, node] = &mut pair;
+    assert_eq!(
+        code.call("__vdso_getcpu", &raw mut *processor, &raw mut *node),
+        0
+    );
+    assert!(!pair.contains(&u32::MAX), "{pair:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::arch::global_asm;
 use std::slice;
 
-use crate::bare::address_space::{AddressSpace, Backing, MapError, Placement, Protection};
+use crate::bare::address_space::{AddressSpace, Backing, Fault, MapError, Placement, Protection};
 use crate::memory::PAGE;
 
 global_asm!(include_str!("image.s"));
@@ -18,6 +18,9 @@ unsafe extern "C" {
 
 /// The bytes of the vDSO's two pages.
 pub const LENGTH: u64 = 2 * PAGE;
+
+/// Where the clock page says that there are several processors.
+const HAS_PROCESSORS: u64 = 48;
 
 /// Puts the vDSO's two pages into a program's address space, and returns the address of the code:
 /// the value of `AT_SYSINFO_EHDR`.
@@ -35,6 +38,14 @@ pub fn install(memory: &mut AddressSpace) -> Result<u64, MapError> {
         Protection::READ_EXECUTE,
         Backing::Bytes(image()),
     )
+}
+
+/// Lets the vDSO at `start` ask which processor a thread has: there are several.
+///
+/// # Errors
+/// There is no vDSO at this address.
+pub(crate) fn tell_of_processors(memory: &mut AddressSpace, start: u64) -> Result<(), Fault> {
+    memory.write(start + PAGE + HAS_PROCESSORS, &1_u32.to_le_bytes())
 }
 
 /// The ELF image, which is shorter than a page.

@@ -20,10 +20,12 @@
 .set CLOCK_PAGE, isobench_vdso_start + 4096
 # Fields of the clock page (see `ClockPage`).
 .set STATE, 0
+.set GENERATION, 4
 .set ANCHOR, 8
 .set VALID_TICKS, 16
 .set MULTIPLIER, 24
 .set REALTIME, 32
+.set HAS_PROCESSORS, 48
 
 # The indices of the sections to which others refer.
 .set DYNSYM, 3
@@ -152,6 +154,9 @@ isobench_vdso_start:
     je .Lunknown
     xor r9d, r9d                                    # the page has not been asked for yet
 .Lcompute:
+    mov r11d, [r8 + GENERATION]
+    test r11d, 1                                    # the VMM is filling the page
+    jnz .Lcompute
     lfence
     rdtsc
     shl rdx, 32
@@ -164,6 +169,8 @@ isobench_vdso_start:
     shrd rax, rdx, 32
     mov ecx, edi
     add rax, [r8 + REALTIME + 8 * rcx]
+    cmp r11d, [r8 + GENERATION]                     # the page has been filled anew meanwhile
+    jne .Lcompute
     xor edx, edx
     mov ecx, 1000000000
     div rcx                                         # leaves the flags undefined
@@ -248,9 +255,11 @@ isobench_vdso_start:
     ret
 .Ltime_end:
 
-# The guest has one processor, number 0 of node 0.
+# The only processor is number 0 of node 0. Of several, the VMM alone knows which one this is.
 .balign 16
 .Lgetcpu:
+    cmp dword ptr [rip + CLOCK_PAGE + HAS_PROCESSORS], 0
+    jne .Lgetcpu_call
     xor eax, eax
     test rdi, rdi
     jz .Lgetcpu_node
@@ -260,6 +269,10 @@ isobench_vdso_start:
     jz .Lgetcpu_return
     mov [rsi], eax
 .Lgetcpu_return:
+    ret
+.Lgetcpu_call:
+    mov eax, 309
+    syscall
     ret
 .Lgetcpu_end:
 

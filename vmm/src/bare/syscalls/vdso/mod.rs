@@ -19,6 +19,7 @@ mod image;
 mod image_tests;
 
 use std::arch::x86_64::{__cpuid, _mm_lfence, _rdtsc};
+use std::sync::atomic::{Ordering, fence};
 
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
@@ -27,11 +28,18 @@ use super::guest::{self, put};
 use super::{CallResult, Personality, SystemCall};
 use crate::bare::address_space::AddressSpace;
 
+pub(crate) use image::tell_of_processors;
 pub use image::{LENGTH, install};
 
 /// The system call that asks for the clock page. Its arguments are the page's address and the
 /// guest's counter, and its number is none of Linux's.
 pub(super) const REFRESH: u64 = 0x6973_6f62;
+
+/// What the clock page says where it is never to be used.
+const NEVER: [u8; 4] = [2, 0, 0, 0];
+/// The offsets of the page's generation and of its numbers.
+const GENERATION: u64 = 4;
+const NUMBERS: u64 = 8;
 
 /// The longest use of a clock page, in nanoseconds. Then the host's clock is read again.
 const LONGEST_USE: u64 = 1_000_000_000;
@@ -136,16 +144,15 @@ impl ClockPage {
             .saturating_add(u64::try_from(since >> 32).unwrap_or(u64::MAX))
     }
 
-    /// The page's bytes as `image.s` reads them.
-    fn bytes(&self) -> [u8; 48] {
-        let mut page = [0; 48];
-        put(&mut page, 0, 1_u32.to_le_bytes());
-        put(&mut page, 8, self.from.ticks.to_le_bytes());
-        put(&mut page, 16, self.valid_ticks.to_le_bytes());
-        put(&mut page, 24, self.multiplier.to_le_bytes());
-        put(&mut page, 32, self.from.realtime.to_le_bytes());
-        put(&mut page, 40, self.from.monotonic.to_le_bytes());
-        page
+    /// The page's numbers as `image.s` reads them, from [`NUMBERS`] on.
+    fn numbers(&self) -> [u8; 40] {
+        let mut numbers = [0; 40];
+        put(&mut numbers, 0, self.from.ticks.to_le_bytes());
+        put(&mut numbers, 8, self.valid_ticks.to_le_bytes());
+        put(&mut numbers, 16, self.multiplier.to_le_bytes());
+        put(&mut numbers, 24, self.from.realtime.to_le_bytes());
+        put(&mut numbers, 32, self.from.monotonic.to_le_bytes());
+        numbers
     }
 }
 
@@ -155,6 +162,9 @@ pub(super) struct Clock {
     /// The reading at the time when the personality was made.
     start: Option<Reading>,
     page: Option<ClockPage>,
+    /// The number of the page that the guest has, times two. It is odd while the page is filled, so
+    /// that a thread that reads the page meanwhile, or was stopped within, begins again.
+    generation: u32,
 }
 
 impl Clock {
@@ -162,6 +172,7 @@ impl Clock {
         Self {
             start: Reading::now().ok(),
             page: None,
+            generation: 0,
         }
     }
 
@@ -187,6 +198,31 @@ impl Clock {
         self.page = Some(page);
         Some(page)
     }
+
+    /// Fills the clock page at `address` for a guest whose counter has just shown `guest_ticks`.
+    ///
+    /// # Errors
+    /// `ENOSYS`: the page says "never". `EFAULT`: the page can't be written.
+    fn fill(
+        &mut self,
+        memory: &mut AddressSpace,
+        address: u64,
+        guest_ticks: u64,
+    ) -> Result<(), Errno> {
+        let filling = self.generation.wrapping_add(1);
+        self.generation = filling.wrapping_add(1);
+        let generation_at = address.wrapping_add(GENERATION);
+        guest::write(memory, generation_at, &filling.to_le_bytes())?;
+        // From here on nobody uses the old numbers, which may run ahead of the new ones. All other
+        // writes must stay between the two of the generation.
+        fence(Ordering::SeqCst);
+        let filled = match self.refresh(guest_ticks) {
+            Some(page) => guest::write(memory, address.wrapping_add(NUMBERS), &page.numbers()),
+            None => guest::write(memory, address, &NEVER).and(Err(Errno::ENOSYS)),
+        };
+        fence(Ordering::SeqCst);
+        guest::write(memory, generation_at, &self.generation.to_le_bytes()).and(filled)
+    }
 }
 
 pub(super) fn serve(
@@ -198,14 +234,8 @@ pub(super) fn serve(
         return None;
     }
     let [address, guest_ticks, ..] = call.arguments;
-    let page = state.clock.refresh(guest_ticks);
-    // State 2 means: never ask again.
-    let never = [2, 0, 0, 0];
-    let written = match page {
-        Some(page) => guest::write(memory, address, &page.bytes()),
-        None => guest::write(memory, address, &never).and(Err(Errno::ENOSYS)),
-    };
-    Some(written.map(|()| 0).map_err(Into::into))
+    let filled = state.clock.fill(memory, address, guest_ticks);
+    Some(filled.map(|()| 0).map_err(Into::into))
 }
 
 #[cfg(test)]
