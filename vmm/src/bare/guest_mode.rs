@@ -115,3 +115,41 @@ impl OtherProcessors for GuestMode {
         self.is_awaited.store(false, Ordering::SeqCst);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[test]
+    fn who_stops_the_others_waits_until_each_has_come_out() {
+        const OTHERS: usize = 3;
+        let guest_mode = Arc::new(GuestMode::new(1 + OTHERS));
+        let (inside, outside) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for number in 1..=OTHERS {
+                let (guest_mode, inside, outside) = (&guest_mode, &inside, &outside);
+                scope.spawn(move || {
+                    time_slice::catch_signal().unwrap();
+                    guest_mode.take_vcpu(number);
+                    guest_mode.enter(number);
+                    inside.fetch_add(1, Ordering::SeqCst);
+                    // A signal that comes before the pause does not end it, and must be sent again.
+                    thread::sleep(Duration::from_millis(2));
+                    nix::unistd::pause();
+                    outside.fetch_add(1, Ordering::SeqCst);
+                    guest_mode.leave(number);
+                });
+            }
+            while inside.load(Ordering::SeqCst) < OTHERS {
+                thread::yield_now();
+            }
+            guest_mode.stop();
+            assert_eq!(outside.load(Ordering::SeqCst), OTHERS);
+            // Nobody is left: there is nothing to wait for.
+            guest_mode.stop();
+        });
+    }
+}

@@ -88,20 +88,17 @@ fn a_number_changes_in_one_step_if_the_program_may_write_there() {
         .map(place, PAGE, Protection::READ_WRITE, Backing::Anonymous)
         .unwrap();
     space.write(BASE + 4, &7_u32.to_le_bytes()).unwrap();
-    let number = |space: &AddressSpace| {
-        let mut bytes = [0; 4];
-        space.read(BASE + 4, &mut bytes).unwrap();
-        u32::from_le_bytes(bytes)
-    };
     assert_eq!(space.change_u32(BASE + 4, |old| Some(old + 1)), Ok(7));
     assert_eq!(space.change_u32(BASE + 4, |_| None), Ok(8));
-    assert_eq!(number(&space), 8);
+    assert_eq!(space.load_u32(BASE + 4), Ok(8));
+    assert!(space.load_u32(BASE + 6).is_err());
     for address in [BASE + 5, BASE - 4, BASE + PAGE - 2] {
         let fault = space.change_u32(address, Some).unwrap_err();
         assert_eq!(fault.access, Access::Write, "{address:#x}");
     }
     space.protect(BASE, PAGE, Protection::READ).unwrap();
     assert!(space.change_u32(BASE + 4, Some).is_err());
+    assert_eq!(space.load_u32(BASE + 4), Ok(8));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The VMM's own access to the program's memory, checked as Linux checks a system call's pointers.
 
 use std::ffi::CString;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::frames::Run;
 use super::{AddressSpace, Protection, to_usize};
@@ -82,6 +82,15 @@ impl AddressSpace {
         Ok(())
     }
 
+    /// Reads a number of four bytes in one step, whatever the program does meanwhile.
+    ///
+    /// # Errors
+    /// The program may not read the number, or the address is not a multiple of four.
+    pub fn load_u32(&self, address: u64) -> Result<u32, Fault> {
+        let number = self.number(address, Access::Read)?;
+        Ok(number.load(Ordering::SeqCst))
+    }
+
     /// Changes a number of four bytes in one step, whatever the program does meanwhile, and returns
     /// the old one. It stays as it is where `change` gives `None`.
     ///
@@ -92,13 +101,16 @@ impl AddressSpace {
         address: u64,
         change: impl FnMut(u32) -> Option<u32>,
     ) -> Result<u32, Fault> {
-        let access = Access::Write;
-        let runs = self.runs(address, 4, access)?;
-        let number = runs.first().and_then(|run| self.ram().number(run.start));
-        let number = number.ok_or(Fault { address, access })?;
+        let number = self.number(address, Access::Write)?;
         let order = Ordering::SeqCst;
         let (Ok(old) | Err(old)) = number.fetch_update(order, order, change);
         Ok(old)
+    }
+
+    fn number(&self, address: u64, access: Access) -> Result<&AtomicU32, Fault> {
+        let runs = self.runs(address, 4, access)?;
+        let number = runs.first().and_then(|run| self.ram().number(run.start));
+        number.ok_or(Fault { address, access })
     }
 
     /// Reads a string up to its zero byte, which must be within `most` bytes.

@@ -9,7 +9,6 @@ use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::time::ClockId;
 
-use super::guest;
 use super::moment::End;
 use super::threads::{Condition, Interrupted, Wait};
 use super::{CallResult, Personality, SystemCall, time};
@@ -46,11 +45,11 @@ impl Personality {
             },
             libc::FUTEX_REQUEUE => Ok(self.requeue(call)),
             libc::FUTEX_CMP_REQUEUE => {
-                if guest::read_u32(memory, address)? != call.unsigned(5) {
+                if number(memory, address)? != call.unsigned(5) {
                     return Err(Errno::EAGAIN.into());
                 }
                 let moved_to = second;
-                guest::read_u32(memory, moved_to)?;
+                number(memory, moved_to)?;
                 Ok(self.requeue(call))
             }
             libc::FUTEX_WAKE_OP => self.futex_wake_op(memory, call),
@@ -65,7 +64,7 @@ impl Personality {
             timeout => futex_end(memory, call.int(1), timeout)?,
         };
         // A call that is made again after a signal compares again, as on Linux.
-        if guest::read_u32(memory, address)? != call.unsigned(2) {
+        if number(memory, address)? != call.unsigned(2) {
             return Err(Errno::EAGAIN.into());
         }
         let interrupted = if timeout == 0 {
@@ -113,6 +112,11 @@ impl Personality {
         }
         Ok(woken as u64)
     }
+}
+
+/// A futex's number.
+fn number(memory: &AddressSpace, address: u64) -> Result<u32, Errno> {
+    memory.load_u32(address).map_err(|_| Errno::EFAULT)
 }
 
 /// The number of threads that a call wakes or moves. Linux takes an `int`, and a negative one as
