@@ -151,6 +151,22 @@ fn many_threads_pass_messages_again_and_again_on_any_number_of_vcpus() {
 }
 
 #[test]
+fn threads_that_change_memory_while_calls_read_it_harm_the_program_alone() {
+    let Some(program) = Program::compile(include_str!("bare_programs/hostile.c")) else {
+        return;
+    };
+    for seed in 0..4 {
+        for vcpus in ["1", "4"] {
+            let guest = program.in_guest(vcpus, &[&seed.to_string()]);
+            // The alarm ends the program, or another signal of its own. The launcher would end with
+            // less, or by a signal.
+            let is_own = guest.code.is_some_and(|code| code > 128);
+            assert!(is_own, "seed {seed}, {vcpus} vCPUs: {guest:?}");
+        }
+    }
+}
+
+#[test]
 fn a_program_finds_as_many_processors_as_it_has_vcpus() {
     let Some(program) = Program::compile(include_str!("bare_programs/processors.c")) else {
         return;

@@ -175,14 +175,17 @@ impl Processor {
         }
     }
 
-    /// A signal to the VMM came: at the end of a time slice another thread runs.
+    /// A signal to the VMM came: at the end of a time slice another thread runs, and a signal that
+    /// another vCPU has sent to this one's thread arrives.
     fn serve_interruption(&mut self, shared: &mut Shared<'_>) -> Result<Next, RunError> {
         let registers = self.vcpu.registers();
         // In the trampoline the thread is on its way into the VMM.
-        if trampoline::is_inside(registers.rip) || !TimeSlices::is_over() {
+        if trampoline::is_inside(registers.rip) {
             return Ok(Next::Enter);
         }
-        if let Err(stop) = shared.personality.look_around() {
+        if TimeSlices::is_over()
+            && let Err(stop) = shared.personality.look_around()
+        {
             return ending(stop).map(Next::End);
         }
         if shared.personality.wants_look() {

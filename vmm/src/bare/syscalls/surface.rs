@@ -132,7 +132,7 @@ pub(super) const GROUPS: [Group; 23] = [
             SYS_sched_getscheduler SYS_sched_setscheduler SYS_sched_get_priority_max
             SYS_sched_get_priority_min SYS_getpriority SYS_setpriority),
         extent: Partly,
-        note: "checked, and without effect: all threads have the same share of one processor",
+        note: "checked, and without effect: all threads have the same share of all processors",
     },
     Group {
         calls: calls!(SYS_rt_sigaction SYS_rt_sigprocmask SYS_rt_sigpending SYS_rt_sigreturn
