@@ -102,3 +102,22 @@ fn run_to_exit(vcpu: &mut Vcpu) -> Result<(), FloorError> {
         exit => Err(FloorError::Exit(exit)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use isobench_testing::{Need, lacks};
+
+    use super::*;
+    use crate::probe;
+
+    #[test]
+    fn the_floor_reaches_its_exit_and_the_probe_agrees_with_the_module_list() {
+        if lacks(Need::Kvm) {
+            return;
+        }
+        let _vm = first_exit(&|_| ()).unwrap();
+        let hypervisor = Hypervisor::open().unwrap();
+        let probed = probe::probe(&hypervisor).unwrap();
+        assert_eq!(probed.kind, KvmKind::of_host());
+    }
+}

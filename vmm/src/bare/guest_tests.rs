@@ -5,15 +5,15 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use bytesize::ByteSize;
-use isobench_testing::{Need, lacks, skip};
+use isobench_testing::{Need, skip};
 
 use super::exception::Signal;
 use super::program::Program;
 use super::stack::Start;
 use super::syscalls::{FileTree, Personality, Settings};
-use super::{BootError, Config, Ending, MicroVm, RunError, floor, layout};
+use super::{BootError, Config, Ending, MicroVm, RunError, layout};
 use crate::devices::console::Console;
-use crate::{kvm, probe};
+use crate::kvm;
 
 /// A program header: the type, the flags, the offset, the address, and the lengths in the file and
 /// in memory.
@@ -388,15 +388,4 @@ fn hostile_flags_and_return_addresses_stay_in_ring_3() {
             assert!(matches!(result.unwrap(), Ending::Died(_)), "{rcx:#x}");
         }
     }
-}
-
-#[test]
-fn the_floor_reaches_its_exit_and_the_probe_agrees_with_the_module_list() {
-    if lacks(Need::Kvm) {
-        return;
-    }
-    let _vm = floor::first_exit(&|_| ()).unwrap();
-    let hypervisor = kvm::Hypervisor::open().unwrap();
-    let probed = probe::probe(&hypervisor).unwrap();
-    assert_eq!(probed.kind, kvm::KvmKind::of_host());
 }

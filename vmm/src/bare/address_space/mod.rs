@@ -19,6 +19,7 @@ mod lazy;
 mod mapping;
 mod page_tables;
 mod pages;
+mod processors;
 mod ram;
 mod shared;
 mod user_memory;
@@ -33,7 +34,6 @@ mod shared_tests;
 mod tests;
 
 use std::cell::{Cell, RefCell};
-use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -48,15 +48,9 @@ use shared::SharedFrames;
 pub use lazy::{MOST_RESERVED, Touch};
 pub use mapping::{Backing, Growth, MapError, Placement, Protection};
 pub(crate) use page_tables::Ring;
+pub(crate) use processors::OtherProcessors;
 pub use ram::{GuestRam, RamError};
 pub use user_memory::{Access, Fault};
-
-/// The vCPUs that run the program while the VMM serves another one's exit.
-pub(crate) trait OtherProcessors: fmt::Debug + Send + Sync {
-    /// Makes all vCPUs leave the guest, and waits until they have. None enters it again before the
-    /// VMM has served the exit.
-    fn stop(&self);
-}
 
 /// The address space.
 #[derive(Debug)]
@@ -137,45 +131,6 @@ impl AddressSpace {
     /// The mapped ranges, lowest first (`/proc/self/maps`).
     pub fn areas(&self) -> impl Iterator<Item = (Range<u64>, Protection)> + '_ {
         self.areas.iter()
-    }
-
-    /// Notes that vCPUs run the program while the VMM changes its memory.
-    pub(crate) fn run_beside(&mut self, others: Arc<dyn OtherProcessors>) {
-        self.others = Some(others);
-    }
-
-    /// Makes all vCPUs leave the guest until the VMM has served the present exit.
-    pub(crate) fn stop_others(&self) {
-        if let Some(others) = &self.others {
-            others.stop();
-        }
-    }
-
-    /// The same, if the program can access a page of `range`: somebody may be about to.
-    fn stop_users(&self, range: &Range<u64>) {
-        let Some(others) = &self.others else {
-            return;
-        };
-        let mut is_used = false;
-        self.tables
-            .update(&self.ram, range.start, range.end, |_, entry| {
-                is_used |= entry.is_present();
-                entry
-            });
-        if is_used {
-            others.stop();
-        }
-    }
-
-    /// The number of times that translations were taken away. A processor has to forget all of its
-    /// own if the number has grown since it did so last.
-    pub(crate) fn stale_translations(&self) -> u64 {
-        self.stale_translations.get()
-    }
-
-    fn note_stale_translations(&self, is_stale: bool) {
-        let count = self.stale_translations.get() + u64::from(is_stale);
-        self.stale_translations.set(count);
     }
 
     /// Maps a page that no program may change: a page of ring 0, or the system-call stub.

@@ -342,24 +342,12 @@ impl Personality {
         (thread.fs_base, thread.gs_base)
     }
 
-    /// Whether a thread must be interrupted now and then: there are others, or a timer runs, or
-    /// packets may come.
-    pub(super) fn needs_slices(&self) -> bool {
-        self.threads.count() > 1 || self.timers.is_armed() || self.own.net.look().is_some()
-    }
-
     /// Closes the program's connections after its end, as Linux does, and lets their last bytes
     /// reach the host.
     pub(super) fn end_network(&mut self) {
         if let Some(stack) = self.own.net.up() {
             stack.finish();
         }
-    }
-
-    /// Whether the run loop must choose a thread, and look for its signals, before it enters the
-    /// guest again.
-    pub(super) fn wants_look(&self) -> bool {
-        self.threads.wants_look()
     }
 
     /// Whether the program has written to its standard output. A workload's first line says

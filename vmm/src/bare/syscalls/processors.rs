@@ -1,4 +1,5 @@
-//! The program's processors: how many there are, which one serves a call, and the calls that ask.
+//! The program's processors: how many there are, which one serves a call, what the run loop has to
+//! know for each, and the calls that ask.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -46,6 +47,18 @@ impl Personality {
     /// The number of threads that could run but for a processor.
     pub(in crate::bare) fn ready_threads(&self) -> usize {
         self.threads.ready()
+    }
+
+    /// Whether a thread must be interrupted now and then: there are others, or a timer runs, or
+    /// packets may come.
+    pub(in crate::bare) fn needs_slices(&self) -> bool {
+        self.threads.count() > 1 || self.timers.is_armed() || self.own.net.look().is_some()
+    }
+
+    /// Whether the run loop must choose a thread, and look for its signals, before it enters the
+    /// guest again.
+    pub(in crate::bare) fn wants_look(&self) -> bool {
+        self.threads.wants_look()
     }
 
     /// Writes the set of processors, of which each thread may have any.
