@@ -38,7 +38,8 @@ static void *map(void *at, size_t length, int protection) {
 /* One thread changes what is mapped at a page, in phases. Others access the page all the time, and
    know which accesses lay within one phase. What a phase permits is certain then. */
 enum phase { MIXED, READS_VALUE, FAULTS, READS_ONLY };
-static _Atomic(uint64_t) phase; /* the value of the page, times four, and the phase's kind */
+/* A number that no other phase has, the value of the page (18 bits), and the phase's kind (2 bits). */
+static _Atomic(uint64_t) phase;
 static _Atomic(uint64_t) looks; /* the accesses that lay within one phase */
 static _Atomic(int) is_over;
 static volatile uint64_t *page;
@@ -59,10 +60,11 @@ static void *look(void *which) {
         }
         old = atomic_load(&phase);
         if (!faulted && value == FOREIGN) { printf("foreign bytes\n"); wrong++; }
-        if (before != old || before % 4 == MIXED) continue;
-        int must_fault = before % 4 == FAULTS || (writes && before % 4 == READS_ONLY);
-        if (faulted != must_fault) { printf("phase %lu: fault %d\n", before, faulted); wrong++; }
-        if (!faulted && value != before / 4) { printf("phase %lu: value %lu\n", before, value); wrong++; }
+        int kind = before % 4;
+        if (before != old || kind == MIXED) continue;
+        int must_fault = kind == FAULTS || (writes && kind == READS_ONLY);
+        if (faulted != must_fault) { printf("phase %lx: fault %d\n", before, faulted); wrong++; }
+        if (!faulted && value != (before >> 2 & 0x3ffff)) { printf("phase %lx: value %lx\n", before, value); wrong++; }
         looks++;
     }
     return (void *)wrong;
@@ -77,10 +79,11 @@ static void *fill(void *unused) {
     return 0;
 }
 static void enter(uint64_t value, enum phase kind) {
+    static uint64_t number;
     uint64_t seen = looks;
-    phase = value * 4 + kind;
+    phase = ++number << 20 | value << 2 | kind;
     while (looks < seen + 4) sched_yield();
-    phase = value * 4 + MIXED;
+    phase = ++number << 20 | MIXED;
 }
 static void shoot_down(const char *how) {
     struct sigaction action = {.sa_handler = go_back, .sa_flags = SA_NODEFER};
