@@ -28,7 +28,7 @@ pub fn supervise(program: Pid, launcher: BorrowedFd<'_>) -> ! {
         }
         // Signals of the kernel are not passed on: `reap` has looked after SIGCHLD, and a key typed
         // at the terminal signals the program too, which is in the same process group.
-        if let Ok(caught) = wait(&all)
+        if let Ok(Some(caught)) = wait(&all, None)
             && caught.sender == Sender::Process
         {
             // The call fails only if the program has just ended.

@@ -1,5 +1,7 @@
 //! The signals that a launcher passes on to its program.
 
+use std::time::Instant;
+
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 
@@ -77,6 +79,22 @@ impl ForwardedSignals {
     /// # Errors
     /// Never on Linux.
     pub fn wait(&self) -> Result<Caught, BlockSignalsError> {
-        Ok(wait(&self.set)?)
+        loop {
+            if let Some(caught) = self.wait_until(None)? {
+                return Ok(caught);
+            }
+        }
+    }
+
+    /// As [`ForwardedSignals::wait`]; `None` when no signal has come until `deadline`, if there is
+    /// one.
+    ///
+    /// # Errors
+    /// Never on Linux.
+    pub fn wait_until(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Caught>, BlockSignalsError> {
+        Ok(wait(&self.set, deadline)?)
     }
 }

@@ -10,9 +10,11 @@ use std::ffi::c_int;
 use std::mem;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
 use super::checked;
@@ -42,16 +44,21 @@ impl Caught {
     }
 }
 
-/// Waits for a signal of `set`, all of which must be blocked: sigwaitinfo(2).
-pub fn wait(set: &SigSet) -> nix::Result<Caught> {
+/// Waits for a signal of `set`, all of which must be blocked: sigtimedwait(2). `None` when none has
+/// come until `deadline`, if there is one.
+pub fn wait(set: &SigSet, deadline: Option<Instant>) -> nix::Result<Option<Caught>> {
     loop {
+        let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let left = left.map(TimeSpec::from_duration);
+        let timeout = left.as_ref().map_or(ptr::null(), |left| left.as_ref());
         // SAFETY: siginfo_t is plain data, for which zero is a valid value.
         let mut information: libc::siginfo_t = unsafe { mem::zeroed() };
-        // SAFETY: both structures live until the call returns.
-        let number = unsafe { libc::sigwaitinfo(set.as_ref(), &raw mut information) };
+        // SAFETY: all structures live until the call returns, and a null timeout means none.
+        let number = unsafe { libc::sigtimedwait(set.as_ref(), &raw mut information, timeout) };
         if number == -1 {
             match Errno::last() {
                 Errno::EINTR => continue,
+                Errno::EAGAIN => return Ok(None),
                 errno => return Err(errno),
             }
         }
@@ -60,7 +67,7 @@ pub fn wait(set: &SigSet) -> nix::Result<Caught> {
         } else {
             Sender::Process
         };
-        return Ok(Caught { number, sender });
+        return Ok(Some(Caught { number, sender }));
     }
 }
 

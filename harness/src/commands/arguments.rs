@@ -47,6 +47,10 @@ pub enum Command {
     /// Streams, signals and the exit code pass through. Signals that are ignored stay ignored. The
     /// targets microvm-*, bwrap, firejail, unshare, systemd-nspawn and runsc end by a signal instead
     /// of passing it on.
+    ///
+    /// In unshare, crun, runc, youki, podman, containerd and docker the program is process 1, and
+    /// doesn't end by a signal that it doesn't handle. After SIGHUP, SIGINT, SIGQUIT or SIGTERM such
+    /// an instance is killed after 10 seconds.
     Exec(ExecArguments),
     /// Say what this host can run, what it can't, and why.
     Doctor(DoctorArguments),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::SigSet;
 
 use crate::host::mounts::{MountNamespace, MountPoint};
+use crate::instance::endings::Endings;
 
 /// The number of the descriptor through which a launcher writes its marks.
 pub const MARKS_DESCRIPTOR: RawFd = 3;
@@ -51,6 +52,11 @@ pub struct CommandLine {
     /// Whether the program starts with `SIGCHLD` blocked. The kernel then keeps a `SIGCHLD` that
     /// comes before the program waits for the signal.
     pub blocks_sigchld: bool,
+    /// How the command tells the ending of the instance's program.
+    pub endings: Endings,
+    /// The command by which a daemon prints the process id of the program. `None` if the program is
+    /// below the command's process or in the instance's cgroup.
+    pub ask_for_program: Option<Box<CommandLine>>,
     /// What the instance may leave behind beside its processes.
     pub leftovers: Leftovers,
 }
@@ -71,6 +77,8 @@ impl CommandLine {
             pipes_for: None,
             signal_mask: None,
             blocks_sigchld: false,
+            endings: Endings::default(),
+            ask_for_program: None,
             leftovers: Leftovers::default(),
         }
     }

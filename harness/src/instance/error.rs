@@ -7,7 +7,6 @@ use isobench_workloads::protocol::ProtocolError;
 
 use super::MAX_OUTPUT;
 use crate::instance::marks::MarkError;
-use crate::instance::reap::Ending;
 use crate::instance::spawn::SpawnError;
 
 /// An instance did not do what it was started for.
@@ -32,16 +31,16 @@ pub enum InstanceError {
     EndedEarly {
         /// What the harness waited for.
         awaited: &'static str,
-        /// How the instance ended.
-        ending: Ending,
+        /// How the instance ended, in words.
+        ending: String,
         /// What the instance wrote to standard error.
         stderr: String,
     },
     /// The instance did its work and then failed.
     #[error("ended with {ending}{}", last_line(stderr))]
     Failed {
-        /// How the instance ended.
-        ending: Ending,
+        /// How the instance ended, in words.
+        ending: String,
         /// What the instance wrote to standard error.
         stderr: String,
     },

@@ -10,7 +10,7 @@ use crate::instance::bounded_command;
 use crate::instance::command_line::{CommandResult, Leftovers};
 
 /// How long a runtime may take to delete a container.
-const DELETION_LIMIT: Duration = Duration::from_secs(10);
+pub const DELETION_LIMIT: Duration = Duration::from_secs(10);
 
 impl Leftovers {
     /// Removes the leftovers of an instance. After a success the runtime itself has deleted the

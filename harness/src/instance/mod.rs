@@ -7,6 +7,7 @@
 mod batch;
 pub mod bounded_command;
 pub mod command_line;
+pub mod endings;
 mod error;
 pub mod leftovers;
 pub mod marks;
@@ -216,7 +217,7 @@ impl<'i> Instance<'i> {
         match ending {
             Ending::Code(0) => Ok(at),
             ending => Err(InstanceError::Failed {
-                ending,
+                ending: self.command.describe(ending),
                 stderr: self.stderr.text(),
             }),
         }

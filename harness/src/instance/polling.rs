@@ -32,7 +32,7 @@ impl Instance<'_> {
                 let _ = self.stderr.drain();
                 InstanceError::EndedEarly {
                     awaited,
-                    ending,
+                    ending: self.command.describe(ending),
                     stderr: self.stderr.text(),
                 }
             }

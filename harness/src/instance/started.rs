@@ -6,6 +6,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 
 use crate::host::clock::MonotonicTime;
 use crate::instance::command_line::{CommandLine, CommandResult, Leftovers};
+use crate::instance::endings::Endings;
 use crate::instance::reap::{CpuTime, Ending, Faults, Reaped, reap};
 use crate::instance::spawn::Child;
 
@@ -29,6 +30,7 @@ pub(super) struct StartedCommand {
     /// The command's first process.
     pub child: Child,
     leftovers: Leftovers,
+    endings: Endings,
     end: Option<End>,
 }
 
@@ -38,8 +40,14 @@ impl StartedCommand {
         Self {
             child,
             leftovers: command.leftovers.clone(),
+            endings: command.endings,
             end: None,
         }
+    }
+
+    /// `ending` in words: some runtimes tell two endings alike.
+    pub fn describe(&self, ending: Ending) -> String {
+        self.endings.describe(ending)
     }
 
     /// How and when the command ended; `None` before [`StartedCommand::reap`].

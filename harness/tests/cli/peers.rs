@@ -275,7 +275,7 @@ fn nothing_of_a_daemon_stays_when_a_run_ends_in_the_middle_of_a_sample() {
 }
 
 /// Whether a run can start a daemon of its own for `target`.
-fn can_start(target: &str) -> bool {
+pub fn can_start(target: &str) -> bool {
     let programs: &[&str] = match target {
         "docker" => &["docker", "dockerd", "containerd", "runc"],
         _ => &["ctr", "containerd", "runc"],

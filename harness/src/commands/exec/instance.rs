@@ -22,6 +22,7 @@ use crate::host::programs::Programs;
 use crate::host::session::{PlaceNeeds, Session, SessionName, first_unusual};
 use crate::host::umask::ReadableByAll;
 use crate::instance::command_line::CommandResult;
+use crate::streams::tell;
 use crate::targets::{
     self, Capability, Contents, Daemons, Launch, MemoryLimit, PrepareContext, PrepareError,
     Surroundings, Target, TargetInfo,
@@ -80,7 +81,7 @@ pub(super) fn run_in(
     drop(readable);
     // A bare process leaves its own children to whom they are left elsewhere, too.
     let orphans = (info.family != TargetFamily::Process).then(Orphans::adopt);
-    let code = foreground::run(&mut command, inherited, interrupt);
+    let code = foreground::run(&mut command, group.as_ref(), inherited, interrupt);
     if let Some(orphans) = orphans {
         orphans.end();
     }
@@ -88,7 +89,11 @@ pub(super) fn run_in(
         Ok(0) => CommandResult::Success,
         _ => CommandResult::Failure,
     });
-    code
+    let code = code?;
+    if let Some(other) = command.endings.other_meaning(code.into()) {
+        tell(format_args!("isobench: exit code {code}: {other}"));
+    }
+    Ok(code)
 }
 
 /// A path of `disk` that all runtimes' options can hold: its own, or that of a link in the session's

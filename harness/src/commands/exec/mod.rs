@@ -2,6 +2,7 @@
 //! its exit code passed through.
 
 mod foreground;
+mod grace;
 mod image;
 mod instance;
 mod orphans;

@@ -185,7 +185,7 @@ impl<'s> RunningSample<'s> {
         match self.instance.end() {
             None => Ok(()),
             Some(end) => Err(TimedError::EndedEarly {
-                ending: end.ending,
+                ending: self.instance.describe(end.ending),
                 condition: self.command.ready.to_string(),
                 stderr: self.instance.stderr(),
             }),
@@ -205,7 +205,7 @@ impl<'s> RunningSample<'s> {
             return Ok(end);
         }
         Err(TimedError::Failed {
-            ending: end.ending,
+            ending: self.instance.describe(end.ending),
             stderr: self.instance.stderr(),
         })
     }
@@ -295,7 +295,7 @@ mod tests {
         let error = MeasureError::Preparation {
             script: "make it".to_owned(),
             source: TimedError::Failed {
-                ending: Ending::Code(2),
+                ending: Ending::Code(2).to_string(),
                 stderr: "no rule\n".to_owned(),
             },
         };

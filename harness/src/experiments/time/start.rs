@@ -76,7 +76,7 @@ fn prepare_host(
         match instance.wait_until_ended()?.ending {
             Ending::Code(0) => Ok(()),
             ending => Err(TimedError::Failed {
-                ending,
+                ending: instance.describe(ending),
                 stderr: instance.stderr(),
             }),
         }

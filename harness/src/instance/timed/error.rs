@@ -4,7 +4,6 @@ use std::io;
 use std::time::Duration;
 
 use crate::instance::marks::MarkError;
-use crate::instance::reap::Ending;
 use crate::instance::spawn::SpawnError;
 
 /// How many of the last lines of standard error stand in a message.
@@ -54,8 +53,8 @@ pub enum TimedError {
         last_lines(stderr)
     )]
     EndedEarly {
-        /// How the command ended.
-        ending: Ending,
+        /// How the command ended, in words.
+        ending: String,
         /// What the harness waited for.
         condition: String,
         /// The last that the command wrote to standard error.
@@ -64,8 +63,8 @@ pub enum TimedError {
     /// The command ended with another exit code than 0, or by a signal.
     #[error("ended with {ending}{}", last_lines(stderr))]
     Failed {
-        /// How the command ended.
-        ending: Ending,
+        /// How the command ended, in words.
+        ending: String,
         /// The last that the command wrote to standard error.
         stderr: String,
     },

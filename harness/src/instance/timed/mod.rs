@@ -24,6 +24,7 @@ use crate::host::clock::MonotonicTime;
 use crate::host::interrupt::Interrupt;
 use crate::instance::command_line::CommandLine;
 use crate::instance::marks::{Count, Mark, parse_marks};
+use crate::instance::reap::Ending;
 use crate::instance::spawn::{Descriptors, ProcessGroup, spawn};
 use crate::instance::stream::Stream;
 
@@ -113,6 +114,11 @@ impl<'i> TimedInstance<'i> {
     /// How and when the instance ended; `None` while it runs.
     pub fn end(&self) -> Option<End> {
         self.command.end()
+    }
+
+    /// `ending` in words: some runtimes tell two endings alike.
+    pub fn describe(&self, ending: Ending) -> String {
+        self.command.describe(ending)
     }
 
     /// When the awaited line was read; `None` if it hasn't come.

@@ -13,7 +13,9 @@ use isobench_reports::model::Unavailable;
 use isobench_reports::schema::memory;
 
 use super::daemon::{Client, Daemon, Daemons, not_running, start_own, succeeds};
-use super::instance::{InstanceCounter, LIBSECCOMP_DIFFERENCE, container_peer, peer_cgroups};
+use super::instance::{
+    InstanceCounter, LIBSECCOMP_DIFFERENCE, PROCESS_1_DIFFERENCE, container_peer, peer_cgroups,
+};
 use super::oci_config::{self, PathVariable};
 use super::program::{Program, Source, client_environment, needs_root};
 use super::roots::{OVERLAY_DIFFERENCE, Roots, differences};
@@ -22,6 +24,7 @@ use crate::host::mounts::MountNamespace;
 use crate::host::session::SessionName;
 use crate::instance::bounded_command;
 use crate::instance::command_line::{CommandLine, Leftovers};
+use crate::instance::endings::Endings;
 use crate::targets::overlay_roots::Mounter;
 use crate::targets::{
     Availability, Capabilities, Capability, Contents, Launch, MemoryLimit, Pace, Participation,
@@ -62,8 +65,7 @@ impl Containerd {
             [
                 "a daemon and a shim beside the runtime; runc reads the same config.json as under \
                  the target runc",
-                "the program is PID 1: no process in the container forwards signals and reaps \
-                 orphans",
+                PROCESS_1_DIFFERENCE,
                 "a cgroup in every hierarchy of cgroups v1; the loopback interface is up",
                 LIBSECCOMP_DIFFERENCE,
                 "no memory experiment: daemon and shim are no part of an instance",
@@ -184,6 +186,7 @@ impl Prepared for Tasks {
             .args(["--namespace", &self.namespace, "run", "--rm", "--config"])
             .args([&file])
             .args([&id]);
+        command.endings = Endings::OF_PROCESS_1;
         command.leftovers = Leftovers {
             deletion: Some(Box::new(deletion(&self.client, &self.namespace, &id))),
             directory: Some(directory),

@@ -13,8 +13,8 @@ use super::engine_image::{
     IMAGE_LIMIT, ONE_LAYER_DIFFERENCE, ProgramStart, pack_directory, pack_image,
 };
 use super::instance::{
-    InstanceCounter, LIBSECCOMP_DIFFERENCE, bind_option, binds, container_peer, instance_cgroup,
-    make_layer, peer_cgroups,
+    InstanceCounter, LIBSECCOMP_DIFFERENCE, PROCESS_1_DIFFERENCE, bind_option, binds,
+    container_peer, instance_cgroup, make_layer, peer_cgroups,
 };
 use super::oci_config;
 use super::program::{Program, Source, client_environment, needs_root};
@@ -24,6 +24,7 @@ use crate::host::mounts::MountNamespace;
 use crate::host::session::SessionName;
 use crate::instance::bounded_command::{self, CommandOutput};
 use crate::instance::command_line::{CommandLine, Leftovers};
+use crate::instance::endings::Endings;
 use crate::targets::{
     Availability, Capabilities, Capability, Contents, Launch, MemoryLimit, Pace, Participation,
     PrepareContext, PrepareError, Prepared, Target, TargetInfo, Text,
@@ -73,6 +74,7 @@ impl Docker {
                 "/sys, /etc/hosts and more are mounted; the loopback interface is up",
                 "a cgroup in every hierarchy of cgroups v1; under a daemon that ran before, the \
                  cgroup lies outside of the run's",
+                PROCESS_1_DIFFERENCE,
                 LIBSECCOMP_DIFFERENCE,
                 "docker adds variables to the program's environment, such as PATH",
                 "no memory experiment: daemon and shim are no part of an instance",
@@ -215,6 +217,10 @@ impl Prepared for Images {
             command = command.args(["--volume".into(), bind_option(bind)]);
         }
         let delete = self.client.command().args(["rm", "--force", &name]);
+        let ask = ["inspect", "--format", "{{.State.Pid}}", &name];
+        let ask = self.client.command().args(ask);
+        command.endings = Endings::OF_PROCESS_1;
+        command.ask_for_program = Some(Box::new(ask));
         command.leftovers = Leftovers {
             deletion: Some(Box::new(delete)),
             cgroups: peer_cgroups(&launch.cgroups),

@@ -27,6 +27,10 @@ pub const LIBSECCOMP_DIFFERENCE: &str = "libseccomp compiles the seccomp filter 
     from \
     the same policy; the filter compares 64 bits of an argument";
 
+/// What differs with every peer whose program is process 1 of its PID namespace.
+pub const PROCESS_1_DIFFERENCE: &str = "the program is process 1 of its PID namespace: a signal \
+    that it doesn't handle doesn't end it, and no process forwards signals and reaps orphans";
+
 /// The description of a container runtime that binds the disk file and the directory for files into
 /// its root, and brings the loopback up.
 pub fn container_peer(name: &'static str, description: &'static str) -> TargetInfo {

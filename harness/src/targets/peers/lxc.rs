@@ -18,6 +18,7 @@ use crate::host::accounting::{hierarchies, path_below_first_process};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
+use crate::instance::endings::AmbiguousCode;
 use crate::targets::prepare::host_user;
 use crate::targets::{
     Availability, Capabilities, Launch, PrepareContext, PrepareError, Prepared, Target, TargetInfo,
@@ -31,6 +32,12 @@ const PROGRAM: Program = Program {
 /// that LXC's groups go with them. In some of the others, such as cpuset, a new group needs values
 /// before a process may join. LXC sets these values only in directories of its own choice.
 const HIERARCHIES: [&str; 2] = ["memory", "pids"];
+
+/// The exit code of a start that failed.
+const NOT_STARTED: AmbiguousCode = AmbiguousCode::new(
+    255,
+    "lxc-execute tells so, too, and in silence, that it could not start the program",
+);
 
 /// The target `lxc`.
 #[derive(Debug)]
@@ -141,6 +148,7 @@ impl Prepared for Containers {
         command.environment = vec!["PATH=/".into()];
         command.mounts = Some(self.mounts.clone());
         command.pipes_for = Some(host_user(&root.user));
+        command.endings.ambiguous = &[NOT_STARTED];
         command.leftovers = Leftovers {
             deletion: None,
             mounted: root.mounted,

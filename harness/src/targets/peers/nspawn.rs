@@ -14,6 +14,7 @@ use super::roots::{OVERLAY_DIFFERENCE, Roots, differences};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
+use crate::instance::endings::AmbiguousCode;
 use crate::targets::prepare::host_user;
 use crate::targets::{
     Availability, Capabilities, Launch, Pace, PrepareContext, PrepareError, Prepared, Target,
@@ -29,6 +30,12 @@ const PROGRAM: Program = Program {
 const DIRECTORIES: [&str; 9] = [
     "proc", "dev", "sys", "usr", "etc", "run", "tmp", "var", "root",
 ];
+
+/// The exit code after a signal, whatever the signal was.
+const ANY_SIGNAL: AmbiguousCode = AmbiguousCode::new(
+    255,
+    "systemd-nspawn tells so, too, that a signal ended the program, and not which",
+);
 
 /// The target `systemd-nspawn`.
 #[derive(Debug)]
@@ -50,6 +57,7 @@ impl Nspawn {
             [
                 "/sys, /run and more are mounted; the loopback interface is up",
                 "no cgroup of its own (--keep-unit, --register=no: systemd is not involved)",
+                "a signal that ended the program is told by the exit code 255, without its number",
                 "nspawn's own list of allowed system calls",
                 "nspawn adds variables to the program's environment, such as PATH",
             ],
@@ -118,6 +126,7 @@ impl Prepared for Machine {
         command.environment = path_variable();
         command.mounts = Some(self.mounts.clone());
         command.pipes_for = Some(host_user(&root.user));
+        command.endings.ambiguous = &[ANY_SIGNAL];
         command.leftovers = Leftovers {
             mounted: root.mounted,
             cgroups: peer_cgroups(&launch.cgroups),

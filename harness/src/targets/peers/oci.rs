@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use isobench_reports::model::TargetFamily;
 
 use super::instance::{
-    InstanceNames, LIBSECCOMP_DIFFERENCE, container_peer, peer_cgroups, preserve_option,
-    runtime_mounts,
+    InstanceNames, LIBSECCOMP_DIFFERENCE, PROCESS_1_DIFFERENCE, container_peer, peer_cgroups,
+    preserve_option, runtime_mounts,
 };
 use super::oci_config::{self, PathVariable};
 use super::program::{Program, Source, needs_root, path_variable};
@@ -20,6 +20,7 @@ use super::roots::{Differences, OVERLAY_DIFFERENCE, Roots, differences};
 use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::command_line::{CommandLine, Leftovers};
+use crate::instance::endings::{AmbiguousCode, Endings, Process1};
 use crate::targets::{
     Availability, Capabilities, Launch, MemoryLimit, Pace, PrepareContext, PrepareError, Prepared,
     Target, TargetInfo, Text,
@@ -32,8 +33,7 @@ macro_rules! oci_differences {
             ["a read-only directory as root: no overlayfs"],
             [OVERLAY_DIFFERENCE],
             [
-                "the program is PID 1: no process in the container forwards signals and reaps \
-                 orphans",
+                PROCESS_1_DIFFERENCE,
                 "a cgroup in every hierarchy of cgroups v1, while isobench uses memory and pids \
                  alone; the second hierarchy of a hybrid host is hidden from the runtime",
                 LIBSECCOMP_DIFFERENCE,
@@ -46,6 +46,17 @@ macro_rules! oci_differences {
 /// How the user gets a youki that can be compared. Debian has no package of youki.
 const YOUKI: &str =
     "install Debian's package `libseccomp-dev`, then: cargo install youki --features v1,seccomp";
+
+/// The exit codes of youki 0.7 that mean a signal, too: those that can end process 1.
+const YOUKI_SIGNALS: [AmbiguousCode; 7] = [
+    AmbiguousCode::new(4, "youki tells SIGILL so, too"),
+    AmbiguousCode::new(5, "youki tells SIGTRAP so, too"),
+    AmbiguousCode::new(7, "youki tells SIGBUS so, too"),
+    AmbiguousCode::new(8, "youki tells SIGFPE so, too"),
+    AmbiguousCode::new(9, "youki tells SIGKILL so, too"),
+    AmbiguousCode::new(11, "youki tells SIGSEGV so, too"),
+    AmbiguousCode::new(31, "youki tells SIGSYS so, too"),
+];
 
 /// One runtime.
 #[derive(Debug)]
@@ -64,6 +75,8 @@ struct RuntimeOptions {
     path: PathVariable,
     /// Whether the runtime starts with `SIGCHLD` blocked.
     sigchld: Sigchld,
+    /// How the runtime tells the ending of a program.
+    endings: Endings,
 }
 
 /// The state of `SIGCHLD` when a runtime starts.
@@ -80,6 +93,7 @@ impl RuntimeOptions {
         flags: &[],
         path: PathVariable::AsGiven,
         sigchld: Sigchld::Unblocked,
+        endings: Endings::OF_PROCESS_1,
     };
 }
 
@@ -117,6 +131,8 @@ pub fn youki() -> Runtime {
             "the program's environment has a PATH, without which youki refuses to start",
             "a youki that was built without its feature `seccomp` filters no system calls, and \
              doesn't say so",
+            "a signal that ended the program is told by its number, as if that were the program's \
+             exit code",
             "youki starts with SIGCHLD blocked: youki 0.7 misses the end of a program that ends \
              too soon, and hangs",
         ],
@@ -125,6 +141,10 @@ pub fn youki() -> Runtime {
         options: RuntimeOptions {
             path: PathVariable::Added,
             sigchld: Sigchld::Blocked,
+            endings: Endings {
+                ambiguous: &YOUKI_SIGNALS,
+                process_1: Process1::Program,
+            },
             ..RuntimeOptions::DEFAULT
         },
         ..runtime
@@ -163,6 +183,8 @@ pub fn runsc() -> Runtime {
         },
         options: RuntimeOptions {
             flags: &["--ignore-cgroups", "--network=none", "--platform=ptrace"],
+            // runsc itself ends by signals.
+            endings: Endings::default(),
             ..RuntimeOptions::DEFAULT
         },
         ..runtime
@@ -263,6 +285,7 @@ impl Prepared for Bundles {
             .args(preserve_option(launch))
             .args([&id]);
         command.preserved.clone_from(&launch.preserved);
+        command.endings = self.options.endings;
         command.blocks_sigchld = self.options.sigchld == Sigchld::Blocked;
         command.leftovers = Leftovers {
             deletion: Some(Box::new(delete)),

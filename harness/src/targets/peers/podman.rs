@@ -14,8 +14,8 @@ use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, statfs};
 
 use super::engine_image::{IMAGE_LIMIT, ONE_LAYER_DIFFERENCE, ProgramStart, pack_image};
 use super::instance::{
-    InstanceNames, LIBSECCOMP_DIFFERENCE, bind_option, binds, container_peer, hidden_directories,
-    instance_cgroup, make_layer, peer_cgroups, preserve_option,
+    InstanceNames, LIBSECCOMP_DIFFERENCE, PROCESS_1_DIFFERENCE, bind_option, binds, container_peer,
+    hidden_directories, instance_cgroup, make_layer, peer_cgroups, preserve_option,
 };
 use super::oci_config;
 use super::program::{Program, Source, needs_root, path_variable};
@@ -24,6 +24,7 @@ use crate::host::facts::HostReport;
 use crate::host::mounts::MountNamespace;
 use crate::instance::bounded_command;
 use crate::instance::command_line::{CommandLine, Leftovers};
+use crate::instance::endings::Endings;
 use crate::targets::{
     Availability, Capabilities, Capability, Contents, Launch, MemoryLimit, Pace, PrepareContext,
     PrepareError, Prepared, Target, TargetInfo, Text,
@@ -69,6 +70,7 @@ impl Podman {
                  /sys, /etc/hosts and more are mounted; the loopback interface is up",
                 "a cgroup in every hierarchy of cgroups v1; the second hierarchy of a hybrid host \
                  is hidden from podman",
+                PROCESS_1_DIFFERENCE,
                 LIBSECCOMP_DIFFERENCE,
                 "limits of 1024 open files and processes by setrlimit: without them podman would \
                  raise the limits, which needs CAP_SYS_RESOURCE",
@@ -240,6 +242,7 @@ impl Prepared for Engine {
         }
         command.preserved.clone_from(&launch.preserved);
         let delete = self.base().args(["rm", "--force", "--time=0", &name]);
+        command.endings = Endings::OF_PROCESS_1;
         command.leftovers = Leftovers {
             deletion: Some(Box::new(delete)),
             cgroups: peer_cgroups(&launch.cgroups),

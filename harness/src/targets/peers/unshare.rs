@@ -7,10 +7,12 @@ use isobench_container::User;
 use isobench_reports::model::TargetFamily;
 use isobench_reports::schema::disk;
 
+use super::instance::PROCESS_1_DIFFERENCE;
 use super::program::{Program, Source};
 use super::roots::{ONE_USER_DIFFERENCE, OVERLAY_DIFFERENCE, Roots, differences};
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::CommandLine;
+use crate::instance::endings::Endings;
 use crate::targets::overlay_roots::Mounter;
 use crate::targets::prepare::host_user;
 use crate::targets::{
@@ -47,6 +49,8 @@ impl Unshare {
             ],
             [
                 "no cgroup of its own",
+                PROCESS_1_DIFFERENCE,
+                "unshare 2.38 tells by its exit code 1 that the program was killed by SIGKILL",
                 "all capabilities within its user namespace, no seccomp filter, new privileges \
                  allowed",
                 "no disk experiment: unshare binds nothing into its root",
@@ -112,6 +116,7 @@ impl Prepared for InChroot {
             command.mounts = Some(mounts.clone());
         }
         command.preserved.clone_from(&launch.preserved);
+        command.endings = Endings::OF_PROCESS_1;
         command.leftovers.mounted = root.mounted;
         command = command
             .args(["--"])

@@ -1,6 +1,7 @@
 //! `isobench exec`: a program's streams and exit code pass through, in every target.
 
 mod descriptors;
+mod endings;
 mod limits;
 mod memory;
 mod names;
