@@ -45,8 +45,8 @@ pub enum Command {
     /// images.
     ///
     /// Streams, signals and the exit code pass through. Signals that are ignored stay ignored. The
-    /// targets microvm-*, bwrap, firejail, unshare, systemd-nspawn and runsc end by a signal instead
-    /// of passing it on.
+    /// targets microvm-*, bwrap, nsjail, firejail, unshare, systemd-nspawn and runsc end by a signal
+    /// instead of passing it on.
     ///
     /// In unshare, crun, runc, youki, podman, containerd and docker the program is process 1, and
     /// doesn't end by a signal that it doesn't handle. After SIGHUP, SIGINT, SIGQUIT or SIGTERM such

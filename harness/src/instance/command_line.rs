@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, Signal};
 
 use crate::host::mounts::{MountNamespace, MountPoint};
 use crate::instance::endings::Endings;
@@ -52,6 +52,8 @@ pub struct CommandLine {
     /// Whether the program starts with `SIGCHLD` blocked. The kernel then keeps a `SIGCHLD` that
     /// comes before the program waits for the signal.
     pub blocks_sigchld: bool,
+    /// The signal that the program gets when the harness dies (`PR_SET_PDEATHSIG`).
+    pub death_signal: Signal,
     /// How the command tells the ending of the instance's program.
     pub endings: Endings,
     /// The command by which a daemon prints the process id of the program. `None` if the program is
@@ -77,6 +79,7 @@ impl CommandLine {
             pipes_for: None,
             signal_mask: None,
             blocks_sigchld: false,
+            death_signal: Signal::SIGKILL,
             endings: Endings::default(),
             ask_for_program: None,
             leftovers: Leftovers::default(),

@@ -114,6 +114,7 @@ pub fn spawn_with_delay(
         group,
         parent: Pid::this(),
         signal_mask: child_mask(command, old_mask),
+        death_signal: command.death_signal,
     };
     let child = Box::new(|| {
         // SAFETY: `clone` below calls this closure once, in the child that it makes.

@@ -101,6 +101,7 @@ mod tests {
             "bwrap",
             "container",
             "crun",
+            "nsjail",
             "podman",
             "process",
             "runc",

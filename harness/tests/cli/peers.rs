@@ -18,9 +18,10 @@ use crate::support::traces;
 
 /// Peers that must give a program what isobench's container gives it. Whether youki does depends on
 /// how it was built.
-const ALIKE: [&str; 7] = [
+const ALIKE: [&str; 8] = [
     "container",
     "bwrap",
+    "nsjail",
     "crun",
     "lxc",
     "runc",
@@ -256,7 +257,7 @@ fn start_sampling(place: &Place, target: &str) -> Running {
 
 #[test]
 fn nothing_of_a_runtime_stays_when_a_run_ends_in_the_middle_of_a_sample() {
-    for target in ["runc", "crun"] {
+    for target in ["runc", "crun", "nsjail"] {
         if can_run(target) {
             ends_without_a_trace(target, Signal::SIGINT);
             ends_without_a_trace(target, Signal::SIGKILL);

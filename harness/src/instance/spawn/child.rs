@@ -184,6 +184,8 @@ pub struct ChildPlan<'s> {
     pub parent: Pid,
     /// The signal mask that the program starts with.
     pub signal_mask: SigSet,
+    /// The signal that the child gets when the parent ends.
+    pub death_signal: Signal,
 }
 
 impl ChildPlan<'_> {
@@ -242,9 +244,9 @@ impl ChildPlan<'_> {
         restore_actions()
     }
 
-    /// Asks the kernel to kill this process when the parent ends.
+    /// Asks the kernel to signal this process when the parent ends.
     fn die_with_parent(&self) -> nix::Result<()> {
-        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        nix::sys::prctl::set_pdeathsig(self.death_signal)?;
         if Pid::parent() == self.parent {
             Ok(())
         } else {

@@ -12,6 +12,7 @@ mod engine_image;
 mod firejail;
 mod instance;
 mod lxc;
+mod nsjail;
 mod nspawn;
 mod oci;
 mod oci_config;
@@ -32,6 +33,7 @@ pub(super) fn all(programs: &Programs, daemons: Daemons) -> Vec<Box<dyn Target>>
     vec![
         Box::new(unshare::Unshare::new()),
         Box::new(bwrap::Bubblewrap::new()),
+        Box::new(nsjail::Nsjail::new()),
         Box::new(oci::crun()),
         Box::new(lxc::Lxc::new()),
         Box::new(oci::runc()),

@@ -10,7 +10,7 @@ use nix::unistd::geteuid;
 
 use crate::host::facts::{HostReport, Need};
 use crate::host::mounts::MountNamespace;
-use crate::instance::bounded_command;
+use crate::instance::bounded_command::{self, CommandOutput};
 use crate::instance::command_line::CommandLine;
 use crate::targets::Availability;
 
@@ -33,6 +33,8 @@ pub struct Program {
 pub enum Source {
     /// The package of Debian with this name. `scripts/install-peers` installs the package as well.
     Debian(&'static str),
+    /// A package that Debian lacks. The text tells the user which. `scripts/install-peers` installs it.
+    Script(&'static str),
     /// Another place. The text tells the user how to get the program.
     Elsewhere(&'static str),
 }
@@ -91,12 +93,23 @@ impl Program {
         }
     }
 
+    /// As [`Program::availability`], for a program that has no option by which it tells its version.
+    /// The program is asked for its help, and only if `obstacle` is `None`.
+    pub fn availability_without_version(&self, obstacle: Option<Unavailable>) -> Availability {
+        let found = self.path().and_then(|path| {
+            obstacle.map_or(Ok(()), Err)?;
+            ask(&path, "--help", None).map_err(|reason| self.unavailable(reason))
+        });
+        Availability::built_in(found.err())
+    }
+
     fn unavailable(&self, reason: String) -> Unavailable {
         let (fix, command) = match self.source {
             Source::Debian(package) => (
                 format!("install Debian's package `{package}`"),
                 Some(INSTALL_PEERS.to_owned()),
             ),
+            Source::Script(fix) => (fix.to_owned(), Some(INSTALL_PEERS.to_owned())),
             Source::Elsewhere(fix) => (fix.to_owned(), None),
         };
         Unavailable {
@@ -110,20 +123,26 @@ impl Program {
 /// The version that the program at `path` prints. The program runs in `mounts`, or among the
 /// harness's own mounts.
 fn ask_version(path: &Path, mounts: Option<MountNamespace>) -> Result<String, String> {
-    let mut command = CommandLine::new(path).args(["--version"]);
+    let output = ask(path, "--version", mounts)?;
+    version_in(&output.stdout)
+        .ok_or_else(|| format!("`{} --version` prints no version", path.display()))
+}
+
+/// What the program at `path` answers to `option`, in `mounts` or among the harness's own mounts.
+fn ask(path: &Path, option: &str, mounts: Option<MountNamespace>) -> Result<CommandOutput, String> {
+    let mut command = CommandLine::new(path).args([option]);
     command.environment = path_variable();
     command.mounts = mounts;
     let output = bounded_command::run(&command, VERSION_LIMIT)
         .map_err(|error| format!("{} can't be run: {error}", path.display()))?;
     if !output.succeeded() {
         return Err(format!(
-            "`{} --version` failed or took more than {VERSION_LIMIT:?}: {}",
+            "`{} {option}` failed or took more than {VERSION_LIMIT:?}: {}",
             path.display(),
             output.last_error_line()
         ));
     }
-    version_in(&output.stdout)
-        .ok_or_else(|| format!("`{} --version` prints no version", path.display()))
+    Ok(output)
 }
 
 /// Finds the version in a program's output: the first word that begins with a digit.

@@ -70,7 +70,15 @@ fn a_bare_process_finds_all_descriptors() {
 #[test]
 fn descriptors_are_passed_on_where_asked_for() {
     let Some(place) = place() else { return };
-    for target in ["container", "unshare", "bwrap", "crun", "runc", "podman"] {
+    for target in [
+        "container",
+        "unshare",
+        "bwrap",
+        "nsjail",
+        "crun",
+        "runc",
+        "podman",
+    ] {
         if !can_run(target) {
             continue;
         }
@@ -131,6 +139,7 @@ fn standard_input_from_a_file_is_that_file() {
         "microvm-bare",
         "unshare",
         "bwrap",
+        "nsjail",
         "crun",
     ] {
         if !can_run(target) {

@@ -38,12 +38,13 @@ const fn codes(target: &'static str, segv: i32, abort: i32, killed: Option<i32>)
     }
 }
 
-const CODES: [Codes; 12] = [
+const CODES: [Codes; 13] = [
     codes("process", 139, 134, Some(137)),
     codes("container", 139, 134, Some(137)),
     codes("microvm-bare", 139, 134, None),
     codes("unshare", 139, 139, Some(1)),
     codes("bwrap", 139, 134, Some(137)),
+    codes("nsjail", 139, 139, Some(137)),
     codes("crun", 139, 139, Some(137)),
     codes("lxc", 139, 134, Some(137)),
     codes("runc", 139, 139, Some(137)),
@@ -222,5 +223,24 @@ fn process_1_that_handles_a_signal_goes_on() {
         assert_eq!(line(&mut waiting.output), "heard", "{target}");
         kill(waiting.program(), Signal::SIGKILL).unwrap();
         waiting.ends(&place).has_code(137);
+    }
+}
+
+#[test]
+fn nsjail_s_program_ends_with_isobench() {
+    let Some(place) = place_with_program() else {
+        return;
+    };
+    if !can_run("nsjail") {
+        return;
+    }
+    let waiting = Waiting::start(&place, "nsjail", &[]);
+    let program = waiting.program();
+    waiting.send(Signal::SIGKILL);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    // A process that has ended and isn't waited for has no command line.
+    while fs::read(format!("/proc/{program}/cmdline")).is_ok_and(|words| !words.is_empty()) {
+        assert!(Instant::now() < deadline, "{program} goes on");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -22,7 +22,14 @@ fn stopped_after(target: &'static str, milliseconds: u64) -> Finished {
 
 #[test]
 fn a_stop_at_any_moment_leaves_nothing() {
-    for target in ["process", "container", "microvm-bare", "bwrap", "crun"] {
+    for target in [
+        "process",
+        "container",
+        "microvm-bare",
+        "bwrap",
+        "nsjail",
+        "crun",
+    ] {
         if !can_run(target) {
             continue;
         }
