@@ -99,6 +99,7 @@ mod tests {
         passing.sort_unstable();
         let expected = [
             "bwrap",
+            "bwrap-0.11",
             "container",
             "crun",
             "nsjail",

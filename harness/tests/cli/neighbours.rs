@@ -118,11 +118,12 @@ fn what_a_killed_run_leaves_is_cleared_away_from_any_pid_namespace() {
 
 /// Targets of peers whose runtimes keep something outside of the run's directory: sockets, locks,
 /// records of machines.
-const PEERS: [&str; 8] = [
+const PEERS: [&str; 9] = [
     "bwrap",
     "crun",
     "firejail",
     "lxc",
+    "nsjail",
     "podman",
     "runc",
     "runsc",

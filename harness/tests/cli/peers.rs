@@ -18,9 +18,10 @@ use crate::support::traces;
 
 /// Peers that must give a program what isobench's container gives it. Whether youki does depends on
 /// how it was built.
-const ALIKE: [&str; 8] = [
+const ALIKE: [&str; 9] = [
     "container",
     "bwrap",
+    "bwrap-0.11",
     "nsjail",
     "crun",
     "lxc",

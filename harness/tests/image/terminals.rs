@@ -38,6 +38,7 @@ fn a_program_of_an_image_makes_terminals() {
         "container",
         "unshare",
         "bwrap",
+        "bwrap-0.11",
         "crun",
         "runc",
         "lxc",

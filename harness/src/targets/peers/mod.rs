@@ -32,7 +32,8 @@ pub(super) fn all(programs: &Programs, daemons: Daemons) -> Vec<Box<dyn Target>>
     let init = &programs.workload;
     vec![
         Box::new(unshare::Unshare::new()),
-        Box::new(bwrap::Bubblewrap::new()),
+        Box::new(bwrap::of_distribution()),
+        Box::new(bwrap::later()),
         Box::new(nsjail::Nsjail::new()),
         Box::new(oci::crun()),
         Box::new(lxc::Lxc::new()),

@@ -74,6 +74,7 @@ fn descriptors_are_passed_on_where_asked_for() {
         "container",
         "unshare",
         "bwrap",
+        "bwrap-0.11",
         "nsjail",
         "crun",
         "runc",

@@ -38,12 +38,13 @@ const fn codes(target: &'static str, segv: i32, abort: i32, killed: Option<i32>)
     }
 }
 
-const CODES: [Codes; 13] = [
+const CODES: [Codes; 14] = [
     codes("process", 139, 134, Some(137)),
     codes("container", 139, 134, Some(137)),
     codes("microvm-bare", 139, 134, None),
     codes("unshare", 139, 139, Some(1)),
     codes("bwrap", 139, 134, Some(137)),
+    codes("bwrap-0.11", 139, 134, Some(137)),
     codes("nsjail", 139, 139, Some(137)),
     codes("crun", 139, 139, Some(137)),
     codes("lxc", 139, 134, Some(137)),

@@ -81,10 +81,11 @@ fn a_disk_is_found_where_the_target_has_it() {
 }
 
 /// Targets that take a disk, with the disk's path inside.
-const DISKS: [(&str, &str); 11] = [
+const DISKS: [(&str, &str); 12] = [
     ("container", "/disk"),
     ("microvm-bare", "/dev/vda"),
     ("bwrap", "/disk"),
+    ("bwrap-0.11", "/disk"),
     ("nsjail", "/disk"),
     ("crun", "/disk"),
     ("lxc", "/disk"),

@@ -27,6 +27,7 @@ fn a_stop_at_any_moment_leaves_nothing() {
         "container",
         "microvm-bare",
         "bwrap",
+        "bwrap-0.11",
         "nsjail",
         "crun",
     ] {
