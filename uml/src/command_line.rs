@@ -77,3 +77,63 @@ pub(crate) fn words(config: &CheckedConfig, lines: Lines) -> Vec<CString> {
 fn inside(name: &str) -> String {
     format!("/{name}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::OwnedFd;
+
+    use bytesize::ByteSize;
+    use isobench_vmm::linux::initramfs::Initramfs;
+
+    use super::*;
+    use crate::config::{Config, Disk, NetworkCard};
+
+    fn null() -> OwnedFd {
+        File::open("/dev/null").unwrap().into()
+    }
+
+    #[test]
+    fn the_words_name_memory_lines_disks_and_card() {
+        let card = null();
+        let descriptor = card.as_raw_fd();
+        let disk = |read_only| Disk {
+            path: "/dev/null".into(),
+            read_only,
+        };
+        let config = Config {
+            kernel: "/bin/true".into(),
+            memory: ByteSize::mib(32),
+            files: Initramfs::default(),
+            disks: vec![disk(false), disk(true)],
+            shared: Some("/".into()),
+            network: Some(NetworkCard {
+                descriptor: card,
+                hardware_address: [2, 0, 0, 0, 0xab, 1],
+            }),
+            input: None,
+            output: null(),
+            error: null(),
+        };
+        let lines = Lines {
+            calls: 5,
+            frames: 6,
+            messages: 7,
+        };
+        let words = words(&config.check().unwrap(), lines);
+        let words: Vec<_> = words.iter().map(|word| word.to_str().unwrap()).collect();
+        let card = format!("vec0:transport=fd,fd={descriptor},vec=0,mac=02:00:00:00:ab:01");
+        for word in [
+            "mem=32768K",
+            "con0=null,fd:7",
+            "con1=fd:5,fd:6",
+            "ubd0=/disk0",
+            "ubd1r=/disk1",
+            "ubd15=/mailbox",
+            "hostfs=/shared",
+            &card,
+        ] {
+            assert!(words.contains(&word), "{word} is not in {words:?}");
+        }
+    }
+}
