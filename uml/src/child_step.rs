@@ -17,6 +17,9 @@ pub enum ChildStep {
     /// The child has the host's kernel place its memory where it always is.
     #[strum(to_string = "switching address randomization off")]
     Personality,
+    /// The child keeps to one processor.
+    #[strum(to_string = "keeping to one processor")]
+    Processor,
     /// The child cuts its mounts off from the host's.
     #[strum(to_string = "cutting its mounts off from the host's")]
     Mounts,

@@ -14,7 +14,8 @@ use crate::host::programs::Programs;
 const KVM: &str = "/dev/kvm";
 
 /// The fix for a host without hardware KVM.
-const HARDWARE: &str = "use a host with VT-x or AMD-V for figures of hardware virtualization";
+const HARDWARE: &str = "use a host with VT-x or AMD-V for figures of hardware virtualization; \
+    the targets uml and qemu-pc-tcg boot a guest kernel without it";
 
 /// The fix for a user who may make no cgroups.
 const DELEGATION: &str = "run as root, or in a session with a delegated cgroup: \

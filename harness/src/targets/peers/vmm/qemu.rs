@@ -101,6 +101,9 @@ pub(super) static MICROVM: Qemu = Qemu {
 };
 
 pub(super) static MICROVM_EMULATED: Qemu = Qemu {
+    // Without KVM's clock the kernel measures the processor's counter against the PIT, whose
+    // interrupt comes by the PIC.
+    machine: "microvm,acpi=off,x-option-roms=off,isa-serial=on,auto-kernel-cmdline=on",
     processor: Processor::Emulated,
     ..MICROVM
 };
