@@ -345,7 +345,7 @@ fn a_machine_that_cannot_be_is_refused_with_what_it_lacks() {
         ("--disk", &small, "less than one sector"),
         ("--module", "/nonexistent", "reading /nonexistent"),
         ("--time-limit", "-1", "--time-limit -1"),
-        ("--guest", "windows", "neither bare nor linux"),
+        ("--guest", "windows", "neither bare, linux nor uml"),
         (
             "--disk",
             "/sys/kernel/uevent_seqnum",

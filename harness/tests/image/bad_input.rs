@@ -248,7 +248,7 @@ fn an_image_without_the_program_is_refused() {
     place.refuses(&unknown, "no image unknown:latest");
     let bare = ["exec", "--target", "microvm-bare", "--image", "good"];
     let words = "microvm-bare runs no image: isobench gives it a static program alone, no image; \
-                 leave --image out, or choose among process, container, microvm-linux";
+                 leave --image out, or choose among process, container, uml, microvm-linux";
     place.refuses(&[&bare[..], &["--", WORKLOAD]].concat(), words);
     place.refuses(&["image", "rm", "unknown"], "no image unknown:latest");
 }
