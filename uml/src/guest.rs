@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::{Duration, Instant};
 
 use isobench_workloads::guest_init::frames::{FrameError, Frames, HEADER, Kind, MOST_PAYLOAD};
 use nix::errno::Errno;
@@ -16,6 +17,9 @@ use crate::kernel_process::{KernelProcess, SpawnError, Streams, spawn};
 use crate::messages::Messages;
 use crate::phase::Phase;
 use crate::root::{INITRD, MAILBOX};
+
+/// How long a guest keeps to one processor at most. Most programs have said something by then.
+const LONGEST_START: Duration = Duration::from_millis(200);
 
 /// A guest can't be started.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +58,17 @@ pub struct Guest {
     _network: Option<NetworkCard>,
     /// Whether the program has written to its standard output.
     is_ready: bool,
+    start: Start,
+}
+
+/// Whether the guest still starts, and so keeps to one processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// It does, but not longer than this.
+    UnderWay {
+        until: Instant,
+    },
+    Over,
 }
 
 /// Why serving frames stopped.
@@ -86,6 +101,9 @@ impl Guest {
             error: checked.config.error,
             _network: checked.config.network,
             is_ready: false,
+            start: Start::UnderWay {
+                until: Instant::now() + LONGEST_START,
+            },
         })
     }
 
@@ -122,15 +140,24 @@ impl Guest {
         }
     }
 
-    /// Waits until there are frames or messages.
-    fn wait(&self) -> io::Result<(bool, bool)> {
+    /// Waits until there are frames or messages. Lets the guest use all processors once it has started.
+    fn wait(&mut self) -> io::Result<(bool, bool)> {
+        let limit = match self.start {
+            Start::UnderWay { until } => until.saturating_duration_since(Instant::now()),
+            Start::Over => Duration::MAX,
+        };
+        let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::NONE);
         let mut polled = [&self.streams.frames, &self.streams.messages]
             .map(|stream| PollFd::new(stream.as_fd(), PollFlags::POLLIN));
-        match poll(&mut polled, PollTimeout::NONE) {
-            Ok(_) | Err(Errno::EINTR) => {}
+        let found = match poll(&mut polled, limit) {
+            Ok(found) => found,
+            Err(Errno::EINTR) => 1,
             Err(error) => return Err(error.into()),
-        }
+        };
         let [frames, messages] = polled.map(|stream| stream.any().unwrap_or(false));
+        if found == 0 {
+            self.end_start();
+        }
         Ok((frames, messages))
     }
 
@@ -147,6 +174,7 @@ impl Guest {
                 if !self.is_ready {
                     self.is_ready = true;
                     on_phase(Phase::Ready);
+                    self.end_start();
                 }
             }
             Kind::Error => write_all(&self.error, payload)?,
@@ -154,6 +182,14 @@ impl Guest {
             Kind::Exit => return Err(Stop::Ended(Ending::Exited(payload[0]))),
         }
         Ok(())
+    }
+
+    /// Ends the time in which the guest keeps to one processor.
+    fn end_start(&mut self) {
+        if self.start != Start::Over {
+            self.start = Start::Over;
+            self.process.release_processors();
+        }
     }
 
     /// Lets the mailbox be filled. At the first time this starts the thread that fills it.

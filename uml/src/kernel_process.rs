@@ -20,7 +20,7 @@ use isobench_container::{IdMap, MapError, Privilege};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, FdFlag, OFlag, fcntl};
 use nix::libc;
-use nix::sched::{CloneFlags, CpuSet, clone, sched_getcpu, sched_setaffinity};
+use nix::sched::{CloneFlags, clone};
 use nix::sys::personality::{self, Persona};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
@@ -30,6 +30,7 @@ use rustix::thread::{
     set_capabilities_secure_bits, set_no_new_privs,
 };
 
+use crate::affinity;
 use crate::child_step::{ChildError, ChildStep};
 use crate::command_line::{self, Lines};
 use crate::config::CheckedConfig;
@@ -95,6 +96,11 @@ struct KernelEnds {
 pub(crate) struct KernelProcess(Pid);
 
 impl KernelProcess {
+    /// Lets the kernel and its programs run on each processor that this process may use.
+    pub(crate) fn release_processors(&self) {
+        affinity::release(self.0);
+    }
+
     /// The path on the host of the file `name` in the process's root.
     pub(crate) fn file(&self, name: &str) -> String {
         format!("/proc/{}/root/{name}", self.0)
@@ -198,7 +204,7 @@ fn become_kernel(
     // With randomization a gap before the heap takes a part of guest memory: small guests panic now
     // and then.
     personality::set(Persona::ADDR_NO_RANDOMIZE).map_err(ChildStep::Personality.failed())?;
-    keep_to_one_processor().map_err(ChildStep::Processor.failed())?;
+    affinity::keep_to_one_processor().map_err(ChildStep::Processor.failed())?;
     let null = File::open("/dev/null").map_err(io_error(ChildStep::Descriptors))?;
     let lines = Lines {
         calls: ends.calls.as_raw_fd(),
@@ -216,15 +222,6 @@ fn become_kernel(
     let kernel = config.kernel.as_fd();
     execveat(kernel, c"", &words, &ENVIRONMENT, AtFlags::AT_EMPTY_PATH)
         .map_err(ChildStep::Execute.failed())
-}
-
-/// Keeps the kernel and its programs to the processor that this process runs on. One of them runs at
-/// a time: at each system call the kernel and a program hand over to each other, which takes about
-/// half as long on the same processor.
-fn keep_to_one_processor() -> Result<(), Errno> {
-    let mut processor = CpuSet::new();
-    processor.set(sched_getcpu()?)?;
-    sched_setaffinity(Pid::from_raw(0), &processor)
 }
 
 /// In process 1: waits for the end of the kernel, and ends.

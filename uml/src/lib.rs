@@ -11,6 +11,7 @@
 //!
 //! Source: the kernel's `Documentation/virt/uml/user_mode_linux_howto_v2.rst`.
 
+mod affinity;
 mod child_step;
 mod command_line;
 mod config;

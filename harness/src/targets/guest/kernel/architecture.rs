@@ -64,6 +64,14 @@ impl Architecture {
         }
     }
 
+    /// The first part of the name of an archive of Debian's with a source that the configuration fits.
+    pub(super) const fn source_prefix(self) -> &'static str {
+        match self {
+            Self::X86_64 => "linux-source-6.1.",
+            Self::Um => "linux-source-6.",
+        }
+    }
+
     /// The kernel that Debian's package installs, if that kernel boots isobench's guests.
     pub(super) const fn of_debian(self) -> Option<&'static str> {
         match self {

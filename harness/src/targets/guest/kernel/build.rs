@@ -46,7 +46,7 @@ pub fn build(
 ) -> Result<Built, KernelError> {
     let configuration = Configuration::of(architecture);
     toolchain::check()?;
-    let source = Source::find(named)?;
+    let source = Source::find(architecture, named)?;
     let mut record = BuildRecord {
         version: String::new(),
         source: source.label(),

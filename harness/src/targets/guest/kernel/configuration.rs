@@ -9,6 +9,8 @@ use super::{Architecture, KernelError};
 pub struct Configuration {
     /// The options as `CONFIG_NAME=VALUE`, in the order of the fragment.
     options: Vec<String>,
+    /// Those of the options that not each source knows.
+    optional: Vec<String>,
 }
 
 impl Configuration {
@@ -17,19 +19,23 @@ impl Configuration {
         Self::parse(architecture.fragment())
     }
 
-    /// Parses a fragment. The text after `#` is the reason, which is left out.
+    /// Parses a fragment. The text after `#` is the reason, which is left out. A `?` stands before an
+    /// option that not each source knows.
     fn parse(fragment: &str) -> Self {
-        let options = fragment
+        let lines = fragment
             .lines()
             .map(|line| {
                 line.split_once('#')
                     .map_or(line, |(option, _)| option)
                     .trim()
             })
-            .filter(|option| !option.is_empty())
-            .map(str::to_owned)
-            .collect();
-        Self { options }
+            .filter(|option| !option.is_empty());
+        let optional = lines.clone().filter_map(|line| line.strip_prefix('?'));
+        let options = lines.clone().map(|line| line.trim_start_matches('?'));
+        Self {
+            options: options.map(str::to_owned).collect(),
+            optional: optional.map(str::to_owned).collect(),
+        }
     }
 
     /// The options in the form that the kernel's Kconfig reads.
@@ -60,7 +66,7 @@ impl Configuration {
         let dropped: Vec<_> = self
             .options
             .iter()
-            .filter(|option| !kept.contains(option.as_str()))
+            .filter(|option| !kept.contains(option.as_str()) && !self.optional.contains(option))
             .cloned()
             .collect();
         if dropped.is_empty() {
@@ -95,6 +101,7 @@ mod tests {
                 .unwrap_or_else(|| panic!("no reason: {line}"));
             assert!(reason.len() >= 5, "{line}");
             let (name, value) = option.split_once('=').unwrap();
+            let name = name.trim_start_matches('?');
             assert!(name.starts_with("CONFIG_") && !value.is_empty(), "{line}");
             assert!(seen.insert(name), "{name} occurs twice");
         }
@@ -114,7 +121,8 @@ mod tests {
 
     #[test]
     fn the_error_names_a_dropped_option() {
-        let wanted = Configuration::parse("CONFIG_A=y # a\nCONFIG_B=3 # b\n");
+        let wanted = Configuration::parse("CONFIG_A=y # a\nCONFIG_B=3 # b\n?CONFIG_D=y # d\n");
+        assert_eq!(wanted.text(), "CONFIG_A=y\nCONFIG_B=3\nCONFIG_D=y\n");
         assert!(wanted.check("CONFIG_A=y\nCONFIG_B=3\nCONFIG_C=y\n").is_ok());
         let error = wanted
             .check("# CONFIG_A is not set\nCONFIG_B=3\n")

@@ -4,12 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::KernelError;
+use super::{Architecture, KernelError};
 
 /// The directory into which Debian's package puts its archive.
 const DEBIAN_DIRECTORY: &str = "/usr/src";
-/// The first part of the archive's name. The version follows.
-const DEBIAN_PREFIX: &str = "linux-source-";
 
 /// A source to build from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,14 +24,15 @@ pub enum Source {
 }
 
 impl Source {
-    /// Finds the source `named` by the user, otherwise the newest archive of Debian's packages.
+    /// Finds the source `named` by the user, otherwise the newest archive of Debian's packages that
+    /// fits `architecture`.
     ///
     /// # Errors
     /// [`KernelError::NoSource`], or [`KernelError::BadSource`] for the named file or directory.
-    pub fn find(named: Option<&Path>) -> Result<Self, KernelError> {
+    pub fn find(architecture: Architecture, named: Option<&Path>) -> Result<Self, KernelError> {
         let path = match named {
             Some(path) => path.to_owned(),
-            None => newest(Path::new(DEBIAN_DIRECTORY))
+            None => newest(Path::new(DEBIAN_DIRECTORY), architecture.source_prefix())
                 .ok_or_else(|| KernelError::NoSource(DEBIAN_DIRECTORY.into()))?,
         };
         let bad = |reason: &str| KernelError::BadSource {
@@ -97,14 +96,14 @@ pub fn check_tree(tree: &Path) -> Result<(), KernelError> {
     Ok(())
 }
 
-/// The path of the archive with the highest version in `directory`.
-fn newest(directory: &Path) -> Option<PathBuf> {
+/// The path of the archive with the highest version in `directory` whose name begins with `prefix`.
+fn newest(directory: &Path, prefix: &str) -> Option<PathBuf> {
     let names = fs::read_dir(directory)
         .ok()?
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok());
     names
-        .filter(|name| name.starts_with(DEBIAN_PREFIX) && name.contains(".tar"))
+        .filter(|name| name.starts_with(prefix) && name.contains(".tar"))
         .max_by_key(|name| numbers(name))
         .map(|name| directory.join(name))
 }
@@ -140,7 +139,7 @@ mod tests {
     #[test]
     fn the_newest_archive_is_taken() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(newest(directory.path()), None);
+        assert_eq!(newest(directory.path(), "linux-source-"), None);
         for name in [
             "linux-source-6.1.tar.xz",
             "linux-source-6.12.tar.xz",
@@ -150,8 +149,12 @@ mod tests {
             fs::write(directory.path().join(name), "").unwrap();
         }
         assert_eq!(
-            newest(directory.path()),
+            newest(directory.path(), "linux-source-6."),
             Some(directory.path().join("linux-source-6.12.tar.xz"))
+        );
+        assert_eq!(
+            newest(directory.path(), "linux-source-6.1."),
+            Some(directory.path().join("linux-source-6.1.tar.xz"))
         );
     }
 
@@ -165,7 +168,7 @@ mod tests {
             (file, "it is neither a directory"),
             (directory.path().to_owned(), "it has no Kconfig"),
         ] {
-            let error = Source::find(Some(&path)).unwrap_err();
+            let error = Source::find(Architecture::Um, Some(&path)).unwrap_err();
             assert!(error.is_bad_input(), "{error}");
             assert!(error.to_string().contains(reason), "{error}");
         }
