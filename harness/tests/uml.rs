@@ -389,7 +389,11 @@ fn an_ordinary_user_has_a_guest_too() {
             .arg(&workload)
             .arg("ready")
             .stdin(Stdio::null());
-        let ended = Ended::of(&mut command);
+        // Standard input comes by a file that belongs to the guest's user.
+        let input = directory.path().join("input");
+        fs::write(&input, "unread").unwrap();
+        let ended = Ended::of(command.stdin(File::open(&input).unwrap()));
         assert_eq!(ended.stdout, "isobench/1 ready\n", "{}", ended.stderr);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
     }
 }
