@@ -177,6 +177,9 @@ pub fn locate(architecture: Architecture) -> Result<Kernel, KernelError> {
 /// The kernel of a distribution's package, if there is one that boots our guests.
 fn of_distribution(architecture: Architecture) -> Option<Kernel> {
     let image = Path::new(architecture.of_debian()?);
+    if !image.is_file() {
+        return None;
+    }
     let package = source::package_version(image)?;
     let (_, version) = package.split_once(' ')?;
     Some(Kernel {
