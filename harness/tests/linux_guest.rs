@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
@@ -21,6 +21,8 @@ use tempfile::{NamedTempFile, TempDir};
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-vmm");
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+/// How long a guest may take for an answer, even on an emulated processor.
+const LONGEST_SILENCE: Duration = Duration::from_secs(20);
 /// A guest that runs longer than this hangs, even on an emulated processor.
 const LIMIT: [&str; 2] = ["--time-limit", "120"];
 
@@ -179,42 +181,61 @@ fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// Sends each of these bytes to the guest, which echoes them.
-fn expect_echoes(stream: &mut TcpStream, bytes: Range<u8>) {
+/// Sends each of these bytes to the guest, which echoes them. An error is an answer that doesn't come.
+fn echo(stream: &mut TcpStream, bytes: Range<u8>) -> io::Result<()> {
     for sent in bytes {
-        stream.write_all(&[sent]).unwrap();
+        stream.write_all(&[sent])?;
         let mut answer = [0];
-        stream.read_exact(&mut answer).unwrap();
+        stream.read_exact(&mut answer)?;
         assert_eq!(answer, [sent]);
     }
+    Ok(())
 }
 
+/// Has a guest with this many processors echo bytes. An error is a guest that falls silent.
+fn reach_host(kernel: &PathBuf, processors: &str, is_killed: bool) -> io::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut child = launcher(kernel, &["--net", "tap", "--vcpus", processors])
+        .args(["--", WORKLOAD, "net", "--op", "echo", "--count", "200"])
+        .args(["--peer", &format!("198.18.0.1:{port}")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stream, peer) = accept(&listener);
+    stream.set_read_timeout(Some(LONGEST_SILENCE)).unwrap();
+    assert!(peer.ip().to_string().starts_with("198.19."), "{peer}");
+    let place = format!("/sys/class/net/isobench-{:04x}", child.id() & 0xffff);
+    let echoed = echo(&mut stream, 0..100);
+    assert!(Path::new(&place).exists(), "{place}");
+    let echoed = match echoed {
+        Ok(()) if !is_killed => echo(&mut stream, 100..200),
+        echoed => echoed,
+    };
+    if is_killed || echoed.is_err() {
+        child.kill().unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    let is_alive = !is_killed && echoed.is_ok();
+    assert_eq!(output.status.success(), is_alive, "{output:?}");
+    assert!(!Path::new(&place).exists(), "{place}");
+    echoed
+}
+
+/// On emulated processors a guest falls silent now and then while it sends (docs/lab.md). So the test
+/// tries once more there, and the log says so.
 #[test]
 fn the_guest_reaches_the_host_and_its_link_goes_with_it() {
     let Some(kernel) = kernel() else { return };
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
     for (processors, is_killed) in [("1", false), ("2", true)] {
-        let mut child = launcher(&kernel, &["--net", "tap", "--vcpus", processors])
-            .args(["--", WORKLOAD, "net", "--op", "echo", "--count", "200"])
-            .args(["--peer", &format!("198.18.0.1:{port}")])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (mut stream, peer) = accept(&listener);
-        assert!(peer.ip().to_string().starts_with("198.19."), "{peer}");
-        expect_echoes(&mut stream, 0..100);
-        let place = format!("/sys/class/net/isobench-{:04x}", child.id() & 0xffff);
-        assert!(Path::new(&place).exists(), "{place}");
-        if is_killed {
-            child.kill().unwrap();
-        } else {
-            expect_echoes(&mut stream, 100..200);
+        match reach_host(&kernel, processors, is_killed) {
+            Err(silence) if is_emulated() => {
+                tried_again(format!("the guest fell silent: {silence}"));
+                reach_host(&kernel, processors, is_killed).unwrap();
+            }
+            reached => reached.unwrap(),
         }
-        let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.success(), !is_killed, "{output:?}");
-        assert!(!Path::new(&place).exists(), "{place}");
     }
 }
 
@@ -277,7 +298,7 @@ fn a_panic_and_a_hang_are_told_apart() {
 #[test]
 fn a_reader_that_goes_away_ends_the_guest() {
     let Some(kernel) = kernel() else { return };
-    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = io::pipe().unwrap();
     drop(reader);
     let status = launcher(&kernel, &[])
         .args(["--", WORKLOAD, "ready"])
