@@ -80,8 +80,10 @@ impl Waiting {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let name = format!("{target}-{}-{number}", std::process::id());
+        // A job in the background of a script ignores SIGINT, and what is ignored stays ignored.
+        let isobench = ["--default-signal", ISOBENCH];
         let exec = ["exec", "--target", target, "--", "./endings", "wait", &name];
-        let mut command = place.command(ISOBENCH, &[&exec[..], handled].concat());
+        let mut command = place.command("env", &[&isobench[..], &exec, handled].concat());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
