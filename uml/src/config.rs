@@ -9,32 +9,19 @@ use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
 use isobench_vmm::linux::initramfs::Initramfs;
+use isobench_vmm::linux::{MemorySizeError, check_memory_size};
 
-/// The least memory in which the kernel, its files and a program fit.
-const LEAST_MEMORY: ByteSize = ByteSize::mib(16);
 /// The memory of the kernel itself.
 const KERNEL: ByteSize = ByteSize::mib(8);
-/// The bytes of a page.
-const PAGE: u64 = 4096;
 /// The most disks. The kernel has sixteen, of which the last is the mailbox.
 const MOST_DISKS: usize = 15;
 
 /// A guest can't be what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The memory is too small, or not in whole pages.
-    #[error(
-        "guest memory of {0} is not at least {LEAST_MEMORY} in whole 4 KiB pages, which a guest kernel needs"
-    )]
-    MemorySize(ByteSize),
-    /// The host itself has less memory.
-    #[error("guest memory of {size} is more than this host's {host}: ask for less")]
-    MoreThanHost {
-        /// The size asked for.
-        size: ByteSize,
-        /// The memory that the host has.
-        host: ByteSize,
-    },
+    /// The size of the memory is not possible.
+    #[error(transparent)]
+    MemorySize(#[from] MemorySizeError),
     /// The files don't fit.
     #[error(
         "the guest's files take {files}, and while the guest starts, its memory holds them twice, beside the kernel's {KERNEL}; \
@@ -120,7 +107,7 @@ pub(crate) struct CheckedConfig {
 impl Config {
     /// Checks all that can be checked before the kernel starts.
     pub(crate) fn check(self) -> Result<CheckedConfig, ConfigError> {
-        check_memory(self.memory)?;
+        check_memory_size(self.memory)?;
         let files = ByteSize(self.files.size());
         if self.memory < least(files) {
             return Err(ConfigError::Files {
@@ -165,33 +152,4 @@ fn c_path(path: &Path) -> Result<CString, ConfigError> {
 fn least(files: ByteSize) -> ByteSize {
     let bytes = 2 * files.as_u64() + KERNEL.as_u64();
     ByteSize(bytes.next_multiple_of(1 << 20))
-}
-
-/// Checks that a guest can have this much memory on this host.
-fn check_memory(size: ByteSize) -> Result<(), ConfigError> {
-    let host = nix::sys::sysinfo::sysinfo().map_or(u64::MAX, |host| host.ram_total());
-    if size < LEAST_MEMORY || !size.as_u64().is_multiple_of(PAGE) {
-        return Err(ConfigError::MemorySize(size));
-    }
-    if size.as_u64() > host {
-        return Err(ConfigError::MoreThanHost {
-            size,
-            host: ByteSize(host),
-        });
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_that_cannot_be_is_refused_with_its_size() {
-        let refused = |size| check_memory(size).unwrap_err().to_string();
-        assert!(refused(ByteSize::mib(1)).contains("1.0 MiB"));
-        assert!(refused(ByteSize(LEAST_MEMORY.as_u64() + 1)).contains("4 KiB pages"));
-        assert!(refused(ByteSize::tib(900)).contains("more than this host"));
-        check_memory(LEAST_MEMORY).unwrap();
-    }
 }

@@ -15,7 +15,6 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{chroot, fchdir, ftruncate};
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use crate::child_step::{ChildError, ChildStep};
 use crate::config::CheckedConfig;
@@ -52,7 +51,9 @@ pub(crate) fn numbered(name: &str, number: usize) -> String {
 pub(crate) fn enter(config: &CheckedConfig) -> Result<(), ChildError> {
     let size = config.config.memory.as_u64() + config.config.files.size() + FOR_FILES;
     mount::make_all_private().map_err(ChildStep::Mounts.failed())?;
-    let root = new_root(size).map_err(ChildStep::Root.failed())?;
+    let size = CString::new(size.to_string()).expect("digits");
+    // Programs on a tmpfs can be executed, as the kernel maps guest memory.
+    let root = mount::new_tmpfs(c"0700", Some(&size)).map_err(ChildStep::Root.failed())?;
     // A path that begins with a slash still leads to the old root.
     mount::attach(&root, c"/").map_err(ChildStep::Root.failed())?;
     fchdir(&root).map_err(ChildStep::Root.failed())?;
@@ -72,21 +73,6 @@ pub(crate) fn enter(config: &CheckedConfig) -> Result<(), ChildError> {
     let size = frames::MAILBOX.try_into().expect("a small number");
     ftruncate(&mailbox, size).map_err(ChildStep::Files.failed())?;
     chroot(".").map_err(ChildStep::Root.failed())
-}
-
-/// Makes a file system in memory that takes `size` bytes. Programs on it can be executed, since the
-/// kernel maps guest memory so.
-fn new_root(size: u64) -> Result<OwnedFd, Errno> {
-    let size = CString::new(size.to_string()).expect("digits");
-    let make = || {
-        let context = rustix::mount::fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        rustix::mount::fsconfig_set_string(&context, c"mode", c"0700")?;
-        rustix::mount::fsconfig_set_string(&context, c"size", size.as_c_str())?;
-        rustix::mount::fsconfig_create(&context)?;
-        let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-        rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-    };
-    make().map_err(|error| Errno::from_raw(error.raw_os_error()))
 }
 
 /// Shows a directory of libraries at the same path, read-only, unless the host has no such directory.

@@ -29,14 +29,18 @@ pub enum Reach {
     WithMountsBelow,
 }
 
-/// Makes a tmpfs whose root has `mode` (octal digits), and mounts it nowhere yet.
+/// Makes a tmpfs whose root has `mode` (octal digits), and mounts it nowhere yet. The tmpfs takes
+/// `size` (bytes in digits), or the kernel's default.
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn new_tmpfs(mode: &CStr) -> nix::Result<OwnedFd> {
+pub fn new_tmpfs(mode: &CStr, size: Option<&CStr>) -> nix::Result<OwnedFd> {
     let make = || {
         let context = rustix::mount::fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
         rustix::mount::fsconfig_set_string(&context, c"mode", mode)?;
+        if let Some(size) = size {
+            rustix::mount::fsconfig_set_string(&context, c"size", size)?;
+        }
         rustix::mount::fsconfig_create(&context)?;
         rustix::mount::fsmount(
             &context,

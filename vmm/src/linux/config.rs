@@ -11,31 +11,19 @@ use super::boot::kernel::{Kernel, KernelError};
 use super::boot::mp_table::MOST_PROCESSORS;
 use super::initramfs::Initramfs;
 use super::layout;
+use super::memory_size::{MemorySizeError, check_memory_size};
 use crate::devices::serial::KernelMessages;
 use crate::devices::virtio::block::Block;
 use crate::devices::virtio::net::Net;
 use crate::kvm::exits::ExitCounts;
-use crate::memory::{MemoryError, PAGE};
-
-/// The least memory in which a kernel, its tables and a program fit.
-const LEAST_MEMORY: ByteSize = ByteSize::mib(16);
+use crate::memory::MemoryError;
 
 /// No machine can be what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The memory is too small for a guest kernel, or not in whole pages.
-    #[error(
-        "guest memory of {0} is not at least {LEAST_MEMORY} in whole 4 KiB pages, which a guest kernel needs"
-    )]
-    MemorySize(ByteSize),
-    /// The host itself has less memory.
-    #[error("guest memory of {size} is more than this host's {host}: ask for less")]
-    MoreThanHost {
-        /// The size asked for.
-        size: ByteSize,
-        /// The memory that the host has.
-        host: ByteSize,
-    },
+    /// The size of the memory is not possible.
+    #[error(transparent)]
+    MemorySize(#[from] MemorySizeError),
     /// The host refused address space for guest memory.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -121,7 +109,7 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn check(self) -> Result<CheckedConfig, ConfigError> {
-        check_memory(self.memory)?;
+        check_memory_size(self.memory)?;
         if !(1..=MOST_PROCESSORS).contains(&self.processors) {
             return Err(ConfigError::Processors(self.processors));
         }
@@ -145,34 +133,5 @@ impl Config {
     /// The number of virtio devices.
     fn device_count(&self) -> usize {
         self.disks.len() + usize::from(self.network.is_some())
-    }
-}
-
-/// Checks that a guest can have this much memory on this host.
-fn check_memory(size: ByteSize) -> Result<(), ConfigError> {
-    let host = nix::sys::sysinfo::sysinfo().map_or(u64::MAX, |host| host.ram_total());
-    if size < LEAST_MEMORY || !size.as_u64().is_multiple_of(PAGE) {
-        return Err(ConfigError::MemorySize(size));
-    }
-    if size.as_u64() > host {
-        return Err(ConfigError::MoreThanHost {
-            size,
-            host: ByteSize(host),
-        });
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_that_cannot_be_is_refused_with_its_size() {
-        let refused = |size| check_memory(size).unwrap_err().to_string();
-        assert!(refused(ByteSize::mib(1)).contains("1.0 MiB"));
-        assert!(refused(ByteSize(LEAST_MEMORY.as_u64() + 1)).contains("4 KiB pages"));
-        assert!(refused(ByteSize::tib(900)).contains("more than this host"));
-        check_memory(LEAST_MEMORY).unwrap();
     }
 }

@@ -9,7 +9,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 
-use super::frames::{Kind, MOST_PAYLOAD, header};
+use super::frames::{HEADER, Kind, MOST_PAYLOAD, header};
 
 /// The line, a terminal of the kernel's: `con1` on the kernel's command line.
 const LINE: Device = Device {
@@ -85,7 +85,7 @@ impl Line {
     /// Sends a frame of `kind`, with no more than [`MOST_PAYLOAD`] bytes.
     pub(super) fn send_frame(&self, kind: Kind, payload: &[u8]) {
         let length = u32::try_from(payload.len()).expect("a payload is short");
-        let mut frame = Vec::with_capacity(payload.len() + 5);
+        let mut frame = Vec::with_capacity(HEADER + payload.len());
         frame.extend_from_slice(&header(kind, length));
         frame.extend_from_slice(payload);
         let _ = (&self.to_host).write_all(&frame);

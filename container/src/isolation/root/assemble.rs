@@ -69,7 +69,7 @@ fn assemble_with_open_modes(plan: &mut RootPlan<'_>) -> Result<(), SetupFailure>
 fn enter_base(base: Option<&mut Source<'_>>) -> nix::Result<()> {
     let base = match base {
         Some(directory) => directory.take()?,
-        None => mount::new_tmpfs(c"0755")?,
+        None => mount::new_tmpfs(c"0755", None)?,
     };
     mount::attach(&base, BASE)?;
     fchdir(base)

@@ -6,7 +6,6 @@
 
 use std::error::Error;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +14,6 @@ use isobench::streams::tell;
 use isobench::targets::guest::memory;
 use isobench_container::{PacketHeader, Tap};
 use isobench_vmm::devices::disk::{DiskError, HostCache, HostDisk};
-use isobench_vmm::devices::program_io::has_input;
 use isobench_vmm::devices::serial::KernelMessages;
 use isobench_vmm::devices::virtio::block::Block;
 use isobench_vmm::devices::virtio::net::Net;
@@ -92,11 +90,7 @@ fn prepare(request: &Request, tap: Option<Tap>) -> Result<Config, Box<dyn Error>
         .as_deref()
         .ok_or("no kernel is given: add --kernel FILE")?;
     let duplicate = |stream: &dyn std::os::fd::AsFd| stream.as_fd().try_clone_to_owned();
-    let stdin = io::stdin();
-    let input: Option<OwnedFd> = match has_input(stdin.as_fd()) {
-        Ok(true) => Some(duplicate(&stdin)?),
-        _ => None,
-    };
+    let input = linux_files::input()?;
     let orders = Orders {
         ports: OUTPUT_PORT,
         wire: Wire::Pieces,

@@ -1,11 +1,14 @@
-//! The first file system of a guest with a Linux kernel, in a virtual machine or without one.
+//! What a guest with a Linux kernel gets, in a virtual machine or without one: its first file system,
+//! its standard input, its network.
 
 use std::error::Error;
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
 use isobench::targets::guest::files::{GuestFiles, GuestImage};
 use isobench_container::Tap;
+use isobench_vmm::devices::program_io::has_input;
 use isobench_vmm::linux::initramfs::Initramfs;
 use isobench_workloads::guest_init::{self, Orders};
 
@@ -33,6 +36,15 @@ pub fn files(request: &Request, orders: Orders) -> Result<Initramfs, Box<dyn Err
         ..orders
     };
     Ok(files.archive(orders)?)
+}
+
+/// The launcher's standard input, if it can ever give a byte.
+pub fn input() -> io::Result<Option<OwnedFd>> {
+    let stdin = io::stdin();
+    match has_input(stdin.as_fd()) {
+        Ok(true) => stdin.as_fd().try_clone_to_owned().map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// What the guest reaches.

@@ -2,14 +2,13 @@
 
 use std::error::Error;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 use isobench::launchers::Failure;
 use isobench::streams::tell;
 use isobench::targets::guest::memory;
 use isobench_container::{PacketHeader, Tap};
 use isobench_uml::{BootError, Config, Disk, Guest, NetworkCard, Phase};
-use isobench_vmm::devices::program_io::has_input;
 use isobench_workloads::guest_init::{Orders, Wire};
 
 use crate::linux_files;
@@ -48,11 +47,7 @@ fn prepare(request: &Request, tap: Option<Tap>) -> Result<Config, Box<dyn Error>
         .clone()
         .ok_or("no kernel is given: add --kernel FILE")?;
     let duplicate = |stream: &dyn AsFd| stream.as_fd().try_clone_to_owned();
-    let stdin = io::stdin();
-    let input: Option<OwnedFd> = match has_input(stdin.as_fd()) {
-        Ok(true) => Some(duplicate(&stdin)?),
-        _ => None,
-    };
+    let input = linux_files::input()?;
     let orders = Orders {
         wire: Wire::Line,
         input: input.is_some(),
