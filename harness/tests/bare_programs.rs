@@ -90,6 +90,8 @@ fn threads_run_wait_and_end_as_on_linux() {
         &["many"],
         &["spin"],
         &["registers"],
+        &["vectors"],
+        &["vectors-and-handlers"],
         &["own"],
         &["pipe"],
         &["epoll"],

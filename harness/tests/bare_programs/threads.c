@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -79,6 +80,40 @@ static void *keep_in_register(void *which) {
     return (void *)wrong;
 }
 
+/* All of one vector register over many slices of time: the widest that the processor has. */
+static unsigned long turns_that_lose(const uint64_t *expected, uint64_t *found) {
+    unsigned long wrong = 0;
+    for (int i = 0; i < 300; i++) {
+        long turns = 500000;
+        if (__builtin_cpu_supports("avx512f"))
+            asm volatile("vmovdqu64 (%1), %%zmm17\n1: dec %0\njnz 1b\nvmovdqu64 %%zmm17, (%2)\nvzeroupper"
+                         : "+r"(turns) : "r"(expected), "r"(found) : "memory");
+        else if (__builtin_cpu_supports("avx"))
+            asm volatile("vmovdqu (%1), %%ymm7\n1: dec %0\njnz 1b\nvmovdqu %%ymm7, (%2)\nvzeroupper"
+                         : "+r"(turns) : "r"(expected), "r"(found) : "xmm7", "memory");
+        else
+            asm volatile("movdqu (%1), %%xmm7\n1: dec %0\njnz 1b\nmovdqu %%xmm7, (%2)"
+                         : "+r"(turns) : "r"(expected), "r"(found) : "xmm7", "memory");
+        int words = __builtin_cpu_supports("avx512f") ? 8 : __builtin_cpu_supports("avx") ? 4 : 2;
+        wrong += memcmp(expected, found, words * sizeof *found) != 0;
+    }
+    return wrong;
+}
+static void *keep_in_vector(void *which) {
+    uint64_t expected[8], found[8];
+    for (int i = 0; i < 8; i++) expected[i] = 0x0101010101010101u * (1 + (uintptr_t)which * 8 + i);
+    return (void *)turns_that_lose(expected, found);
+}
+static volatile sig_atomic_t vector_handlers;
+static void change_vectors(int unused) {
+    uint64_t other[8] = {9, 9, 9, 9, 9, 9, 9, 9}, found[8];
+    if (__builtin_cpu_supports("avx512f"))
+        asm volatile("vmovdqu64 (%0), %%zmm17\nvmovdqu64 %%zmm17, (%1)\nvzeroupper" : : "r"(other), "r"(found) : "memory");
+    else if (__builtin_cpu_supports("avx"))
+        asm volatile("vmovdqu (%0), %%ymm7\nvmovdqu %%ymm7, (%1)\nvzeroupper" : : "r"(other), "r"(found) : "xmm7", "memory");
+    vector_handlers++;
+}
+
 static __thread long own;
 static void *use_own(void *which) {
     for (int i = 0; i < 1000; i++) { own += (intptr_t)which; if (i % 100 == 0) sched_yield(); }
@@ -139,6 +174,18 @@ int main(int count, char **words) {
     } else if (!strcmp(what, "registers")) {
         start(8, keep_in_register);
         printf("wrong %lu\n", join(8));
+    } else if (!strcmp(what, "vectors")) {
+        start(4, keep_in_vector);
+        printf("wrong %lu\n", join(4));
+    } else if (!strcmp(what, "vectors-and-handlers")) {
+        struct sigaction action = {.sa_handler = change_vectors, .sa_flags = SA_RESTART};
+        struct itimerval often = {{0, 3000}, {0, 3000}}, never = {{0, 0}, {0, 0}};
+        sigaction(SIGALRM, &action, 0);
+        setitimer(ITIMER_REAL, &often, 0);
+        start(2, keep_in_vector);
+        unsigned long wrong = join(2);
+        setitimer(ITIMER_REAL, &never, 0);
+        printf("wrong %lu, %s\n", wrong, vector_handlers > 1 ? "interrupted" : "never interrupted");
     } else if (!strcmp(what, "own")) {
         start(THREADS, use_own);
         printf("%lu\n", join(THREADS));

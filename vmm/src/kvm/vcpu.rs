@@ -31,7 +31,8 @@ pub struct Vcpu {
 }
 
 impl Vcpu {
-    /// Makes the VM's vCPU `id`. On hardware KVM the vCPU also gets the host processor's features.
+    /// Makes the VM's vCPU `id`. The vCPU gets the host processor's features, or
+    /// on software KVM, where the program has the features anyway, their state.
     ///
     /// # Errors
     /// A KVM ioctl fails.
@@ -40,8 +41,9 @@ impl Vcpu {
             .create_vcpu(id as u64)
             .map_err(KvmError::from_ioctl("KVM_CREATE_VCPU"))?;
         let kind = hypervisor.kind();
-        if kind == KvmKind::Hardware {
-            cpuid::pass_host(hypervisor, &fd)?;
+        match kind {
+            KvmKind::Hardware => cpuid::pass_host(hypervisor, &fd)?,
+            KvmKind::Software => cpuid::admit_host_state(&fd)?,
         }
         fd.set_sync_valid_reg(SyncReg::Register);
         Ok(Self { fd, kind })
