@@ -6,7 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use kvm_bindings::{KVMIO, kvm_msrs, kvm_regs, kvm_sregs, kvm_xsave};
+use kvm_bindings::{
+    KVMIO, kvm_cpuid2, kvm_msrs, kvm_regs, kvm_sregs, kvm_userspace_memory_region, kvm_xcrs,
+    kvm_xsave,
+};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition,
     SeccompFilter, SeccompRule, TargetArch, apply_filter, apply_filter_all_threads,
@@ -54,6 +57,18 @@ pub(crate) const KVM_SET_SREGS: u64 = kvm_ioctl(WRITE, 0x84, size_of::<kvm_sregs
 pub(crate) const KVM_SET_MSRS: u64 = kvm_ioctl(WRITE, 0x89, size_of::<kvm_msrs>() as u64);
 pub(crate) const KVM_GET_XSAVE: u64 = kvm_ioctl(READ, 0xa4, size_of::<kvm_xsave>() as u64);
 pub(crate) const KVM_SET_XSAVE: u64 = kvm_ioctl(WRITE, 0xa5, size_of::<kvm_xsave>() as u64);
+
+// Ioctls by which a VM is made.
+pub(crate) const KVM_CREATE_VM: u64 = kvm_ioctl(0, 0x01, 0);
+pub(crate) const KVM_CHECK_EXTENSION: u64 = kvm_ioctl(0, 0x03, 0);
+pub(crate) const KVM_GET_VCPU_MMAP_SIZE: u64 = kvm_ioctl(0, 0x04, 0);
+pub(crate) const KVM_GET_SUPPORTED_CPUID: u64 =
+    kvm_ioctl(READ | WRITE, 0x05, size_of::<kvm_cpuid2>() as u64);
+pub(crate) const KVM_CREATE_VCPU: u64 = kvm_ioctl(0, 0x41, 0);
+pub(crate) const KVM_SET_USER_MEMORY_REGION: u64 =
+    kvm_ioctl(WRITE, 0x46, size_of::<kvm_userspace_memory_region>() as u64);
+pub(crate) const KVM_SET_CPUID2: u64 = kvm_ioctl(WRITE, 0x90, size_of::<kvm_cpuid2>() as u64);
+pub(crate) const KVM_SET_XCRS: u64 = kvm_ioctl(WRITE, 0xa7, size_of::<kvm_xcrs>() as u64);
 
 /// The number of a KVM ioctl (`_IOC` of asm-generic/ioctl.h).
 const fn kvm_ioctl(direction: u64, number: u64, size: u64) -> u64 {
@@ -103,7 +118,7 @@ impl Allowed {
         let options =
             options.map(|option| rule(0, SeccompCmpOp::Eq, u64::from(option.cast_unsigned())));
         let options = options.into_iter().collect::<Result<_, _>>()?;
-        rules.insert(libc::SYS_prctl, options);
+        rules.entry(libc::SYS_prctl).or_insert(options);
         for call in MAPPING_CALLS {
             let executable = u64::from(libc::PROT_EXEC.cast_unsigned());
             rules.insert(call, vec![rule(2, SeccompCmpOp::MaskedEq(executable), 0)?]);
@@ -139,6 +154,14 @@ mod tests {
                 KVM_SET_MSRS,
                 KVM_GET_XSAVE,
                 KVM_SET_XSAVE,
+                KVM_CREATE_VM,
+                KVM_CHECK_EXTENSION,
+                KVM_GET_VCPU_MMAP_SIZE,
+                KVM_GET_SUPPORTED_CPUID,
+                KVM_CREATE_VCPU,
+                KVM_SET_USER_MEMORY_REGION,
+                KVM_SET_CPUID2,
+                KVM_SET_XCRS,
             ],
             [
                 0xae80,
@@ -147,7 +170,15 @@ mod tests {
                 0x4138_ae84,
                 0x4008_ae89,
                 0x9000_aea4,
-                0x5000_aea5
+                0x5000_aea5,
+                0xae01,
+                0xae03,
+                0xae04,
+                0xc008_ae05,
+                0xae41,
+                0x4020_ae46,
+                0x4008_ae90,
+                0x4188_aea7,
             ]
         );
     }

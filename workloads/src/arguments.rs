@@ -8,11 +8,12 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use lexopt::{Arg, Parser, ValueExt as _};
 
-use crate::run::{Disk, DiskOperation, Net, NetOperation, Workload};
+use crate::run::{Disk, DiskOperation, Net, NetOperation, Serve, Workload};
 
 /// What `workload --help` prints.
 pub const USAGE: &str = "\
@@ -31,6 +32,7 @@ WORKLOAD is one of
        page-fault --bytes SIZE
        price --op OPERATION --milliseconds N [--path FILE]
        calls
+       serve --touch SIZE [--compute MILLISECONDS] [--template]
        inspect
 
 With --wait, the work between the messages `begin` and `end` starts when a line arrives on standard
@@ -38,7 +40,8 @@ input, or when standard input ends.
 ";
 
 /// The names of all workloads.
-const WORKLOADS: &str = "ready, idle, disk, net, cpu, syscall, page-fault, price, calls, inspect";
+const WORKLOADS: &str =
+    "ready, idle, disk, net, cpu, syscall, page-fault, price, calls, serve, inspect";
 
 /// The largest block of one disk operation. A mistyped unit should not take all memory.
 const LARGEST_BLOCK: ByteSize = ByteSize::mib(64);
@@ -139,6 +142,7 @@ pub fn parse(mut parser: Parser) -> Result<Command, UsageError> {
                 bytes: only("page-fault", "--bytes", size, &mut parser)?,
             },
             Some("price") => Workload::Price(price::parse(&mut parser)?),
+            Some("serve") => Workload::Serve(serve(&mut parser)?),
             _ => return Err(UsageError::UnknownWorkload { name }),
         },
         Some(option) => return Err(option.unexpected().into()),
@@ -209,6 +213,28 @@ fn disk(parser: &mut Parser) -> Result<Disk, UsageError> {
     };
     check_sizes(&disk)?;
     Ok(disk)
+}
+
+fn serve(parser: &mut Parser) -> Result<Serve, UsageError> {
+    let (mut touch, mut compute, mut is_template) = (None, Duration::ZERO, false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("touch") => touch = Some(size("--touch", parser.value()?)?),
+            Arg::Long("compute") => {
+                compute = Duration::from_millis(count("--compute", parser.value()?)?.get());
+            }
+            Arg::Long("template") => is_template = true,
+            _ => return Err(argument.unexpected().into()),
+        }
+    }
+    Ok(Serve {
+        touch: touch.ok_or(UsageError::Missing {
+            workload: "serve",
+            option: "--touch",
+        })?,
+        compute,
+        is_template,
+    })
 }
 
 fn net(parser: &mut Parser) -> Result<Net, UsageError> {

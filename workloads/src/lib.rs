@@ -11,6 +11,7 @@
 //! - [`arguments`] is the command line;
 //! - [`run`] has one module a workload;
 //! - [`inspect`] says what a program can see of the host;
+//! - [`template`] is how a program that has initialised is asked for clones of itself;
 //! - [`guest_init`] is the program as the first process of a guest with a Linux kernel.
 
 pub mod arguments;
@@ -20,6 +21,7 @@ pub mod inspect;
 pub mod latencies;
 pub mod protocol;
 pub mod run;
+pub mod template;
 
 use std::error::Error;
 use std::fmt::Write as _;

@@ -7,6 +7,7 @@
 //! isobench/1 ready
 //! isobench/1 begin
 //! isobench/1 end operations=16384 bytes=67108864
+//! isobench/1 answer number=1 bytes=655360
 //! isobench/1 latencies unit=ns count=3 values=1004:2,20096:1
 //! isobench/1 calls kernel=6.1.0 boot=... uptime=7200 answered=0-14,... refused=... unknown=... untried=...
 //! ```
@@ -57,6 +58,13 @@ pub enum Message {
     /// The latency of each operation in the window. The message is sent after [`Message::End`], so
     /// that sending does not disturb the window.
     Latencies(Latencies),
+    /// The answer to one line of the workload's input.
+    Answer {
+        /// The number of the answer, from 1 on.
+        number: u64,
+        /// Bytes of its own memory through which the workload went for the answer.
+        bytes: ByteSize,
+    },
     /// The answer to every system call that was tried.
     Calls(Box<Calls>),
 }
@@ -93,7 +101,7 @@ impl Message {
         match self {
             Self::Ready => output.write_all(READY_LINE.as_bytes()),
             Self::Begin => output.write_all(BEGIN_LINE.as_bytes()),
-            Self::End { .. } | Self::Latencies(_) | Self::Calls(_) => {
+            Self::End { .. } | Self::Answer { .. } | Self::Latencies(_) | Self::Calls(_) => {
                 output.write_all(format!("{self}\n").as_bytes())
             }
         }
@@ -107,6 +115,10 @@ fn parse_body(body: &str) -> Option<Message> {
         "begin" => Message::Begin,
         "end" => Message::End {
             operations: number(field(words.next()?, "operations")?)?,
+            bytes: ByteSize(number(field(words.next()?, "bytes")?)?),
+        },
+        "answer" => Message::Answer {
+            number: number(field(words.next()?, "number")?)?,
             bytes: ByteSize(number(field(words.next()?, "bytes")?)?),
         },
         "latencies" => {
@@ -162,6 +174,13 @@ impl fmt::Display for Message {
                 write!(
                     formatter,
                     "{PREFIX}{VERSION} end operations={operations} bytes={bytes}"
+                )
+            }
+            Self::Answer { number, bytes } => {
+                let bytes = bytes.as_u64();
+                write!(
+                    formatter,
+                    "{PREFIX}{VERSION} answer number={number} bytes={bytes}"
                 )
             }
             Self::Latencies(latencies) => {
@@ -233,6 +252,13 @@ mod tests {
             (Message::Begin, "isobench/1 begin"),
             (end, "isobench/1 end operations=16384 bytes=67108864"),
             (
+                Message::Answer {
+                    number: 1,
+                    bytes: ByteSize::kib(640),
+                },
+                "isobench/1 answer number=1 bytes=655360",
+            ),
+            (
                 Message::Latencies(latencies),
                 "isobench/1 latencies unit=ns count=3 values=1006:2,20032:1",
             ),
@@ -271,6 +297,8 @@ mod tests {
             "isobench/1 end operations= bytes=1",
             "isobench/1 end operations=18446744073709551616 bytes=1",
             "isobench/1 end operations=1 bytes=1 more=1",
+            "isobench/1 answer number=1",
+            "isobench/1 answer number=1 bytes=1 more=1",
             "isobench/1 latencies unit=us count=1 values=5:1",
             "isobench/1 latencies unit=ns count=2 values=5:1",
             "isobench/1 latencies unit=ns count=1 values=5:1,",

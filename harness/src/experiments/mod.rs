@@ -24,6 +24,7 @@ mod start_beside;
 mod start_cold;
 mod start_gaps;
 mod start_parts;
+mod start_warm;
 mod startup;
 mod time;
 
@@ -169,6 +170,7 @@ pub fn all(profile: Profile) -> Vec<Box<dyn Experiment>> {
         Box::new(start_cold::StartCold::new()),
         Box::new(start_gaps::StartGaps::new()),
         Box::new(start_beside::StartBeside::new()),
+        Box::new(start_warm::StartWarm::new()),
         Box::new(memory::Memory::new()),
         Box::new(density::Density::new(profile)),
         Box::new(Cpu::new(profile)),

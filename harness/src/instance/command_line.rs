@@ -54,6 +54,9 @@ pub struct CommandLine {
     pub blocks_sigchld: bool,
     /// The signal that the program gets when the harness dies (`PR_SET_PDEATHSIG`).
     pub death_signal: Signal,
+    /// Whether the command sets all up and then waits for the harness's word before it starts the
+    /// program. The marks' descriptor is a socket then, by which the word comes.
+    pub holds: bool,
     /// How the command tells the ending of the instance's program.
     pub endings: Endings,
     /// The command by which a daemon prints the process id of the program. `None` if the program is
@@ -78,6 +81,7 @@ impl CommandLine {
             user: None,
             pipes_for: None,
             signal_mask: None,
+            holds: false,
             blocks_sigchld: false,
             death_signal: Signal::SIGKILL,
             endings: Endings::default(),

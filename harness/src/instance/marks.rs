@@ -5,11 +5,23 @@
 //! writes a line, so the lines of several processes never interleave (pipe(7)).
 //!
 //! A launcher writes what it has counted to the same pipe, as lines `count NAME NUMBER\n`.
+//!
+//! A launcher can *hold* after a phase: it waits until a byte comes the other way. The harness then
+//! gives it a socket, which goes both ways, in place of a pipe.
 
-use std::io::Write as _;
+use std::io::{IoSliceMut, Write as _};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
+use nix::errno::Errno;
+use nix::sys::stat::{SFlag, fstat};
+use nix::sys::uio::readv;
+
 use crate::host::clock::MonotonicTime;
+
+/// The mark of a launcher that waits for the harness's word.
+pub const HELD: &str = "held";
+/// The mark of a launcher whose program has stopped, and can be cloned.
+pub const TEMPLATE: &str = "template";
 
 /// Length of the longest phase name that is accepted, in bytes.
 const MAX_NAME: usize = 32;
@@ -23,12 +35,31 @@ const COUNT: &str = "count";
 #[derive(Debug, Default)]
 pub struct MarkWriter {
     pipe: Option<OwnedFd>,
+    /// The phase after which the launcher waits for a byte.
+    held_phase: Option<&'static str>,
 }
 
 impl MarkWriter {
     /// Writes marks to `pipe`.
     pub fn new(pipe: OwnedFd) -> Self {
-        Self { pipe: Some(pipe) }
+        Self {
+            pipe: Some(pipe),
+            held_phase: None,
+        }
+    }
+
+    /// Lets the launcher wait after `phase` until a byte comes.
+    ///
+    /// # Errors
+    /// Marks go to no socket, so no byte can come.
+    pub fn hold_after(&mut self, phase: &'static str) -> Result<(), &'static str> {
+        let kind = self.pipe.as_ref().and_then(|pipe| fstat(pipe).ok());
+        let kind = kind.map(|status| SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT);
+        if kind != Some(SFlag::S_IFSOCK) {
+            return Err("--hold needs a socket as --marks-fd, by which the byte can come");
+        }
+        self.held_phase = Some(phase);
+        Ok(())
     }
 
     /// The pipe's descriptor; `None` if the launcher writes no marks.
@@ -41,6 +72,18 @@ impl MarkWriter {
         if self.pipe.is_some() {
             self.write(format_args!("{phase} {}", MonotonicTime::now().as_nanos()));
         }
+        if self.held_phase == Some(phase) {
+            self.write(format_args!("{HELD} {}", MonotonicTime::now().as_nanos()));
+            self.wait();
+        }
+    }
+
+    /// Waits until a byte comes, or the harness is gone. A VMM's filter lets `readv` pass, and not
+    /// `read`.
+    fn wait(&self) {
+        let Some(pipe) = &self.pipe else { return };
+        let mut byte = [0];
+        while readv(pipe, &mut [IoSliceMut::new(&mut byte)]) == Err(Errno::EINTR) {}
     }
 
     /// Writes the count called `name`.

@@ -4,6 +4,7 @@
 //! breaks the protocol or dies early ends in an [`InstanceError`] that says so. Dropping an
 //! [`Instance`] kills and reaps its processes, and removes what the instance left behind.
 
+mod answers;
 mod batch;
 pub mod bounded_command;
 pub mod command_line;
@@ -34,6 +35,7 @@ use crate::instance::reap::Ending;
 use crate::instance::spawn::{Descriptors, ProcessGroup, spawn_with_delay};
 use crate::instance::stream::Stream;
 
+pub use answers::{Answering, ProgramClone};
 pub use batch::{StartTimes, start_at_intervals};
 pub use error::InstanceError;
 use started::{End, StartedCommand};
@@ -93,7 +95,11 @@ impl<'i> Instance<'i> {
     ) -> Result<Self, InstanceError> {
         let (stdout_writer, stdout) = Stream::pipe(MAX_OUTPUT)?;
         let (stderr_writer, stderr) = Stream::pipe(MAX_ERROR_OUTPUT)?;
-        let (marks_writer, marks) = Stream::pipe(MAX_MARKS)?;
+        let (marks_writer, marks) = if command.holds {
+            Stream::socket(MAX_MARKS)?
+        } else {
+            Stream::pipe(MAX_MARKS)?
+        };
         let (child_stdin, held) = stdin.open()?;
         let descriptors = Descriptors {
             stdin: child_stdin,
@@ -196,6 +202,30 @@ impl<'i> Instance<'i> {
             let _ = nix::unistd::write(stdin, b"\n");
         }
         Ok(released)
+    }
+
+    /// Waits until the launcher has written the mark `phase`.
+    ///
+    /// # Errors
+    /// As [`Instance::next_message`], and [`InstanceError::Marks`].
+    pub fn wait_for_mark(&mut self, phase: &str) -> Result<(), InstanceError> {
+        while !self.marks()?.iter().any(|mark| mark.phase == phase) {
+            if self.marks.is_closed() {
+                return Err(self.ended_early("launcher's mark"));
+            }
+            self.poll_marks("launcher's mark")?;
+        }
+        Ok(())
+    }
+
+    /// Lets a launcher that holds go on, and returns the time of the word.
+    ///
+    /// # Errors
+    /// [`InstanceError::Pipe`]
+    pub fn let_go(&mut self) -> Result<MonotonicTime, InstanceError> {
+        let at = MonotonicTime::now();
+        self.marks.answer()?;
+        Ok(at)
     }
 
     /// Closes the instance's standard input: an idle workload then exits.

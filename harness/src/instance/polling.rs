@@ -1,7 +1,7 @@
 //! Waiting for an instance: what it writes, and that it ends, each with the run's own end in view.
 
 use std::os::fd::AsFd;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use isobench_workloads::protocol::Message;
 use nix::errno::Errno;
@@ -9,6 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{End, Instance, InstanceError};
 use crate::host::clock::MonotonicTime;
+use crate::host::interrupt::Interrupt;
 
 impl Instance<'_> {
     /// Takes the next message from what has been read so far.
@@ -75,6 +76,14 @@ impl Instance<'_> {
         Ok(())
     }
 
+    /// Waits until the launcher has written marks, or something has come on another stream.
+    pub(super) fn poll_marks(&mut self, awaited: &'static str) -> Result<(), InstanceError> {
+        self.poll(
+            &mut [poll_in(&self.marks), poll_in(self.interrupt)],
+            awaited,
+        )
+    }
+
     /// Reads what has come on standard output, and keeps the time of the reading.
     pub(super) fn read_stdout(&mut self) -> Result<(), InstanceError> {
         self.stdout.fill()?;
@@ -108,6 +117,30 @@ impl Instance<'_> {
     }
 
     fn poll(&self, polled: &mut [PollFd], awaited: &'static str) -> Result<(), InstanceError> {
+        self.patience().poll(polled, awaited)
+    }
+
+    /// How long the instance may still take.
+    pub(super) fn patience(&self) -> Patience<'_> {
+        Patience {
+            limit: self.limit,
+            deadline: self.deadline,
+            interrupt: self.interrupt,
+        }
+    }
+}
+
+/// How long an instance may still take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience<'i> {
+    limit: Duration,
+    deadline: Instant,
+    interrupt: &'i Interrupt,
+}
+
+impl Patience<'_> {
+    /// Waits until one of `polled` has something to read.
+    pub fn poll(&self, polled: &mut [PollFd], awaited: &'static str) -> Result<(), InstanceError> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         match poll(polled, timeout) {
@@ -121,6 +154,11 @@ impl Instance<'_> {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(errno) => Err(InstanceError::Pipe(errno.into())),
         }
+    }
+
+    /// The descriptor of the run's own end, to be polled beside others.
+    pub fn interrupt(&self) -> &Interrupt {
+        self.interrupt
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use isobench_workloads::template;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
@@ -14,6 +15,8 @@ pub enum Stdin {
     Null,
     /// A pipe that stays open until [`Instance::close_stdin`](super::Instance::close_stdin).
     HeldOpen,
+    /// A socket by which clones of the program are requested.
+    Requests,
 }
 
 impl Stdin {
@@ -24,6 +27,10 @@ impl Stdin {
             Self::HeldOpen => {
                 let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
                 Ok((reader, Some(writer)))
+            }
+            Self::Requests => {
+                let (requests, served) = template::socket()?;
+                Ok((served, Some(requests)))
             }
         }
     }

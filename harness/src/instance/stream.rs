@@ -1,8 +1,9 @@
 //! What an instance writes. Reading never blocks, and the kept amount is bounded.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
@@ -46,6 +47,24 @@ impl Stream {
     pub fn pipe(limit: usize) -> io::Result<(OwnedFd, Self)> {
         let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
         Ok((writer, Self::new(reader, limit)?))
+    }
+
+    /// Makes a pair of sockets: one end for a child, and the stream that reads from the other end
+    /// and can answer.
+    ///
+    /// # Errors
+    /// No sockets could be made.
+    pub fn socket(limit: usize) -> io::Result<(OwnedFd, Self)> {
+        let (near, far) = UnixStream::pair()?;
+        Ok((far.into(), Self::new(near.into(), limit)?))
+    }
+
+    /// Sends one byte to the child, whose end must be a socket.
+    ///
+    /// # Errors
+    /// The child has gone.
+    pub fn answer(&mut self) -> io::Result<()> {
+        self.pipe.write_all(b"\n")
     }
 
     /// Reads once. Bytes beyond the limit are counted and thrown away.
@@ -116,8 +135,6 @@ impl AsFd for Stream {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use super::*;
 
     #[test]

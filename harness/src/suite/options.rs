@@ -20,7 +20,7 @@ pub struct Options {
     #[command(flatten)]
     pub choice: TargetOptions,
     /// Experiments to run, separated by commas [default: all but burst, start-cold,
-    /// start-gaps and start-beside]
+    /// start-gaps, start-beside and start-warm]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub experiments: Option<Vec<String>>,
     /// How much to measure, and how long to take

@@ -36,6 +36,11 @@ pub enum Capability {
     /// A program can leave the target's virtual machine on purpose, so the cost of an exit can be
     /// measured.
     ExitOnPurpose,
+    /// The launcher can set all up, and start the program only when the harness says so.
+    HoldBeforeProgram,
+    /// The launcher can stop a program where it first asks for input, and clone it with all that is
+    /// around it.
+    CloneWhole,
 }
 
 impl Capability {
@@ -70,17 +75,21 @@ impl Capability {
             }
             Self::CountExits => "it doesn't report the exits of a virtual machine",
             Self::ExitOnPurpose => "no program in it can leave a virtual machine on purpose",
+            Self::HoldBeforeProgram => {
+                "its command can't set all up and then wait with the program's start"
+            }
+            Self::CloneWhole => "it can't clone a running program with all that is around it",
         }
     }
 
-    const fn bit(self) -> u16 {
+    const fn bit(self) -> u32 {
         1 << self as u16
     }
 }
 
 /// A set of capabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capabilities(u16);
+pub struct Capabilities(u32);
 
 impl Capabilities {
     /// No capability.

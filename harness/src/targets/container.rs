@@ -10,8 +10,8 @@ use isobench_reports::model::{TargetFamily, TargetKind};
 use super::network_files::NetworkFiles;
 use super::prepare::{file_name, host_user, inside_path, place_program};
 use super::{
-    Availability, Capabilities, Capability, Contents, InsidePath, Launch, Marks, MemoryLimit,
-    PrepareContext, PrepareError, Prepared, Surroundings, Target, TargetInfo, phase,
+    Availability, Beginning, Capabilities, Capability, Contents, InsidePath, Launch, Marks,
+    MemoryLimit, PrepareContext, PrepareError, Prepared, Surroundings, Target, TargetInfo, phase,
 };
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::{CommandLine, MARKS_DESCRIPTOR};
@@ -44,6 +44,7 @@ impl Container {
                     .map(|step| phase(step.name(), step.explanation()))
                     .collect(),
                 capabilities: Capabilities::OF_RUNTIMES_WITH_DESCRIPTORS
+                    .with(Capability::HoldBeforeProgram)
                     .with(Capability::LimitResources)
                     .with(Capability::LeaveOutMechanisms)
                     .with(Capability::StackLayers)
@@ -182,6 +183,8 @@ impl Prepared for ContainerLauncher {
         let mut command = CommandLine::new(&self.program);
         let arguments = &mut command.arguments;
         arguments.extend(isolation(launch, self.root.layers()));
+        arguments.extend(launch.beginning.option().map(Into::into));
+        command.holds = launch.beginning == Beginning::Held;
         arguments.extend(surroundings(launch));
         arguments.extend(options);
         let around = self.surroundings(launch);

@@ -61,6 +61,8 @@ pub struct Launch<'a> {
     pub keeps_stdin_open: bool,
     /// What the launcher reports.
     pub marks: Marks,
+    /// When the program starts, and whether it goes on alone.
+    pub beginning: Beginning,
 }
 
 impl<'a> Launch<'a> {
@@ -86,6 +88,31 @@ impl<'a> Launch<'a> {
             mechanisms: Mechanisms::ALL,
             keeps_stdin_open: false,
             marks: Marks::None,
+            beginning: Beginning::AtOnce,
+        }
+    }
+}
+
+/// When a program starts, and whether it goes on alone. All but the first need [`Marks::Phases`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// The program starts at once.
+    AtOnce,
+    /// The launcher sets all up, and starts the program when the harness says so. Only a target with
+    /// [`Capability::HoldBeforeProgram`](super::Capability::HoldBeforeProgram) can do this.
+    Held,
+    /// The program stops where it first asks for input, and each request makes a clone of it. Only a
+    /// target with [`Capability::CloneWhole`](super::Capability::CloneWhole) can do this.
+    Template,
+}
+
+impl Beginning {
+    /// The option of isobench's own launchers.
+    pub(super) fn option(self) -> Option<&'static str> {
+        match self {
+            Self::AtOnce => None,
+            Self::Held => Some("--hold"),
+            Self::Template => Some("--template"),
         }
     }
 }

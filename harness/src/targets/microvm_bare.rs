@@ -9,8 +9,8 @@ use isobench_reports::model::{TargetFamily, TargetKind};
 use isobench_vmm::bare::Phase;
 
 use super::{
-    Availability, Capabilities, Capability, DiskAccess, InsidePath, Launch, Marks, MemoryLimit,
-    PrepareContext, PrepareError, Prepared, Target, TargetInfo, phase,
+    Availability, Beginning, Capabilities, Capability, DiskAccess, InsidePath, Launch, Marks,
+    MemoryLimit, PrepareContext, PrepareError, Prepared, Target, TargetInfo, phase,
 };
 use crate::host::facts::{HostReport, Need};
 use crate::instance::command_line::{CommandLine, MARKS_DESCRIPTOR};
@@ -40,7 +40,9 @@ impl BareMicrovm {
                 capabilities: Capabilities::OF_MOST_PEERS
                     .without(Capability::KernelServices)
                     .with(Capability::ExposeFiles)
-                    .with(Capability::CountExits),
+                    .with(Capability::CountExits)
+                    .with(Capability::HoldBeforeProgram)
+                    .with(Capability::CloneWhole),
                 limits: &[
                     "one process: fork, vfork and execve fail; microvm-linux has them",
                     "sockets of TCP over IPv4 alone, and only with --net",
@@ -87,6 +89,8 @@ impl Prepared for BareLauncher {
         if launch.marks != Marks::None {
             arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
         }
+        arguments.extend(launch.beginning.option().map(Into::into));
+        command.holds = launch.beginning == Beginning::Held;
         if launch.marks == Marks::PhasesAndExits {
             arguments.push("--count-exits".into());
         }

@@ -39,7 +39,7 @@ use crate::instance::command_line::CommandLine;
 pub use capability::{Capabilities, Capability};
 pub use choice::{UnknownTarget, choose};
 pub use info::{InsidePath, MemoryLimit, Pace, Participation, TargetInfo, Text};
-pub use launch::{DiskAccess, Launch, Marks, Surroundings};
+pub use launch::{Beginning, DiskAccess, Launch, Marks, Surroundings};
 pub use peers::Daemons;
 pub use prepare::{Contents, Image, PrepareContext, PrepareError};
 

@@ -13,7 +13,7 @@ fn unknown_names_are_refused_with_the_known_ones() {
     let place = Place::new();
     let known = "unknown target `dokcer`; choose among process, container, microvm-bare";
     place.run().targets("process,dokcer").refuses(known);
-    let known = "unknown experiment `boot`; choose among startup, start-parts, parallel, burst, start-cold, start-gaps, start-beside, memory,";
+    let known = "unknown experiment `boot`; choose among startup, start-parts, parallel, burst, start-cold, start-gaps, start-beside, start-warm, memory,";
     place.run().experiments("boot").refuses(known);
     let baseline = place
         .run()

@@ -19,6 +19,7 @@ pub mod start_beside;
 pub mod start_cold;
 pub mod start_gaps;
 pub mod start_parts;
+pub mod start_warm;
 pub mod startup;
 pub mod time;
 
@@ -26,7 +27,7 @@ use crate::model::{Better, Experiment, Metric, MetricFamily, Sign, Unit};
 
 /// Every experiment with its metrics, in the order of the report. The experiments `time-NAME` have
 /// the metrics of [`time`].
-pub const EXPERIMENTS: [(&str, &[MetricSchema]); 15] = [
+pub const EXPERIMENTS: [(&str, &[MetricSchema]); 16] = [
     (startup::NAME, &startup::METRICS),
     (start_parts::NAME, &start_parts::METRICS),
     (parallel::NAME, &parallel::METRICS),
@@ -34,6 +35,7 @@ pub const EXPERIMENTS: [(&str, &[MetricSchema]); 15] = [
     (start_cold::NAME, &start_cold::METRICS),
     (start_gaps::NAME, &start_gaps::METRICS),
     (start_beside::NAME, &start_beside::METRICS),
+    (start_warm::NAME, &start_warm::METRICS),
     (memory::NAME, &memory::METRICS),
     (density::NAME, &density::METRICS),
     (cpu::NAME, &cpu::METRICS),

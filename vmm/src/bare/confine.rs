@@ -5,8 +5,10 @@ use nix::libc::{self, c_long};
 use super::syscalls::HOST_SYSTEM_CALLS;
 use super::time_slice::TIME_SLICE_CALLS;
 use crate::confine::{
-    Allowed, ConfineError, KVM_GET_SREGS, KVM_GET_XSAVE, KVM_RUN, KVM_SET_MSRS, KVM_SET_SREGS,
-    KVM_SET_XSAVE, RUNTIME_CALLS,
+    Allowed, ConfineError, KVM_CHECK_EXTENSION, KVM_CREATE_VCPU, KVM_CREATE_VM, KVM_GET_SREGS,
+    KVM_GET_SUPPORTED_CPUID, KVM_GET_VCPU_MMAP_SIZE, KVM_GET_XSAVE, KVM_RUN, KVM_SET_CPUID2,
+    KVM_SET_MSRS, KVM_SET_SREGS, KVM_SET_USER_MEMORY_REGION, KVM_SET_XCRS, KVM_SET_XSAVE,
+    RUNTIME_CALLS,
 };
 
 /// The further calls of the threads of several vCPUs.
@@ -23,6 +25,31 @@ const CALLS_BETWEEN_VCPUS: [c_long; 5] = [
     libc::SYS_exit,
 ];
 
+/// The further calls of a template, and of a clone until it has confined itself.
+const CALLS_OF_TEMPLATES: [c_long; 6] = [
+    // Requests.
+    libc::SYS_recvmsg,
+    // The C library's fork(3).
+    libc::SYS_clone,
+    libc::SYS_set_robust_list,
+    // The clone's own descriptor for standard error, its death with the template, and its filter.
+    libc::SYS_fcntl,
+    libc::SYS_prctl,
+    libc::SYS_seccomp,
+];
+
+/// The ioctls by which a clone makes its VM.
+const IOCTLS_OF_TEMPLATES: [u64; 8] = [
+    KVM_CREATE_VM,
+    KVM_GET_VCPU_MMAP_SIZE,
+    KVM_GET_SUPPORTED_CPUID,
+    KVM_SET_USER_MEMORY_REGION,
+    KVM_CREATE_VCPU,
+    KVM_SET_CPUID2,
+    KVM_SET_XCRS,
+    KVM_CHECK_EXTENSION,
+];
+
 /// Confines the VMM with so many `vcpus` until its end: this thread if it is the only one, or all
 /// threads. Any other call kills the process.
 ///
@@ -33,6 +60,19 @@ pub fn confine(vcpus: usize) -> Result<(), ConfineError> {
         1 => allowed(vcpus).confine_thread(),
         _ => allowed(vcpus).confine_all_threads(),
     }
+}
+
+/// Confines a VMM of one vCPU whose program will be cloned, this thread until its end. Beside what
+/// [`confine`] allows, the VMM may fork, and may make a VM with the device that is open. Each clone
+/// confines itself further.
+///
+/// # Errors
+/// See [`ConfineError`].
+pub fn confine_template(vcpus: usize) -> Result<(), ConfineError> {
+    let mut allowed = allowed(vcpus);
+    allowed.calls.extend(CALLS_OF_TEMPLATES);
+    allowed.ioctls.extend(IOCTLS_OF_TEMPLATES);
+    allowed.confine_thread()
 }
 
 fn allowed(vcpus: usize) -> Allowed {

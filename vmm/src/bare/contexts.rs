@@ -53,6 +53,13 @@ impl Held {
         }
     }
 
+    /// The registers of a new first processor, which has the first thread with these bases.
+    pub(super) const fn with_bases(bases: (u64, u64)) -> Self {
+        let mut held = Self::new(0);
+        held.bases = bases;
+        held
+    }
+
     /// Notes that the processor has got other bases.
     pub(super) const fn set_bases(&mut self, bases: (u64, u64)) {
         self.bases = bases;

@@ -1,4 +1,4 @@
-//! How a bare guest's program ended.
+//! How a bare guest's program ended, or stopped.
 
 use super::exception::Death;
 
@@ -14,6 +14,15 @@ pub enum Ending {
     OutOfMemory,
     /// A processor exception ended the program.
     Died(Death),
+}
+
+/// Why a program does not run any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stopped {
+    /// The program has ended.
+    Ended(Ending),
+    /// The program asks for its first input, and has got none yet.
+    AtInput,
 }
 
 impl Ending {

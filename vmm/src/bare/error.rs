@@ -38,6 +38,15 @@ pub enum RunError {
     /// The VMM could not be confined.
     #[error(transparent)]
     Confine(#[from] ConfineError),
+    /// A program with several threads can't be stopped where it asks for input.
+    #[error(
+        "the program has {threads} threads where it first asks for input: a template's program has \
+         one thread"
+    )]
+    TemplateThreads {
+        /// The number of threads.
+        threads: usize,
+    },
     /// The program's only thread waits for another thread. On Linux the program would hang forever.
     #[error("the program waits for a wake-up that nobody can give")]
     Deadlock,

@@ -8,6 +8,7 @@ use super::config::Config;
 use super::error::BootError;
 use super::loader::LoadedProgram;
 use super::parts::ProgramParts;
+use super::paused::Paused;
 use super::phase::Phase;
 use super::processor::Processor;
 use super::program::Image;
@@ -22,14 +23,19 @@ pub struct MicroVm {
     // The order of the fields is the order in which they must be dropped: the vCPUs, the VM, then
     // the memory that the VM maps.
     pub(super) processors: Vec<Processor>,
-    _vm: VmFd,
+    pub(super) vm: VmFd,
     pub(super) memory: AddressSpace,
     /// The program's layout, until its code has been made ready.
     pub(super) cold: Option<Image>,
-    pub(super) parts: ProgramParts,
+    /// Where the program's parts lie, until the personality has been told.
+    pub(super) parts: Option<ProgramParts>,
     pub(super) exits: ExitCounts,
     /// What several vCPUs need to reach each other.
     pub(super) links: Option<Links>,
+    /// Makes another VM, if the program goes on in one.
+    pub(super) hypervisor: Hypervisor,
+    /// The program's registers, if it has stopped where it asks for input.
+    pub(super) paused: Option<Paused>,
 }
 
 impl MicroVm {
@@ -81,12 +87,35 @@ impl MicroVm {
             processors: processors
                 .map(|(vcpu, number)| Processor::new(vcpu, number))
                 .collect(),
-            _vm: vm,
+            vm,
             memory,
             cold: Some(config.program.image.clone()),
-            parts,
+            parts: Some(parts),
             exits: ExitCounts::default(),
             links,
+            hypervisor,
+            paused: None,
         })
+    }
+
+    /// Makes another VM around the memory of a program that has stopped where it first asks for
+    /// input. The program goes on there at the next [`MicroVm::run`]. The VM before is closed.
+    ///
+    /// # Errors
+    /// KVM refuses something.
+    ///
+    /// # Panics
+    /// The program has not stopped so.
+    pub fn renew(&mut self) -> Result<(), BootError> {
+        let paused = self.paused.take().expect("the program has stopped");
+        let vm = self.hypervisor.create_vm()?;
+        // SAFETY: as in `MicroVm::boot`. The RAM stays where it is.
+        unsafe { self.memory.ram().attach(&vm)? };
+        let vcpu = Vcpu::new(&self.hypervisor, &vm, 0)?;
+        let mut processor = Processor::new(vcpu, 0);
+        paused.restore(&mut processor, self.memory.root())?;
+        self.processors = vec![processor];
+        self.vm = vm;
+        Ok(())
     }
 }

@@ -30,6 +30,7 @@ pub mod loader;
 mod microvm;
 mod not_a_program;
 mod parts;
+mod paused;
 mod phase;
 mod processor;
 pub mod program;
@@ -60,7 +61,7 @@ mod thread_guest_tests;
 mod vsyscall_tests;
 
 pub use config::{Config, DEFAULT_MEMORY, MOST_PROCESSORS, ProcessorsError};
-pub use ending::Ending;
+pub use ending::{Ending, Stopped};
 pub use error::{BootError, RunError};
 pub use microvm::MicroVm;
 pub use parts::{FilePages, ProgramParts};

@@ -26,6 +26,8 @@ pub(super) enum Next {
     Enter,
     /// No thread can run.
     Idle,
+    /// The program has stopped where it asks for input.
+    Pause,
     /// The program has ended.
     End(Ending),
 }

@@ -5,13 +5,14 @@ use kvm_bindings::kvm_regs;
 
 use super::address_space::Touch;
 use super::contexts::Contexts;
-use super::ending::Ending;
+use super::ending::{Ending, Stopped};
 use super::error::RunError;
 use super::exception::Death;
 use super::faults::signal_of;
 use super::layout::SYSTEM_CALL_PORT;
 use super::loader;
 use super::microvm::MicroVm;
+use super::paused::Paused;
 use super::phase::Phase;
 use super::processor::{Next, Processor};
 use super::registers;
@@ -50,21 +51,56 @@ impl MicroVm {
     ///
     /// # Errors
     /// See [`RunError`].
+    ///
+    /// # Panics
+    /// Never: only [`MicroVm::run_to_input`] stops the program before.
     pub fn run(
         &mut self,
         personality: &mut Personality,
         confine: Confine<'_>,
         on_phase: &(dyn Fn(Phase) + Sync),
     ) -> Result<Ending, RunError> {
-        personality.set_parts(std::mem::take(&mut self.parts));
+        match self.run_until(false, personality, confine, on_phase)? {
+            Stopped::Ended(ending) => Ok(ending),
+            Stopped::AtInput => unreachable!("nothing else stops the program"),
+        }
+    }
+
+    /// The same, but stops the program where it first asks for input, if it does.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn run_to_input(
+        &mut self,
+        personality: &mut Personality,
+        confine: Confine<'_>,
+        on_phase: &(dyn Fn(Phase) + Sync),
+    ) -> Result<Stopped, RunError> {
+        self.run_until(true, personality, confine, on_phase)
+    }
+
+    fn run_until(
+        &mut self,
+        pauses_at_input: bool,
+        personality: &mut Personality,
+        confine: Confine<'_>,
+        on_phase: &(dyn Fn(Phase) + Sync),
+    ) -> Result<Stopped, RunError> {
+        if let Some(parts) = self.parts.take() {
+            personality.set_parts(parts);
+        }
         personality.set_processors(self.processors.len());
         let contexts = Contexts::new(self.processors.len());
-        let shared = Shared::new(personality, &mut self.memory, contexts, self.cold.take());
+        let mut shared = Shared::new(personality, &mut self.memory, contexts, self.cold.take());
+        shared.pauses_at_input = pauses_at_input;
         let vcpus = Vcpus::new(shared, self.links.as_ref(), &self.exits, on_phase);
-        let ending = vcpus.run(&mut self.processors, confine)?;
-        on_phase(Phase::Exit);
-        personality.end_network();
-        Ok(ending)
+        let (stopped, paused) = vcpus.run(&mut self.processors, confine)?;
+        self.paused = paused;
+        if matches!(stopped, Stopped::Ended(_)) {
+            on_phase(Phase::Exit);
+            personality.end_network();
+        }
+        Ok(stopped)
     }
 }
 
@@ -94,6 +130,9 @@ impl Processor {
             return Ok(Next::End(Ending::Died(Death::port_access(registers.rip))));
         }
         let call = system_call(&registers);
+        if shared.pauses_at_input && shared.personality.asks_for_input(&call) {
+            return self.pause(after_call(&registers), shared);
+        }
         self.warm_code_once(call.number, shared);
         match shared.personality.call(&call, shared.memory) {
             CallEffect::Return(value) => registers.rax = value.cast_unsigned(),
@@ -129,6 +168,18 @@ impl Processor {
         };
         self.vcpu.set_registers(&next);
         Ok(Next::Enter)
+    }
+
+    /// Stops the program before the call that it is about to make. `after_call` are the registers
+    /// that the call would leave behind.
+    fn pause(&self, after_call: kvm_regs, shared: &mut Shared<'_>) -> Result<Next, RunError> {
+        match shared.personality.thread_count() {
+            1 => {}
+            threads => return Err(RunError::TemplateThreads { threads }),
+        }
+        let bases = shared.personality.segment_bases();
+        shared.paused = Some(Paused::before_call(&self.vcpu, after_call, bases)?);
+        Ok(Next::Pause)
     }
 
     /// Sets a segment's base, and returns the value of RAX for the system call.

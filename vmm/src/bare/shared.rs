@@ -2,8 +2,9 @@
 
 use super::address_space::AddressSpace;
 use super::contexts::Contexts;
-use super::ending::Ending;
+use super::ending::Stopped;
 use super::error::RunError;
+use super::paused::Paused;
 use super::phase::Phase;
 use super::program::Image;
 use super::syscalls::Personality;
@@ -23,8 +24,12 @@ pub(super) struct Shared<'a> {
     pub(super) has_rung: bool,
     /// The number of vCPUs that sleep.
     pub(super) sleepers: usize,
-    /// How the program has ended.
-    pub(super) end: Option<Result<Ending, RunError>>,
+    /// Whether the program stops where it first asks for input.
+    pub(super) pauses_at_input: bool,
+    /// The program's registers, if it has stopped so.
+    pub(super) paused: Option<Paused>,
+    /// How the program has stopped.
+    pub(super) end: Option<Result<Stopped, RunError>>,
     /// Whether the program has ended, or a vCPU has given up: no vCPU goes on.
     pub(super) is_over: bool,
     next_phase: Option<Phase>,
@@ -45,14 +50,16 @@ impl<'a> Shared<'a> {
             watched: None,
             has_rung: false,
             sleepers: 0,
+            pauses_at_input: false,
+            paused: None,
             end: None,
             is_over: false,
             next_phase: Some(Phase::FirstExit),
         }
     }
 
-    /// Notes how the program has ended. The first end counts.
-    pub(super) fn finish(&mut self, end: Result<Ending, RunError>) {
+    /// Notes how the program has stopped. The first end counts.
+    pub(super) fn finish(&mut self, end: Result<Stopped, RunError>) {
         self.end.get_or_insert(end);
         self.is_over = true;
     }

@@ -16,9 +16,10 @@ use nix::libc;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::address_space::OtherProcessors as _;
-use super::ending::Ending;
+use super::ending::{Ending, Stopped};
 use super::error::{BootError, RunError};
 use super::guest_mode::GuestMode;
+use super::paused::Paused;
 use super::phase::Phase;
 use super::processor::{Next, Processor};
 use super::scheduling::ending;
@@ -80,15 +81,15 @@ impl<'a> Vcpus<'a> {
         }
     }
 
-    /// Runs the program to its end.
+    /// Runs the program until it stops.
     ///
     /// # Panics
-    /// Never: a vCPU stops only at the program's end.
+    /// Never: a vCPU stops only with the program.
     pub(super) fn run(
         self,
         processors: &mut [Processor],
         confine: Confine<'_>,
-    ) -> Result<Ending, RunError> {
+    ) -> Result<(Stopped, Option<Paused>), RunError> {
         let count = processors.len();
         if let Some((first, others)) = processors.split_first_mut() {
             thread::scope(|scope| {
@@ -104,8 +105,9 @@ impl<'a> Vcpus<'a> {
             });
         }
         let shared = self.shared.into_inner();
-        let end = shared.unwrap_or_else(PoisonError::into_inner).end;
-        end.expect("a vCPU has told how the program ended")
+        let Shared { end, paused, .. } = shared.unwrap_or_else(PoisonError::into_inner);
+        let stopped = end.expect("a vCPU has told how the program stopped");
+        stopped.map(|stopped| (stopped, paused))
     }
 
     /// Starts a thread for each vCPU but the first. The threads wait for the lock. The start of a
@@ -173,8 +175,12 @@ impl<'a> Vcpus<'a> {
                         Err(stop) => Next::End(ending(stop)?),
                     }
                 }
+                Next::Pause => {
+                    shared.finish(Ok(Stopped::AtInput));
+                    break;
+                }
                 Next::End(ending) => {
-                    shared.finish(Ok(ending));
+                    shared.finish(Ok(Stopped::Ended(ending)));
                     break;
                 }
             };

@@ -68,6 +68,23 @@ fn every_workload_is_read() {
 }
 
 #[test]
+fn a_server_of_answers_is_read() {
+    for (line, compute, is_template) in [
+        ("serve --touch 64MiB", 0, false),
+        ("serve --template --touch 64MiB --compute 20", 20, true),
+    ] {
+        let workload = Workload::Serve(Serve {
+            touch: ByteSize::mib(64),
+            compute: Duration::from_millis(compute),
+            is_template,
+        });
+        let waits = false;
+        assert_eq!(parsed(line).unwrap(), Command::Run { workload, waits });
+    }
+    assert!(parsed("serve --compute 20").is_err());
+}
+
+#[test]
 fn the_usage_can_be_asked_for() {
     assert_eq!(parsed("--help").unwrap(), Command::Help);
 }

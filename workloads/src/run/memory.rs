@@ -1,4 +1,4 @@
-//! Memory that `idle` and `page-fault` touch page by page.
+//! Memory that `idle`, `page-fault` and `serve` touch page by page.
 
 use std::hint::black_box;
 use std::mem::MaybeUninit;
@@ -28,5 +28,28 @@ impl Reserved {
             pages += 1;
         }
         pages
+    }
+}
+
+/// Memory that holds something.
+pub(super) struct Touched(Vec<u8>);
+
+impl Touched {
+    /// Writes to all of `size` bytes.
+    pub(super) fn new(size: ByteSize) -> Result<Self, WorkloadError> {
+        let Reserved(mut memory) = Reserved::new(size)?;
+        memory.resize(memory.capacity(), 1);
+        Ok(Self(memory))
+    }
+
+    /// Reads one byte of each page of a part of so many `parts`, and returns the part's size.
+    pub(super) fn read_part(&self, part: u64, parts: u64) -> ByteSize {
+        let length = self.0.len() as u64;
+        let at = |part: u64| usize::try_from(length * part / parts).unwrap_or(self.0.len());
+        let bytes = &self.0[at(part)..at(part + 1)];
+        for byte in bytes.iter().step_by(PAGE) {
+            black_box(*byte);
+        }
+        ByteSize(bytes.len() as u64)
     }
 }

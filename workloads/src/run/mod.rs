@@ -11,11 +11,13 @@ mod net;
 mod page_fault;
 mod price;
 mod ready;
+mod serve;
 mod syscall;
 
 pub use disk::{Disk, DiskOperation};
 pub use net::{Net, NetOperation};
 pub use price::{Price, PriceOperation, SLEEP};
+pub use serve::{ROUND, Serve};
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -62,16 +64,19 @@ pub enum Workload {
     Price(Price),
     /// Tries every system call.
     Calls,
+    /// Initialises, and answers lines.
+    Serve(Serve),
 }
 
 impl Workload {
     /// Whether the workload ends with standard input, and not with its own work.
     pub const fn ends_with_input(&self) -> bool {
-        matches!(self, Self::Idle { .. })
+        matches!(self, Self::Idle { .. } | Self::Serve(_))
     }
 
     /// Runs the workload to its end. Messages go to `output`. The work after the message `begin`
-    /// starts when `input` has a line, or ends. A [`Workload::Idle`] lasts as long as `input`.
+    /// starts when `input` has a line, or ends. A [`Workload::Idle`] and a [`Workload::Serve`] last as
+    /// long as `input`.
     ///
     /// # Errors
     /// An input or output failed, or there was not enough memory.
@@ -86,6 +91,7 @@ impl Workload {
             Self::PageFault { bytes } => page_fault::run(*bytes, output, input),
             Self::Price(price) => price.run(output, input),
             Self::Calls => calls::run(output, input),
+            Self::Serve(serve) => serve.run(output, input),
         }
     }
 }
@@ -114,6 +120,9 @@ pub enum WorkloadError {
         /// The size needed in bytes.
         needed: u64,
     },
+    /// The program can't be cloned.
+    #[error("cannot make a clone")]
+    Clone(#[source] io::Error),
     /// One operation on a file failed.
     #[error("{operation} of {path} at byte {offset} failed")]
     Disk {

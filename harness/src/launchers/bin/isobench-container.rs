@@ -19,7 +19,7 @@ usage: isobench-container [--marks-fd N] --layer DIR... [--scratch DIR] \
 [--pids N] [--cpus N] [--io-read-bps PATH:RATE]... [--io-write-bps PATH:RATE]... [--usage] \
 [--hostname NAME] [--env KEY=VALUE]... [--workdir DIR] [--user UID:GID[:GROUP,...]] \
 [--net none|loopback|veth|host] [--mechanisms all|none|NAME,...] [--argv0 NAME] [--preserve-fds N] \
-[--terminals] [--show-cgroups] -- PROGRAM [ARGS...]";
+[--terminals] [--show-cgroups] [--hold] -- PROGRAM [ARGS...]";
 
 fn main() -> ExitCode {
     // SAFETY: this is the first statement of the program, so nothing has been opened yet.
@@ -61,6 +61,7 @@ fn parse(
     let mut spec = Spec::default();
     let mut marks = MarkWriter::default();
     let mut command: Vec<OsString> = Vec::new();
+    let mut holds = false;
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Long("marks-fd") => marks = inherited.marks(parser.value()?.parse()?)?,
@@ -84,6 +85,7 @@ fn parse(
                 spec.preserved = inherited.preserve(parser.value()?.parse()?)?;
             }
             Arg::Long("show-cgroups") => spec.shows_cgroups = true,
+            Arg::Long("hold") => holds = true,
             Arg::Long("terminals") => spec.terminals = true,
             Arg::Long("argv0") => spec.name = Some(parser.value()?),
             Arg::Long("net") => spec.network = parser.value()?.parse()?,
@@ -93,6 +95,9 @@ fn parse(
             }
             other => return Err(other.unexpected()),
         }
+    }
+    if holds {
+        marks.hold_after(Phase::Exec.name())?;
     }
     let mut command = command.into_iter();
     spec.program = command.next().ok_or("no program is given")?.into();

@@ -336,6 +336,16 @@ impl Personality {
         self.threads.current_id()
     }
 
+    /// The number of the program's threads.
+    pub(super) fn thread_count(&self) -> usize {
+        self.threads.count()
+    }
+
+    /// Gives the program other standard streams.
+    pub fn set_console(&mut self, console: Console) {
+        self.console = console;
+    }
+
     /// The bases of FS and GS of the current thread.
     pub(super) fn segment_bases(&self) -> (u64, u64) {
         let thread = self.threads.current();

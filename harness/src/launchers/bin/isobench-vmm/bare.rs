@@ -30,9 +30,13 @@ use isobench_vmm::devices::console::Console;
 use isobench_vmm::devices::disk::HostDisk;
 
 use crate::request::{Access, Network, Request};
+use crate::template;
 
 /// Runs the program to its end.
 pub fn run(request: &Request) -> Result<u8, Failure> {
+    if request.is_template {
+        template::check(request)?;
+    }
     let marks = &request.marks;
     let on_phase = |phase: Phase| marks.mark(phase.name());
     on_phase(Phase::Start);
@@ -51,9 +55,12 @@ pub fn run(request: &Request) -> Result<u8, Failure> {
     let (config, personality) = &mut *prepared;
     let vm = MicroVm::boot(config, &on_phase).map_err(Failure::of_launcher)?;
     let mut vm = ManuallyDrop::new(vm);
-    let end = vm
-        .run(personality, &confine::confine, &on_phase)
-        .map_err(Failure::of_launcher)?;
+    let end = if request.is_template {
+        template::run(&mut vm, personality, request, &on_phase)?
+    } else {
+        vm.run(personality, &confine::confine, &on_phase)
+            .map_err(Failure::of_launcher)?
+    };
     if request.counts_exits {
         super::write_exit_counts(marks, vm.exits());
     }

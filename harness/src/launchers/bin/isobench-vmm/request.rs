@@ -10,14 +10,14 @@ use bytesize::ByteSize;
 use isobench::instance::marks::MarkWriter;
 use isobench::launchers::InheritedDescriptors;
 use isobench_container::{User, parse_size};
-use isobench_vmm::bare::DEFAULT_MEMORY;
+use isobench_vmm::bare::{DEFAULT_MEMORY, Phase};
 use isobench_vmm::memory::PAGE;
 use lexopt::{Arg, Parser, ValueExt as _};
 
 pub const USAGE: &str = "\
 usage: isobench-vmm run [--guest bare|linux|uml] [--memory SIZE] [--disk FILE] \
 [--read-only-disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
-[--vcpus N] [--marks-fd N] [--count-exits] [--trace] \
+[--vcpus N] [--marks-fd N] [--count-exits] [--trace] [--hold] [--template] \
 [--kernel FILE] [--direct-disk FILE]... [--share DIRECTORY] [--module FILE]... \
 [--net none|loopback|tap] \
 [--append WORDS] [--show-console] [--time-limit SECONDS] \
@@ -25,9 +25,11 @@ usage: isobench-vmm run [--guest bare|linux|uml] [--memory SIZE] [--disk FILE] \
 [--terminals] [--argv0 NAME] -- PROGRAM [ARGS...] | probe";
 
 /// The options that not all guests have, and the guests that have each.
-const ONLY_FOR: [(&str, &[Guest]); 14] = [
+const ONLY_FOR: [(&str, &[Guest]); 16] = [
     ("count-exits", &[Guest::Bare, Guest::Linux]),
     ("trace", &[Guest::Bare]),
+    ("hold", &[Guest::Bare]),
+    ("template", &[Guest::Bare]),
     ("vcpus", &[Guest::Bare, Guest::Linux]),
     ("direct-disk", &[Guest::Linux]),
     ("module", &[Guest::Linux]),
@@ -109,6 +111,10 @@ pub struct Request {
     pub files: Vec<(PathBuf, PathBuf)>,
     pub environment: Vec<CString>,
     pub trace: bool,
+    /// Whether the program starts only when a byte comes back on the descriptor for marks.
+    pub holds: bool,
+    /// Whether the program stops at its first input, and is cloned at each request.
+    pub is_template: bool,
     /// Whether the program of a Linux guest can make pseudo-terminals.
     pub terminals: bool,
     pub kernel: Option<PathBuf>,
@@ -142,6 +148,8 @@ impl Default for Request {
             files: Vec::new(),
             environment: Vec::new(),
             trace: false,
+            holds: false,
+            is_template: false,
             terminals: false,
             kernel: None,
             shared: None,
@@ -191,6 +199,9 @@ impl Request {
             *first = name;
         }
         request.check(&given)?;
+        if request.holds {
+            request.marks.hold_after(Phase::Load.name())?;
+        }
         Ok(request)
     }
 
@@ -217,6 +228,8 @@ impl Request {
             "env" => self.environment.push(environment_pair(words.value()?)?),
             "argv0" => self.name = Some(CString::new(words.value()?.into_vec())?),
             "trace" => self.trace = true,
+            "hold" => self.holds = true,
+            "template" => self.is_template = true,
             "terminals" => self.terminals = true,
             "kernel" => self.kernel = Some(words.value()?.into()),
             "share" => self.shared = Some(words.value()?.into()),
