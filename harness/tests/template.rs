@@ -166,9 +166,9 @@ fn compile(directory: &Path, source: &str) -> Option<String> {
     compiled.then(|| program.to_str().unwrap().to_owned())
 }
 
-#[test]
-fn clones_have_clocks_random_numbers_and_registers_of_their_own() {
-    let source = r#"
+/// Prints, after its first input, the time, a random number, a number of its thread's own, and one
+/// that was in a register.
+const OWN: &str = r#"
 #include <stdio.h>
 #include <sys/random.h>
 #include <time.h>
@@ -187,8 +187,25 @@ int main(void) {
     printf("%ld %lx %d %.1f\n", (long)now.tv_sec, number, own++, kept);
     return 0;
 }"#;
+
+/// The random number of a line that a program [`OWN`] has printed after the moment `before`.
+#[track_caller]
+fn number_of(line: &str, before: SystemTime) -> String {
+    let words: Vec<_> = line.split_whitespace().collect();
+    let [seconds, number, own, kept] = words[..] else {
+        panic!("{line:?}");
+    };
+    let before = before.duration_since(UNIX_EPOCH).unwrap();
+    let late = seconds.parse::<u64>().unwrap() - before.as_secs();
+    assert!(late < 5, "{line}");
+    assert_eq!((own, kept), ("7", "0.1"));
+    number.to_owned()
+}
+
+#[test]
+fn clones_have_clocks_random_numbers_and_registers_of_their_own() {
     let directory = tempfile::tempdir().unwrap();
-    let Some(program) = compile(directory.path(), source).filter(|_| !lacks(Need::Kvm)) else {
+    let Some(program) = compile(directory.path(), OWN).filter(|_| !lacks(Need::Kvm)) else {
         return;
     };
     let template = Template::of_guest(&[&program]);
@@ -196,16 +213,8 @@ int main(void) {
     for _ in 0..3 {
         // The clock has gone on since the program read it.
         std::thread::sleep(Duration::from_millis(1100));
-        let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let line = template.clone().ask();
-        let words: Vec<_> = line.split_whitespace().collect();
-        let [seconds, number, own, kept] = words[..] else {
-            panic!("{line:?}");
-        };
-        let late = seconds.parse::<u64>().unwrap() - before.as_secs();
-        assert!(late < 5, "{line}");
-        assert_eq!((own, kept), ("7", "0.1"));
-        numbers.push(number.to_owned());
+        let before = SystemTime::now();
+        numbers.push(number_of(&template.clone().ask(), before));
     }
     numbers.dedup();
     assert_eq!(numbers.len(), 3);
@@ -330,4 +339,132 @@ fn holding_without_a_way_back_is_refused() {
             .has_code(2)
             .says("--hold needs a socket as --marks-fd");
     }
+}
+
+/// Takes a snapshot of a guest, and expects this end.
+fn snapshot(file: &Path, program: &[&str]) -> Ended {
+    let mut launcher = Command::new(VMM);
+    launcher.args(["run", "--snapshot"]).arg(file).arg("--");
+    Ended::of(launcher.args(program).stdin(Stdio::null()))
+}
+
+fn restore(file: &Path, program: &[&str]) -> Command {
+    let mut launcher = Command::new(VMM);
+    launcher.args(["run", "--restore"]).arg(file).arg("--");
+    launcher.args(program).stdin(Stdio::piped());
+    launcher
+}
+
+#[test]
+fn a_program_goes_on_from_a_snapshot_as_often_as_wanted() {
+    if lacks(Need::Kvm) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("snapshot");
+    snapshot(&file, &SERVE).has_code(0);
+    for _ in 0..3 {
+        let mut process = restore(&file, &SERVE)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = process.stdin.take().unwrap();
+        input.write_all(b"\n\n").unwrap();
+        drop(input);
+        let ended = Ended::from(process.wait_with_output().unwrap());
+        ended.has_code(0).prints("answer number=2 ");
+        assert_eq!(ended.stdout.lines().count(), 2, "{ended:?}");
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn restored_programs_have_clocks_random_numbers_and_registers_of_their_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(program) = compile(directory.path(), OWN).filter(|_| !lacks(Need::Kvm)) else {
+        return;
+    };
+    let file = directory.path().join("snapshot");
+    snapshot(&file, &[&program]).has_code(0);
+    let mut numbers = Vec::new();
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(1100));
+        let before = SystemTime::now();
+        let mut launcher = restore(&file, &[&program]);
+        let mut process = launcher.stdout(Stdio::piped()).spawn().unwrap();
+        process.stdin.take().unwrap().write_all(b"\n").unwrap();
+        let ended = Ended::from(process.wait_with_output().unwrap());
+        numbers.push(number_of(&ended.stdout, before));
+    }
+    assert_ne!(numbers[0], numbers[1]);
+}
+
+#[test]
+fn a_snapshot_that_is_cut_short_ends_its_guest_with_a_word() {
+    if lacks(Need::Kvm) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("snapshot");
+    snapshot(&file, &SERVE).has_code(0);
+    let mut launcher = restore(&file, &SERVE);
+    launcher.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = launcher.spawn().unwrap();
+    let mut input = process.stdin.take().unwrap();
+    input.write_all(b"\n").unwrap();
+    let mut line = [0; 9];
+    process
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut line)
+        .unwrap();
+    File::options()
+        .write(true)
+        .open(&file)
+        .unwrap()
+        .set_len(9000)
+        .unwrap();
+    input.write_all(&[b'\n'; 100]).unwrap();
+    drop(input);
+    let ended = Ended::from(process.wait_with_output().unwrap());
+    ended
+        .has_code(125)
+        .says_one_line()
+        .says("the snapshot's file was cut short");
+}
+
+#[test]
+fn what_is_no_snapshot_and_what_is_in_the_way_is_refused() {
+    if lacks(Need::Kvm) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("snapshot");
+    let refuses = |ended: &Ended, words: &str| {
+        ended.is_refused_by("isobench-vmm", words);
+    };
+    let restored = || Ended::of(restore(&file, &SERVE).stdin(Stdio::null()));
+    refuses(&restored(), "No such file");
+    fs::write(&file, "something else").unwrap();
+    refuses(&restored(), "no snapshot of isobench-vmm");
+    refuses(&snapshot(&file, &SERVE), "already exists");
+    fs::remove_file(&file).unwrap();
+    let missing = directory.path().join("missing/snapshot");
+    refuses(&snapshot(&missing, &SERVE), "No such file");
+    let ended = snapshot(&file, &[WORKLOAD, "ready"]);
+    ended.has_code(2).says("has asked for no input");
+    let mut both = Command::new(VMM);
+    both.args([
+        "run",
+        "--snapshot",
+        "a",
+        "--restore",
+        "b",
+        "--",
+        WORKLOAD,
+        "ready",
+    ]);
+    refuses(&Ended::of(&mut both), "can't be combined");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }

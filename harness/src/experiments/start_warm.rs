@@ -1,4 +1,5 @@
-//! Ways to start a program that initialises: cold, from a pool, and as a clone of a template.
+//! Ways to start a program that initialises: cold, from a pool, from a snapshot, and as a clone of a
+//! template.
 //!
 //! Products quote starts that leave something out: the set-up that a pool has done before, the
 //! program's initialisation, or the page faults that a clone serves later. So each way is measured
@@ -8,11 +9,13 @@
 //! the same memory again.
 
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
 use isobench_reports::schema::MetricSchema;
 use isobench_reports::schema::start_warm::{
-    COLD, FORK, FORK_MEMORY, METRICS, NAME, POOL, ROUND, Way,
+    COLD, FORK, FORK_MEMORY, METRICS, NAME, POOL, RESTORE, RESTORE_FROM_DISK, ROUND, SNAPSHOT_SIZE,
+    SNAPSHOT_TIME, Way,
 };
 
 use super::{
@@ -22,6 +25,8 @@ use super::{
 use crate::experiments::profile::ByProfile;
 use crate::host::accounting::InstanceGroup;
 use crate::host::clock::MonotonicTime;
+use crate::host::page_cache;
+use crate::host::session::Medium;
 use crate::instance::marks::{HELD, TEMPLATE};
 use crate::instance::{Answering, Instance, InstanceError, ProgramClone, Stdin};
 use crate::targets::{Beginning, Capability, TargetInfo};
@@ -32,16 +37,20 @@ const PROGRAM: [&str; 5] = ["serve", "--touch", "16MiB", "--compute", "10"];
 const CLONES_ITSELF: &str = "--template";
 
 /// The cases, in order.
-const WAYS: [Way; 3] = [COLD, POOL, FORK];
 const COLD_CASE: usize = 0;
 const POOL_CASE: usize = 1;
+const RESTORE_CASE: usize = 2;
+const RESTORE_FROM_DISK_CASE: usize = 3;
 
 /// How the metrics are measured, for a report's reader.
 const METHOD: &str = "The program writes to 16 MiB, computes for 10 ms, and answers one line for \
     each line it reads; each answer reads another hundredth of the 16 MiB. `cold` runs from just \
     before the harness spawns the target's command until the first answer has been read. `pool`: \
     the launcher has set all up and waits with the program's start; the time runs from just before \
-    the word that lets the launcher go on. `fork`: the program has initialised and waits for its \
+    the word that lets the launcher go on. `restore`: the program has initialised, and its memory \
+    and registers are in a file; the time runs from just before the spawn of the command that goes \
+    on from there. The file is in the page cache, and for `restore-disk` on the disk alone, which is \
+    verified. `fork`: the program has initialised and waits for its \
     first line; the time runs from just before the request for a clone. The clone of a VM without \
     a guest OS is a process and a VM of its own, which share memory with the template until they \
     change it. Elsewhere the program clones itself by fork(2), and the clone shares all around it \
@@ -60,6 +69,7 @@ impl StartWarm {
         Self {
             info: ExperimentInfo {
                 inclusion: Inclusion::OnlyIfNamed,
+                medium: Medium::Disk,
                 time_per_target: Some(ByProfile {
                     quick: Duration::from_secs(5),
                     standard: Duration::from_secs(30),
@@ -69,7 +79,13 @@ impl StartWarm {
                     NAME,
                     METHOD,
                     METRICS.map(|metric| MetricInfo::from(metric).back_to_back()),
-                    WAYS.map(|way| Case::of(metrics_of(&way))),
+                    [
+                        Case::of(times(&COLD)),
+                        Case::of(times(&POOL)),
+                        Case::of(times(&RESTORE).chain([SNAPSHOT_SIZE, SNAPSHOT_TIME])),
+                        Case::of([RESTORE_FROM_DISK]),
+                        Case::of(times(&FORK).chain([FORK_MEMORY])),
+                    ],
                     ByProfile {
                         quick: Rounds::new(1, 10),
                         standard: Rounds::new(2, 60),
@@ -81,11 +97,9 @@ impl StartWarm {
     }
 }
 
-/// The metrics of which a way gives values.
-fn metrics_of(way: &Way) -> Vec<MetricSchema> {
-    let memory = (*way == FORK).then_some(FORK_MEMORY);
-    let times = [way.first, way.hundredth, way.tail];
-    times.into_iter().chain(memory).collect()
+/// The times of which a way gives values.
+fn times(way: &Way) -> impl Iterator<Item = MetricSchema> + use<> {
+    [way.first, way.hundredth, way.tail].into_iter()
 }
 
 impl Experiment for StartWarm {
@@ -100,6 +114,7 @@ impl Experiment for StartWarm {
         let needed = match case {
             COLD_CASE => return Applicability::Measured,
             POOL_CASE => Capability::HoldBeforeProgram,
+            RESTORE_CASE | RESTORE_FROM_DISK_CASE => Capability::KeepSnapshots,
             // A program that gets the harness's own descriptors can be asked for clones of itself.
             _ if target.can(Capability::PassDescriptors) => return Applicability::Measured,
             _ => Capability::CloneWhole,
@@ -119,6 +134,7 @@ impl Experiment for StartWarm {
         match case {
             COLD_CASE => cold(target, context),
             POOL_CASE => pool(target, context),
+            RESTORE_CASE | RESTORE_FROM_DISK_CASE => restore(case, target, context),
             _ => fork(target, context),
         }
     }
@@ -145,6 +161,73 @@ fn pool(target: &ReadyTarget, context: &MeasureContext) -> Result<Measurement, M
     let readings = answers(&POOL, released, &mut instance)?;
     end(target, group, instance)?;
     Ok(readings.into())
+}
+
+fn restore(
+    case: usize,
+    target: &ReadyTarget,
+    context: &MeasureContext,
+) -> Result<Measurement, MeasureError> {
+    let file = context.scratch.join("snapshot");
+    let _removed = Removed(&file);
+    let mut readings = take_snapshot(&file, target, context)?;
+    let mut launch = context.launch(&PROGRAM);
+    launch.beginning = Beginning::Restored(&file);
+    let delay = Duration::ZERO;
+    let (group, mut instance) =
+        context.start_after(target, launch, Stdin::HeldOpen, delay, |_| {
+            if case == RESTORE_FROM_DISK_CASE {
+                page_cache::evict(std::slice::from_ref(&file))?;
+            }
+            Ok(())
+        })?;
+    instance.ask()?;
+    let spawned = instance.spawned_at();
+    if case == RESTORE_FROM_DISK_CASE {
+        let first = instance.wait_for_answer(1)?;
+        let name = RESTORE_FROM_DISK.name;
+        readings = vec![Reading::duration(name, elapsed(name, spawned, first)?)];
+    } else {
+        readings.extend(answers(&RESTORE, spawned, &mut instance)?);
+    }
+    end(target, group, instance)?;
+    Ok(readings.into())
+}
+
+/// Writes the program to `file` where it first asks for input, and returns what that costs.
+fn take_snapshot(
+    file: &Path,
+    target: &ReadyTarget,
+    context: &MeasureContext,
+) -> Result<Vec<Reading>, MeasureError> {
+    let mut launch = context.launch(&PROGRAM);
+    launch.beginning = Beginning::Snapshot(file);
+    let (group, mut instance) = context.start(target, launch, Stdin::Null)?;
+    let ended = instance.wait_until_exited()?;
+    let marks = instance.marks()?;
+    let stopped = marks.iter().find(|mark| mark.phase == TEMPLATE);
+    if let Some(group) = group {
+        group.remove(ended)?;
+    }
+    let mut readings = Vec::new();
+    if let Some(stopped) = stopped {
+        let name = SNAPSHOT_TIME.name;
+        readings.push(Reading::duration(name, elapsed(name, stopped.at, ended)?));
+    }
+    if let Ok(metadata) = file.metadata() {
+        readings.push(Reading::total(SNAPSHOT_SIZE.name, metadata.len() as f64));
+    }
+    Ok(readings)
+}
+
+/// A file that is removed in the end.
+struct Removed<'f>(&'f Path);
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        // The run removes the directory anyway.
+        let _ = std::fs::remove_file(self.0);
+    }
 }
 
 fn fork(target: &ReadyTarget, context: &MeasureContext) -> Result<Measurement, MeasureError> {
@@ -284,7 +367,7 @@ mod tests {
             experiment.applicability(COLD_CASE, &target),
             Applicability::Measured
         );
-        for case in [POOL_CASE, 2] {
+        for case in POOL_CASE..=RESTORE_FROM_DISK_CASE + 1 {
             let applicability = experiment.applicability(case, &target);
             assert!(
                 matches!(applicability, Applicability::Impossible(_)),

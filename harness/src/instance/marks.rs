@@ -20,7 +20,7 @@ use crate::host::clock::MonotonicTime;
 
 /// The mark of a launcher that waits for the harness's word.
 pub const HELD: &str = "held";
-/// The mark of a launcher whose program has stopped, and can be cloned.
+/// The mark of a launcher whose program has stopped, and can be cloned or saved.
 pub const TEMPLATE: &str = "template";
 
 /// Length of the longest phase name that is accepted, in bytes.

@@ -41,6 +41,8 @@ pub enum Capability {
     /// The launcher can stop a program where it first asks for input, and clone it with all that is
     /// around it.
     CloneWhole,
+    /// The launcher can write a program that it has stopped so to a file, and let it go on from there.
+    KeepSnapshots,
 }
 
 impl Capability {
@@ -78,6 +80,7 @@ impl Capability {
             Self::HoldBeforeProgram => {
                 "its command can't set all up and then wait with the program's start"
             }
+            Self::KeepSnapshots => "it can't write a running program to a file and restore it",
             Self::CloneWhole => "it can't clone a running program with all that is around it",
         }
     }

@@ -183,7 +183,7 @@ impl Prepared for ContainerLauncher {
         let mut command = CommandLine::new(&self.program);
         let arguments = &mut command.arguments;
         arguments.extend(isolation(launch, self.root.layers()));
-        arguments.extend(launch.beginning.option().map(Into::into));
+        arguments.extend(launch.beginning.options());
         command.holds = launch.beginning == Beginning::Held;
         arguments.extend(surroundings(launch));
         arguments.extend(options);

@@ -62,7 +62,7 @@ pub struct Launch<'a> {
     /// What the launcher reports.
     pub marks: Marks,
     /// When the program starts, and whether it goes on alone.
-    pub beginning: Beginning,
+    pub beginning: Beginning<'a>,
 }
 
 impl<'a> Launch<'a> {
@@ -95,7 +95,7 @@ impl<'a> Launch<'a> {
 
 /// When a program starts, and whether it goes on alone. All but the first need [`Marks::Phases`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beginning {
+pub enum Beginning<'a> {
     /// The program starts at once.
     AtOnce,
     /// The launcher sets all up, and starts the program when the harness says so. Only a target with
@@ -104,15 +104,23 @@ pub enum Beginning {
     /// The program stops where it first asks for input, and each request makes a clone of it. Only a
     /// target with [`Capability::CloneWhole`](super::Capability::CloneWhole) can do this.
     Template,
+    /// The program stops where it first asks for input, and what it has become is written to this
+    /// file, which does not exist. Only a target with
+    /// [`Capability::KeepSnapshots`](super::Capability::KeepSnapshots) can do this, and the next.
+    Snapshot(&'a Path),
+    /// The program goes on as this snapshot has kept it.
+    Restored(&'a Path),
 }
 
-impl Beginning {
-    /// The option of isobench's own launchers.
-    pub(super) fn option(self) -> Option<&'static str> {
+impl Beginning<'_> {
+    /// The options of isobench's own launchers.
+    pub(super) fn options(self) -> Vec<OsString> {
         match self {
-            Self::AtOnce => None,
-            Self::Held => Some("--hold"),
-            Self::Template => Some("--template"),
+            Self::AtOnce => Vec::new(),
+            Self::Held => vec!["--hold".into()],
+            Self::Template => vec!["--template".into()],
+            Self::Snapshot(file) => vec!["--snapshot".into(), file.into()],
+            Self::Restored(file) => vec!["--restore".into(), file.into()],
         }
     }
 }

@@ -42,7 +42,8 @@ impl BareMicrovm {
                     .with(Capability::ExposeFiles)
                     .with(Capability::CountExits)
                     .with(Capability::HoldBeforeProgram)
-                    .with(Capability::CloneWhole),
+                    .with(Capability::CloneWhole)
+                    .with(Capability::KeepSnapshots),
                 limits: &[
                     "one process: fork, vfork and execve fail; microvm-linux has them",
                     "sockets of TCP over IPv4 alone, and only with --net",
@@ -89,7 +90,7 @@ impl Prepared for BareLauncher {
         if launch.marks != Marks::None {
             arguments.extend(["--marks-fd".into(), MARKS_DESCRIPTOR.to_string().into()]);
         }
-        arguments.extend(launch.beginning.option().map(Into::into));
+        arguments.extend(launch.beginning.options());
         command.holds = launch.beginning == Beginning::Held;
         if launch.marks == Marks::PhasesAndExits {
             arguments.push("--count-exits".into());

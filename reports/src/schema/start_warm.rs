@@ -1,7 +1,7 @@
 //! `start-warm`: ways to start a program that initialises, up to its answers.
 
 use super::MetricSchema;
-use crate::model::MetricFamily::{Memory, OperationTime, StartTime};
+use crate::model::MetricFamily::{DiskSpace, Memory, OperationTime, StartTime};
 use crate::model::Sign;
 
 /// Name of the experiment.
@@ -35,6 +35,30 @@ pub const POOL: Way = Way {
     tail: tail("pool-tail", "Put off by a start from a pool"),
 };
 
+/// A program that has initialised goes on from a file.
+pub const RESTORE: Way = Way {
+    first: start("restore", "Start from a snapshot until the first answer"),
+    hundredth: start(
+        "restore-100",
+        "Start from a snapshot until the hundredth answer",
+    ),
+    tail: tail("restore-tail", "Put off by a start from a snapshot"),
+};
+
+/// The first answer of a program that goes on from a file which the host has to read from its disk.
+pub const RESTORE_FROM_DISK: MetricSchema = start(
+    "restore-disk",
+    "Start from a snapshot on disk until the first answer",
+);
+
+/// The length of the file.
+pub const SNAPSHOT_SIZE: MetricSchema =
+    MetricSchema::bytes("snapshot-size", "Size of a snapshot", DiskSpace);
+
+/// From the stop of the program until its file is whole.
+pub const SNAPSHOT_TIME: MetricSchema =
+    MetricSchema::time("snapshot-time", "Taking a snapshot", OperationTime);
+
 /// A clone of a program that has initialised.
 pub const FORK: Way = Way {
     first: start("fork", "Clone of a template until the first answer"),
@@ -46,21 +70,24 @@ pub const FORK: Way = Way {
 pub const FORK_MEMORY: MetricSchema =
     MetricSchema::bytes("fork-memory", "Memory of one more clone", Memory);
 
-/// Every way, in the order of the report.
-pub const WAYS: [Way; 3] = [COLD, POOL, FORK];
-
 /// Every metric, in the order of the report.
-pub const METRICS: [MetricSchema; 10] = [
+pub const METRICS: [MetricSchema; 16] = [
     COLD.first,
     POOL.first,
+    RESTORE.first,
+    RESTORE_FROM_DISK,
     FORK.first,
     COLD.hundredth,
     POOL.hundredth,
+    RESTORE.hundredth,
     FORK.hundredth,
     COLD.tail,
     POOL.tail,
+    RESTORE.tail,
     FORK.tail,
     FORK_MEMORY,
+    SNAPSHOT_SIZE,
+    SNAPSHOT_TIME,
 ];
 
 const fn start(name: &'static str, title: &'static str) -> MetricSchema {

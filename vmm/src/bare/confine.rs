@@ -25,6 +25,10 @@ const CALLS_BETWEEN_VCPUS: [c_long; 5] = [
     libc::SYS_exit,
 ];
 
+/// The calls by which a snapshot gets its name once it is whole, and by which the standard library of
+/// a debug build checks a file that it closes.
+const CALLS_OF_SNAPSHOTS: [c_long; 2] = [libc::SYS_linkat, libc::SYS_fcntl];
+
 /// The further calls of a template, and of a clone until it has confined itself.
 const CALLS_OF_TEMPLATES: [c_long; 6] = [
     // Requests.
@@ -60,6 +64,17 @@ pub fn confine(vcpus: usize) -> Result<(), ConfineError> {
         1 => allowed(vcpus).confine_thread(),
         _ => allowed(vcpus).confine_all_threads(),
     }
+}
+
+/// Confines a VMM of one vCPU that will write a snapshot, this thread until its end. Beside what
+/// [`confine`] allows, the VMM may give an open file a name.
+///
+/// # Errors
+/// See [`ConfineError`].
+pub fn confine_snapshot(vcpus: usize) -> Result<(), ConfineError> {
+    let mut allowed = allowed(vcpus);
+    allowed.calls.extend(CALLS_OF_SNAPSHOTS);
+    allowed.confine_thread()
 }
 
 /// Confines a VMM of one vCPU whose program will be cloned, this thread until its end. Beside what

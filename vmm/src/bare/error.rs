@@ -6,6 +6,7 @@ use nix::errno::Errno;
 
 use super::address_space::RamError;
 use super::loader::LoadError;
+use super::snapshot::SnapshotError;
 use crate::confine::ConfineError;
 use crate::kvm::KvmError;
 
@@ -24,6 +25,20 @@ pub enum BootError {
     /// The program does not fit.
     #[error("loading the program")]
     Load(#[from] LoadError),
+}
+
+/// A snapshot could not be put into a microVM.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// KVM can't be used, or refused something.
+    #[error("kvm")]
+    Kvm(#[from] KvmError),
+    /// There is no guest RAM.
+    #[error("guest memory")]
+    Ram(#[from] RamError),
+    /// The snapshot is to blame.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
 }
 
 /// A running microVM cannot go on, and the program is not to blame.

@@ -25,6 +25,9 @@ pub const USER_START: u64 = 0x1_0000;
 /// The end of the stack. The guard page between the stack and the trampoline is never mapped.
 pub const STACK_END: u64 = TRAMPOLINE - PAGE;
 
+/// The largest stack, in bytes: Linux's default limit.
+pub const MOST_STACK: u64 = 8 << 20;
+
 /// The end of the mappings for which the program names no address; they grow downwards. It lies
 /// below the largest stack and a guard of 1 MiB.
 pub const MAPPINGS_END: u64 = STACK_END - (9 << 20) - 0xf_f000;

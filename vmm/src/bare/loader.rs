@@ -17,11 +17,8 @@ use super::parts::{FilePages, ProgramParts};
 use super::program::{Image, Program, Segment};
 use super::stack::{FirstFrame, Start, first_frame};
 use super::syscalls::vdso;
-use crate::bare::layout::STACK_END;
+use crate::bare::layout::{MOST_STACK, STACK_END};
 use crate::memory::PAGE;
-
-/// The largest stack, in bytes: Linux's default limit.
-pub const MOST_STACK: u64 = 8 << 20;
 
 /// The most bytes of a data segment that are made ready: all of a small program's.
 const MOST_WARM_DATA: u64 = 128 << 10;

@@ -1,17 +1,21 @@
 #![expect(unsafe_code, reason = "gives guest RAM to the VM")]
 //! The making of a bare guest: [`Config`] becomes a [`MicroVm`] (booted, not yet entered).
 
+use std::fs::File;
+
 use kvm_ioctls::VmFd;
 
 use super::address_space::{AddressSpace, GuestRam};
 use super::config::Config;
-use super::error::BootError;
+use super::error::{BootError, RestoreError};
 use super::loader::LoadedProgram;
 use super::parts::ProgramParts;
 use super::paused::Paused;
 use super::phase::Phase;
 use super::processor::Processor;
 use super::program::Image;
+use super::snapshot::{Identity, Snapshot, TakeError};
+use super::syscalls::Personality;
 use super::vcpus::Links;
 use super::{loader, registers, trampoline};
 use crate::kvm::exits::ExitCounts;
@@ -96,6 +100,65 @@ impl MicroVm {
             hypervisor,
             paused: None,
         })
+    }
+
+    /// Makes a VM, and puts a snapshot's program into it, which goes on at the next
+    /// [`MicroVm::run`]. `on_phase` is called at the end of each phase.
+    ///
+    /// # Errors
+    /// See [`RestoreError`].
+    pub fn restore(
+        file: File,
+        identity: Identity,
+        personality: &mut Personality,
+        on_phase: &dyn Fn(Phase),
+    ) -> Result<Self, RestoreError> {
+        let hypervisor = Hypervisor::open()?;
+        let kind = hypervisor.kind();
+        on_phase(Phase::OpenKvm);
+        let snapshot = Snapshot::read(file, kind, identity)?;
+        let vm = hypervisor.create_vm()?;
+        on_phase(Phase::CreateVm);
+        let mut memory = AddressSpace::new(GuestRam::new(identity.memory)?);
+        trampoline::install(&mut memory, kind);
+        let paused = snapshot.restore(&mut memory, personality)?;
+        // SAFETY: as in `boot`.
+        unsafe { memory.ram().attach(&vm)? };
+        on_phase(Phase::Memory);
+        let vcpu = Vcpu::new(&hypervisor, &vm, 0)?;
+        on_phase(Phase::Vcpu);
+        let mut processor = Processor::new(vcpu, 0);
+        paused.restore(&mut processor, memory.root())?;
+        Ok(Self {
+            processors: vec![processor],
+            vm,
+            memory,
+            cold: None,
+            parts: None,
+            exits: ExitCounts::default(),
+            links: None,
+            hypervisor,
+            paused: None,
+        })
+    }
+
+    /// Writes a snapshot of a program that has stopped where it first asks for input to `file`,
+    /// which is empty.
+    ///
+    /// # Errors
+    /// See [`TakeError`].
+    ///
+    /// # Panics
+    /// The program has not stopped so.
+    pub fn take_snapshot(
+        &self,
+        personality: &Personality,
+        identity: Identity,
+        file: &File,
+    ) -> Result<(), TakeError> {
+        let paused = self.paused.as_ref().expect("the program has stopped");
+        let kind = self.hypervisor.kind();
+        Snapshot::write(paused, &self.memory, personality, kind, identity, file)
     }
 
     /// Makes another VM around the memory of a program that has stopped where it first asks for

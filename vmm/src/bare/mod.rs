@@ -40,6 +40,7 @@ mod run_loop;
 mod scheduling;
 mod shared;
 mod signal_frame;
+pub mod snapshot;
 pub mod stack;
 pub mod syscalls;
 mod time_slice;
@@ -62,7 +63,7 @@ mod vsyscall_tests;
 
 pub use config::{Config, DEFAULT_MEMORY, MOST_PROCESSORS, ProcessorsError};
 pub use ending::{Ending, Stopped};
-pub use error::{BootError, RunError};
+pub use error::{BootError, RestoreError, RunError};
 pub use microvm::MicroVm;
 pub use parts::{FilePages, ProgramParts};
 pub use phase::Phase;

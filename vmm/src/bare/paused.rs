@@ -25,7 +25,73 @@ pub(super) struct Paused {
     bases: (u64, u64),
 }
 
+/// The general registers as a snapshot keeps them: RAX, RBX, RCX, RDX, RSI, RDI, RSP, RBP, R8 to R15,
+/// RIP, RFLAGS.
+pub(super) type SavedRegisters = [u64; 18];
+
 impl Paused {
+    /// The general registers for a snapshot.
+    pub(super) fn saved_registers(&self) -> SavedRegisters {
+        let it = &self.general;
+        [
+            it.rax, it.rbx, it.rcx, it.rdx, it.rsi, it.rdi, it.rsp, it.rbp, it.r8, it.r9, it.r10,
+            it.r11, it.r12, it.r13, it.r14, it.r15, it.rip, it.rflags,
+        ]
+    }
+
+    /// The floating-point and vector registers for a snapshot.
+    pub(super) fn extended_bytes(&self) -> Vec<u8> {
+        self.extended.to_bytes()
+    }
+
+    /// The registers that a snapshot has kept.
+    pub(super) fn from_saved(saved: &SavedRegisters, extended: &[u8], bases: (u64, u64)) -> Self {
+        let [
+            rax,
+            rbx,
+            rcx,
+            rdx,
+            rsi,
+            rdi,
+            rsp,
+            rbp,
+            r8,
+            r9,
+            r10,
+            r11,
+            r12,
+            r13,
+            r14,
+            r15,
+            rip,
+            rflags,
+        ] = *saved;
+        Self {
+            general: kvm_regs {
+                rax,
+                rbx,
+                rcx,
+                rdx,
+                rsi,
+                rdi,
+                rsp,
+                rbp,
+                r8,
+                r9,
+                r10,
+                r11,
+                r12,
+                r13,
+                r14,
+                r15,
+                rip,
+                rflags: registers::user_flags(rflags),
+            },
+            extended: ExtendedState::from_bytes(extended),
+            bases,
+        }
+    }
+
     /// The registers of a thread that is about to make a call again. `after_call` are the general
     /// registers that the call would leave behind.
     pub(super) fn before_call(

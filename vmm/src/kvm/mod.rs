@@ -6,6 +6,7 @@
 mod cpuid;
 pub mod exits;
 pub(crate) mod extended_state;
+pub(crate) mod features;
 mod hypervisor;
 mod kind;
 pub(crate) mod registers;

@@ -83,6 +83,28 @@ impl Frames {
         Some(run)
     }
 
+    /// Takes this very run. The result is whether all of it was free.
+    pub fn take_at(&mut self, run: Run) -> bool {
+        let Some(end) = run.start.checked_add(run.length) else {
+            return false;
+        };
+        let Some((&start, &length)) = self.free.range(..=run.start).next_back() else {
+            return false;
+        };
+        if run.length == 0 || end > start + length {
+            return false;
+        }
+        self.remove(start);
+        if start < run.start {
+            self.insert(start, run.start - start);
+        }
+        if end < start + length {
+            self.insert(end, start + length - end);
+        }
+        self.left -= run.length;
+        true
+    }
+
     /// Takes `run`, which is the head of a free run.
     fn take_head(&mut self, run: Run) {
         if let Some(free) = self.remove(run.start) {
@@ -126,6 +148,36 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_is_taken_where_it_is_free_and_nowhere_else() {
+        let run = |start, pages| Run {
+            start: start * PAGE,
+            length: pages * PAGE,
+        };
+        let mut frames = Frames::new(PAGE, 8 * PAGE);
+        assert!(frames.take_at(run(3, 2)));
+        for taken in [
+            run(0, 1),
+            run(2, 2),
+            run(4, 1),
+            run(7, 2),
+            run(5, 0),
+            run(9, 1),
+        ] {
+            assert!(!frames.take_at(taken), "{taken:?}");
+        }
+        assert_eq!(frames.left(), 5 * PAGE);
+        assert!(frames.take_at(run(1, 2)) && frames.take_at(run(5, 3)));
+        assert_eq!(frames.left(), 0);
+        let endless = Run {
+            start: PAGE,
+            length: u64::MAX,
+        };
+        assert!(!frames.take_at(endless));
+        frames.give_back(run(1, 7));
+        assert_eq!(frames.take(7 * PAGE).unwrap(), [run(1, 7)]);
+    }
 
     #[test]
     fn frames_given_back_join_up_again() {

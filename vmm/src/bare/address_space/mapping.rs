@@ -35,6 +35,11 @@ impl Protection {
         Some(Self::from_low_bits(bits))
     }
 
+    /// The bits of mmap(2).
+    pub(super) const fn bits(self) -> u64 {
+        self.read as u64 | (self.write as u64) << 1 | (self.execute as u64) << 2
+    }
+
     const fn from_low_bits(bits: u64) -> Self {
         Self {
             read: bits & 1 != 0,

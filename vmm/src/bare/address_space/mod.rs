@@ -21,6 +21,7 @@ mod page_tables;
 mod pages;
 mod processors;
 mod ram;
+mod saved;
 mod shared;
 mod user_memory;
 
@@ -50,6 +51,8 @@ pub use mapping::{Backing, Growth, MapError, Placement, Protection};
 pub(crate) use page_tables::Ring;
 pub(crate) use processors::OtherProcessors;
 pub use ram::{GuestRam, RamError};
+pub use saved::SavedSpaceError;
+pub(crate) use saved::{PAGE_LENGTH, SavedSpace};
 pub use user_memory::{Access, Fault};
 
 /// The address space.
@@ -241,18 +244,21 @@ impl AddressSpace {
             return Err(MapError::NotMapped);
         }
         self.stop_users(&range);
-        let runs = self.owned_frames(&range).0.into_iter();
-        for (run, _) in runs.filter(|(_, contents)| *contents != Contents::Shared) {
-            self.ram
-                .discard(run.start, run.length)
-                .map_err(MapError::Host)?;
+        let runs = self.owned_frames(&range);
+        self.replace_restored(&runs).map_err(MapError::Host)?;
+        for (run, contents) in runs.0 {
+            if matches!(contents, Contents::Anonymous | Contents::File) {
+                self.ram
+                    .discard(run.start, run.length)
+                    .map_err(MapError::Host)?;
+            }
         }
         // KVM has dropped the translations (see `GuestRam::discard`), so the processor marks a page
         // again at the next write.
         self.tables
             .update(&self.ram, range.start, range.end, |_, entry| {
                 match entry.contents() {
-                    Contents::Anonymous => entry.cleaned(),
+                    Contents::Anonymous | Contents::Restored => entry.cleaned(),
                     Contents::File | Contents::Shared => entry,
                 }
             });
@@ -287,7 +293,8 @@ impl AddressSpace {
             }
             return Ok(old);
         }
-        if self.entry(range.end - PAGE).contents() != Contents::Anonymous {
+        let last = self.entry(range.end - PAGE).contents();
+        if !matches!(last, Contents::Anonymous | Contents::Restored) {
             return Err(MapError::NoMemory);
         }
         let more = new_length - old_length;

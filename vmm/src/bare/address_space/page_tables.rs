@@ -21,6 +21,8 @@ pub(super) enum Contents {
     File,
     /// A page of a file of the guest's, which other pages may show as well.
     Shared,
+    /// Memory of the guest's own that a snapshot's file has brought.
+    Restored,
 }
 
 /// The rings that may use a page.
@@ -32,7 +34,7 @@ pub(crate) enum Ring {
     User,
 }
 
-/// A leaf entry. Three of the bits that the processor leaves to software are the VMM's.
+/// A leaf entry. Four of the bits that the processor leaves to software are the VMM's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry(u64);
 
@@ -50,8 +52,12 @@ impl Entry {
     const OWNER: u64 = 1 << 10;
     /// The VMM's bit for a frame of a file of the guest's.
     const SHARED: u64 = 1 << 11;
+    /// The VMM's bit for a frame that a snapshot's file has brought.
+    const RESTORED: u64 = 1 << 52;
+    /// What says what a frame holds.
+    const KIND: u64 = Self::FILE | Self::SHARED | Self::RESTORED;
     /// The bits that stay when the permission changes.
-    const LASTING: u64 = Self::FRAME | Self::OWNER | Self::FILE | Self::SHARED | Self::USED;
+    const LASTING: u64 = Self::FRAME | Self::OWNER | Self::KIND | Self::USED;
     const NO_EXECUTE: u64 = 1 << 63;
     const FRAME: u64 = 0x000f_ffff_ffff_f000;
 
@@ -65,6 +71,7 @@ impl Entry {
             Contents::Anonymous => 0,
             Contents::File => Self::FILE | Self::USED,
             Contents::Shared => Self::SHARED | Self::USED,
+            Contents::Restored => Self::RESTORED | Self::USED,
         };
         Self(frame | Self::OWNER | kind)
     }
@@ -108,9 +115,10 @@ impl Entry {
 
     /// What the frame holds, if the entry owns one.
     pub(super) const fn contents(self) -> Contents {
-        match self.0 & (Self::FILE | Self::SHARED) {
+        match self.0 & Self::KIND {
             0 => Contents::Anonymous,
             Self::SHARED => Contents::Shared,
+            Self::RESTORED => Contents::Restored,
             _ => Contents::File,
         }
     }
@@ -130,9 +138,21 @@ impl Entry {
         Self(self.0 | Self::USED)
     }
 
-    /// The same page, whose frame holds zeros again.
+    /// The same page, whose frame holds zeros again, of the guest's own memory.
     pub(super) const fn cleaned(self) -> Self {
-        Self(self.0 & !Self::USED)
+        Self(self.0 & !(Self::USED | Self::RESTORED))
+    }
+
+    /// What a program may do with the page.
+    pub(super) const fn protection(self) -> Protection {
+        if !self.is_present() {
+            return Protection::NONE;
+        }
+        Protection {
+            read: true,
+            write: self.0 & Self::WRITABLE != 0,
+            execute: self.0 & Self::NO_EXECUTE == 0,
+        }
     }
 
     pub(super) const fn is_present(self) -> bool {

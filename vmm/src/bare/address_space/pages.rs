@@ -151,7 +151,7 @@ impl AddressSpace {
                     continue;
                 }
                 Contents::Anonymous => self.ram.discard(run.start, run.length),
-                Contents::File => self.ram.remove_file(run.start, run.length),
+                Contents::File | Contents::Restored => self.ram.remove_file(run.start, run.length),
             };
             match cleared {
                 Ok(()) => self.frames.borrow_mut().give_back(run),

@@ -117,6 +117,18 @@ pub(super) struct Descriptors {
 }
 
 impl Descriptors {
+    /// Whether the same files are open here under the same numbers as in `other`.
+    pub fn are(&self, other: &Self) -> bool {
+        let open = |table: &Self| {
+            let files = table.slots.iter().map(|slot| {
+                let shared = slot.and_then(|slot| table.open[slot.open].as_ref());
+                shared.map(|shared| shared.file)
+            });
+            files.collect::<Vec<_>>()
+        };
+        open(self) == open(other)
+    }
+
     /// Makes a table with descriptors 0, 1 and 2, on the console.
     pub fn new() -> Self {
         let streams = [

@@ -30,13 +30,14 @@ use isobench_vmm::devices::console::Console;
 use isobench_vmm::devices::disk::HostDisk;
 
 use crate::request::{Access, Network, Request};
-use crate::template;
+use crate::{snapshot, template};
 
 /// Runs the program to its end.
 pub fn run(request: &Request) -> Result<u8, Failure> {
     if request.is_template {
         template::check(request)?;
     }
+    snapshot::check(request)?;
     let marks = &request.marks;
     let on_phase = |phase: Phase| marks.mark(phase.name());
     on_phase(Phase::Start);
@@ -53,13 +54,27 @@ pub fn run(request: &Request) -> Result<u8, Failure> {
     let prepared = prepare(request, network).map_err(Failure::bad_request)?;
     let mut prepared = ManuallyDrop::new(prepared);
     let (config, personality) = &mut *prepared;
-    let vm = MicroVm::boot(config, &on_phase).map_err(Failure::of_launcher)?;
+    let vm = match &request.restored {
+        Some(path) => {
+            let identity = snapshot::identity(config)?;
+            snapshot::restore(path, personality, identity, &on_phase)?
+        }
+        None => MicroVm::boot(config, &on_phase).map_err(Failure::of_launcher)?,
+    };
     let mut vm = ManuallyDrop::new(vm);
     let end = if request.is_template {
         template::run(&mut vm, personality, request, &on_phase)?
+    } else if let Some(path) = &request.snapshot {
+        let file = snapshot::nameless(path)?;
+        let identity = snapshot::identity(config)?;
+        let into = (&file, path.as_path());
+        snapshot::take(&mut vm, personality, into, identity, marks, &on_phase)?
     } else {
         vm.run(personality, &confine::confine, &on_phase)
-            .map_err(Failure::of_launcher)?
+            .map_err(|error| match request.restored {
+                Some(_) => snapshot::failure_of_run(error),
+                None => Failure::of_launcher(error),
+            })?
     };
     if request.counts_exits {
         super::write_exit_counts(marks, vm.exits());
@@ -154,7 +169,8 @@ fn prepare(
         blocked: signals::blocked()?,
     });
     let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    if input.metadata()?.is_file() {
+    // A snapshot's program has not got its input yet.
+    if request.snapshot.is_none() && input.metadata()?.is_file() {
         personality = personality.with_input(input)?;
     }
     let start = Start {

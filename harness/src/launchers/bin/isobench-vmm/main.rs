@@ -5,6 +5,7 @@ mod bare;
 mod linux;
 mod linux_files;
 mod request;
+mod snapshot;
 mod template;
 mod uml;
 

@@ -18,6 +18,7 @@ pub const USAGE: &str = "\
 usage: isobench-vmm run [--guest bare|linux|uml] [--memory SIZE] [--disk FILE] \
 [--read-only-disk FILE] [--file GUEST=HOST]... [--env KEY=VALUE]... \
 [--vcpus N] [--marks-fd N] [--count-exits] [--trace] [--hold] [--template] \
+[--snapshot FILE] [--restore FILE] \
 [--kernel FILE] [--direct-disk FILE]... [--share DIRECTORY] [--module FILE]... \
 [--net none|loopback|tap] \
 [--append WORDS] [--show-console] [--time-limit SECONDS] \
@@ -25,11 +26,13 @@ usage: isobench-vmm run [--guest bare|linux|uml] [--memory SIZE] [--disk FILE] \
 [--terminals] [--argv0 NAME] -- PROGRAM [ARGS...] | probe";
 
 /// The options that not all guests have, and the guests that have each.
-const ONLY_FOR: [(&str, &[Guest]); 16] = [
+const ONLY_FOR: [(&str, &[Guest]); 18] = [
     ("count-exits", &[Guest::Bare, Guest::Linux]),
     ("trace", &[Guest::Bare]),
     ("hold", &[Guest::Bare]),
     ("template", &[Guest::Bare]),
+    ("snapshot", &[Guest::Bare]),
+    ("restore", &[Guest::Bare]),
     ("vcpus", &[Guest::Bare, Guest::Linux]),
     ("direct-disk", &[Guest::Linux]),
     ("module", &[Guest::Linux]),
@@ -115,6 +118,10 @@ pub struct Request {
     pub holds: bool,
     /// Whether the program stops at its first input, and is cloned at each request.
     pub is_template: bool,
+    /// The file that gets the program where it first asks for input.
+    pub snapshot: Option<PathBuf>,
+    /// The file with the program that goes on.
+    pub restored: Option<PathBuf>,
     /// Whether the program of a Linux guest can make pseudo-terminals.
     pub terminals: bool,
     pub kernel: Option<PathBuf>,
@@ -150,6 +157,8 @@ impl Default for Request {
             trace: false,
             holds: false,
             is_template: false,
+            snapshot: None,
+            restored: None,
             terminals: false,
             kernel: None,
             shared: None,
@@ -230,6 +239,8 @@ impl Request {
             "trace" => self.trace = true,
             "hold" => self.holds = true,
             "template" => self.is_template = true,
+            "snapshot" => self.snapshot = Some(words.value()?.into()),
+            "restore" => self.restored = Some(words.value()?.into()),
             "terminals" => self.terminals = true,
             "kernel" => self.kernel = Some(words.value()?.into()),
             "share" => self.shared = Some(words.value()?.into()),

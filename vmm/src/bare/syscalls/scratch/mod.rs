@@ -65,6 +65,11 @@ impl Scratch {
         scratch
     }
 
+    /// Whether there is more than the empty directories at the top.
+    pub fn has_files(&self) -> bool {
+        self.inodes.len() > self.tops.len()
+    }
+
     /// The directory at the top that is in place of `node`.
     pub fn in_place_of(&self, node: NodeId) -> Option<InodeId> {
         let mut tops = self.tops.iter();
