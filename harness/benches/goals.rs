@@ -20,7 +20,7 @@ use isobench::suite::runner::Runner;
 use isobench::suite::stop::StopOptions;
 use isobench::suite::testbed::{Candidate, Testbed};
 use isobench::targets::{self, Daemons};
-use isobench_reports::schema::{disk, memory, startup};
+use isobench_reports::schema::{disk, memory, start_warm, startup};
 
 const READY: &[&str] = &["ready"];
 /// From the ready line until nothing is left.
@@ -46,6 +46,14 @@ const GOALS: [Goal; 12] = [
         baseline: "process",
         bound: Bound::AtLeast(0.9),
     },
+];
+
+/// Ways to start beside a cold start of the same target, in one run: target, way, cold start, and the most.
+const WARM_GOALS: [(&str, &str, &str, f64); 4] = [
+    ("microvm-bare", "restore", "cold", 0.4),
+    ("microvm-bare", "fork", "cold", 0.4),
+    ("microvm-bare", "pool-least", "cold-least", 0.15),
+    ("container", "pool-least", "cold-least", 0.2),
 ];
 
 const fn startup(
@@ -108,7 +116,8 @@ fn measure() -> anyhow::Result<()> {
     println!("goal                                                     measured");
     let mut experiments: Vec<Box<dyn Experiment>> = experiments::all(profile);
     experiments.retain(|experiment| {
-        [startup::NAME, memory::NAME, disk::NAME].contains(&&*experiment.info().name)
+        [startup::NAME, start_warm::NAME, memory::NAME, disk::NAME]
+            .contains(&&*experiment.info().name)
     });
     let runner = Runner {
         experiments: &experiments,
@@ -125,6 +134,12 @@ fn measure() -> anyhow::Result<()> {
     );
     for goal in &GOALS {
         println!("{}", goal.result_line(&taken.samples));
+    }
+    for (target, way, cold, most) in WARM_GOALS {
+        let series = |metric| series(&taken.samples, start_warm::NAME, &[metric], target);
+        let name = format!("{target}: {way} of its {cold}");
+        let bound = Bound::AtMost(most);
+        println!("{}", bound.result_line(&name, &series(way), &series(cold)));
     }
     for (target, most) in [("container", 1.0), ("microvm-bare", 3.0)] {
         let charge = series(&taken.samples, memory::NAME, &["charge"], target);

@@ -70,8 +70,18 @@ pub const FORK: Way = Way {
 pub const FORK_MEMORY: MetricSchema =
     MetricSchema::bytes("fork-memory", "Memory of one more clone", Memory);
 
+/// A cold start of a program that does not initialise, until its line.
+pub const LEAST_COLD: MetricSchema =
+    start("cold-least", "Cold start of the least program until ready");
+
+/// The start of such a program in what waits for it.
+pub const LEAST_POOL: MetricSchema = start(
+    "pool-least",
+    "Start of the least program from a pool until ready",
+);
+
 /// Every metric, in the order of the report.
-pub const METRICS: [MetricSchema; 16] = [
+pub const METRICS: [MetricSchema; 18] = [
     COLD.first,
     POOL.first,
     RESTORE.first,
@@ -85,6 +95,8 @@ pub const METRICS: [MetricSchema; 16] = [
     POOL.tail,
     RESTORE.tail,
     FORK.tail,
+    LEAST_COLD,
+    LEAST_POOL,
     FORK_MEMORY,
     SNAPSHOT_SIZE,
     SNAPSHOT_TIME,
