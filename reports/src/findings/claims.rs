@@ -1,6 +1,7 @@
 //! What people are told about containers and virtual machines, compared with a run's own figures.
 //!
-//! The claims are sentences of a popular introduction. Each claim has a card: the sentence, a
+//! The claims are sentences of a popular introduction, and one of vendors, which only a run with the
+//! experiment `start-warm` has. Each claim has a card: the sentence, a
 //! verdict, the figures that decide the claim, and what lies behind them. No verdict is known
 //! beforehand. A run that can't decide a claim says what would decide it.
 
@@ -11,6 +12,7 @@ mod reach;
 mod resources;
 mod speed;
 mod start;
+mod warm;
 
 use self::evidence::{Answer, Evidence};
 pub use self::quote::{Measure, Quote};
@@ -117,7 +119,8 @@ pub fn cards(summary: &Summary<'_>, words: &Words) -> Vec<Card> {
         ("claim.10", reach::environment(&evidence)),
         ("claim.11", reach::isolation(&evidence)),
     ];
-    let numbered = findings.into_iter().enumerate();
+    let of_vendors = warm::snapshot(&evidence).map(|finding| ("claim.12", finding));
+    let numbered = findings.into_iter().chain(of_vendors).enumerate();
     numbered
         .map(|(index, (claim, mut finding))| {
             finding.nuance.extend(few_samples(&evidence, &finding));

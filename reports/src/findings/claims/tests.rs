@@ -7,6 +7,7 @@ use crate::model::{Metric, Run, Sample, TargetFamily, Unit};
 use crate::words::Language;
 
 mod image;
+mod warm;
 
 fn card(run: &Run, number: usize) -> Card {
     let mut cards = cards(&Summary::of(run), &Words::of(Language::English));
