@@ -1,7 +1,7 @@
 //! A guest that the fuzzer makes up: its actions, one after the other.
 
 use arbitrary::Arbitrary;
-use isobench_vmm::linux::layout::{VIRTIO, VIRTIO_SIZE};
+use isobench_vmm::linux::layout::{ERROR_PORT, INPUT_PORT, OUTPUT_PORT, VIRTIO, VIRTIO_SIZE};
 
 #[derive(Debug, Arbitrary)]
 pub struct Guest<'a> {
@@ -25,6 +25,23 @@ pub enum Queue {
     Transmit,
 }
 
+#[derive(Debug, Clone, Copy, Arbitrary)]
+pub enum Stream {
+    Output,
+    Error,
+    Input,
+}
+
+impl Stream {
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Output => OUTPUT_PORT,
+            Self::Error => ERROR_PORT,
+            Self::Input => INPUT_PORT,
+        }
+    }
+}
+
 #[derive(Debug, Arbitrary)]
 pub enum Action<'a> {
     ReadPort {
@@ -35,9 +52,9 @@ pub enum Action<'a> {
         port: Port,
         bytes: &'a [u8],
     },
-    /// Writes output, from pieces of an address and a length each.
+    /// Moves the bytes of a stream, in pieces of an address and a length each.
     Transfer {
-        error: bool,
+        stream: Stream,
         pieces: Vec<(Address, u32)>,
     },
     ReadRegister {

@@ -9,7 +9,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use isobench_vmm::devices::disk::{HostCache, HostDisk};
-use isobench_vmm::devices::program_io::{InputCredit, Output};
+use isobench_vmm::devices::program_input::Input;
+use isobench_vmm::devices::program_output::Output;
 use isobench_vmm::devices::serial::{Interrupt, KernelMessages, SerialPort};
 use isobench_vmm::devices::virtio::block::Block;
 use isobench_vmm::devices::virtio::mmio::Transport;
@@ -97,10 +98,9 @@ impl Machine {
         let board = Board {
             memory: memory(),
             serial: Mutex::new(SerialPort::new(interrupt(), KernelMessages::Kept)),
-            input: None,
+            input: Some(Input::new(null())),
             output: Output::new(null()),
             error: Output::new(null()),
-            input_credit: InputCredit::default(),
             virtio: vec![
                 Mutex::new(Transport::new(Box::new(block), interrupt())),
                 Mutex::new(Transport::new(Box::new(card), interrupt())),
@@ -129,15 +129,12 @@ impl Machine {
             Action::WritePort { port, bytes } => {
                 return self.board.write_port(port.number(), bytes).is_none();
             }
-            Action::Transfer { error, pieces } => {
+            Action::Transfer { stream, pieces } => {
                 let pieces: Vec<_> = pieces
                     .into_iter()
                     .map(|(address, length)| (address.number(), length.into()))
                     .collect();
-                return self
-                    .board
-                    .transfer(0xe90 + u16::from(error), &pieces)
-                    .is_none();
+                return self.board.transfer(stream.port(), &pieces).is_none();
             }
             Action::ReadRegister { at, width } => {
                 self.board

@@ -1,7 +1,7 @@
-//! The serial port COM1: the guest's kernel writes its messages here, and the guest reads standard
-//! input here.
+//! The serial port COM1: the guest's kernel writes its messages here, and a byte that comes in wakes
+//! `/init`.
 //!
-//! The program's own output takes another way, since a serial port costs two VM exits a byte.
+//! The program's own streams take another way, since a serial port costs two VM exits a byte.
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -3,7 +3,6 @@
 //! The threads of all vCPUs come here, so each device has a lock. A port or an address without a
 //! device reads as ones and ignores writes, as on a PC: kernels search for devices in that way.
 
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +13,8 @@ use super::layout::{
 };
 use super::phase::Phase;
 use crate::devices::host_io::GuestSlices;
-use crate::devices::program_io::{InputCredit, Output, ReaderGone};
+use crate::devices::program_input::Input;
+use crate::devices::program_output::{Output, ReaderGone};
 use crate::devices::serial::SerialPort;
 use crate::devices::virtio::mmio::{Transport, ViolationError};
 use crate::kvm::exits::ExitCounts;
@@ -48,15 +48,12 @@ pub struct Board {
     pub memory: Memory,
     /// The serial port.
     pub serial: Mutex<SerialPort>,
-    /// The program's standard input, if it has one. The descriptor stays open until the process
-    /// ends, since the filter may refuse to close it.
-    pub input: Option<OwnedFd>,
+    /// The program's standard input, if it has one.
+    pub input: Option<Input>,
     /// The program's standard output.
     pub output: Output,
     /// The program's standard error.
     pub error: Output,
-    /// The bytes of standard input for which `/init` has room.
-    pub input_credit: InputCredit,
     /// The virtio devices, in the order of their addresses.
     pub virtio: Vec<Mutex<Transport>>,
     /// Called at the end of each phase that the guest ends.
@@ -81,7 +78,6 @@ impl Board {
         match port {
             EXIT_PORT => return Some(EndCause::Exit(*bytes.first()?)),
             MARK_PORT => self.end_phase_once(&self.started, Phase::Kernel),
-            INPUT_PORT => self.input_credit.add((*bytes.first()?).into()),
             KEYBOARD if bytes.contains(&KEYBOARD_RESET) => return Some(EndCause::Reset),
             _ if SERIAL.contains(&port) => lock(&self.serial).write(register(port), bytes),
             _ => {}
@@ -128,29 +124,43 @@ impl Board {
         Some((self.virtio.get(index)?, offset % VIRTIO_SIZE))
     }
 
-    /// Writes the program's output to the host. `pieces` are addresses and lengths in guest memory.
+    /// Moves bytes of the program's streams between the host and guest memory. `pieces` are addresses
+    /// and lengths there, and `port` says which stream it is.
     pub fn transfer(&self, port: u16, pieces: &[(u64, u64)]) -> Option<EndCause> {
+        let mut slices = self.slices(pieces);
+        match port {
+            INPUT_PORT => {
+                if let Some(input) = &self.input {
+                    input.take(slices);
+                }
+            }
+            ERROR_PORT => {
+                // A program goes on without a reader of its standard error.
+                let _ = self.error.write(&mut slices);
+            }
+            _ => {
+                if let Err(ReaderGone) = self.output.write(&mut slices) {
+                    return Some(EndCause::OutputClosed);
+                }
+                self.end_phase_once(&self.ready, Phase::Ready);
+            }
+        }
+        None
+    }
+
+    /// The pieces of guest memory, up to the first that isn't memory.
+    fn slices(&self, pieces: &[(u64, u64)]) -> GuestSlices<'_> {
         let mut slices = GuestSlices::default();
         for &(address, length) in pieces {
             let Ok(length) = usize::try_from(length) else {
                 break;
             };
-            // Output ends at a piece that isn't memory.
             let Ok(piece) = self.memory.get_slice(GuestAddress(address), length) else {
                 break;
             };
             slices.push(&piece);
         }
-        if port == ERROR_PORT {
-            // A program goes on without a reader of its standard error.
-            let _ = self.error.write(&mut slices);
-            return None;
-        }
-        if let Err(ReaderGone) = self.output.write(&mut slices) {
-            return Some(EndCause::OutputClosed);
-        }
-        self.end_phase_once(&self.ready, Phase::Ready);
-        None
+        slices
     }
 
     fn end_phase_once(&self, is_over: &AtomicBool, phase: Phase) {

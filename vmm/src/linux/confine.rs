@@ -17,7 +17,7 @@ const DEVICE_CALLS: [i64; 15] = [
     libc::SYS_futex,
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
-    // The thread that forwards standard input ends with this call.
+    // The thread that reads standard input ends with this call.
     libc::SYS_exit,
     libc::SYS_rt_sigprocmask,
     libc::SYS_sched_yield,

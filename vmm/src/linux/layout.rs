@@ -61,7 +61,8 @@ pub const OUTPUT_PORT: u16 = 0xe90;
 pub const ERROR_PORT: u16 = 0xe91;
 /// A write says that `/init` has started.
 pub const MARK_PORT: u16 = 0xe92;
-/// A write says how many more bytes of standard input `/init` takes from the serial port.
+/// The program's standard input. A write fills the RCX bytes at RSI: first the number of bytes of
+/// input, then the bytes.
 pub const INPUT_PORT: u16 = 0xe93;
 /// A write passes the program's exit code, and ends the machine.
 pub const EXIT_PORT: u16 = 0xe94;

@@ -25,7 +25,8 @@ use super::layout;
 use super::phase::Phase;
 use super::threads::OtherThreads;
 use super::vcpu::Vcpu;
-use crate::devices::program_io::{InputCredit, Output};
+use crate::devices::program_input::Input;
+use crate::devices::program_output::Output;
 use crate::devices::serial::{Interrupt, SerialPort};
 use crate::devices::virtio::Device;
 use crate::devices::virtio::block::Block;
@@ -201,10 +202,9 @@ fn build_board(
     notify_disk_workers(vm, &workers.disks)?;
     Ok(Board {
         serial: Mutex::new(SerialPort::new(serial, config.kernel_messages)),
-        input: config.input,
+        input: config.input.map(Input::new),
         output: Output::new(config.output),
         error: Output::new(config.error),
-        input_credit: InputCredit::default(),
         virtio: virtio_devices(vm, config.disks, config.network)?,
         on_phase,
         started: AtomicBool::new(false),

@@ -12,7 +12,6 @@ use super::confine::{self, DevicesInUse};
 use super::ending::{Ending, OnEnd};
 use super::error::{BootError, RunError};
 use super::vcpu::Vcpu;
-use crate::devices::program_io;
 use crate::devices::virtio::net::NetWorker;
 use crate::devices::virtio::transfer::DiskWorker;
 
@@ -59,7 +58,7 @@ impl OtherThreads {
             all.push(("vcpu", Box::new(move |board| Some(vcpu.run(board)))));
         }
         if board.input.is_some() {
-            all.push(("input", Box::new(forward_input)));
+            all.push(("input", Box::new(read_input)));
         }
         if let Some(worker) = self.net.map(ManuallyDrop::new) {
             let work = move |board: &Board| Some(receive_packets(&worker, board));
@@ -122,12 +121,10 @@ fn start_confined(jobs: Vec<Job>, devices: DevicesInUse) -> Result<(), BootError
     Ok(())
 }
 
-/// Forwards standard input to the serial port until the input ends.
-fn forward_input(board: &Board) -> Option<Result<Ending, RunError>> {
+/// Reads standard input ahead until it ends, and wakes the guest by a byte through the serial port.
+fn read_input(board: &Board) -> Option<Result<Ending, RunError>> {
     if let Some(input) = &board.input {
-        program_io::forward(input, &board.input_credit, |bytes| {
-            lock(&board.serial).receive(bytes);
-        });
+        input.read_ahead(|| lock(&board.serial).receive(&[0]));
     }
     None
 }

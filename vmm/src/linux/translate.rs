@@ -11,6 +11,7 @@ use crate::memory::{Memory, PAGE};
 
 // Bits of a page-table entry (Intel SDM vol. 3A, 4.5.4).
 const PRESENT: u64 = 1;
+const WRITABLE: u64 = 2;
 const USER: u64 = 4;
 const LARGE: u64 = 1 << 7;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
@@ -20,6 +21,13 @@ const LEVEL_BITS: u32 = 9;
 const PAGE_BITS: u32 = PAGE.trailing_zeros();
 /// The highest level at which an entry may be a page (1 GiB).
 const MOST_LARGE: u32 = 2;
+
+/// What the program could do with a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
 
 /// A guest's page tables, as its control registers name them.
 #[derive(Debug, Clone, Copy)]
@@ -38,14 +46,18 @@ impl PageTables {
         }
     }
 
-    /// The physical address of `address`, if user space has a page there.
-    pub(super) fn translate(self, memory: &Memory, address: u64) -> Option<u64> {
+    /// The physical address of `address`, if user space has a page there and may access it so.
+    pub(super) fn translate(self, memory: &Memory, address: u64, access: Access) -> Option<u64> {
+        let needed = match access {
+            Access::Read => PRESENT | USER,
+            Access::Write => PRESENT | USER | WRITABLE,
+        };
         let mut table = self.root;
         for level in (0..self.levels).rev() {
             let shift = PAGE_BITS + LEVEL_BITS * level;
             let index = address >> shift & ((1 << LEVEL_BITS) - 1);
             let entry: u64 = memory.read_obj(GuestAddress(table + index * 8)).ok()?;
-            if entry & (PRESENT | USER) != PRESENT | USER {
+            if entry & needed != needed {
                 return None;
             }
             let is_page = level == 0 || level <= MOST_LARGE && entry & LARGE != 0;
@@ -87,7 +99,7 @@ mod tests {
             (0x3000 + 8, 0x60_0000 | BITS | LARGE),
             (0x2000 + 8, 0x4000_0000 | BITS | LARGE),
         ]);
-        let translate = |address| tables.translate(&memory, address);
+        let translate = |address| tables.translate(&memory, address, Access::Read);
         assert_eq!(translate(0x5123), Some(0x9_a123));
         assert_eq!(translate(0x20_1234), Some(0x60_1234));
         assert_eq!(translate(0x4000_0777), Some(0x4000_0777));
@@ -102,8 +114,26 @@ mod tests {
             (0x4008, 0x9_a000 | USER),
             (0x4010, 0),
         ]);
-        assert_eq!(tables.translate(&memory, 0), None);
-        assert_eq!(tables.translate(&memory, 0x1000), None);
+        assert_eq!(tables.translate(&memory, 0, Access::Read), None);
+        assert_eq!(tables.translate(&memory, 0x1000, Access::Read), None);
+    }
+
+    #[test]
+    fn a_page_that_only_may_be_read_is_not_written() {
+        let (memory, tables) = tables([
+            (0x4000, 0x9_a000 | BITS),
+            (0x4008, 0x9_a000 | BITS | WRITABLE),
+            (0x4010, 0),
+        ]);
+        // The tables above forbid writes, too.
+        assert_eq!(tables.translate(&memory, 0x1000, Access::Write), None);
+        for (at, next) in [(0x1000, 0x2000), (0x2000, 0x3000), (0x3000, 0x4000)] {
+            let entry: u64 = next | BITS | WRITABLE;
+            memory.write_obj(entry, GuestAddress(at)).unwrap();
+        }
+        assert_eq!(tables.translate(&memory, 0, Access::Write), None);
+        let writable = tables.translate(&memory, 0x1000, Access::Write);
+        assert_eq!(writable, Some(0x9_a000));
     }
 
     #[test]
@@ -111,7 +141,7 @@ mod tests {
         let memory = map(&[(0, 1 << 20)]).unwrap();
         for (cr3, cr4) in [(u64::MAX, 0), (0x10_0000, 1 << 12), (0, u64::MAX)] {
             let tables = PageTables::new(cr3, cr4);
-            assert_eq!(tables.translate(&memory, u64::MAX), None);
+            assert_eq!(tables.translate(&memory, u64::MAX, Access::Read), None);
         }
     }
 
@@ -119,6 +149,6 @@ mod tests {
     fn five_levels_are_walked() {
         let (memory, _) = tables([(0x4000, 0x9_a000 | BITS), (0x5000, 0x1000 | BITS), (0, 0)]);
         let tables = PageTables::new(0x5000, 1 << 12);
-        assert_eq!(tables.translate(&memory, 8), Some(0x9_a008));
+        assert_eq!(tables.translate(&memory, 8, Access::Read), Some(0x9_a008));
     }
 }

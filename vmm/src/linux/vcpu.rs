@@ -7,14 +7,15 @@ use super::board::{Board, EndCause};
 use super::boot::processor;
 use super::ending::Ending;
 use super::error::RunError;
-use super::layout::{ERROR_PORT, OUTPUT_PORT};
-use super::translate::PageTables;
+use super::layout::{ERROR_PORT, INPUT_PORT, OUTPUT_PORT};
+use super::translate::{Access, PageTables};
+use crate::devices::program_input::{HEADER, MOST_INPUT};
 use crate::kvm::exits::{ExitReason, VmExit, internal_error};
 use crate::kvm::{Hypervisor, KvmError};
 use crate::memory::PAGE;
 
-/// The most bytes that one exit passes on: as much as a pipe holds.
-const MOST_TRANSFERRED: u64 = 64 * 1024;
+/// The most bytes that one exit moves: as much as a pipe holds, and a header.
+const MOST_TRANSFERRED: u64 = (HEADER + MOST_INPUT) as u64;
 
 /// A virtual processor.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ impl Vcpu {
         };
         board.exits.add(reason(&exit));
         let stopped = match exit {
-            VcpuExit::IoOut(port @ (OUTPUT_PORT | ERROR_PORT), _) => {
+            VcpuExit::IoOut(port @ (OUTPUT_PORT | ERROR_PORT | INPUT_PORT), _) => {
                 return self.transfer(board, port);
             }
             VcpuExit::IoOut(port, bytes) => return Ok(board.write_port(port, bytes)),
@@ -92,8 +93,8 @@ impl Vcpu {
         Err(self.stopped(&stopped))
     }
 
-    /// Passes on the bytes that RSI and RCX name, a page at a time: pages that are neighbours in
-    /// the guest's address space are none in its memory. Output ends at a page that isn't there.
+    /// Moves the bytes that RSI and RCX name, a page at a time: pages that are neighbours in the
+    /// guest's address space are none in its memory. The bytes end at a page that isn't there.
     fn transfer(&self, board: &Board, port: u16) -> Result<Option<EndCause>, RunError> {
         let registers = self
             .fd
@@ -104,11 +105,15 @@ impl Vcpu {
             .get_sregs()
             .map_err(KvmError::from_ioctl("KVM_GET_SREGS"))?;
         let tables = PageTables::new(system.cr3, system.cr4);
+        let access = match port {
+            INPUT_PORT => Access::Write,
+            _ => Access::Read,
+        };
         let mut address = registers.rsi;
         let mut left = registers.rcx.min(MOST_TRANSFERRED);
         let mut pieces = Vec::new();
         while left > 0 {
-            let Some(physical) = tables.translate(&board.memory, address) else {
+            let Some(physical) = tables.translate(&board.memory, address, access) else {
                 break;
             };
             let length = left.min(PAGE - address % PAGE);

@@ -50,12 +50,17 @@ impl Host {
         }
     }
 
-    /// Says that there is room for more input: for `count` bytes in a serial port, or for the mailbox's
-    /// size.
-    pub(super) fn grant(&self, count: u8) {
-        match self {
-            Self::Ports(ports) => ports.grant(count),
-            Self::Line(line) => line.send_frame(Kind::Ready, &[]),
+    /// Says that the mailbox may be filled. Ports have none.
+    pub(super) fn grant(&self) {
+        if let Self::Line(line) = self {
+            line.send_frame(Kind::Ready, &[]);
+        }
+    }
+
+    /// Asks for standard input, which fills `piece`. A line brings it by the mailbox.
+    pub(super) fn input(&self, piece: &mut [u8]) {
+        if let Self::Ports(ports) = self {
+            ports.input(piece);
         }
     }
 

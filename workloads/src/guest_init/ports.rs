@@ -58,9 +58,25 @@ impl Ports {
         self.write(MARK, &[0]);
     }
 
-    /// Tells the VMM that it may send this many more bytes of input.
-    pub(super) fn grant(&self, count: u8) {
-        self.write(INPUT, &[count]);
+    /// Whether the VMM answers [`Self::input`].
+    pub(super) fn take_input(&self) -> bool {
+        self.wire == Wire::Pieces
+    }
+
+    /// Asks the VMM for standard input: the number of bytes and then the bytes, for which the VMM
+    /// overwrites `piece`.
+    pub(super) fn input(&self, piece: &mut [u8]) {
+        // SAFETY: `open` got access to the port. During the write the VMM changes nothing but `piece`.
+        unsafe {
+            asm!(
+                "out dx, al",
+                in("dx") self.base + INPUT,
+                in("al") 0_u8,
+                in("rsi") piece.as_mut_ptr(),
+                in("rcx") piece.len(),
+                options(nostack, preserves_flags),
+            );
+        }
     }
 
     /// Ends the machine with the exit code `code`. The function returns if only a reset can end the

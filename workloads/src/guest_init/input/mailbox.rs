@@ -13,8 +13,6 @@ use super::super::line::Line;
 
 /// The size of a disk's sector in bytes. A direct read moves whole sectors.
 const SECTOR: usize = 512;
-/// How often the launcher may fill the mailbox at each grant.
-const FILL: u8 = 1;
 
 /// The mailbox, and the calls that tell of its content.
 #[derive(Debug)]
@@ -42,7 +40,7 @@ impl MailboxInput {
             taken: false,
             ended: false,
         };
-        host.grant(FILL);
+        host.grant();
         Ok(input)
     }
 
@@ -56,41 +54,51 @@ impl MailboxInput {
         self.ended
     }
 
-    /// Adds the mailbox's content to `pending`, if the launcher has called.
-    pub(super) fn take(&mut self, pending: &mut Vec<u8>) {
+    /// Where the bytes lie that were taken last.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Takes the mailbox's content, if the launcher has called, and returns the number of bytes.
+    pub(super) fn take(&mut self) -> usize {
         let mut rest = [0; CALL];
         let rest = &mut rest[..CALL - self.call.len()];
         match self.calls.read(rest) {
             // The launcher has gone, and with it this machine.
             Ok(0) => self.ended = true,
             Ok(count) => self.call.extend_from_slice(&rest[..count]),
-            Err(_) => return,
+            Err(_) => return 0,
         }
         let Ok(call) = <[u8; CALL]>::try_from(self.call.as_slice()) else {
-            return;
+            return 0;
         };
         self.call.clear();
         match u32::from_le_bytes(call) as usize {
-            0 => self.ended = true,
-            count => self.read_mailbox(count, pending),
+            0 => {
+                self.ended = true;
+                0
+            }
+            count => self.read_mailbox(count),
         }
     }
 
-    fn read_mailbox(&mut self, count: usize, pending: &mut Vec<u8>) {
+    fn read_mailbox(&mut self, count: usize) -> usize {
         let sectors = count.next_multiple_of(SECTOR).min(MAILBOX);
-        match self.mailbox.read_exact_at(&mut self.buffer[..sectors], 0) {
-            Ok(()) => pending.extend_from_slice(&self.buffer[..count.min(sectors)]),
-            // To the program, an input that can't be read has ended.
-            Err(_) => self.ended = true,
-        }
         self.taken = true;
+        let buffer = &mut self.buffer[..sectors];
+        if self.mailbox.read_exact_at(buffer, 0).is_err() {
+            // To the program, an input that can't be read has ended.
+            self.ended = true;
+            return 0;
+        }
+        count.min(sectors)
     }
 
     /// Lets the launcher fill the mailbox again.
     pub(super) fn ask_for_more(&mut self, host: &Host) {
         if self.taken {
             self.taken = false;
-            host.grant(FILL);
+            host.grant();
         }
     }
 }

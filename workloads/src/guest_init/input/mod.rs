@@ -1,9 +1,10 @@
 //! Standard input, from the host to the program's pipe.
 
 mod mailbox;
+mod pieces;
 mod serial;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use nix::errno::Errno;
@@ -13,13 +14,57 @@ use nix::unistd::write;
 use super::InitError;
 use super::host::Host;
 use mailbox::MailboxInput;
+use pieces::PieceInput;
 use serial::SerialInput;
 
 /// Where standard input comes from.
 #[derive(Debug)]
 enum Source {
+    Pieces(PieceInput),
     Serial(SerialInput),
     Mailbox(MailboxInput),
+}
+
+impl Source {
+    fn open(host: &Host) -> Result<Self, InitError> {
+        let failed = |error| InitError::Setup("opening the serial port for standard input", error);
+        match host {
+            Host::Ports(ports) if ports.take_input() => {
+                PieceInput::open().map(Self::Pieces).map_err(failed)
+            }
+            Host::Ports(_) => SerialInput::open().map(Self::Serial).map_err(failed),
+            Host::Line(_) => {
+                let input = MailboxInput::open(host).map_err(InitError::Line)?;
+                Ok(Self::Mailbox(input))
+            }
+        }
+    }
+
+    /// Takes the next bytes, and returns their number.
+    fn take(&mut self, host: &Host) -> usize {
+        match self {
+            Self::Pieces(pieces) => pieces.take(host),
+            Self::Serial(serial) => serial.take(),
+            Self::Mailbox(mailbox) => mailbox.take(),
+        }
+    }
+
+    /// Where the bytes lie that were taken last.
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Pieces(pieces) => pieces.bytes(),
+            Self::Serial(serial) => serial.bytes(),
+            Self::Mailbox(mailbox) => mailbox.bytes(),
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        match self {
+            Self::Pieces(pieces) => pieces.has_ended(),
+            Self::Serial(_) => false,
+            Self::Mailbox(mailbox) => mailbox.has_ended(),
+        }
+    }
 }
 
 /// Standard input on its way to the program.
@@ -28,81 +73,56 @@ pub(super) struct Input {
     from: Source,
     /// The program's pipe.
     to: OwnedFd,
-    /// Bytes for which the pipe had no room.
-    pending: Vec<u8>,
+    /// The bytes of the source for which the pipe had no room yet.
+    left: Range<usize>,
 }
 
 impl Input {
     /// Opens the source, and tells the host to send.
     pub(super) fn open(to: OwnedFd, host: &Host) -> Result<Self, InitError> {
-        let from = match host {
-            Host::Ports(_) => SerialInput::open(host)
-                .map(Source::Serial)
-                .map_err(|error| {
-                    InitError::Setup("opening the serial port for standard input", error)
-                })?,
-            Host::Line(_) => {
-                let input = MailboxInput::open(host).map_err(InitError::Line)?;
-                Source::Mailbox(input)
-            }
-        };
         Ok(Self {
-            from,
+            from: Source::open(host)?,
             to,
-            pending: Vec::new(),
+            left: 0..0,
         })
     }
 
-    /// What has to be waited for: room in the pipe if bytes are pending, otherwise bytes from the
-    /// host.
+    /// What has to be waited for: room in the pipe if there may be bytes now, otherwise bytes from
+    /// the host.
     pub(super) fn waits_for(&self) -> PollFd<'_> {
-        if !self.pending.is_empty() {
-            return PollFd::new(self.to.as_fd(), PollFlags::POLLOUT);
-        }
         let source = match &self.from {
-            Source::Serial(serial) => serial.descriptor(),
-            Source::Mailbox(mailbox) => mailbox.descriptor(),
+            _ if !self.left.is_empty() => None,
+            Source::Pieces(pieces) => pieces.descriptor(),
+            Source::Serial(serial) => Some(serial.descriptor()),
+            Source::Mailbox(mailbox) => Some(mailbox.descriptor()),
         };
-        PollFd::new(source, PollFlags::POLLIN)
+        match source {
+            Some(source) => PollFd::new(source, PollFlags::POLLIN),
+            None => PollFd::new(self.to.as_fd(), PollFlags::POLLOUT),
+        }
     }
 
     /// Carries bytes from the host to the pipe. Breaks once standard input has ended, or the program
     /// has closed it.
     pub(super) fn carry(&mut self, host: &Host) -> ControlFlow<()> {
-        if self.pending.is_empty() {
-            match &mut self.from {
-                Source::Serial(serial) => serial.take(&mut self.pending),
-                Source::Mailbox(mailbox) => mailbox.take(&mut self.pending),
-            }
+        if self.left.is_empty() {
+            self.left = 0..self.from.take(host);
         }
-        if !self.pending.is_empty() {
-            match write(&self.to, &self.pending) {
-                Ok(count) => drop(self.pending.drain(..count)),
+        if !self.left.is_empty() {
+            match write(&self.to, &self.from.bytes()[self.left.clone()]) {
+                Ok(count) => self.left.start += count,
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
                 Err(_) => return ControlFlow::Break(()),
             }
         }
-        if self.pending.is_empty() {
-            if self.has_ended() {
+        if self.left.is_empty() {
+            if self.from.has_ended() {
                 return ControlFlow::Break(());
             }
-            self.ask_for_more(host);
+            if let Source::Mailbox(mailbox) = &mut self.from {
+                mailbox.ask_for_more(host);
+            }
         }
         ControlFlow::Continue(())
-    }
-
-    fn has_ended(&self) -> bool {
-        match &self.from {
-            Source::Serial(serial) => serial.has_ended(),
-            Source::Mailbox(mailbox) => mailbox.has_ended(),
-        }
-    }
-
-    /// Tells the host that there is room again.
-    fn ask_for_more(&mut self, host: &Host) {
-        match &mut self.from {
-            Source::Serial(serial) => serial.ask_for_more(host),
-            Source::Mailbox(mailbox) => mailbox.ask_for_more(host),
-        }
     }
 }

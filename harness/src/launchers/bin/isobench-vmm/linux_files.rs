@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use isobench::targets::guest::files::{GuestFiles, GuestImage};
 use isobench_container::Tap;
-use isobench_vmm::devices::program_io::has_input;
+use isobench_vmm::devices::program_input::has_input;
 use isobench_vmm::linux::initramfs::Initramfs;
 use isobench_workloads::guest_init::{self, Orders};
 

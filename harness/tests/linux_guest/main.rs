@@ -2,7 +2,10 @@
 //! (`ISOBENCH_KERNEL`): the lab has both.
 
 #[expect(dead_code, reason = "the tests of isobench itself use the rest")]
+#[path = "../support/mod.rs"]
 mod support;
+
+mod streams;
 
 use std::fs;
 use std::io::{self, ErrorKind, Read as _, Write as _};
