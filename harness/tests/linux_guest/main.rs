@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod endings;
 mod streams;
 
 use std::fs;
@@ -22,6 +23,8 @@ use isobench_testing::{Need, lacks, skip, tried_again};
 use support::ended::Ended;
 use tempfile::{NamedTempFile, TempDir};
 
+/// The static busybox, of which the guest needs no other file.
+const BUSYBOX: &str = "/bin/busybox";
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-vmm");
 const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
 /// How long a guest may take for an answer, even on an emulated processor.
@@ -68,6 +71,18 @@ fn run(options: &[&str], workload: &[&str]) -> Option<Ended> {
         return Some(Ended::of(&mut command));
     }
     Some(ended)
+}
+
+/// A guest's shell. `None` if no guest can have one here.
+fn shell(options: &[&str], script: &str) -> Option<Command> {
+    let kernel = kernel()?;
+    if !fs::exists(BUSYBOX).unwrap() {
+        skip(Need::Program("busybox"), "it is not in /bin");
+        return None;
+    }
+    let mut command = launcher(&kernel, options);
+    command.args(["--", BUSYBOX, "sh", "-c", script]);
+    Some(command)
 }
 
 /// Whether this host's processors are emulated, as far as `isobench doctor` can tell.
@@ -275,39 +290,6 @@ fn marks_come_in_order() {
     ];
     assert_eq!(names, expected);
     assert!(times.is_sorted());
-}
-
-#[test]
-fn a_panic_and_a_hang_are_told_apart() {
-    let Some(ended) = run(&["--append", "rdinit=/nonexistent"], &["ready"]) else {
-        return;
-    };
-    ended.has_code(125).says("the guest's kernel panicked: ");
-
-    let mut command = launcher(&kernel().unwrap(), &["--time-limit", "20"]);
-    let mut child = command
-        .args(["--", WORKLOAD, "idle", "--touch", "1MiB"])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let held = child.stdin.take();
-    let ended = Ended::from(child.wait_with_output().unwrap());
-    drop(held);
-    let words = "time limit of 20 s: the program was still running";
-    ended.has_code(125).says(words);
-}
-
-#[test]
-fn a_reader_that_goes_away_ends_the_guest() {
-    let Some(kernel) = kernel() else { return };
-    let (reader, writer) = io::pipe().unwrap();
-    drop(reader);
-    let status = launcher(&kernel, &[])
-        .args(["--", WORKLOAD, "ready"])
-        .stdout(writer)
-        .status();
-    assert_eq!(status.unwrap().code(), Some(141));
 }
 
 /// Expects that a guest with these options is refused in one line that has `words`.

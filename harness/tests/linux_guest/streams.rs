@@ -5,26 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use isobench_testing::{Need, skip};
 use tempfile::TempDir;
 
+use crate::shell;
 use crate::support::ended::Ended;
-use crate::{kernel, launcher};
-
-/// The static busybox, of which the guest needs no other file.
-const BUSYBOX: &str = "/bin/busybox";
-
-/// A guest's shell. `None` if no guest can have one here.
-fn shell(options: &[&str], script: &str) -> Option<Command> {
-    let kernel = kernel()?;
-    if !fs::exists(BUSYBOX).unwrap() {
-        skip(Need::Program("busybox"), "it is not in /bin");
-        return None;
-    }
-    let mut command = launcher(&kernel, options);
-    command.args(["--", BUSYBOX, "sh", "-c", script]);
-    Some(command)
-}
 
 /// Starts the guest, and writes `sent` to its standard input until nobody reads any more.
 fn start_with_input(mut command: Command, sent: Vec<u8>) -> (Child, thread::JoinHandle<()>) {

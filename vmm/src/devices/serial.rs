@@ -11,8 +11,15 @@ use vm_superio::serial::NoEvents;
 use vm_superio::{Serial, Trigger};
 use vmm_sys_util::eventfd::EventFd;
 
+/// The last message of a kernel that halts, without its time: of kernel/reboot.c in Linux. A machine
+/// without ACPI can't be switched off, so that a kernel that should switch it off halts, too.
+const HALTED: &[u8] = b"reboot: System halted";
+
 /// The bytes of messages that are kept: enough for a panic and its call trace.
 const KEPT: usize = 16 * 1024;
+
+/// The bytes of a line that is looked at: the message of a kernel that halts is shorter.
+const LONGEST_LINE: usize = 80;
 
 /// An interrupt line. A write to its descriptor is one edge (`KVM_IRQFD`).
 #[derive(Debug)]
@@ -47,10 +54,28 @@ pub enum KernelMessages {
 struct Console {
     last: VecDeque<u8>,
     messages: KernelMessages,
+    /// The last line so far, as far as it can be [`HALTED`].
+    line: Vec<u8>,
+    has_halted: bool,
+}
+
+impl Console {
+    /// Looks for the message of a kernel that halts.
+    fn look_at(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if byte == b'\n' {
+                self.has_halted |= self.line.trim_ascii_end().ends_with(HALTED);
+                self.line.clear();
+            } else if self.line.len() < LONGEST_LINE {
+                self.line.push(byte);
+            }
+        }
+    }
 }
 
 impl Write for Console {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.look_at(bytes);
         self.last.extend(bytes);
         let excess = self.last.len().saturating_sub(KEPT);
         self.last.drain(..excess);
@@ -83,6 +108,8 @@ impl SerialPort {
         let console = Console {
             last: VecDeque::new(),
             messages,
+            line: Vec::new(),
+            has_halted: false,
         };
         Self {
             port: Serial::new(interrupt, console),
@@ -108,6 +135,11 @@ impl SerialPort {
     pub fn receive(&mut self, bytes: &[u8]) {
         let room = self.port.fifo_capacity().min(bytes.len());
         let _ = self.port.enqueue_raw_bytes(&bytes[..room]);
+    }
+
+    /// Whether the guest's kernel has said that it halts. Nothing wakes such a kernel.
+    pub fn has_halted(&self) -> bool {
+        self.port.writer().has_halted
     }
 
     /// The last messages of the guest's kernel.
@@ -137,6 +169,23 @@ mod tests {
         let console = serial.console();
         assert_eq!(console.len(), KEPT);
         assert!(console.ends_with("aKernel panic"));
+    }
+
+    #[test]
+    fn a_kernel_that_halts_is_heard_at_the_end_of_its_line() {
+        for (said, has_halted) in [
+            (&b"[    1.234567] reboot: System halted\r\n"[..], true),
+            (b"reboot: System halted\n", true),
+            (b"[    1.234567] reboot: System halted", false),
+            (b"[    1.234567] reboot: System halted?\n", false),
+            (b"[    1.234567] reboot: Restarting system\r\n", false),
+        ] {
+            let mut serial = port();
+            serial.write(0, &[b'x'; 1000]);
+            serial.write(0, b"\r\n");
+            serial.write(0, said);
+            assert_eq!(serial.has_halted(), has_halted, "{}", said.escape_ascii());
+        }
     }
 
     #[test]

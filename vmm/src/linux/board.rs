@@ -33,6 +33,8 @@ pub enum EndCause {
     Exit(u8),
     /// The guest asked for a reset.
     Reset,
+    /// The guest's kernel said that it halts.
+    Halted,
     /// The program wrote to a standard output that nobody reads.
     OutputClosed,
     /// A processor could not even raise a double fault.
@@ -79,10 +81,16 @@ impl Board {
             EXIT_PORT => return Some(EndCause::Exit(*bytes.first()?)),
             MARK_PORT => self.end_phase_once(&self.started, Phase::Kernel),
             KEYBOARD if bytes.contains(&KEYBOARD_RESET) => return Some(EndCause::Reset),
-            _ if SERIAL.contains(&port) => lock(&self.serial).write(register(port), bytes),
+            _ if SERIAL.contains(&port) => return self.write_serial(port, bytes),
             _ => {}
         }
         None
+    }
+
+    fn write_serial(&self, port: u16, bytes: &[u8]) -> Option<EndCause> {
+        let mut serial = lock(&self.serial);
+        serial.write(register(port), bytes);
+        serial.has_halted().then_some(EndCause::Halted)
     }
 
     /// Serves a guest's read from a port.

@@ -16,7 +16,7 @@ use crate::devices::serial::KernelMessages;
 use crate::devices::virtio::block::Block;
 use crate::devices::virtio::net::Net;
 use crate::kvm::exits::ExitCounts;
-use crate::memory::MemoryError;
+use crate::memory::{MemoryError, PAGE};
 
 /// No machine can be what was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,9 @@ pub enum ConfigError {
     },
     /// Kernel and files don't fit together.
     #[error(
-        "guest memory of {memory} is too small: the kernel takes {kernel}, the guest's files {files}"
+        "guest memory of {memory} is too small: the kernel takes the first {kernel}, and the guest's files \
+         take {files}; use at least --memory {}MiB",
+        .least.as_u64() >> 20
     )]
     Full {
         /// The size of guest memory.
@@ -60,6 +62,8 @@ pub enum ConfigError {
         kernel: ByteSize,
         /// The size of the archive.
         files: ByteSize,
+        /// The least memory for both.
+        least: ByteSize,
     },
 }
 
@@ -123,11 +127,31 @@ impl Config {
                 files,
             });
         }
+        if let Some(end) = self.kernel.end() {
+            self.start_of_files(end)?;
+        }
         let command_line = command_line::command_line(self.device_count(), &self.append)?;
         Ok(CheckedConfig {
             config: self,
             command_line,
         })
+    }
+
+    /// The address of the archive behind a kernel that ends at `kernel_end`: at the end of low memory,
+    /// as far from the kernel as possible.
+    pub(super) fn start_of_files(&self, kernel_end: u64) -> Result<u64, ConfigError> {
+        let size = self.files.size();
+        let low_end = layout::memory_regions(self.memory)[0].1;
+        let start = low_end.saturating_sub(size) & !(PAGE - 1);
+        if start < kernel_end {
+            return Err(ConfigError::Full {
+                memory: self.memory,
+                kernel: ByteSize(kernel_end),
+                files: ByteSize(size),
+                least: self.files.least_memory_behind(kernel_end),
+            });
+        }
+        Ok(start)
     }
 
     /// The number of virtio devices.

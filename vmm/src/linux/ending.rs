@@ -25,6 +25,8 @@ pub enum Ending {
     Exited(u8),
     /// The program wrote to a standard output that nobody reads any more.
     OutputClosed,
+    /// The kernel halted the machine, or would have switched it off.
+    Halted,
     /// The kernel reset the machine. The text is the kernel's last messages.
     Reset(String),
     /// A processor could not even raise a double fault. The text is the kernel's last messages.
@@ -46,7 +48,9 @@ impl Ending {
         match self {
             Self::Exited(code) => *code,
             Self::OutputClosed => BROKEN_PIPE,
-            Self::Reset(_) | Self::TripleFault(_) | Self::TimedOut { .. } => NO_EXIT_CODE,
+            Self::Halted | Self::Reset(_) | Self::TripleFault(_) | Self::TimedOut { .. } => {
+                NO_EXIT_CODE
+            }
         }
     }
 
@@ -61,6 +65,11 @@ impl fmt::Display for Ending {
         match self {
             Self::Exited(code) => write!(formatter, "the program exited with {code}"),
             Self::OutputClosed => write!(formatter, "nobody reads standard output any more"),
+            Self::Halted => write!(
+                formatter,
+                "the guest halted or switched off its machine without an exit code: a program called reboot(2), as \
+                 halt and poweroff do"
+            ),
             Self::Reset(console) => match panic_reason(console) {
                 Some(reason) => write!(formatter, "the guest's kernel panicked: {reason}"),
                 None => write!(
@@ -131,7 +140,11 @@ mod tests {
                 Ending::Reset(console.to_owned()),
                 "panicked: No working init found.",
             ),
-            (Ending::Reset(String::new()), "without an exit code"),
+            (
+                Ending::Reset(String::new()),
+                "reset its machine without an exit code",
+            ),
+            (Ending::Halted, "halted or switched off its machine"),
             (
                 Ending::TripleFault("\nlast words\n\n".to_owned()),
                 "triple-faulted; the last line on its console: last words",

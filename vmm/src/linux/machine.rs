@@ -8,7 +8,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
 use virtio_bindings::virtio_mmio::VIRTIO_MMIO_QUEUE_NOTIFY;
 use vm_memory::{Bytes as _, GuestAddress};
@@ -34,7 +33,7 @@ use crate::devices::virtio::mmio::Transport;
 use crate::devices::virtio::net::{Net, NetWorker};
 use crate::devices::virtio::transfer::DiskWorker;
 use crate::kvm::{Hypervisor, KvmError};
-use crate::memory::{self, Memory, PAGE};
+use crate::memory::{self, Memory};
 
 /// A Linux guest, ready to run.
 #[derive(Debug)]
@@ -166,29 +165,19 @@ fn load(config: &Config, memory: &Memory, command_line: &[u8]) -> Result<u64, Bo
     Ok(kernel.entry)
 }
 
-/// Loads the files at the end of low memory, as far from the kernel as possible.
+/// Loads the files behind the kernel.
 fn load_files(
     config: &Config,
     kernel: &LoadedKernel,
     memory: &Memory,
 ) -> Result<InitramfsRange, BootError> {
-    let size = config.files.size();
-    let low_end = layout::memory_regions(config.memory)[0].1;
-    let full = || ConfigError::Full {
-        memory: config.memory,
-        kernel: ByteSize(kernel.end),
-        files: ByteSize(size),
-    };
-    let start = low_end.checked_sub(size).ok_or_else(full)? & !(PAGE - 1);
-    if start < kernel.end {
-        return Err(full().into());
-    }
-    let range = InitramfsRange {
-        address: u32::try_from(start).map_err(|_| full())?,
-        size: u32::try_from(size).map_err(|_| full())?,
-    };
+    let start = config.start_of_files(kernel.end)?;
     config.files.load(memory, start)?;
-    Ok(range)
+    let below_4_gib = "low memory ends below 4 GiB";
+    Ok(InitramfsRange {
+        address: u32::try_from(start).expect(below_4_gib),
+        size: u32::try_from(config.files.size()).expect(below_4_gib),
+    })
 }
 
 fn build_board(

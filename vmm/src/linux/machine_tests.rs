@@ -11,7 +11,7 @@ use bytesize::ByteSize;
 use isobench_testing::{Need, or_skip, skip};
 
 use super::initramfs::Initramfs;
-use super::layout::{EXIT_PORT, KEYBOARD};
+use super::layout::{EXIT_PORT, KEYBOARD, SERIAL};
 use super::{BootError, Config, ConfigError, Ending, Kernel, Machine, RunError};
 use crate::bare::guest_tests::elf;
 use crate::devices::serial::KernelMessages;
@@ -96,6 +96,17 @@ fn a_reset_is_no_exit() {
 }
 
 #[test]
+fn a_kernel_that_halts_ends() {
+    let said = b"reboot: System halted\n".iter();
+    let mut code: Vec<u8> = said.flat_map(|&byte| out(SERIAL.start, byte)).collect();
+    // cli; hlt
+    code.extend([0xfa, 0xf4]);
+    if let Some(ending) = run(config(&code)) {
+        assert_eq!(ending.unwrap(), Ending::Halted);
+    }
+}
+
+#[test]
 fn a_kernel_finds_its_magic_in_the_zero_page() {
     // mov 0x202(%rsi), %eax; shr $24, %eax; mov $EXIT_PORT, %edx; out %al, %dx
     let mut code = vec![0x8b, 0x86, 2, 2, 0, 0, 0xc1, 0xe8, 24, 0xba];
@@ -138,14 +149,10 @@ fn files_that_do_not_fit_are_refused_with_their_size() {
     let mut config = config(&[0xf4]);
     let bytes = vec![0; 13 << 20];
     config.files.bytes("/large", bytes).unwrap();
-    if let Some(refused) = boot(config) {
-        let error = refused.unwrap_err();
-        assert!(
-            matches!(error, BootError::Config(ConfigError::Full { .. })),
-            "{error}"
-        );
-        assert!(error.to_string().contains("13.0 MiB"), "{error}");
-    }
+    let error = config.check().unwrap_err();
+    assert!(matches!(error, ConfigError::Full { .. }), "{error}");
+    let advice = "files take 13.0 MiB; use at least --memory 64MiB";
+    assert!(error.to_string().ends_with(advice), "{error}");
 }
 
 #[test]

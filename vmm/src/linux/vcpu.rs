@@ -52,6 +52,7 @@ impl Vcpu {
                 return Ok(match cause {
                     EndCause::Exit(code) => Ending::Exited(code),
                     EndCause::OutputClosed => Ending::OutputClosed,
+                    EndCause::Halted => Ending::Halted,
                     EndCause::Reset => Ending::Reset(board.console()),
                     EndCause::TripleFault => Ending::TripleFault(board.console()),
                 });

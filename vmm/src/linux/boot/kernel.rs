@@ -6,6 +6,9 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use goblin::container::{Container, Ctx, Endian};
+use goblin::elf::ProgramHeader;
+use goblin::elf::program_header::PT_LOAD;
 use linux_loader::bootparam::setup_header;
 use linux_loader::loader::bzimage::BzImage;
 use linux_loader::loader::elf::Elf;
@@ -40,8 +43,8 @@ pub enum KernelError {
     /// The file is no kernel.
     #[error("{} is no x86-64 Linux kernel: a vmlinux (ELF) or a bzImage is needed", .0.display())]
     NotAKernel(PathBuf),
-    /// The file begins as a kernel does, but it is damaged, or guest memory has no room for it.
-    #[error("kernel {} can't be loaded: it is damaged, or does not fit into the guest's memory", path.display())]
+    /// The file begins as a kernel does, but it is damaged.
+    #[error("kernel {} can't be loaded: it is damaged", path.display())]
     Load {
         /// The kernel's path.
         path: PathBuf,
@@ -93,6 +96,18 @@ impl Kernel {
         }
     }
 
+    /// One past the last byte of guest memory that the kernel needs before it knows the memory map, as
+    /// far as its file says. The result is `None` if the file is damaged.
+    pub fn end(&self) -> Option<u64> {
+        match self.format {
+            Format::Elf => elf_end(&self.file),
+            Format::BzImage => {
+                let size = self.file.metadata().ok()?.len();
+                HIGH_MEMORY.checked_add(size)
+            }
+        }
+    }
+
     /// Copies the kernel to its own addresses in `memory`. The memory must be fresh, since nothing
     /// is written for a hole in the kernel's file.
     ///
@@ -123,6 +138,20 @@ impl Kernel {
             },
         })
     }
+}
+
+/// The end of the last segment of an ELF file. Linkers put the program headers after the ELF header.
+fn elf_end(file: &File) -> Option<u64> {
+    let mut start = [0; 4096];
+    let count = file.read_at(&mut start, 0).ok()?;
+    let start = &start[..count];
+    let header = goblin::elf::Elf::parse_header(start).ok()?;
+    let offset = usize::try_from(header.e_phoff).ok()?;
+    let context = Ctx::new(Container::Big, Endian::Little);
+    let segments = ProgramHeader::parse(start, offset, header.e_phnum.into(), context).ok()?;
+    let loaded = segments.iter().filter(|segment| segment.p_type == PT_LOAD);
+    let ends = loaded.map(|segment| segment.p_paddr.checked_add(segment.p_memsz));
+    ends.max().flatten()
 }
 
 /// The end of the memory into which a bzImage unpacks itself.
@@ -204,7 +233,9 @@ mod tests {
             let error = kernel.load(&memory).unwrap_err();
             assert!(error.to_string().contains("damaged"), "{length}: {error}");
         }
-        let loaded = opened(&whole).unwrap().load(&memory).unwrap();
+        let kernel = opened(&whole).unwrap();
+        let loaded = kernel.load(&memory).unwrap();
+        assert_eq!(kernel.end(), Some(loaded.end));
         assert_eq!(
             (loaded.entry, loaded.end),
             (0x40_0078, 0x40_0000 + 0x78 + 100)

@@ -35,6 +35,9 @@ const WORTH_MAPPING: u64 = 16 << 20;
 const MOST_MAPPED: usize = 16_384;
 /// The memory that a kernel needs beside the files, in bytes: its own code and data.
 const KERNEL: u64 = 40 << 20;
+/// The memory that a small kernel keeps beside the files, in bytes. Memory below the kernel's place is
+/// the kernel's as well.
+const LEAST_KERNEL: u64 = 24 << 20;
 /// The memory for programs beside the image's files, in bytes, if the user names no size.
 const FOR_PROGRAMS: u64 = 128 << 20;
 
@@ -299,8 +302,20 @@ impl Initramfs {
     /// all files are unpacked. A root file system in memory (tmpfs) takes at most half of the
     /// memory that is left, and at least a page for each file.
     pub fn least_memory(&self) -> ByteSize {
+        self.memory_beside(KERNEL)
+    }
+
+    /// The least memory for the archive and a kernel that ends at `kernel_end`.
+    pub fn least_memory_behind(&self, kernel_end: u64) -> ByteSize {
+        let both = kernel_end.saturating_add(self.size());
+        let both = both.checked_next_multiple_of(1 << 20).unwrap_or(u64::MAX);
+        self.memory_beside(LEAST_KERNEL).max(ByteSize(both))
+    }
+
+    /// The memory for the archive and its files beside `kernel` bytes, in whole mebibytes.
+    fn memory_beside(&self, kernel: u64) -> ByteSize {
         let files = 2 * PAGE * self.pages.max(self.entries.len() as u64);
-        let held = self.size() + files + KERNEL;
+        let held = self.size() + files + kernel;
         // The kernel has a descriptor for each page, of a 64th of its size.
         ByteSize((held + held / 64).next_multiple_of(1 << 20))
     }
