@@ -42,6 +42,13 @@ impl Instance<'_> {
         }
     }
 
+    /// The error for an instance that has ended before `awaited` came, if it has. A virtual machine
+    /// that is gone closes no connection, so that its end is seen here alone.
+    pub fn early_end(&mut self, awaited: &'static str) -> Option<InstanceError> {
+        self.stdout.drain().ok()?;
+        self.stdout.is_closed().then(|| self.ended_early(awaited))
+    }
+
     /// Waits until the instance has ended, in whatever way.
     pub(super) fn wait_for_end(&mut self, awaited: &'static str) -> Result<End, InstanceError> {
         loop {

@@ -187,7 +187,13 @@ fn exchange(
         (Message::Begin, _) => {}
         (other, _) => return Err(unexpected(&other, "begin line").into()),
     }
-    let readings = time_work(host, work)?;
+    let readings = time_work(host, work).map_err(|error| match error {
+        MeasureError::Net(NetError::Timeout { awaited, .. }) => match instance.early_end(awaited) {
+            Some(ended) => ended.into(),
+            None => error,
+        },
+        error => error,
+    })?;
     let (operations, bytes) = match instance.next_message("end line")? {
         (Message::End { operations, bytes }, _) => (operations, bytes.as_u64()),
         (other, _) => return Err(unexpected(&other, "end line").into()),

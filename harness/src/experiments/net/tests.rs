@@ -201,6 +201,16 @@ fn an_instance_that_writes_its_lines_but_never_connects_fails_its_sample() {
 }
 
 #[test]
+fn an_instance_that_ends_silently_is_told_by_its_own_words() {
+    let script = "echo isobench/1 begin; echo lost >&2; exit 125";
+    let error = script_error(script, Work::Echo(count(1)));
+    assert_eq!(
+        error.to_string(),
+        "ended with exit code 125 before its connection: lost"
+    );
+}
+
+#[test]
 fn an_instance_that_writes_another_line_fails_its_sample() {
     let error = script_error("echo isobench/1 ready", Work::Echo(count(1)));
     assert!(matches!(error, MeasureError::Instance(_)), "{error}");
