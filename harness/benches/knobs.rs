@@ -56,10 +56,7 @@ const KNOBS: [Knob; 12] = [
         name: "bzImage instead of vmlinux",
         change: Change::Compressed,
     },
-    words(
-        "without quiet: messages on the serial console",
-        "loglevel=7",
-    ),
+    words("loglevel=7: messages on the serial console", "loglevel=7"),
     words("four serial ports instead of one", "8250.nr_uarts=4"),
     words("PCI is looked for", "pci=conf1"),
     words("no console at all", "console="),

@@ -241,19 +241,11 @@ fn reach_host(kernel: &PathBuf, processors: &str, is_killed: bool) -> io::Result
     echoed
 }
 
-/// On emulated processors a guest falls silent now and then while it sends (docs/lab.md). So the test
-/// tries once more there, and the log says so.
 #[test]
 fn the_guest_reaches_the_host_and_its_link_goes_with_it() {
     let Some(kernel) = kernel() else { return };
     for (processors, is_killed) in [("1", false), ("2", true)] {
-        match reach_host(&kernel, processors, is_killed) {
-            Err(silence) if is_emulated() => {
-                tried_again(format!("the guest fell silent: {silence}"));
-                reach_host(&kernel, processors, is_killed).unwrap();
-            }
-            reached => reached.unwrap(),
-        }
+        reach_host(&kernel, processors, is_killed).unwrap();
     }
 }
 

@@ -10,10 +10,10 @@ const ALWAYS: [&str; 8] = [
     // A panic ends at once in a reset through the keyboard controller, which the VMM sees.
     "panic=-1",
     "reboot=k",
-    // The kernel gives the reason for a panic on this console. `quiet` keeps lesser messages away,
-    // since each byte is a VM exit.
+    // The kernel gives the reason for a panic on this console. The level keeps lesser messages away,
+    // errors too, since each byte is two VM exits.
     "console=ttyS0",
-    "quiet",
+    "loglevel=3",
     "8250.nr_uarts=1",
     // The machine has neither, and a kernel with drivers for them need not search.
     "pci=off",
