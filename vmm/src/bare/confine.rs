@@ -30,13 +30,16 @@ const CALLS_BETWEEN_VCPUS: [c_long; 5] = [
 const CALLS_OF_SNAPSHOTS: [c_long; 2] = [libc::SYS_linkat, libc::SYS_fcntl];
 
 /// The further calls of a template, and of a clone until it has confined itself.
-const CALLS_OF_TEMPLATES: [c_long; 6] = [
+const CALLS_OF_TEMPLATES: [c_long; 8] = [
     // Requests.
     libc::SYS_recvmsg,
     // The C library's fork(3).
     libc::SYS_clone,
     libc::SYS_set_robust_list,
-    // The clone's own descriptor for standard error, its death with the template, and its filter.
+    // The clone's death with the template.
+    libc::SYS_getpid,
+    libc::SYS_getppid,
+    // The clone's own descriptor for standard error, and its filter.
     libc::SYS_fcntl,
     libc::SYS_prctl,
     libc::SYS_seccomp,

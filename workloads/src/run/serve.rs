@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bytesize::ByteSize;
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::{ForkResult, fork, getpid, getppid};
 
 use super::memory::Touched;
 use super::{WorkloadError, send};
@@ -79,7 +79,7 @@ fn answer(
 fn make_clones(memory: &Touched) -> Result<(), WorkloadError> {
     // SAFETY: no handler is installed: the kernel itself takes clones that have ended.
     unsafe { signal(Signal::SIGCHLD, SigHandler::SigIgn) }.map_err(failed)?;
-    let socket = io::stdin();
+    let (socket, template) = (io::stdin(), getpid());
     while let Some(streams) =
         template::next_request(socket.as_fd()).map_err(WorkloadError::Input)?
     {
@@ -87,6 +87,10 @@ fn make_clones(memory: &Touched) -> Result<(), WorkloadError> {
         let fork = unsafe { fork() };
         if matches!(fork.map_err(failed)?, ForkResult::Child) {
             prctl::set_pdeathsig(Signal::SIGKILL).map_err(failed)?;
+            // A template that had died by then tells nobody.
+            if getppid() != template {
+                return Ok(());
+            }
             let mut output = File::from(streams.output);
             return answer(memory, &mut output, &mut File::from(streams.input));
         }

@@ -14,7 +14,7 @@ use isobench_workloads::template::{Streams, next_request};
 use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::stat::{SFlag, fstat};
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::{ForkResult, fork, getpid, getppid};
 
 use crate::request::{Network, Request};
 
@@ -60,11 +60,16 @@ pub fn run(
         Err(error) => return Err(Failure::of_launcher(error)),
     }
     request.marks.mark(TEMPLATE);
-    let socket = io::stdin();
+    let (socket, template) = (io::stdin(), getpid());
     while let Some(streams) = next_request(socket.as_fd()).map_err(Failure::of_launcher)? {
         // SAFETY: the VMM has one thread, as its guest has one vCPU.
         let fork = unsafe { fork() };
         if matches!(fork.map_err(Failure::of_launcher)?, ForkResult::Child) {
+            prctl::set_pdeathsig(Signal::SIGKILL).map_err(Failure::of_launcher)?;
+            // A template that had died by then tells nobody.
+            if getppid() != template {
+                return Ok(Ending::Exited(0));
+            }
             return run_clone(vm, personality, streams);
         }
     }
@@ -77,7 +82,6 @@ fn run_clone(
     personality: &mut Personality,
     streams: Streams,
 ) -> Result<Ending, Failure> {
-    prctl::set_pdeathsig(Signal::SIGKILL).map_err(Failure::of_launcher)?;
     let error = io::stderr().as_fd().try_clone_to_owned();
     let error = error.map_err(Failure::of_launcher)?;
     personality.set_console(Console::new(streams.input, streams.output, error));
