@@ -78,3 +78,46 @@ fn starts_are_timed_beside_a_hundred_others() {
         }
     }
 }
+
+#[test]
+fn a_program_that_initialises_starts_in_each_way_that_its_target_has() {
+    let finished = run("start-warm", "process,container,microvm-bare");
+    for (target, ways, missing) in [
+        ("process", &["cold", "fork"][..], &["pool", "restore"][..]),
+        (
+            "container",
+            &["cold", "fork", "pool", "pool-least"],
+            &["restore"],
+        ),
+        (
+            "microvm-bare",
+            &[
+                "cold",
+                "fork",
+                "pool",
+                "pool-least",
+                "restore",
+                "snapshot-size",
+            ],
+            &[],
+        ),
+    ] {
+        if !can_run(target) {
+            continue;
+        }
+        for way in ways {
+            assert!(
+                !counted(&finished, target, way).is_empty(),
+                "{target} {way}"
+            );
+        }
+        for way in missing {
+            let rows = rows(finished.results(), target, way);
+            let is_told = |row: &&Sample| row.status == Status::Unavailable && row.reason.is_some();
+            assert!(
+                rows.iter().all(is_told) && !rows.is_empty(),
+                "{target} {way}: {rows:?}"
+            );
+        }
+    }
+}
