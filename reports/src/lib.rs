@@ -27,7 +27,7 @@ mod fixture;
 
 pub use export::csv::write as write_csv;
 pub use export::files::{Output, ResultFiles, WriteError, write_new};
-pub use export::formats::{Format, FormatError, render_changes, render_figures};
+pub use export::formats::{FORMATS, Format, FormatError};
 pub use export::html::{ReportError, ReportOptions, render as render_html};
 pub use export::json::{Inconsistency, ResultsError, read as read_results};
 pub use export::plots::{Plot, PlotError, plots};

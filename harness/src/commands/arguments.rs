@@ -6,10 +6,9 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use isobench_container::{Network, parse_size};
-use isobench_reports::model::Run;
-use isobench_reports::{Format, FormatError, Language, render_figures, render_tables};
+use isobench_reports::Language;
 
-use crate::commands::terminal::terminal_options;
+use crate::commands::formats::{ComparisonFormat, FigureFormat};
 use crate::suite::options::{ConductOptions, Options, TargetOptions};
 use crate::targets::guest::kernel::Architecture;
 use crate::targets::resource_limits::ResourceLimits;
@@ -239,43 +238,6 @@ pub struct CompareArguments {
     pub format: Option<ComparisonFormat>,
 }
 
-/// Formats of figures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FigureFormat {
-    /// Every figure, in tables for a terminal
-    Table,
-    /// One JSON document
-    Json,
-    /// One row for each figure
-    Csv,
-    /// A table for a page of documentation
-    Markdown,
-    /// For Prometheus and its like
-    Openmetrics,
-}
-
-impl FigureFormat {
-    /// The figures of `runs` in this format, with ratios to `baseline`.
-    ///
-    /// # Errors
-    /// The format's own writer fails.
-    pub fn render(self, runs: &[Run], baseline: Option<&str>) -> Result<String, FormatError> {
-        let format = match self {
-            Self::Table => {
-                let tables = runs
-                    .iter()
-                    .map(|run| render_tables(run, baseline, terminal_options()));
-                return Ok(tables.collect::<Vec<_>>().join("\n"));
-            }
-            Self::Json => Format::Json,
-            Self::Csv => Format::Csv,
-            Self::Markdown => Format::Markdown,
-            Self::Openmetrics => Format::OpenMetrics,
-        };
-        render_figures(runs, baseline, format)
-    }
-}
-
 /// Languages of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportLanguage {
@@ -290,27 +252,6 @@ impl From<ReportLanguage> for Language {
         match language {
             ReportLanguage::En => Self::English,
             ReportLanguage::Zh => Self::Chinese,
-        }
-    }
-}
-
-/// Formats of a comparison for other programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ComparisonFormat {
-    /// One JSON document
-    Json,
-    /// One row for each figure
-    Csv,
-    /// A table
-    Markdown,
-}
-
-impl From<ComparisonFormat> for Format {
-    fn from(format: ComparisonFormat) -> Self {
-        match format {
-            ComparisonFormat::Json => Self::Json,
-            ComparisonFormat::Csv => Self::Csv,
-            ComparisonFormat::Markdown => Self::Markdown,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use isobench_reports::compare::Comparison;
-use isobench_reports::{read_results, render_changes, render_comparison};
+use isobench_reports::{read_results, render_comparison};
 
 use crate::commands::arguments::CompareArguments;
 use crate::commands::failure::BadInput;
@@ -39,7 +39,7 @@ pub fn compare(arguments: &CompareArguments) -> anyhow::Result<ExitCode> {
         .into());
     }
     print(match arguments.format {
-        Some(format) => render_changes(&comparison, format.into())?,
+        Some(format) => format.render(&comparison)?,
         None => render_comparison(&comparison, terminal_options()),
     })?;
     Ok(if comparison.has_regression() {

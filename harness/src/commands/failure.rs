@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use isobench_container::image::{ImageError, NameSyntaxError};
-use isobench_reports::{ResultsError, Style, WriteError};
+use isobench_reports::{FormatError, ResultsError, Style, WriteError};
 
 use crate::commands::terminal::style;
 use crate::host::interrupt::Stopped;
@@ -75,6 +75,7 @@ fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.is::<CommandError>()
         || cause.is::<WorkloadFileError>()
         || cause.is::<NameSyntaxError>()
+        || matches!(cause.downcast_ref(), Some(FormatError::OneRun { .. }))
         || matches!(cause.downcast_ref(), Some(TuneError::Held { .. }))
         || matches!(cause.downcast_ref(), Some(SessionError::NoDirectory { .. }))
         || cause.downcast_ref().is_some_and(KernelError::is_bad_input)

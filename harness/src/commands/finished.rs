@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use isobench_reports::render_screen;
 
-use crate::commands::arguments::FigureFormat;
 use crate::commands::failure::INTERRUPTED;
+use crate::commands::formats::FigureFormat;
 use crate::commands::terminal::terminal_options;
 use crate::streams::{self, tell};
 use crate::suite::FinishedRun;

@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod exec;
 pub mod failure;
 pub mod finished;
+pub mod formats;
 pub mod image;
 pub mod kernel;
 pub mod report;

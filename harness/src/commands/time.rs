@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::commands::arguments::{FigureFormat, TimeArguments};
+use crate::commands::arguments::TimeArguments;
 use crate::commands::failure::BadInput;
 use crate::commands::finished::conclude;
+use crate::commands::formats::FigureFormat;
 use crate::host::interrupt::Interrupt;
 use crate::host::programs::Programs;
 use crate::host::session::{PlaceNeeds, Session};

@@ -96,5 +96,14 @@ fn figures_come_in_formats_that_programs_read() {
     let metrics = saved("openmetrics");
     metrics.prints("isobench_median_seconds{target=\"process\"");
     assert!(metrics.stdout.ends_with("# EOF\n"), "{metrics:?}");
+    for tracker in ["bencher", "github-benchmark"] {
+        saved(tracker).prints("\"process/startup/ready\"");
+        let changes = ["out", "out", "--format", tracker];
+        compare(&place, &changes)
+            .succeeds()
+            .prints("\"process/startup/ready\"");
+        let several = place.isobench(&["report", "out", "out", "--format", tracker]);
+        several.refuses("holds one run");
+    }
     assert!(!place.path("report.html").exists());
 }

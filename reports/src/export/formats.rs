@@ -1,41 +1,56 @@
-//! Figures for other programs: JSON, CSV, Markdown, OpenMetrics.
+//! Figures and changes for other programs.
 //!
-//! All formats have the same rows: one for each figure, and one with a reason for each figure that
-//! a target couldn't give. Values are in the unit of the samples, which stands beside them.
+//! A format is one file with a [`Format`], and one line in [`FORMATS`]. The formats for tables have
+//! the same rows: one for each figure, and one with a reason for each figure that a target couldn't
+//! give. Trackers of benchmarks have no place for a reason, and get figures alone. Values are in the
+//! unit of the samples, which stands beside them.
 
-mod changes;
+mod bencher;
+mod change_row;
+mod csv;
 mod explained;
-mod figures;
+mod github_benchmark;
+mod json;
+mod label;
+mod markdown;
 mod openmetrics;
 mod row;
 mod run_id;
+mod tracked;
 
 use std::io;
 
-use comfy_table::Table;
-use comfy_table::presets::ASCII_MARKDOWN;
-use serde::Serialize;
 use thiserror::Error;
 
-use crate::words::text::one_line;
+use crate::compare::Comparison;
+use crate::figures::summary::Summary;
+use crate::model::Run;
 
-pub use changes::render as render_changes;
-pub use figures::render as render_figures;
+/// Every format, in the order in which help lists them.
+pub const FORMATS: [Format; 7] = [
+    json::FORMAT,
+    csv::FORMAT,
+    markdown::FORMAT,
+    openmetrics::FORMAT,
+    bencher::FORMAT,
+    github_benchmark::SMALLER,
+    github_benchmark::BIGGER,
+];
 
-/// Longest text of a cell in Markdown, in characters.
-const CELL: usize = 300;
+/// Writes a comparison.
+type WriteChanges = fn(&Comparison<'_>) -> Result<String, FormatError>;
 
 /// A format for other programs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// One JSON document.
-    Json,
-    /// Rows with a header line.
-    Csv,
-    /// A table for a page of documentation.
-    Markdown,
-    /// The text format of `OpenMetrics`, which Prometheus and others read.
-    OpenMetrics,
+#[derive(Debug, Clone, Copy)]
+pub struct Format {
+    /// The format's name on a command line; it never changes.
+    pub name: &'static str,
+    /// What the format is for, in a line of help.
+    pub about: &'static str,
+    /// Writes the figures of runs.
+    figures: fn(&[Summary<'_>]) -> Result<String, FormatError>,
+    /// Writes a comparison; nothing if the format has no place for one.
+    changes: Option<WriteChanges>,
 }
 
 /// Why figures can't be written in a format.
@@ -46,44 +61,54 @@ pub enum FormatError {
     Json(#[from] serde_json::Error),
     /// The CSV writer failed.
     #[error("cannot write the figures as CSV")]
-    Csv(#[from] csv::Error),
+    Csv(#[from] ::csv::Error),
     /// The writer behind the CSV writer failed.
     #[error("cannot write the figures")]
     Write(#[from] io::Error),
     /// The `OpenMetrics` writer failed.
     #[error("cannot write the figures as OpenMetrics")]
     OpenMetrics(#[from] std::fmt::Error),
-    /// A comparison was asked for as `OpenMetrics`.
-    #[error("a comparison has no OpenMetrics format: choose json, csv or markdown")]
-    NoMetrics,
+    /// A comparison was asked for in a format that has none.
+    #[error("a comparison has no format `{0}`: choose json, csv or markdown")]
+    NoComparison(&'static str),
+    /// Several runs were asked for in a format that has one run a document.
+    #[error(
+        "the format `{format}` holds one run, and these are {runs}: write a document for each results file"
+    )]
+    OneRun {
+        /// The format's name.
+        format: &'static str,
+        /// The number of runs.
+        runs: usize,
+    },
 }
 
-fn json(document: &impl Serialize) -> Result<String, FormatError> {
-    Ok(serde_json::to_string_pretty(document)? + "\n")
-}
-
-/// Rows, under a header with the names of their fields.
-fn csv<R: Serialize>(rows: &[R]) -> Result<String, FormatError> {
-    let mut table = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        table.serialize(row)?;
+impl Format {
+    /// Every figure of `runs`; ratios are to rung 0 of the ladder, or to the target named `baseline`.
+    ///
+    /// # Errors
+    /// The format has one run a document, and there are several; or the format's own writer fails.
+    pub fn figures(&self, runs: &[Run], baseline: Option<&str>) -> Result<String, FormatError> {
+        let summaries = runs.iter().map(|run| Summary::against(run, baseline));
+        (self.figures)(&summaries.collect::<Vec<_>>())
     }
-    let bytes = table
-        .into_inner()
-        .map_err(csv::IntoInnerError::into_error)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+
+    /// A comparison of two runs.
+    ///
+    /// # Errors
+    /// The format has no comparisons, or its own writer fails.
+    pub fn changes(&self, comparison: &Comparison<'_>) -> Result<String, FormatError> {
+        match self.changes {
+            Some(changes) => changes(comparison),
+            None => Err(FormatError::NoComparison(self.name)),
+        }
+    }
+
+    /// Whether the format has comparisons.
+    pub const fn has_changes(&self) -> bool {
+        self.changes.is_some()
+    }
 }
 
-fn markdown<'h>(
-    header: impl IntoIterator<Item = &'h str>,
-    rows: impl IntoIterator<Item: IntoIterator<Item = String>>,
-) -> String {
-    let mut table = Table::new();
-    table.load_style(ASCII_MARKDOWN).set_header(header);
-    for row in rows {
-        // A vertical bar or a line end would begin another cell or row.
-        let row = row.into_iter();
-        table.add_row(row.map(|text| one_line(&text, CELL).replace('|', "\\|")));
-    }
-    table.trim_fmt() + "\n"
-}
+#[cfg(test)]
+mod tests;

@@ -12,14 +12,18 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit as MetricUnit};
 
+use super::label::label;
 use super::row::{FigureRow, rows};
-use super::{FormatError, run_id};
+use super::{Format, FormatError, run_id};
 use crate::figures::summary::Summary;
 use crate::model::Unit;
-use crate::words::text::one_line;
 
-/// Longest text of a run in a label, in characters. A hostile file can't make it longer.
-const LABEL: usize = 200;
+pub const FORMAT: Format = Format {
+    name: "openmetrics",
+    about: "For Prometheus and its like",
+    figures: render,
+    changes: None,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
@@ -200,15 +204,6 @@ impl Labels {
     }
 }
 
-/// The value of a label. Texts that would be alike once they are cut stay different.
-fn label(text: &str) -> String {
-    let line = one_line(text, LABEL);
-    if line == text {
-        return line;
-    }
-    format!("{line} {}", run_id::digest(text.as_bytes()))
-}
-
 /// The figures of all runs. A run that is given twice stands once.
 fn sources<'a>(summaries: &[Summary<'a>]) -> Result<Vec<Source<'a>>, FormatError> {
     let (mut sources, mut known) = (Vec::new(), HashSet::new());
@@ -226,7 +221,7 @@ fn sources<'a>(summaries: &[Summary<'a>]) -> Result<Vec<Source<'a>>, FormatError
     Ok(sources)
 }
 
-pub fn render(summaries: &[Summary<'_>]) -> Result<String, FormatError> {
+fn render(summaries: &[Summary<'_>]) -> Result<String, FormatError> {
     let sources = sources(summaries)?;
     let mut units: Vec<Unit> = Vec::new();
     for unit in sources.iter().map(|source| source.row.metric_unit) {

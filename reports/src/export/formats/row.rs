@@ -7,6 +7,9 @@ use crate::figures::tails::{self, TargetTail};
 use crate::model::{Better, Metric, Unit};
 use crate::statistics::{Bounds, Tail};
 
+/// The status of a figure.
+pub const OK: &str = "ok";
+
 /// The status of a figure to which a delay was added on purpose.
 pub const INJECTED: &str = "injected";
 
@@ -84,7 +87,7 @@ fn row<'a>(
     });
     let (status, reason) = match &cell.content {
         CellContent::Figure(_) if is_injected => (INJECTED, failed),
-        CellContent::Figure(_) => ("ok", failed),
+        CellContent::Figure(_) => (OK, failed),
         CellContent::Unavailable(reason) => ("unavailable", Some(*reason)),
         CellContent::Failed => ("failed", failed),
         CellContent::NotTaken => return None,

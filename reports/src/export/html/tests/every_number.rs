@@ -9,10 +9,10 @@ use regex::Regex;
 
 use super::numbers::{middle, tidy};
 use super::*;
+use crate::FORMATS;
 use crate::figures::prices;
 use crate::model::{Sample, Status, TOTAL, Unit};
 use crate::words::units::{self, Scale};
-use crate::{Format, render_figures};
 
 /// A number with its unit; in an interval there is another number before "to", with the same unit.
 const NUMBER: &str = r"(?:([\d,]*\.?\d+) to [+-]?)?([\d,]*\.?\d+) ?(ns|µs|ms|s|B|KiB|MiB|GiB|kB/s|MB/s|GB/s|/s|×|%)(?:[^\w/]|$)";
@@ -151,7 +151,8 @@ impl Known {
 
     fn intervals(&mut self, run: &Run, baseline: &str) {
         let runs = std::slice::from_ref(run);
-        let csv = render_figures(runs, Some(baseline), Format::Csv).unwrap();
+        let csv = FORMATS.iter().find(|format| format.name == "csv").unwrap();
+        let csv = csv.figures(runs, Some(baseline)).unwrap();
         let mut reader = csv::Reader::from_reader(csv.as_bytes());
         for row in reader.deserialize::<HashMap<String, String>>() {
             let row = row.unwrap();
