@@ -57,6 +57,8 @@ pub enum Command {
     Report(ReportArguments),
     /// Hold one run against another; exit code 1 if something got worse.
     Compare(CompareArguments),
+    /// Print the JSON Schema of results files.
+    Schema,
     /// Keep images that other tools made, to run their programs in targets.
     ///
     /// The images are in the directory `ISOBENCH_STORE`, or else in ~/.local/share/isobench.

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Command::Doctor(arguments) => commands::doctor::doctor(&arguments),
         Command::Report(arguments) => commands::report::report(&arguments),
         Command::Compare(arguments) => commands::compare::compare(&arguments),
+        Command::Schema => commands::schema::schema(),
         Command::Image(command) => commands::image::image(&command),
         Command::Kernel(arguments) => commands::kernel::kernel(&arguments),
         Command::KeepSettings { root } => tune::guardian::run(&root).map_err(Into::into),

@@ -11,5 +11,6 @@ pub mod image;
 pub mod kernel;
 pub mod report;
 pub mod run;
+pub mod schema;
 pub mod terminal;
 pub mod time;

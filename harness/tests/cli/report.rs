@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use isobench_reports::model::SCHEMA_VERSION;
 use isobench_testing::{Need, skip};
 
 use crate::support::isobench::Isobench;
@@ -94,4 +95,12 @@ fn what_can_be_drawn_is_drawn_and_the_rest_is_named() {
     let nothing = place.isobench(&["report", "killed", "--out", "nothing.html"]);
     nothing.refuses("killed has no results.json");
     assert!(!place.path("nothing.html").exists());
+}
+
+#[test]
+fn the_schema_of_results_is_the_repository_s() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema");
+    let kept = fs::read_to_string(path.join(format!("results-{SCHEMA_VERSION}.json")));
+    let printed = Place::new().isobench(&["schema"]).succeeds();
+    assert_eq!(printed.stdout, kept.unwrap());
 }

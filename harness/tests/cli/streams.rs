@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 
 use isobench_testing::{Need, lacks};
 
+use isobench_reports::FORMATS;
+
 use crate::support::ended::Ended;
 use crate::support::isobench::{ISOBENCH, WORKLOAD};
 use crate::support::place::Place;
@@ -34,6 +36,7 @@ fn commands() -> Vec<Vec<&'static str>> {
         vec!["doctor", "--target", "process", "--json"],
         vec!["report", "some.json"],
         vec!["compare", "some.json", "some.json"],
+        vec!["schema"],
         vec!["image", "ls"],
         vec!["image", "ls", "--json"],
         [
@@ -43,10 +46,11 @@ fn commands() -> Vec<Vec<&'static str>> {
         .concat(),
         RUN.to_vec(),
     ];
-    for format in ["table", "json", "csv", "markdown", "openmetrics"] {
+    let names = || FORMATS.iter().map(|format| format.name);
+    for format in std::iter::once("table").chain(names()) {
         commands.push(vec!["report", "some.json", "--format", format]);
     }
-    for format in ["json", "csv", "markdown"] {
+    for format in names().filter(|name| *name != "openmetrics") {
         commands.push(vec![
             "compare",
             "some.json",

@@ -16,11 +16,8 @@ use serde::Deserialize;
 use serde_json::error::Category;
 use thiserror::Error;
 
-use crate::model::{Metric, Run, SCHEMA_VERSION, Sample, Sign, Status};
+use crate::model::{Metric, Run, SCHEMA_VERSION, Sample, Sign, Status, TOOL};
 use crate::words::text::one_line;
-
-/// The value of the field `tool` in a file of isobench.
-pub const TOOL: &str = "isobench";
 
 /// The size of the largest file that is read, in bytes: some 500,000 samples, a hundred times a
 /// thorough run.

@@ -1,10 +1,11 @@
 //! How a run was conducted: what stopped the run, what its clocks did, what measuring costs, and
 //! what was changed on purpose.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a reader must know of a run beside its samples.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Conduct {
     /// When the run was to stop, and what stopped it; absent if the profile alone decided.
@@ -33,7 +34,7 @@ pub struct Conduct {
 }
 
 /// When a run was to stop, and what stopped it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
     /// The precision that was asked for: half the width of the interval of every leading figure, as
@@ -46,7 +47,7 @@ pub struct Stop {
 }
 
 /// What stopped a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopReason {
     /// Every leading figure was as precise as asked.
@@ -59,7 +60,7 @@ pub enum StopReason {
 
 /// The wall clock minus the monotonic clock. Only a step of the wall clock or a suspended host
 /// changes this difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClockOffset {
     /// The difference at the start of the run, in nanoseconds.
@@ -69,7 +70,7 @@ pub struct ClockOffset {
 }
 
 /// What the harness measured of itself before the first sample, in nanoseconds.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Instrument {
     /// Start-up times of the bare process in pairs, as if its two starts were of two targets.
@@ -82,7 +83,7 @@ pub struct Instrument {
 }
 
 /// A delay that was added on purpose.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Injection {
     /// Name of the target.
@@ -94,7 +95,7 @@ pub struct Injection {
 }
 
 /// A setting of the host that was changed for a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Setting {
     /// The setting's file, without the slash in front.

@@ -1,6 +1,7 @@
 //! How long the single operations of one sample took, as a few percentiles: enough for a curve, and
 //! of a bounded size whatever the workload says.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The percentiles that are kept, ascending; the last is the longest operation.
@@ -13,12 +14,13 @@ pub const PERCENTILES: [f64; 12] = [
 const LONGEST: u64 = 100 * 86_400 * 1_000_000_000;
 
 /// The latencies of one sample's operations.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Latencies {
     /// The number of operations that were timed singly.
     pub count: u64,
-    /// The latency at each of [`PERCENTILES`], in nanoseconds.
+    /// The latency in nanoseconds at each of the percentiles 1, 5, 10, 25, 50, 75, 90, 95, 99, 99.5,
+    /// 99.9 and 100, ascending.
     pub nanos: Vec<u64>,
 }
 

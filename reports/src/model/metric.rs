@@ -1,9 +1,10 @@
 //! The metrics of an experiment: what is counted, in which unit, and which way is better.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One metric of an experiment: a figure that is taken of every target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metric {
     /// The metric's name within its experiment, such as `ready`; it never changes.
@@ -37,7 +38,7 @@ pub struct Metric {
 }
 
 /// A phase of a start, a component of a sum, or a variant on a price list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
     /// The part's name within its metric; it never changes.
@@ -46,12 +47,12 @@ pub struct Part {
     pub explanation: String,
     /// On a price list, the part that lacks what this part is the price of. The samples of the two
     /// parts are of different instances, and the price is the difference of their medians. If the
-    /// base is [`TOTAL`](super::TOTAL), the whole doesn't contain this part.
+    /// base is `total`, the whole doesn't contain this part.
     pub base: Option<String>,
 }
 
 /// The unit of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
     /// A time, in nanoseconds.
@@ -80,7 +81,7 @@ impl Unit {
 }
 
 /// Which way a metric is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Better {
     /// Less is better: times, memory.
@@ -90,7 +91,7 @@ pub enum Better {
 }
 
 /// What kind of figure a metric is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MetricFamily {
     /// From the start of an instance until its program is ready.
@@ -136,7 +137,7 @@ pub enum MetricFamily {
 }
 
 /// Whether values may be below zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sign {
     /// A value is zero or above.

@@ -4,15 +4,18 @@
 //! samples.
 
 mod conduct;
+mod json_schema;
 mod latencies;
 mod metric;
 mod target;
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use conduct::{ClockOffset, Conduct, Injection, Instrument, Setting, Stop, StopReason};
+pub use json_schema::json_schema;
 pub use latencies::{Latencies, PERCENTILES};
 pub use metric::{Better, Metric, MetricFamily, Part, Sign, Unit};
 pub use target::{Target, TargetFamily, TargetKind, Unavailable};
@@ -20,16 +23,22 @@ pub use target::{Target, TargetFamily, TargetKind, Unavailable};
 /// The version of the results schema that this isobench writes, and the only version that it reads.
 pub const SCHEMA_VERSION: u32 = 2;
 
+/// The program in every results file.
+pub const TOOL: &str = "isobench";
+
 /// The name of the part of a sample that stands for the whole.
 pub const TOTAL: &str = "total";
 
 /// One execution of the suite on one host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// The version of the schema: always [`SCHEMA_VERSION`] in a file that can be read.
+    /// The version of the schema: always the version that this isobench writes, in a file that can
+    /// be read.
+    #[schemars(extend("const" = SCHEMA_VERSION))]
     pub schema: u32,
     /// The program that wrote the file: always `isobench`.
+    #[schemars(extend("const" = TOOL))]
     pub tool: String,
     /// The version of isobench.
     pub version: String,
@@ -78,7 +87,7 @@ pub const EMULATION: &str = "emulation";
 pub const EMULATED: &str = "emulated CPU: shapes, not absolute times";
 
 /// The host of a run: facts in a fixed order, for reading and for comparing hosts.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Host {
     /// The host in one line: CPU, cores, memory, kernel, kind of KVM.
@@ -96,7 +105,7 @@ impl Host {
 }
 
 /// One fact about the host.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fact {
     /// The fact's key, such as `cpu-model` or `kvm-kind`; it never changes.
@@ -118,11 +127,10 @@ impl Fact {
 }
 
 /// Something that is measured on every target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
-    /// The experiment's name, such as `startup`; [`crate::schema`] has the names that isobench
-    /// uses.
+    /// The experiment's name, such as `startup`; it never changes.
     pub name: String,
     /// How the experiment measures, in plain words: from where to where, and what is left out.
     pub method: String,
@@ -134,7 +142,7 @@ pub struct Experiment {
 }
 
 /// One measured value, or the reason for which there is none.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
     /// Name of the target.
@@ -143,7 +151,7 @@ pub struct Sample {
     pub experiment: String,
     /// Name of the metric.
     pub metric: String,
-    /// [`TOTAL`] for a whole, else the name of a part.
+    /// `total` for a whole, else the name of a part.
     pub part: String,
     /// The unit of `value`.
     pub unit: Unit,
@@ -163,7 +171,7 @@ pub struct Sample {
 }
 
 /// Whether a sample counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// The sample counts.

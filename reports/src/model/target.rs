@@ -1,9 +1,10 @@
 //! The targets of a run: what isolates, and why some of them can't run on a host.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A way to isolate: one row of the ladder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// The target's name, such as `process` or `microvm-bare`; it never changes.
@@ -40,7 +41,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// A target's place on the ladder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetKind {
     /// A rung of isobench's own ladder; 0 is the bare process.
@@ -52,7 +53,7 @@ pub enum TargetKind {
 }
 
 /// Why a target can't run, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unavailable {
     /// What is missing on the host.
@@ -65,7 +66,7 @@ pub struct Unavailable {
 }
 
 /// What kind of isolation a target is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TargetFamily {
     /// A process of the host without isolation.
