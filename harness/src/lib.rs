@@ -11,6 +11,7 @@
 //! - [`instance`]: one started command: its command line, streams, marks and end.
 //! - [`host`]: this machine: its facts, cgroups, clocks, signals and settings.
 //! - [`streams`]: what is printed, and what if it can't be.
+//! - [`toml_file`]: files of the user in TOML.
 //! - [`values`]: how times and percentages are written on the command line.
 
 pub mod commands;
@@ -22,4 +23,5 @@ pub mod streams;
 pub mod suite;
 pub mod targets;
 pub mod timing;
+pub mod toml_file;
 pub mod values;

@@ -11,6 +11,7 @@
 //! Nothing here knows how a number was made. So a results file can be redrawn on a machine that
 //! could not have measured it.
 
+pub mod budgets;
 mod chart;
 pub mod compare;
 mod export;
@@ -31,6 +32,7 @@ pub use export::formats::{FORMATS, Format, FormatError};
 pub use export::html::{ReportError, ReportOptions, render as render_html};
 pub use export::json::{Inconsistency, ResultsError, read as read_results};
 pub use export::plots::{Plot, PlotError, plots};
+pub use terminal::budgets::render as render_budgets;
 pub use terminal::comparison::render as render_comparison;
 pub use terminal::screen::render as render_screen;
 pub use terminal::tables::render as render_tables;

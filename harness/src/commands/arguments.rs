@@ -55,7 +55,7 @@ pub enum Command {
     Doctor(DoctorArguments),
     /// Draw the report again from saved results, on any machine.
     Report(ReportArguments),
-    /// Hold one run against another; exit code 1 if something got worse.
+    /// Hold one run against another, or against budgets; exit code 1 if something got worse.
     Compare(CompareArguments),
     /// Print the JSON Schema of results files.
     Schema,
@@ -223,15 +223,17 @@ pub struct ReportArguments {
 /// Arguments of `isobench compare`.
 #[derive(Debug, Args)]
 pub struct CompareArguments {
-    /// Results of the earlier run: a file, or the directory that holds the file
-    #[arg(value_name = "BASE")]
-    pub base: PathBuf,
-    /// Results of the later run
-    #[arg(value_name = "NEW")]
-    pub new: PathBuf,
+    /// Results of the earlier run, a file or the directory that holds the file, and of the later run;
+    /// with --budget, the later run's alone will do
+    #[arg(required = true, num_args = 1..=2, value_names = ["BASE", "NEW"])]
+    pub results: Vec<PathBuf>,
     /// Smallest change that matters
     #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = parse_percent)]
     pub threshold: f64,
+    /// Judge the budgets of this file instead of every change: exit code 1 if one is broken, 3 if
+    /// none is broken and one is undecided
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "threshold"])]
+    pub budget: Option<PathBuf>,
     /// Compare the runs even if their hosts, kernels or profiles differ
     #[arg(long)]
     pub anyway: bool,

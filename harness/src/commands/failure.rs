@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use isobench_container::image::{ImageError, NameSyntaxError};
+use isobench_reports::budgets::BudgetError;
 use isobench_reports::{FormatError, ResultsError, Style, WriteError};
 
 use crate::commands::terminal::style;
@@ -19,6 +20,7 @@ use crate::timing::command::CommandError;
 use crate::timing::root::RootError;
 use crate::timing::store::StoreError;
 use crate::timing::workload_file::WorkloadFileError;
+use crate::toml_file::TomlFileError;
 
 /// The user asked for something that can't be done as asked: exit code 2.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +71,8 @@ fn is_bad_input(cause: &(dyn std::error::Error + 'static)) -> bool {
         || cause.is::<RequestError>()
         || cause.is::<PinError>()
         || cause.is::<ResultsError>()
+        || cause.is::<BudgetError>()
+        || cause.is::<TomlFileError>()
         || cause.is::<ImageError>()
         || cause.is::<StoreError>()
         || cause.is::<RootError>()

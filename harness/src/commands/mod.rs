@@ -1,6 +1,7 @@
 //! The subcommands of `isobench`, one file each.
 
 pub mod arguments;
+mod budget_file;
 pub mod compare;
 pub mod doctor;
 pub mod exec;

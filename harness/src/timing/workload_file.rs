@@ -15,8 +15,6 @@
 //! Paths of the host are relative to the file's directory.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
-use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
@@ -24,41 +22,14 @@ use serde::Deserialize;
 use super::command::{CommandError, TimedCommand};
 use super::root_choice::RootChoice;
 use super::settings::Settings;
-
-/// The largest file that is read, in bytes.
-const LARGEST: u64 = 1024 * 1024;
+use crate::toml_file::{self, TomlFileError};
 
 /// A workload file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkloadFileError {
     /// The file can't be read.
-    #[error("cannot read the workload file {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The kernel's reason.
-        source: io::Error,
-    },
-    /// The file is no TOML, or has a key or a value that isn't known.
-    #[error("{}:{line}:{column}: {message}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// The column, from 1.
-        column: usize,
-        /// What is wrong there.
-        message: String,
-    },
-    /// The file is larger than a workload file can be.
-    #[error("{} has {bytes} bytes, and a workload file has {LARGEST} at most", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The size of the file.
-        bytes: u64,
-    },
+    #[error(transparent)]
+    File(#[from] TomlFileError),
     /// The file has no command.
     #[error("{}: no command is named; add a [[command]] with name and command", .0.display())]
     Empty(PathBuf),
@@ -119,16 +90,7 @@ impl Workload {
     /// # Errors
     /// [`WorkloadFileError`] with the line and the column of what is wrong.
     pub fn read(path: &Path) -> Result<Self, WorkloadFileError> {
-        let unreadable = |source| WorkloadFileError::Read {
-            path: path.to_owned(),
-            source,
-        };
-        let bytes = fs::metadata(path).map_err(unreadable)?.len();
-        if bytes > LARGEST {
-            let path = path.to_owned();
-            return Err(WorkloadFileError::TooLarge { path, bytes });
-        }
-        let text = fs::read_to_string(path).map_err(unreadable)?;
+        let text = toml_file::read(path, "workload file")?;
         Self::parse(&text, path)
     }
 
@@ -137,15 +99,7 @@ impl Workload {
     /// # Errors
     /// As [`Workload::read`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, WorkloadFileError> {
-        let document: Document = toml::from_str(text).map_err(|error| {
-            let (line, column) = place(text, error.span().map_or(0, |span| span.start));
-            WorkloadFileError::Syntax {
-                path: path.to_owned(),
-                line,
-                column,
-                message: error.message().replace('\n', "; "),
-            }
-        })?;
+        let document: Document = toml_file::parse(text, path)?;
         let directory = path.parent().unwrap_or(Path::new("."));
         let mut names = HashSet::new();
         let mut commands = Vec::new();
@@ -219,14 +173,6 @@ fn timed_command(
 fn plain(path: &Path) -> PathBuf {
     let parts = path.components();
     parts.filter(|part| *part != Component::CurDir).collect()
-}
-
-/// The line and the column, from 1, of the byte `offset` of `text`.
-fn place(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-    (line, column)
 }
 
 #[cfg(test)]

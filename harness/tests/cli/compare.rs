@@ -71,6 +71,61 @@ fn runs_of_two_hosts_are_compared_only_if_that_is_asked_for() {
 }
 
 #[test]
+fn a_budget_is_kept_broken_or_undecided_each_with_a_code_of_its_own() {
+    let place = Place::new();
+    run(&place, "base", &[]);
+    // From 1.00 to 1.09 ms.
+    level(&place, "level.json", 1e6);
+    let judged = |budgets: &[&str], runs: &[&str]| {
+        place.write("budgets.toml", format!("budgets = {budgets:?}\n"));
+        compare(&place, runs).options(&["--budget", "budgets.toml"])
+    };
+    let [kept, broken, undecided] =
+        ["1.2 ms", "0.9 ms", "1.045 ms"].map(|bound| format!("process startup ready <= {bound}"));
+    let alone = ["level.json"];
+    judged(&[&kept], &alone)
+        .succeeds()
+        .prints("1 kept, 0 broken, 0 undecided");
+    let three = judged(&[&kept, &broken, &undecided], &alone).ends();
+    three.has_code(1).prints("1 kept, 1 broken, 1 undecided");
+    let open = judged(&[&kept, &undecided], &alone).ends();
+    open.has_code(3).prints("more rounds would decide");
+    let relative = "process startup ready <= base + 20 %";
+    judged(&[relative], &["level.json", "level.json"]).succeeds();
+    judged(&[relative], &alone).refuses("pass the base's results");
+    compare(&place, &alone).refuses("one run alone");
+}
+
+#[test]
+fn a_budget_that_can_t_be_judged_is_bad_input() {
+    let place = Place::new();
+    run(&place, "base", &[]);
+    edit(&place, "base", "elsewhere.json", |run| {
+        run["host"]["facts"][0]["value"] = "another".into();
+    });
+    let judged = |budget: &str, runs: &[&str]| {
+        place.write("budgets.toml", format!("budgets = [{budget:?}]\n"));
+        compare(&place, runs).options(&["--budget", "budgets.toml"])
+    };
+    let alone = ["base"];
+    judged("kata startup <= 3 ms", &alone).refuses("isn't in the run: `kata`");
+    judged("process memory <= 3 MiB", &alone).refuses("isn't in the run: `memory`");
+    judged("process startup <= 3 furlongs", &alone).refuses("`furlongs`");
+    judged("process startup <= 3 MiB", &alone).refuses("another unit");
+    let relative = "process startup <= base + 5 %";
+    judged(relative, &["elsewhere.json", "base"]).refuses("not made in the same conditions");
+    place.write("budgets.toml", "budgets = []\n");
+    let budget = ["--budget", "budgets.toml"];
+    compare(&place, &alone)
+        .options(&budget)
+        .refuses("has no budget");
+    let missing = ["--budget", "missing.toml"];
+    compare(&place, &alone)
+        .options(&missing)
+        .refuses("cannot read the budget file");
+}
+
+#[test]
 fn figures_come_in_formats_that_programs_read() {
     let place = Place::new();
     let printed = run(&place, "out", &["--format", "json"]);

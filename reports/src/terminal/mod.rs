@@ -1,6 +1,7 @@
-//! Figures for a terminal: the screen that a run ends with, every figure as tables, and a
-//! comparison.
+//! Figures for a terminal: the screen that a run ends with, every figure as tables, a
+//! comparison, and budgets.
 
+pub mod budgets;
 pub mod comparison;
 mod explanation;
 mod fit;
