@@ -6,7 +6,7 @@
 //! there is none. The screen that a run ends with ([`render_screen`]), the tables
 //! ([`render_tables`]) and the report ([`render_html`]) are drawn from the summary; the CSV file
 //! ([`write_csv`]) is written from the run itself. [`Output`] writes all files of a run, and
-//! [`read_results`] reads a results file.
+//! [`read_results`] reads a results file, and [`read_foreign`] an export of hyperfine too.
 //!
 //! Nothing here knows how a number was made. So a results file can be redrawn on a machine that
 //! could not have measured it.
@@ -30,6 +30,7 @@ pub use export::csv::write as write_csv;
 pub use export::files::{Output, ResultFiles, WriteError, write_new};
 pub use export::formats::{FORMATS, Format, FormatError};
 pub use export::html::{ReportError, ReportOptions, render as render_html};
+pub use export::hyperfine::read as read_foreign;
 pub use export::json::{Inconsistency, ResultsError, read as read_results};
 pub use export::plots::{Plot, PlotError, plots};
 pub use terminal::budgets::render as render_budgets;

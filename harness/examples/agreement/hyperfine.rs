@@ -5,7 +5,7 @@
 //! the process has ended. For a bare process that is a fifth of the whole, so it is measured here and added to isobench's
 //! figure: what is held against hyperfine is then the same stretch of time.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{Read as _, pipe};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,12 +16,12 @@ use isobench::host::clock::MonotonicTime;
 use isobench::instance::command_line::CommandLine;
 use isobench::instance::spawn::{Descriptors, ProcessGroup, spawn};
 use isobench_reports::model::Unit;
-use isobench_reports::schema::startup;
+use isobench_reports::read_foreign;
+use isobench_reports::schema::{hyperfine, startup};
 use isobench_reports::statistics::Series;
 use isobench_reports::units::value;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::waitpid;
-use serde_json::Value;
 use std::os::fd::AsFd as _;
 
 use crate::own::Own;
@@ -184,18 +184,10 @@ fn times(own: &Own, program: &Path) -> anyhow::Result<Vec<f64>> {
     command.arg("--export-json").arg(&json);
     command.arg(format!("{} ready", own.workload.display()));
     rows::output_of(command)?;
-    let results: Value = serde_json::from_slice(&fs::read(json)?)?;
-    let seconds = wall_clock(&results["results"][0]).context("hyperfine's JSON has no times")?;
-    Ok(seconds.into_iter().map(|seconds| seconds * 1e9).collect())
-}
-
-/// The times of a result in seconds: `times` up to hyperfine 1.20, each of the `measurements` since 2.0 (schema 2).
-fn wall_clock(result: &Value) -> Option<Vec<f64>> {
-    if let Some(times) = result["times"].as_array() {
-        return times.iter().map(Value::as_f64).collect();
-    }
-    let measurements = result["measurements"].as_array()?.iter();
-    measurements
-        .map(|one| one["time_wall_clock"]["value"].as_f64())
-        .collect()
+    let run = read_foreign(&json)?;
+    let ends = run
+        .samples
+        .into_iter()
+        .filter(|sample| sample.metric == hyperfine::END.name);
+    Ok(ends.filter_map(|sample| sample.value).collect())
 }

@@ -196,8 +196,8 @@ pub enum KernelCommand {
 /// Arguments of `isobench report`.
 #[derive(Debug, Args)]
 pub struct ReportArguments {
-    /// Results files, or the directories that hold them; those that can't be read are left out and
-    /// named
+    /// Results files, or the directories that hold them, or what hyperfine exports as JSON; those that
+    /// can't be read are left out and named
     #[arg(required = true, value_name = "RESULTS")]
     pub results: Vec<PathBuf>,
     /// Target that ratios refer to [default: process]

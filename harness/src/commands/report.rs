@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use isobench_reports::model::Run;
 use isobench_reports::{
-    Language, ReportOptions, ResultsError, plots, read_results, render_html, write_new,
+    Language, ReportOptions, ResultsError, plots, read_foreign, render_html, write_new,
 };
 
 use crate::commands::arguments::ReportArguments;
@@ -45,7 +45,7 @@ pub fn report(arguments: &ReportArguments) -> anyhow::Result<ExitCode> {
 fn read_all(paths: &[PathBuf]) -> Result<(Vec<Run>, ExitCode), ResultsError> {
     let (mut runs, mut refused) = (Vec::new(), Vec::new());
     for path in paths {
-        match read_results(path) {
+        match read_foreign(path) {
             Ok(run) => runs.push(run),
             Err(error) => refused.push(error),
         }

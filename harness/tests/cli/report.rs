@@ -104,3 +104,32 @@ fn the_schema_of_results_is_the_repository_s() {
     let printed = Place::new().isobench(&["schema"]).succeeds();
     assert_eq!(printed.stdout, kept.unwrap());
 }
+
+#[test]
+fn an_export_of_hyperfine_is_drawn_with_its_stamp_and_one_without_runs_is_refused() {
+    let place = Place::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports/tests/hyperfine");
+    for version in ["1.15.0", "1.20.0", "2.0.0"] {
+        let export = folder.join(version.to_owned() + ".json");
+        place.write("export.json", fs::read(export).unwrap());
+        let options = [
+            "report",
+            "export.json",
+            "--format",
+            "table",
+            "--baseline",
+            "true",
+        ];
+        let drawn = place.isobench(&options).succeeds();
+        drawn
+            .prints("! measured elsewhere, by hyperfine")
+            .prints("sleep 0.01");
+        place
+            .isobench(&["compare", "export.json", "export.json"])
+            .refuses("not a results file");
+    }
+    place.write("empty.json", r#"{"results": []}"#);
+    place
+        .isobench(&["report", "empty.json"])
+        .refuses("has no runs of any command");
+}

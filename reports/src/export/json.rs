@@ -92,6 +92,14 @@ pub enum ResultsError {
         /// The field, and its place in the file.
         detail: String,
     },
+    /// The file is an export of hyperfine that can't be used.
+    #[error("the hyperfine export {} {what}: write it again with hyperfine's --export-json", path.display())]
+    Hyperfine {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the export.
+        what: String,
+    },
     /// The file contradicts itself.
     #[error("{} contradicts itself ({what}): it was edited or damaged", path.display())]
     Inconsistent {
@@ -185,6 +193,16 @@ struct Header {
 /// If the file can't be read, isn't a results file of this schema, or contradicts itself. Each
 /// error is one line that names the file.
 pub fn read(path: &Path) -> Result<Run, ResultsError> {
+    let (bytes, path) = load(path)?;
+    parse(&bytes, &path)
+}
+
+/// The bytes of a file, or of the `results.json` of a directory, and the file's path.
+///
+/// # Errors
+///
+/// If the file can't be read, or is too large.
+pub(super) fn load(path: &Path) -> Result<(Vec<u8>, PathBuf), ResultsError> {
     let directory = path.is_dir().then_some(path);
     let path = directory.map_or_else(|| path.to_owned(), |path| path.join("results.json"));
     let cannot_read = |source| ResultsError::Read {
@@ -208,7 +226,7 @@ pub fn read(path: &Path) -> Result<Run, ResultsError> {
     if bytes.len() as u64 > LIMIT {
         return Err(ResultsError::TooLarge { path });
     }
-    parse(&bytes, &path)
+    Ok((bytes, path))
 }
 
 /// Reads results from memory; errors name the file `path`.

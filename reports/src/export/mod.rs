@@ -5,5 +5,6 @@ pub mod csv;
 pub mod files;
 pub mod formats;
 pub mod html;
+pub mod hyperfine;
 pub mod json;
 pub mod plots;

@@ -9,8 +9,12 @@ use crate::words::units;
 use crate::words::{Words, capital, unbroken};
 
 /// The findings of a run, a sentence each. An experiment has a sentence if the baseline and another
-/// rung have figures. `asked` is the name of the baseline that was asked for.
+/// rung have figures. `asked` is the name of the baseline that was asked for. Of a run of another
+/// program, the sentence is that isobench draws no conclusion.
 pub fn sentences(summary: &Summary<'_>, asked: Option<&str>, words: &Words) -> Vec<String> {
+    if summary.run.is_measured_elsewhere() {
+        return vec![words.text("finding.elsewhere").to_owned()];
+    }
     if let Some(sentences) = failures::sentences(summary, words) {
         return sentences;
     }

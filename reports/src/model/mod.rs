@@ -68,9 +68,19 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether another program measured the run, as its exports say.
+    pub fn is_measured_elsewhere(&self) -> bool {
+        let mut facts = self.host.facts.iter();
+        facts.any(|fact| fact.key == MEASURED_ELSEWHERE)
+    }
+
     /// What has to be said above every table and plot: that figures are those of an emulated
-    /// processor. `None` if none are.
+    /// processor, or that another program measured them. `None` if neither is so.
     pub fn stamp(&self) -> Option<String> {
+        let mut facts = self.host.facts.iter();
+        if let Some(fact) = facts.find(|fact| fact.key == MEASURED_ELSEWHERE) {
+            return Some(fact.value.clone());
+        }
         if self.host.is_emulated() {
             return Some(EMULATED.to_owned());
         }
@@ -81,6 +91,8 @@ impl Run {
     }
 }
 
+/// The key of the fact that a run has which another program measured.
+pub const MEASURED_ELSEWHERE: &str = "measured-elsewhere";
 /// The key of the fact that a host with an emulated processor has.
 pub const EMULATION: &str = "emulation";
 /// What is said of the figures of a host with an emulated processor.

@@ -10,6 +10,7 @@ pub mod cpu;
 pub mod density;
 pub mod disk;
 pub mod explain;
+pub mod hyperfine;
 pub mod image;
 pub mod isolation;
 pub mod memory;

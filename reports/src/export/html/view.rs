@@ -32,6 +32,8 @@ pub struct RunView {
     pub id: String,
     pub host: String,
     pub stamp: Option<String>,
+    /// The key of the text that says what the stamp means for the figures.
+    pub stamp_means: &'static str,
     pub questions: Vec<QuestionView>,
     pub first: FirstView,
     pub waterfalls: Vec<FigureView>,
@@ -114,6 +116,11 @@ impl RunView {
             tradeoff: TradeoffView::of(summary, words).map_err(failed("the trade-off"))?,
             host: run.host.summary.clone(),
             stamp: run.stamp(),
+            stamp_means: if run.is_measured_elsewhere() {
+                "page.elsewhere"
+            } else {
+                "page.emulated"
+            },
             questions: if options.exercise {
                 exercise::questions(summary, words)
             } else {
@@ -163,9 +170,10 @@ impl RunView {
     }
 }
 
-/// The cards of all claims; none for a run of timed commands, which can't decide any.
+/// The cards of all claims; none for a run of timed commands or of another program, which can't decide
+/// any.
 fn claims(summary: &Summary<'_>, words: &Words) -> Result<Vec<ClaimView>, ChartError> {
-    if are_of_commands(&summary.run.experiments) {
+    if are_of_commands(&summary.run.experiments) || summary.run.is_measured_elsewhere() {
         return Ok(Vec::new());
     }
     let view = |card: Card| {
