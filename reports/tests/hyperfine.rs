@@ -63,6 +63,7 @@ fn its_report_and_plots_are_stamped() {
     assert!(page.contains("measured elsewhere, by hyperfine 2.0.0."));
     assert!(page.contains("isobench has not measured these figures"));
     assert!(!page.contains("The processor was a program"));
+    assert!(!page.contains("peers are runtimes that people use"));
     for plot in plots(&[run], Language::English).unwrap() {
         assert!(plot.svg.contains("by hyperfine"), "{}", plot.name);
     }

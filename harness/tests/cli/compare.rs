@@ -89,7 +89,7 @@ fn a_budget_is_kept_broken_or_undecided_each_with_a_code_of_its_own() {
     let three = judged(&[&kept, &broken, &undecided], &alone).ends();
     three.has_code(1).prints("1 kept, 1 broken, 1 undecided");
     let open = judged(&[&kept, &undecided], &alone).ends();
-    open.has_code(3).prints("more rounds would decide");
+    open.has_code(3).prints("would decide if the value stays");
     let relative = "process startup ready <= base + 20 %";
     judged(&[relative], &["level.json", "level.json"]).succeeds();
     judged(&[relative], &alone).refuses("pass the base's results");

@@ -1,8 +1,11 @@
 //! Budgets on the synthetic run, whose container starts in some 2.4 ms, 4 times the bare process.
 
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt as _, SeedableRng as _};
+
 use super::*;
 use crate::fixture::{self, plain};
-use crate::model::Status;
+use crate::model::{Sample, Status, TOTAL};
 use crate::terminal::budgets::render;
 
 fn budget(text: &str) -> Budget {
@@ -187,5 +190,50 @@ fn the_lines_say_what_was_measured_and_what_it_takes() {
     assert!(
         narrow.lines().all(|line| line.chars().count() <= 30),
         "{narrow}"
+    );
+}
+
+/// Adds `rounds` to a run of the bare process and of a container that takes four times as long.
+fn extended(mut run: Run, rounds: u64, rng: &mut ChaCha8Rng) -> Run {
+    let template = fixture::run().samples[0].clone();
+    let first = run.samples.last().map_or(0, |last| last.round + 1);
+    for round in (first..).take(usize::try_from(rounds).unwrap()) {
+        for (target, size) in [("process", 1e6), ("container", 4e6)] {
+            let noise: f64 = (0..4).map(|_| rng.random_range(-0.15..0.15_f64)).sum();
+            run.samples.push(Sample {
+                target: target.to_owned(),
+                part: TOTAL.to_owned(),
+                round,
+                sequence: run.samples.len() as u64,
+                value: Some(size * noise.exp()),
+                status: Status::Ok,
+                reason: None,
+                ..template.clone()
+            });
+        }
+    }
+    run
+}
+
+#[test]
+fn so_many_more_rounds_decide_more_often_than_not_and_rightly() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut empty = fixture::run();
+    empty.samples.clear();
+    let text = "container startup ready <= 4.2x process";
+    let (mut undecided, mut kept) = (0, 0);
+    for _ in 0..60 {
+        let run = extended(empty.clone(), 25, &mut rng);
+        let Ok((_, Some(Outlook::Rounds(more @ ..2000)))) = judged(text, &run, None) else {
+            continue;
+        };
+        undecided += 1;
+        let decided = verdict(text, &extended(run, more, &mut rng), None);
+        assert_ne!(decided, Verdict::Broken);
+        kept += usize::from(decided == Verdict::Kept);
+    }
+    assert!(
+        undecided > 30 && 2 * kept > undecided,
+        "{kept} of {undecided}"
     );
 }

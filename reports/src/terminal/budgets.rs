@@ -59,7 +59,10 @@ fn outcome(judgement: &Judgement<'_>) -> String {
     };
     match judgement.outlook {
         None => measured,
-        Some(Outlook::Rounds(more)) => format!("{measured}; some {} would decide", rounds(more)),
+        Some(Outlook::Rounds(more)) => format!(
+            "{measured}; some {} would decide if the value stays",
+            rounds(more)
+        ),
         Some(Outlook::RoundsForInterval(more)) => {
             let rounds = rounds(more);
             format!("{measured}; too few samples for an interval, which takes {rounds}")

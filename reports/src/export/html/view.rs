@@ -32,6 +32,8 @@ pub struct RunView {
     pub id: String,
     pub host: String,
     pub stamp: Option<String>,
+    /// The key of the text above the table of leading figures.
+    pub ladder_method: &'static str,
     /// The key of the text that says what the stamp means for the figures.
     pub stamp_means: &'static str,
     pub questions: Vec<QuestionView>,
@@ -116,6 +118,11 @@ impl RunView {
             tradeoff: TradeoffView::of(summary, words).map_err(failed("the trade-off"))?,
             host: run.host.summary.clone(),
             stamp: run.stamp(),
+            ladder_method: if run.is_measured_elsewhere() {
+                "page.elsewhere"
+            } else {
+                "ladder.method"
+            },
             stamp_means: if run.is_measured_elsewhere() {
                 "page.elsewhere"
             } else {
