@@ -222,6 +222,90 @@ fn clones_have_clocks_random_numbers_and_registers_of_their_own() {
 }
 
 #[test]
+fn a_program_that_had_a_thread_a_timer_and_a_file_goes_on_in_clones_and_from_snapshots() {
+    let source = r#"
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/time.h>
+#include <unistd.h>
+static void *nothing(void *unused) { return unused; }
+int main(void) {
+    pthread_t thread;
+    char line[9];
+    struct itimerval once = {{0, 0}, {60, 0}}, never = {{0, 0}, {0, 0}};
+    pthread_create(&thread, 0, nothing, 0);
+    pthread_join(thread, 0);
+    setitimer(ITIMER_REAL, &once, 0);
+    setitimer(ITIMER_REAL, &never, 0);
+    close(open("/", O_RDONLY));
+    if (!fgets(line, sizeof line, stdin)) return 3;
+    pthread_create(&thread, 0, nothing, 0);
+    pthread_join(thread, 0);
+    return printf("on\n") != 3;
+}"#;
+    let directory = tempfile::tempdir().unwrap();
+    let Some(program) = compile(directory.path(), source).filter(|_| !lacks(Need::Kvm)) else {
+        return;
+    };
+    let template = Template::of_guest(&[&program]);
+    assert_eq!(template.clone().ask(), "on\n");
+    template.end();
+    let file = directory.path().join("snapshot");
+    snapshot(&file, &[&program]).has_code(0);
+    let mut process = restore(&file, &[&program])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    process.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let ended = Ended::from(process.wait_with_output().unwrap());
+    ended.has_code(0).prints("on\n");
+}
+
+#[test]
+fn a_request_without_descriptors_makes_no_clone_and_does_no_harm() {
+    if lacks(Need::Kvm) {
+        return;
+    }
+    let template = Template::of_guest(&SERVE);
+    nix::unistd::write(&template.requests, b"no descriptor").unwrap();
+    assert!(template.clone().ask().contains("answer number=1 "));
+    template.end();
+}
+
+#[test]
+fn memory_in_many_pieces_is_restored() {
+    let source = r#"
+#include <stdio.h>
+#include <sys/mman.h>
+enum { PIECES = 9000 };
+int main(void) {
+    char line[9];
+    char *memory = mmap(0, PIECES * 8192L, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long sum = 0;
+    for (long i = 0; i < PIECES; i++) memory[i * 8192] = 1 + i % 50;
+    if (!fgets(line, sizeof line, stdin)) return 3;
+    for (long i = 0; i < PIECES; i++) sum += memory[i * 8192] - (1 + i % 50);
+    madvise(memory, PIECES * 8192L, MADV_DONTNEED);
+    for (long i = 0; i < PIECES; i++) sum += memory[i * 8192];
+    return printf("%ld\n", sum) != 2;
+}"#;
+    let directory = tempfile::tempdir().unwrap();
+    let Some(program) = compile(directory.path(), source).filter(|_| !lacks(Need::Kvm)) else {
+        return;
+    };
+    let file = directory.path().join("snapshot");
+    snapshot(&file, &[&program]).has_code(0);
+    let mut process = restore(&file, &[&program])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    process.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let ended = Ended::from(process.wait_with_output().unwrap());
+    ended.has_code(0).prints("0\n");
+}
+
+#[test]
 fn a_program_that_ends_before_its_input_ends_the_template() {
     if lacks(Need::Kvm) {
         return;
@@ -453,7 +537,13 @@ fn what_is_no_snapshot_and_what_is_in_the_way_is_refused() {
     let missing = directory.path().join("missing/snapshot");
     refuses(&snapshot(&missing, &SERVE), "No such file");
     let ended = snapshot(&file, &[WORKLOAD, "ready"]);
-    ended.has_code(2).says("has asked for no input");
+    ended.has_code(2).says("asked for no input");
+    ended.says("it ended with exit code 0");
+    snapshot(&file, &SERVE).has_code(0);
+    let others = [&SERVE[..], &["--compute", "1"]].concat();
+    let other = Ended::of(restore(&file, &others).stdin(Stdio::null()));
+    refuses(&other, "had other arguments");
+    fs::remove_file(&file).unwrap();
     let mut both = Command::new(VMM);
     both.args([
         "run",

@@ -63,7 +63,8 @@ pub fn request(
 /// Waits for the next request. The result is `None` once the other end is closed.
 ///
 /// # Errors
-/// `socket` is no socket, or a message lacks a descriptor.
+/// `socket` is no socket. [`io::ErrorKind::InvalidData`]: a message lacks a descriptor, and the next may
+/// be good.
 pub fn next_request(socket: BorrowedFd<'_>) -> io::Result<Option<Streams>> {
     let mut space = [MaybeUninit::uninit(); CONTROL_BYTES];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -81,7 +82,10 @@ pub fn next_request(socket: BorrowedFd<'_>) -> io::Result<Option<Streams>> {
     });
     match (descriptors.next(), descriptors.next()) {
         (Some(input), Some(output)) => Ok(Some(Streams { input, output })),
-        _ => Err(io::Error::other("a request needs two descriptors")),
+        _ => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "a request for a clone came without its two descriptors",
+        )),
     }
 }
 

@@ -14,7 +14,7 @@ use super::paused::Paused;
 use super::phase::Phase;
 use super::processor::Processor;
 use super::program::Image;
-use super::snapshot::{Identity, Snapshot, TakeError};
+use super::snapshot::{Identity, Snapshot, SnapshotError, TakeError};
 use super::syscalls::Personality;
 use super::vcpus::Links;
 use super::{loader, registers, trampoline};
@@ -128,7 +128,8 @@ impl MicroVm {
         let vcpu = Vcpu::new(&hypervisor, &vm, 0)?;
         on_phase(Phase::Vcpu);
         let mut processor = Processor::new(vcpu, 0);
-        paused.restore(&mut processor, memory.root())?;
+        let restored = paused.restore(&mut processor, memory.root());
+        restored.map_err(SnapshotError::Registers)?;
         Ok(Self {
             processors: vec![processor],
             vm,
@@ -177,6 +178,9 @@ impl MicroVm {
         let vcpu = Vcpu::new(&self.hypervisor, &vm, 0)?;
         let mut processor = Processor::new(vcpu, 0);
         paused.restore(&mut processor, self.memory.root())?;
+        self.processors
+            .iter_mut()
+            .for_each(Processor::forget_slices);
         self.processors = vec![processor];
         self.vm = vm;
         Ok(())

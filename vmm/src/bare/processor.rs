@@ -52,6 +52,11 @@ impl Processor {
         }
     }
 
+    /// Forgets the timer of another process: a child has none of its parent's (fork(2)).
+    pub(super) fn forget_slices(&mut self) {
+        std::mem::forget(self.slices.take());
+    }
+
     /// Makes the vCPU forget translations that were taken away, before it enters the guest.
     pub(super) fn flush_translations(&mut self, memory: &AddressSpace) -> Result<(), KvmError> {
         let taken_away = memory.stale_translations();

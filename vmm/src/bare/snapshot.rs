@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::address_space::{AddressSpace, PAGE_LENGTH, SavedSpace, SavedSpaceError};
 use super::paused::{Paused, SavedRegisters};
 use super::syscalls::{NotSaved, Personality, SavedPersonality};
-use crate::kvm::{KvmKind, extended_state, features};
+use crate::kvm::{KvmError, KvmKind, extended_state, features};
 use crate::memory::PAGE;
 
 /// The first words of the file.
@@ -84,19 +84,23 @@ pub enum SnapshotError {
     #[error(transparent)]
     Memory(#[from] SavedSpaceError),
     /// The snapshot is of a guest with other memory.
-    #[error("the snapshot is of a guest with {found} of memory: say --memory {found}")]
+    #[error("the snapshot is of a guest with {found} of memory: say --memory {}B", .found.as_u64())]
     GuestMemory {
         /// The size in the snapshot.
         found: ByteSize,
     },
-    /// The snapshot is of another program.
-    #[error("the snapshot is of another program: {found} bytes long, and this one has {actual}")]
-    Program {
-        /// The length of the snapshot's program.
-        found: u64,
-        /// The length of this program.
-        actual: u64,
-    },
+    /// The snapshot is of another program, or of another file with it.
+    #[error("the snapshot is of another program, or the program was written anew: take it again")]
+    Program,
+    /// The snapshot's program was started otherwise.
+    #[error(
+        "the snapshot's program had other arguments or another environment: give the same, or take \
+         it again"
+    )]
+    Start,
+    /// KVM does not take the registers.
+    #[error("the snapshot is damaged: KVM refuses its registers")]
+    Registers(#[source] KvmError),
     /// The snapshot is of another processor.
     #[error(
         "the snapshot is of a processor with other features, or of {found} KVM where this host has \
@@ -115,8 +119,19 @@ pub enum SnapshotError {
 pub struct Identity {
     /// The size of guest memory.
     pub memory: ByteSize,
-    /// The length of the program's file in bytes.
-    pub program_length: u64,
+    /// What tells the program's file from others.
+    pub program: ProgramIdentity,
+    /// A hash of the program's arguments and environment.
+    pub start: u64,
+}
+
+/// What tells a program's file from others, without a look at all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramIdentity {
+    /// The file's length in bytes.
+    pub length: u64,
+    /// The time of the last change to its contents: seconds and nanoseconds since 1970.
+    pub modified: (i64, i64),
 }
 
 /// All but the contents of pages and the vector registers.
@@ -125,7 +140,8 @@ struct State {
     kvm: String,
     features: [u32; 6],
     memory: u64,
-    program_length: u64,
+    program: ProgramIdentity,
+    start: u64,
     registers: SavedRegisters,
     space: SavedSpace,
     personality: SavedPersonality,
@@ -155,7 +171,8 @@ impl Snapshot {
             kvm: kind.to_string(),
             features: features::of_host(),
             memory: identity.memory.as_u64(),
-            program_length: identity.program_length,
+            program: identity.program,
+            start: identity.start,
             registers: paused.saved_registers(),
             space: memory.save()?,
             personality: personality.save()?,
@@ -187,10 +204,10 @@ impl Snapshot {
         let (line, length) = first_line(&file)?;
         let actual = file.metadata()?.len();
         let state_at = line;
-        let registers_at = (state_at + length).next_multiple_of(PAGE);
+        let registers_at = (state_at + length.min(LONGEST_STATE)).next_multiple_of(PAGE);
         let pages_at = registers_at + PAGE;
         if length > LONGEST_STATE || actual < pages_at {
-            let needed = pages_at;
+            let needed = pages_at.max(length);
             return Err(SnapshotError::Truncated { actual, needed });
         }
         let mut json = vec![0; usize::try_from(length).unwrap_or_default()];
@@ -246,11 +263,11 @@ impl State {
                 found: ByteSize(self.memory),
             });
         }
-        if self.program_length != identity.program_length {
-            return Err(SnapshotError::Program {
-                found: self.program_length,
-                actual: identity.program_length,
-            });
+        if self.program != identity.program {
+            return Err(SnapshotError::Program);
+        }
+        if self.start != identity.start {
+            return Err(SnapshotError::Start);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 use bytesize::ByteSize;
 use proptest::prelude::*;
 
-use super::{Identity, Snapshot, SnapshotError};
+use super::{Identity, ProgramIdentity, Snapshot, SnapshotError};
 use crate::bare::address_space::{
     Access, AddressSpace, Backing, Growth, GuestRam, PAGE_LENGTH, Placement, Protection, Touch,
 };
@@ -24,7 +24,11 @@ const KIND: KvmKind = KvmKind::Software;
 const BASE: u64 = 0x10_0000;
 const IDENTITY: Identity = Identity {
     memory: ByteSize::mib(1),
-    program_length: 1000,
+    program: ProgramIdentity {
+        length: 1000,
+        modified: (1, 2),
+    },
+    start: 5,
 };
 
 fn empty_space() -> AddressSpace {
@@ -151,6 +155,8 @@ fn what_is_no_snapshot_is_told_so() {
     assert!(error(b"\x7fELF").contains("no snapshot"));
     assert!(error(&good[..good.len() - 1]).contains("bytes, and its state speaks of"));
     assert!(error(&good[..200]).contains("bytes, and its state speaks of"));
+    let endless = format!("{} {} {}\n", super::MAGIC, super::VERSION, u64::MAX);
+    assert!(error(endless.as_bytes()).contains("bytes, and its state speaks of"));
     let longer = [&good[..], b"x"].concat();
     assert!(error(&longer).contains("bytes, and its state speaks of"));
     let other = String::from_utf8_lossy(&good[..40]).replace(" 1/", " 9/");
@@ -176,15 +182,23 @@ fn a_snapshot_of_another_guest_or_host_is_told_so() {
         ..IDENTITY
     };
     assert!(
-        read(KIND, memory).contains("--memory 1.0 MiB"),
+        read(KIND, memory).contains("--memory 1048576B"),
         "{}",
         read(KIND, memory)
     );
     let program = Identity {
-        program_length: 1,
+        program: ProgramIdentity {
+            length: 1000,
+            modified: (1, 3),
+        },
         ..IDENTITY
     };
     assert!(read(KIND, program).contains("another program"));
+    let start = Identity {
+        start: 6,
+        ..IDENTITY
+    };
+    assert!(read(KIND, start).contains("other arguments"));
     assert!(read(KvmKind::Hardware, IDENTITY).contains("of software KVM"));
 }
 

@@ -100,6 +100,9 @@ impl<'a> Vcpus<'a> {
                     Ok(()) => (self.on_phase)(Phase::Load),
                     Err(error) => shared.finish(Err(error)),
                 }
+                if shared.personality.needs_slices() {
+                    first.start_slices();
+                }
                 drop(shared);
                 self.work(first, Next::Enter);
             });

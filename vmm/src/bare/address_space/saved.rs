@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,10 @@ use crate::memory::PAGE;
 
 /// The bytes of a page, as the length of an array.
 pub(crate) const PAGE_LENGTH: usize = 4096;
+
+/// The most runs of pages that are mapped from the file. A process has a limit of mappings
+/// (`vm.max_map_count`, 65,530), and many small ones are slower than a copy.
+const MOST_MAPPED: usize = 8192;
 
 /// An address space without its pages' contents.
 #[derive(Debug, Serialize, Deserialize)]
@@ -178,13 +183,31 @@ impl AddressSpace {
                 return Err(damaged("a frame can't be where it is"));
             }
         }
+        let are_mapped = saved.pages.len() <= MOST_MAPPED;
         for pages in &saved.pages {
-            self.restore_pages(pages)?;
             let run = pages.run();
-            self.ram
-                .place_file(run.start, run.length, file, offset)
-                .map_err(SavedSpaceError::Map)?;
+            let contents = match (pages.is_file, are_mapped) {
+                (true, _) => Contents::File,
+                (false, true) => Contents::Restored,
+                (false, false) => Contents::Anonymous,
+            };
+            self.restore_pages(pages, contents)?;
+            let brought = match contents {
+                Contents::Anonymous => self.copy_pages(run, file, offset),
+                _ => self.ram.place_file(run.start, run.length, file, offset),
+            };
+            brought.map_err(SavedSpaceError::Map)?;
             offset += run.length;
+        }
+        Ok(())
+    }
+
+    /// Copies the contents of pages from `offset` in `file` on.
+    fn copy_pages(&self, run: Run, file: &File, offset: u64) -> io::Result<()> {
+        let mut page = [0; PAGE_LENGTH];
+        for done in (0..run.length).step_by(PAGE_LENGTH) {
+            file.read_exact_at(&mut page, offset + done)?;
+            self.ram.write(run.start + done, &page);
         }
         Ok(())
     }
@@ -200,14 +223,13 @@ impl AddressSpace {
     }
 
     /// Enters `pages`, which have been checked, into the page tables.
-    fn restore_pages(&mut self, pages: &SavedPages) -> Result<(), SavedSpaceError> {
+    fn restore_pages(
+        &mut self,
+        pages: &SavedPages,
+        contents: Contents,
+    ) -> Result<(), SavedSpaceError> {
         let protection = Protection::from_bits(pages.protection);
         let protection = protection.ok_or(damaged("a permission is none"))?;
-        let contents = if pages.is_file {
-            Contents::File
-        } else {
-            Contents::Restored
-        };
         let range = pages.address..pages.address + pages.length;
         self.tables
             .make(&self.ram, self.frames.get_mut(), range.start, range.end)

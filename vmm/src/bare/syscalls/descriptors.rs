@@ -120,9 +120,10 @@ impl Descriptors {
     /// Whether the same files are open here under the same numbers as in `other`.
     pub fn are(&self, other: &Self) -> bool {
         let open = |table: &Self| {
-            let files = table.slots.iter().map(|slot| {
+            let slots = table.slots.iter().enumerate();
+            let files = slots.filter_map(|(number, slot)| {
                 let shared = slot.and_then(|slot| table.open[slot.open].as_ref());
-                shared.map(|shared| shared.file)
+                shared.map(|shared| (number, shared.file))
             });
             files.collect::<Vec<_>>()
         };

@@ -80,7 +80,7 @@ impl Personality {
             ("open files", !self.descriptors.are(&Descriptors::new())),
             ("files of its own", self.scratch.has_files()),
             ("pipes, sockets or counters", !self.own.is_empty()),
-            ("timers", self.timers.is_armed()),
+            ("timers", !self.timers.is_empty()),
             (
                 "signals that wait",
                 thread.pending.set() | self.signals.pending.set() != 0,

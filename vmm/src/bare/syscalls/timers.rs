@@ -64,6 +64,11 @@ pub(super) struct Timers {
 }
 
 impl Timers {
+    /// Whether there is no timer, armed or not.
+    pub fn is_empty(&self) -> bool {
+        self.timers.is_empty() && !self.is_armed()
+    }
+
     /// Whether a timer will expire.
     pub fn is_armed(&self) -> bool {
         self.left().is_some()

@@ -67,7 +67,10 @@ fn position(offset: i64) -> Result<u64, Failure> {
 impl Personality {
     /// Whether `call` reads from the program's standard input, or from a copy of its descriptor.
     pub(in crate::bare) fn asks_for_input(&self, call: &SystemCall) -> bool {
-        let reads = matches!(call.linux_number(), libc::SYS_read | libc::SYS_readv);
+        let reads = matches!(
+            call.linux_number(),
+            libc::SYS_read | libc::SYS_readv | libc::SYS_preadv2
+        );
         let file = self.descriptors.get(call.arguments[0]);
         reads && file.is_ok_and(|file| file.object == Object::Stream(Stream::Input))
     }

@@ -1,15 +1,17 @@
 #![expect(unsafe_code, reason = "installs a signal handler")]
 //! Snapshots of programs that have initialised: taken into a file, and restored from one.
 
+use std::error::Error;
 use std::fs::{File, OpenOptions};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 
 use isobench::instance::marks::{MarkWriter, TEMPLATE};
 use isobench::launchers::Failure;
-use isobench_vmm::bare::snapshot::Identity;
+use isobench_vmm::bare::snapshot::{Identity, ProgramIdentity};
 use isobench_vmm::bare::syscalls::Personality;
 use isobench_vmm::bare::{
     Config, Ending, MicroVm, Phase, RestoreError, RunError, Stopped, confine,
@@ -22,6 +24,8 @@ use nix::unistd::linkat;
 
 use crate::request::{Network, Request};
 
+const SNAPSHOT: &str = "--snapshot";
+const RESTORE: &str = "--restore";
 /// What is said when a restored guest's pages can't be read any more.
 const FILE_CHANGED: &str = "the snapshot's file was cut short, or can't be read any more, while its \
                             guest runs: take the snapshot again";
@@ -37,8 +41,8 @@ pub fn check(request: &Request) -> Result<(), Failure> {
                 "--snapshot and --restore can't be combined",
             ));
         }
-        (Some(_), None) => "--snapshot",
-        (None, Some(_)) => "--restore",
+        (Some(_), None) => SNAPSHOT,
+        (None, Some(_)) => RESTORE,
     };
     let foreign = [
         ("--vcpus", request.processors > 1),
@@ -57,16 +61,24 @@ pub fn check(request: &Request) -> Result<(), Failure> {
 /// What a snapshot of this guest must agree with.
 pub fn identity(config: &Config) -> Result<Identity, Failure> {
     let program = config.program.file.metadata();
+    let program = program.map_err(Failure::of_launcher)?;
+    let mut start = DefaultHasher::new();
+    config.start.arguments.hash(&mut start);
+    config.start.environment.hash(&mut start);
     Ok(Identity {
         memory: config.memory,
-        program_length: program.map_err(Failure::of_launcher)?.len(),
+        program: ProgramIdentity {
+            length: program.len(),
+            modified: (program.mtime(), program.mtime_nsec()),
+        },
+        start: start.finish(),
     })
 }
 
 /// A file without a name in the directory of `path`, which must be free. A VMM that is killed leaves
 /// nothing behind.
 pub fn nameless(path: &Path) -> Result<File, Failure> {
-    let refused = |error| Failure::bad_request(format!("--snapshot {}: {error}", path.display()));
+    let refused = |error: io::Error| refused(SNAPSHOT, path, error);
     if path.symlink_metadata().is_ok() {
         return Err(refused(io::ErrorKind::AlreadyExists.into()));
     }
@@ -91,10 +103,11 @@ pub fn take(
 ) -> Result<Ending, Failure> {
     match vm.run_to_input(personality, &confine::confine_snapshot, on_phase) {
         Ok(Stopped::AtInput) => {}
-        Ok(Stopped::Ended(_)) => {
-            return Err(Failure::bad_request(
-                "the program has ended, and has asked for no input: there is nothing to keep",
-            ));
+        Ok(Stopped::Ended(ending)) => {
+            return Err(Failure::bad_request(format!(
+                "the program has asked for no input, so there is nothing to keep: it ended with {}",
+                description(&ending)
+            )));
         }
         Err(error @ RunError::TemplateThreads { .. }) => return Err(Failure::bad_request(error)),
         Err(error) => return Err(Failure::of_launcher(error)),
@@ -103,15 +116,43 @@ pub fn take(
     vm.take_snapshot(personality, identity, file)
         .map_err(Failure::bad_request)?;
     let open = format!("/proc/self/fd/{}", file.as_raw_fd());
-    linkat(
+    let named = linkat(
         AT_FDCWD,
         open.as_str(),
         AT_FDCWD,
         path,
         AtFlags::AT_SYMLINK_FOLLOW,
-    )
-    .map_err(|errno| Failure::bad_request(format!("--snapshot {}: {errno}", path.display())))?;
+    );
+    named.map_err(|errno| refused(SNAPSHOT, path, errno))?;
     Ok(Ending::Exited(0))
+}
+
+/// How a program ended, after "with".
+fn description(ending: &Ending) -> String {
+    match ending {
+        Ending::Exited(code) => format!("exit code {code}"),
+        Ending::Signalled(signal) => format!("signal {signal}"),
+        Ending::OutOfMemory => "no memory left: give the guest more with --memory".to_owned(),
+        Ending::Died(death) => format!("an exception: {death}"),
+    }
+}
+
+/// A file that an option names can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{option} {}", path.display())]
+struct FileRefused {
+    option: &'static str,
+    path: PathBuf,
+    source: Box<dyn Error>,
+}
+
+/// The failure for a file that `option` names.
+fn refused(option: &'static str, path: &Path, source: impl Into<Box<dyn Error>>) -> Failure {
+    Failure::bad_request(FileRefused {
+        option,
+        path: path.to_owned(),
+        source: source.into(),
+    })
 }
 
 /// Puts the snapshot at `path` into a VM.
@@ -121,15 +162,12 @@ pub fn restore(
     identity: Identity,
     on_phase: &dyn Fn(Phase),
 ) -> Result<MicroVm, Failure> {
-    let refused = |error: &dyn std::error::Error| {
-        Failure::bad_request(format!("--restore {}: {error}", path.display()))
-    };
-    let file = File::open(path).map_err(|error| refused(&error))?;
+    let file = File::open(path).map_err(|error| refused(RESTORE, path, error))?;
     // SAFETY: the handler makes a few system calls and uses constants alone.
     unsafe { signal(Signal::SIGBUS, SigHandler::Handler(tell_and_end)) }
         .map_err(Failure::of_launcher)?;
     MicroVm::restore(file, identity, personality, on_phase).map_err(|error| match error {
-        RestoreError::Snapshot(error) => refused(&error),
+        RestoreError::Snapshot(error) => refused(RESTORE, path, error),
         other => Failure::of_launcher(other),
     })
 }

@@ -7,6 +7,7 @@ use std::os::fd::AsFd as _;
 
 use isobench::instance::marks::TEMPLATE;
 use isobench::launchers::Failure;
+use isobench::streams::tell;
 use isobench_vmm::bare::syscalls::Personality;
 use isobench_vmm::bare::{Ending, MicroVm, Phase, RunError, Stopped, confine};
 use isobench_vmm::devices::console::Console;
@@ -61,19 +62,30 @@ pub fn run(
     }
     request.marks.mark(TEMPLATE);
     let (socket, template) = (io::stdin(), getpid());
-    while let Some(streams) = next_request(socket.as_fd()).map_err(Failure::of_launcher)? {
-        // SAFETY: the VMM has one thread, as its guest has one vCPU.
-        let fork = unsafe { fork() };
-        if matches!(fork.map_err(Failure::of_launcher)?, ForkResult::Child) {
-            prctl::set_pdeathsig(Signal::SIGKILL).map_err(Failure::of_launcher)?;
-            // A template that had died by then tells nobody.
-            if getppid() != template {
-                return Ok(Ending::Exited(0));
+    loop {
+        let streams = match next_request(socket.as_fd()) {
+            Ok(Some(streams)) => streams,
+            Ok(None) => return Ok(Ending::Exited(0)),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                tell(format_args!("isobench-vmm: {error}"));
+                continue;
             }
-            return run_clone(vm, personality, streams);
+            Err(error) => return Err(Failure::of_launcher(error)),
+        };
+        // SAFETY: the VMM has one thread, as its guest has one vCPU.
+        match unsafe { fork() } {
+            Ok(ForkResult::Child) => {
+                prctl::set_pdeathsig(Signal::SIGKILL).map_err(Failure::of_launcher)?;
+                // A template that had died by then tells nobody.
+                if getppid() != template {
+                    return Ok(Ending::Exited(0));
+                }
+                return run_clone(vm, personality, streams);
+            }
+            Ok(ForkResult::Parent { .. }) => {}
+            Err(errno) => tell(format_args!("isobench-vmm: making a clone: {errno}")),
         }
     }
-    Ok(Ending::Exited(0))
 }
 
 /// Lets the program go on in a VM of this process's own.
