@@ -203,7 +203,8 @@ mod tests {
         let memory = map(&[(0, 1 << 20)]).unwrap();
         let (reader, writer) = nix::unistd::pipe().unwrap();
         let input = Input::new(reader);
-        File::from(writer).write_all(b"abc").unwrap();
+        let mut writer = File::from(writer);
+        writer.write_all(b"abc").unwrap();
         assert_eq!(ask(&input, &memory, 0), (0, vec![]));
         let (wake, woken) = mpsc::channel();
         thread::scope(|scope| {
@@ -212,6 +213,7 @@ mod tests {
             assert_eq!(ask(&input, &memory, 0), (0, vec![]));
             assert_eq!(ask(&input, &memory, 10), (3, b"abc".to_vec()));
             assert_eq!(ask(&input, &memory, 10).0, 0);
+            drop(writer);
             woken.recv().unwrap();
             assert_eq!(ask(&input, &memory, 10).0, END);
         });
