@@ -68,7 +68,7 @@ fn row<'r>(
         tool: named(&program),
         program: program.clone(),
         package: "hyperfine",
-        allowance: 0.05,
+        allowance: 0.1,
         unit: Unit::Nanoseconds,
         keeps_processor: true,
         ours: Box::new(move || {
