@@ -30,8 +30,6 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::plan::{OUTCOMES, Outcome, PLAN};
 use skips::Skips;
 
-/// Exit code for what was asked wrongly, or can't be done here.
-pub const BAD_INPUT: u8 = 2;
 /// Where everything goes, from the root of the workspace.
 const OUTPUT: &str = "target/lab";
 /// A lab takes some five minutes; one that takes this long hangs.
@@ -53,16 +51,16 @@ pub struct Options {
 
 impl Options {
     /// Reads what stands behind `cargo xtask lab`.
-    pub fn parse(words: &[String]) -> anyhow::Result<Self> {
+    pub fn parse(words: &[&str]) -> anyhow::Result<Self> {
         let mut options = Self {
             limit: DEFAULT_LIMIT,
             words: Vec::new(),
         };
         let mut rest = words.iter();
         while let Some(word) = rest.next() {
-            match word.as_str() {
+            match *word {
                 "--" => {
-                    options.words = rest.cloned().collect();
+                    options.words = rest.map(|word| (*word).to_owned()).collect();
                     return Ok(options);
                 }
                 "--minutes" => {
@@ -316,21 +314,12 @@ fn run_tool(command: &mut Command) -> anyhow::Result<String> {
 mod tests {
     use super::*;
 
-    fn parse(words: &[&str]) -> anyhow::Result<Options> {
-        Options::parse(
-            &words
-                .iter()
-                .map(|word| (*word).to_owned())
-                .collect::<Vec<_>>(),
-        )
-    }
-
     #[test]
     fn what_stands_behind_the_dashes_is_taken_as_it_is() {
-        let options = parse(&["--minutes", "3", "--", "isobench", "--minutes"]).unwrap();
+        let options = Options::parse(&["--minutes", "3", "--", "isobench", "--minutes"]).unwrap();
         assert_eq!(options.limit, Duration::from_mins(3));
         assert_eq!(options.words, ["isobench", "--minutes"]);
-        assert!(parse(&[]).unwrap().words.is_empty());
+        assert!(Options::parse(&[]).unwrap().words.is_empty());
     }
 
     #[test]
@@ -340,7 +329,7 @@ mod tests {
             (&["--minutes", "x"], "--minutes"),
             (&["--minutes"], "--minutes"),
         ] {
-            let error = parse(words).unwrap_err();
+            let error = Options::parse(words).unwrap_err();
             assert!(
                 error.is::<BadInput>() && error.to_string().contains(named),
                 "{error}"
