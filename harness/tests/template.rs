@@ -18,7 +18,7 @@ use support::ended::Ended;
 
 const VMM: &str = env!("CARGO_BIN_EXE_isobench-vmm");
 const CONTAINER: &str = env!("CARGO_BIN_EXE_isobench-container");
-const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+const WORKLOAD: &str = env!("CARGO_BIN_EXE_isobench-workload");
 const SERVE: [&str; 4] = [WORKLOAD, "serve", "--touch", "1MiB"];
 
 /// A program that is ready to be cloned.

@@ -18,7 +18,7 @@ use support::needs::can_run;
 use tempfile::TempDir;
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-vmm");
-const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+const WORKLOAD: &str = env!("CARGO_BIN_EXE_isobench-workload");
 /// Where Debian's package puts its kernel.
 const DEBIAN: &str = "/usr/bin/linux.uml";
 
@@ -375,7 +375,7 @@ fn an_ordinary_user_has_a_guest_too() {
         to
     };
     let launcher = place(Path::new(LAUNCHER), "isobench-vmm");
-    let workload = place(Path::new(WORKLOAD), "workload");
+    let workload = place(Path::new(WORKLOAD), "isobench-workload");
     for kernel in kernels() {
         let kernel = place(&kernel, "kernel");
         let mut command = Command::new("setpriv");

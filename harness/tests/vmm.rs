@@ -16,7 +16,7 @@ use serde_json::Value;
 use support::ended::Ended;
 
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-vmm");
-const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+const WORKLOAD: &str = env!("CARGO_BIN_EXE_isobench-workload");
 
 fn launch(arguments: &[&str]) -> Ended {
     let mut command = Command::new(LAUNCHER);

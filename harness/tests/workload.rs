@@ -1,4 +1,4 @@
-//! The program `workload` as a target sees it: its lines, its exit codes, its errors.
+//! The program `isobench-workload` as a target sees it: its lines, its exit codes, its errors.
 
 #[expect(dead_code, reason = "the tests of isobench itself use the rest")]
 mod support;
@@ -13,7 +13,7 @@ use isobench_workloads::protocol::Message;
 use support::ended::Ended;
 
 fn workload(arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_workload"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_isobench-workload"));
     command.args(arguments.split_whitespace());
     command
 }
@@ -38,7 +38,7 @@ fn messages(arguments: &str) -> Vec<Message> {
 fn failure(arguments: &str, code: i32) -> Ended {
     let ended = run(arguments);
     ended.has_code(code).says_one_line();
-    assert!(ended.stderr.starts_with("workload: "), "{ended:?}");
+    assert!(ended.stderr.starts_with("isobench-workload: "), "{ended:?}");
     assert!(ended.stderr.ends_with('\n'), "{ended:?}");
     ended
 }
@@ -221,7 +221,7 @@ fn bad_usage_is_told_from_bad_luck() {
     }
     let help = run("--help");
     help.has_code(0);
-    let usage = "usage: workload [--wait] WORKLOAD";
+    let usage = "usage: isobench-workload [--wait] WORKLOAD";
     assert!(help.stdout.starts_with(usage), "{help:?}");
 }
 
@@ -255,6 +255,6 @@ fn an_output_that_takes_nothing_is_named() {
         .unwrap();
     let ended = Ended::of(workload("ready").stdout(full));
     ended.has_code(1);
-    let beginning = "workload: cannot write to standard output: No space";
+    let beginning = "isobench-workload: cannot write to standard output: No space";
     assert!(ended.stderr.starts_with(beginning), "{ended:?}");
 }

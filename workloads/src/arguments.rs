@@ -1,4 +1,4 @@
-//! The command line of the program `workload`.
+//! The command line of the program `isobench-workload`.
 
 mod price;
 
@@ -15,9 +15,9 @@ use lexopt::{Arg, Parser, ValueExt as _};
 
 use crate::run::{Disk, DiskOperation, Net, NetOperation, Serve, Workload};
 
-/// What `workload --help` prints.
+/// What `isobench-workload --help` prints.
 pub const USAGE: &str = "\
-usage: workload [--wait] WORKLOAD
+usage: isobench-workload [--wait] WORKLOAD
 
 WORKLOAD is one of
        ready [--libc]
@@ -163,7 +163,7 @@ fn ready(parser: &mut Parser) -> Result<Workload, UsageError> {
     }
 }
 
-/// The value of the only option that `workload` has.
+/// The value of the only option that `isobench-workload` has.
 fn only<T>(
     workload: &'static str,
     option: &'static str,

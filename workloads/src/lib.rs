@@ -34,7 +34,8 @@ pub const EXIT_FAILURE: u8 = 1;
 /// The exit code of a command line that names no workload.
 pub const EXIT_USAGE: u8 = 2;
 
-/// The whole program `workload`: reads the command line, runs the workload, returns the exit code.
+/// The whole program `isobench-workload`: reads the command line, runs the workload, returns the
+/// exit code.
 ///
 /// A failure is reported in one line on standard error.
 pub fn main() -> u8 {
@@ -63,7 +64,7 @@ pub fn main() -> u8 {
 
 /// Prints `error` and its causes in one line, and returns `code`.
 fn fail(error: &dyn Error, code: u8) -> u8 {
-    let line = error_line("workload", error);
+    let line = error_line("isobench-workload", error);
     // If standard error is gone too, the exit code alone tells of the failure.
     let _ = io::stderr().write_all(line.as_bytes());
     code

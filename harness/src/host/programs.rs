@@ -88,7 +88,7 @@ impl Programs {
             }
         };
         Ok(Self {
-            workload: program("workload")?,
+            workload: program("isobench-workload")?,
             container: program("isobench-container")?,
             vmm: program("isobench-vmm")?,
             floor: program("isobench-floor")?,
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn the_error_names_the_missing_program() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("workload"), "").unwrap();
+        std::fs::write(directory.path().join("isobench-workload"), "").unwrap();
         let error = Programs::in_directory(directory.path())
             .unwrap_err()
             .to_string();

@@ -51,7 +51,7 @@ const fn counts(profile: Profile) -> (usize, usize) {
     }
 }
 
-/// Measures the instrument with the program `workload`.
+/// Measures the instrument with the program `isobench-workload`.
 ///
 /// # Errors
 /// [`InstrumentError`]

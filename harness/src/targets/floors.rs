@@ -128,8 +128,8 @@ impl Target for KvmFloor {
 struct KvmLauncher(PathBuf);
 
 impl Prepared for KvmLauncher {
-    /// The floor understands the arguments of `workload price --op exit`. With any other arguments,
-    /// the floor prints the ready line at the first exit.
+    /// The floor understands the arguments of `isobench-workload price --op exit`. With any other
+    /// arguments, the floor prints the ready line at the first exit.
     fn command(&self, launch: &Launch) -> io::Result<CommandLine> {
         let command = CommandLine::new(&self.0).args(["kvm"]);
         Ok(match &launch.arguments[..] {

@@ -15,7 +15,7 @@ use crate::support::place::Place;
 /// Bytes of the base that each instance reads.
 const BASE: f64 = 1024.0 * 1024.0;
 /// The programs whose pages are counted.
-const COUNTED: [&str; 3] = ["workload", "isobench-container", "isobench-vmm"];
+const COUNTED: [&str; 3] = ["isobench-workload", "isobench-container", "isobench-vmm"];
 /// The other programs that `isobench` looks for in its directory.
 const OTHERS: [&str; 3] = ["isobench", "isobench-floor", "isobench-tracer"];
 
@@ -101,7 +101,7 @@ fn what_is_shared_is_there_once_and_a_copy_each_ten_times() {
 
         let launcher = launcher_of(target).map(|name| programs.join(name));
         let launcher = launcher.as_deref();
-        let workload = programs.join("workload");
+        let workload = programs.join("isobench-workload");
         assert_eq!(part("program"), allocated(&workload), "{target}");
         assert_eq!(
             part("launcher"),

@@ -243,5 +243,5 @@ fn what_a_program_writes_to_a_full_stream_is_its_own_matter() {
     let exec = ["exec", "--target", "process", "--", WORKLOAD, "ready"];
     let mut command = place.command(ISOBENCH, &exec);
     let ended = Ended::of(command.stdout(full()).stdin(Stdio::null()));
-    ended.has_code(1).says("workload: ");
+    ended.has_code(1).says("isobench-workload: ");
 }

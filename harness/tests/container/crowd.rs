@@ -36,7 +36,7 @@ fn idle(fixture: &Fixture, flags: &[&str]) -> Command {
 
 fn crowd() -> Option<Fixture> {
     let fixture = fixture()?;
-    let workload = env!("CARGO_BIN_EXE_workload");
+    let workload = env!("CARGO_BIN_EXE_isobench-workload");
     fs::copy(workload, fixture.path("layer/workload")).unwrap();
     Some(fixture)
 }

@@ -114,7 +114,7 @@ fn common_ground() -> TempDir {
         "isobench-vmm",
         "isobench-floor",
         "isobench-tracer",
-        "workload",
+        "isobench-workload",
     ] {
         let place = directory.path().join(name);
         fs::hard_link(programs.join(name), &place)

@@ -26,7 +26,7 @@ use tempfile::{NamedTempFile, TempDir};
 /// The static busybox, of which the guest needs no other file.
 const BUSYBOX: &str = "/bin/busybox";
 const LAUNCHER: &str = env!("CARGO_BIN_EXE_isobench-vmm");
-const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+const WORKLOAD: &str = env!("CARGO_BIN_EXE_isobench-workload");
 /// How long a guest may take for an answer, even on an emulated processor.
 const LONGEST_SILENCE: Duration = Duration::from_secs(20);
 /// A guest that runs longer than this hangs, even on an emulated processor.
@@ -125,7 +125,7 @@ fn errors_and_exit_code_come_through() {
     };
     ended.has_code(2);
     assert_eq!(ended.stdout, "");
-    let beginning = "workload: unknown workload";
+    let beginning = "isobench-workload: unknown workload";
     assert!(ended.stderr.starts_with(beginning), "{ended:?}");
 }
 

@@ -16,7 +16,7 @@ use super::place::Place;
 use super::traces;
 
 pub const ISOBENCH: &str = env!("CARGO_BIN_EXE_isobench");
-pub const WORKLOAD: &str = env!("CARGO_BIN_EXE_workload");
+pub const WORKLOAD: &str = env!("CARGO_BIN_EXE_isobench-workload");
 
 /// A command line of `isobench` in a place.
 #[derive(Debug)]

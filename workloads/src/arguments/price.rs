@@ -1,4 +1,4 @@
-//! The command line of `workload price`.
+//! The command line of `isobench-workload price`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::run::{Price, PriceOperation};
 /// The longest window. A mistyped number should not keep a processor busy for an hour.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// Reads the options of `workload price`.
+/// Reads the options of `isobench-workload price`.
 pub(super) fn parse(parser: &mut Parser) -> Result<Price, UsageError> {
     let (mut kind, mut window, mut path) = (None, None, None);
     while let Some(argument) = parser.next()? {

@@ -1,7 +1,8 @@
 //! What a program in the container sees, for `isobench doctor --target container`.
 //!
-//! A real container is started, with limits, and `workload inspect` inside prints what it sees. While
-//! the workload waits for its input to end, this process reads the limits that the kernel keeps.
+//! A real container is started, with limits, and `isobench-workload inspect` inside prints what it
+//! sees. While the workload waits for its input to end, this process reads the limits that the
+//! kernel keeps.
 
 mod findings;
 mod sight;

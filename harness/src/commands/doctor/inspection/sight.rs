@@ -1,4 +1,4 @@
-//! What `workload inspect` printed, looked up by name.
+//! What `isobench-workload inspect` printed, looked up by name.
 
 use isobench_workloads::inspect;
 

@@ -59,5 +59,5 @@ pub fn network(request: &Request, tap: Option<&Tap>) -> guest_init::Network {
 /// The path of the workload, which is also the guest's `/init`. It lies beside this program.
 fn workload() -> io::Result<PathBuf> {
     let own = std::env::current_exe()?;
-    Ok(own.with_file_name("workload"))
+    Ok(own.with_file_name("isobench-workload"))
 }
