@@ -38,8 +38,9 @@ pub enum ProgramsError {
     },
     /// The program doesn't exist.
     #[error(
-        "{} is missing; build all programs with `cargo build --release --bins`, \
-         or copy the program there",
+        "{} is missing, and isobench needs the other programs of its package beside itself; \
+         install it without `--bin`, build all with `cargo build --release --bins`, or copy the \
+         program there",
         .0.display()
     )]
     Missing(PathBuf),
