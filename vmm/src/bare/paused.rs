@@ -1,20 +1,18 @@
 //! A program that was stopped where it first asks for input, and how it goes on in another VM.
 //!
-//! A process can't share a VM with its child: KVM serves the process alone that made the VM
-//! ("The Definitive KVM API Documentation" of Linux, section 2). Guest memory is ordinary memory of the VMM's, though, so
-//! fork(2) gives the child a copy-on-write image of all that the program has made so far. The child
-//! makes a VM of its own around that memory, with the registers that are kept here.
+//! A process can't share a VM with its child: KVM serves the process alone that made the VM ("The
+//! Definitive KVM API Documentation" of Linux, section 2). Guest memory is ordinary memory of the
+//! VMM's, though, so fork(2) gives the child a copy-on-write image of all that the program has made
+//! so far. The child makes a VM of its own around that memory, with the registers that are kept here.
 
 use kvm_bindings::kvm_regs;
 
 use super::contexts::Held;
 use super::processor::Processor;
 use super::registers;
+use super::scheduling::SYSCALL;
 use crate::kvm::extended_state::ExtendedState;
 use crate::kvm::{KvmError, Vcpu};
-
-/// The length of the instruction `SYSCALL`, by which RIP goes back to make a call again.
-const SYSCALL: u64 = 2;
 
 /// The registers of a program's only thread, at the system call by which the program asks for input.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use super::syscalls::{Arrival, Delivery, Resume, Stop, stack_from_bytes};
 use crate::kvm::{KvmError, KvmKind};
 
 /// The bytes of the instruction `SYSCALL`, by which RIP goes back to make a call again.
-const SYSCALL: u64 = 2;
+pub(super) const SYSCALL: u64 = 2;
 /// How a handler's frame that is none ends a program.
 const BAD_FRAME: Ending = Ending::Signalled(Signal::Segmentation.number());
 
