@@ -9,8 +9,7 @@ use kvm_bindings::kvm_regs;
 
 use super::contexts::Held;
 use super::processor::Processor;
-use super::registers;
-use super::scheduling::SYSCALL;
+use super::registers::{self, SYSCALL};
 use crate::kvm::extended_state::ExtendedState;
 use crate::kvm::{KvmError, Vcpu};
 

@@ -19,6 +19,9 @@ pub(crate) const MSR_FS_BASE: u32 = 0xc000_0100;
 /// The register with the base of GS.
 pub(crate) const MSR_GS_BASE: u32 = 0xc000_0101;
 
+/// The bytes of the instruction `SYSCALL`, by which RIP goes back to make a call again.
+pub(super) const SYSCALL: u64 = 2;
+
 /// RFLAGS with interrupts enabled, as Linux programs see the register.
 const RFLAGS_BASE: u64 = RFLAGS_RESERVED | 1 << 9;
 /// The flags that a program may set by itself: CF PF AF ZF SF TF DF OF NT RF AC ID.

@@ -8,14 +8,12 @@ use super::ending::Ending;
 use super::error::RunError;
 use super::exception::Signal;
 use super::processor::{Next, Processor};
-use super::registers;
+use super::registers::{self, SYSCALL};
 use super::shared::Shared;
 use super::signal_frame::{self, Restored};
 use super::syscalls::{Arrival, Delivery, Resume, Stop, stack_from_bytes};
 use crate::kvm::{KvmError, KvmKind};
 
-/// The bytes of the instruction `SYSCALL`, by which RIP goes back to make a call again.
-pub(super) const SYSCALL: u64 = 2;
 /// How a handler's frame that is none ends a program.
 const BAD_FRAME: Ending = Ending::Signalled(Signal::Segmentation.number());
 
