@@ -253,12 +253,7 @@ int main(void) {
     template.end();
     let file = directory.path().join("snapshot");
     snapshot(&file, &[&program]).has_code(0);
-    let mut process = restore(&file, &[&program])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    process.stdin.take().unwrap().write_all(b"\n").unwrap();
-    let ended = Ended::from(process.wait_with_output().unwrap());
+    let ended = restored(&file, &[&program], b"\n");
     ended.has_code(0).prints("on\n");
 }
 
@@ -296,12 +291,7 @@ int main(void) {
     };
     let file = directory.path().join("snapshot");
     snapshot(&file, &[&program]).has_code(0);
-    let mut process = restore(&file, &[&program])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    process.stdin.take().unwrap().write_all(b"\n").unwrap();
-    let ended = Ended::from(process.wait_with_output().unwrap());
+    let ended = restored(&file, &[&program], b"\n");
     ended.has_code(0).prints("0\n");
 }
 
@@ -439,6 +429,14 @@ fn restore(file: &Path, program: &[&str]) -> Command {
     launcher
 }
 
+/// Lets a program go on with this input, to its end.
+fn restored(file: &Path, program: &[&str], input: &[u8]) -> Ended {
+    let mut launcher = restore(file, program);
+    let mut process = launcher.stdout(Stdio::piped()).spawn().unwrap();
+    process.stdin.take().unwrap().write_all(input).unwrap();
+    Ended::from(process.wait_with_output().unwrap())
+}
+
 #[test]
 fn a_program_goes_on_from_a_snapshot_as_often_as_wanted() {
     if lacks(Need::Kvm) {
@@ -448,14 +446,7 @@ fn a_program_goes_on_from_a_snapshot_as_often_as_wanted() {
     let file = directory.path().join("snapshot");
     snapshot(&file, &SERVE).has_code(0);
     for _ in 0..3 {
-        let mut process = restore(&file, &SERVE)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut input = process.stdin.take().unwrap();
-        input.write_all(b"\n\n").unwrap();
-        drop(input);
-        let ended = Ended::from(process.wait_with_output().unwrap());
+        let ended = restored(&file, &SERVE, b"\n\n");
         ended.has_code(0).prints("answer number=2 ");
         assert_eq!(ended.stdout.lines().count(), 2, "{ended:?}");
     }
@@ -474,10 +465,7 @@ fn restored_programs_have_clocks_random_numbers_and_registers_of_their_own() {
     for _ in 0..2 {
         std::thread::sleep(Duration::from_millis(1100));
         let before = SystemTime::now();
-        let mut launcher = restore(&file, &[&program]);
-        let mut process = launcher.stdout(Stdio::piped()).spawn().unwrap();
-        process.stdin.take().unwrap().write_all(b"\n").unwrap();
-        let ended = Ended::from(process.wait_with_output().unwrap());
+        let ended = restored(&file, &[&program], b"\n");
         numbers.push(number_of(&ended.stdout, before));
     }
     assert_ne!(numbers[0], numbers[1]);
@@ -528,10 +516,10 @@ fn what_is_no_snapshot_and_what_is_in_the_way_is_refused() {
     let refuses = |ended: &Ended, words: &str| {
         ended.is_refused_by("isobench-vmm", words);
     };
-    let restored = || Ended::of(restore(&file, &SERVE).stdin(Stdio::null()));
-    refuses(&restored(), "No such file");
+    let attempt = || Ended::of(restore(&file, &SERVE).stdin(Stdio::null()));
+    refuses(&attempt(), "No such file");
     fs::write(&file, "something else").unwrap();
-    refuses(&restored(), "no snapshot of isobench-vmm");
+    refuses(&attempt(), "no snapshot of isobench-vmm");
     refuses(&snapshot(&file, &SERVE), "already exists");
     fs::remove_file(&file).unwrap();
     let missing = directory.path().join("missing/snapshot");

@@ -219,6 +219,18 @@ impl Request {
         self.memory.unwrap_or(DEFAULT_MEMORY)
     }
 
+    /// The option that gives the guest something beyond its memory and one vCPU, which neither a
+    /// clone nor a snapshot of the guest can have. `None` if there is none.
+    pub fn beyond_memory(&self) -> Option<&'static str> {
+        let options = [
+            ("--vcpus", self.processors > 1),
+            ("a disk", !self.disks.is_empty()),
+            ("--net tap", self.network == Network::Tap),
+        ];
+        let mut given = options.into_iter().filter(|(_, is_given)| *is_given);
+        given.next().map(|(option, _)| option)
+    }
+
     fn set(
         &mut self,
         option: &str,

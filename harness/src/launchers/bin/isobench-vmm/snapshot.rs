@@ -22,7 +22,7 @@ use nix::libc;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::linkat;
 
-use crate::request::{Network, Request};
+use crate::request::Request;
 
 const SNAPSHOT: &str = "--snapshot";
 const RESTORE: &str = "--restore";
@@ -44,15 +44,10 @@ pub fn check(request: &Request) -> Result<(), Failure> {
         (Some(_), None) => SNAPSHOT,
         (None, Some(_)) => RESTORE,
     };
-    let foreign = [
-        ("--vcpus", request.processors > 1),
-        ("a disk", !request.disks.is_empty()),
-        ("--net tap", request.network == Network::Tap),
-        ("--template", request.is_template),
-    ];
-    match foreign.iter().find(|(_, is_given)| *is_given) {
+    let template = request.is_template.then_some("--template");
+    match request.beyond_memory().or(template) {
         None => Ok(()),
-        Some((other, _)) => Err(Failure::bad_request(format!(
+        Some(other) => Err(Failure::bad_request(format!(
             "{option} can't be combined with {other}"
         ))),
     }

@@ -17,7 +17,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{ForkResult, fork, getpid, getppid};
 
-use crate::request::{Network, Request};
+use crate::request::Request;
 
 /// Checks that the program can be a template, and that requests can come.
 pub fn check(request: &Request) -> Result<(), Failure> {
@@ -30,14 +30,9 @@ pub fn check(request: &Request) -> Result<(), Failure> {
              something else here",
         ));
     }
-    let foreign = [
-        ("--vcpus", request.processors > 1),
-        ("a disk", !request.disks.is_empty()),
-        ("--net tap", request.network == Network::Tap),
-    ];
-    match foreign.iter().find(|(_, is_given)| *is_given) {
+    match request.beyond_memory() {
         None => Ok(()),
-        Some((option, _)) => Err(Failure::bad_request(format!(
+        Some(option) => Err(Failure::bad_request(format!(
             "--template can't be combined with {option}: clones would share it"
         ))),
     }
